@@ -1,0 +1,2 @@
+// Package inlet is an event ingestion API to mount into a Go web server.
+package inlet

@@ -1,0 +1,85 @@
+// Package wire reads and writes JSON as bytes. It is the only door to the JSON
+// library, whose API still moves: what the rest of the module knows of JSON is
+// raw bytes and the functions here.
+package wire
+
+import (
+	"bytes"
+	"errors"
+	"io"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// A Member is a name and its value in an object, as slices of the text that it
+// was read from.
+type Member struct {
+	// RawName is the name as it stands there, quoted.
+	RawName []byte
+	// Value is the value, without white space around it.
+	Value []byte
+}
+
+// Name returns the unquoted name.
+func (m Member) Name() string { return Text(m.RawName) }
+
+// Text returns what a JSON string says, and "" for a value that is no string.
+func Text(raw []byte) string {
+	if Kind(raw) != '"' {
+		return ""
+	}
+	text, _ := jsontext.AppendUnquote(nil, raw) // invalid UTF-8 is replaced
+	return string(text)
+}
+
+// Kind returns the first byte of a value, 0 for an empty one. It tells the
+// kinds apart: one of n t f " { [ or else that of a number.
+func Kind(raw []byte) byte {
+	if len(raw) == 0 {
+		return 0
+	}
+	return raw[0]
+}
+
+// Members reads a JSON object, strictly: with names that differ, valid text and
+// nothing behind it.
+func Members(object []byte) ([]Member, error) {
+	dec := jsontext.NewDecoder(bytes.NewBuffer(object))
+	if dec.PeekKind() != jsontext.KindBeginObject {
+		return nil, errors.New("not a JSON object")
+	}
+	if _, err := dec.ReadToken(); err != nil {
+		return nil, err
+	}
+	var members []Member
+	for dec.PeekKind() != jsontext.KindEndObject {
+		name, err := readValue(dec, object)
+		if err != nil {
+			return nil, err
+		}
+		value, err := readValue(dec, object)
+		if err != nil {
+			return nil, err
+		}
+		members = append(members, Member{name, value})
+	}
+	if _, err := dec.ReadToken(); err != nil {
+		return nil, err
+	}
+	if _, err := dec.ReadToken(); err != io.EOF {
+		return nil, errors.New("text after the JSON object")
+	}
+	return members, nil
+}
+
+// readValue reads the next value as a slice of src, the text that dec reads
+// from a [bytes.Buffer]. The slice rests on the documented offset: what the
+// decoder returns itself is only good until its next call.
+func readValue(dec *jsontext.Decoder, src []byte) ([]byte, error) {
+	value, err := dec.ReadValue()
+	if err != nil {
+		return nil, err
+	}
+	end := int(dec.InputOffset())
+	return src[end-len(value) : end : end], nil
+}

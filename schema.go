@@ -1,0 +1,269 @@
+package inlet
+
+import (
+	"bytes"
+	"encoding/json"
+	"iter"
+	"time"
+)
+
+// A Type is one of the six calls that every dialect is normalised to.
+type Type string
+
+// The types of events, as the Segment specification names them.
+const (
+	TypeIdentify Type = "identify"
+	TypeTrack    Type = "track"
+	TypePage     Type = "page"
+	TypeScreen   Type = "screen"
+	TypeGroup    Type = "group"
+	TypeAlias    Type = "alias"
+)
+
+// Valid reports whether t is one of the six types.
+func (t Type) Valid() bool {
+	switch t {
+	case TypeIdentify, TypeTrack, TypePage, TypeScreen, TypeGroup, TypeAlias:
+		return true
+	}
+	return false
+}
+
+// An Event is one call of a client, normalised: what everybody needs is typed,
+// the rest is raw JSON, exactly as it was sent. Numbers are never parsed, so
+// integers beyond 2^53 pass unchanged.
+//
+// An event that a [Sink] is given is read-only and lent until Write returns:
+// the raw fields are slices of the request's memory. The strings and the Source
+// may be kept.
+type Event struct {
+	// Type is the call. Never empty in a sink.
+	Type Type
+	// Name is the event of a track call and the name of a page or screen.
+	Name string
+
+	// MessageID identifies the event for deduplication, within its source.
+	// Never empty in a sink; see GeneratedID.
+	MessageID string
+	// UserID, AnonymousID, PreviousID and GroupID are "" where the client sent
+	// none.
+	UserID, AnonymousID, PreviousID, GroupID string
+
+	// Timestamp is when the event happened, in UTC, corrected for the skew of
+	// the client's clock. Never zero in a sink.
+	Timestamp time.Time
+	// OriginalTimestamp is the client's own word for it, before correction.
+	// Zero if the client gave none or it could not be read.
+	OriginalTimestamp time.Time
+	// SentAt is when the client says that it sent the request. Zero if unknown.
+	SentAt time.Time
+	// ReceivedAt is when the request arrived here. Never zero in a sink.
+	ReceivedAt time.Time
+
+	// Source is whoever the write key belongs to. Shared and immutable; never
+	// nil in a sink.
+	Source *Source
+	// Dialect is the name of the protocol that the event came by.
+	Dialect string
+
+	// Properties, Traits, Context and Integrations are JSON objects, or nil
+	// where the client sent none.
+	Properties, Traits, Context, Integrations json.RawMessage
+	// Extra is a JSON object of the members that no other field holds, or nil
+	// if there are none. Nothing that a client sends is dropped, but for its
+	// write key.
+	Extra json.RawMessage
+
+	// Warnings says what was repaired, clamped or guessed.
+	Warnings Warnings
+}
+
+// GeneratedID reports whether the MessageID is ours because the client sent
+// none: a retry of such an event cannot be recognised.
+func (e *Event) GeneratedID() bool { return e.Warnings.Has(WarnMessageIDGenerated) }
+
+// Clone returns a copy of e that shares no memory with it but immutable
+// strings and the Source.
+func (e *Event) Clone() *Event { return CloneEvents([]*Event{e})[0] }
+
+// CloneEvents returns copies of the events that share no memory with them but
+// immutable strings and Sources. The raw JSON of all of them is copied into a
+// single allocation.
+func CloneEvents(events []*Event) []*Event {
+	var size int
+	for _, e := range events {
+		for _, raw := range e.rawFields() {
+			size += len(*raw)
+		}
+	}
+	arena := make([]byte, 0, size)
+	structs := make([]Event, len(events))
+	clones := make([]*Event, len(events))
+	for i, e := range events {
+		structs[i] = *e
+		clones[i] = &structs[i]
+		for _, raw := range clones[i].rawFields() {
+			arena = cloneRaw(raw, arena)
+		}
+	}
+	return clones
+}
+
+// cloneRaw moves *raw to the end of arena, which has room for it. The capacity
+// is clipped so that an append by the new owner cannot reach a neighbour.
+func cloneRaw(raw *json.RawMessage, arena []byte) []byte {
+	if *raw == nil {
+		return arena
+	}
+	start := len(arena)
+	arena = append(arena, *raw...)
+	*raw = json.RawMessage(arena[start:len(arena):len(arena)])
+	return arena
+}
+
+func (e *Event) rawFields() [5]*json.RawMessage {
+	return [...]*json.RawMessage{&e.Properties, &e.Traits, &e.Context, &e.Integrations, &e.Extra}
+}
+
+// Equal reports whether e and o say the same, as the canonical form does: the
+// same fields, the same instants, the same source ID and the same raw JSON text.
+func (e *Event) Equal(o *Event) bool {
+	a, b := e.rawFields(), o.rawFields()
+	for i := range a {
+		if !bytes.Equal(*a[i], *b[i]) {
+			return false
+		}
+	}
+	return e.Type == o.Type && e.Name == o.Name && e.MessageID == o.MessageID &&
+		e.UserID == o.UserID && e.AnonymousID == o.AnonymousID &&
+		e.PreviousID == o.PreviousID && e.GroupID == o.GroupID &&
+		e.Timestamp.Equal(o.Timestamp) && e.OriginalTimestamp.Equal(o.OriginalTimestamp) &&
+		e.SentAt.Equal(o.SentAt) && e.ReceivedAt.Equal(o.ReceivedAt) &&
+		e.sourceID() == o.sourceID() && e.Dialect == o.Dialect && e.Warnings == o.Warnings
+}
+
+func (e *Event) sourceID() string {
+	if e.Source == nil {
+		return ""
+	}
+	return e.Source.ID
+}
+
+// Warnings is the set of things about an event that were repaired, clamped or
+// guessed. Its canonical form is a list of codes.
+type Warnings uint32
+
+// The warnings. Each one's code is in its comment.
+const (
+	// WarnMessageIDGenerated: the client sent no id ("message_id_generated").
+	WarnMessageIDGenerated Warnings = 1 << iota
+	// WarnTimestampInvalid: the client's time could not be read, ReceivedAt
+	// stands in for it ("timestamp_invalid").
+	WarnTimestampInvalid
+	// WarnTimestampClamped: the time lay in the future, ReceivedAt stands in
+	// for it ("timestamp_clamped").
+	WarnTimestampClamped
+	// WarnTimestampGuessed: the time had no zone and was read as UTC, or was a
+	// number and was read as a Unix time ("timestamp_guessed").
+	WarnTimestampGuessed
+	// WarnSkewImplausible: the clocks differ by more than a day, more likely an
+	// offline queue; the time was not corrected ("skew_implausible").
+	WarnSkewImplausible
+	// WarnTextRepaired: invalid UTF-8 or half a surrogate pair was replaced by
+	// U+FFFD ("text_repaired").
+	WarnTextRepaired
+	// WarnIDNotString: an id was sent as a number; its digits are kept
+	// ("id_not_string").
+	WarnIDNotString
+	// WarnEmptyList: an empty list stood where an object belongs, as PHP
+	// writes an empty map ("empty_list").
+	WarnEmptyList
+	// WarnReservedMember: the client sent a member that only we set; it is kept
+	// below "_client" ("reserved_member").
+	WarnReservedMember
+	// WarnTypeMismatch: the route says another type than the body; the route
+	// wins ("type_mismatch").
+	WarnTypeMismatch
+
+	warningsEnd
+)
+
+// Has reports whether all of the given warnings are in w.
+func (w Warnings) Has(warnings Warnings) bool { return w&warnings == warnings }
+
+// Codes yields the code of each warning in w.
+func (w Warnings) Codes() iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for bit := Warnings(1); bit < warningsEnd; bit <<= 1 {
+			if w&bit != 0 && !yield(bit.code()) {
+				return
+			}
+		}
+	}
+}
+
+// code returns the code of a single warning.
+func (w Warnings) code() string {
+	switch w {
+	case WarnMessageIDGenerated:
+		return "message_id_generated"
+	case WarnTimestampInvalid:
+		return "timestamp_invalid"
+	case WarnTimestampClamped:
+		return "timestamp_clamped"
+	case WarnTimestampGuessed:
+		return "timestamp_guessed"
+	case WarnSkewImplausible:
+		return "skew_implausible"
+	case WarnTextRepaired:
+		return "text_repaired"
+	case WarnIDNotString:
+		return "id_not_string"
+	case WarnEmptyList:
+		return "empty_list"
+	case WarnReservedMember:
+		return "reserved_member"
+	case WarnTypeMismatch:
+		return "type_mismatch"
+	}
+	return ""
+}
+
+// warningOf is the inverse of code; 0 for a code that it does not know.
+func warningOf(code string) Warnings {
+	for bit := Warnings(1); bit < warningsEnd; bit <<= 1 {
+		if bit.code() == code {
+			return bit
+		}
+	}
+	return 0
+}
+
+// A Problem is why an event was refused. It is public: its text reaches the
+// client.
+type Problem struct {
+	// Code is the machine-readable reason. Where Segment publishes one for the
+	// same fault, it is Segment's.
+	Code Code `json:"code"`
+	// Message says it in words.
+	Message string `json:"message"`
+	// Field is the member at fault, such as "userId" or "context.page", or "".
+	Field string `json:"field,omitempty"`
+}
+
+// Error returns the message.
+func (p *Problem) Error() string { return p.Message }
+
+// A Reject is an event of a request that was refused.
+type Reject struct {
+	// Index is the event's place in the request, from 0.
+	Index int `json:"index"`
+	// MessageID is the id that the client sent, or "".
+	MessageID string `json:"messageId,omitempty"`
+	Problem
+}
+
+// A Validator checks an event after the built-in checks have passed. It returns
+// nil to accept it. It must not change or keep the event, and may be called
+// concurrently.
+type Validator func(*Event) *Problem

@@ -1,0 +1,207 @@
+package inlet
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/inlet-go/inlet/internal/wire"
+)
+
+// clientMember holds, in the canonical form, the members of a client's event
+// whose names only we may set.
+const clientMember = "_client"
+
+// AppendJSON appends the canonical form of e to dst: one JSON object on one
+// line, with Segment's common names for the fields, then the members of Extra.
+// Fields that are empty are left out. The raw fields must be valid JSON, as
+// those of every event in a sink are; only their line breaks are looked for.
+func (e *Event) AppendJSON(dst []byte) []byte {
+	dst = wire.AppendString(append(dst, `{"type":`...), string(e.Type))
+	if member := nameMember(e.Type); member != "" {
+		dst = appendText(dst, member, e.Name)
+	}
+	dst = appendText(dst, `,"messageId":`, e.MessageID)
+	dst = appendText(dst, `,"userId":`, e.UserID)
+	dst = appendText(dst, `,"anonymousId":`, e.AnonymousID)
+	dst = appendText(dst, `,"previousId":`, e.PreviousID)
+	dst = appendText(dst, `,"groupId":`, e.GroupID)
+	dst = appendTime(dst, `,"timestamp":`, e.Timestamp)
+	dst = appendTime(dst, `,"originalTimestamp":`, e.OriginalTimestamp)
+	dst = appendTime(dst, `,"sentAt":`, e.SentAt)
+	dst = appendTime(dst, `,"receivedAt":`, e.ReceivedAt)
+	dst = appendText(dst, `,"sourceId":`, e.sourceID())
+	dst = appendText(dst, `,"dialect":`, e.Dialect)
+	dst = appendWarnings(dst, e.Warnings)
+	dst = appendRaw(dst, `,"properties":`, e.Properties)
+	dst = appendRaw(dst, `,"traits":`, e.Traits)
+	dst = appendRaw(dst, `,"context":`, e.Context)
+	dst = appendRaw(dst, `,"integrations":`, e.Integrations)
+	dst = wire.AppendMembers(dst, e.Extra)
+	return append(dst, '}')
+}
+
+// nameMember is the member that holds Name in the canonical form, or "" for the
+// types that have no name.
+func nameMember(t Type) string {
+	switch t {
+	case TypeTrack:
+		return `,"event":`
+	case TypePage, TypeScreen:
+		return `,"name":`
+	}
+	return ""
+}
+
+func appendText(dst []byte, member, s string) []byte {
+	if s == "" {
+		return dst
+	}
+	return wire.AppendString(append(dst, member...), s)
+}
+
+func appendTime(dst []byte, member string, t time.Time) []byte {
+	if t.IsZero() {
+		return dst
+	}
+	dst = append(append(dst, member...), '"')
+	return append(t.UTC().AppendFormat(dst, time.RFC3339Nano), '"')
+}
+
+func appendRaw(dst []byte, member string, raw json.RawMessage) []byte {
+	if len(raw) == 0 {
+		return dst
+	}
+	return wire.AppendLine(append(dst, member...), raw)
+}
+
+func appendWarnings(dst []byte, w Warnings) []byte {
+	if w == 0 {
+		return dst
+	}
+	dst = append(dst, `,"warnings":[`...)
+	sep := ""
+	for code := range w.Codes() {
+		dst = append(append(append(append(dst, sep...), '"'), code...), '"')
+		sep = ","
+	}
+	return append(dst, ']')
+}
+
+// MarshalJSON returns the canonical form; see [Event.AppendJSON].
+func (e *Event) MarshalJSON() ([]byte, error) { return e.AppendJSON(nil), nil }
+
+// UnmarshalJSON reads the canonical form back: an event that equals the one it
+// was written from, but for the Source, of which only the ID is known. Members
+// that it does not know go to Extra.
+func (e *Event) UnmarshalJSON(data []byte) error {
+	*e = Event{}
+	members, err := wire.Members(data)
+	if err != nil {
+		return fmt.Errorf("inlet: event: %w", err)
+	}
+	for _, m := range members {
+		if m.Name() == "type" {
+			e.Type = Type(wire.Text(m.Value))
+		}
+	}
+	for _, m := range members {
+		if err := e.setMember(m); err != nil {
+			return fmt.Errorf("inlet: event: member %q: %w", m.Name(), err)
+		}
+	}
+	if e.Extra != nil {
+		e.Extra = append(e.Extra, '}')
+	}
+	return nil
+}
+
+func (e *Event) setMember(m wire.Member) error {
+	switch name := m.Name(); name {
+	case "type":
+		return nil
+	case "sourceId":
+		e.Source = &Source{ID: wire.Text(m.Value)}
+	case "warnings":
+		return e.setWarnings(m.Value)
+	case "timestamp":
+		return setTime(&e.Timestamp, m.Value)
+	case "originalTimestamp":
+		return setTime(&e.OriginalTimestamp, m.Value)
+	case "sentAt":
+		return setTime(&e.SentAt, m.Value)
+	case "receivedAt":
+		return setTime(&e.ReceivedAt, m.Value)
+	default:
+		if s := e.textField(name); s != nil {
+			return setText(s, m.Value)
+		}
+		if raw := e.rawField(name); raw != nil {
+			*raw = append(json.RawMessage(nil), m.Value...)
+			return nil
+		}
+		e.addExtra(m)
+	}
+	return nil
+}
+
+// textField returns the string field that the canonical form calls name.
+func (e *Event) textField(name string) *string {
+	switch name {
+	case "messageId":
+		return &e.MessageID
+	case "userId":
+		return &e.UserID
+	case "anonymousId":
+		return &e.AnonymousID
+	case "previousId":
+		return &e.PreviousID
+	case "groupId":
+		return &e.GroupID
+	case "dialect":
+		return &e.Dialect
+	case "event", "name":
+		if nameMember(e.Type) == `,"`+name+`":` {
+			return &e.Name
+		}
+	}
+	return nil
+}
+
+// rawField returns the raw field that the canonical form calls name.
+func (e *Event) rawField(name string) *json.RawMessage {
+	switch name {
+	case "properties":
+		return &e.Properties
+	case "traits":
+		return &e.Traits
+	case "context":
+		return &e.Context
+	case "integrations":
+		return &e.Integrations
+	}
+	return nil
+}
+
+func (e *Event) addExtra(m wire.Member) {
+	sep := byte(',')
+	if e.Extra == nil {
+		sep = '{'
+	}
+	e.Extra = append(append(append(append(e.Extra, sep), m.RawName...), ':'), m.Value...)
+}
+
+func (e *Event) setWarnings(raw []byte) error {
+	var codes []string
+	if err := json.Unmarshal(raw, &codes); err != nil {
+		return err
+	}
+	for _, code := range codes {
+		e.Warnings |= warningOf(code)
+	}
+	return nil
+}
+
+func setText(s *string, raw []byte) error { return json.Unmarshal(raw, s) }
+
+func setTime(t *time.Time, raw []byte) error { return json.Unmarshal(raw, t) }

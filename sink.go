@@ -1,0 +1,344 @@
+package inlet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// A Sink is where accepted events go.
+//
+// Acknowledgement: Write returns nil only when every one of the events is
+// stored as durably as the sink declares (see [Durable]). The client is told
+// 200 on the strength of it.
+//
+// Partial failure: a [*BatchError] names the events that failed by their index
+// in the slice; those it does not name are stored. After any other error
+// nothing may be assumed stored. A malformed BatchError (an index out of range
+// or named twice, a nil error) counts as a failure of the whole batch.
+//
+// Errors: an error is temporary unless it says otherwise. [Permanent] marks one
+// that repeating cannot mend, [RetryAfter] says when to try again.
+//
+// Context: carries the values of the request and a deadline of the handler's,
+// and outlives the client's connection, so a closed tab does not abort a
+// commit. Write must return soon after it is done. What was stored then is
+// unknown, and the error is temporary.
+//
+// Ownership: the slice, the Event structs and their raw JSON are lent until
+// Write returns, and are read-only. Strings and the Source may be kept as they
+// are; to keep an event, [Event.Clone] it (or [CloneEvents] all of them).
+//
+// Concurrency: Write runs concurrently with itself and with Flush. Within one
+// call the order is the client's; across calls there is none.
+//
+// Duplicates: the same event may come again, after an error or because the
+// client sent it twice. Its MessageID is then the same.
+//
+// Policy: a sink does not retry without bound, drop duplicates or park what it
+// cannot store; decorators do that, and they are sinks too.
+//
+// Panics: count as a temporary failure of that call; the process lives.
+//
+// What a sink may rely on: the batch is never empty, no event is nil, every
+// event has passed its checks and has a Type, a MessageID, a ReceivedAt and a
+// Source.
+//
+// Package sinktest checks all of this for a sink of your own.
+type Sink interface {
+	Write(ctx context.Context, events []*Event) error
+}
+
+// SinkFunc makes a [Sink] of a function.
+type SinkFunc func(ctx context.Context, events []*Event) error
+
+// Write calls f.
+func (f SinkFunc) Write(ctx context.Context, events []*Event) error { return f(ctx, events) }
+
+// Durability says what a nil from [Sink.Write] is worth. Higher is safer.
+type Durability int
+
+const (
+	// DurabilityUnknown is what a sink has that does not implement [Durable].
+	DurabilityUnknown Durability = iota
+	// DurabilityMemory survives nothing: the events are in this process.
+	DurabilityMemory
+	// DurabilityOSBuffer survives the end of the process, not of the machine.
+	DurabilityOSBuffer
+	// DurabilityFsync survives a power cut: the events are on stable storage.
+	DurabilityFsync
+	// DurabilityReplicated survives the loss of a machine.
+	DurabilityReplicated
+)
+
+// String returns the name of d as the documents use it, such as "fsync".
+func (d Durability) String() string {
+	names := [...]string{"unknown", "memory", "OS buffer", "fsync", "replicated"}
+	if d < 0 || int(d) >= len(names) {
+		return fmt.Sprintf("Durability(%d)", int(d))
+	}
+	return names[d]
+}
+
+// Optional abilities of a sink. The functions [Flush], [Close], [Check] and
+// [DurabilityOf] find the outermost implementer of a chain of decorators.
+type (
+	// A Flusher returns once everything written before the call is stored as
+	// durably as the sink declares. It may run concurrently with Write.
+	Flusher interface{ Flush(ctx context.Context) error }
+
+	// A Closer stops the sink: it flushes what it holds within ctx and frees
+	// what it owns. Close is idempotent, may run concurrently with Write, and
+	// a Write after it returns [ErrClosed]. A decorator closes the sink
+	// it wraps, exactly once.
+	Closer interface{ Close(ctx context.Context) error }
+
+	// A Checker says whether the sink could store events now. Readiness is
+	// built on it; it should answer quickly and store nothing.
+	Checker interface{ Check(ctx context.Context) error }
+
+	// A Durable sink declares what a nil from Write is worth. The answer never
+	// changes. A decorator that acknowledges before the sink it wraps has
+	// stored must declare its own, lower durability.
+	Durable interface{ Durability() Durability }
+
+	// An Unwrapper is a decorator that neither stores nor acknowledges early,
+	// so that the abilities of the sink it wraps are its own. It has none of
+	// the abilities that it does not implement itself beyond those.
+	Unwrapper interface{ Unwrap() Sink }
+)
+
+// Flush flushes the outermost [Flusher] of s; without one there is nothing to
+// do and it returns nil.
+func Flush(ctx context.Context, s Sink) error {
+	if f, ok := ability[Flusher](s); ok {
+		return f.Flush(ctx)
+	}
+	return nil
+}
+
+// Close closes the outermost [Closer] of s; without one there is nothing to do
+// and it returns nil.
+func Close(ctx context.Context, s Sink) error {
+	if c, ok := ability[Closer](s); ok {
+		return c.Close(ctx)
+	}
+	return nil
+}
+
+// Check asks the outermost [Checker] of s whether it could store events now;
+// without one the answer is yes, nil.
+func Check(ctx context.Context, s Sink) error {
+	if c, ok := ability[Checker](s); ok {
+		return c.Check(ctx)
+	}
+	return nil
+}
+
+// DurabilityOf returns what the outermost [Durable] of s declares, or
+// [DurabilityUnknown].
+func DurabilityOf(s Sink) Durability {
+	if d, ok := ability[Durable](s); ok {
+		return d.Durability()
+	}
+	return DurabilityUnknown
+}
+
+// ability walks the chain of decorators from the outside in.
+func ability[T any](s Sink) (found T, ok bool) {
+	for s != nil {
+		if t, ok := s.(T); ok {
+			return t, true
+		}
+		u, ok := s.(Unwrapper)
+		if !ok {
+			break
+		}
+		s = u.Unwrap()
+	}
+	return found, false
+}
+
+// Errors a sink returns for the two commonest temporary conditions.
+var (
+	// ErrClosed is returned by a Write after Close.
+	ErrClosed = errors.New("inlet: sink is closed")
+	// ErrOverloaded is returned when a sink has more waiting than it can take.
+	ErrOverloaded = errors.New("inlet: sink is overloaded")
+)
+
+// A BatchError is returned by [Sink.Write] when some events of a batch failed.
+// Every event that Items does not name is stored.
+type BatchError struct {
+	// Items names the failed events, each once, in any order.
+	Items []ItemError
+}
+
+// An ItemError says why one event of a batch failed.
+type ItemError struct {
+	// Index is the event's place in the slice that was given to Write.
+	Index int
+	// Err is never nil. It has a class of its own, temporary or permanent.
+	Err error
+}
+
+// Error counts the failures and quotes the first.
+func (e *BatchError) Error() string {
+	if len(e.Items) == 0 {
+		return "inlet: batch error without items"
+	}
+	first := e.Items[0]
+	return fmt.Sprintf("inlet: %d events failed, first at index %d: %v", len(e.Items), first.Index, first.Err)
+}
+
+// Unwrap gives the errors of all items.
+func (e *BatchError) Unwrap() []error {
+	errs := make([]error, len(e.Items))
+	for i, it := range e.Items {
+		errs[i] = it.Err
+	}
+	return errs
+}
+
+// Validate reports whether e is a well-formed answer for a batch of n events:
+// at least one item, every index within the batch and named once, no nil error.
+func (e *BatchError) Validate(n int) error {
+	if len(e.Items) == 0 {
+		return errors.New("inlet: batch error without items")
+	}
+	seen := make([]bool, n)
+	for _, it := range e.Items {
+		switch {
+		case it.Index < 0 || it.Index >= n:
+			return fmt.Errorf("inlet: batch error names index %d of %d events", it.Index, n)
+		case seen[it.Index]:
+			return fmt.Errorf("inlet: batch error names index %d twice", it.Index)
+		case it.Err == nil:
+			return fmt.Errorf("inlet: batch error has no error for index %d", it.Index)
+		}
+		seen[it.Index] = true
+	}
+	return nil
+}
+
+// ItemErrors breaks the outcome of a Write of n events down to one error per
+// event, nil where it is stored. A nil slice means that all are stored. An
+// error that is no well-formed [*BatchError] stands for every event; a
+// malformed one is temporary, whatever its items say.
+func ItemErrors(err error, n int) []error {
+	if err == nil {
+		return nil
+	}
+	errs := make([]error, n)
+	batch, ok := asBatchError(err)
+	if ok {
+		if bad := batch.Validate(n); bad != nil {
+			err, ok = bad, false
+		}
+	}
+	if !ok {
+		for i := range errs {
+			errs[i] = err
+		}
+		return errs
+	}
+	for _, it := range batch.Items {
+		errs[it.Index] = it.Err
+	}
+	return errs
+}
+
+// asBatchError looks through wrapped errors but not into joined ones: beside
+// another error, what the batch error leaves unnamed need not be stored.
+func asBatchError(err error) (*BatchError, bool) {
+	for err != nil {
+		if batch, ok := err.(*BatchError); ok {
+			return batch, true
+		}
+		err = errors.Unwrap(err)
+	}
+	return nil, false
+}
+
+type permanentError struct{ error }
+
+func (e permanentError) Unwrap() error { return e.error }
+
+// Permanent marks err as one that repeating the write cannot mend: the event
+// is refused and its client is not asked to send it again. Permanent(nil) is
+// nil.
+func Permanent(err error) error {
+	if err == nil {
+		return nil
+	}
+	return permanentError{err}
+}
+
+// IsPermanent reports whether err was marked by [Permanent]. Errors joined into
+// one are permanent only if every one of them is, so that a permanent failure
+// never takes a temporary one with it.
+func IsPermanent(err error) bool {
+	switch e := err.(type) {
+	case nil:
+		return false
+	case permanentError:
+		return true
+	case interface{ Unwrap() error }:
+		return IsPermanent(e.Unwrap())
+	case interface{ Unwrap() []error }:
+		return allPermanent(e.Unwrap())
+	}
+	return false
+}
+
+func allPermanent(errs []error) bool {
+	for _, err := range errs {
+		if !IsPermanent(err) {
+			return false
+		}
+	}
+	return len(errs) > 0
+}
+
+type retryAfterError struct {
+	error
+	after time.Duration
+}
+
+func (e retryAfterError) Unwrap() error { return e.error }
+
+// RetryAfter marks err with the time to wait before the write is tried again;
+// its class stays what it was. RetryAfter(nil, d) is nil.
+func RetryAfter(err error, d time.Duration) error {
+	if err == nil {
+		return nil
+	}
+	return retryAfterError{err, d}
+}
+
+// RetryDelay returns the longest wait that [RetryAfter] put into err, and false
+// if there is none.
+func RetryDelay(err error) (time.Duration, bool) {
+	switch e := err.(type) {
+	case nil:
+		return 0, false
+	case retryAfterError:
+		inner, _ := RetryDelay(e.error)
+		return max(e.after, inner), true
+	case interface{ Unwrap() error }:
+		return RetryDelay(e.Unwrap())
+	case interface{ Unwrap() []error }:
+		return longestDelay(e.Unwrap())
+	}
+	return 0, false
+}
+
+func longestDelay(errs []error) (longest time.Duration, found bool) {
+	for _, err := range errs {
+		if d, ok := RetryDelay(err); ok {
+			longest, found = max(longest, d), true
+		}
+	}
+	return longest, found
+}
