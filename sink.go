@@ -86,17 +86,23 @@ func (d Durability) String() string {
 type (
 	// A Flusher returns once everything written before the call is stored as
 	// durably as the sink declares. It may run concurrently with Write.
-	Flusher interface{ Flush(ctx context.Context) error }
+	Flusher interface {
+		Flush(ctx context.Context) error
+	}
 
 	// A Closer stops the sink: it flushes what it holds within ctx and frees
 	// what it owns. Close is idempotent, may run concurrently with Write, and
 	// a Write after it returns [ErrClosed]. A decorator closes the sink
 	// it wraps, exactly once.
-	Closer interface{ Close(ctx context.Context) error }
+	Closer interface {
+		Close(ctx context.Context) error
+	}
 
 	// A Checker says whether the sink could store events now. Readiness is
 	// built on it; it should answer quickly and store nothing.
-	Checker interface{ Check(ctx context.Context) error }
+	Checker interface {
+		Check(ctx context.Context) error
+	}
 
 	// A Durable sink declares what a nil from Write is worth. The answer never
 	// changes. A decorator that acknowledges before the sink it wraps has
