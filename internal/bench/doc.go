@@ -1,0 +1,16 @@
+// Package bench measures what the module promises about speed and memory.
+//
+// It holds a seeded [Corpus] of payloads, the same bytes every time, and the
+// benchmarks of the goals. A goal is a ratio to a floor, such as the bare
+// validation of the same bytes or a bare net/http server; both sides are timed
+// in short alternating slices of one run, so that what a neighbour on the
+// machine does to one it does to the other, and the median over the slices
+// counts.
+//
+// The whole table, in Markdown, in under three minutes:
+//
+//	go test ./internal/bench -run '^$' -bench 'Target' -benchtime 1x
+//
+// Nothing of it runs in a plain go test but the allocation budgets and the
+// checks of the corpus itself.
+package bench
