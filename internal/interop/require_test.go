@@ -1,0 +1,42 @@
+package interop
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+)
+
+// nodeDir holds the JavaScript drivers and the packages that they import.
+const nodeDir = "testdata/node"
+
+// missing ends a test whose client is not on this machine. Where
+// INLET_REQUIRE_CLIENTS=1 promises that all of them are, it fails the test.
+func missing(t *testing.T, format string, args ...any) {
+	t.Helper()
+	if os.Getenv("INLET_REQUIRE_CLIENTS") == "1" {
+		t.Fatalf("INLET_REQUIRE_CLIENTS=1, but "+format, args...)
+	}
+	t.Skipf(format, args...)
+}
+
+// requireNode returns the path of node, which can import the npm packages.
+func requireNode(t *testing.T) string {
+	t.Helper()
+	node := requireProgram(t, "node")
+	for _, pkg := range []string{"@segment/analytics-node", "@segment/analytics-next", "playwright-core"} {
+		if _, err := os.Stat(filepath.Join(nodeDir, "node_modules", pkg)); err != nil {
+			missing(t, "%s is not installed: run npm ci in internal/interop/%s", pkg, nodeDir)
+		}
+	}
+	return node
+}
+
+func requireProgram(t *testing.T, name string) string {
+	t.Helper()
+	path, err := exec.LookPath(name)
+	if err != nil {
+		missing(t, "%s is not installed: %v", name, err)
+	}
+	return path
+}
