@@ -1,0 +1,272 @@
+package wire
+
+// Limits bound what one event may hold and how many a batch may. They act while
+// the document is read, so that what breaks them costs nothing more.
+type Limits struct {
+	// Depth is how deep values may be nested, the event itself being 1.
+	Depth int
+	// Members is how many names an event may have, at all depths together.
+	Members int
+	// Bytes is how long an event may be, as received.
+	Bytes int
+	// Items is how many elements the list may have.
+	Items int
+}
+
+// A Document is the structure of a request's body: the members of its root
+// object and, where one of them is the list of events, the members of each of
+// those. Its memory is reused by the next [Document.Read]; what it returns are
+// slices of the body and of itself, and good until then.
+type Document struct {
+	limits   Limits
+	list     string // quoted name of the root member that lists events
+	root     Object
+	items    []Item
+	listed   bool // the root has such a member, and it is an array
+	repaired int  // repairs of text outside of the list
+
+	rootPlaces, itemPlaces []place
+	index                  indexer
+	mend                   mending
+}
+
+// An Item is one element of the list of events.
+type Item struct {
+	// Object is the event. Empty if Fault is set.
+	Object
+	// Size is its length as received.
+	Size int
+	// Fault is why it cannot be used, or None.
+	Fault Fault
+	// Repaired says that broken text in it was replaced by U+FFFD.
+	Repaired bool
+}
+
+// A Fault is what the grammar allows in an event and we do not.
+type Fault struct {
+	Kind FaultKind
+	// Name is the member that stands twice, with [Duplicate].
+	Name string
+}
+
+// A FaultKind names a [Fault].
+type FaultKind uint8
+
+// The kinds of faults.
+const (
+	None FaultKind = iota
+	NotObject
+	Duplicate
+	TooDeep
+	TooManyMembers
+	TooLarge
+)
+
+// An Object is a JSON object whose members have been found. Its zero value has
+// none.
+type Object struct {
+	text   []byte // what the places point into
+	names  []byte // what those of names with escapes point into
+	places []place
+}
+
+// place is where a member stands. A name that was written with escapes has its
+// place among the rewritten names, which rewritten marks.
+type place struct {
+	nameStart, nameEnd, start, end uint32
+}
+
+const rewritten = 1 << 31
+
+// Len returns the number of members.
+func (o Object) Len() int { return len(o.places) }
+
+// Name returns the i-th name, quoted and without needless escapes.
+func (o Object) Name(i int) []byte {
+	p := &o.places[i]
+	if p.nameStart&rewritten != 0 {
+		return o.names[p.nameStart&^rewritten : p.nameEnd]
+	}
+	return o.text[p.nameStart:p.nameEnd]
+}
+
+// Value returns the i-th value, without white space around it.
+func (o Object) Value(i int) []byte {
+	p := &o.places[i]
+	return o.text[p.start:p.end:p.end]
+}
+
+// Get returns the value of the member with the given quoted name, or nil.
+func (o Object) Get(quoted string) []byte {
+	for i := range o.places {
+		if string(o.Name(i)) == quoted {
+			return o.Value(i)
+		}
+	}
+	return nil
+}
+
+// Read takes in a body whose root is an object. The list is the quoted name of
+// the root member that holds events if it is an array.
+//
+// The error is a [*SyntaxError] if the body is not JSON, [ErrNotObject] if its
+// root is no object, [ErrTooManyItems] if the list is longer than the limit, or
+// a [*FaultError] for a fault in the root outside of the list. Faults of items
+// are theirs alone. After an error the document is empty.
+//
+// Broken text does not make a body invalid: it is repaired, and the items that
+// held it say so.
+func (d *Document) Read(body []byte, list string, limits Limits) error {
+	d.Reset()
+	if err := checkSyntax(body); err != nil {
+		return err
+	}
+	d.limits, d.list = limits, list
+	d.index.reset(d.mend.text(body), limits)
+	if err := d.readRoot(); err != nil {
+		d.Reset()
+		return err
+	}
+	return nil
+}
+
+// Reset empties the document and lets go of the body.
+func (d *Document) Reset() {
+	clear(d.items)
+	d.items, d.rootPlaces, d.itemPlaces = d.items[:0], d.rootPlaces[:0], d.itemPlaces[:0]
+	d.root, d.listed, d.repaired, d.limits = Object{}, false, 0, Limits{}
+	d.index.reset(nil, Limits{})
+	d.mend.reset()
+}
+
+// Limits returns what the document was read with; zero if it is empty.
+func (d *Document) Limits() Limits { return d.limits }
+
+// Root returns the root object.
+func (d *Document) Root() Object { return d.root }
+
+// Repaired reports whether broken text outside of the list was repaired.
+func (d *Document) Repaired() bool { return d.repaired > 0 }
+
+// Items returns the elements of the list, and whether there is one.
+func (d *Document) Items() ([]Item, bool) { return d.items, d.listed }
+
+// AsItem returns the root as if it were the only element of a list. What it
+// lists is part of it then, with its faults.
+func (d *Document) AsItem() Item {
+	it := Item{Object: d.root, Size: d.mend.received, Repaired: d.Repaired()}
+	for i := range d.items {
+		it.Repaired = it.Repaired || d.items[i].Repaired
+		if it.Fault.Kind == None {
+			it.Fault = d.items[i].Fault
+		}
+	}
+	if d.limits.Bytes > 0 && it.Size > d.limits.Bytes {
+		it.Fault = Fault{Kind: TooLarge}
+	}
+	return it
+}
+
+func (d *Document) readRoot() error {
+	x := &d.index
+	start := skipSpace(x.src, 0)
+	if x.src[start] != '{' {
+		return ErrNotObject
+	}
+	x.begin()
+	end, err := d.readObject(start, &d.rootPlaces, d.list)
+	if err != nil {
+		return err
+	}
+	if x.fault.Kind != None {
+		return &FaultError{x.fault}
+	}
+	d.root = Object{text: x.src, names: x.rewritten, places: d.rootPlaces}
+	repairs, _ := d.mend.within(start, end)
+	d.repaired += repairs
+	return nil
+}
+
+// readObject notes the members of the object at start and returns its end. It
+// descends into the member called list, if that is an array. It stops early if
+// the object has a fault.
+func (d *Document) readObject(start int, places *[]place, list string) (end int, err error) {
+	x := &d.index
+	if !x.open('{') {
+		return start, nil
+	}
+	i := skipSpace(x.src, start+1)
+	for x.src[i] != '}' {
+		var p place
+		p, i = x.name(i)
+		if x.fault.Kind != None {
+			return i, nil
+		}
+		end := 0
+		if list != "" && x.src[i] == '[' && string(x.text(p.nameStart, p.nameEnd)) == list {
+			end, err = d.readItems(i)
+		} else {
+			end = x.value(i)
+		}
+		if err != nil || x.fault.Kind != None {
+			return i, err
+		}
+		p.start, p.end = uint32(i), uint32(end)
+		*places = append(*places, p)
+		i = skipComma(x.src, end)
+	}
+	x.close()
+	return i + 1, nil
+}
+
+// readItems reads the list at start and returns its end.
+func (d *Document) readItems(start int) (end int, err error) {
+	x := &d.index
+	d.listed = true
+	outer := x.members
+	i := skipSpace(x.src, start+1)
+	for x.src[i] != ']' {
+		if d.limits.Items > 0 && len(d.items) == d.limits.Items {
+			return i, ErrTooManyItems
+		}
+		if i, err = d.readItem(i); err != nil {
+			return i, err
+		}
+		i = skipComma(x.src, i)
+	}
+	x.members = outer
+	return i + 1, nil
+}
+
+// readItem reads the element at start, whose faults stay its own, and returns
+// its end.
+func (d *Document) readItem(start int) (end int, err error) {
+	x := &d.index
+	outer := x.begin()
+	first := len(d.itemPlaces)
+	var it Item
+	if x.src[start] != '{' {
+		it.Fault.Kind = NotObject
+		end = skipValue(x.src, start)
+	} else if end, err = d.readObject(start, &d.itemPlaces, ""); err != nil {
+		return end, err
+	} else if it.Fault = x.fault; it.Fault.Kind != None {
+		end = skipValue(x.src, start)
+	}
+	repairs, grown := d.mend.within(start, end)
+	d.repaired -= repairs
+	it.Repaired = repairs > 0
+	it.Size = end - start - grown
+	if it.Fault.Kind == None && d.limits.Bytes > 0 && it.Size > d.limits.Bytes {
+		it.Fault.Kind = TooLarge
+	}
+	if it.Fault.Kind == None {
+		places := d.itemPlaces[first:len(d.itemPlaces):len(d.itemPlaces)]
+		it.Object = Object{text: x.src, names: x.rewritten, places: places}
+	} else {
+		d.itemPlaces = d.itemPlaces[:first]
+	}
+	d.items = append(d.items, it)
+	x.end(outer)
+	return end, nil
+}
