@@ -12,12 +12,12 @@ var instant = time.Date(2026, time.November, 21, 12, 0, 0, 0, time.UTC)
 const WriteKey = "bench-write-key"
 
 // How many distinct payloads a pool holds: enough that no cache learns them by
-// heart, which one body sent again and again would flatter.
+// heart, which one body sent again and again would flatter. All pools of batches
+// hold about as many events, so that batches of two sizes compare.
 const (
 	singles     = 256
-	batchEvents = 6_000 // in all batches of a pool together
+	batchEvents = 6_000
 	minBatches  = 4
-	maxBatches  = 64
 )
 
 // A Corpus is a set of payloads to measure with. The same fields give the same
@@ -52,8 +52,8 @@ func (c Corpus) CAV1() [][]byte { return c.pool(singles, caV1Form) }
 // CAV2 returns the events of [Corpus.CAV1], one by one, in their 2.0 form.
 func (c Corpus) CAV2() [][]byte { return c.pool(singles, caV2Form) }
 
-// Batches returns batch calls of n events each, as server libraries send them:
-// 60 % track, 30 % page, 10 % identify.
+// Batches returns batch calls of n events each, n at least 1, as server
+// libraries send them: 60 % track, 30 % page, 10 % identify.
 func (c Corpus) Batches(n int) [][]byte { return c.batches(n, mixedForm) }
 
 // CAV1Batches returns batches of n events of Commanders Act 1.0.
@@ -69,7 +69,7 @@ func (c Corpus) CAV2Batches(n int) [][]byte {
 // Batch returns one batch call of n events, mixed as those of [Corpus.Batches].
 func (c Corpus) Batch(n int) []byte { return c.batch(0, n, mixedForm) }
 
-// mixedForm is the form of the i-th event of a mixed batch.
+// mixedForm is the form of the i-th event of a pool of mixed batches.
 func mixedForm(i int) string {
 	switch i % 10 {
 	case 1, 4, 7:
@@ -89,7 +89,7 @@ func (c Corpus) pool(n int, form string) [][]byte {
 }
 
 func (c Corpus) batches(n int, form func(i int) string) [][]byte {
-	pool := make([][]byte, min(max(batchEvents/max(n, 1), minBatches), maxBatches))
+	pool := make([][]byte, max(batchEvents/n, minBatches))
 	for i := range pool {
 		pool[i] = c.batch(i, n, form)
 	}
@@ -100,7 +100,7 @@ func (c Corpus) batches(n int, form func(i int) string) [][]byte {
 func (c Corpus) batch(k, n int, form func(i int) string) []byte {
 	events := make([][]byte, n)
 	for i := range events {
-		events[i] = c.payload(k*n + i).fill(form(i))
+		events[i] = c.payload(k*n + i).fill(form(k*n + i))
 	}
 	var b bytes.Buffer
 	b.WriteString(`{"batch":[`)
