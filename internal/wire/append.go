@@ -52,28 +52,3 @@ func appendCompact(dst, src []byte) []byte {
 	}
 	return dst
 }
-
-// stringEnd returns the index after the closing quote of the JSON string that
-// begins at src[start], or len(src) if it is cut off.
-func stringEnd(src []byte, start int) int {
-	for i := start + 1; ; i++ {
-		n := bytes.IndexByte(src[i:], '"')
-		if n < 0 {
-			return len(src)
-		}
-		i += n
-		if src[i-1] != '\\' || !escaped(src[start+1:i]) {
-			return i + 1
-		}
-	}
-}
-
-// escaped reports whether what follows text is escaped: whether text ends in an
-// odd number of backslashes.
-func escaped(text []byte) bool {
-	n := 0
-	for n < len(text) && text[len(text)-1-n] == '\\' {
-		n++
-	}
-	return n%2 == 1
-}

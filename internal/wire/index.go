@@ -11,9 +11,8 @@ import (
 // grammar allows and we do not: depth, many members, names that stand twice in
 // one object. It is one linear pass, whatever the text.
 type indexer struct {
-	src     []byte
-	limits  Limits
-	escapes bool // src has a backslash anywhere, so that names may be escaped
+	src    []byte
+	limits Limits
 
 	fault   Fault
 	members int // names of the current event so far
@@ -38,7 +37,7 @@ type nameKey struct {
 const manyNames = 32
 
 func (x *indexer) reset(src []byte, limits Limits) {
-	x.src, x.limits, x.escapes = src, limits, hasEscape(src)
+	x.src, x.limits = src, limits
 	x.fault, x.members, x.floor = Fault{}, 0, 0
 	x.opened, x.names, x.rewritten = x.opened[:0], x.names[:0], x.rewritten[:0]
 	x.large.clear()
@@ -86,18 +85,19 @@ func (x *indexer) close() {
 // name reads the name at i of a member of the innermost object, notes it, and
 // returns where it stands and where its value begins.
 func (x *indexer) name(i int) (p place, value int) {
-	end := stringEnd(x.src, i)
-	p.nameStart, p.nameEnd = x.noteName(i, end)
+	end, print, escaped := scanString(x.src, i)
+	p.nameStart, p.nameEnd = x.noteName(i, end, print, escaped)
 	return p, skipSpace(x.src, skipSpace(x.src, end)+1) // over the colon
 }
 
 // noteName notes the name that stands from i to end, and returns its place.
-func (x *indexer) noteName(i, end int) (from, to uint32) {
+func (x *indexer) noteName(i, end int, print uint64, escaped bool) (from, to uint32) {
 	from, to = uint32(i), uint32(end)
-	if x.escapes && hasEscape(x.src[i:end]) {
+	if escaped {
 		from, to = x.rewrite(x.src[i:end])
+		_, print, _ = scanString(x.rewritten, int(from&^rewritten))
 	}
-	x.note(from, to)
+	x.note(nameKey{print, from, to})
 	return from, to
 }
 
@@ -118,21 +118,16 @@ func (x *indexer) text(start, end uint32) []byte {
 	return x.src[start:end]
 }
 
-// hasEscape reports whether text has a backslash.
-func hasEscape(text []byte) bool { return bytes.IndexByte(text, '\\') >= 0 }
-
 // note adds a name to the innermost object, and a fault if it stands there
 // already or is one too many.
-func (x *indexer) note(start, end uint32) {
+func (x *indexer) note(key nameKey) {
 	if x.members++; x.limits.Members > 0 && x.members > x.limits.Members {
 		x.fault = Fault{Kind: TooManyMembers}
 		return
 	}
-	text := x.text(start, end)
 	first := int(x.opened[len(x.opened)-1])
-	key := nameKey{print: printOf(text), start: start, end: end}
-	if x.seen(first, key.print, text) {
-		x.fault = Fault{Kind: Duplicate, Name: Text(text)}
+	if x.seen(first, key) {
+		x.fault = Fault{Kind: Duplicate, Name: Text(x.text(key.start, key.end))}
 		return
 	}
 	x.names = append(x.names, key)
@@ -142,16 +137,20 @@ func (x *indexer) note(start, end uint32) {
 }
 
 // seen reports whether the object whose names begin at first has the name.
-func (x *indexer) seen(first int, print uint64, text []byte) bool {
+func (x *indexer) seen(first int, key nameKey) bool {
 	if len(x.names)-first >= manyNames {
-		return x.large.has(x, first, text)
+		return x.large.has(x, first, x.text(key.start, key.end))
 	}
-	for i := first; i < len(x.names); i++ {
-		if k := &x.names[i]; k.print == print && bytes.Equal(x.text(k.start, k.end), text) {
+	for i := range x.names[first:] {
+		if k := &x.names[first+i]; k.print == key.print && x.same(*k, key) {
 			return true
 		}
 	}
 	return false
+}
+
+func (x *indexer) same(a, b nameKey) bool {
+	return bytes.Equal(x.text(a.start, a.end), x.text(b.start, b.end))
 }
 
 // remember puts the newest name of an object with n names into the table, or
@@ -184,14 +183,16 @@ func (x *indexer) composite(i int) (end int) {
 	for i < len(src) {
 		switch c := src[i]; c {
 		case '"':
-			end := stringEnd(src, i)
-			if atName {
-				x.noteName(i, end)
-				if x.fault.Kind != None {
-					return end
-				}
-				atName = false
+			if !atName {
+				i = stringEnd(src, i)
+				continue
 			}
+			end, print, escaped := scanString(src, i)
+			x.noteName(i, end, print, escaped)
+			if x.fault.Kind != None {
+				return end
+			}
+			atName = false
 			i = end
 			continue
 		case '{', '[':
@@ -211,28 +212,6 @@ func (x *indexer) composite(i int) (end int) {
 		i++
 	}
 	return i
-}
-
-// printOf mixes a name's length with its first and last eight bytes.
-func printOf(text []byte) uint64 {
-	const mix = 0x9e3779b97f4a7c15
-	n := len(text)
-	if n >= 8 {
-		head := le64(text)
-		tail := le64(text[n-8:])
-		return (head*mix ^ tail) + uint64(n)
-	}
-	var v uint64
-	for _, c := range text {
-		v = v<<8 | uint64(c)
-	}
-	return v + uint64(n)<<56
-}
-
-func le64(b []byte) uint64 {
-	_ = b[7]
-	return uint64(b[0]) | uint64(b[1])<<8 | uint64(b[2])<<16 | uint64(b[3])<<24 |
-		uint64(b[4])<<32 | uint64(b[5])<<40 | uint64(b[6])<<48 | uint64(b[7])<<56
 }
 
 // nameTable finds a name among those of the open objects with many: open
