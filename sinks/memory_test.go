@@ -26,7 +26,7 @@ func TestMemory(t *testing.T) {
 		stored := m.Events()
 		require.Equal(t, []string{"a", "b", "c"}, ids(stored))
 		require.Equal(t, `{"n":1}`, string(stored[0].Properties))
-		require.Empty(t, stored[0].Name)
+		require.Equal(t, "Signed Up", stored[0].Name)
 	})
 
 	t.Run("the slice of Events is the caller's", func(t *testing.T) {

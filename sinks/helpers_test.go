@@ -11,7 +11,7 @@ var web = &inlet.Source{ID: "web"}
 // event makes a track call of the source web with the given message ID.
 func event(id string) *inlet.Event {
 	return &inlet.Event{
-		Type: inlet.TypeTrack, MessageID: id, UserID: "u",
+		Type: inlet.TypeTrack, Name: "Signed Up", MessageID: id, UserID: "u",
 		ReceivedAt: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), Source: web,
 	}
 }

@@ -1,0 +1,537 @@
+package sinks_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/sinks"
+)
+
+var errInner = errors.New("inner sink failed")
+
+// scripted answers each Write with the next of its answers, and stores what they
+// do not name; when they are used up it stores everything.
+type scripted struct {
+	sinks.Memory
+	mu      sync.Mutex
+	answers []error
+	calls   [][]string
+}
+
+func (s *scripted) Write(ctx context.Context, events []*inlet.Event) error {
+	s.mu.Lock()
+	s.calls = append(s.calls, ids(events))
+	var err error
+	if len(s.answers) > 0 {
+		err, s.answers = s.answers[0], s.answers[1:]
+	}
+	s.mu.Unlock()
+	errs := inlet.ItemErrors(err, len(events))
+	for i, e := range events {
+		if errs == nil || errs[i] == nil {
+			s.Memory.Write(ctx, []*inlet.Event{e})
+		}
+	}
+	return err
+}
+
+func newDedupe(t testing.TB, inner inlet.Sink, o *sinks.DedupeOptions) *sinks.Dedupe {
+	d, err := sinks.NewDedupe(inner, o)
+	require.NoError(t, err)
+	return d
+}
+
+func TestDedupe(t *testing.T) {
+	t.Parallel()
+	malformed := &inlet.BatchError{Items: []inlet.ItemError{{Index: 7, Err: inlet.Permanent(errInner)}}}
+	failing := func(indices ...int) error {
+		e := new(inlet.BatchError)
+		for _, i := range indices {
+			e.Items = append(e.Items, inlet.ItemError{Index: i, Err: fmt.Errorf("item %d: %w", i, errInner)})
+		}
+		return e
+	}
+	type call struct {
+		write  []string
+		failed []int // indices; nil is success
+	}
+	tests := []struct {
+		name       string
+		answers    []error
+		calls      []call
+		inner      [][]string // what the inner sink was given
+		stored     []string
+		duplicates uint64
+	}{
+		{
+			name:   "without duplicates everything passes",
+			calls:  []call{{write: []string{"a", "b"}}, {write: []string{"c"}}},
+			inner:  [][]string{{"a", "b"}, {"c"}},
+			stored: []string{"a", "b", "c"},
+		},
+		{
+			name:       "a stored event is not passed on again",
+			calls:      []call{{write: []string{"a", "b"}}, {write: []string{"c", "a", "d", "b"}}},
+			inner:      [][]string{{"a", "b"}, {"c", "d"}},
+			stored:     []string{"a", "b", "c", "d"},
+			duplicates: 2,
+		},
+		{
+			name:       "a call of duplicates does not reach the inner sink",
+			calls:      []call{{write: []string{"a", "b"}}, {write: []string{"b", "a"}}},
+			inner:      [][]string{{"a", "b"}},
+			stored:     []string{"a", "b"},
+			duplicates: 2,
+		},
+		{
+			name:       "a duplicate in one call is the first one's duplicate",
+			calls:      []call{{write: []string{"a", "b", "a", "a"}}},
+			inner:      [][]string{{"a", "b"}},
+			stored:     []string{"a", "b"},
+			duplicates: 2,
+		},
+		{
+			name:    "a duplicate in one call shares the failure of the first",
+			answers: []error{failing(0)},
+			calls:   []call{{write: []string{"a", "b", "a"}, failed: []int{0, 2}}},
+			inner:   [][]string{{"a", "b"}},
+			stored:  []string{"b"},
+		},
+		{
+			name:       "an id is free again after a failure of the whole batch",
+			answers:    []error{errInner},
+			calls:      []call{{write: []string{"a", "b"}, failed: []int{0, 1}}, {write: []string{"a", "b"}}, {write: []string{"b"}}},
+			inner:      [][]string{{"a", "b"}, {"a", "b"}},
+			stored:     []string{"a", "b"},
+			duplicates: 1,
+		},
+		{
+			name:       "an id is free again after a permanent failure",
+			answers:    []error{inlet.Permanent(errInner)},
+			calls:      []call{{write: []string{"a"}, failed: []int{0}}, {write: []string{"a"}}, {write: []string{"a"}}},
+			inner:      [][]string{{"a"}, {"a"}},
+			stored:     []string{"a"},
+			duplicates: 1,
+		},
+		{
+			name:       "only what failed of a batch is free again",
+			answers:    []error{failing(1)},
+			calls:      []call{{write: []string{"a", "b", "c"}, failed: []int{1}}, {write: []string{"a", "b", "c"}}},
+			inner:      [][]string{{"a", "b", "c"}, {"b"}},
+			stored:     []string{"a", "c", "b"},
+			duplicates: 2,
+		},
+		{
+			name:    "indices of failures are the caller's",
+			answers: []error{nil, failing(1, 2)},
+			calls: []call{
+				{write: []string{"a", "b"}},
+				{write: []string{"a", "c", "b", "d", "c", "e", "d"}, failed: []int{3, 5, 6}},
+			},
+			inner:      [][]string{{"a", "b"}, {"c", "d", "e"}},
+			stored:     []string{"a", "b", "c"},
+			duplicates: 3,
+		},
+		{
+			name:       "a malformed batch error fails all that the inner sink was given",
+			answers:    []error{nil, malformed, malformed},
+			calls:      []call{{write: []string{"a"}}, {write: []string{"a", "b", "c"}, failed: []int{1, 2}}, {write: []string{"b", "c"}, failed: []int{0, 1}}},
+			inner:      [][]string{{"a"}, {"b", "c"}, {"b", "c"}},
+			stored:     []string{"a"},
+			duplicates: 1,
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			inner := &scripted{answers: tt.answers}
+			d := newDedupe(t, inner, &sinks.DedupeOptions{MaxIDs: 100})
+			for _, c := range tt.calls {
+				requireFailed(t, c.failed, d.Write(t.Context(), events(c.write...)), len(c.write))
+			}
+			require.Equal(t, tt.inner, inner.calls)
+			require.Equal(t, tt.stored, ids(inner.Events()))
+			require.Equal(t, tt.duplicates, d.Duplicates())
+		})
+	}
+}
+
+// requireFailed requires that err says that exactly the events at the given
+// indices of n have failed, temporarily or as the inner sink said.
+func requireFailed(t *testing.T, want []int, err error, n int) {
+	t.Helper()
+	var batch *inlet.BatchError
+	if errors.As(err, &batch) {
+		require.NoError(t, batch.Validate(n))
+	}
+	var failed []int
+	for i, err := range inlet.ItemErrors(err, n) {
+		if err != nil {
+			failed = append(failed, i)
+		}
+	}
+	require.Equal(t, want, failed)
+}
+
+func TestDedupePassesTheSliceItselfOn(t *testing.T) {
+	t.Parallel()
+	var got []*inlet.Event
+	d := newDedupe(t, inlet.SinkFunc(func(_ context.Context, events []*inlet.Event) error {
+		got = events
+		return inlet.RetryAfter(errInner, time.Minute)
+	}), &sinks.DedupeOptions{MaxIDs: 10})
+	sent := events("a", "b")
+	err := d.Write(t.Context(), sent)
+	require.Same(t, &sent[0], &got[0])
+	require.Equal(t, inlet.RetryAfter(errInner, time.Minute), err, "and returns the error itself")
+}
+
+func TestDedupeScope(t *testing.T) {
+	t.Parallel()
+
+	t.Run("an id of another source is another id", func(t *testing.T) {
+		t.Parallel()
+		var inner sinks.Memory
+		d := newDedupe(t, &inner, &sinks.DedupeOptions{MaxIDs: 10})
+		for _, pair := range [][2]string{{"ab", "c"}, {"a", "bc"}, {"", "abc"}, {"ab", "c"}} {
+			e := event(pair[1])
+			e.Source = &inlet.Source{ID: pair[0]}
+			require.NoError(t, d.Write(t.Context(), []*inlet.Event{e}))
+		}
+		require.Len(t, inner.Events(), 3)
+		require.EqualValues(t, 1, d.Duplicates())
+	})
+
+	t.Run("a generated id is no duplicate", func(t *testing.T) {
+		t.Parallel()
+		var inner sinks.Memory
+		d := newDedupe(t, &inner, &sinks.DedupeOptions{MaxIDs: 10})
+		sent := events("a", "a", "b", "b")
+		sent[0].Warnings = inlet.WarnMessageIDGenerated
+		sent[1].Warnings = inlet.WarnMessageIDGenerated
+		require.NoError(t, d.Write(t.Context(), sent))
+		require.Equal(t, []string{"a", "a", "b"}, ids(inner.Events()))
+		require.NoError(t, d.Write(t.Context(), events("a")))
+		require.Len(t, inner.Events(), 4, "nor is the id remembered")
+		require.EqualValues(t, 1, d.Duplicates())
+	})
+}
+
+func TestDedupeWindow(t *testing.T) {
+	t.Parallel()
+
+	t.Run("an id is forgotten when its time is over", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			var inner sinks.Memory
+			d := newDedupe(t, &inner, &sinks.DedupeOptions{MaxIDs: 10, Window: time.Hour})
+			write := func() int {
+				require.NoError(t, d.Write(t.Context(), events("a")))
+				return len(inner.Events())
+			}
+			require.Equal(t, 1, write())
+			time.Sleep(time.Hour - 1)
+			require.Equal(t, 1, write(), "a duplicate does not prolong it")
+			time.Sleep(1)
+			require.Equal(t, 2, write())
+			time.Sleep(time.Hour - 1)
+			require.Equal(t, 2, write())
+		})
+	})
+
+	t.Run("the window is a day by default", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			var inner sinks.Memory
+			d := newDedupe(t, &inner, nil)
+			require.NoError(t, d.Write(t.Context(), events("a")))
+			time.Sleep(24*time.Hour - 1)
+			require.NoError(t, d.Write(t.Context(), events("a")))
+			require.Len(t, inner.Events(), 1)
+			time.Sleep(1)
+			require.NoError(t, d.Write(t.Context(), events("a")))
+			require.Len(t, inner.Events(), 2)
+		})
+	})
+
+	t.Run("the oldest id makes room for a new one", func(t *testing.T) {
+		t.Parallel()
+		var inner sinks.Memory
+		d := newDedupe(t, &inner, &sinks.DedupeOptions{MaxIDs: 3})
+		for _, id := range []string{"a", "b", "c", "a", "d", "b", "a", "c"} {
+			require.NoError(t, d.Write(t.Context(), events(id)))
+		}
+		require.Equal(t, []string{"a", "b", "c", "d", "a"}, ids(inner.Events()), "d displaces a, a displaces b")
+	})
+}
+
+// TestDedupeWindowAgainstModel compares the table with a plain list.
+func TestDedupeWindowAgainstModel(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const size, life = 13, 60 * time.Second
+		type stored struct {
+			id string
+			at time.Time
+		}
+		var model []stored
+		var inner sinks.Discard
+		d := newDedupe(t, &inner, &sinks.DedupeOptions{MaxIDs: size, Window: life})
+		rnd := rand.New(rand.NewPCG(1, 2))
+		for range 20_000 {
+			id := strconv.Itoa(rnd.IntN(40))
+			known := false
+			for _, s := range model[max(0, len(model)-size):] {
+				known = known || s.id == id && time.Since(s.at) < life
+			}
+			if !known {
+				model = append(model, stored{id, time.Now()})
+			}
+			require.NoError(t, d.Write(t.Context(), events(id)))
+			require.EqualValues(t, len(model), inner.Events())
+			time.Sleep(time.Duration(rnd.IntN(6000)) * time.Millisecond)
+		}
+	})
+}
+
+// gate holds up the writes of one id until it is told their outcome.
+type gate struct {
+	sinks.Memory
+	id      string
+	entered chan struct{}
+	outcome chan error
+}
+
+func newGate(id string) *gate {
+	return &gate{id: id, entered: make(chan struct{}), outcome: make(chan error)}
+}
+
+func (g *gate) Write(ctx context.Context, events []*inlet.Event) error {
+	if events[0].MessageID == g.id {
+		g.entered <- struct{}{}
+		if err := <-g.outcome; err != nil {
+			return err
+		}
+	}
+	return g.Memory.Write(ctx, events)
+}
+
+func TestDedupeWaiting(t *testing.T) {
+	t.Parallel()
+
+	t.Run("a duplicate of an event in flight waits and is acknowledged once that is stored", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			g := newGate("a")
+			d := newDedupe(t, g, &sinks.DedupeOptions{MaxIDs: 10})
+			first := write(t, d, "a")
+			<-g.entered
+			second := write(t, d, "b", "a", "c")
+			synctest.Wait()
+			require.Equal(t, []string{"b", "c"}, ids(g.Events()), "its own events are written first")
+			require.Empty(t, second)
+			g.outcome <- nil
+			require.NoError(t, <-first)
+			require.NoError(t, <-second)
+			require.Equal(t, []string{"b", "c", "a"}, ids(g.Events()))
+			require.EqualValues(t, 1, d.Duplicates())
+		})
+	})
+
+	t.Run("a waiting call writes the event itself when the other one fails", func(t *testing.T) {
+		t.Parallel()
+		for _, failure := range []error{errInner, inlet.Permanent(errInner)} {
+			synctest.Test(t, func(t *testing.T) {
+				g := newGate("a")
+				d := newDedupe(t, g, &sinks.DedupeOptions{MaxIDs: 10})
+				first := write(t, d, "a")
+				<-g.entered
+				second, third := write(t, d, "a", "a"), write(t, d, "a")
+				synctest.Wait()
+				g.outcome <- failure
+				require.Equal(t, failure, <-first)
+				<-g.entered
+				g.outcome <- nil
+				require.NoError(t, <-second)
+				require.NoError(t, <-third)
+				require.Equal(t, []string{"a"}, ids(g.Events()))
+				require.EqualValues(t, 2, d.Duplicates())
+			})
+		}
+	})
+
+	t.Run("waiting ends with the context and a temporary error for what is still held", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			g := newGate("a")
+			d := newDedupe(t, g, &sinks.DedupeOptions{MaxIDs: 10})
+			first := write(t, d, "a")
+			<-g.entered
+			ctx, cancel := context.WithTimeoutCause(t.Context(), time.Second, inlet.Permanent(errInner))
+			defer cancel()
+			start := time.Now()
+			err := d.Write(ctx, events("b", "a", "b", "a"))
+			require.Equal(t, time.Second, time.Since(start))
+			requireFailed(t, []int{1, 3}, err, 4)
+			require.ErrorIs(t, err, context.DeadlineExceeded)
+			require.False(t, inlet.IsPermanent(err))
+			g.outcome <- nil
+			require.NoError(t, <-first)
+			require.Equal(t, []string{"b", "a"}, ids(g.Events()))
+			require.EqualValues(t, 1, d.Duplicates(), "the second b")
+		})
+	})
+
+	t.Run("two calls that want each other's ids do not deadlock", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			var inner sinks.Memory
+			slow := inlet.SinkFunc(func(ctx context.Context, events []*inlet.Event) error {
+				time.Sleep(time.Second)
+				return inner.Write(ctx, events)
+			})
+			d := newDedupe(t, slow, &sinks.DedupeOptions{MaxIDs: 10})
+			first, second := write(t, d, "a", "x", "b"), write(t, d, "b", "y", "a")
+			require.NoError(t, <-first)
+			require.NoError(t, <-second)
+			require.ElementsMatch(t, []string{"a", "b", "x", "y"}, ids(inner.Events()))
+		})
+	})
+}
+
+// write writes in a goroutine and returns where its result comes.
+func write(t *testing.T, s inlet.Sink, ids ...string) chan error {
+	result := make(chan error, 1)
+	go func() { result <- s.Write(t.Context(), events(ids...)) }()
+	return result
+}
+
+func TestDedupeGivesIDsUpOnPanic(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var inner sinks.Memory
+		calls := 0
+		d := newDedupe(t, inlet.SinkFunc(func(ctx context.Context, events []*inlet.Event) error {
+			if calls++; calls == 1 {
+				time.Sleep(time.Second)
+				panic("inner sink")
+			}
+			return inner.Write(ctx, events)
+		}), &sinks.DedupeOptions{MaxIDs: 10})
+
+		panicked := make(chan any, 1)
+		go func() {
+			defer func() { panicked <- recover() }()
+			d.Write(t.Context(), events("a", "b"))
+		}()
+		synctest.Wait()
+		require.NoError(t, d.Write(t.Context(), events("b")), "whoever waits is woken")
+		require.Equal(t, "inner sink", <-panicked, "the panic goes on")
+		require.NoError(t, d.Write(t.Context(), events("a")))
+		require.Equal(t, []string{"b", "a"}, ids(inner.Events()))
+		require.Zero(t, d.Duplicates())
+	})
+}
+
+// TestDedupeStress lets many calls fight for few ids over an inner sink that
+// fails at random, and requires that what was acknowledged is stored, and once.
+func TestDedupeStress(t *testing.T) {
+	t.Parallel()
+	const writers, calls, idCount = 8, 300, 400
+	var inner sinks.Memory
+	var n atomic.Uint64
+	flaky := inlet.SinkFunc(func(ctx context.Context, events []*inlet.Event) error {
+		switch n.Add(1) % 5 {
+		case 0:
+			return errInner
+		case 1:
+			inner.Write(ctx, events[1:])
+			return &inlet.BatchError{Items: []inlet.ItemError{{Index: 0, Err: errInner}}}
+		}
+		return inner.Write(ctx, events)
+	})
+	d := newDedupe(t, flaky, &sinks.DedupeOptions{MaxIDs: idCount})
+	var acknowledged sync.Map
+	var wg sync.WaitGroup
+	for w := range writers {
+		wg.Go(func() {
+			rnd := rand.New(rand.NewPCG(uint64(w), 7))
+			for range calls {
+				batch := make([]string, 1+rnd.IntN(12))
+				for i := range batch {
+					batch[i] = strconv.Itoa(rnd.IntN(idCount))
+				}
+				errs := inlet.ItemErrors(d.Write(t.Context(), events(batch...)), len(batch))
+				for i, id := range batch {
+					if errs == nil || errs[i] == nil {
+						acknowledged.Store(id, true)
+					}
+				}
+			}
+		})
+	}
+	wg.Wait()
+	stored := make(map[string]int)
+	for _, id := range ids(inner.Events()) {
+		stored[id]++
+	}
+	for id, times := range stored {
+		require.Equal(t, 1, times, "id %s is stored more than once", id)
+	}
+	acknowledged.Range(func(id, _ any) bool {
+		require.Contains(t, stored, id)
+		return true
+	})
+	require.NotZero(t, d.Duplicates())
+}
+
+func TestDedupeRefusesBadOptions(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name  string
+		inner inlet.Sink
+		o     sinks.DedupeOptions
+		want  string
+	}{
+		{"no inner sink", nil, sinks.DedupeOptions{}, "inner sink"},
+		{"a negative window", &sinks.Memory{}, sinks.DedupeOptions{Window: -1}, "DedupeOptions.Window"},
+		{"a negative number of ids", &sinks.Memory{}, sinks.DedupeOptions{MaxIDs: -1}, "DedupeOptions.MaxIDs"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			_, err := sinks.NewDedupe(tt.inner, &tt.o)
+			require.ErrorContains(t, err, tt.want)
+		})
+	}
+}
+
+func TestDedupeClosesTheInnerSinkOnce(t *testing.T) {
+	t.Parallel()
+	inner := &closeCounter{}
+	d := newDedupe(t, inner, &sinks.DedupeOptions{MaxIDs: 1})
+	require.NoError(t, inlet.Close(t.Context(), d))
+	require.Equal(t, 1, inner.closed)
+	require.Equal(t, inlet.DurabilityMemory, inlet.DurabilityOf(d))
+}
+
+type closeCounter struct {
+	sinks.Memory
+	closed int
+}
+
+func (c *closeCounter) Close(ctx context.Context) error {
+	c.closed++
+	return c.Memory.Close(ctx)
+}
