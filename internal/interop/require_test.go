@@ -1,10 +1,13 @@
 package interop
 
 import (
+	"encoding/json"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"testing"
+
+	"github.com/stretchr/testify/require"
 )
 
 // nodeDir holds the JavaScript drivers and the packages that they import.
@@ -24,7 +27,7 @@ func missing(t *testing.T, format string, args ...any) {
 func requireNode(t *testing.T) string {
 	t.Helper()
 	node := requireProgram(t, "node")
-	for _, pkg := range []string{"@segment/analytics-node", "@segment/analytics-next", "playwright-core"} {
+	for pkg := range npmPackages(t) {
 		if _, err := os.Stat(filepath.Join(nodeDir, "node_modules", pkg)); err != nil {
 			missing(t, "%s is not installed: run npm ci in internal/interop/%s", pkg, nodeDir)
 		}
@@ -39,4 +42,15 @@ func requireProgram(t *testing.T, name string) string {
 		missing(t, "%s is not installed: %v", name, err)
 	}
 	return path
+}
+
+// npmPackages is the packages that the drivers import, with their versions.
+func npmPackages(t *testing.T) map[string]string {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join(nodeDir, "package.json"))
+	require.NoError(t, err)
+	var manifest struct{ Dependencies map[string]string }
+	require.NoError(t, json.Unmarshal(data, &manifest))
+	require.NotEmpty(t, manifest.Dependencies)
+	return manifest.Dependencies
 }

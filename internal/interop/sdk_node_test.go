@@ -2,6 +2,7 @@ package interop
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"os/exec"
@@ -14,64 +15,92 @@ import (
 // halfEmoji is what JavaScript sends where a text was cut inside an emoji.
 var halfEmoji = map[string]any{"half": json.RawMessage(`"\ud83d"`)}
 
-func TestSegmentNode(t *testing.T) {
+// nodeSDKs are the drivers of the SDKs for node that send batches.
+var nodeSDKs = map[string]string{
+	"@segment/analytics-node":      "segment.mjs",
+	"analytics-node":               "legacy.mjs",
+	"@rudderstack/rudder-sdk-node": "rudder.mjs",
+}
+
+func TestNodeSDKs(t *testing.T) {
 	t.Parallel()
+	for name, driver := range nodeSDKs {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 
-	t.Run("every call arrives once and unchanged", func(t *testing.T) {
-		t.Parallel()
-		node, s := requireNode(t), startServer(t)
-		calls := everyCall(awkward(t, nil))
-		sendNode(t, node, map[string]any{"host": s.URL, "writeKey": writeKey, "calls": calls})
-		events := requireExactlyOnce(t, calls, s.stop(t))
-		for _, c := range calls {
-			event := events[c.MessageID]
-			requireEqual(t, c, event)
-			require.NotContains(t, event, "warnings")
-			if c.Content != nil {
-				require.Equal(t, c.Content, event[c.contentMember()])
-			}
-		}
-	})
+			t.Run("every call arrives once and unchanged", func(t *testing.T) {
+				t.Parallel()
+				node, s := requireNode(t), startServer(t)
+				calls := everyCall(awkward(t, nil))
+				sendNode(t, node, driver, nodeJob{URL: s.URL, Calls: calls})
+				requireUnchanged(t, calls, requireExactlyOnce(t, calls, s.stop(t)))
+			})
 
-	t.Run("300 events in many batches arrive once each", func(t *testing.T) {
-		t.Parallel()
-		node, s := requireNode(t), startServer(t)
-		calls := manyTracks(300)
-		sendNode(t, node, map[string]any{"host": s.URL, "writeKey": writeKey, "flushAt": 15, "calls": calls})
-		events := requireExactlyOnce(t, calls, s.stop(t))
-		for _, c := range calls {
-			requireEqual(t, c, events[c.MessageID])
-		}
-	})
+			t.Run("300 events in many batches arrive once each", func(t *testing.T) {
+				t.Parallel()
+				node, s := requireNode(t), startServer(t)
+				calls := manyTracks(300)
+				sendNode(t, node, driver, nodeJob{URL: s.URL, FlushAt: 15, Calls: calls})
+				requireUnchanged(t, calls, requireExactlyOnce(t, calls, s.stop(t)))
+			})
 
-	t.Run("half an emoji is repaired and does not cost the event", func(t *testing.T) {
-		t.Parallel()
-		node, s := requireNode(t), startServer(t)
-		calls := manyTracks(1)
-		calls[0].Content = halfEmoji
-		sendNode(t, node, map[string]any{"host": s.URL, "writeKey": writeKey, "calls": calls})
-		event := requireExactlyOnce(t, calls, s.stop(t))[calls[0].MessageID]
-		require.Equal(t, map[string]any{"half": "\ufffd"}, event["properties"])
-		require.Equal(t, []any{"text_repaired"}, event["warnings"])
-	})
+			t.Run("half an emoji is repaired and does not cost the event", func(t *testing.T) {
+				t.Parallel()
+				node, s := requireNode(t), startServer(t)
+				calls := manyTracks(1)
+				calls[0].Content = halfEmoji
+				sendNode(t, node, driver, nodeJob{URL: s.URL, Calls: calls})
+				event := requireExactlyOnce(t, calls, s.stop(t))[calls[0].MessageID]
+				require.Equal(t, map[string]any{"half": "\ufffd"}, event["properties"])
+				require.Equal(t, []any{"text_repaired"}, event["warnings"])
+			})
+		})
+	}
 }
 
-// A nodeReport is what testdata/node/server.mjs says the SDK reported.
-type nodeReport struct {
-	Version   string   `json:"version"`
-	Delivered int      `json:"delivered"`
-	Failed    []string `json:"failed"`
-	Errors    []string `json:"errors"`
+// jitsuKey has the form that the SDK insists on. Its body holds it masked.
+const jitsuKey = "JitsuKey:secret4711"
+
+func TestJitsu(t *testing.T) {
+	t.Parallel()
+	node, s := requireNode(t), startServer(t, "-key", jitsuKey)
+	var calls []call
+	for _, c := range everyCall(awkward(t, nil)) {
+		if c.Type != "screen" && c.Type != "alias" { // calls that the SDK does not have
+			calls = append(calls, c)
+		}
+	}
+	sendNode(t, node, "jitsu.mjs", nodeJob{URL: s.URL, WriteKey: jitsuKey, Calls: calls})
+
+	lines := s.stop(t)
+	require.Len(t, lines, len(calls), "every call arrives once")
+	for i, c := range calls {
+		require.Equal(t, c.Type, lines[i]["type"])
+		require.Equal(t, c.UserID, lines[i]["userId"])
+		requireMembers(t, c.Content, lines[i][c.contentMember()])
+	}
 }
 
-// sendNode makes the calls with the SDK and requires that it reports success
-// for each.
-func sendNode(t *testing.T, node string, job map[string]any) {
+// A nodeJob is what the drivers of testdata/node read; see calls.mjs there.
+type nodeJob struct {
+	URL      string `json:"url"`
+	WriteKey string `json:"writeKey"`
+	FlushAt  int    `json:"flushAt,omitempty"`
+	Calls    []call `json:"calls"`
+}
+
+// sendNode makes the calls with an SDK and requires that it reports success for
+// each.
+func sendNode(t *testing.T, node, driver string, job nodeJob) {
 	t.Helper()
-	report := runNode[nodeReport](t, node, "server.mjs", job)
+	job.WriteKey = cmp.Or(job.WriteKey, writeKey)
+	report := runNode[struct {
+		Delivered      int
+		Failed, Errors []string
+	}](t, node, driver, job)
 	require.Empty(t, report.Failed)
 	require.Empty(t, report.Errors)
-	require.Equal(t, len(job["calls"].([]call)), report.Delivered)
+	require.Equal(t, len(job.Calls), report.Delivered)
 }
 
 // runNode runs a driver with job as its standard input and returns the report

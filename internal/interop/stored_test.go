@@ -27,9 +27,22 @@ func requireExactlyOnce(t *testing.T, calls []call, lines []line) stored {
 	return events
 }
 
-// requireEqual checks that the event says what the call said. Of the context,
-// and of the content where the SDK adds members to it, it checks what the call
-// gave.
+// requireUnchanged checks that each event says what its call said, has exactly
+// its content, and needed no repair.
+func requireUnchanged(t *testing.T, calls []call, events stored) {
+	t.Helper()
+	for _, c := range calls {
+		event := events[c.MessageID]
+		requireEqual(t, c, event)
+		require.NotContains(t, event, "warnings")
+		if c.Content != nil {
+			require.Equal(t, c.Content, event[c.contentMember()])
+		}
+	}
+}
+
+// requireEqual checks that the event says what the call said. Of the context and
+// the content, to which some SDKs add members, it checks what the call gave.
 func requireEqual(t *testing.T, c call, event line) {
 	t.Helper()
 	require.Equal(t, c.Type, event["type"])
