@@ -1,11 +1,10 @@
 package interop
 
 import (
-	"encoding/json"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -40,6 +39,40 @@ func TestSegmentBrowser(t *testing.T) {
 			}
 		})
 	}
+
+	t.Run("what a batch still holds when the page is left arrives once", func(t *testing.T) {
+		t.Parallel()
+		b := requireBrowser(t)
+		site := newSite(t)
+		s := startServer(t, "-origins", site.URL)
+		calls := manyTracks(5)
+		for i := range calls {
+			calls[i].UserID = calls[0].UserID
+		}
+		hour := map[string]any{"strategy": "batching", "config": map[string]any{"size": 100, "timeout": 3_600_000}}
+		site.config = sdkConfig{Settings: inlineSettings(s.URL, writeKey), Options: segmentOptions(hour), Calls: calls}
+
+		report := runPage[sdkResult](t, b, pageJob{URL: site.URL + "/sdk.html", Leave: site.URL + "/left.html"})
+		require.Empty(t, report.Result.Failed)
+		requireExactlyOnce(t, calls, s.stop(t))
+	})
+
+	t.Run("an event that is sent twice, because its page was left before the answer, is stored once", func(t *testing.T) {
+		t.Parallel()
+		b := requireBrowser(t)
+		site := newSite(t)
+		s := startServer(t, "-origins", site.URL)
+		slow := newSlowProxy(t, s.URL, time.Second)
+		calls := manyTracks(1)
+		site.config = sdkConfig{Settings: inlineSettings(slow.URL, writeKey), Calls: calls, Hurry: true}
+		site.next = sdkConfig{Settings: inlineSettings(slow.URL, writeKey), Calls: []call{}}
+
+		runPage[sdkResult](t, b, pageJob{
+			URL: site.URL + "/sdk.html", Leave: site.URL + "/left.html", ComeBack: true, Events: len(calls),
+		})
+		require.EqualValues(t, 2, slow.events.Load(), "the SDK was to send the event twice")
+		requireExactlyOnce(t, calls, s.stop(t))
+	})
 
 	t.Run("the settings that the server answers are enough to boot", func(t *testing.T) {
 		t.Parallel()
@@ -122,6 +155,7 @@ type sdkConfig struct {
 	Settings map[string]any `json:"settings"`
 	Options  map[string]any `json:"options,omitempty"`
 	Calls    []call         `json:"calls"`
+	Hurry    bool           `json:"hurry,omitempty"`
 }
 
 // An sdkResult is what became of the calls, by the SDK's own word.
@@ -142,70 +176,3 @@ func segmentOptions(delivery map[string]any) map[string]any {
 	return map[string]any{"integrations": map[string]any{"Segment.io": map[string]any{"deliveryStrategy": delivery}}}
 }
 
-// A site serves the pages of testdata/page on an origin of its own: localhost,
-// where the server is 127.0.0.1. Set config before a page is opened.
-type site struct {
-	URL    string
-	config any
-}
-
-func newSite(t *testing.T) *site {
-	t.Helper()
-	s := new(site)
-	mux := http.NewServeMux()
-	mux.Handle("/", http.FileServer(http.Dir("testdata/page")))
-	bundles := http.Dir(nodeDir + "/node_modules/@segment/analytics-next/dist/umd")
-	mux.Handle("/analytics-next/bundles/", http.StripPrefix("/analytics-next/bundles/", http.FileServer(bundles)))
-	mux.HandleFunc("/config.json", func(w http.ResponseWriter, _ *http.Request) {
-		_ = json.NewEncoder(w).Encode(s.config)
-	})
-	server := httptest.NewServer(mux)
-	t.Cleanup(server.Close)
-	s.URL = strings.Replace(server.URL, "127.0.0.1", "localhost", 1)
-	return s
-}
-
-// A browser is how to run Chromium.
-type browser struct{ node, chromium string }
-
-func requireBrowser(t *testing.T) browser {
-	t.Helper()
-	return browser{node: requireNode(t), chromium: requireProgram(t, "chromium")}
-}
-
-// A pageReport is what testdata/node/browser.mjs saw of a page that set
-// window.result to an R.
-type pageReport[R any] struct {
-	Requests []struct {
-		Method, URL, Failure string
-		Status               int
-	} `json:"requests"`
-	Console   []string `json:"console"`
-	Delivered int      `json:"delivered"`
-	Result    R        `json:"result"`
-}
-
-// statuses returns the answers to the POSTs to url, in their order.
-func (r pageReport[R]) statuses(url string) (statuses []int) {
-	for _, request := range r.Requests {
-		if request.Method == http.MethodPost && request.URL == url {
-			statuses = append(statuses, request.Status)
-		}
-	}
-	return statuses
-}
-
-// openPage opens a page and waits until it is done and that many events are
-// delivered.
-func openPage[R any](t *testing.T, b browser, url string, events int) pageReport[R] {
-	t.Helper()
-	job := map[string]any{"chromium": b.chromium, "url": url, "events": events}
-	report := runNode[pageReport[R]](t, b.node, "browser.mjs", job)
-	t.Cleanup(func() {
-		if t.Failed() {
-			t.Logf("the page saw: %+v", report)
-		}
-	})
-	require.Equal(t, events, report.Delivered)
-	return report
-}

@@ -1,6 +1,7 @@
-// Opens a page in headless Chromium: reads {chromium, url, events} from standard
-// input, waits until the page has set window.result and until the server has
-// answered 200 for that many events, and writes what the page and the network saw.
+// Opens a page in headless Chromium: reads {chromium, url, leave, comeBack, events} from
+// standard input, waits until the page has set window.result, goes to the page
+// leave if there is one and comes back if asked to, waits until the server has answered 200 for that many
+// events, and writes what the page and the network saw.
 import { text } from 'node:stream/consumers'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { chromium } from 'playwright-core'
@@ -25,6 +26,11 @@ try {
   await page.goto(job.url)
   await page.waitForFunction(() => window.result !== undefined, null, { timeout: 30_000 })
   report.result = await page.evaluate(() => window.result)
+  if (job.leave) {
+    await page.goto(job.leave)
+    await sleep(2_000) // what a page sends while it is left is no event of the next
+    if (job.comeBack) await page.goto(job.url)
+  }
   for (let waited = 0; report.delivered < job.events && waited < 20_000; waited += 50) await sleep(50)
 } finally {
   await browser.close()
