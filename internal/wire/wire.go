@@ -83,3 +83,20 @@ func readValue(dec *jsontext.Decoder, src []byte) ([]byte, error) {
 	end := int(dec.InputOffset())
 	return src[end-len(value) : end : end], nil
 }
+
+// Plain returns what a JSON string says as a slice of it, if it has no escapes.
+func Plain(raw []byte) ([]byte, bool) {
+	inner := raw[1 : len(raw)-1]
+	return inner, bytes.IndexByte(inner, '\\') < 0
+}
+
+// AppendText appends what a JSON string says.
+func AppendText(dst, raw []byte) []byte {
+	dst, _ = jsontext.AppendUnquote(dst, raw) // invalid UTF-8 is replaced
+	return dst
+}
+
+// EmptyList reports whether a value is an array without elements.
+func EmptyList(raw []byte) bool {
+	return Kind(raw) == '[' && raw[skipSpace(raw, 1)] == ']'
+}
