@@ -1,0 +1,174 @@
+package inlet
+
+import (
+	"errors"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// A Form is the form in which a route answers.
+type Form uint8
+
+const (
+	// FormJSON answers 200 {"success":true}, which is what every SDK of the
+	// Segment family takes for a success, and errors with their status.
+	FormJSON Form = iota
+	// FormPixel always answers 200 with a transparent GIF. An error's code is in
+	// the header X-Inlet-Error.
+	FormPixel
+)
+
+// Values of headers, made once: net/http does not change them.
+var (
+	jsonType    = []string{"application/json"}
+	gifType     = []string{"image/gif"}
+	noStore     = []string{"no-store"}
+	noSniff     = []string{"nosniff"}
+	connections = []string{"close"}
+)
+
+var successBody = []byte(`{"success":true}`)
+
+// pixelBody is a transparent GIF of one pixel.
+var pixelBody = []byte("GIF89a\x01\x00\x01\x00\x80\x00\x00\x00\x00\x00\xff\xff\xff!\xf9\x04\x01\x00\x00\x00\x00,\x00\x00\x00\x00\x01\x00\x01\x00\x00\x02\x02D\x01\x00;")
+
+// WriteError answers a request that is refused, in the form of its route, as the
+// handler would. It is for layers around the handler, so that an SDK understands
+// their refusals, too. An error that is no [*Error] is answered 500 without its
+// text.
+func WriteError(w http.ResponseWriter, r *http.Request, err error) {
+	s := stateOf(r.Context())
+	if s == nil {
+		s = &state{Context: r.Context()}
+	}
+	out := reply{err: err, route: builtinRoutes().match(r)}
+	out.write(w, r, s)
+}
+
+func writeSuccess(w http.ResponseWriter) {
+	w.Header()["Content-Type"] = jsonType
+	w.Write(successBody)
+}
+
+// reply is what a request is answered. It is the only place that writes one.
+type reply struct {
+	err      error
+	route    *boundRoute
+	accepted int
+	rejects  []Reject
+}
+
+// code returns why the request was refused, or "".
+func (o *reply) code() Code {
+	if o.err == nil {
+		return ""
+	}
+	return asError(o.err).Code
+}
+
+// write answers, leaves a note for the layers outside, and returns the status.
+func (o *reply) write(w http.ResponseWriter, r *http.Request, s *state) (status int) {
+	s.note(o.outcome())
+	switch {
+	case o.route != nil && o.route.Form == FormPixel:
+		return o.writePixel(w)
+	case o.err != nil:
+		return o.writeError(w, s)
+	case len(o.rejects) > 0:
+		w.Header()["Content-Type"] = jsonType
+		w.Write(append(o.appendRejects([]byte(`{"success":true`)), '}'))
+	default:
+		writeSuccess(w)
+	}
+	return http.StatusOK
+}
+
+func (o *reply) outcome() Outcome {
+	out := Outcome{Accepted: o.accepted, Rejected: len(o.rejects), Code: o.code()}
+	if o.route != nil {
+		out.Dialect = o.route.dialect
+	}
+	if o.err != nil {
+		out.Err = asError(o.err).Err
+	}
+	return out
+}
+
+func (o *reply) writePixel(w http.ResponseWriter) int {
+	header := w.Header()
+	header["Content-Type"], header["Cache-Control"] = gifType, noStore
+	if code := o.code(); code != "" {
+		header["X-Inlet-Error"] = []string{string(code)}
+	}
+	w.Write(pixelBody)
+	return http.StatusOK
+}
+
+func (o *reply) writeError(w http.ResponseWriter, s *state) int {
+	e := asError(o.err)
+	if e.Code == CodeInternal && RequestIDOf(s) == "" {
+		id := newID(new(strings.Builder))
+		s.requestID.Store(&id)
+	}
+	status := e.Code.Status()
+	o.setHeaders(w.Header(), e)
+	w.WriteHeader(status)
+	w.Write(o.appendError(nil, e, RequestIDOf(s)))
+	return status
+}
+
+func (o *reply) setHeaders(header http.Header, e *Error) {
+	header["Content-Type"], header["X-Content-Type-Options"] = jsonType, noSniff
+	if method, ok := errors.AsType[*methodError](o.err); ok {
+		header["Allow"] = []string{method.allow}
+	}
+	if e.Code == CodeShuttingDown {
+		header["Connection"] = connections
+	}
+	if wait := e.retryAfter(); wait > 0 {
+		seconds := []string{strconv.Itoa(int((wait + time.Second - 1) / time.Second))}
+		header["Retry-After"] = seconds
+		if e.Code == CodeRateLimited {
+			header["X-Ratelimit-Reset"] = seconds
+		}
+	}
+}
+
+// appendError appends the body of a refusal. SDKs need all three of code, message
+// and error.
+func (o *reply) appendError(dst []byte, e *Error, requestID string) []byte {
+	dst = append(dst, `{"success":false`...)
+	dst = appendText(dst, `,"code":`, string(e.Code))
+	dst = appendText(dst, `,"message":`, e.text())
+	dst = appendText(dst, `,"error":`, e.text())
+	dst = appendText(dst, `,"field":`, e.Field)
+	if e.Code == CodeInvalidJSON {
+		dst = strconv.AppendInt(append(dst, `,"offset":`...), e.Offset, 10)
+	}
+	if e.Code == CodeInternal {
+		dst = appendText(dst, `,"requestId":`, requestID)
+	}
+	if len(o.rejects) > 0 {
+		dst = o.appendRejects(dst)
+	}
+	return append(dst, '}')
+}
+
+// appendRejects appends how many events were taken and which were not.
+func (o *reply) appendRejects(dst []byte) []byte {
+	dst = strconv.AppendInt(append(dst, `,"accepted":`...), int64(o.accepted), 10)
+	dst = append(dst, `,"rejected":[`...)
+	for i, reject := range o.rejects {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = strconv.AppendInt(append(dst, `{"index":`...), int64(reject.Index), 10)
+		dst = appendText(dst, `,"messageId":`, reject.MessageID)
+		dst = appendText(dst, `,"code":`, string(reject.Code))
+		dst = appendText(dst, `,"message":`, reject.Message)
+		dst = append(appendText(dst, `,"field":`, reject.Field), '}')
+	}
+	return append(dst, ']')
+}

@@ -1,0 +1,219 @@
+package inlet
+
+import (
+	"bytes"
+	"encoding/base64"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/inlet-go/inlet/internal/wire"
+)
+
+// Header names in the canonical form in which net/http keeps them, for looking
+// them up without a conversion.
+const (
+	headerAuthorization   = "Authorization"
+	headerAuthentication  = "Authentication"
+	headerContentEncoding = "Content-Encoding"
+	headerOrigin          = "Origin"
+	headerWriteKey        = "X-Write-Key"
+)
+
+// credentialFinder looks for a write key where the dialects' clients put it.
+type credentialFinder struct {
+	query    []string
+	members  []string // quoted
+	header   string   // a second header to read credentials from, or ""
+	payloads *PayloadReader
+	limits   wire.Limits
+}
+
+// foundCredentials are credentials, and whether the key came as a Basic user
+// name, which may have a password behind it.
+type foundCredentials struct {
+	Credentials
+	basic bool
+}
+
+func newCredentialFinder(o AuthOptions, payloads *PayloadReader, limits Limits) credentialFinder {
+	f := credentialFinder{payloads: payloads, limits: limits.wire()}
+	for _, d := range o.Dialects {
+		places := d.KeyPlaces()
+		f.query = append(f.query, places.Query...)
+		for _, name := range places.Members {
+			f.members = append(f.members, string(wire.AppendString(nil, name)))
+		}
+	}
+	slices.Sort(f.query)
+	slices.Sort(f.members)
+	f.query, f.members = slices.Compact(f.query), slices.Compact(f.members)
+	if o.AcceptAuthenticationHeader {
+		f.header = headerAuthentication
+	}
+	return f
+}
+
+// find returns the credentials of the first place that has a key: a header, the
+// query, the root of the body, the events in it. A Bearer token is the key only
+// where no other place has one. The body is read only if it has to be; the
+// payload is then held for the caller, also beside an error.
+func (f *credentialFinder) find(w http.ResponseWriter, r *http.Request, route *boundRoute) (*http.Request, foundCredentials, *Payload, error) {
+	found := f.inHeaders(r)
+	if found.Key == "" {
+		found.Key = f.inQuery(r.URL.RawQuery)
+	}
+	if found.Key != "" {
+		return r, found, nil, nil
+	}
+	next, payload, key, err := f.inPayload(w, r, route)
+	if err != nil {
+		return r, found, payload, err
+	}
+	if found.Key = key; key == "" {
+		found.Key, found.Bearer = found.Bearer, ""
+	}
+	if found.Key == "" {
+		return r, found, payload, f.missing(r)
+	}
+	return next, found, payload, nil
+}
+
+func (f *credentialFinder) missing(r *http.Request) *Error {
+	e := &Error{Code: CodeMissingKey, Field: headerAuthorization}
+	if r.Header.Get(headerAuthentication) != "" {
+		e.Message = `the header is called "Authorization", not "Authentication": a write key is required`
+	}
+	return e
+}
+
+func (f *credentialFinder) inHeaders(r *http.Request) foundCredentials {
+	found := foundCredentials{Credentials: Credentials{Origin: first(r.Header[headerOrigin])}}
+	if found.Key = strings.TrimSpace(first(r.Header[headerWriteKey])); found.Key != "" {
+		return found
+	}
+	value := first(r.Header[headerAuthorization])
+	if value == "" && f.header != "" {
+		value = first(r.Header[f.header])
+	}
+	scheme, rest, _ := strings.Cut(strings.TrimSpace(value), " ")
+	rest = strings.TrimSpace(rest)
+	switch {
+	case strings.EqualFold(scheme, "Basic"):
+		found.Key, found.basic = basicKey(rest), true
+	case strings.EqualFold(scheme, "Bearer"):
+		found.Bearer = rest
+	}
+	return found
+}
+
+// basicKey decodes the user name of Basic credentials, which is the write key.
+// net/http's own reading insists on a colon and on padding, which published
+// examples lack. Text that cannot be decoded has no key.
+func basicKey(encoded string) string {
+	encoded = strings.TrimRight(encoded, "=")
+	var buf [256]byte
+	alphabet := base64.RawStdEncoding
+	if strings.ContainsAny(encoded, "-_") {
+		alphabet = base64.RawURLEncoding
+	}
+	if alphabet.DecodedLen(len(encoded)) > len(buf) {
+		return ""
+	}
+	n, err := alphabet.Decode(buf[:], []byte(encoded))
+	if err != nil {
+		return ""
+	}
+	return string(bytes.TrimSuffix(buf[:n], []byte{':'}))
+}
+
+// inQuery returns the first non-empty parameter that may hold a key. Keys hold
+// "+", which clients forget to escape, so that it is not read as a space.
+func (f *credentialFinder) inQuery(query string) string {
+	for query != "" {
+		var pair string
+		pair, query, _ = strings.Cut(query, "&")
+		name, value, _ := strings.Cut(pair, "=")
+		if value == "" || !slices.Contains(f.query, name) {
+			continue
+		}
+		if key, err := url.PathUnescape(value); err == nil {
+			return key
+		}
+	}
+	return ""
+}
+
+// inPayload reads the payload and returns the key in it, or "".
+func (f *credentialFinder) inPayload(w http.ResponseWriter, r *http.Request, route *boundRoute) (*http.Request, *Payload, string, error) {
+	if route != nil && route.Body != nil {
+		key, err := f.inMadeBody(r, route)
+		return r, nil, key, err
+	}
+	if r.Body == nil || r.Body == http.NoBody {
+		return r, nil, "", nil
+	}
+	next, payload, err := f.payloads.Read(w, r)
+	if err != nil {
+		return r, nil, "", err
+	}
+	doc, err := payload.document(f.limits)
+	if err != nil {
+		return r, payload, "", err
+	}
+	key, err := f.inDocument(doc)
+	return next, payload, key, err
+}
+
+// inMadeBody searches the payload of a route that makes it from the request.
+func (f *credentialFinder) inMadeBody(r *http.Request, route *boundRoute) (string, error) {
+	body, err := route.Body(r)
+	if err != nil {
+		return "", err
+	}
+	var doc wire.Document
+	if err := doc.Read(body, batchMember, f.limits); err != nil {
+		return "", documentError(err)
+	}
+	return f.inDocument(&doc)
+}
+
+func (f *credentialFinder) inDocument(doc *wire.Document) (string, error) {
+	if key := f.inObject(doc.Root()); key != nil {
+		return wire.Text(key), nil
+	}
+	items, _ := doc.Items()
+	var key []byte
+	for i := range items {
+		switch k := f.inObject(items[i].Object); {
+		case k == nil || bytes.Equal(k, key):
+		case key == nil:
+			key = k
+		default:
+			return "", &Error{Code: CodeConflictingKeys}
+		}
+	}
+	return wire.Text(key), nil
+}
+
+// inObject returns the value of the first member that may hold a key and is a
+// string that is not empty.
+func (f *credentialFinder) inObject(o wire.Object) []byte {
+	for i := range o.Len() {
+		name := o.Name(i)
+		for _, member := range f.members {
+			if string(name) == member && len(o.Value(i)) > len(`""`) && wire.Kind(o.Value(i)) == '"' {
+				return o.Value(i)
+			}
+		}
+	}
+	return nil
+}
+
+func first(values []string) string {
+	if len(values) == 0 {
+		return ""
+	}
+	return values[0]
+}

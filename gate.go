@@ -1,0 +1,58 @@
+package inlet
+
+import (
+	"context"
+	"sync/atomic"
+)
+
+// gate counts the requests in flight, bounds them, and can be closed.
+type gate struct {
+	most     int64
+	inside   atomic.Int64
+	shut     atomic.Bool
+	departed chan struct{} // holds one token when someone left a shut gate
+}
+
+func (g *gate) limit(most int) {
+	g.most, g.departed = int64(most), make(chan struct{}, 1)
+}
+
+// enter counts a request in, unless there are too many or the gate is shut. The
+// order matters: whoever is counted before close looks is waited for.
+func (g *gate) enter() error {
+	n := g.inside.Add(1)
+	if g.shut.Load() {
+		g.leave()
+		return &Error{Code: CodeShuttingDown}
+	}
+	if n > g.most {
+		g.leave()
+		return &Error{Code: CodeOverloaded}
+	}
+	return nil
+}
+
+// leave counts a request out.
+func (g *gate) leave() {
+	if g.inside.Add(-1) == 0 && g.shut.Load() {
+		select {
+		case g.departed <- struct{}{}:
+		default:
+		}
+	}
+}
+
+func (g *gate) closed() bool { return g.shut.Load() }
+
+// close shuts the gate and waits until nobody is inside, or ctx is done.
+func (g *gate) close(ctx context.Context) error {
+	g.shut.Store(true)
+	for g.inside.Load() > 0 {
+		select {
+		case <-g.departed:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}

@@ -1,0 +1,413 @@
+package inlet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"time"
+)
+
+// A Handler is the ingestion API as an [http.Handler]. It opens no port, starts
+// no goroutine and keeps no global state. All methods may be called
+// concurrently. Make one with [New].
+type Handler struct {
+	sink     Sink
+	options  Options
+	routes   *routes
+	payloads *PayloadReader
+	gate     gate
+}
+
+// New returns a handler that writes accepted events to sink. Nil options are all
+// defaults. The error names the field of the options that is out of range, or
+// says that the sink is less durable than required. The sink stays the caller's:
+// to be closed after [Handler.Shutdown].
+func New(sink Sink, o *Options) (*Handler, error) {
+	if sink == nil {
+		return nil, errors.New("inlet: New: the sink is nil")
+	}
+	filled, err := o.withDefaults()
+	if err != nil {
+		return nil, fmt.Errorf("inlet: Options: %w", err)
+	}
+	payloads, err := NewPayloadReader(filled.Payload)
+	if err != nil {
+		return nil, err
+	}
+	if have := DurabilityOf(sink); have < filled.RequireDurability {
+		return nil, fmt.Errorf("inlet: Options: RequireDurability is %v, but the sink declares %v", filled.RequireDurability, have)
+	}
+	h := &Handler{sink: sink, options: filled, payloads: payloads, routes: newRoutes(filled.Dialects)}
+	h.gate.limit(filled.MaxInFlight)
+	return h, nil
+}
+
+// ServeHTTP takes in the events of a request and answers in the form of its
+// dialect. It answers a success only after the sink has said that it holds the
+// events, and never with a redirect.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	c := newCall(h, w, r)
+	err := c.enter()
+	if err == nil {
+		defer h.gate.leave()
+		err = c.serve()
+	}
+	c.answer(err)
+	c.release()
+}
+
+// serve is the way of a request. The first error ends it.
+func (c *call) serve() error {
+	if err := c.route(); err != nil {
+		return err
+	}
+	if err := c.admit(); err != nil {
+		return err
+	}
+	if err := c.read(); err != nil {
+		return err
+	}
+	if err := c.decode(); err != nil {
+		return err
+	}
+	if err := c.check(); err != nil {
+		return err
+	}
+	c.enrich()
+	return c.write()
+}
+
+// Shutdown refuses new requests with 503, waits for those in flight, and flushes
+// the sink. It returns early when ctx is done. It does not close the sink, which
+// is its maker's.
+func (h *Handler) Shutdown(ctx context.Context) error {
+	if err := h.gate.close(ctx); err != nil {
+		return fmt.Errorf("inlet: requests are still in flight: %w", err)
+	}
+	return Flush(ctx, h.sink)
+}
+
+// Ready returns a handler that answers 200 while events would be taken: until
+// Shutdown, and as long as the sink's Check says so; else 503.
+func (h *Handler) Ready() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if err := h.ready(r.Context()); err != nil {
+			WriteError(w, r, err)
+			return
+		}
+		writeSuccess(w)
+	})
+}
+
+func (h *Handler) ready(ctx context.Context) error {
+	if h.gate.closed() {
+		return &Error{Code: CodeShuttingDown}
+	}
+	ctx, cancel := context.WithTimeout(ctx, h.options.WriteTimeout)
+	defer cancel()
+	if err := Check(ctx, h.sink); err != nil {
+		return &Error{Code: CodeSinkUnavailable, Err: err}
+	}
+	return nil
+}
+
+// Live returns a handler that always answers 200: the process can answer.
+func (h *Handler) Live() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { writeSuccess(w) })
+}
+
+// call is one request on its way through a handler.
+type call struct {
+	h        *Handler
+	w        http.ResponseWriter
+	r        *http.Request
+	state    *state
+	started  time.Time
+	found    *boundRoute
+	source   *Source
+	payload  *Payload
+	input    *Input
+	accepted int
+	written  time.Duration
+	lost     bool // the sink panicked: its memory may still be in use
+}
+
+// newCall uses the state that an earlier layer made, or one of its own.
+func newCall(h *Handler, w http.ResponseWriter, r *http.Request) call {
+	s := stateOf(r.Context())
+	if s == nil {
+		s = &state{Context: r.Context()}
+	}
+	return call{h: h, w: w, r: r, state: s, started: time.Now()}
+}
+
+// enter counts the request in.
+func (c *call) enter() error { return c.h.gate.enter() }
+
+// route finds what the request is for.
+func (c *call) route() (err error) {
+	c.found, err = c.h.routes.find(c.r)
+	return err
+}
+
+// admit refuses what nobody has vouched for, before its body is read.
+func (c *call) admit() error {
+	c.source = c.state.source.Load()
+	if c.source != nil || c.found.Open {
+		return nil
+	}
+	if !c.h.options.AllowAnonymous {
+		return &Error{Code: CodeMissingKey, Field: headerAuthorization}
+	}
+	c.source = &anonymous
+	return nil
+}
+
+// anonymous is the source of events that nobody has vouched for.
+var anonymous = Source{ID: "anonymous"}
+
+// read reads the payload, or takes the one that an earlier layer has read.
+func (c *call) read() (err error) {
+	limit := c.h.options.Limits.of(c.found.Size)
+	if c.found.Body != nil {
+		var m payloadMemory
+		if m.bytes, err = c.found.Body(c.r); err == nil {
+			c.payload = c.state.hold(&m, int64(len(c.r.URL.RawQuery)))
+		}
+	} else {
+		c.payload, err = c.h.payloads.read(c.w, c.r, c.state, limit)
+	}
+	if err == nil && int64(len(c.payload.Bytes())) > limit {
+		err = tooLarge(limit)
+	}
+	return err
+}
+
+// decode has the dialect make events of the payload.
+func (c *call) decode() error {
+	c.input = inputs.Get().(*Input)
+	in := c.input
+	in.Request, in.ReceivedAt, in.payload, in.limits = c.r, c.started.UTC(), c.payload, &c.h.options.Limits
+	if c.found.Open {
+		return c.found.Decode(in)
+	}
+	var err error
+	if in.doc, err = c.payload.document(c.h.options.Limits.wire()); err != nil {
+		return err
+	}
+	return c.found.Decode(in)
+}
+
+// check refuses the events that lack what every event needs, and those that the
+// host's validators refuse.
+func (c *call) check() error {
+	in := c.input
+	kept := 0
+	for i, e := range in.events {
+		if p := c.h.checkEvent(e); p != nil {
+			in.Refuse(in.places[i], e.MessageID, p)
+			continue
+		}
+		in.events[kept], in.places[kept] = e, in.places[i]
+		kept++
+	}
+	in.events, in.places = in.events[:kept], in.places[:kept]
+	return c.refusal()
+}
+
+func (h *Handler) checkEvent(e *Event) *Problem {
+	if p := e.check(&h.options.Limits); p != nil {
+		return p
+	}
+	for _, valid := range h.options.Validators {
+		if p := valid(e); p != nil {
+			return p
+		}
+	}
+	return nil
+}
+
+// refusal is the error of a request of which nothing is to be stored: all of it
+// was refused, or some of it in strict mode.
+func (c *call) refusal() error {
+	in := c.input
+	switch {
+	case len(in.rejects) == 0:
+		return nil
+	case len(in.events) == 0 && len(in.rejects) == 1:
+		only := in.rejects[0]
+		return &Error{Code: only.Code, Message: only.Message, Field: only.Field}
+	case len(in.events) == 0:
+		return &Error{Code: CodeAllRefused}
+	case isStrict(c.r):
+		return &Error{Code: CodeStrictMode}
+	}
+	return nil
+}
+
+// isStrict reports whether the client asked to have the whole request refused
+// for any event that is.
+func isStrict(r *http.Request) bool {
+	mode := first(r.Header["X-Strict-Mode"])
+	return mode == "1" || mode == "true"
+}
+
+// enrich sets what every event in a sink has, and what the host adds to it.
+func (c *call) enrich() {
+	in := c.input
+	ctx := c.sinkContext()
+	for _, e := range in.events {
+		c.h.enrichEvent(ctx, e, in, c.source, c.found.dialect)
+	}
+}
+
+func (h *Handler) enrichEvent(ctx context.Context, e *Event, in *Input, source *Source, dialect string) {
+	e.Source, e.Dialect = source, dialect
+	e.stamp(in.ReceivedAt)
+	e.identify(&in.text)
+	for _, enrich := range h.options.Enrichers {
+		enrich(ctx, e)
+	}
+}
+
+func (c *call) sinkContext() *sinkContext {
+	ctx := &c.state.sink
+	if ctx.values == nil {
+		ctx.values = c.r.Context()
+		if stateOf(ctx.values) == nil {
+			ctx.values = c.state
+		}
+		ctx.deadline = time.Now().Add(c.h.options.WriteTimeout)
+	}
+	return ctx
+}
+
+// write hands the events to the sink and waits until it has returned.
+func (c *call) write() error {
+	in := c.input
+	if len(in.events) == 0 {
+		return nil
+	}
+	ctx := c.sinkContext()
+	began := time.Now()
+	err := c.store(ctx)
+	c.written = time.Since(began)
+	ctx.release()
+	if err == nil {
+		c.accepted = len(in.events)
+		return nil
+	}
+	return c.partial(err)
+}
+
+// store calls the sink. A panic in it is a temporary failure of this call.
+func (c *call) store(ctx context.Context) (err error) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			if cause == http.ErrAbortHandler {
+				panic(cause)
+			}
+			c.lost = true
+			c.h.options.Logger.ErrorContext(ctx, "inlet: the sink panicked", "panic", cause, "stack", string(debug.Stack()))
+			err = fmt.Errorf("the sink panicked: %v", cause)
+		}
+	}()
+	return c.h.sink.Write(ctx, c.input.events)
+}
+
+// partial answers for a write that did not store everything. One temporary
+// failure fails the request: the client sends it again, and the ids tell which
+// events are stored already. Events that can never be stored are refused.
+func (c *call) partial(err error) error {
+	in := c.input
+	failed := ItemErrors(err, len(in.events))
+	for _, e := range failed {
+		if e != nil && !IsPermanent(e) {
+			return c.h.unavailable(err)
+		}
+	}
+	for i, e := range failed {
+		if e != nil {
+			in.Refuse(in.places[i], in.events[i].MessageID, refusedBySink(e))
+		} else {
+			c.accepted++
+		}
+	}
+	if c.accepted == 0 {
+		in.events = in.events[:0]
+	}
+	return c.refusal()
+}
+
+// refusedBySink tells the client why only if the sink meant it to.
+func refusedBySink(err error) *Problem {
+	if p, ok := errors.AsType[*Problem](err); ok {
+		return p
+	}
+	return problem(CodeRefusedBySink, "")
+}
+
+func (h *Handler) unavailable(err error) error {
+	e := &Error{Code: CodeSinkUnavailable, RetryAfter: h.options.RetryAfter, Err: err}
+	if errors.Is(err, ErrOverloaded) {
+		e.Code = CodeOverloaded
+	}
+	if d, ok := RetryDelay(err); ok {
+		e.RetryAfter = d
+	}
+	return e
+}
+
+// answer tells the client, the log and the observer what happened.
+func (c *call) answer(err error) {
+	out := reply{err: err, route: c.found, accepted: c.accepted}
+	if c.input != nil {
+		out.rejects = c.input.rejects
+	}
+	status := out.write(c.w, c.r, c.state)
+	if err != nil {
+		c.log(status, asError(err))
+	}
+	if c.h.options.Observer != nil {
+		c.observe(status, &out)
+	}
+}
+
+// log writes down what the client is not told: why it was answered 5xx.
+func (c *call) log(status int, e *Error) {
+	if status >= 500 && e.Err != nil {
+		c.h.options.Logger.LogAttrs(c.r.Context(), slog.LevelError, "inlet: request failed",
+			slog.String("code", string(e.Code)), slog.Any("error", e.Err), slog.String("requestId", RequestIDOf(c.state)))
+	}
+}
+
+func (c *call) observe(status int, out *reply) {
+	c.state.record = RequestRecord{
+		Source: c.source, Status: status, Code: out.code(), Accepted: out.accepted, Rejected: len(out.rejects),
+		Rejects: out.rejects, Duration: time.Since(c.started), Write: c.written,
+	}
+	record := &c.state.record
+	if c.found != nil {
+		record.Dialect, record.Path = c.found.dialect, c.found.Path
+	}
+	if c.payload != nil {
+		record.Bytes, record.WireBytes = len(c.payload.Bytes()), int(c.payload.WireSize())
+	}
+	c.h.options.Observer.ObserveRequest(c.r.Context(), record)
+}
+
+// release gives the memory of the request to the next one. It is not deferred:
+// after a panic the memory may still be in somebody's hands, and goes to the
+// collector.
+func (c *call) release() {
+	if c.lost {
+		return
+	}
+	if c.input != nil {
+		c.input.release()
+	}
+	c.payload.Release()
+}
