@@ -1,0 +1,137 @@
+package journal
+
+import (
+	"io"
+	"time"
+)
+
+// A committer is the one goroutine that writes. It takes what waits as a group,
+// gives the lines their numbers, writes and flushes them at once, and only then
+// tells those who wait.
+type committer struct {
+	queue    *queue
+	store    *store
+	lock     io.Closer
+	policy   SyncPolicy
+	maxGroup int
+
+	seq   uint64 // of the next line
+	group []*ticket
+	buf   []byte // the lines of a group of several tickets
+
+	done chan struct{}
+	err  error // of sealing the last segment; set when done is closed
+}
+
+// run ends when the queue is closed and empty.
+func (c *committer) run() {
+	defer close(c.done)
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for !c.queue.finished() {
+		c.arm(timer)
+		select {
+		case <-c.queue.wake:
+			c.commitNext()
+		case <-timer.C:
+		}
+		c.store.maintain(time.Now())
+	}
+	c.err = c.store.seal()
+	if err := c.lock.Close(); c.err == nil {
+		c.err = err
+	}
+}
+
+// arm sets the timer to the next thing that is due by the clock.
+func (c *committer) arm(timer *time.Timer) {
+	if at, ok := c.store.next(); ok {
+		timer.Reset(time.Until(at))
+	} else {
+		timer.Stop()
+	}
+}
+
+// commitNext commits one group, if there is one.
+func (c *committer) commitNext() {
+	c.queue.settle()
+	c.group = c.queue.take(c.group[:0], c.maxGroup)
+	if len(c.group) == 0 {
+		return
+	}
+	if c.queue.len() > 0 {
+		c.queue.signal() // the next group is waiting already
+	}
+	c.commit(measure(c.group))
+	clear(c.group)
+}
+
+// sums are those of a group.
+type sums struct {
+	bytes, lines int
+	flush        bool // somebody asks for a flush, whatever the policy
+}
+
+func measure(group []*ticket) (s sums) {
+	for _, t := range group {
+		s.bytes += len(t.buf)
+		s.lines += len(t.lines)
+		s.flush = s.flush || len(t.lines) == 0
+	}
+	return s
+}
+
+func (c *committer) commit(s sums) {
+	c.store.health.begin()
+	err := c.apply(s)
+	c.store.health.end()
+	c.queue.release(s.bytes)
+	for _, t := range c.group { // after it has its outcome, a ticket is its caller's
+		t.done <- err
+	}
+}
+
+// apply stores the group, as durably as the policy says.
+func (c *committer) apply(s sums) error {
+	if s.lines == 0 {
+		return c.store.sync()
+	}
+	if err := c.store.ready(); err != nil {
+		return err
+	}
+	first := c.seq
+	if err := c.store.append(first, c.frame(s.bytes)); err != nil {
+		return err
+	}
+	if s.flush || c.policy == SyncAlways {
+		if err := c.store.sync(); err != nil {
+			return err
+		}
+	}
+	if err := c.store.intact(); err != nil {
+		return err
+	}
+	c.store.ack()
+	c.store.health.stored()
+	c.store.counters.stored(s.lines, c.seq-1)
+	return nil
+}
+
+// frame numbers the lines of the group and returns them in one piece. The
+// numbers are used up whatever happens to them: what a failed write left on the
+// disk must never share one with what comes later.
+func (c *committer) frame(bytes int) []byte {
+	if cap(c.buf) > 2*c.maxGroup {
+		c.buf = nil // a single write was larger than any group
+	}
+	c.buf = c.buf[:0]
+	for _, t := range c.group {
+		t.complete(c.seq)
+		c.seq += uint64(len(t.lines))
+		if len(t.buf) == bytes {
+			return t.buf
+		}
+		c.buf = append(c.buf, t.buf...)
+	}
+	return c.buf
+}

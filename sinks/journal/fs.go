@@ -1,0 +1,124 @@
+package journal
+
+import (
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// A fileSystem is what the journal needs of one. Tests inject faults by it.
+type fileSystem interface {
+	// MakeDir makes a directory and its parents, so that they survive a power
+	// cut. One that exists is left as it is.
+	MakeDir(dir string) error
+	// List returns the names in a directory, in any order.
+	List(dir string) ([]string, error)
+	// Create makes a new file to append to. It fails if the name exists.
+	Create(name string) (file, error)
+	// SyncFile makes the content of a file that nobody writes to survive a
+	// power cut.
+	SyncFile(name string) error
+	// Open opens a file to read.
+	Open(name string) (io.ReadCloser, error)
+	// Rename replaces what has the new name.
+	Rename(from, to string) error
+	Remove(name string) error
+	// SyncDir makes the names in a directory survive a power cut.
+	SyncDir(dir string) error
+	// Lock holds the lock file of that name until it is closed. It returns
+	// ErrLocked if somebody else does.
+	Lock(name string) (io.Closer, error)
+	// Free returns the free and all bytes of the file system that holds dir, or
+	// errors.ErrUnsupported.
+	Free(dir string) (free, total int64, err error)
+}
+
+// A file is open to append to.
+type file interface {
+	io.WriteCloser
+	// Sync makes the content survive a power cut.
+	Sync() error
+	Truncate(size int64) error
+	// Size returns the size of what the file's name leads to now, and
+	// fs.ErrNotExist if that is not this file.
+	Size() (int64, error)
+}
+
+const (
+	dirMode  = 0o700
+	fileMode = 0o600
+)
+
+// osFS is the operating system's file system.
+type osFS struct{}
+
+func (osFS) Rename(from, to string) error { return os.Rename(from, to) }
+func (osFS) Remove(name string) error     { return os.Remove(name) }
+
+func (f osFS) MakeDir(dir string) error {
+	err := os.Mkdir(dir, dirMode)
+	if errors.Is(err, fs.ErrNotExist) {
+		if err := f.MakeDir(filepath.Dir(dir)); err != nil {
+			return err
+		}
+		err = os.Mkdir(dir, dirMode)
+	}
+	if err == nil {
+		return f.SyncDir(filepath.Dir(dir))
+	}
+	if info, statErr := os.Stat(dir); statErr == nil && info.IsDir() {
+		return nil
+	}
+	return err
+}
+
+func (osFS) List(dir string) ([]string, error) {
+	d, err := os.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer d.Close()
+	return d.Readdirnames(-1)
+}
+
+func (osFS) Create(name string) (file, error) {
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_APPEND|os.O_CREATE|os.O_EXCL, fileMode)
+	if err != nil {
+		return nil, err
+	}
+	info, err := f.Stat()
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return &osFile{File: f, info: info}, nil
+}
+
+func (osFS) Open(name string) (io.ReadCloser, error) { return os.Open(name) }
+
+func (osFS) SyncFile(name string) error {
+	f, err := os.OpenFile(name, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
+}
+
+type osFile struct {
+	*os.File
+	info os.FileInfo // which file it is
+}
+
+func (f *osFile) Sync() error { return syncFile(f.File) }
+
+func (f *osFile) Size() (int64, error) {
+	now, err := os.Stat(f.Name())
+	if err != nil {
+		return 0, err
+	}
+	if !os.SameFile(now, f.info) {
+		return 0, fs.ErrNotExist
+	}
+	return now.Size(), nil
+}

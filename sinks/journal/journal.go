@@ -1,0 +1,168 @@
+package journal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"sync"
+
+	"github.com/inlet-go/inlet"
+)
+
+// A Journal is a sink that stores events in files of a directory. All methods
+// may be called concurrently. Make one with [Open].
+type Journal struct {
+	dir      string
+	opts     Options
+	queue    *queue
+	health   *health
+	counters *counters
+	tickets  sync.Pool
+	commit   *committer
+}
+
+var _ interface {
+	inlet.Sink
+	inlet.Flusher
+	inlet.Closer
+	inlet.Checker
+	inlet.Durable
+} = (*Journal)(nil)
+
+// Open opens the journal in dir, which it makes if need be, and holds it until
+// Close. Nil options mean the defaults.
+//
+// What a crash left behind is sealed, and damaged bytes are set aside; they
+// never make Open fail. It fails with [ErrLocked] if the directory is in use,
+// and if the directory cannot be read, written or made.
+func Open(dir string, o *Options) (*Journal, error) {
+	opts := o.withDefaults()
+	if err := opts.validate(); err != nil {
+		return nil, err
+	}
+	if err := opts.fs.MakeDir(dir); err != nil {
+		return nil, fmt.Errorf("journal: %w", err)
+	}
+	lock, err := opts.fs.Lock(filepath.Join(dir, lockName))
+	if err != nil {
+		return nil, fmt.Errorf("journal: lock %s: %w", dir, err)
+	}
+	j, err := open(dir, opts, lock)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("journal: %w", err), lock.Close())
+	}
+	return j, nil
+}
+
+// open recovers the directory and starts the committer.
+func open(dir string, opts Options, lock io.Closer) (*Journal, error) {
+	j := &Journal{
+		dir:      dir,
+		opts:     opts,
+		queue:    newQueue(opts.MaxQueueBytes),
+		health:   &health{log: opts.Logger, onPoisoned: opts.OnPoisoned},
+		counters: new(counters),
+		tickets:  sync.Pool{New: func() any { return newTicket() }},
+	}
+	r := recovery{dir: dir, fs: opts.fs, log: opts.Logger, damaged: &j.counters.damaged}
+	last, err := r.run()
+	if err != nil {
+		return nil, err
+	}
+	j.counters.lastSeq.Store(last)
+	j.commit = j.newCommitter(last+1, lock)
+	go j.commit.run()
+	return j, nil
+}
+
+func (j *Journal) newCommitter(seq uint64, lock io.Closer) *committer {
+	return &committer{
+		queue: j.queue,
+		store: &store{
+			dir: j.dir, opts: j.opts, fs: j.opts.fs, log: j.opts.Logger,
+			health: j.health, counters: j.counters,
+		},
+		lock:     lock,
+		policy:   j.opts.Sync,
+		maxGroup: j.opts.MaxGroupBytes,
+		seq:      seq,
+		done:     make(chan struct{}),
+	}
+}
+
+// Write stores the events, all of them or none, and returns nil once they are as
+// durable as [Journal.Durability] says. Every error is temporary: [inlet.ErrClosed]
+// after Close, [inlet.ErrOverloaded] if too much waits already, else what the
+// disk says. If ctx is done first the outcome is unknown, and the events may
+// still be stored.
+func (j *Journal) Write(ctx context.Context, events []*inlet.Event) error {
+	if ctx.Err() != nil {
+		return fmt.Errorf("journal: nothing written: %w", context.Cause(ctx))
+	}
+	if err := j.queue.refusal(); err != nil || len(events) == 0 {
+		return err
+	}
+	t := j.tickets.Get().(*ticket)
+	t.fill(events)
+	return j.submit(ctx, t)
+}
+
+// Flush returns once everything written before is on the disk, whatever the
+// policy.
+func (j *Journal) Flush(ctx context.Context) error {
+	err := j.submit(ctx, newTicket())
+	if errors.Is(err, inlet.ErrClosed) {
+		return j.Close(ctx) // it flushes
+	}
+	return err
+}
+
+// submit sends t through the committer.
+func (j *Journal) submit(ctx context.Context, t *ticket) error {
+	if err := j.queue.put(t); err != nil {
+		j.recycle(t)
+		return err
+	}
+	err, ok := t.wait(ctx)
+	if ok {
+		j.recycle(t)
+	}
+	return err
+}
+
+// recycle keeps t for another Write. Nobody else may hold it.
+func (j *Journal) recycle(t *ticket) {
+	if cap(t.buf) <= maxPooled {
+		j.tickets.Put(t)
+	}
+}
+
+// Close stores what waits, seals the active segment and frees the directory. A
+// Close that ctx ends does so in the background, as soon as the disk allows.
+func (j *Journal) Close(ctx context.Context) error {
+	j.queue.close()
+	select {
+	case <-j.commit.done:
+		return j.commit.err
+	case <-ctx.Done():
+		return fmt.Errorf("journal: still closing: %w", context.Cause(ctx))
+	}
+}
+
+// Check returns nil if the journal could store events now, as far as it knows
+// without writing: it is open, has room, and its disk answers.
+func (j *Journal) Check(context.Context) error {
+	if err := j.queue.refusal(); err != nil {
+		return err
+	}
+	if err := j.health.check(); err != nil {
+		return err
+	}
+	return checkSpace(j.opts.fs, j.dir, &j.opts)
+}
+
+// Durability returns [inlet.DurabilityFsync] with [SyncAlways], else
+// [inlet.DurabilityOSBuffer].
+func (j *Journal) Durability() inlet.Durability { return j.opts.Sync.durability() }

@@ -1,0 +1,97 @@
+package journal
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/inlet-go/inlet"
+)
+
+func TestWriteAndReadBack(t *testing.T) {
+	t.Parallel()
+	j := openTest(t, filepath.Join(t.TempDir(), "deep", "journal"), nil)
+	want := events("m", 5)
+	require.NoError(t, j.Write(t.Context(), want[:2]))
+	require.NoError(t, j.Write(t.Context(), want[2:]))
+	var got []*inlet.Event
+	for r, err := range j.Events(t.Context(), 0) {
+		require.NoError(t, err)
+		got = append(got, r.Event)
+		require.EqualValues(t, len(got), r.Seq)
+	}
+	require.Len(t, got, len(want))
+	for i := range want {
+		require.True(t, want[i].Equal(got[i]), "%s", got[i].AppendJSON(nil))
+	}
+}
+
+func TestNumbersRiseAcrossRestarts(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for _, ids := range [][]string{{"a", "b"}, {}, {"c"}, {"d", "e", "f"}} {
+		j, err := Open(dir, nil)
+		require.NoError(t, err)
+		write(t, j, ids...)
+		require.NoError(t, j.Close(t.Context()))
+	}
+	require.Equal(t, []string{
+		"00000000000000000001.ndjson", "00000000000000000003.ndjson", "00000000000000000004.ndjson", "LOCK",
+	}, files(t, dir))
+	j := openTest(t, dir, nil)
+	require.Equal(t, []string{"a", "b", "c", "d", "e", "f"}, stored(t, j))
+	require.EqualValues(t, 6, j.Stats().LastSeq)
+}
+
+func TestOnlyOneJournalHoldsADirectory(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	j, err := Open(dir, nil)
+	require.NoError(t, err)
+	_, err = Open(dir, nil)
+	require.ErrorIs(t, err, ErrLocked)
+	require.NoError(t, j.Close(t.Context()))
+	openTest(t, dir, nil)
+}
+
+func TestModes(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "journal")
+	j := openTest(t, dir, nil)
+	write(t, j, "a")
+	info, err := os.Stat(dir)
+	require.NoError(t, err)
+	require.Equal(t, os.FileMode(0o700), info.Mode().Perm())
+	for _, name := range files(t, dir) {
+		info, err := os.Stat(filepath.Join(dir, name))
+		require.NoError(t, err)
+		require.Equal(t, os.FileMode(0o600), info.Mode().Perm(), name)
+	}
+}
+
+func TestClose(t *testing.T) {
+	t.Parallel()
+	j, err := Open(t.TempDir(), nil)
+	require.NoError(t, err)
+	write(t, j, "a")
+	require.NoError(t, j.Close(t.Context()))
+	require.NoError(t, j.Close(t.Context()), "a second Close says the same")
+	require.ErrorIs(t, j.Write(t.Context(), events("b", 1)), inlet.ErrClosed)
+	require.ErrorIs(t, j.Check(t.Context()), inlet.ErrClosed)
+	require.NoError(t, j.Flush(t.Context()), "what was written is on the disk")
+	require.Equal(t, []string{"a"}, stored(t, j), "it can still be read")
+}
+
+func TestAContextThatIsDoneWritesNothing(t *testing.T) {
+	t.Parallel()
+	j := openTest(t, t.TempDir(), nil)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	err := j.Write(ctx, events("a", 1))
+	require.ErrorIs(t, err, context.Canceled)
+	require.False(t, inlet.IsPermanent(err))
+	require.Empty(t, stored(t, j))
+}

@@ -1,0 +1,161 @@
+package journal
+
+import (
+	"bytes"
+	"encoding/json"
+	"hash/crc32"
+	"strconv"
+
+	"github.com/inlet-go/inlet"
+)
+
+// The end of a line, at fixed distances from its last byte:
+//
+//	,"_seq":"0000000000000123","_c":"9ae0daaf"}\n
+const (
+	seqMember = `,"_seq":"`
+	crcMember = `,"_c":"`
+	lineEnd   = "\"}\n"
+
+	seqDigits = 16
+	crcDigits = 8
+
+	seqTail    = seqDigits + len(`"`)                      // what the checksum covers of it
+	crcTail    = len(crcMember) + crcDigits + len(lineEnd) // what it does not
+	trailerLen = len(seqMember) + seqTail + crcTail
+	minLine    = len(`{"type":""`) + trailerLen
+)
+
+// trailer is the end of a line before the committer has filled in the digits.
+const trailer = seqMember + "0000000000000000" + `"` + crcMember + "00000000" + lineEnd
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// A lineMark is where the committer completes a line.
+type lineMark struct {
+	end int    // offset after the line's last byte
+	crc uint32 // of the line up to the digits of its sequence number
+}
+
+// appendLine appends the line of e with zeros for its sequence number and
+// checksum, which [completeLine] fills in.
+func appendLine(dst []byte, e *inlet.Event) ([]byte, lineMark) {
+	start := len(dst)
+	dst = appendEvent(dst, e)
+	dst = append(dst[:len(dst)-len("}")], trailer...)
+	covered := dst[start : len(dst)-crcTail-seqTail]
+	return dst, lineMark{len(dst), crc32.Checksum(covered, castagnoli)}
+}
+
+// completeLine writes sequence number and checksum into the line that ends at
+// the end of buf. It is all that the committer does for a line.
+func completeLine(buf []byte, crc uint32, seq uint64) {
+	tail := buf[len(buf)-crcTail-seqTail:]
+	for i := seqDigits - 1; i >= 0; i-- {
+		tail[i] = byte('0' + seq%10)
+		seq /= 10
+	}
+	crc = crc32.Update(crc, castagnoli, tail[:seqTail])
+	putHex(tail[seqTail+len(crcMember):], crc)
+}
+
+func putHex(dst []byte, v uint32) {
+	for i := crcDigits - 1; i >= 0; i-- {
+		dst[i] = "0123456789abcdef"[v&15]
+		v >>= 4
+	}
+}
+
+// checkLine reports whether line, with its newline, is whole and undamaged, and
+// its sequence number. It parses no JSON.
+func checkLine(line []byte) (seq uint64, ok bool) {
+	if len(line) < minLine {
+		return 0, false
+	}
+	body, tail := line[:len(line)-crcTail], line[len(line)-crcTail:]
+	var want [crcDigits]byte
+	putHex(want[:], crc32.Checksum(body, castagnoli))
+	if string(tail[:len(crcMember)]) != crcMember ||
+		string(tail[len(crcMember):len(tail)-len(lineEnd)]) != string(want[:]) ||
+		string(tail[len(tail)-len(lineEnd):]) != lineEnd {
+		return 0, false
+	}
+	return lineSeq(body)
+}
+
+// lineSeq reads the sequence number at the end of what a checksum covers.
+func lineSeq(body []byte) (uint64, bool) {
+	at := len(body) - seqTail
+	if string(body[at-len(seqMember):at]) != seqMember || body[len(body)-1] != '"' {
+		return 0, false
+	}
+	seq, err := strconv.ParseUint(string(body[at:len(body)-1]), 10, 64)
+	return seq, err == nil
+}
+
+// parseLine returns the event of a line that was checked, without the members
+// that the journal added. It overwrites the line.
+func parseLine(line []byte) (*inlet.Event, error) {
+	data := line[:len(line)-trailerLen+1]
+	data[len(data)-1] = '}'
+	e := new(inlet.Event)
+	if err := e.UnmarshalJSON(data); err != nil {
+		return nil, err
+	}
+	return e, nil
+}
+
+// appendEvent appends the canonical form of e. The journal's own members, which
+// an event has that was read back from some journal's file, make way for new
+// ones: no name may stand twice in a line.
+func appendEvent(dst []byte, e *inlet.Event) []byte {
+	if !mayBeReserved(e.Extra) {
+		return e.AppendJSON(dst)
+	}
+	own := *e
+	own.Extra = withoutReserved(e.Extra)
+	return own.AppendJSON(dst)
+}
+
+// mayBeReserved reports whether the object may have a member of the journal's,
+// perhaps with escapes in its name.
+func mayBeReserved(object []byte) bool {
+	return len(object) > 0 && (bytes.Contains(object, []byte(`_seq"`)) ||
+		bytes.Contains(object, []byte(`_c"`)) || bytes.Contains(object, []byte(`\u`)))
+}
+
+// withoutReserved returns the object without the members _seq and _c.
+func withoutReserved(object json.RawMessage) json.RawMessage {
+	dec := json.NewDecoder(bytes.NewReader(object))
+	if _, err := dec.Token(); err != nil {
+		return object
+	}
+	kept := json.RawMessage{'{'}
+	for dec.More() {
+		name, value, err := nextMember(dec)
+		switch {
+		case err != nil:
+			return object
+		case string(name) == `"_seq"` || string(name) == `"_c"`:
+			continue
+		case len(kept) > 1:
+			kept = append(kept, ',')
+		}
+		kept = append(append(append(kept, name...), ':'), value...)
+	}
+	return append(kept, '}')
+}
+
+// nextMember reads a member of an object: its name, quoted anew, and its value
+// as it stands.
+func nextMember(dec *json.Decoder) (name, value json.RawMessage, err error) {
+	token, err := dec.Token()
+	if err != nil {
+		return nil, nil, err
+	}
+	if name, err = json.Marshal(token); err != nil {
+		return nil, nil, err
+	}
+	err = dec.Decode(&value)
+	return name, value, err
+}

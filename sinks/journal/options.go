@@ -1,0 +1,138 @@
+package journal
+
+import (
+	"cmp"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/inlet-go/inlet"
+)
+
+// A SyncPolicy says when the journal flushes to the disk, and with that what a
+// nil from Write is worth.
+type SyncPolicy int
+
+const (
+	// SyncAlways flushes before it acknowledges: a nil means that the events
+	// survive a power cut.
+	SyncAlways SyncPolicy = iota
+	// SyncInterval acknowledges when the operating system has the bytes, and
+	// flushes within Options.Interval: a nil means that the events survive the
+	// end of the process, and that a power cut may take what was acknowledged
+	// in the last interval.
+	SyncInterval
+	// SyncNever leaves the flush to the operating system until a segment is
+	// sealed: a nil means that the events survive the end of the process, and
+	// that a power cut may take any of those in the active segment.
+	SyncNever
+)
+
+// durability is what a nil is worth under p.
+func (p SyncPolicy) durability() inlet.Durability {
+	if p == SyncAlways {
+		return inlet.DurabilityFsync
+	}
+	return inlet.DurabilityOSBuffer
+}
+
+// Options are the choices of [Open].
+type Options struct {
+	// SegmentBytes is the size at which a segment is sealed. A single write
+	// that is larger gets a segment of its own size. Defaults to 64 MiB.
+	SegmentBytes int64
+	// SegmentAge is the age at which a segment is sealed, whether or not more
+	// is written. Defaults to 10 minutes.
+	SegmentAge time.Duration
+
+	// Sync is when to flush. Defaults to SyncAlways.
+	Sync SyncPolicy
+	// Interval is the longest time between a write and its flush under
+	// SyncInterval; it has no meaning under the others. Defaults to 1 second.
+	Interval time.Duration
+
+	// MaxGroupBytes bounds what is written and flushed at once, unless a single
+	// Write has more. Defaults to 4 MiB.
+	MaxGroupBytes int
+	// MaxQueueBytes bounds what waits to be written; a Write beyond it fails
+	// with [inlet.ErrOverloaded]. One Write always fits an empty queue.
+	// Defaults to 64 MiB.
+	MaxQueueBytes int
+
+	// LowWater is the free space, in bytes, below which the journal refuses to
+	// write, since it shares the disk with its host. Negative turns it off.
+	// Defaults to 256 MiB or 1 % of the file system, whichever is more, but
+	// never above a quarter of it. Unknown to some operating systems, where
+	// only a full disk stops the journal.
+	LowWater int64
+
+	// OnPoisoned is called once if the journal stops for good, with the cause
+	// in an error that wraps [ErrPoisoned]. It is called inline: it must return
+	// soon, and must not wait for the journal. Defaults to nil, nothing.
+	OnPoisoned func(error)
+	// Logger is told about repairs and failures, never about the content of
+	// events. Defaults to nil, silence.
+	Logger *slog.Logger
+
+	fs fileSystem // injected by tests; the operating system's if nil
+}
+
+// Defaults; see Options.
+const (
+	defaultSegmentBytes  = 64 << 20
+	defaultSegmentAge    = 10 * time.Minute
+	defaultInterval      = time.Second
+	defaultMaxGroupBytes = 4 << 20
+	defaultMaxQueueBytes = 64 << 20
+	defaultLowWater      = 256 << 20
+)
+
+// withDefaults returns a filled copy.
+func (o *Options) withDefaults() Options {
+	var f Options
+	if o != nil {
+		f = *o
+	}
+	f.SegmentBytes = cmp.Or(f.SegmentBytes, defaultSegmentBytes)
+	f.SegmentAge = cmp.Or(f.SegmentAge, defaultSegmentAge)
+	f.Interval = cmp.Or(f.Interval, defaultInterval)
+	f.MaxGroupBytes = cmp.Or(f.MaxGroupBytes, defaultMaxGroupBytes)
+	f.MaxQueueBytes = cmp.Or(f.MaxQueueBytes, defaultMaxQueueBytes)
+	f.Logger = cmp.Or(f.Logger, slog.New(slog.DiscardHandler))
+	if f.fs == nil {
+		f.fs = osFS{}
+	}
+	return f
+}
+
+// validate names the first field that can never work. Called with the defaults
+// filled in.
+func (o *Options) validate() error {
+	switch {
+	case o.SegmentBytes < 0:
+		return invalid("SegmentBytes", o.SegmentBytes)
+	case o.SegmentAge < 0:
+		return invalid("SegmentAge", o.SegmentAge)
+	case o.Sync < SyncAlways || o.Sync > SyncNever:
+		return invalid("Sync", int(o.Sync))
+	case o.Interval < 0:
+		return invalid("Interval", o.Interval)
+	case o.MaxGroupBytes < 0:
+		return invalid("MaxGroupBytes", o.MaxGroupBytes)
+	case o.MaxQueueBytes < 0:
+		return invalid("MaxQueueBytes", o.MaxQueueBytes)
+	}
+	return nil
+}
+
+func invalid(field string, value any) error {
+	return fmt.Errorf("journal: Options.%s is %v", field, value)
+}
+
+// lowWater is the free space to keep on a file system of total bytes.
+func (o *Options) lowWater(total int64) int64 {
+	if o.LowWater != 0 {
+		return o.LowWater
+	}
+	return min(max(defaultLowWater, total/100), total/4)
+}

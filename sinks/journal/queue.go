@@ -1,0 +1,130 @@
+package journal
+
+import (
+	"runtime"
+	"sync"
+
+	"github.com/inlet-go/inlet"
+)
+
+// maxYields is how often the committer lets writers run before it takes a group.
+const maxYields = 8
+
+// A queue holds the tickets that wait for the committer, bounded in bytes.
+type queue struct {
+	limit int
+	wake  chan struct{} // has an element when there may be something to do
+
+	mu      sync.Mutex
+	tickets []*ticket
+	bytes   int // of the tickets, and of the group that is being committed
+	closed  bool
+}
+
+func newQueue(limit int) *queue {
+	return &queue{limit: limit, wake: make(chan struct{}, 1)}
+}
+
+// refusal says why nothing can be put now, if so: it spares the encoding.
+func (q *queue) refusal() error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.refuse(0)
+}
+
+// refuse is refusal for n bytes more. Called with mu held.
+func (q *queue) refuse(n int) error {
+	switch {
+	case q.closed:
+		return inlet.ErrClosed
+	case q.bytes > 0 && q.bytes+n > q.limit:
+		return errOverloaded
+	}
+	return nil
+}
+
+// put hands t to the committer, or says why not.
+func (q *queue) put(t *ticket) error {
+	q.mu.Lock()
+	if err := q.refuse(len(t.buf)); err != nil {
+		q.mu.Unlock()
+		return err
+	}
+	q.tickets = append(q.tickets, t)
+	q.bytes += len(t.buf)
+	q.mu.Unlock()
+	q.signal()
+	return nil
+}
+
+func (q *queue) signal() {
+	select {
+	case q.wake <- struct{}{}:
+	default:
+	}
+}
+
+// close refuses whatever comes from now on.
+func (q *queue) close() {
+	q.mu.Lock()
+	q.closed = true
+	q.mu.Unlock()
+	q.signal()
+}
+
+// take moves the oldest tickets into group, as many as fit into max bytes but at
+// least one, and returns it; their bytes count until release.
+func (q *queue) take(group []*ticket, max int) []*ticket {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	n, size := 0, 0
+	for n < len(q.tickets) && (n == 0 || size+len(q.tickets[n].buf) <= max) {
+		size += len(q.tickets[n].buf)
+		n++
+	}
+	group = append(group, q.tickets[:n]...)
+	rest := copy(q.tickets, q.tickets[n:])
+	clear(q.tickets[rest:])
+	q.tickets = q.tickets[:rest]
+	return group
+}
+
+// release makes room for as many bytes.
+func (q *queue) release(bytes int) {
+	q.mu.Lock()
+	q.bytes -= bytes
+	q.mu.Unlock()
+}
+
+// settle lets writers run while that makes the queue grow. Without it, a single
+// processor would commit nearly every write by itself: the committer runs as
+// soon as the first of them blocks. It does not sleep.
+func (q *queue) settle() {
+	for range maxYields {
+		before := q.len()
+		runtime.Gosched()
+		if q.len() == before {
+			return
+		}
+	}
+}
+
+func (q *queue) len() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return len(q.tickets)
+}
+
+// finished reports whether the queue is closed and empty.
+func (q *queue) finished() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.closed && len(q.tickets) == 0
+}
+
+// load returns how many bytes wait or are being committed.
+func (q *queue) load() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.bytes
+}

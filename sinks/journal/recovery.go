@@ -1,0 +1,206 @@
+package journal
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// A recovery brings a directory into order before the journal writes to it. The
+// files are the only truth, and every step may be cut short and done again.
+type recovery struct {
+	dir     string
+	fs      fileSystem
+	log     *slog.Logger
+	damaged *atomicCount
+
+	last uint64 // the highest sequence number that may have been given out
+}
+
+// run returns the highest sequence number that may have been given out. It fails
+// only if the directory cannot be used at all: a file that cannot be repaired
+// now is left for the next time.
+func (r *recovery) run() (last uint64, err error) {
+	if err := r.clean(); err != nil {
+		return 0, err
+	}
+	if err := r.probe(); err != nil {
+		return 0, err
+	}
+	segments, err := listSegments(r.fs, r.dir)
+	if err != nil {
+		return 0, err
+	}
+	for _, e := range segments {
+		r.used(max(e.first, 1) - 1)
+		if e.ext == extSealed {
+			continue
+		}
+		if err := r.settle(e, slices.Contains(segments, entry{e.first, extSealed})); err != nil {
+			r.log.Error("journal: file could not be recovered; its good lines are still read",
+				"file", e.name(), "error", err)
+		}
+	}
+	err = r.readNewest(segments)
+	return r.last, err
+}
+
+// used raises the highest number.
+func (r *recovery) used(seq uint64) { r.last = max(r.last, seq) }
+
+// clean removes the temporary files of a recovery that was cut short.
+func (r *recovery) clean() error {
+	names, err := r.fs.List(r.dir)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		base, temporary := strings.CutSuffix(name, extTemporary)
+		if _, ours := parseName(base); !temporary || !ours {
+			continue
+		}
+		if err := r.fs.Remove(filepath.Join(r.dir, name)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// probe fails if no file can be made in the directory. A full disk may become
+// free again, and is no reason not to open.
+func (r *recovery) probe() error {
+	name := entry{0, extActive}.path(r.dir) + extTemporary
+	f, err := r.fs.Create(name)
+	if err == nil {
+		err = errors.Join(f.Close(), r.fs.Remove(name))
+	}
+	if isFull(err) {
+		return nil
+	}
+	return err
+}
+
+// readNewest looks for the last number of the newest segment, if that is sealed:
+// one that was not has been read already.
+func (r *recovery) readNewest(segments []entry) error {
+	if len(segments) == 0 || segments[len(segments)-1].ext != extSealed {
+		return nil
+	}
+	s, err := r.scan(segments[len(segments)-1], nil)
+	if err != nil {
+		return err
+	}
+	r.used(s.used())
+	return nil
+}
+
+// scan reads a segment to its end and copies its good lines to w, if not nil.
+func (r *recovery) scan(e entry, w io.Writer) (*scanner, error) {
+	f, err := r.fs.Open(e.path(r.dir))
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	s := newScanner(f, e.first)
+	for {
+		err := s.next()
+		if errors.Is(err, io.EOF) {
+			return s, nil
+		}
+		if err == nil && s.good && w != nil {
+			_, err = w.Write(s.line)
+		}
+		if err != nil {
+			return s, err
+		}
+	}
+}
+
+// settle turns a file that was left active or suspect into a sealed one. If
+// there is a sealed one by that name already, it is the repaired copy, and only
+// the original has to go.
+func (r *recovery) settle(e entry, repaired bool) error {
+	s, err := r.scan(e, nil)
+	if s != nil {
+		r.used(s.used())
+	}
+	switch {
+	case err != nil:
+		return err
+	case repaired:
+		return r.quarantine(e)
+	case s.damaged == 0 && s.lines == 0:
+		return r.fs.Remove(e.path(r.dir)) // empty
+	case s.damaged == 0 && e.ext == extActive:
+		return r.seal(e)
+	}
+	r.damaged.add(s.damaged)
+	r.log.Warn("journal: repairing a file", "file", e.name(), "damagedLines", s.damaged)
+	if s.lines > 0 {
+		if err := r.copyGood(e); err != nil {
+			return err
+		}
+	}
+	return r.quarantine(e)
+}
+
+// seal gives a file without damage its final name. Its last lines may never have
+// been flushed.
+func (r *recovery) seal(e entry) error {
+	if err := r.fs.SyncFile(e.path(r.dir)); err != nil {
+		return err
+	}
+	return r.rename(e.path(r.dir), entry{e.first, extSealed}.path(r.dir))
+}
+
+// copyGood writes the good lines to a sealed file. Reading a suspect file and
+// writing what is good of it anew is the only way to trust it again.
+func (r *recovery) copyGood(e entry) (err error) {
+	tmp := e.path(r.dir) + extTemporary
+	f, err := r.fs.Create(tmp)
+	if err != nil {
+		return err
+	}
+	w := bufio.NewWriterSize(f, 256<<10)
+	_, err = r.scan(e, w)
+	err = errors.Join(err, w.Flush(), f.Sync(), f.Close())
+	if err != nil {
+		return errors.Join(err, r.fs.Remove(tmp))
+	}
+	return r.rename(tmp, entry{e.first, extSealed}.path(r.dir))
+}
+
+// quarantine moves a file out of the way, to a name of its own.
+func (r *recovery) quarantine(e entry) error {
+	dir := filepath.Join(r.dir, quarantineDir)
+	if err := r.fs.MakeDir(dir); err != nil {
+		return err
+	}
+	taken, err := r.fs.List(dir)
+	if err != nil {
+		return err
+	}
+	name := e.name()
+	for i := 2; slices.Contains(taken, name); i++ {
+		name = fmt.Sprintf("%s.%d", e.name(), i)
+	}
+	return r.rename(e.path(r.dir), filepath.Join(dir, name))
+}
+
+// rename moves a file and makes that survive a power cut, the new name first.
+func (r *recovery) rename(from, to string) error {
+	if err := r.fs.Rename(from, to); err != nil {
+		return err
+	}
+	if dir := filepath.Dir(to); dir != filepath.Dir(from) {
+		if err := r.fs.SyncDir(dir); err != nil {
+			return err
+		}
+	}
+	return r.fs.SyncDir(filepath.Dir(from))
+}

@@ -1,0 +1,103 @@
+package journal
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/inlet-go/inlet"
+)
+
+const memDir = "journal"
+
+var day = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+
+// event returns a track call of about the usual size.
+func event(id string) *inlet.Event {
+	return &inlet.Event{
+		Type: inlet.TypeTrack, Name: "Order Completed", MessageID: id, UserID: "u1", AnonymousID: "a1",
+		Timestamp: day, ReceivedAt: day, Source: &inlet.Source{ID: "web"}, Dialect: "segment",
+		Properties: json.RawMessage(`{"orderId":"50314b8e9bcf000000000000","total":27.50,"currency":"EUR","products":[{"sku":"G-32","price":19,"quantity":1}]}`),
+		Context:    json.RawMessage(`{"page":{"url":"https://shop.example/checkout?step=3&coupon=MAYDEALS","title":"Thank you"},"userAgent":"Mozilla/5.0 (X11; Linux x86_64)","locale":"de-DE"}`),
+	}
+}
+
+// events returns n events whose ids begin with prefix.
+func events(prefix string, n int) []*inlet.Event {
+	list := make([]*inlet.Event, n)
+	for i := range list {
+		list[i] = event(fmt.Sprintf("%s-%d", prefix, i))
+	}
+	return list
+}
+
+// open opens a journal for the length of the test.
+func openTest(t testing.TB, dir string, o *Options) *Journal {
+	t.Helper()
+	j, err := Open(dir, o)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, j.Close(context.Background())) })
+	return j
+}
+
+// openMem opens a journal on m; what is not chosen has its default.
+func openMem(t testing.TB, m *memFS, o Options) *Journal {
+	t.Helper()
+	o.fs = m
+	return openTest(t, memDir, &o)
+}
+
+// write writes events of those ids, one by one.
+func write(t testing.TB, j *Journal, ids ...string) {
+	t.Helper()
+	for _, id := range ids {
+		require.NoError(t, j.Write(t.Context(), []*inlet.Event{event(id)}))
+	}
+}
+
+// stored returns the ids of everything in j.
+func stored(t testing.TB, j *Journal) []string {
+	t.Helper()
+	var ids []string
+	last := uint64(0)
+	for r, err := range j.Events(context.Background(), 0) {
+		require.NoError(t, err)
+		require.Greater(t, r.Seq, last)
+		last = r.Seq
+		ids = append(ids, r.Event.MessageID)
+	}
+	return ids
+}
+
+// lineOf returns the line of an event, complete.
+func lineOf(e *inlet.Event, seq uint64) []byte {
+	line, mark := appendLine(nil, e)
+	completeLine(line, mark.crc, seq)
+	return line
+}
+
+// lines returns the lines of events numbered from first on, with ids "m"+number.
+func lines(first, n int) string {
+	var b strings.Builder
+	for seq := first; seq < first+n; seq++ {
+		b.Write(lineOf(event(fmt.Sprintf("m%d", seq)), uint64(seq)))
+	}
+	return b.String()
+}
+
+// files returns the names in dir.
+func files(t testing.TB, dir string) (names []string) {
+	t.Helper()
+	list, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	for _, f := range list {
+		names = append(names, f.Name())
+	}
+	return names
+}
