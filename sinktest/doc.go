@@ -1,0 +1,33 @@
+// Package sinktest checks that a sink keeps the contract of [inlet.Sink]: every
+// clause that can be seen from outside, one by one, each named by a sentence.
+//
+// A sink of your own needs one test:
+//
+//	func TestConformance(t *testing.T) {
+//		sinktest.Run(t, sinktest.Harness{
+//			New:  func(t testing.TB) inlet.Sink { return mysink.New() },
+//			Read: func(t testing.TB, s inlet.Sink) []*inlet.Event { return s.(*mysink.Sink).All() },
+//		})
+//	}
+//
+// and a failure reads like "a Sink must not keep the batch after Write returns".
+// Run it with -race too, which sees more than any suite can. [Check] is the same
+// outside of go test.
+//
+// # Decorators
+//
+// A decorator is run twice: over a sink that works, and over one that fails now
+// and then, which [Flaky] makes of any sink. The second run declares
+// [Features.Fails], and the suite then writes again what failed temporarily.
+//
+// # What it does to a sink
+//
+// The suite lends events as the handler does: their raw JSON lies side by side in
+// one array, and when Write has returned, slice, structs and bytes are
+// overwritten. The events hold what JSON allows and code often breaks: integers
+// beyond 2^53, U+0000, empty names, U+FFFD, deep nesting, line breaks between
+// tokens. What is stored may differ from what was written in white space only.
+//
+// Each clause makes a sink of its own, writes events with ids that never repeat,
+// and ignores what else Read returns, so that sinks may share one store.
+package sinktest

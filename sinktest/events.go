@@ -1,0 +1,75 @@
+package sinktest
+
+import (
+	"crypto/rand"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/inlet-go/inlet"
+)
+
+// Events returns n events of all types, as a sink may get them: checked, and
+// with content that JSON allows and code often breaks. The i-th is the same in
+// every call but for its MessageID, which never repeats. They are the caller's.
+func Events(n int) []*inlet.Event {
+	batch := rand.Text()
+	events := make([]*inlet.Event, n)
+	for i := range events {
+		events[i] = sample(i)
+		events[i].MessageID = fmt.Sprintf("%s-%d", batch, i)
+	}
+	return events
+}
+
+// received is when the first sample was received.
+var received = time.Date(2026, 2, 28, 23, 59, 59, 123_456_789, time.UTC)
+
+// sample returns the i-th event, without a MessageID.
+func sample(i int) *inlet.Event {
+	at := received.Add(time.Duration(i) * time.Second)
+	e := &inlet.Event{
+		UserID:     fmt.Sprintf("user-%d", i),
+		Timestamp:  at.Add(-time.Minute),
+		ReceivedAt: at,
+		Source:     &inlet.Source{ID: fmt.Sprintf("source-%d", i%3)},
+		Dialect:    "segment",
+	}
+	object := json.RawMessage(awkward[i%len(awkward)])
+	switch i % 6 {
+	case 0:
+		e.Type, e.Name, e.Properties = inlet.TypeTrack, "Order \u2028 \"Completed\" \x00 \U0001F389", object
+		e.Context = json.RawMessage(`{"library":{"name":"analytics.js","version":"2.1.0"}}`)
+		e.OriginalTimestamp, e.SentAt = at.Add(-2*time.Minute), at.Add(-time.Second)
+	case 1:
+		e.Type, e.Traits = inlet.TypeIdentify, object
+		e.AnonymousID, e.Warnings = "anonymous", inlet.WarnTextRepaired|inlet.WarnTimestampClamped
+	case 2:
+		e.Type, e.Name, e.Properties = inlet.TypePage, "", object
+		e.Integrations = json.RawMessage(`{"All":false,"":true}`)
+	case 3:
+		e.Type, e.Name, e.Properties = inlet.TypeScreen, "Home\n", object
+		e.Extra = json.RawMessage(`{"":null,"channel":"mobile","version":18446744073709551616}`)
+	case 4:
+		e.Type, e.GroupID, e.Traits = inlet.TypeGroup, "g\uFFFD", object
+		e.UserID, e.AnonymousID = "", strings.Repeat("a", 100)
+	case 5:
+		e.Type, e.PreviousID, e.Context = inlet.TypeAlias, "before", object
+	}
+	return e
+}
+
+// awkward are objects that a careless sink changes. Their number has no divisor
+// in common with that of the types, so that each type gets each of them.
+var awkward = [...]string{
+	`{"plain":"text","n":1,"list":[true,false,null]}`,
+	`{"big":9007199254740993,"bigger":123456789012345678901234567890,"exact":1.10,"exp":1e400,"zero":-0}`,
+	`{"nul":"a\u0000b","lost":"` + "\uFFFD" + `","escaped":"\ufffd\u00e9\/","quote":"\"\\"}`,
+	`{"":"empty name","a.b":{"":{"":[]}},"__proto__":{},"` + "e\u0301" + `":"` + "\u00e9" + `"}`,
+	"{\n\t\"lines\": [\n\t\t1,\r\n\t\t\"text with \\n and  two spaces\"\n\t]\n}",
+	`{"deep":` + deep + `}`,
+	`{"html":"<script>&amp;</script>","separator":"` + "\u2028\u2029\U0001F469\u200D\U0001F467" + `"}`,
+}
+
+var deep = strings.Repeat(`[{"a":`, 60) + `{}` + strings.Repeat(`}]`, 60)
