@@ -7,9 +7,20 @@
 // machine does to one it does to the other, and the median over the slices
 // counts.
 //
-// The whole table, in Markdown, in under three minutes:
+// The whole table, in Markdown, in under three minutes, and on Linux with the
+// part that needs processes pinned to processors:
 //
 //	go test ./internal/bench -run '^$' -bench 'Target' -benchtime 1x
+//
+// One goal, or only what goes over the loopback:
+//
+//	go test ./internal/bench -run '^$' -bench 'Target3$' -benchtime 5x
+//	go test ./internal/bench -run '^$' -bench 'Loopback' -benchtime 1x
+//
+// Each round of -benchtime is a full set of slices. The rows without a number
+// are context: what the floors themselves cost on the machine. Goal 1, for
+// example, leaves more or less room for everything else depending on what bare
+// validation adds to a bare net/http server there.
 //
 // Nothing of it runs in a plain go test but the allocation budgets and the
 // checks of the corpus itself.

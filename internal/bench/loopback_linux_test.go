@@ -1,0 +1,152 @@
+package bench
+
+import (
+	"runtime"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// What a loopback benchmark sends, so that it is bounded: slices to the bare
+// server and to ours take turns.
+const (
+	loopbackSlices  = 15
+	connections     = 16
+	batchClients    = 8
+	singlesPerSlice = 3_000
+	batchesPerSlice = 300
+	idleConnections = 1_000
+	idleRounds      = 3
+)
+
+// A rival is a server process with its client.
+type rival struct {
+	server *server
+	client *client
+}
+
+// A duel is the bare server, ours, and between them the bare one that validates
+// what it reads: the least that a receiver of JSON costs on this machine. The
+// servers have one processor, their clients another.
+type duel struct{ bare, valid, ours rival }
+
+func newDuel(b *testing.B, n int, path string, bodies [][]byte) duel {
+	b.Helper()
+	if runtime.NumCPU() < 2 {
+		b.Skip("needs a processor for the servers and another for the clients")
+	}
+	made := requests(path, bodies)
+	start := func(kind string) rival {
+		s := startServer(b, kind)
+		return rival{s, dial(b, s.address, n, made)}
+	}
+	d := duel{start("bare"), start("valid"), start("ours")}
+	stayOn(b, 1)
+	return d
+}
+
+// A cost is what one request costs a server: nanoseconds and allocations.
+type cost struct{ cpu, allocations float64 }
+
+// slice sends n requests and returns the cost of one.
+func (r rival) slice(b *testing.B, n int) cost {
+	b.Helper()
+	before := r.server.used(b, false)
+	require.NoError(b, r.client.send(n))
+	after := r.server.used(b, false)
+	return cost{
+		cpu:         float64(after.CPU-before.CPU) / float64(n),
+		allocations: float64(after.Allocations-before.Allocations) / float64(n),
+	}
+}
+
+// An outcome holds medians over the slices of a duel.
+type outcome struct {
+	ratio, validRatio float64 // CPU over that of the bare server
+	allocations       float64 // of ours, less those of the bare server
+	bare, ours        float64 // CPU in nanoseconds
+}
+
+// run lets the servers take turns with slices of n requests.
+func (d duel) run(b *testing.B, n int) outcome {
+	b.Helper()
+	for _, r := range []rival{d.bare, d.valid, d.ours} {
+		r.slice(b, n) // to warm up
+	}
+	var ratios, valids, extra, bares, ourses []float64
+	for b.Loop() {
+		for range loopbackSlices {
+			bare, valid, ours := d.bare.slice(b, n), d.valid.slice(b, n), d.ours.slice(b, n)
+			ratios, valids = append(ratios, ours.cpu/bare.cpu), append(valids, valid.cpu/bare.cpu)
+			extra = append(extra, ours.allocations-bare.allocations)
+			bares, ourses = append(bares, bare.cpu), append(ourses, ours.cpu)
+		}
+	}
+	o := outcome{median(ratios), median(valids), median(extra), median(bares), median(ourses)}
+	o.report(b)
+	return o
+}
+
+func (o outcome) report(b *testing.B) {
+	b.Helper()
+	reportRatio(b, o.ratio)
+	b.ReportMetric(o.validRatio, "IsValid-ratio")
+	b.ReportMetric(o.allocations, "more-allocs/request")
+	b.ReportMetric(o.bare, "bare-cpu-ns")
+	b.ReportMetric(o.ours, "ours-cpu-ns")
+}
+
+// BenchmarkTarget1Loopback is a single event over the loopback: CPU of the
+// server over that of a bare net/http server. It counts allocations for goal 6
+// on the way.
+func BenchmarkTarget1Loopback(b *testing.B) {
+	var most worst
+	for _, kind := range singleKinds {
+		b.Run(kind.name, func(b *testing.B) {
+			o := newDuel(b, connections, kind.path, kind.pool(now())).run(b, singlesPerSlice)
+			results.add(result{number: "1", what: kind.name + " over loopback, CPU over bare net/http", bound: kind.loopback, measured: o.ratio})
+			results.add(result{what: kind.name + " over loopback, bare net/http that validates over bare net/http", measured: o.validRatio})
+			most.note(o.allocations, kind.name)
+		})
+	}
+	results.add(result{number: "6", what: "allocations of the process per request more than bare", bound: 8, measured: most.value})
+}
+
+// BenchmarkTarget4Loopback is a batch of 100 over the loopback.
+func BenchmarkTarget4Loopback(b *testing.B) {
+	o := newDuel(b, batchClients, batchPath, now().Batches(100)).run(b, batchesPerSlice)
+	results.add(result{number: "4", what: "batch of 100 over loopback, CPU over bare net/http", bound: 9, measured: o.ratio})
+	results.add(result{what: "batch of 100 over loopback, bare net/http that validates over bare net/http", measured: o.validRatio})
+	results.add(result{what: "batch of 100 over loopback, CPU per event in µs", measured: o.ours / 100 / 1000})
+	results.add(result{what: "the same of the bare server in µs", measured: o.bare / 100 / 1000})
+}
+
+// BenchmarkTarget17Loopback is the memory of an idle connection that has sent a
+// request before, ours less bare. Each round has servers of its own.
+func BenchmarkTarget17Loopback(b *testing.B) {
+	var heaps, residents []float64
+	for b.Loop() {
+		for range idleRounds {
+			d := newDuel(b, connections, trackPath, now().Tracks())
+			bareHeap, bareResident := d.bare.idle(b)
+			oursHeap, oursResident := d.ours.idle(b)
+			heaps, residents = append(heaps, oursHeap-bareHeap), append(residents, oursResident-bareResident)
+			b.ReportMetric(bareHeap, "bare-B/conn")
+		}
+	}
+	b.ReportMetric(0, "ns/op")
+	results.add(result{number: "17", what: "memory per idle connection more than bare, bytes of heap and stack", bound: 512, measured: median(heaps)})
+	results.add(result{what: "memory per idle connection more than bare, bytes resident (by pages)", measured: median(residents)})
+}
+
+// idle returns the heap and stack, and the resident memory, that one idle
+// connection costs the server.
+func (r rival) idle(b *testing.B) (heap, residentSet float64) {
+	b.Helper()
+	require.NoError(b, r.client.send(singlesPerSlice))
+	before := r.server.used(b, true)
+	require.NoError(b, dial(b, r.server.address, idleConnections, r.client.requests).sendOnEach())
+	after := r.server.used(b, true)
+	return (float64(after.HeapStack) - float64(before.HeapStack)) / idleConnections,
+		float64(after.Resident-before.Resident) / idleConnections
+}
