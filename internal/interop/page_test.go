@@ -86,6 +86,7 @@ type pageReport[R any] struct {
 		Status               int
 	} `json:"requests"`
 	Console   []string `json:"console"`
+	Error     string   `json:"error"`
 	Delivered int      `json:"delivered"`
 	Result    R        `json:"result"`
 }
@@ -125,6 +126,7 @@ func runPage[R any](t *testing.T, b browser, job pageJob) pageReport[R] {
 			t.Logf("the page saw: %+v", report)
 		}
 	})
+	require.Empty(t, report.Error)
 	require.Equal(t, job.Events, report.Delivered)
 	return report
 }

@@ -74,6 +74,19 @@ func TestSegmentBrowser(t *testing.T) {
 		requireExactlyOnce(t, calls, s.stop(t))
 	})
 
+	t.Run("a rate limit delays events and loses none", func(t *testing.T) {
+		t.Parallel()
+		b := requireBrowser(t)
+		site := newSite(t)
+		s := startServer(t, "-origins", site.URL, "-rate", "5")
+		calls := manyTracks(20)
+		site.config = sdkConfig{Settings: inlineSettings(s.URL, writeKey), Calls: calls, Hurry: true}
+
+		report := openPage[sdkResult](t, b, site.URL+"/sdk.html", len(calls))
+		require.Contains(t, report.statuses(s.URL+"/v1/t"), http.StatusTooManyRequests)
+		requireExactlyOnce(t, calls, s.stop(t))
+	})
+
 	t.Run("the settings that the server answers are enough to boot", func(t *testing.T) {
 		t.Parallel()
 		b := requireBrowser(t)
@@ -115,12 +128,12 @@ func TestScriptInAPage(t *testing.T) {
 		map[string]any{"url": s.URL + "/v1/track", "method": "POST", "body": event,
 			"headers": map[string]string{"X-Write-Key": "wrong"}},
 		map[string]any{"url": s.URL + "/v1/track?writeKey=" + writeKey, "method": "POST", "body": "{"},
-		map[string]any{"url": s.URL + "/nowhere", "method": "POST", "body": "{}"},
+		map[string]any{"url": s.URL + "/nowhere?writeKey=" + writeKey, "method": "POST", "body": "{}"},
 	}
 	site.config, stranger.config = requests, requests[:1]
 
 	t.Run("of an allowed origin reads the status and the code of every answer", func(t *testing.T) {
-		answers := openPage[[]fetchAnswer](t, b, site.URL+"/fetch.html", 0).Result
+		answers := openPage[[]fetchAnswer](t, b, site.URL+"/fetch.html", 1).Result
 		require.Len(t, answers, len(requests))
 		require.Equal(t, http.StatusOK, answers[0].Status)
 		require.JSONEq(t, `{"success":true}`, answers[0].Body)
@@ -175,4 +188,3 @@ func inlineSettings(serverURL, key string) map[string]any {
 func segmentOptions(delivery map[string]any) map[string]any {
 	return map[string]any{"integrations": map[string]any{"Segment.io": map[string]any{"deliveryStrategy": delivery}}}
 }
-

@@ -58,6 +58,14 @@ func TestNodeSDKs(t *testing.T) {
 	}
 }
 
+func TestSegmentNodeLosesNothingToARateLimit(t *testing.T) {
+	t.Parallel()
+	node, s := requireNode(t), startServer(t, "-rate", "5")
+	calls := manyTracks(20)
+	sendNode(t, node, "segment.mjs", nodeJob{URL: s.URL, FlushAt: 1, Calls: calls})
+	requireExactlyOnce(t, calls, s.stop(t))
+}
+
 // jitsuKey has the form that the SDK insists on. Its body holds it masked.
 const jitsuKey = "JitsuKey:secret4711"
 

@@ -14,7 +14,7 @@ const browser = await chromium.launch({
     '--disable-background-networking', '--disable-component-update', '--disable-sync',
   ],
 })
-const report = { userAgent: browser.version(), requests: [], console: [], delivered: 0 }
+const report = { userAgent: browser.version(), requests: [], console: [], delivered: 0, error: '' }
 try {
   const page = await browser.newPage()
   page.on('console', (message) => report.console.push(message.text()))
@@ -32,6 +32,8 @@ try {
     if (job.comeBack) await page.goto(job.url)
   }
   for (let waited = 0; report.delivered < job.events && waited < 20_000; waited += 50) await sleep(50)
+} catch (err) {
+  report.error = String(err)
 } finally {
   await browser.close()
 }
