@@ -1,5 +1,7 @@
 package wire
 
+import "unicode/utf8"
+
 // Limits bound what one event may hold and how many a batch may. They act while
 // the document is read, so that what breaks them costs nothing more.
 type Limits struct {
@@ -118,25 +120,38 @@ func (o Object) Get(quoted string) []byte {
 // held it say so.
 func (d *Document) Read(body []byte, list string, limits Limits) error {
 	d.Reset()
-	if err := checkSyntax(body); err != nil {
-		return err
-	}
 	d.limits, d.list = limits, list
-	d.index.reset(d.mend.text(body), limits)
-	if err := d.readRoot(); err != nil {
-		d.Reset()
-		return err
+	d.mend.received = len(body)
+	d.index.reset(body, limits)
+	err := d.readRoot()
+	if err == nil && (d.index.broken || !utf8.Valid(body)) {
+		err = d.readMended(body)
 	}
-	return nil
+	if err != nil {
+		d.Reset()
+	}
+	return err
+}
+
+// readMended reads a valid body with broken text once more, repaired.
+func (d *Document) readMended(body []byte) error {
+	d.clear()
+	d.index.reset(d.mend.text(body), d.limits)
+	return d.readRoot()
 }
 
 // Reset empties the document and lets go of the body.
 func (d *Document) Reset() {
-	clear(d.items)
-	d.items, d.rootPlaces, d.itemPlaces = d.items[:0], d.rootPlaces[:0], d.itemPlaces[:0]
-	d.root, d.listed, d.repaired, d.limits = Object{}, false, 0, Limits{}
+	d.clear()
+	d.limits = Limits{}
 	d.index.reset(nil, Limits{})
 	d.mend.reset()
+}
+
+func (d *Document) clear() {
+	clear(d.items)
+	d.items, d.rootPlaces, d.itemPlaces = d.items[:0], d.rootPlaces[:0], d.itemPlaces[:0]
+	d.root, d.listed, d.repaired = Object{}, false, 0
 }
 
 // Limits returns what the document was read with; zero if it is empty.
@@ -169,14 +184,19 @@ func (d *Document) AsItem() Item {
 
 func (d *Document) readRoot() error {
 	x := &d.index
-	start := skipSpace(x.src, 0)
-	if x.src[start] != '{' {
-		return ErrNotObject
+	start := x.space(0)
+	if x.at(start) != '{' {
+		return x.notAnObject(start)
 	}
-	x.begin()
 	end, err := d.readObject(start, &d.rootPlaces, d.list)
 	if err != nil {
 		return err
+	}
+	if rest := x.space(end); !x.failed && rest < len(x.src) {
+		end = x.fail(rest)
+	}
+	if x.failed {
+		return explain(x.src, int64(end))
 	}
 	if x.fault.Kind != None {
 		return &FaultError{x.fault}
@@ -187,71 +207,81 @@ func (d *Document) readRoot() error {
 	return nil
 }
 
+// notAnObject is the error for a root that begins at start and is no object.
+func (x *indexer) notAnObject(start int) error {
+	end := x.space(x.value(start))
+	if x.failed || end < len(x.src) {
+		return explain(x.src, int64(end))
+	}
+	return ErrNotObject
+}
+
 // readObject notes the members of the object at start and returns its end. It
-// descends into the member called list, if that is an array. It stops early if
-// the object has a fault.
+// descends into the member called list, if that is an array.
 func (d *Document) readObject(start int, places *[]place, list string) (end int, err error) {
 	x := &d.index
-	if !x.open('{') {
-		return start, nil
-	}
-	i := skipSpace(x.src, start+1)
-	for x.src[i] != '}' {
+	i := x.open(start)
+	for more := x.at(i) != '}'; more; {
 		var p place
-		p, i = x.name(i)
-		if x.fault.Kind != None {
+		if p, i = x.name(i); x.failed {
 			return i, nil
 		}
-		end := 0
-		if list != "" && x.src[i] == '[' && string(x.text(p.nameStart, p.nameEnd)) == list {
-			end, err = d.readItems(i)
+		p.start = uint32(i)
+		if list != "" && x.at(i) == '[' && string(x.text(p.nameStart, p.nameEnd)) == list {
+			i, err = d.readItems(i)
 		} else {
-			end = x.value(i)
+			i = x.value(i)
 		}
-		if err != nil || x.fault.Kind != None {
+		if err != nil || x.failed {
 			return i, err
 		}
-		p.start, p.end = uint32(i), uint32(end)
-		*places = append(*places, p)
-		i = skipComma(x.src, end)
+		p.end = uint32(i)
+		if x.fault.Kind == None {
+			*places = append(*places, p)
+		}
+		if i, more = x.next(i); x.failed {
+			return i, nil
+		}
 	}
-	x.close()
-	return i + 1, nil
+	return x.close(i), nil
 }
 
 // readItems reads the list at start and returns its end.
 func (d *Document) readItems(start int) (end int, err error) {
 	x := &d.index
 	d.listed = true
-	outer := x.members
-	i := skipSpace(x.src, start+1)
-	for x.src[i] != ']' {
+	i := x.open(start)
+	for more := x.at(i) != ']'; more; {
 		if d.limits.Items > 0 && len(d.items) == d.limits.Items {
 			return i, ErrTooManyItems
 		}
-		if i, err = d.readItem(i); err != nil {
+		outer := x.begin()
+		if i, err = d.readItem(i); x.failed || err != nil {
 			return i, err
 		}
-		i = skipComma(x.src, i)
+		x.end(outer)
+		if i, more = x.next(i); x.failed {
+			return i, nil
+		}
 	}
-	x.members = outer
-	return i + 1, nil
+	return x.close(i), nil
 }
 
 // readItem reads the element at start, whose faults stay its own, and returns
 // its end.
 func (d *Document) readItem(start int) (end int, err error) {
 	x := &d.index
-	outer := x.begin()
 	first := len(d.itemPlaces)
 	var it Item
-	if x.src[start] != '{' {
+	if x.at(start) == '{' {
+		end, err = d.readObject(start, &d.itemPlaces, "")
+		it.Fault = x.fault
+	} else {
+		end = x.value(start)
 		it.Fault.Kind = NotObject
-		end = skipValue(x.src, start)
-	} else if end, err = d.readObject(start, &d.itemPlaces, ""); err != nil {
+	}
+	if err != nil || x.failed {
 		return end, err
-	} else if it.Fault = x.fault; it.Fault.Kind != None {
-		end = skipValue(x.src, start)
 	}
 	repairs, grown := d.mend.within(start, end)
 	d.repaired -= repairs
@@ -267,6 +297,5 @@ func (d *Document) readItem(start int) (end int, err error) {
 		d.itemPlaces = d.itemPlaces[:first]
 	}
 	d.items = append(d.items, it)
-	x.end(outer)
 	return end, nil
 }

@@ -2,17 +2,23 @@ package wire
 
 import (
 	"bytes"
-	"hash/maphash"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// An indexer walks text that is known to be valid JSON and looks for what the
+// An indexer walks a body once. It checks the grammar and, on the way, what the
 // grammar allows and we do not: depth, many members, names that stand twice in
-// one object. It is one linear pass, whatever the text.
+// one object. Its work is linear in the text, whatever that is.
+//
+// The methods that move over a piece of text return where it ends. At a syntax
+// error they set failed, and return where it is; what they return after that
+// means nothing. A fault does not stop them: the text behind it must be valid,
+// too.
 type indexer struct {
 	src    []byte
 	limits Limits
+	failed bool
+	broken bool // there was half a surrogate pair
 
 	fault   Fault
 	members int // names of the current event so far
@@ -32,82 +38,188 @@ type nameKey struct {
 	start, end uint32
 }
 
-// manyNames is from how many names on an object's are looked up in a table:
-// below, comparing prints one by one is faster.
-const manyNames = 32
+const (
+	// manyNames is from how many names on an object's are looked up in a table:
+	// below, comparing prints one by one is faster.
+	manyNames = 32
+	// deepest is how deep any body may be nested, as a limit of last resort.
+	deepest = 10_000
+)
 
 func (x *indexer) reset(src []byte, limits Limits) {
-	x.src, x.limits = src, limits
+	x.src, x.limits, x.failed, x.broken = src, limits, false, false
 	x.fault, x.members, x.floor = Fault{}, 0, 0
 	x.opened, x.names, x.rewritten = x.opened[:0], x.names[:0], x.rewritten[:0]
 	x.large.clear()
 }
 
+// outerEvent is the state of an indexer around an event.
+type outerEvent struct {
+	floor, members int
+	fault          Fault
+}
+
 // begin starts a new event inside of what is open and returns what end needs.
-func (x *indexer) begin() (outer event) {
-	outer = event{len(x.opened), len(x.names), x.floor}
+func (x *indexer) begin() outerEvent {
+	outer := outerEvent{x.floor, x.members, x.fault}
 	x.floor, x.members, x.fault = len(x.opened), 0, Fault{}
 	return outer
 }
 
-// end forgets the event and its fault.
-func (x *indexer) end(outer event) {
-	x.opened, x.names = x.opened[:outer.open], x.names[:outer.names]
-	x.floor, x.fault = outer.floor, Fault{}
+// end goes back to what was around the event.
+func (x *indexer) end(outer outerEvent) {
+	x.floor, x.members, x.fault = outer.floor, outer.members, outer.fault
 }
 
-// event is the state of an indexer around an event.
-type event struct{ open, names, floor int }
+// fail notes a syntax error at i.
+func (x *indexer) fail(i int) int {
+	x.failed = true
+	return i
+}
 
-// open enters an object or array; it reports false if that is too deep.
-func (x *indexer) open(bracket byte) bool {
-	if x.limits.Depth > 0 && len(x.opened)-x.floor >= x.limits.Depth {
+// at returns the byte at i, 0 behind the end: a byte that is valid nowhere.
+func (x *indexer) at(i int) byte {
+	if i < len(x.src) {
+		return x.src[i]
+	}
+	return 0
+}
+
+// space moves over white space.
+func (x *indexer) space(i int) int {
+	for i < len(x.src) && x.src[i] <= ' ' && isSpace(x.src[i]) {
+		i++
+	}
+	return i
+}
+
+// open enters the object or array at i and moves to what is in it.
+func (x *indexer) open(i int) int {
+	if len(x.opened) >= deepest {
+		return x.fail(i)
+	}
+	if x.limits.Depth > 0 && len(x.opened)-x.floor >= x.limits.Depth && x.fault.Kind == None {
 		x.fault = Fault{Kind: TooDeep}
-		return false
 	}
 	first := int32(-1)
-	if bracket == '{' {
+	if x.src[i] == '{' {
 		first = int32(len(x.names))
 	}
 	x.opened = append(x.opened, first)
-	return true
+	return x.space(i + 1)
 }
 
-// close leaves the innermost object or array.
-func (x *indexer) close() {
+// close leaves the innermost object or array, whose last byte is at i.
+func (x *indexer) close(i int) int {
 	last := len(x.opened) - 1
 	if first := x.opened[last]; first >= 0 {
 		x.names = x.names[:first]
 	}
 	x.opened = x.opened[:last]
+	return i + 1
+}
+
+// inObject reports whether the innermost open value is an object.
+func (x *indexer) inObject() bool { return x.opened[len(x.opened)-1] >= 0 }
+
+// closer is the bracket that closes the innermost open value.
+func (x *indexer) closer() byte {
+	if x.inObject() {
+		return '}'
+	}
+	return ']'
+}
+
+// next moves from the end of an element to the next one; more is false at the
+// bracket that closes the list.
+func (x *indexer) next(i int) (at int, more bool) {
+	i = x.space(i)
+	switch x.at(i) {
+	case ',':
+		return x.space(i + 1), true
+	case x.closer():
+		return i, false
+	}
+	return x.fail(i), false
 }
 
 // name reads the name at i of a member of the innermost object, notes it, and
-// returns where it stands and where its value begins.
+// moves to its value.
 func (x *indexer) name(i int) (p place, value int) {
-	end, print, escaped := scanString(x.src, i)
-	p.nameStart, p.nameEnd = x.noteName(i, end, print, escaped)
-	return p, skipSpace(x.src, skipSpace(x.src, end)+1) // over the colon
+	if x.at(i) != '"' {
+		return p, x.fail(i)
+	}
+	end, print, escaped := x.scanString(i)
+	if x.failed {
+		return p, end
+	}
+	p.nameStart, p.nameEnd = uint32(i), uint32(end)
+	if escaped {
+		p.nameStart, p.nameEnd, print = x.rewrite(x.src[i:end])
+	}
+	if x.fault.Kind == None {
+		x.note(nameKey{print, p.nameStart, p.nameEnd})
+	}
+	if end = x.space(end); x.at(end) != ':' {
+		return p, x.fail(end)
+	}
+	return p, x.space(end + 1)
 }
 
-// noteName notes the name that stands from i to end, and returns its place.
-func (x *indexer) noteName(i, end int, print uint64, escaped bool) (from, to uint32) {
-	from, to = uint32(i), uint32(end)
-	if escaped {
-		from, to = x.rewrite(x.src[i:end])
-		_, print, _ = scanString(x.rewritten, int(from&^rewritten))
+// value moves over the value at i, of any kind.
+func (x *indexer) value(i int) (end int) {
+	switch c := x.at(i); c {
+	case '"':
+		end, _, _ = x.scanString(i)
+		return end
+	case '{', '[':
+		return x.composite(i)
 	}
-	x.note(nameKey{print, from, to})
-	return from, to
+	return x.scalar(i)
+}
+
+// composite moves over the object or array at i.
+func (x *indexer) composite(i int) (end int) {
+	bottom := len(x.opened)
+	for !x.failed {
+		switch x.at(i) {
+		case '{', '[':
+			if i = x.open(i); x.failed {
+				return i
+			}
+			if x.at(i) != x.closer() {
+				if x.inObject() {
+					_, i = x.name(i)
+				}
+				continue
+			}
+			i = x.close(i)
+		case '"':
+			i, _, _ = x.scanString(i)
+		default:
+			i = x.scalar(i)
+		}
+		for more := false; !more && !x.failed; {
+			if len(x.opened) == bottom {
+				return i
+			}
+			if i, more = x.next(i); !more && !x.failed {
+				i = x.close(i)
+			} else if more && x.inObject() {
+				_, i = x.name(i)
+			}
+		}
+	}
+	return i
 }
 
 // rewrite unquotes a name and quotes it again, so that names that say the same
 // look the same.
-func (x *indexer) rewrite(quoted []byte) (from, to uint32) {
+func (x *indexer) rewrite(quoted []byte) (from, to uint32, print uint64) {
 	start := len(x.rewritten)
 	x.plain, _ = jsontext.AppendUnquote(x.plain[:0], quoted)
 	x.rewritten, _ = jsontext.AppendQuote(x.rewritten, x.plain)
-	return uint32(start) | rewritten, uint32(len(x.rewritten))
+	return uint32(start) | rewritten, uint32(len(x.rewritten)), printOf(x.rewritten[start:])
 }
 
 // text returns a name as its place says.
@@ -162,127 +274,5 @@ func (x *indexer) remember(first, n int) {
 	}
 	for i := from; i < len(x.names); i++ {
 		x.large.add(x, i)
-	}
-}
-
-// value checks the value at i and returns its end. It stops early at a fault.
-func (x *indexer) value(i int) (end int) {
-	switch x.src[i] {
-	case '"':
-		return stringEnd(x.src, i)
-	case '{', '[':
-		return x.composite(i)
-	}
-	return scalarEnd(x.src, i)
-}
-
-// composite checks the object or array at i and all that is in it.
-func (x *indexer) composite(i int) (end int) {
-	src, bottom := x.src, len(x.opened)
-	atName := false // the next string is a name
-	for i < len(src) {
-		switch c := src[i]; c {
-		case '"':
-			if !atName {
-				i = stringEnd(src, i)
-				continue
-			}
-			end, print, escaped := scanString(src, i)
-			x.noteName(i, end, print, escaped)
-			if x.fault.Kind != None {
-				return end
-			}
-			atName = false
-			i = end
-			continue
-		case '{', '[':
-			if !x.open(c) {
-				return i
-			}
-			atName = c == '{'
-		case '}', ']':
-			x.close()
-			if len(x.opened) == bottom {
-				return i + 1
-			}
-			atName = false
-		case ',':
-			atName = x.opened[len(x.opened)-1] >= 0
-		}
-		i++
-	}
-	return i
-}
-
-// nameTable finds a name among those of the open objects with many: open
-// addressing, entries of 32 bits of a keyed hash and the index of the name
-// plus one. Entries of objects that are closed are left behind; they do no harm,
-// as what an entry points to is always compared.
-type nameTable struct {
-	seed    maphash.Seed
-	entries []uint64
-	used    int
-}
-
-const smallestTable = 1 << 10
-
-func (t *nameTable) clear() {
-	if t.used > 0 {
-		clear(t.entries)
-		t.used = 0
-	}
-}
-
-// has reports whether the object whose names begin at first has the name.
-func (t *nameTable) has(x *indexer, first int, text []byte) bool {
-	hash := maphash.Bytes(t.seed, text)
-	mask := uint64(len(t.entries) - 1)
-	for slot := hash & mask; t.entries[slot] != 0; slot = (slot + 1) & mask {
-		if t.entries[slot]>>32 != hash>>32 {
-			continue
-		}
-		i := int(uint32(t.entries[slot])) - 1
-		if i < first || i >= len(x.names) {
-			continue
-		}
-		if k := &x.names[i]; bytes.Equal(x.text(k.start, k.end), text) {
-			return true
-		}
-	}
-	return false
-}
-
-// add puts the i-th of all open names into the table.
-func (t *nameTable) add(x *indexer, i int) {
-	if t.used*2 >= len(t.entries) {
-		t.rebuild(x, i)
-	}
-	k := &x.names[i]
-	hash := maphash.Bytes(t.seed, x.text(k.start, k.end))
-	mask := uint64(len(t.entries) - 1)
-	slot := hash & mask
-	for t.entries[slot] != 0 {
-		slot = (slot + 1) & mask
-	}
-	t.entries[slot] = hash>>32<<32 | uint64(i+1)
-	t.used++
-}
-
-// rebuild makes room: it forgets the entries of closed objects and keeps the
-// names below i, in a table that they fill to a quarter at most.
-func (t *nameTable) rebuild(x *indexer, i int) {
-	size := max(smallestTable, len(t.entries))
-	for size < 4*(i+1) {
-		size *= 2
-	}
-	if size == len(t.entries) {
-		clear(t.entries)
-	} else {
-		t.entries = make([]uint64, size)
-		t.seed = maphash.MakeSeed()
-	}
-	t.used = 0
-	for j := range i {
-		t.add(x, j)
 	}
 }

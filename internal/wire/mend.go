@@ -1,7 +1,6 @@
 package wire
 
 import (
-	"bytes"
 	"slices"
 	"unicode/utf8"
 )
@@ -22,12 +21,9 @@ func (m *mending) reset() {
 	m.received, m.mended, m.repairs = 0, m.mended[:0], m.repairs[:0]
 }
 
-// text returns body, or a repaired copy of it that is good until reset.
+// text returns a repaired copy of body, which is valid JSON. It is good until
+// reset.
 func (m *mending) text(body []byte) []byte {
-	m.received = len(body)
-	if !broken(body) {
-		return body
-	}
 	for i := 0; i < len(body); {
 		switch c := body[i]; {
 		case c == '\\':
@@ -69,59 +65,4 @@ func (m *mending) within(start, end int) (repairs, grown int) {
 		}
 	}
 	return repairs, grown
-}
-
-// broken reports whether text holds invalid UTF-8 or half a surrogate pair. Both
-// checks run at memory speed on text that has neither escapes nor such bytes.
-func broken(text []byte) bool {
-	if !utf8.Valid(text) {
-		return true
-	}
-	for {
-		i := bytes.IndexByte(text, '\\')
-		if i < 0 {
-			return false
-		}
-		n, whole := escape(text[i:])
-		if !whole {
-			return true
-		}
-		text = text[i+n:]
-	}
-}
-
-// escape returns the length of the escape, or pair of them, at the beginning of
-// text, and false if it is half a surrogate pair.
-func escape(text []byte) (n int, whole bool) {
-	r, ok := unicodeEscape(text)
-	switch {
-	case !ok:
-		return min(2, len(text)), true
-	case r < 0xD800 || r > 0xDFFF:
-		return 6, true
-	case r >= 0xDC00:
-		return 6, false
-	}
-	low, ok := unicodeEscape(text[6:])
-	if ok && 0xDC00 <= low && low <= 0xDFFF {
-		return 12, true
-	}
-	return 6, false
-}
-
-// unicodeEscape reads \uXXXX.
-func unicodeEscape(text []byte) (r rune, ok bool) {
-	if len(text) < 6 || text[0] != '\\' || text[1] != 'u' {
-		return 0, false
-	}
-	for _, c := range text[2:6] {
-		switch {
-		case '0' <= c && c <= '9':
-			c -= '0'
-		default:
-			c = c&^0x20 - 'A' + 10
-		}
-		r = r<<4 | rune(c)
-	}
-	return r, true
 }

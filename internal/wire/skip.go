@@ -1,11 +1,15 @@
 package wire
 
+import "bytes"
+
 // The functions here move over text that is known to be valid JSON.
+
+func isSpace(c byte) bool { return c == ' ' || c == '\n' || c == '\r' || c == '\t' }
 
 // skipSpace returns the index of the first byte from i on that is no white
 // space.
 func skipSpace(src []byte, i int) int {
-	for i < len(src) && src[i] <= ' ' {
+	for i < len(src) && isSpace(src[i]) {
 		i++
 	}
 	return i
@@ -29,12 +33,7 @@ func skipValue(src []byte, i int) int {
 	case '{', '[':
 		return skipComposite(src, i)
 	}
-	return scalarEnd(src, i)
-}
-
-// scalarEnd returns the end of the number or literal at i.
-func scalarEnd(src []byte, i int) int {
-	for i < len(src) && src[i] > ' ' && src[i] != ',' && src[i] != '}' && src[i] != ']' {
+	for i < len(src) && !isSpace(src[i]) && src[i] != ',' && src[i] != '}' && src[i] != ']' {
 		i++
 	}
 	return i
@@ -57,4 +56,27 @@ func skipComposite(src []byte, i int) int {
 		i++
 	}
 	return i
+}
+
+// stringEnd returns the index after the closing quote of the string at i.
+func stringEnd(src []byte, i int) int {
+	for i++; ; i++ {
+		n := bytes.IndexByte(src[i:], '"')
+		if n < 0 {
+			return len(src)
+		}
+		if i += n; !escaped(src[:i]) {
+			return i + 1
+		}
+	}
+}
+
+// escaped reports whether what follows text is escaped: whether text ends in an
+// odd number of backslashes.
+func escaped(text []byte) bool {
+	n := 0
+	for n < len(text) && text[len(text)-1-n] == '\\' {
+		n++
+	}
+	return n%2 == 1
 }
