@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -25,13 +26,21 @@ type site struct {
 	asked        atomic.Bool
 }
 
+// packageFiles is where a site serves the browser builds of npm packages.
+var packageFiles = map[string]string{
+	"/analytics-next/bundles/": "@segment/analytics-next/dist/umd",
+	"/rudder/":                 "@rudderstack/analytics-js/dist/npm/modern/bundled/esm",
+}
+
 func newSite(t *testing.T) *site {
 	t.Helper()
 	s := new(site)
 	mux := http.NewServeMux()
 	mux.Handle("/", http.FileServer(http.Dir("testdata/page")))
-	bundles := http.Dir(nodeDir + "/node_modules/@segment/analytics-next/dist/umd")
-	mux.Handle("/analytics-next/bundles/", http.StripPrefix("/analytics-next/bundles/", http.FileServer(bundles)))
+	for path, dir := range packageFiles {
+		files := http.FileServer(http.Dir(filepath.Join(nodeDir, "node_modules", dir)))
+		mux.Handle(path, http.StripPrefix(path, files))
+	}
 	mux.HandleFunc("/config.json", func(w http.ResponseWriter, _ *http.Request) {
 		config := s.config
 		if s.asked.Swap(true) && s.next != nil {
