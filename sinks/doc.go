@@ -19,6 +19,6 @@
 // interfaces [inlet.Flusher], [inlet.Closer], [inlet.Checker] and
 // [inlet.Durable]; a decorator that neither stores nor acknowledges early
 // implements [inlet.Unwrapper] instead. Whatever it is, run package sinktest
-// over it: a test of one line checks every clause of the contract, and names the
+// over it: one test checks every clause of the contract, and names the
 // one that does not hold.
 package sinks

@@ -236,6 +236,18 @@ func TestNDJSONWaitsNoLongerThanItsContext(t *testing.T) {
 	})
 }
 
+func TestNDJSONWritesNothingForADoneContext(t *testing.T) {
+	t.Parallel()
+	var w tearing
+	s := newNDJSON(t, &w, nil)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for range 50 { // a select of two that are ready would let some pass
+		require.ErrorIs(t, s.Write(ctx, events("a")), context.Canceled)
+	}
+	require.Zero(t, w.calls)
+}
+
 func TestNDJSONAllocations(t *testing.T) {
 	if raceEnabled {
 		t.Skip("the race detector allocates itself")

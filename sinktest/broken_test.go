@@ -192,6 +192,32 @@ func hidesFailed(b *broken, ctx context.Context, events []*inlet.Event) error {
 	return &inlet.BatchError{Items: []inlet.ItemError{{Index: 0, Err: errors.New("not now")}}}
 }
 
+// refuser refuses events of the type that spoil gives them: with the batch, or
+// by name and with the given error.
+func refuser(spread bool, refusal error) func(*broken, context.Context, []*inlet.Event) error {
+	return func(b *broken, ctx context.Context, events []*inlet.Event) error {
+		bad := slices.IndexFunc(events, func(e *inlet.Event) bool { return e.Type == "spoilt" })
+		if bad < 0 {
+			return b.Memory.Write(ctx, events)
+		}
+		batch := &inlet.BatchError{Items: []inlet.ItemError{{Index: bad, Err: refusal}}}
+		if spread {
+			batch.Items = nil
+			for i := range events {
+				batch.Items = append(batch.Items, inlet.ItemError{Index: i, Err: refusal})
+			}
+			return batch
+		}
+		rest := slices.Delete(slices.Clone(events), bad, bad+1)
+		if len(rest) > 0 {
+			if err := b.Memory.Write(ctx, rest); err != nil {
+				return err
+			}
+		}
+		return batch
+	}
+}
+
 func panicsAfterClose(b *broken, ctx context.Context, events []*inlet.Event) error {
 	if b.Check(ctx) != nil {
 		panic("send on closed channel")
@@ -309,6 +335,7 @@ func TestBrokenSinksAreCaught(t *testing.T) {
 		closedError = "an error after Close must be temporary"
 	)
 	partial := sinktest.Features{Partial: true, Fails: true}
+	refusing := sinktest.Features{Partial: true, Refuse: spoil}
 	tests := []struct {
 		name     string
 		sink     *broken
@@ -333,6 +360,8 @@ func TestBrokenSinksAreCaught(t *testing.T) {
 		{name: "stores an event that it reports as failed", sink: &broken{write: storesFailed}, features: partial, clause: truth},
 		{name: "reports an event as stored that is not", sink: &broken{write: hidesFailed}, features: partial, clause: truth},
 		{name: "acknowledges what it should refuse", features: sinktest.Features{Refuse: func(e *inlet.Event) { e.Name = "refused" }}, clause: refusal},
+		{name: "refuses good events with a bad one", sink: &broken{write: refuser(true, errBad)}, features: refusing, clause: refusal},
+		{name: "refuses for good with a temporary error", sink: &broken{write: refuser(false, errors.New("bad"))}, features: refusing, clause: refusal},
 		{name: "panics on a write after Close", sink: &broken{write: panicsAfterClose}, clause: afterClose},
 		{name: "panics on a write beside Close", sink: &broken{write: panicsAfterClose}, clause: closeBeside},
 		{name: "stores after Close", sink: &broken{write: storesAfterClose, close: func(*broken, context.Context) error { return nil }}, clause: afterClose},
@@ -385,7 +414,55 @@ func breaches(err error) []string {
 	return rules
 }
 
-func TestAGoodSinkHasNoBreaches(t *testing.T) {
+func TestGoodSinksHaveNoBreaches(t *testing.T) {
 	t.Parallel()
-	require.NoError(t, check(t, func() inlet.Sink { return new(broken) }, &sinktest.Features{Ordered: true}))
+	tests := []struct {
+		name     string
+		sink     func() inlet.Sink
+		features sinktest.Features
+	}{
+		{"one that stores", func() inlet.Sink { return new(broken) }, sinktest.Features{Ordered: true}},
+		{"one that takes few at once", func() inlet.Sink { return &broken{write: fewAtOnce} }, sinktest.Features{MaxBatch: 2}},
+		{
+			"one that refuses by name", func() inlet.Sink { return &broken{write: refuser(false, errBad)} },
+			sinktest.Features{Partial: true, Refuse: spoil},
+		},
+		{
+			"one that refuses by name and fails now and then", flakyRefuser,
+			sinktest.Features{Partial: true, Fails: true, Refuse: spoil},
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			require.NoError(t, check(t, tt.sink, &tt.features))
+		})
+	}
+}
+
+var errBad = inlet.Permanent(errors.New("bad"))
+
+// spoil makes e one that a refuser refuses.
+func spoil(e *inlet.Event) { e.Type = "spoilt" }
+
+func fewAtOnce(b *broken, ctx context.Context, events []*inlet.Event) error {
+	if len(events) > 2 {
+		return errors.New("too many at once")
+	}
+	return b.Memory.Write(ctx, events)
+}
+
+// flakyRefuser is a refuser over which a sink fails now and then.
+func flakyRefuser() inlet.Sink {
+	b := &broken{write: refuser(false, errBad)}
+	return &flakyBroken{broken: b, outer: sinktest.Flaky(b, nil)}
+}
+
+type flakyBroken struct {
+	*broken
+	outer inlet.Sink
+}
+
+func (f *flakyBroken) Write(ctx context.Context, events []*inlet.Event) error {
+	return f.outer.Write(ctx, events)
 }
