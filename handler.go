@@ -131,8 +131,8 @@ type call struct {
 	payload  *Payload
 	input    *Input
 	accepted int
-	written  time.Duration
-	lost     bool // the sink panicked: its memory may still be in use
+	wrote    time.Time // when the sink was called
+	lost     bool      // the sink panicked: its memory may still be in use
 }
 
 // newCall uses the state that an earlier layer made, or one of its own.
@@ -178,7 +178,7 @@ func (c *call) read() (err error) {
 			c.payload = c.state.hold(&m, int64(len(c.r.URL.RawQuery)))
 		}
 	} else {
-		c.payload, err = c.h.payloads.read(c.w, c.r, c.state, limit)
+		c.payload, err = c.h.payloads.read(c.w, c.r, c.state, limit, c.started)
 	}
 	if err == nil && int64(len(c.payload.Bytes())) > limit {
 		err = tooLarge(limit)
@@ -280,7 +280,8 @@ func (c *call) sinkContext() *sinkContext {
 		if stateOf(ctx.values) == nil {
 			ctx.values = c.state
 		}
-		ctx.deadline = time.Now().Add(c.h.options.WriteTimeout)
+		c.wrote = time.Now()
+		ctx.deadline = c.wrote.Add(c.h.options.WriteTimeout)
 	}
 	return ctx
 }
@@ -292,9 +293,7 @@ func (c *call) write() error {
 		return nil
 	}
 	ctx := c.sinkContext()
-	began := time.Now()
 	err := c.store(ctx)
-	c.written = time.Since(began)
 	ctx.release()
 	if err == nil {
 		c.accepted = len(in.events)
@@ -385,11 +384,15 @@ func (c *call) log(status int, e *Error) {
 }
 
 func (c *call) observe(status int, out *reply) {
-	c.state.record = RequestRecord{
+	now := time.Now()
+	record := c.record()
+	*record = RequestRecord{
 		Source: c.source, Status: status, Code: out.code(), Accepted: out.accepted, Rejected: len(out.rejects),
-		Rejects: out.rejects, Duration: time.Since(c.started), Write: c.written,
+		Rejects: out.rejects, Duration: now.Sub(c.started),
 	}
-	record := &c.state.record
+	if !c.wrote.IsZero() {
+		record.Write = now.Sub(c.wrote)
+	}
 	if c.found != nil {
 		record.Dialect, record.Path = c.found.dialect, c.found.Path
 	}
@@ -397,6 +400,15 @@ func (c *call) observe(status int, out *reply) {
 		record.Bytes, record.WireBytes = len(c.payload.Bytes()), int(c.payload.WireSize())
 	}
 	c.h.options.Observer.ObserveRequest(c.r.Context(), record)
+}
+
+// record returns memory for a record: a request that has got as far as its
+// events has it already.
+func (c *call) record() *RequestRecord {
+	if c.input == nil {
+		return new(RequestRecord)
+	}
+	return &c.input.record
 }
 
 // release gives the memory of the request to the next one. It is not deferred:

@@ -34,7 +34,12 @@ type batchOf struct {
 	text    strings.Builder // all strings of the events, in one allocation
 	raw     []byte          // raw JSON that had to be put together
 	scratch []byte
-	slots   []segmentSlots
+
+	// Of the Segment dialect, for which an allocation each would be too many.
+	slots    []segmentSlots
+	envelope segmentEnvelope
+
+	record RequestRecord
 }
 
 var inputs = sync.Pool{New: func() any { return new(Input) }}
@@ -54,6 +59,7 @@ func (in *Input) release() {
 	in.structs, in.events, in.places, in.rejects = in.structs[:0], in.events[:0], in.places[:0], in.rejects[:0]
 	in.text.Reset()
 	in.raw, in.scratch, in.slots = in.raw[:0], in.scratch[:0], in.slots[:0]
+	in.envelope, in.record = segmentEnvelope{}, RequestRecord{}
 	in.Request, in.payload, in.doc, in.limits = nil, nil, nil, nil
 	inputs.Put(in)
 }

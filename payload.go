@@ -79,6 +79,7 @@ type Payload struct {
 type payloadMemory struct {
 	bytes    []byte
 	document wire.Document
+	body     boundedReader // what bytes are read from
 }
 
 // keptMemory is how much memory a payload may leave to the next one; what a
@@ -197,7 +198,7 @@ func NewPayloadReader(o *PayloadOptions) (*PayloadReader, error) {
 // error is an [*Error], to be answered by [WriteError].
 func (pr *PayloadReader) Read(w http.ResponseWriter, r *http.Request) (*http.Request, *Payload, error) {
 	next, s := withState(r)
-	p, err := pr.read(w, r, s, pr.options.MaxBytes)
+	p, err := pr.read(w, r, s, pr.options.MaxBytes, time.Now())
 	if err != nil {
 		return r, nil, err
 	}
@@ -216,7 +217,7 @@ func (pr *PayloadReader) Read(w http.ResponseWriter, r *http.Request) (*http.Req
 }
 
 // read returns the payload of r, held for the caller, and notes it in s.
-func (pr *PayloadReader) read(w http.ResponseWriter, r *http.Request, s *state, limit int64) (*Payload, error) {
+func (pr *PayloadReader) read(w http.ResponseWriter, r *http.Request, s *state, limit int64, now time.Time) (*Payload, error) {
 	if b, ok := r.Body.(*payloadBody); ok && b.offset.Load() == 0 {
 		if !b.payload.acquire() {
 			return nil, &Error{Code: CodeOverloaded, Err: errors.New("the payload was used after its layer had returned")}
@@ -224,7 +225,7 @@ func (pr *PayloadReader) read(w http.ResponseWriter, r *http.Request, s *state, 
 		return b.payload, nil
 	}
 	m := payloadPool.Get().(*payloadMemory)
-	size, err := pr.readBody(w, r, m, min(limit, pr.options.MaxBytes))
+	size, err := pr.readBody(w, r, m, min(limit, pr.options.MaxBytes), now)
 	if err != nil {
 		payloadPool.Put(m)
 		return nil, err
@@ -247,7 +248,7 @@ func (s *state) hold(m *payloadMemory, size int64) *Payload {
 
 // readBody reads the body of r into m, decompressed, and returns its length as
 // it was sent.
-func (pr *PayloadReader) readBody(w http.ResponseWriter, r *http.Request, m *payloadMemory, limit int64) (size int64, err error) {
+func (pr *PayloadReader) readBody(w http.ResponseWriter, r *http.Request, m *payloadMemory, limit int64, now time.Time) (size int64, err error) {
 	m.bytes = m.bytes[:0]
 	if r.Body == nil || r.Body == http.NoBody {
 		return 0, nil
@@ -264,17 +265,17 @@ func (pr *PayloadReader) readBody(w http.ResponseWriter, r *http.Request, m *pay
 		return 0, tooLarge(wireLimit)
 	}
 	deadline := http.NewResponseController(w)
-	// Servers that cannot set a deadline are not ours to mend.
-	_ = deadline.SetReadDeadline(time.Now().Add(pr.options.ReadTimeout))
-	defer func() { _ = deadline.SetReadDeadline(time.Time{}) }()
-
-	body := &boundedReader{src: r.Body, left: wireLimit, limit: wireLimit}
+	// A server that cannot set a deadline is not ours to mend.
+	_ = deadline.SetReadDeadline(now.Add(pr.options.ReadTimeout))
+	m.body = boundedReader{src: r.Body, left: wireLimit, limit: wireLimit}
 	if encoding == "" {
-		m.bytes, err = appendAll(m.bytes, body, r.ContentLength)
+		m.bytes, err = appendAll(m.bytes, &m.body, r.ContentLength)
 	} else {
-		m.bytes, err = pr.decompress(m.bytes, body, encoding, limit)
+		m.bytes, err = pr.decompress(m.bytes, &m.body, encoding, limit)
 	}
-	return wireLimit - body.left, bodyError(err)
+	m.body.src = nil
+	_ = deadline.SetReadDeadline(time.Time{})
+	return wireLimit - m.body.left, bodyError(err)
 }
 
 // contentEncoding returns "gzip", "deflate" or "" for none.

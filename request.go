@@ -30,7 +30,6 @@ type state struct {
 	first  Payload
 	sink   sinkContext
 	result Outcome
-	record RequestRecord
 	noted  atomic.Bool // result is taken
 }
 

@@ -170,8 +170,7 @@ func (x *indexer) name(i int) (p place, value int) {
 func (x *indexer) value(i int) (end int) {
 	switch c := x.at(i); c {
 	case '"':
-		end, _, _ = x.scanString(i)
-		return end
+		return x.skipString(i)
 	case '{', '[':
 		return x.composite(i)
 	}
@@ -195,7 +194,7 @@ func (x *indexer) composite(i int) (end int) {
 			}
 			i = x.close(i)
 		case '"':
-			i, _, _ = x.scanString(i)
+			i = x.skipString(i)
 		default:
 			i = x.scalar(i)
 		}

@@ -43,6 +43,14 @@ func (x *indexer) scanString(i int) (end int, print uint64, escapes bool) {
 	return x.scanTail(i, print)
 }
 
+// skipString moves over the string at i, of which nothing is to be known.
+func (x *indexer) skipString(i int) (end int) {
+	if i = skipPlain(x.src, i+1); x.at(i) == '"' {
+		return i + 1
+	}
+	return x.scanEscaped(i)
+}
+
 // scanTail moves over the rest of a string that is near the end of the body.
 func (x *indexer) scanTail(i int, print uint64) (end int, _ uint64, escapes bool) {
 	var w uint64
