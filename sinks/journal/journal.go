@@ -104,30 +104,38 @@ func (j *Journal) Write(ctx context.Context, events []*inlet.Event) error {
 	if err := j.queue.refusal(); err != nil || len(events) == 0 {
 		return err
 	}
+	t, err := j.enqueue(events)
+	return j.await(ctx, t, err)
+}
+
+// enqueue hands a ticket of the events to the committer.
+func (j *Journal) enqueue(events []*inlet.Event) (*ticket, error) {
+	j.queue.encoding.Add(1)
+	defer j.queue.encoding.Add(-1)
 	t := j.tickets.Get().(*ticket)
 	t.fill(events)
-	return j.submit(ctx, t)
+	return t, j.queue.put(t)
+}
+
+// await returns the outcome of a ticket, if it got into the queue.
+func (j *Journal) await(ctx context.Context, t *ticket, err error) error {
+	mine := true
+	if err == nil {
+		err, mine = t.wait(ctx)
+	}
+	if mine {
+		j.recycle(t)
+	}
+	return err
 }
 
 // Flush returns once everything written before is on the disk, whatever the
 // policy.
 func (j *Journal) Flush(ctx context.Context) error {
-	err := j.submit(ctx, newTicket())
+	t := newTicket()
+	err := j.await(ctx, t, j.queue.put(t))
 	if errors.Is(err, inlet.ErrClosed) {
 		return j.Close(ctx) // it flushes
-	}
-	return err
-}
-
-// submit sends t through the committer.
-func (j *Journal) submit(ctx context.Context, t *ticket) error {
-	if err := j.queue.put(t); err != nil {
-		j.recycle(t)
-		return err
-	}
-	err, ok := t.wait(ctx)
-	if ok {
-		j.recycle(t)
 	}
 	return err
 }

@@ -2,8 +2,11 @@ package journal
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -94,4 +97,64 @@ func TestAContextThatIsDoneWritesNothing(t *testing.T) {
 	require.ErrorIs(t, err, context.Canceled)
 	require.False(t, inlet.IsPermanent(err))
 	require.Empty(t, stored(t, j))
+}
+
+func TestConcurrentWriters(t *testing.T) {
+	t.Parallel()
+	j := openTest(t, t.TempDir(), &Options{SegmentBytes: 64 << 10})
+	var writers sync.WaitGroup
+	var want []string
+	for w := range 16 {
+		batch := events(fmt.Sprintf("w%d", w), 20)
+		for _, e := range batch {
+			want = append(want, e.MessageID)
+		}
+		writers.Go(func() {
+			for n := 1; len(batch) > 0; n = 1 + n%3 {
+				n = min(n, len(batch))
+				if !assert(t, j.Write(t.Context(), batch[:n])) {
+					return
+				}
+				batch = batch[n:]
+			}
+		})
+	}
+	writers.Go(func() { assert(t, j.Flush(t.Context())) })
+	writers.Go(func() { _ = stored(t, j); assert(t, j.Check(t.Context())) })
+	writers.Wait()
+	require.ElementsMatch(t, want, stored(t, j))
+	stats := j.Stats()
+	require.EqualValues(t, len(want), stats.Events)
+	require.Zero(t, stats.QueueBytes)
+}
+
+func assert(t *testing.T, err error) bool {
+	if err != nil {
+		t.Error(err)
+	}
+	return err == nil
+}
+
+// With one processor the committer runs as soon as the first writer blocks; a
+// journal that took what it finds then would flush for nearly every event.
+func TestWritersShareAFlushOnAnyNumberOfProcessors(t *testing.T) {
+	for _, procs := range []int{1, 2, 8} {
+		t.Run(fmt.Sprintf("%d", procs), func(t *testing.T) {
+			defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(procs))
+			j := openTest(t, t.TempDir(), nil)
+			var writers sync.WaitGroup
+			for w := range 256 {
+				writers.Go(func() {
+					for i := range 10 {
+						assert(t, j.Write(t.Context(), events(fmt.Sprintf("w%d-%d", w, i), 1)))
+					}
+				})
+			}
+			writers.Wait()
+			stats := j.Stats()
+			require.EqualValues(t, 2560, stats.Events)
+			require.GreaterOrEqual(t, stats.Events/stats.Fsyncs, uint64(8), "%+v", stats)
+			t.Logf("%d events a flush", stats.Events/stats.Fsyncs)
+		})
+	}
 }

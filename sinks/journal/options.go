@@ -99,6 +99,9 @@ func (o *Options) withDefaults() Options {
 	f.MaxGroupBytes = cmp.Or(f.MaxGroupBytes, defaultMaxGroupBytes)
 	f.MaxQueueBytes = cmp.Or(f.MaxQueueBytes, defaultMaxQueueBytes)
 	f.Logger = cmp.Or(f.Logger, slog.New(slog.DiscardHandler))
+	if f.OnPoisoned == nil {
+		f.OnPoisoned = func(error) {}
+	}
 	if f.fs == nil {
 		f.fs = osFS{}
 	}

@@ -3,17 +3,24 @@ package journal
 import (
 	"runtime"
 	"sync"
+	"sync/atomic"
 
 	"github.com/inlet-go/inlet"
 )
 
-// maxYields is how often the committer lets writers run before it takes a group.
-const maxYields = 8
+// How often the committer lets writers run before it takes a group: while that
+// makes the queue grow, and while others still encode on another processor.
+const (
+	maxYields = 8
+	maxWaits  = 64
+)
 
 // A queue holds the tickets that wait for the committer, bounded in bytes.
 type queue struct {
 	limit int
 	wake  chan struct{} // has an element when there may be something to do
+
+	encoding atomic.Int32 // writers that are about to put
 
 	mu      sync.Mutex
 	tickets []*ticket
@@ -98,12 +105,18 @@ func (q *queue) release(bytes int) {
 
 // settle lets writers run while that makes the queue grow. Without it, a single
 // processor would commit nearly every write by itself: the committer runs as
-// soon as the first of them blocks. It does not sleep.
+// soon as the first of them blocks. It does not sleep, and who encodes never
+// waits for anything.
 func (q *queue) settle() {
-	for range maxYields {
+	for yields, waits := 0, 0; yields < maxYields && waits < maxWaits; {
 		before := q.len()
 		runtime.Gosched()
-		if q.len() == before {
+		switch {
+		case q.len() != before:
+			yields++
+		case q.encoding.Load() > 0:
+			waits++
+		default:
 			return
 		}
 	}

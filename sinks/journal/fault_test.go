@@ -1,0 +1,493 @@
+package journal
+
+import (
+	"context"
+	"io/fs"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/inlet-go/inlet"
+)
+
+// writeOne writes one event and returns what the journal says.
+func writeOne(t testing.TB, j *Journal, id string) error {
+	return j.Write(t.Context(), []*inlet.Event{event(id)})
+}
+
+func TestAFullDisk(t *testing.T) {
+	t.Parallel()
+	tests := map[string]error{"ENOSPC": errNoSpace, "a short write without an error": nil}
+	for name, cause := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) { fullDisk(t, cause) })
+		})
+	}
+}
+
+func fullDisk(t *testing.T, cause error) {
+	m, full := newMemFS(), new(switchVar)
+	m.fault = failing("write", cause, full)
+	j := openMem(t, m, Options{})
+	write(t, j, "before")
+	intact := m.content("00000000000000000001.ndjson.part")
+
+	full.set(true)
+	err := writeOne(t, j, "refused")
+	require.Error(t, err)
+	require.Equal(t, cause != nil, isFull(err))
+	require.False(t, inlet.IsPermanent(err))
+	delay, ok := inlet.RetryDelay(err)
+	require.True(t, ok)
+	require.Equal(t, time.Second, delay)
+	require.Equal(t, intact, m.content("00000000000000000001.ndjson.part"), "the half line is cut off")
+	require.Error(t, j.Check(t.Context()))
+
+	m.log()
+	require.Error(t, writeOne(t, j, "refused too"))
+	require.Empty(t, m.log(), "the disk is tried once a second")
+
+	full.set(false)
+	time.Sleep(time.Second)
+	require.NoError(t, j.Check(t.Context()))
+	write(t, j, "after")
+	require.Equal(t, []string{"before", "after"}, stored(t, j))
+	require.Equal(t, []string{"00000000000000000001.ndjson.part"}, m.names())
+}
+
+func TestAFileThatCannotBeCutIsSetAside(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m, broken := newMemFS(), new(switchVar)
+		m.fault = func(op, _ string, size int) (int, error) {
+			switch {
+			case op == "write" && broken.get():
+				return size / 2, errNoSpace
+			case op == "truncate":
+				return 0, errIO
+			}
+			return size, nil
+		}
+		j := openMem(t, m, Options{})
+		write(t, j, "before")
+		broken.set(true)
+		require.ErrorIs(t, writeOne(t, j, "refused"), ErrStorageFull)
+		broken.set(false)
+		time.Sleep(time.Second)
+		write(t, j, "after")
+		require.Equal(t, []string{"00000000000000000001.ndjson.suspect", "00000000000000000003.ndjson.part"}, m.names())
+		require.Equal(t, []string{"before", "after"}, stored(t, j))
+	})
+}
+
+func TestAnErrorOfAWriteMovesToANewFile(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m, broken := newMemFS(), new(switchVar)
+		m.fault = failing("write", errIO, broken)
+		j := openMem(t, m, Options{})
+		write(t, j, "before")
+		for range 3 {
+			broken.set(true)
+			require.ErrorIs(t, writeOne(t, j, "refused"), syscall.EIO)
+			time.Sleep(time.Second)
+		}
+		broken.set(false)
+		write(t, j, "after")
+		require.Equal(t, []string{"00000000000000000001.ndjson.suspect", "00000000000000000005.ndjson.part"}, m.names(),
+			"files in which nothing was acknowledged do not pile up")
+		require.Equal(t, []string{"before", "after"}, stored(t, j))
+	})
+}
+
+func TestAFailedFlushIsNeverTriedAgain(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m, broken := newMemFS(), new(switchVar)
+		m.fault = failing("sync", errIO, broken)
+		j := openMem(t, m, Options{OnPoisoned: func(err error) { t.Error(err) }})
+		write(t, j, "a", "b")
+		for range 2 {
+			m.log()
+			broken.set(true)
+			err := writeOne(t, j, "refused")
+			require.ErrorIs(t, err, ErrSyncFailed)
+			require.ErrorIs(t, err, syscall.EIO)
+			require.False(t, inlet.IsPermanent(err))
+			broken.set(false)
+			write(t, j, "after")
+			syncs := onlySyncs(m.log())
+			require.Len(t, syncs, 2)
+			require.NotEqual(t, syncs[0], syncs[1], "the file that failed is not flushed again")
+			require.NoError(t, j.Check(t.Context()))
+			time.Sleep(poisonWindow)
+		}
+		require.Subset(t, stored(t, j), []string{"a", "b", "after"})
+	})
+}
+
+// onlySyncs returns the flushes of files among the operations.
+func onlySyncs(ops []string) []string {
+	ops = slices.DeleteFunc(ops, func(op string) bool { return !strings.HasPrefix(op, "sync ") })
+	return ops
+}
+
+func TestASecondFailedFlushPoisons(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m, broken := newMemFS(), new(switchVar)
+		m.fault = failing("sync", errIO, broken)
+		var calls []error
+		j := openMem(t, m, Options{OnPoisoned: func(err error) { calls = append(calls, err) }})
+		write(t, j, "a", "b")
+		broken.set(true)
+		require.NotErrorIs(t, writeOne(t, j, "c"), ErrPoisoned)
+		time.Sleep(poisonWindow - time.Second)
+		require.ErrorIs(t, writeOne(t, j, "d"), ErrPoisoned)
+		broken.set(false)
+		m.log()
+		for range 3 {
+			err := writeOne(t, j, "e")
+			require.ErrorIs(t, err, ErrPoisoned)
+			require.False(t, inlet.IsPermanent(err))
+			require.ErrorIs(t, j.Check(t.Context()), ErrPoisoned)
+			time.Sleep(time.Hour)
+		}
+		require.Empty(t, m.log(), "a poisoned journal leaves the disk alone")
+		require.Len(t, calls, 1)
+		require.ErrorIs(t, calls[0], ErrPoisoned)
+		require.NoError(t, j.Close(t.Context()))
+
+		again := openMem(t, m.cut(), Options{})
+		require.Equal(t, []string{"a", "b"}, stored(t, again))
+		write(t, again, "f")
+		require.Equal(t, []string{"a", "b", "f"}, stored(t, again))
+	})
+}
+
+func TestADiskThatFindsOutThatItIsFullWhenItFlushesDoesNotPoison(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m, full := newMemFS(), new(switchVar)
+		m.fault = failing("sync", errNoSpace, full)
+		j := openMem(t, m, Options{})
+		full.set(true)
+		for range 5 {
+			require.ErrorIs(t, writeOne(t, j, "refused"), ErrStorageFull)
+			time.Sleep(time.Second)
+		}
+		full.set(false)
+		write(t, j, "after")
+		require.Equal(t, []string{"after"}, stored(t, j))
+		require.Len(t, m.names(), 1)
+	})
+}
+
+func TestErrorsOfADirectoryAreTemporary(t *testing.T) {
+	t.Parallel()
+	for _, op := range []string{"create", "syncdir"} {
+		t.Run(op, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				m, broken := newMemFS(), new(switchVar)
+				m.fault = failing(op, syscall.EMFILE, broken)
+				j := openMem(t, m, Options{})
+				broken.set(true)
+				for range 3 {
+					require.ErrorIs(t, writeOne(t, j, "refused"), syscall.EMFILE)
+					time.Sleep(time.Second)
+				}
+				broken.set(false)
+				write(t, j, "after")
+				require.Equal(t, []string{"after"}, stored(t, j))
+			})
+		})
+	}
+}
+
+func TestBelowTheLowWaterMark(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemFS()
+		j := openMem(t, m, Options{})
+		write(t, j, "a")
+		m.setFree(1<<40/100 - 1) // the default is 1 % of this one
+		require.ErrorIs(t, j.Check(t.Context()), ErrStorageFull)
+		time.Sleep(time.Second)
+		require.ErrorIs(t, writeOne(t, j, "refused"), ErrStorageFull)
+		m.setFree(1 << 40 / 100)
+		time.Sleep(time.Second)
+		require.NoError(t, j.Check(t.Context()))
+		write(t, j, "b")
+		m.setFree(0)
+		off := openMem(t, newMemFS(), Options{LowWater: -1})
+		write(t, off, "c")
+	})
+}
+
+// A gate stops an operation until it is opened.
+type gate struct {
+	op   string
+	shut atomic.Bool
+	open chan struct{}
+}
+
+func newGate(op string) *gate { return &gate{op: op, open: make(chan struct{})} }
+
+func (g *gate) fault(op, _ string, size int) (int, error) {
+	if op == g.op && g.shut.Load() {
+		<-g.open
+	}
+	return size, nil
+}
+
+func TestADiskThatHangs(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m, g := newMemFS(), newGate("sync")
+		m.fault = g.fault
+		one := len(lineOf(event("a0"), 1))
+		j := openMem(t, m, Options{MaxQueueBytes: 3 * one})
+		write(t, j, "a0")
+		g.shut.Store(true)
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		outcome := make(chan error)
+		for _, id := range []string{"a1", "a2", "a3"} {
+			go func() { outcome <- j.Write(ctx, []*inlet.Event{event(id)}) }()
+		}
+		synctest.Wait()
+		err := writeOne(t, j, "a4")
+		require.ErrorIs(t, err, inlet.ErrOverloaded)
+		_, ok := inlet.RetryDelay(err)
+		require.True(t, ok)
+
+		start := time.Now()
+		for range 3 {
+			require.ErrorIs(t, <-outcome, context.DeadlineExceeded)
+		}
+		require.Equal(t, 5*time.Second, time.Since(start))
+		time.Sleep(stallAfter)
+		require.ErrorIs(t, j.Check(t.Context()), ErrStalled)
+		require.Equal(t, 15*time.Second, j.Stats().Busy)
+		closing, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		require.ErrorIs(t, j.Close(closing), context.DeadlineExceeded)
+
+		close(g.open)
+		require.NoError(t, j.Close(t.Context()))
+		require.ElementsMatch(t, []string{"a0", "a1", "a2", "a3"}, stored(t, j), "the committer owns what nobody waits for")
+	})
+}
+
+func TestAStalledDiskIsNotReady(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m, g := newMemFS(), newGate("write")
+		m.fault = g.fault
+		g.shut.Store(true)
+		j := openMem(t, m, Options{})
+		go j.Write(t.Context(), events("a", 1))
+		synctest.Wait()
+		require.NoError(t, j.Check(t.Context()))
+		time.Sleep(stallAfter + time.Second)
+		require.ErrorIs(t, j.Check(t.Context()), ErrStalled)
+		g.shut.Store(false)
+		close(g.open)
+		require.NoError(t, j.Flush(t.Context()))
+		require.NoError(t, j.Check(t.Context()))
+	})
+}
+
+func TestWhatWaitsSharesAFlush(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m, g := newMemFS(), newGate("sync")
+		m.fault = g.fault
+		j := openMem(t, m, Options{})
+		write(t, j, "warm")
+		g.shut.Store(true)
+		for range 100 {
+			go j.Write(t.Context(), events("a", 3))
+		}
+		synctest.Wait()
+		before := j.Stats()
+		g.shut.Store(false)
+		close(g.open)
+		require.NoError(t, j.Flush(t.Context()))
+		after := j.Stats()
+		require.EqualValues(t, 300, after.Events-before.Events)
+		require.LessOrEqual(t, after.Fsyncs-before.Fsyncs, uint64(2))
+	})
+}
+
+func TestAGroupIsBounded(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m, g := newMemFS(), newGate("sync")
+		var largest atomic.Int64
+		m.fault = func(op, name string, size int) (int, error) {
+			if op == "write" {
+				largest.Store(max(largest.Load(), int64(size)))
+			}
+			return g.fault(op, name, size)
+		}
+		g.shut.Store(true)
+		one := len(lineOf(event("a-0"), 1))
+		j := openMem(t, m, Options{MaxGroupBytes: 2*one + 1})
+		for range 9 {
+			go j.Write(t.Context(), events("a", 1))
+			synctest.Wait()
+		}
+		g.shut.Store(false)
+		close(g.open)
+		require.NoError(t, j.Flush(t.Context()))
+		require.EqualValues(t, 2*one, largest.Load())
+		require.NoError(t, j.Write(t.Context(), events("a", 5)))
+		require.EqualValues(t, 5*one, largest.Load(), "one write is never split")
+		require.Len(t, stored(t, j), 14)
+	})
+}
+
+func TestNothingIsAcknowledgedBeforeAPowerCutSpares(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemFS()
+		j := openMem(t, m, Options{SegmentBytes: 2000})
+		var acked []string
+		for _, e := range events("a", 30) {
+			require.NoError(t, j.Write(t.Context(), []*inlet.Event{e}))
+			acked = append(acked, e.MessageID)
+			after := openMem(t, m.cut(), Options{})
+			require.Equal(t, acked, stored(t, after))
+			write(t, after, "next")
+			require.Equal(t, append(acked[:len(acked):len(acked)], "next"), stored(t, after))
+		}
+		require.Greater(t, len(m.names()), 5)
+	})
+}
+
+func TestASegmentHasADurableNameBeforeAnythingInItIsAcknowledged(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemFS()
+		j := openMem(t, m, Options{})
+		m.log()
+		write(t, j, "a")
+		require.Equal(t, []string{
+			"create 00000000000000000001.ndjson.part", "syncdir journal",
+			"write 00000000000000000001.ndjson.part", "sync 00000000000000000001.ndjson.part",
+		}, m.log())
+		require.NoError(t, j.Close(t.Context()))
+		require.Equal(t, []string{"rename 00000000000000000001.ndjson.part", "syncdir journal"}, m.log())
+	})
+}
+
+func TestPolicies(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		options    Options
+		durability inlet.Durability
+		atOnce     bool // a power cut spares what was acknowledged
+		inTime     bool // the same, an interval later
+	}{
+		"always":   {Options{Sync: SyncAlways}, inlet.DurabilityFsync, true, true},
+		"interval": {Options{Sync: SyncInterval, Interval: time.Minute}, inlet.DurabilityOSBuffer, false, true},
+		"never":    {Options{Sync: SyncNever}, inlet.DurabilityOSBuffer, false, false},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				m := newMemFS()
+				j := openMem(t, m, test.options)
+				require.Equal(t, test.durability, j.Durability())
+				spared := func() bool { return len(stored(t, openMem(t, m.cut(), Options{}))) == 2 }
+				write(t, j, "a", "b")
+				require.Equal(t, test.atOnce, spared())
+				time.Sleep(time.Minute)
+				synctest.Wait()
+				require.Equal(t, test.inTime, spared())
+				require.NoError(t, j.Flush(t.Context()))
+				require.True(t, spared(), "a Flush flushes")
+				require.NoError(t, j.Close(t.Context()))
+				require.True(t, spared())
+			})
+		})
+	}
+}
+
+func TestAnIntervalThatFailsToFlushPoisonsToo(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m, broken := newMemFS(), new(switchVar)
+		m.fault = failing("sync", errIO, broken)
+		j := openMem(t, m, Options{Sync: SyncInterval})
+		broken.set(true)
+		write(t, j, "a")
+		time.Sleep(2 * time.Second)
+		write(t, j, "b")
+		time.Sleep(2 * time.Second)
+		require.ErrorIs(t, writeOne(t, j, "c"), ErrPoisoned)
+		require.Equal(t, []string{"a", "b"}, stored(t, j), "what the process still has is not thrown away")
+	})
+}
+
+func TestSegmentsAreSealedBySizeAndAge(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemFS()
+		one := int64(len(lineOf(event("a"), 1)))
+		j := openMem(t, m, Options{SegmentBytes: 2 * one})
+		write(t, j, "a", "b", "c", "d", "e")
+		require.Equal(t, []string{
+			"00000000000000000001.ndjson", "00000000000000000003.ndjson", "00000000000000000005.ndjson.part",
+		}, m.names())
+		time.Sleep(defaultSegmentAge - time.Nanosecond)
+		synctest.Wait()
+		require.Contains(t, m.names(), "00000000000000000005.ndjson.part")
+		time.Sleep(time.Nanosecond)
+		synctest.Wait()
+		require.Contains(t, m.names(), "00000000000000000005.ndjson", "without another write")
+		write(t, j, "f")
+		require.Contains(t, m.names(), "00000000000000000006.ndjson.part")
+		require.Equal(t, []string{"a", "b", "c", "d", "e", "f"}, stored(t, j))
+		require.EqualValues(t, 4, j.Stats().Segments)
+	})
+}
+
+func TestAnEmptySegmentIsRemoved(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemFS()
+		m.fault = failing("write", errNoSpace, &switchVar{on: true})
+		j := openMem(t, m, Options{})
+		require.Error(t, writeOne(t, j, "refused"))
+		require.Len(t, m.names(), 1)
+		require.NoError(t, j.Close(t.Context()))
+		require.Empty(t, m.names())
+	})
+}
+
+func TestASealThatFailsLosesNothing(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m, broken := newMemFS(), &switchVar{on: true}
+		m.fault = failing("rename", fs.ErrPermission, broken)
+		j, err := Open(memDir, &Options{SegmentBytes: 1, fs: m})
+		require.NoError(t, err)
+		write(t, j, "a", "b")
+		require.ErrorIs(t, j.Close(t.Context()), fs.ErrPermission)
+		broken.set(false)
+		again := openMem(t, m, Options{})
+		require.Equal(t, []string{"a", "b"}, stored(t, again))
+		require.Equal(t, []string{"00000000000000000001.ndjson", "00000000000000000002.ndjson"}, m.names())
+	})
+}

@@ -1,0 +1,320 @@
+package journal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+const (
+	seg1  = "00000000000000000001.ndjson"
+	part1 = seg1 + ".part"
+	seg3  = "00000000000000000003.ndjson"
+	part3 = seg3 + ".part"
+)
+
+// leftovers are what a crash, a disk or a person may leave in the directory.
+var leftovers = map[string]struct {
+	before  map[string]string
+	ids     []string // what is read after Open
+	after   []string // the files then
+	damaged uint64
+	next    uint64 // the least number that may come next
+}{
+	"nothing": {next: 1},
+	"an active file without damage is sealed": {
+		before: map[string]string{part1: lines(1, 3)},
+		ids:    []string{"m1", "m2", "m3"}, after: []string{seg1}, next: 4,
+	},
+	"an empty active file is removed": {
+		before: map[string]string{seg1: lines(1, 2), part3: ""},
+		ids:    []string{"m1", "m2"}, after: []string{seg1}, next: 3,
+	},
+	"a torn tail is kept out": {
+		before: map[string]string{part1: lines(1, 2) + lines(3, 1)[:100]},
+		ids:    []string{"m1", "m2"}, after: []string{seg1, "quarantine/" + part1}, damaged: 1, next: 4,
+	},
+	"a last line that lacks its newline is kept out": {
+		before: map[string]string{part1: strings.TrimSuffix(lines(1, 2), "\n")},
+		ids:    []string{"m1"}, after: []string{seg1, "quarantine/" + part1}, damaged: 1, next: 3,
+	},
+	"a tail of garbage": {
+		before: map[string]string{part1: lines(1, 2) + "\xff\x00garbage\n{}\n\"x\n"},
+		ids:    []string{"m1", "m2"}, after: []string{seg1, "quarantine/" + part1}, damaged: 3, next: 4,
+	},
+	"a tail of zeros": {
+		before: map[string]string{part1: lines(1, 2) + strings.Repeat("\x00", 1<<20)},
+		ids:    []string{"m1", "m2"}, after: []string{seg1, "quarantine/" + part1}, damaged: 1, next: 1 << 13,
+	},
+	"good lines after a damaged one are kept": {
+		before: map[string]string{part1: lines(1, 1) + strings.Replace(lines(2, 1), "EUR", "USD", 1) + lines(3, 2)},
+		ids:    []string{"m1", "m3", "m4"}, after: []string{seg1, "quarantine/" + part1}, damaged: 1, next: 5,
+	},
+	"a file of nothing but garbage": {
+		before: map[string]string{part1: "garbage"},
+		after:  []string{"quarantine/" + part1}, damaged: 1, next: 2,
+	},
+	"an old block that has come up again": {
+		before: map[string]string{part3: lines(3, 2) + lines(1, 2) + lines(5, 1)},
+		ids:    []string{"m3", "m4", "m5"}, after: []string{seg3, "quarantine/" + part3}, damaged: 2, next: 6,
+	},
+	"blank lines are nothing": {
+		before: map[string]string{part1: "\n\n" + lines(1, 2) + strings.Repeat("\n", 1000)},
+		ids:    []string{"m1", "m2"}, after: []string{seg1}, next: 3,
+	},
+	"a suspect file is written anew": {
+		before: map[string]string{seg1 + ".suspect": lines(1, 2), part3: lines(3, 1)},
+		ids:    []string{"m1", "m2", "m3"}, after: []string{seg1, seg3, "quarantine/" + seg1 + ".suspect"}, next: 4,
+	},
+	"a repair that was cut short after the copy": {
+		before: map[string]string{seg1: lines(1, 2), part1: lines(1, 2) + "torn"},
+		ids:    []string{"m1", "m2"}, after: []string{seg1, "quarantine/" + part1}, next: 4,
+	},
+	"a repair that was cut short before": {
+		before: map[string]string{part1 + ".tmp": lines(1, 1), part1: lines(1, 2) + "torn"},
+		ids:    []string{"m1", "m2"}, after: []string{seg1, "quarantine/" + part1}, damaged: 1, next: 4,
+	},
+	"a quarantine that has the name already": {
+		before: map[string]string{"quarantine/" + part1: "old", part1: "new"},
+		after:  []string{"quarantine/" + part1, "quarantine/" + part1 + ".2"}, damaged: 1, next: 2,
+	},
+	"a sealed file with a damaged end": {
+		before: map[string]string{seg1: lines(1, 2) + lines(3, 1)[:100]},
+		ids:    []string{"m1", "m2"}, after: []string{seg1}, next: 4,
+	},
+	"files of others": {
+		before: map[string]string{"notes.txt": "x", "1.ndjson": "x", "00000000000000000001.json": "x", "copy.tmp": "x"},
+		after:  []string{"00000000000000000001.json", "1.ndjson", "copy.tmp", "notes.txt"}, next: 1,
+	},
+}
+
+func TestOpenRecovers(t *testing.T) {
+	t.Parallel()
+	for name, test := range leftovers {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			m := newMemFS()
+			for file, content := range test.before {
+				m.put(file, content)
+			}
+			j := openMem(t, m, Options{})
+			require.Equal(t, test.damaged, j.Stats().Damaged)
+			require.Equal(t, test.ids, stored(t, j))
+			require.Equal(t, test.after, m.names())
+			write(t, j, "next")
+			require.Equal(t, append(slices.Clone(test.ids), "next"), stored(t, j))
+			require.GreaterOrEqual(t, j.Stats().LastSeq, test.next)
+			require.NoError(t, j.Close(t.Context()))
+			again := openMem(t, m.cut(), Options{})
+			require.Equal(t, append(slices.Clone(test.ids), "next"), stored(t, again), "and after a power cut")
+		})
+	}
+}
+
+// A recovery may be cut short after any of its steps, by the end of the process
+// or of the machine, and is then done again by the next Open.
+func TestOpenMayBeCutShortAnywhere(t *testing.T) {
+	t.Parallel()
+	for name, test := range leftovers {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for steps := 0; ; steps++ {
+				m := newMemFS()
+				for file, content := range test.before {
+					m.put(file, content)
+				}
+				if !cutShort(m, steps) {
+					return
+				}
+				killed := &memFS{live: m.live, durable: m.durable, locked: map[string]bool{}, free: 1 << 40}
+				for how, after := range map[string]*memFS{"power cut": m.cut(), "kill": killed} {
+					j := openMem(t, after, Options{})
+					require.Equal(t, test.ids, stored(t, j), "%s after %d steps", how, steps)
+				}
+			}
+		})
+	}
+}
+
+// cutShort opens and closes a journal on m, of whose operations only the first
+// steps succeed, and reports whether that was too few.
+func cutShort(m *memFS, steps int) (cut bool) {
+	m.fault = func(op, _ string, size int) (int, error) {
+		if steps--; steps < 0 {
+			cut = true
+			return 0, errIO
+		}
+		return size, nil
+	}
+	if j, err := Open(memDir, &Options{fs: m}); err == nil {
+		_ = j.Close(context.Background())
+	}
+	return cut
+}
+
+func TestOpenSaysWhyItCannot(t *testing.T) {
+	t.Parallel()
+	t.Run("a directory that cannot be written", func(t *testing.T) {
+		t.Parallel()
+		m := newMemFS()
+		m.fault = failing("create", fs.ErrPermission, &switchVar{on: true})
+		_, err := Open(memDir, &Options{fs: m})
+		require.ErrorIs(t, err, fs.ErrPermission)
+		m.fault = nil
+		openMem(t, m, Options{})
+	})
+	t.Run("a file in place of the directory", func(t *testing.T) {
+		t.Parallel()
+		name := filepath.Join(t.TempDir(), "file")
+		require.NoError(t, os.WriteFile(name, nil, 0o600))
+		_, err := Open(name, nil)
+		require.ErrorContains(t, err, "file")
+	})
+	t.Run("a full disk is no reason", func(t *testing.T) {
+		t.Parallel()
+		m := newMemFS()
+		m.fault = failing("create", errNoSpace, &switchVar{on: true})
+		j := openMem(t, m, Options{})
+		require.ErrorIs(t, writeOne(t, j, "a"), ErrStorageFull)
+	})
+	t.Run("options that can never work", func(t *testing.T) {
+		t.Parallel()
+		for field, o := range map[string]Options{
+			"SegmentBytes": {SegmentBytes: -1}, "SegmentAge": {SegmentAge: -1}, "Sync": {Sync: 3},
+			"Interval": {Interval: -1}, "MaxGroupBytes": {MaxGroupBytes: -1}, "MaxQueueBytes": {MaxQueueBytes: -1},
+		} {
+			_, err := Open(t.TempDir(), &o)
+			require.ErrorContains(t, err, "Options."+field)
+		}
+	})
+}
+
+func TestTheLiveFileIsTakenAway(t *testing.T) {
+	t.Parallel()
+	tests := map[string]func(name string) error{
+		"deleted": os.Remove,
+		"moved":   func(name string) error { return os.Rename(name, name+".old") },
+		"cut":     func(name string) error { return os.Truncate(name, 0) },
+		"replaced": func(name string) error {
+			return errors.Join(os.Remove(name), os.WriteFile(name, []byte(strings.Repeat("x", 1000)), 0o600))
+		},
+	}
+	for name, takeAway := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			var log strings.Builder
+			j := openTest(t, dir, &Options{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+			write(t, j, "a")
+			require.NoError(t, takeAway(filepath.Join(dir, part1)))
+			require.ErrorIs(t, writeOne(t, j, "b"), ErrFileGone)
+			write(t, j, "c")
+			require.Contains(t, stored(t, j), "c")
+			require.NoError(t, j.Close(t.Context()))
+			require.Contains(t, log.String(), part1)
+		})
+	}
+}
+
+func TestEvents(t *testing.T) {
+	t.Parallel()
+	m := newMemFS()
+	m.put(seg1, lines(1, 2))
+	m.put(seg3, lines(3, 1)+"damaged\n"+lines(4, 2))
+	j := openMem(t, m, Options{SegmentBytes: 1})
+	write(t, j, "m6", "m7", "m8")
+	t.Run("begin at the number asked for", func(t *testing.T) {
+		for from := range 10 {
+			var want []string
+			for seq := max(from, 1); seq <= 8; seq++ {
+				want = append(want, fmt.Sprintf("m%d", seq))
+			}
+			var got []string
+			for r, err := range j.Events(t.Context(), uint64(from)) {
+				require.NoError(t, err)
+				got = append(got, r.Event.MessageID)
+			}
+			require.Equal(t, want, got)
+		}
+	})
+	t.Run("end where the consumer does", func(t *testing.T) {
+		for r := range j.Events(t.Context(), 2) {
+			require.EqualValues(t, 2, r.Seq)
+			break
+		}
+	})
+	t.Run("end with the context", func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		var seen int
+		for _, err := range j.Events(ctx, 0) {
+			seen++
+			if seen == 2 {
+				require.ErrorIs(t, err, context.Canceled)
+			}
+			cancel()
+		}
+		require.Equal(t, 2, seen)
+	})
+	t.Run("go on after a file that cannot be read", func(t *testing.T) {
+		m.fault = func(op, name string, size int) (int, error) {
+			if op == "open" && strings.HasSuffix(name, seg3) {
+				return 0, errIO
+			}
+			return size, nil
+		}
+		var ids []string
+		var failed int
+		for r, err := range j.Events(t.Context(), 0) {
+			if err != nil {
+				failed++
+				continue
+			}
+			ids = append(ids, r.Event.MessageID)
+		}
+		require.Equal(t, 1, failed)
+		require.Equal(t, []string{"m1", "m2", "m6", "m7", "m8"}, ids)
+	})
+}
+
+func TestEventsSeeNothingThatIsNotAcknowledged(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m, g := newMemFS(), newGate("sync")
+		m.fault = g.fault
+		j := openMem(t, m, Options{})
+		write(t, j, "a")
+		g.shut.Store(true)
+		go j.Write(t.Context(), events("b", 1))
+		synctest.Wait()
+		require.Equal(t, []string{"a"}, stored(t, j))
+		require.Zero(t, j.Stats().Damaged)
+		g.shut.Store(false)
+		close(g.open)
+		require.NoError(t, j.Flush(t.Context()))
+		require.Equal(t, []string{"a", "b-0"}, stored(t, j))
+	})
+}
+
+func TestOpeningAFullSegmentIsFast(t *testing.T) {
+	if testing.Short() || raceEnabled {
+		t.Skip("writes 64 MiB")
+	}
+	dir := t.TempDir()
+	content := lines(1, 1<<26/len(lines(1, 1)))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, part1), []byte(content+"torn"), 0o600))
+	start := time.Now()
+	j := openTest(t, dir, nil)
+	t.Logf("%d lines in %v", j.Stats().LastSeq, time.Since(start))
+}
