@@ -27,7 +27,7 @@ type server struct {
 	URL string // where it listens, without a trailing slash
 	dir string // of its journal
 	cmd *exec.Cmd
-	log *syncBuffer
+	log *syncBuffer // its standard error
 	end sync.Once
 }
 
@@ -56,7 +56,6 @@ func (s *server) address(t *testing.T, stdout io.Reader) string {
 	found := make(chan string, 1)
 	go func() {
 		for lines := bufio.NewScanner(stdout); lines.Scan(); {
-			_, _ = s.log.Write(append(lines.Bytes(), '\n'))
 			if url := addressPattern.FindString(lines.Text()); url != "" {
 				select {
 				case found <- url:
