@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"time"
@@ -48,7 +49,8 @@ func storageError(op string, err error) error {
 	return inlet.RetryAfter(err, retryFailure)
 }
 
-// unknownOutcome is the error of a caller that stops waiting.
-func unknownOutcome(cause error) error {
-	return fmt.Errorf("journal: gave up waiting, outcome unknown: %w", cause)
+// unknownOutcome is the error of a caller that stops waiting. It leaves out the
+// cause of the context's end, which might be marked as permanent.
+func unknownOutcome(ctx context.Context) error {
+	return fmt.Errorf("journal: gave up waiting, outcome unknown: %w", ctx.Err())
 }

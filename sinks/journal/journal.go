@@ -99,7 +99,7 @@ func (j *Journal) newCommitter(seq uint64, lock io.Closer) *committer {
 // still be stored.
 func (j *Journal) Write(ctx context.Context, events []*inlet.Event) error {
 	if ctx.Err() != nil {
-		return fmt.Errorf("journal: nothing written: %w", context.Cause(ctx))
+		return fmt.Errorf("journal: nothing written: %w", ctx.Err())
 	}
 	if err := j.queue.refusal(); err != nil || len(events) == 0 {
 		return err
@@ -155,7 +155,7 @@ func (j *Journal) Close(ctx context.Context) error {
 	case <-j.commit.done:
 		return j.commit.err
 	case <-ctx.Done():
-		return fmt.Errorf("journal: still closing: %w", context.Cause(ctx))
+		return fmt.Errorf("journal: still closing: %w", ctx.Err())
 	}
 }
 

@@ -49,6 +49,6 @@ func (t *ticket) wait(ctx context.Context) (err error, ok bool) {
 	case err = <-t.done:
 		return err, true
 	default:
-		return unknownOutcome(context.Cause(ctx)), false
+		return unknownOutcome(ctx), false
 	}
 }
