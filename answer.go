@@ -15,6 +15,11 @@ const (
 	// FormJSON answers 200 {"success":true}, which is what every SDK of the
 	// Segment family takes for a success, and errors with their status.
 	FormJSON Form = iota
+	// FormEmpty answers a success with 204 and no body, and errors as FormJSON.
+	FormEmpty
+	// FormLenient answers 200 also where every event was refused: only the body
+	// says so. Refusals of the request as a whole are those of FormJSON.
+	FormLenient
 	// FormPixel always answers 200 with a transparent GIF. An error's code is in
 	// the header X-Inlet-Error.
 	FormPixel
@@ -43,7 +48,7 @@ func WriteError(w http.ResponseWriter, r *http.Request, err error) {
 	if s == nil {
 		s = &state{Context: r.Context()}
 	}
-	out := reply{err: err, route: builtinRoutes().match(r)}
+	out := answer{err: err, route: builtinRoutes().match(r)}
 	out.write(w, r, s)
 }
 
@@ -52,40 +57,54 @@ func writeSuccess(w http.ResponseWriter) {
 	w.Write(successBody)
 }
 
-// reply is what a request is answered. It is the only place that writes one.
-type reply struct {
+// answer is what a request is answered. It is the only place that writes one.
+type answer struct {
 	err      error
 	route    *boundRoute
+	body     []byte // of a success, if it is not the usual one
 	accepted int
 	rejects  []Reject
 }
 
 // code returns why the request was refused, or "".
-func (o *reply) code() Code {
+func (o *answer) code() Code {
 	if o.err == nil {
 		return ""
 	}
 	return asError(o.err).Code
 }
 
+func (o *answer) form() Form {
+	if o.route == nil {
+		return FormJSON
+	}
+	return o.route.Form
+}
+
 // write answers, leaves a note for the layers outside, and returns the status.
-func (o *reply) write(w http.ResponseWriter, r *http.Request, s *state) (status int) {
+func (o *answer) write(w http.ResponseWriter, r *http.Request, s *state) (status int) {
 	s.note(o.outcome())
 	switch {
-	case o.route != nil && o.route.Form == FormPixel:
+	case o.form() == FormPixel:
 		return o.writePixel(w)
 	case o.err != nil:
 		return o.writeError(w, s)
+	case o.form() == FormEmpty && len(o.rejects) == 0:
+		w.WriteHeader(http.StatusNoContent)
+		return http.StatusNoContent
 	case len(o.rejects) > 0:
 		w.Header()["Content-Type"] = jsonType
 		w.Write(append(o.appendRejects([]byte(`{"success":true`)), '}'))
+	case o.body != nil:
+		w.Header()["Content-Type"] = jsonType
+		w.Write(o.body)
 	default:
 		writeSuccess(w)
 	}
 	return http.StatusOK
 }
 
-func (o *reply) outcome() Outcome {
+func (o *answer) outcome() Outcome {
 	out := Outcome{Accepted: o.accepted, Rejected: len(o.rejects), Code: o.code()}
 	if o.route != nil {
 		out.Dialect = o.route.dialect
@@ -96,7 +115,7 @@ func (o *reply) outcome() Outcome {
 	return out
 }
 
-func (o *reply) writePixel(w http.ResponseWriter) int {
+func (o *answer) writePixel(w http.ResponseWriter) int {
 	header := w.Header()
 	header["Content-Type"], header["Cache-Control"] = gifType, noStore
 	if code := o.code(); code != "" {
@@ -106,20 +125,23 @@ func (o *reply) writePixel(w http.ResponseWriter) int {
 	return http.StatusOK
 }
 
-func (o *reply) writeError(w http.ResponseWriter, s *state) int {
+func (o *answer) writeError(w http.ResponseWriter, s *state) int {
 	e := asError(o.err)
 	if e.Code == CodeInternal && RequestIDOf(s) == "" {
 		id := newID(new(strings.Builder))
 		s.requestID.Store(&id)
 	}
 	status := e.Code.Status()
+	if o.form() == FormLenient && len(o.rejects) > 0 && e.Code != CodeStrictMode && status == http.StatusBadRequest {
+		status = http.StatusOK
+	}
 	o.setHeaders(w.Header(), e)
 	w.WriteHeader(status)
 	w.Write(o.appendError(nil, e, RequestIDOf(s)))
 	return status
 }
 
-func (o *reply) setHeaders(header http.Header, e *Error) {
+func (o *answer) setHeaders(header http.Header, e *Error) {
 	header["Content-Type"], header["X-Content-Type-Options"] = jsonType, noSniff
 	if method, ok := errors.AsType[*methodError](o.err); ok {
 		header["Allow"] = []string{method.allow}
@@ -138,7 +160,7 @@ func (o *reply) setHeaders(header http.Header, e *Error) {
 
 // appendError appends the body of a refusal. SDKs need all three of code, message
 // and error.
-func (o *reply) appendError(dst []byte, e *Error, requestID string) []byte {
+func (o *answer) appendError(dst []byte, e *Error, requestID string) []byte {
 	dst = append(dst, `{"success":false`...)
 	dst = appendText(dst, `,"code":`, string(e.Code))
 	dst = appendText(dst, `,"message":`, e.text())
@@ -157,7 +179,7 @@ func (o *reply) appendError(dst []byte, e *Error, requestID string) []byte {
 }
 
 // appendRejects appends how many events were taken and which were not.
-func (o *reply) appendRejects(dst []byte) []byte {
+func (o *answer) appendRejects(dst []byte) []byte {
 	dst = strconv.AppendInt(append(dst, `,"accepted":`...), int64(o.accepted), 10)
 	dst = append(dst, `,"rejected":[`...)
 	for i, reject := range o.rejects {

@@ -56,22 +56,27 @@ func newCredentialFinder(o AuthOptions, payloads *PayloadReader, limits Limits) 
 }
 
 // find returns the credentials of the first place that has a key: a header, the
-// query, the root of the body, the events in it. A Bearer token is the key only
-// where no other place has one. The body is read only if it has to be; the
-// payload is then held for the caller, also beside an error.
+// query, the root of the body, the events in it, where the route alone has it. A
+// Bearer token is the key only where no other place has one. The body is read
+// only if it has to be; the payload is then held for the caller, also beside an
+// error.
 func (f *credentialFinder) find(w http.ResponseWriter, r *http.Request, route *boundRoute) (*http.Request, foundCredentials, *Payload, error) {
-	found := f.inHeaders(r)
+	next, found := r, f.inHeaders(r)
+	var payload *Payload
+	var err error
 	if found.Key == "" {
 		found.Key = f.inQuery(r.URL.RawQuery)
 	}
-	if found.Key != "" {
-		return r, found, nil, nil
+	bearerIsKey := route != nil && route.BearerIsKey && found.Bearer != ""
+	if found.Key == "" && !bearerIsKey {
+		next, payload, found.Key, err = f.inPayload(w, r, route)
 	}
-	next, payload, key, err := f.inPayload(w, r, route)
-	if err != nil {
+	switch {
+	case err != nil:
 		return r, found, payload, err
-	}
-	if found.Key = key; key == "" {
+	case bearerIsKey && found.Key != "" && found.Key != found.Bearer:
+		return r, found, payload, &Error{Code: CodeConflictingKeys}
+	case found.Key == "":
 		found.Key, found.Bearer = found.Bearer, ""
 	}
 	if found.Key == "" {
@@ -162,7 +167,7 @@ func (f *credentialFinder) inPayload(w http.ResponseWriter, r *http.Request, rou
 	if err != nil {
 		return r, payload, "", err
 	}
-	key, err := f.inDocument(doc)
+	key, err := f.inDocument(r, doc, route)
 	return next, payload, key, err
 }
 
@@ -176,10 +181,10 @@ func (f *credentialFinder) inMadeBody(r *http.Request, route *boundRoute) (strin
 	if err := doc.Read(body, batchMember, f.limits); err != nil {
 		return "", documentError(err)
 	}
-	return f.inDocument(&doc)
+	return f.inDocument(r, &doc, route)
 }
 
-func (f *credentialFinder) inDocument(doc *wire.Document) (string, error) {
+func (f *credentialFinder) inDocument(r *http.Request, doc *wire.Document, route *boundRoute) (string, error) {
 	if key := f.inObject(doc.Root()); key != nil {
 		return wire.Text(key), nil
 	}
@@ -193,6 +198,9 @@ func (f *credentialFinder) inDocument(doc *wire.Document) (string, error) {
 		default:
 			return "", &Error{Code: CodeConflictingKeys}
 		}
+	}
+	if key == nil && route != nil && route.Key != nil {
+		return route.Key(r, Object{doc.Root()}), nil
 	}
 	return wire.Text(key), nil
 }

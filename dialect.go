@@ -27,10 +27,25 @@ type Route struct {
 	// Method is the HTTP method, such as "POST".
 	Method string
 	// Path is the path below the mount, such as "/v1/track". Requests match it
-	// with doubled slashes and trailing slashes, too, and never get a redirect.
+	// with doubled slashes and trailing slashes, and with and without "/v1" in
+	// front, and never get a redirect. One segment may be a wildcard in braces,
+	// "{key}", whose value is the request's PathValue.
 	Path string
+	// Shape tells routes of the same method and path apart by the payload: the
+	// first whose Shape accepts it is taken. Defaults to accepting all.
+	Shape func(root Object) bool
 	// Open routes need no write key. They must store nothing.
 	Open bool
+	// Reply answers an open route that takes no payload, such as the settings
+	// that a browser library asks for. It returns JSON. Defaults to none.
+	Reply func(*http.Request) ([]byte, error)
+	// Key finds the write key where only this route has it. It is asked after
+	// all other places. Defaults to none.
+	Key func(r *http.Request, root Object) string
+	// BearerIsKey says that a Bearer token is a write key like any other, so that
+	// one that differs from another place's is a conflict. Defaults to false: a
+	// Bearer token is the key only where no other place has one.
+	BearerIsKey bool
 	// Size says which limit the request is under. Defaults to SizeEvent.
 	Size Size
 	// Form is the form of the answer. Defaults to FormJSON.
@@ -50,6 +65,8 @@ type Size uint8
 const (
 	// SizeEvent is [Limits.EventBytes].
 	SizeEvent Size = iota
+	// SizeHit is [Limits.HitBytes].
+	SizeHit
 	// SizeBatch is [Limits.BatchBytes].
 	SizeBatch
 	// SizeImport is [Limits.ImportBytes].
@@ -58,6 +75,8 @@ const (
 
 func (l *Limits) of(s Size) int64 {
 	switch s {
+	case SizeHit:
+		return int64(l.HitBytes)
 	case SizeBatch:
 		return l.BatchBytes
 	case SizeImport:
@@ -80,24 +99,27 @@ func Dialects() []Dialect { return []Dialect{Segment()} }
 
 // routes finds the route of a request.
 type routes struct {
-	byPath map[string][]boundRoute // by normalised path
+	byPath    map[string][]*boundRoute // by normalised path
+	wildcards []*boundRoute            // those with a wildcard
 }
 
-// boundRoute is a route and the dialect it is of.
+// boundRoute is a route, the dialect it is of, and the next route of the same
+// method and path, whose payloads have another shape.
 type boundRoute struct {
 	Route
 	dialect string
+	next    *boundRoute
 }
 
 // newRoutes indexes the routes of the dialects, each with its path and, where
 // that begins with a version, without it.
 func newRoutes(dialects []Dialect) *routes {
-	t := &routes{byPath: map[string][]boundRoute{}}
+	t := &routes{byPath: map[string][]*boundRoute{}}
 	for _, d := range dialects {
 		for _, r := range d.Routes() {
-			t.add(r.Path, boundRoute{r, d.Name()})
+			t.add(r.Path, boundRoute{Route: r, dialect: d.Name()})
 			if short, ok := strings.CutPrefix(r.Path, versionPrefix); ok {
-				t.add("/"+short, boundRoute{r, d.Name()})
+				t.add("/"+short, boundRoute{Route: r, dialect: d.Name()})
 			}
 		}
 	}
@@ -108,27 +130,84 @@ const versionPrefix = "/v1/"
 
 func (t *routes) add(path string, r boundRoute) {
 	path = normalPath(path)
-	taken := slices.ContainsFunc(t.byPath[path], func(o boundRoute) bool { return o.Method == r.Method })
-	if !taken {
-		t.byPath[path] = append(t.byPath[path], r)
+	if strings.Contains(path, "{") {
+		r.Path = path
+		t.wildcards = append(t.wildcards, &r)
+		return
+	}
+	for _, taken := range t.byPath[path] {
+		if taken.Method == r.Method {
+			taken.append(&r)
+			return
+		}
+	}
+	t.byPath[path] = append(t.byPath[path], &r)
+}
+
+// append adds a route for payloads that none of the routes before it accepts.
+func (b *boundRoute) append(r *boundRoute) {
+	for b.next != nil {
+		b = b.next
+	}
+	if b.Shape != nil {
+		b.next = r
 	}
 }
 
-// find returns the route of r, or an error of 404 or 405.
+// shaped returns the route of b and those after it that accepts a payload, or
+// nil.
+func (b *boundRoute) shaped(root Object) *boundRoute {
+	for b != nil && b.Shape != nil && !b.Shape(root) {
+		b = b.next
+	}
+	return b
+}
+
+// room is the largest limit that a payload of b or those after it may be under.
+func (b *boundRoute) room(l *Limits) (room int64) {
+	for ; b != nil; b = b.next {
+		room = max(room, l.of(b.Size))
+	}
+	return room
+}
+
+// find returns the first route for the method and path of r, or an error of 404
+// or 405.
 func (t *routes) find(r *http.Request) (*boundRoute, error) {
 	at, ok := t.byPath[r.URL.Path]
 	if !ok {
-		at = t.byPath[normalPath(r.URL.Path)]
+		path := normalPath(r.URL.Path)
+		if at, ok = t.byPath[path]; !ok {
+			at = t.wild(r, path)
+		}
 	}
-	for i := range at {
-		if at[i].Method == r.Method {
-			return &at[i], nil
+	for _, route := range at {
+		if route.Method == r.Method {
+			return route, nil
 		}
 	}
 	if len(at) == 0 {
 		return nil, &Error{Code: CodeNotFound}
 	}
 	return nil, &methodError{allow: allowed(at)}
+}
+
+// wild returns the routes whose wildcard matches, and sets the path's value.
+func (t *routes) wild(r *http.Request, path string) (at []*boundRoute) {
+	for _, route := range t.wildcards {
+		before, rest, _ := strings.Cut(route.Path, "{")
+		name, after, _ := strings.Cut(rest, "}")
+		value, ok := strings.CutPrefix(path, before)
+		if !ok {
+			continue
+		}
+		value, ok = strings.CutSuffix(value, after)
+		if ok && value != "" && !strings.Contains(value, "/") {
+			r.SetPathValue(name, value)
+			at = append(at, route)
+		}
+	}
+	return at
 }
 
 // match is find for layers that only want to know.
@@ -146,7 +225,7 @@ func (e *methodError) Error() string { return string(CodeMethodNotAllowed) }
 // Unwrap gives what the client is told.
 func (e *methodError) Unwrap() error { return &Error{Code: CodeMethodNotAllowed} }
 
-func allowed(at []boundRoute) string {
+func allowed(at []*boundRoute) string {
 	var methods []string
 	for _, r := range at {
 		methods = append(methods, r.Method)

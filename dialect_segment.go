@@ -42,7 +42,7 @@ func (segment) Routes() []Route {
 	}
 	return append(routes,
 		Route{Method: http.MethodPost, Path: "/v1/import", Size: SizeImport, Decode: decodeSegmentBatch},
-		Route{Method: http.MethodPost, Path: "/v1/m", Open: true, Decode: func(*Input) error { return nil }})
+		Route{Method: http.MethodPost, Path: "/v1/m", Open: true, Size: SizeBatch})
 }
 
 // segmentEnvelope is what a batch says for all of its events.

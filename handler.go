@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"runtime/debug"
 	"time"
+
+	"github.com/inlet-go/inlet/internal/wire"
 )
 
 // A Handler is the ingestion API as an [http.Handler]. It opens no port, starts
@@ -63,6 +65,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (c *call) serve() error {
 	if err := c.route(); err != nil {
 		return err
+	}
+	if c.found.Reply != nil {
+		return c.reply()
 	}
 	if err := c.admit(); err != nil {
 		return err
@@ -130,6 +135,7 @@ type call struct {
 	source   *Source
 	payload  *Payload
 	input    *Input
+	body     []byte // of a route with a Reply
 	accepted int
 	wrote    time.Time // when the sink was called
 	lost     bool      // the sink panicked: its memory may still be in use
@@ -153,6 +159,12 @@ func (c *call) route() (err error) {
 	return err
 }
 
+// reply answers a route that takes no payload.
+func (c *call) reply() (err error) {
+	c.body, err = c.found.Reply(c.r)
+	return err
+}
+
 // admit refuses what nobody has vouched for, before its body is read.
 func (c *call) admit() error {
 	c.source = c.state.source.Load()
@@ -171,7 +183,7 @@ var anonymous = Source{ID: "anonymous"}
 
 // read reads the payload, or takes the one that an earlier layer has read.
 func (c *call) read() (err error) {
-	limit := c.h.options.Limits.of(c.found.Size)
+	limit := c.found.room(&c.h.options.Limits)
 	if c.found.Body != nil {
 		var m payloadMemory
 		if m.bytes, err = c.found.Body(c.r); err == nil {
@@ -186,19 +198,35 @@ func (c *call) read() (err error) {
 	return err
 }
 
-// decode has the dialect make events of the payload.
+// decode has the dialect make events of the payload. An open route has none.
 func (c *call) decode() error {
 	c.input = inputs.Get().(*Input)
-	in := c.input
-	in.Request, in.ReceivedAt, in.payload, in.limits = c.r, c.started.UTC(), c.payload, &c.h.options.Limits
 	if c.found.Open {
-		return c.found.Decode(in)
+		return nil
 	}
-	var err error
-	if in.doc, err = c.payload.document(c.h.options.Limits.wire()); err != nil {
+	doc, err := c.payload.document(c.h.options.Limits.wire())
+	if err != nil {
 		return err
 	}
+	if err := c.shape(doc); err != nil {
+		return err
+	}
+	in := c.input
+	in.Request, in.ReceivedAt, in.doc, in.limits = c.r, c.started.UTC(), doc, &c.h.options.Limits
 	return c.found.Decode(in)
+}
+
+// shape settles on the route whose payload this is, and on its limit.
+func (c *call) shape(doc *wire.Document) error {
+	route := c.found.shaped(Object{doc.Root()})
+	if route == nil {
+		return &Error{Code: CodeInvalidRequest, Message: "the payload has none of the forms that this endpoint takes"}
+	}
+	c.found = route
+	if limit := c.h.options.Limits.of(route.Size); int64(len(c.payload.Bytes())) > limit {
+		return tooLarge(limit)
+	}
+	return nil
 }
 
 // check refuses the events that lack what every event needs, and those that the
@@ -362,7 +390,7 @@ func (h *Handler) unavailable(err error) error {
 
 // answer tells the client, the log and the observer what happened.
 func (c *call) answer(err error) {
-	out := reply{err: err, route: c.found, accepted: c.accepted}
+	out := answer{err: err, route: c.found, body: c.body, accepted: c.accepted}
 	if c.input != nil {
 		out.rejects = c.input.rejects
 	}
@@ -383,7 +411,7 @@ func (c *call) log(status int, e *Error) {
 	}
 }
 
-func (c *call) observe(status int, out *reply) {
+func (c *call) observe(status int, out *answer) {
 	now := time.Now()
 	record := c.record()
 	*record = RequestRecord{

@@ -18,9 +18,8 @@ type Input struct {
 	// ReceivedAt is when the request arrived, in UTC.
 	ReceivedAt time.Time
 
-	payload *Payload
-	doc     *wire.Document
-	limits  *Limits
+	doc    *wire.Document
+	limits *Limits
 	batchOf
 }
 
@@ -60,7 +59,7 @@ func (in *Input) release() {
 	in.text.Reset()
 	in.raw, in.scratch, in.slots = in.raw[:0], in.scratch[:0], in.slots[:0]
 	in.envelope, in.record = segmentEnvelope{}, RequestRecord{}
-	in.Request, in.payload, in.doc, in.limits = nil, nil, nil, nil
+	in.Request, in.doc, in.limits = nil, nil, nil
 	inputs.Put(in)
 }
 

@@ -56,6 +56,8 @@ type Options struct {
 type Limits struct {
 	// EventBytes bounds an event as it was sent. Defaults to 32,768.
 	EventBytes int
+	// HitBytes bounds a hit of the SegmentStream dialect. Defaults to 65,536.
+	HitBytes int
 	// BatchBytes bounds a batch request after decompression. Defaults to
 	// 512,000.
 	BatchBytes int64
@@ -75,6 +77,7 @@ type Limits struct {
 
 func (l Limits) withDefaults() (Limits, error) {
 	l.EventBytes = cmp.Or(l.EventBytes, 32_768)
+	l.HitBytes = cmp.Or(l.HitBytes, 65_536)
 	l.BatchBytes = cmp.Or(l.BatchBytes, 512_000)
 	l.ImportBytes = cmp.Or(l.ImportBytes, 4<<20)
 	l.Events = cmp.Or(l.Events, 2_500)
@@ -83,6 +86,7 @@ func (l Limits) withDefaults() (Limits, error) {
 	l.MessageIDLength = cmp.Or(l.MessageIDLength, 100)
 	return l, errors.Join(
 		atLeast("Limits.EventBytes", l.EventBytes, 1),
+		atLeast("Limits.HitBytes", l.HitBytes, 1),
 		atLeast("Limits.BatchBytes", l.BatchBytes, 1),
 		atMost("Limits.BatchBytes", l.BatchBytes, maxPayload),
 		atLeast("Limits.ImportBytes", l.ImportBytes, 1),

@@ -166,8 +166,8 @@ func (d *Document) Repaired() bool { return d.repaired > 0 }
 // Items returns the elements of the list, and whether there is one.
 func (d *Document) Items() ([]Item, bool) { return d.items, d.listed }
 
-// AsItem returns the root as if it were the only element of a list. What it
-// lists is part of it then, with its faults.
+// AsItem returns the root as if it were the only element of a list, but for the
+// limit of its length. What it lists is part of it then, with its faults.
 func (d *Document) AsItem() Item {
 	it := Item{Object: d.root, Size: d.mend.received, Repaired: d.Repaired()}
 	for i := range d.items {
@@ -175,9 +175,6 @@ func (d *Document) AsItem() Item {
 		if it.Fault.Kind == None {
 			it.Fault = d.items[i].Fault
 		}
-	}
-	if d.limits.Bytes > 0 && it.Size > d.limits.Bytes {
-		it.Fault = Fault{Kind: TooLarge}
 	}
 	return it
 }
