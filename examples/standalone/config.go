@@ -1,0 +1,86 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"log/slog"
+	"math"
+	"net/url"
+	"os"
+	"strconv"
+	"strings"
+	"unicode"
+)
+
+// config is what the flags say.
+type config struct {
+	addr     string
+	dir      string
+	keys     []string // none: one is made and kept
+	origins  []string
+	rate     float64
+	logLevel slog.Level
+}
+
+// parseFlags ends the process if args make no sense.
+func parseFlags(args []string) config {
+	c := config{origins: []string{"*"}}
+	f := flag.NewFlagSet("standalone", flag.ExitOnError)
+	f.StringVar(&c.addr, "addr", "127.0.0.1:8080", "`address` to listen on")
+	f.StringVar(&c.dir, "dir", "./inlet-data", "`directory` of the events")
+	f.Func("key", "a write `key` to accept; repeat it for more (default: one that is made at the\nfirst start and kept in the directory)", c.addKey)
+	f.Func("origins", "comma-separated `list` of the web origins that may send events, such as\nhttps://shop.example (default *, without credentials)", c.setOrigins)
+	f.Func("rate", "requests per second that each key may make, 0 for any `number` (default 0)", c.setRate)
+	f.TextVar(&c.logLevel, "log-level", slog.LevelInfo, "least `level` to log: debug, info, warn or error")
+	_ = f.Parse(args)
+	if f.NArg() > 0 {
+		fmt.Fprintf(os.Stderr, "unexpected argument: %s\n", f.Arg(0))
+		f.Usage()
+		os.Exit(2)
+	}
+	return c
+}
+
+// maxKeyLength is what fits the Basic credentials that the API reads.
+const maxKeyLength = 255
+
+func (c *config) addKey(key string) error {
+	if key == "" || len(key) > maxKeyLength || strings.ContainsFunc(key, isBlank) {
+		return fmt.Errorf("a key has 1 to %d bytes, none of them blank", maxKeyLength)
+	}
+	c.keys = append(c.keys, key)
+	return nil
+}
+
+func isBlank(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }
+
+func (c *config) setOrigins(list string) error {
+	if list == "*" {
+		c.origins = []string{"*"}
+		return nil
+	}
+	c.origins = nil
+	for origin := range strings.SplitSeq(list, ",") {
+		origin = strings.TrimSuffix(strings.TrimSpace(origin), "/")
+		if !isOrigin(origin) {
+			return fmt.Errorf("%q is no origin, such as https://shop.example", origin)
+		}
+		c.origins = append(c.origins, origin)
+	}
+	return nil
+}
+
+// isOrigin tells what a browser may send from a slip, which would allow nobody.
+func isOrigin(s string) bool {
+	u, err := url.Parse(s)
+	return err == nil && u.Scheme != "" && u.Host != "" && u.Scheme+"://"+u.Host == s
+}
+
+func (c *config) setRate(text string) (err error) {
+	c.rate, err = strconv.ParseFloat(text, 64)
+	if err != nil || c.rate < 0 || math.IsNaN(c.rate) || c.rate > 1e9 {
+		return errors.New("want a number from 0 to 1e9")
+	}
+	return nil
+}

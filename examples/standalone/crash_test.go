@@ -1,0 +1,132 @@
+//go:build unix
+
+package main
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// A kill shows that nothing is acknowledged before it has left the process. What
+// a power cut takes it cannot show: for that see the tests of the journal.
+func TestKill(t *testing.T) {
+	t.Parallel()
+	dir, l := t.TempDir(), &load{sent: map[string]*fate{}}
+	for round := range 3 {
+		p := start(t, dir, "-log-level", "error")
+		l.resend(t, p)
+		before := l.acknowledged()
+		l.run(t, p, round, time.Second)
+		require.Greater(t, l.acknowledged(), before+100, "too little load to show anything")
+	}
+	p := start(t, dir, "-log-level", "error")
+	l.resend(t, p)
+	p.stop(t)
+	l.check(t, events(t, dir))
+}
+
+// load is what clients have sent, and what they were told.
+type load struct {
+	mu   sync.Mutex
+	sent map[string]*fate // by messageId
+}
+
+// fate is what became of one event. Who had no answer sends again.
+type fate struct{ acked, resent bool }
+
+// run sends events from several clients until the server has been killed, which
+// it is after d, amid their requests.
+func (l *load) run(t *testing.T, p *process, round int, d time.Duration) {
+	t.Helper()
+	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 16}, Timeout: 10 * time.Second}
+	defer client.CloseIdleConnections()
+	var clients sync.WaitGroup
+	for n := range 8 {
+		clients.Go(func() {
+			for i := 0; l.send(client, p, fmt.Sprintf("round%d-client%d-%d", round, n, i)); i++ {
+			}
+		})
+	}
+	kill := time.AfterFunc(d, p.kill)
+	defer kill.Stop()
+	clients.Wait()
+}
+
+// send sends an event and reports whether it was acknowledged.
+func (l *load) send(client *http.Client, p *process, id string) bool {
+	f := l.fate(id)
+	body := fmt.Sprintf(`{"event":"E","userId":"u","messageId":%q,"properties":{"pad":%q}}`, id, strings.Repeat("x", 200))
+	r, err := http.NewRequest(http.MethodPost, p.url+"/v1/track", strings.NewReader(body))
+	if err != nil {
+		return false
+	}
+	r.SetBasicAuth(p.key, "")
+	response, err := client.Do(r)
+	if err != nil {
+		return false
+	}
+	defer response.Body.Close()
+	_, _ = io.Copy(io.Discard, response.Body) // the status is what SDKs go by
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	f.acked = response.StatusCode == http.StatusOK
+	return f.acked
+}
+
+func (l *load) fate(id string) *fate {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.sent[id] == nil {
+		l.sent[id] = new(fate)
+	}
+	return l.sent[id]
+}
+
+// resend sends again what was not acknowledged, as SDKs do.
+func (l *load) resend(t *testing.T, p *process) {
+	t.Helper()
+	for id, f := range l.sent {
+		if !f.acked {
+			f.resent = true
+			require.True(t, l.send(http.DefaultClient, p, id), "a restarted server takes %s", id)
+		}
+	}
+}
+
+func (l *load) acknowledged() (n int) {
+	for _, f := range l.sent {
+		if f.acked {
+			n++
+		}
+	}
+	return n
+}
+
+// check requires that every event is stored, and once: twice at most where its
+// client had to send it again, since what a server remembers for that dies with it.
+func (l *load) check(t *testing.T, all []stored) {
+	t.Helper()
+	times := map[string]int{}
+	for _, e := range all {
+		require.NotNil(t, l.sent[e.MessageID], "%s was sent by nobody", e.MessageID)
+		times[e.MessageID]++
+	}
+	resent := 0
+	for id, f := range l.sent {
+		most := 1
+		if f.resent {
+			most, resent = 2, resent+1
+		}
+		require.True(t, f.acked)
+		require.NotZero(t, times[id], "%s was acknowledged and is lost", id)
+		require.LessOrEqual(t, times[id], most, "%s", id)
+	}
+	t.Logf("%d events acknowledged over 3 kills, %d of them after a resend", len(l.sent), resent)
+}

@@ -1,0 +1,46 @@
+package main
+
+import (
+	"fmt"
+	"net"
+	"path/filepath"
+	"strings"
+)
+
+// greeting tells whoever started the server how to send the first event and
+// where to find it.
+func greeting(addr net.Addr, c config) string {
+	url, dir := baseURL(addr), filepath.Clean(c.dir)
+	return fmt.Sprintf(`Inlet listens on %s and stores events in %s.
+
+Send an event:
+
+  curl -u %s -d '{"event":"Signed Up","userId":"user-1"}' %s/v1/track
+
+See it, one JSON object a line:
+
+  tail -n 1 %s/*.part
+
+A file is renamed to *.ndjson when it is full, 10 minutes old, or the server stops.
+`, url, dir, quote(c.keys[0]+":"), url, quote(dir))
+}
+
+// baseURL is where a client on this machine reaches addr.
+func baseURL(addr net.Addr) string {
+	host, port, _ := net.SplitHostPort(addr.String())
+	if ip := net.ParseIP(host); ip == nil || ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	return "http://" + net.JoinHostPort(host, port)
+}
+
+// quote makes one word of s for a shell, and leaves s as it is where it is one.
+func quote(s string) string {
+	special := func(r rune) bool {
+		return !strings.ContainsRune("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789./_-", r)
+	}
+	if s != "" && !strings.ContainsFunc(s, special) {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}

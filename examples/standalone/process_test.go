@@ -1,0 +1,183 @@
+//go:build unix
+
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// binary is the path of the server, built once. Tests signal it, and never the
+// go command, which would not pass the signal on.
+var binary string
+
+func TestMain(m *testing.M) { os.Exit(buildAndRun(m)) }
+
+func buildAndRun(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "standalone")
+	if err != nil {
+		panic(err)
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	binary = filepath.Join(dir, "standalone")
+	build := exec.Command("go", "build", "-o", binary, ".")
+	build.Stdout, build.Stderr = os.Stderr, os.Stderr
+	if err := build.Run(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return m.Run()
+}
+
+// A process is a running server.
+type process struct {
+	url  string
+	key  string
+	curl string // the line to paste
+	tail string // the line to paste that shows the last event
+	cmd  *exec.Cmd
+	log  *bytes.Buffer // stderr; to be read once the process has ended
+	end  sync.Once
+	err  error // how it ended
+}
+
+// start runs the server on dir and a free port, and reads what it prints.
+func start(t *testing.T, dir string, args ...string) *process {
+	t.Helper()
+	p := &process{log: new(bytes.Buffer)}
+	p.cmd = exec.Command(binary, append([]string{"-addr", "127.0.0.1:0", "-dir", dir}, args...)...)
+	p.cmd.Stderr = p.log
+	stdout, err := p.cmd.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, p.cmd.Start())
+	t.Cleanup(func() { p.kill() })
+	p.read(t, stdout)
+	return p
+}
+
+// read takes from the greeting what a reader of it would paste.
+func (p *process) read(t *testing.T, stdout io.Reader) {
+	t.Helper()
+	for lines := bufio.NewScanner(stdout); p.tail == "" && lines.Scan(); {
+		switch line := strings.TrimSpace(lines.Text()); {
+		case strings.HasPrefix(line, "curl "):
+			p.curl = line
+		case strings.HasPrefix(line, "tail "):
+			p.tail = line
+		}
+	}
+	require.NotEmpty(t, p.tail, "the greeting is not whole")
+	_, at, _ := strings.Cut(p.curl, "http://")
+	p.url = "http://" + strings.TrimSuffix(at, "/v1/track")
+	_, quoted, _ := strings.Cut(p.curl, "-u '")
+	p.key, _, _ = strings.Cut(quoted, ":' -d")
+}
+
+// stop ends the server as an operator does, and requires that it ends well.
+func (p *process) stop(t *testing.T) {
+	t.Helper()
+	require.NoError(t, p.cmd.Process.Signal(syscall.SIGTERM))
+	require.NoError(t, p.wait(), "the server did not end well:\n%s", p.log)
+}
+
+// wait returns how the process ended. One that hangs is killed, which is an error.
+func (p *process) wait() error {
+	p.end.Do(func() {
+		hung := time.AfterFunc(20*time.Second, func() { _ = p.cmd.Process.Kill() })
+		defer hung.Stop()
+		p.err = p.cmd.Wait()
+	})
+	return p.err
+}
+
+// kill ends it as a crash does: at once, with nothing flushed.
+func (p *process) kill() {
+	_ = p.cmd.Process.Kill()
+	_ = p.wait()
+}
+
+// post sends body with the key that the server printed.
+func (p *process) post(t *testing.T, path, body string) (int, map[string]any) {
+	t.Helper()
+	r, err := http.NewRequest(http.MethodPost, p.url+path, strings.NewReader(body))
+	require.NoError(t, err)
+	r.SetBasicAuth(p.key, "")
+	return do(t, r)
+}
+
+// do returns the status and the body of the answer, and follows no redirect.
+func do(t *testing.T, r *http.Request) (int, map[string]any) {
+	t.Helper()
+	response, err := http.DefaultTransport.RoundTrip(r)
+	require.NoError(t, err)
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	require.NoError(t, err)
+	var answer map[string]any
+	if len(body) > 0 {
+		require.NoError(t, json.Unmarshal(body, &answer), "%q", body)
+	}
+	return response.StatusCode, answer
+}
+
+// paste runs a line as a shell does, and returns what it prints.
+func paste(t *testing.T, line string) string {
+	t.Helper()
+	out, err := exec.Command("sh", "-c", line).Output()
+	require.NoError(t, err, "%s", line)
+	return string(out)
+}
+
+// stored is a line of the journal, as far as the tests look into it.
+type stored struct{ Type, Event, MessageID, UserID, SourceID string }
+
+// events returns what the files in dir hold, in the order in which it was stored,
+// and requires that every line is whole.
+func events(t *testing.T, dir string) []stored {
+	t.Helper()
+	var all []stored
+	for _, file := range files(t, dir, "*.ndjson*") {
+		data, err := os.ReadFile(file)
+		require.NoError(t, err)
+		for line := range strings.Lines(string(data)) {
+			var e stored
+			require.True(t, strings.HasSuffix(line, "}\n"), "torn line in %s: %q", file, line)
+			require.NoError(t, json.Unmarshal([]byte(line), &e), "torn line in %s: %q", file, line)
+			all = append(all, e)
+		}
+	}
+	return all
+}
+
+// files returns those in dir that match pattern, in order.
+func files(t *testing.T, dir, pattern string) []string {
+	t.Helper()
+	found, err := filepath.Glob(filepath.Join(dir, pattern))
+	require.NoError(t, err)
+	slices.Sort(found)
+	return found
+}
+
+// exitCode is that of a process that has ended.
+func exitCode(err error) int {
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
+		return exit.ExitCode()
+	}
+	return 0
+}

@@ -1,0 +1,63 @@
+package main
+
+import (
+	"fmt"
+	"log/slog"
+	"net/http"
+
+	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/middleware"
+)
+
+// routes returns the whole server: the API at the root, and beside it what a
+// load balancer asks. There is no http.ServeMux, because that redirects paths
+// with a doubled slash, which SDKs send and do not follow.
+func routes(api *inlet.Handler, c config, logger *slog.Logger) (http.Handler, error) {
+	keys, err := inlet.NewKeys(sources(c.keys))
+	if err != nil {
+		return nil, err
+	}
+	chain := layers(keys, c, logger)
+	ingest, ready, live := chain(api), api.Ready(), api.Live()
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/ready":
+			ready.ServeHTTP(w, r)
+		case "/live":
+			live.ServeHTTP(w, r)
+		default:
+			ingest.ServeHTTP(w, r)
+		}
+	}), nil
+}
+
+// sources names the source of each key by the key's place: what stands in events
+// and logs is never the key.
+func sources(keys []string) map[string]inlet.Source {
+	named := make(map[string]inlet.Source, len(keys))
+	for i, key := range keys {
+		named[key] = inlet.Source{ID: fmt.Sprintf("source-%d", i+1)}
+	}
+	return named
+}
+
+// layers is what a request passes before the API, the first outermost.
+func layers(keys inlet.Authenticator, c config, logger *slog.Logger) func(http.Handler) http.Handler {
+	return middleware.Chain(
+		middleware.Recover(&middleware.RecoverOptions{Logger: logger}),
+		middleware.RequestID(nil),
+		middleware.AccessLog(&middleware.AccessLogOptions{Logger: logger}),
+		middleware.CORS(&middleware.CORSOptions{Origins: c.origins}),
+		middleware.Payload(nil),
+		middleware.Auth(keys, nil),
+		rateLimit(c.rate),
+	)
+}
+
+// rateLimit is nil, no layer at all, for a rate of 0.
+func rateLimit(rate float64) func(http.Handler) http.Handler {
+	if rate == 0 {
+		return nil
+	}
+	return middleware.RateLimit(&middleware.RateLimitOptions{Rate: rate, Key: middleware.BySource})
+}
