@@ -321,8 +321,9 @@ func (c *call) write() error {
 		return nil
 	}
 	ctx := c.sinkContext()
-	err := c.store(ctx)
+	panicked, err := c.h.store(ctx, in.events)
 	ctx.release()
+	c.lost = panicked
 	if err == nil {
 		c.accepted = len(in.events)
 		return nil
@@ -331,18 +332,17 @@ func (c *call) write() error {
 }
 
 // store calls the sink. A panic in it is a temporary failure of this call.
-func (c *call) store(ctx context.Context) (err error) {
+func (h *Handler) store(ctx context.Context, events []*Event) (panicked bool, err error) {
 	defer func() {
 		if cause := recover(); cause != nil {
 			if cause == http.ErrAbortHandler {
 				panic(cause)
 			}
-			c.lost = true
-			c.h.options.Logger.ErrorContext(ctx, "inlet: the sink panicked", "panic", cause, "stack", string(debug.Stack()))
-			err = fmt.Errorf("the sink panicked: %v", cause)
+			h.options.Logger.ErrorContext(ctx, "inlet: the sink panicked", "panic", cause, "stack", string(debug.Stack()))
+			panicked, err = true, fmt.Errorf("the sink panicked: %v", cause)
 		}
 	}()
-	return c.h.sink.Write(ctx, c.input.events)
+	return false, h.sink.Write(ctx, events)
 }
 
 // partial answers for a write that did not store everything. One temporary
