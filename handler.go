@@ -363,6 +363,9 @@ func (c *call) partial(err error) error {
 			c.accepted++
 		}
 	}
+	if c.accepted > 0 && isStrict(c.r) {
+		return &Error{Code: CodeStrictMode, Message: "the sink refused an event; the others are stored"}
+	}
 	if c.accepted == 0 {
 		in.events = in.events[:0]
 	}

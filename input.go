@@ -102,6 +102,7 @@ func (in *Input) Refuse(place int, messageID string, p *Problem) {
 func (in *Input) refuseLast(p *Problem) {
 	last := len(in.events) - 1
 	in.Refuse(in.places[last], in.events[last].MessageID, p)
+	*in.events[last] = Event{}
 	in.structs, in.events, in.places = in.structs[:len(in.structs)-1], in.events[:last], in.places[:last]
 }
 
