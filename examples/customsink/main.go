@@ -1,0 +1,68 @@
+// Customsink stores events in a sink of a team's own: here a CSV file. The sink
+// is csv.go; its test, by package sinktest, is what a team would write as well.
+//
+//	go run ./examples/customsink
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/middleware"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, "127.0.0.1:8080", "events.csv", os.Stdout); err != nil {
+		fmt.Fprintln(os.Stderr, "customsink:", err)
+		os.Exit(1)
+	}
+}
+
+// run serves until ctx is done.
+func run(ctx context.Context, addr, path string, stdout io.Writer) (err error) {
+	sink, err := openCSV(path)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, sink.Close(context.Background())) }()
+
+	api, err := inlet.New(sink, &inlet.Options{RequireDurability: inlet.DurabilityOSBuffer})
+	if err != nil {
+		return err
+	}
+	keys := inlet.MustKeys(map[string]inlet.Source{"my-write-key": {ID: "website"}})
+	layers := middleware.Chain(middleware.Recover(nil), middleware.CORS(nil), middleware.Payload(nil), middleware.Auth(keys, nil))
+
+	listener, err := net.Listen("tcp", addr)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(stdout, "listening on http://%s\n", listener.Addr())
+	server := &http.Server{Handler: layers(api), ReadHeaderTimeout: 5 * time.Second}
+	return serve(ctx, server, listener, api)
+}
+
+// serve stops in this order: no new requests, those in flight, what the sink holds.
+func serve(ctx context.Context, server *http.Server, listener net.Listener, api *inlet.Handler) error {
+	failed := make(chan error, 1)
+	go func() { failed <- server.Serve(listener) }()
+	select {
+	case err := <-failed:
+		return err
+	case <-ctx.Done():
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	return errors.Join(server.Shutdown(ctx), api.Shutdown(ctx))
+}

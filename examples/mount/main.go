@@ -1,0 +1,85 @@
+// Mount adds event ingestion to a web server that a team has already: a mux with
+// routes of its own and a middleware around all of it. The API is below
+// /analytics/, so that a page of the site sends to /analytics/v1/track.
+//
+//	go run ./examples/mount
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/middleware"
+	"github.com/inlet-go/inlet/sinks/journal"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, "127.0.0.1:8080", "inlet-data", os.Stdout); err != nil {
+		fmt.Fprintln(os.Stderr, "mount:", err)
+		os.Exit(1)
+	}
+}
+
+// run serves the site and the API until ctx is done.
+func run(ctx context.Context, addr, dir string, stdout io.Writer) (err error) {
+	store, err := journal.Open(dir, nil)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, store.Close(context.Background())) }()
+
+	api, err := inlet.New(store, nil)
+	if err != nil {
+		return err
+	}
+	mux := site()
+	mux.Handle("/analytics/", http.StripPrefix("/analytics", ingestion(api)))
+
+	listener, err := net.Listen("tcp", addr)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(stdout, "listening on http://%s\n", listener.Addr())
+	server := &http.Server{Handler: secured(mux), ReadHeaderTimeout: 5 * time.Second}
+	return serve(ctx, server, listener, api)
+}
+
+// ingestion is the API with what it needs around it. The site's own middleware
+// stands further out.
+func ingestion(api http.Handler) http.Handler {
+	keys := inlet.MustKeys(map[string]inlet.Source{
+		"website-key": {ID: "website", Origins: []string{"https://shop.example"}},
+		"backend-key": {ID: "backend"},
+	})
+	return middleware.Chain(
+		middleware.Recover(nil),
+		middleware.CORS(&middleware.CORSOptions{Origins: []string{"https://shop.example"}}),
+		middleware.Payload(nil),
+		middleware.Auth(keys, nil),
+	)(api)
+}
+
+// serve stops in this order: no new requests, those in flight, what the sink holds.
+func serve(ctx context.Context, server *http.Server, listener net.Listener, api *inlet.Handler) error {
+	failed := make(chan error, 1)
+	go func() { failed <- server.Serve(listener) }()
+	select {
+	case err := <-failed:
+		return err
+	case <-ctx.Done():
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	return errors.Join(server.Shutdown(ctx), api.Shutdown(ctx))
+}

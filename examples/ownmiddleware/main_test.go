@@ -1,0 +1,146 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"compress/gzip"
+	"context"
+	"encoding/hex"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/sinks"
+	"github.com/inlet-go/inlet/sinktest"
+)
+
+const body = `{"userId":"u","traits":{"email":"u@shop.example","id":12345678901234567890}}`
+
+var secret = []byte("a secret of the tests")
+
+func TestSigned(t *testing.T) {
+	t.Parallel()
+	valid := hex.EncodeToString(sign(secret, []byte(body)))
+	for _, c := range []struct {
+		name, signature string
+		encode          func(string) string
+		encoding        string
+		status          int
+	}{
+		{"a signed body is taken", valid, nil, "", 200},
+		{"the signature is that of the decompressed body", valid, compress, "gzip", 200},
+		{"another body's signature is refused", hex.EncodeToString(sign(secret, []byte(body+" "))), nil, "", 401},
+		{"no signature is refused", "", nil, "", 401},
+		{"a body that is too large is refused before it is read", "", func(string) string { return strings.Repeat(" ", 8<<20) }, "", 400},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			var stored sinks.Memory
+			api, err := inlet.New(&stored, nil)
+			require.NoError(t, err)
+			sent := body
+			if c.encode != nil {
+				sent = c.encode(body)
+			}
+			r := httptest.NewRequest("POST", "/v1/identify", strings.NewReader(sent))
+			r.Header.Set("X-Signature", c.signature)
+			r.Header.Set("Content-Encoding", c.encoding)
+			w := httptest.NewRecorder()
+			guarded(api, secret).ServeHTTP(w, r)
+			require.Equal(t, c.status, w.Code, "%s", w.Body)
+			if c.status == 200 {
+				require.Equal(t, "app", stored.Events()[0].Source.ID)
+			} else {
+				require.Empty(t, stored.Events())
+				require.Contains(t, w.Body.String(), `"code":`)
+			}
+		})
+	}
+}
+
+func compress(text string) string {
+	var b bytes.Buffer
+	z := gzip.NewWriter(&b)
+	_, _ = io.WriteString(z, text)
+	_ = z.Close()
+	return b.String()
+}
+
+func TestRedactConformance(t *testing.T) {
+	t.Parallel()
+	read := func(_ testing.TB, s inlet.Sink) []*inlet.Event { return memoryOf(s.(*redact).inner).Events() }
+	t.Run("over a sink that works", func(t *testing.T) {
+		t.Parallel()
+		sinktest.Run(t, sinktest.Harness{
+			New:      func(testing.TB) inlet.Sink { return &redact{new(sinks.Memory), "email"} },
+			Read:     read,
+			Features: sinktest.Features{Durability: inlet.DurabilityMemory, Ordered: true},
+		})
+	})
+	t.Run("over one that fails now and then", func(t *testing.T) {
+		t.Parallel()
+		sinktest.Run(t, sinktest.Harness{
+			New: func(testing.TB) inlet.Sink {
+				return &redact{sinktest.Flaky(new(sinks.Memory), &sinktest.FlakyOptions{Event: 5}), "email"}
+			},
+			Read:     read,
+			Features: sinktest.Features{Partial: true, Fails: true},
+		})
+	})
+}
+
+// memoryOf walks to the store at the end of the decorators.
+func memoryOf(s inlet.Sink) *sinks.Memory {
+	if m, ok := s.(*sinks.Memory); ok {
+		return m
+	}
+	return memoryOf(s.(inlet.Unwrapper).Unwrap())
+}
+
+func TestRedact(t *testing.T) {
+	t.Parallel()
+	var stored sinks.Memory
+	events := sinktest.Events(1)
+	events[0].Traits = []byte(`{"email":"u@shop.example","id":12345678901234567890}`)
+	require.NoError(t, (&redact{&stored, "email"}).Write(t.Context(), events))
+	require.Equal(t, `{"id":12345678901234567890}`, string(stored.Events()[0].Traits))
+	require.Contains(t, string(events[0].Traits), "email", "the caller's event is changed")
+}
+
+func TestRun(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	ctx, stop := context.WithCancel(t.Context())
+	out, stdout := io.Pipe()
+	ended := make(chan error, 1)
+	go func() { ended <- run(ctx, "127.0.0.1:0", dir, secret, stdout) }()
+
+	line, err := bufio.NewReader(out).ReadString('\n')
+	require.NoError(t, err)
+	url := strings.TrimSpace(strings.TrimPrefix(line, "listening on "))
+	r, err := http.NewRequest(http.MethodPost, url+"/v1/identify", strings.NewReader(body))
+	require.NoError(t, err)
+	r.Header.Set("X-Signature", hex.EncodeToString(sign(secret, []byte(body))))
+	response, err := http.DefaultClient.Do(r)
+	require.NoError(t, err)
+	require.NoError(t, response.Body.Close())
+	require.Equal(t, 200, response.StatusCode)
+
+	stop()
+	require.NoError(t, <-ended)
+	sealed, err := filepath.Glob(filepath.Join(dir, "*.ndjson"))
+	require.NoError(t, err)
+	require.Len(t, sealed, 1)
+	text, err := os.ReadFile(sealed[0])
+	require.NoError(t, err)
+	require.Contains(t, string(text), `"traits":{"id":12345678901234567890}`)
+	require.NotContains(t, string(text), "shop.example")
+	require.Error(t, run(ctx, "127.0.0.1:0", dir, nil, io.Discard), "without a secret everybody could sign")
+}
