@@ -25,20 +25,20 @@
 //
 // # Flow
 //
-//	 SDK ──HTTP──▶ the host's mux
-//	      │  layers: recover · request id · access log · CORS · limits · payload · auth · migrate
-//	      ▼
-//	 Handler
-//	   1 route      method and path → dialect
-//	   2 admit      a source was vouched for
-//	   3 read       the payload, once, bounded, decompressed
-//	   4 decode     dialect → events, per-event problems
-//	   5 check      required fields, limits, validators
-//	   6 enrich     ids, times, clock skew, enrichers
-//	   7 write      Sink.Write, in a context that outlives the client
-//	   8 answer     what happened, in the dialect's own form
-//	      ▼
-//	 Sink: decorators of package sinks, the journal, yours
+//	SDK ──HTTP──▶ the host's mux
+//	     │  layers: recover · request id · access log · CORS · limits · payload · auth · migrate
+//	     ▼
+//	Handler
+//	  1 route      method and path → dialect
+//	  2 admit      a source was vouched for
+//	  3 read       the payload, once, bounded, decompressed
+//	  4 decode     dialect → events, per-event problems
+//	  5 check      required fields, limits, validators
+//	  6 enrich     ids, times, clock skew, enrichers
+//	  7 write      Sink.Write, in a context that outlives the client
+//	  8 answer     what happened, in the dialect's own form
+//	     ▼
+//	Sink: decorators of package sinks, the journal, yours
 //
 // # Terminology
 //

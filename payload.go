@@ -11,6 +11,7 @@ import (
 	"maps"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -271,7 +272,7 @@ func (pr *PayloadReader) readBody(w http.ResponseWriter, r *http.Request, m *pay
 	if encoding == "" {
 		m.bytes, err = appendAll(m.bytes, &m.body, r.ContentLength)
 	} else {
-		m.bytes, err = pr.decompress(m.bytes, &m.body, encoding, limit)
+		m.bytes, err = pr.decompress(m.bytes, &m.body, encoding, r.ContentLength, limit)
 	}
 	m.body.src = nil
 	_ = deadline.SetReadDeadline(time.Time{})
@@ -296,14 +297,20 @@ func contentEncoding(r *http.Request) (string, error) {
 		Message: "the content encoding must be gzip, deflate or none, and only one"}
 }
 
-// appendAll reads src to its end into dst. A known size saves growing.
+// trusted is how much memory a body gets on its mere announcement. What is more
+// it gets once so much of it has arrived.
+const trusted = 64 << 10
+
+// appendAll reads src to its end into dst. A size that is known, or guessed,
+// saves growing; below zero it is neither.
 func appendAll(dst []byte, src io.Reader, size int64) ([]byte, error) {
-	if size >= 0 && int64(cap(dst)) <= size {
-		dst = make([]byte, 0, size+1) // one more, to see the end without growing
+	size++ // one more, to see the end without growing
+	if room := min(size, trusted); int64(cap(dst)) < room {
+		dst = make([]byte, 0, room)
 	}
 	for {
 		if len(dst) == cap(dst) {
-			dst = append(dst, 0)[:len(dst)]
+			dst = slices.Grow(dst, max(1, int(size)-len(dst)))
 		}
 		n, err := src.Read(dst[len(dst):cap(dst)])
 		dst = dst[:len(dst)+n]

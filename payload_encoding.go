@@ -11,7 +11,7 @@ import (
 
 // decompress appends the decompressed body to dst. The limits act while it is
 // read: a bomb costs as much memory as an honest body.
-func (pr *PayloadReader) decompress(dst []byte, body *boundedReader, encoding string, limit int64) ([]byte, error) {
+func (pr *PayloadReader) decompress(dst []byte, body *boundedReader, encoding string, sent, limit int64) ([]byte, error) {
 	d := decompressors.Get().(*decompressor)
 	defer decompressors.Put(d)
 	src, err := d.open(encoding, body)
@@ -20,7 +20,19 @@ func (pr *PayloadReader) decompress(dst []byte, body *boundedReader, encoding st
 	}
 	defer d.close()
 	plain := &boundedReader{src: src, left: limit, limit: limit}
-	return appendAll(dst, &ratioReader{plain, body, pr.options.MaxRatio}, -1)
+	return appendAll(dst, &ratioReader{plain, body, pr.options.MaxRatio}, guessed(sent, limit))
+}
+
+// usualRatio is how many times a payload shrinks by compression, generously.
+const usualRatio = 10
+
+// guessed is how large a body gets that was sent in some bytes, -1 if that is
+// not known. It only saves growing: the limits hold whatever it says.
+func guessed(sent, limit int64) int64 {
+	if sent < 0 {
+		return -1
+	}
+	return min(sent*usualRatio, limit)
 }
 
 // ratioReader fails when a body has grown too many times.

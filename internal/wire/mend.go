@@ -31,8 +31,9 @@ func (m *mending) text(body []byte) []byte {
 			m.put(body[i:i+n], whole, `\ufffd`)
 			i += n
 		case c < utf8.RuneSelf:
-			m.mended = append(m.mended, c)
-			i++
+			end := plainASCII(body, i)
+			m.mended = append(m.mended, body[i:end]...)
+			i = end
 		default:
 			r, n := utf8.DecodeRune(body[i:])
 			m.put(body[i:i+n], r != utf8.RuneError || n > 1, "\uFFFD")
@@ -40,6 +41,15 @@ func (m *mending) text(body []byte) []byte {
 		}
 	}
 	return m.mended
+}
+
+// plainASCII returns the end of the run of ASCII without escapes that begins at
+// i.
+func plainASCII(text []byte, i int) int {
+	for i < len(text) && text[i] < utf8.RuneSelf && text[i] != '\\' {
+		i++
+	}
+	return i
 }
 
 func (m *mending) put(text []byte, whole bool, replacement string) {
