@@ -299,7 +299,7 @@ func contentEncoding(r *http.Request) (string, error) {
 
 // trusted is how much memory a body gets on its mere announcement. What is more
 // it gets once so much of it has arrived.
-const trusted = 64 << 10
+const trusted = 32 << 10
 
 // appendAll reads src to its end into dst. A size that is known, or guessed,
 // saves growing; below zero it is neither.

@@ -19,8 +19,8 @@ func loggedPath(r *http.Request) string {
 	if i < 0 || !strings.HasSuffix(strings.TrimRight(path, "/"), settings) {
 		return clip(r.URL.EscapedPath())
 	}
-	masked := url.URL{Path: path[:i] + projects + "*" + settings}
-	return clip(masked.EscapedPath())
+	before := url.URL{Path: path[:i+len(projects)]}
+	return clip(before.EscapedPath() + "*" + settings)
 }
 
 // clip bounds a text.
