@@ -29,7 +29,7 @@ func requireNode(t *testing.T) string {
 	node := requireProgram(t, "node")
 	for pkg := range npmPackages(t) {
 		if _, err := os.Stat(filepath.Join(nodeDir, "node_modules", pkg)); err != nil {
-			missing(t, "%s is not installed: run npm ci in internal/interop/%s", pkg, nodeDir)
+			missing(t, "%s is not installed: run npm install in internal/interop/%s", pkg, nodeDir)
 		}
 	}
 	return node
