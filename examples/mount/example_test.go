@@ -42,17 +42,36 @@ func Example() {
 	// Output: 200 {"success":true}
 }
 
-func TestReadmeShowsTheExample(t *testing.T) {
+// Whatever Go text the README shows is compiled and run: here, or as the example
+// of another directory.
+func TestReadmeShowsExamples(t *testing.T) {
 	t.Parallel()
 	readme, err := os.ReadFile(filepath.Join(source, "..", "..", "README.md"))
 	require.NoError(t, err)
-	example, err := os.ReadFile(filepath.Join(source, "example_test.go"))
+	compiled := snippets(t)
+	blocks := strings.Split(string(readme), "```go\n")[1:]
+	require.Len(t, blocks, len(compiled))
+	for _, block := range blocks {
+		block, _, _ = strings.Cut(block, "```")
+		require.Contains(t, compiled, block)
+	}
+}
+
+// snippets returns what stands between the marks in the examples' tests.
+func snippets(t *testing.T) (all []string) {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(source, "..", "*", "example_test.go"))
 	require.NoError(t, err)
-	_, snippet, _ := strings.Cut(string(example), "\t// [README\n")
-	snippet, _, marked := strings.Cut(snippet, "\t// README]\n")
-	require.True(t, marked)
-	snippet = strings.TrimPrefix(strings.ReplaceAll("\n"+snippet, "\n\t", "\n"), "\n")
-	require.Contains(t, string(readme), "```go\n"+snippet+"```\n")
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		require.NoError(t, err)
+		for _, part := range strings.Split(string(text), "\t// [README\n")[1:] {
+			snippet, _, closed := strings.Cut(part, "\t// README]\n")
+			require.True(t, closed, file)
+			all = append(all, strings.ReplaceAll("\n"+snippet, "\n\t", "\n")[1:])
+		}
+	}
+	return all
 }
 
 // source is the directory of this file. The tests run in one of their own, where
