@@ -8,30 +8,44 @@ import (
 	"sync/atomic"
 
 	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/middleware"
 )
 
-// newHandler returns the handler as it is shipped: authentication, validation,
-// normalisation and metrics, with a sink that counts.
+// newHandler returns the handler as the goals mean it: with authentication, a
+// rate limit by source that is on but never reached, validation, normalisation
+// and metrics, and a sink that counts.
 func newHandler() (http.Handler, error) {
 	handler, err := newHandlerAlone()
 	if err != nil {
 		return nil, err
 	}
-	gate, err := inlet.NewGate(inlet.MustKeys(map[string]inlet.Source{WriteKey: {ID: "bench"}}), nil)
+	return middleware.Chain(authLayer(), limitLayer(middleware.BySource))(handler), nil
+}
+
+// newChain returns the handler with every layer of the documented mount around
+// it.
+func newChain() (http.Handler, error) {
+	handler, err := newHandlerAlone()
 	if err != nil {
 		return nil, err
 	}
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		next, payload, err := gate.Admit(w, r)
-		if payload != nil {
-			defer payload.Release()
-		}
-		if err != nil {
-			inlet.WriteError(w, r, err)
-			return
-		}
-		handler.ServeHTTP(w, next)
-	}), nil
+	return middleware.Chain(
+		middleware.Recover(nil),
+		middleware.CORS(nil),
+		limitLayer(middleware.ByIP),
+		middleware.Payload(nil),
+		authLayer(),
+		limitLayer(middleware.BySource),
+	)(handler), nil
+}
+
+func authLayer() func(http.Handler) http.Handler {
+	return middleware.Auth(inlet.MustKeys(map[string]inlet.Source{WriteKey: {ID: "bench"}}), nil)
+}
+
+func limitLayer(key func(*http.Request) (middleware.RateKey, bool)) func(http.Handler) http.Handler {
+	const never = 1e8 // requests per second
+	return middleware.RateLimit(&middleware.RateLimitOptions{Rate: never, Key: key})
 }
 
 // newHandlerAlone returns the handler without a chain: it takes what nobody has
