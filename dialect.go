@@ -46,6 +46,9 @@ type Route struct {
 	// one that differs from another place's is a conflict. Defaults to false: a
 	// Bearer token is the key only where no other place has one.
 	BearerIsKey bool
+	// UserOptional takes events that name no user, neither by userId nor by
+	// anonymousId. Defaults to false: such an event is refused.
+	UserOptional bool
 	// Size says which limit the request is under. Defaults to SizeEvent.
 	Size Size
 	// Form is the form of the answer. Defaults to FormJSON.

@@ -235,7 +235,7 @@ func (c *call) check() error {
 	in := c.input
 	kept := 0
 	for i, e := range in.events {
-		if p := c.h.checkEvent(e); p != nil {
+		if p := c.h.checkEvent(e, c.found.UserOptional); p != nil {
 			in.Refuse(in.places[i], e.MessageID, p)
 			continue
 		}
@@ -246,8 +246,8 @@ func (c *call) check() error {
 	return c.refusal()
 }
 
-func (h *Handler) checkEvent(e *Event) *Problem {
-	if p := e.check(&h.options.Limits); p != nil {
+func (h *Handler) checkEvent(e *Event, userOptional bool) *Problem {
+	if p := e.check(&h.options.Limits, userOptional); p != nil {
 		return p
 	}
 	for _, valid := range h.options.Validators {

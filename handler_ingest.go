@@ -80,7 +80,7 @@ func (h *Handler) prepare(e, given *Event) *Problem {
 	if p := e.checkRaw(h.options.Limits.wire()); p != nil {
 		return p
 	}
-	return h.checkEvent(e)
+	return h.checkEvent(e, false)
 }
 
 // checkText refuses what the canonical form could not say again.

@@ -2,10 +2,11 @@ package inlet
 
 import "github.com/inlet-go/inlet/internal/wire"
 
-// check is what every event must meet, whatever its dialect. The rules are those
-// of Segment's specification; alias and group need their second id on a server,
-// which cannot fill it in as a browser library does.
-func (e *Event) check(l *Limits) *Problem {
+// check is what every event must meet, whatever its dialect, but for the user,
+// whom some dialects need not name. The rules are those of Segment's
+// specification; alias and group need their second id on a server, which cannot
+// fill it in as a browser library does.
+func (e *Event) check(l *Limits, userOptional bool) *Problem {
 	switch {
 	case e.Type == "":
 		return problem(CodeTypeRequired, "type")
@@ -13,7 +14,7 @@ func (e *Event) check(l *Limits) *Problem {
 		return problem(CodeTypeUnknown, "type")
 	case len(e.MessageID) > l.MessageIDLength:
 		return problem(CodeMessageIDTooLong, "messageId")
-	case e.UserID == "" && e.AnonymousID == "":
+	case e.UserID == "" && e.AnonymousID == "" && !userOptional:
 		return problem(CodeNoUserAnonID, "userId")
 	case e.Type == TypeTrack && e.Name == "":
 		return problem(CodeEventNotDefined, "event")
