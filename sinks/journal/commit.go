@@ -54,8 +54,7 @@ func (c *committer) arm(timer *time.Timer) {
 
 // commitNext commits one group, if there is one.
 func (c *committer) commitNext() {
-	c.queue.settle()
-	c.group = c.queue.take(c.group[:0], c.maxGroup)
+	c.group = c.queue.gather(c.group[:0], c.maxGroup)
 	if len(c.group) == 0 {
 		return
 	}

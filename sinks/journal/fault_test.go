@@ -2,6 +2,7 @@ package journal
 
 import (
 	"context"
+	"fmt"
 	"io/fs"
 	"slices"
 	"strings"
@@ -284,6 +285,31 @@ func TestADiskThatHangs(t *testing.T) {
 		close(g.open)
 		require.NoError(t, j.Close(t.Context()))
 		require.ElementsMatch(t, []string{"a0", "a1", "a2", "a3"}, stored(t, j), "the committer owns what nobody waits for")
+	})
+}
+
+func TestAWriteThatNobodyWaitsForKeepsItsBuffer(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m, g := newMemFS(), newGate("sync")
+		m.fault = g.fault
+		j := openMem(t, m, Options{})
+		g.shut.Store(true)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		go j.Write(t.Context(), events("busy", 1))
+		synctest.Wait()
+		require.ErrorIs(t, j.Write(ctx, events("left", 1)), context.DeadlineExceeded)
+		for i := range 8 {
+			go func() { _ = writeOne(t, j, fmt.Sprintf("late-%d", i)) }()
+		}
+		synctest.Wait()
+		g.shut.Store(false)
+		close(g.open)
+		require.NoError(t, j.Flush(t.Context()))
+		require.ElementsMatch(t, []string{
+			"busy-0", "left-0", "late-0", "late-1", "late-2", "late-3", "late-4", "late-5", "late-6", "late-7",
+		}, stored(t, j))
 	})
 }
 

@@ -135,8 +135,21 @@ func assert(t *testing.T, err error) bool {
 	return err == nil
 }
 
-// With one processor the committer runs as soon as the first writer blocks; a
-// journal that took what it finds then would flush for nearly every event.
+// With one processor the committer is run as soon as the first writer blocks.
+// It has to let the others run before it takes what is there.
+func TestTheCommitterLetsWritersRunFirst(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	q := newQueue(1 << 20)
+	var writers sync.WaitGroup
+	for range 50 {
+		writers.Go(func() { _ = q.put(newTicket()) })
+	}
+	<-q.wake
+	group := q.gather(nil, 1<<20)
+	writers.Wait()
+	require.Len(t, group, 50)
+}
+
 func TestWritersShareAFlushOnAnyNumberOfProcessors(t *testing.T) {
 	for _, procs := range []int{1, 2, 8} {
 		t.Run(fmt.Sprintf("%d", procs), func(t *testing.T) {

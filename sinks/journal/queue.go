@@ -79,6 +79,12 @@ func (q *queue) close() {
 	q.signal()
 }
 
+// gather lets writers run, then takes a group; see take.
+func (q *queue) gather(group []*ticket, max int) []*ticket {
+	q.settle()
+	return q.take(group, max)
+}
+
 // take moves the oldest tickets into group, as many as fit into max bytes but at
 // least one, and returns it; their bytes count until release.
 func (q *queue) take(group []*ticket, max int) []*ticket {

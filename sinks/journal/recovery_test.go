@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -161,6 +162,33 @@ func cutShort(m *memFS, steps int) (cut bool) {
 		_ = j.Close(context.Background())
 	}
 	return cut
+}
+
+func TestWhatOpenSealsSurvivesAPowerCut(t *testing.T) {
+	t.Parallel()
+	m := newMemFS()
+	j := openMem(t, m, Options{Sync: SyncNever})
+	write(t, j, "a", "b")
+	killed := &memFS{live: maps.Clone(m.live), durable: maps.Clone(m.durable), locked: map[string]bool{}, free: 1 << 40}
+	again := openMem(t, killed, Options{})
+	require.Equal(t, []string{"a", "b"}, stored(t, again), "the system still has what was not flushed")
+	require.Equal(t, []string{"a", "b"}, stored(t, openMem(t, killed.cut(), Options{})), "now it may be relied upon")
+}
+
+func TestARepairHasItsCopyBeforeItMovesTheOriginal(t *testing.T) {
+	t.Parallel()
+	m := newMemFS()
+	m.put(part1, lines(1, 1)+"torn")
+	openMem(t, m, Options{})
+	ops := slices.DeleteFunc(m.log(), func(op string) bool {
+		return strings.HasPrefix(op, "list") || strings.HasPrefix(op, "open")
+	})
+	require.Equal(t, []string{
+		"create 00000000000000000000.ndjson.part.tmp", "remove 00000000000000000000.ndjson.part.tmp",
+		"create " + part1 + ".tmp", "write " + part1 + ".tmp", "sync " + part1 + ".tmp",
+		"rename " + part1 + ".tmp", "syncdir journal",
+		"rename " + part1, "syncdir quarantine", "syncdir journal",
+	}, ops)
 }
 
 func TestOpenSaysWhyItCannot(t *testing.T) {
