@@ -320,15 +320,15 @@ func (in *Input) merged(under, over json.RawMessage) json.RawMessage {
 }
 
 // setTimes sets the times. Some libraries call the client's own time
-// originalTimestamp already; where both are there it is the one that belongs to
-// sentAt. A time that cannot be read is set aside.
+// originalTimestamp, and send a timestamp beside it only where the caller gave
+// one, which is then the time of the event. A time that cannot be read is set
+// aside.
 func (e *segmentEvent) setTimes() {
 	slot := slotTimestamp
-	if e.slots.at[slotOriginalTimestamp] != 0 {
+	if e.slots.at[slotTimestamp] == 0 {
 		slot = slotOriginalTimestamp
-		if e.slots.at[slotTimestamp] != 0 {
-			e.slots.setAside(slotTimestamp)
-		}
+	} else if e.slots.at[slotOriginalTimestamp] != 0 {
+		e.slots.setAside(slotOriginalTimestamp)
 	}
 	var warnings Warnings
 	if e.Timestamp, warnings = e.time(slot); e.Timestamp.IsZero() && warnings == 0 {
