@@ -96,9 +96,10 @@ type KeyPlaces struct {
 	Members []string
 }
 
-// Dialects returns the built-in dialects: Segment's, which is also that of
-// MetaRouter and Astronomer.
-func Dialects() []Dialect { return []Dialect{Segment()} }
+// Dialects returns the built-in dialects: SegmentStream's, and Segment's, which
+// is also that of MetaRouter and Astronomer. The first two share a path, which a
+// payload in SegmentStream's shape takes first.
+func Dialects() []Dialect { return []Dialect{SegmentStream(), Segment()} }
 
 // routes finds the route of a request.
 type routes struct {
