@@ -41,14 +41,11 @@ func newCredentialFinder(o AuthOptions, payloads *PayloadReader, limits Limits) 
 	f := credentialFinder{payloads: payloads, limits: limits.wire()}
 	for _, d := range o.Dialects {
 		places := d.KeyPlaces()
-		f.query = append(f.query, places.Query...)
+		f.query = appendNew(f.query, places.Query...)
 		for _, name := range places.Members {
-			f.members = append(f.members, string(wire.AppendString(nil, name)))
+			f.members = appendNew(f.members, string(wire.AppendString(nil, name)))
 		}
 	}
-	slices.Sort(f.query)
-	slices.Sort(f.members)
-	f.query, f.members = slices.Compact(f.query), slices.Compact(f.members)
 	if o.AcceptAuthenticationHeader {
 		f.header = headerAuthentication
 	}
@@ -205,18 +202,26 @@ func (f *credentialFinder) inDocument(r *http.Request, doc *wire.Document, route
 	return wire.Text(key), nil
 }
 
-// inObject returns the value of the first member that may hold a key and is a
-// string that is not empty.
+// inObject returns the value of a member that may hold a key and is a string that
+// is not empty. Where there are several it is the one that the dialects list
+// first.
 func (f *credentialFinder) inObject(o wire.Object) []byte {
-	for i := range o.Len() {
-		name := o.Name(i)
-		for _, member := range f.members {
-			if string(name) == member && len(o.Value(i)) > len(`""`) && wire.Kind(o.Value(i)) == '"' {
-				return o.Value(i)
-			}
+	for _, member := range f.members {
+		if value := o.Get(member); len(value) > len(`""`) && wire.Kind(value) == '"' {
+			return value
 		}
 	}
 	return nil
+}
+
+// appendNew appends the names that are not in list yet.
+func appendNew(list []string, names ...string) []string {
+	for _, name := range names {
+		if !slices.Contains(list, name) {
+			list = append(list, name)
+		}
+	}
+	return list
 }
 
 func first(values []string) string {

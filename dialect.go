@@ -37,8 +37,9 @@ type Route struct {
 	// Open routes need no write key. They must store nothing.
 	Open bool
 	// Reply answers an open route that takes no payload, such as the settings
-	// that a browser library asks for. It returns JSON. Defaults to none.
-	Reply func(*http.Request) ([]byte, error)
+	// that a browser library asks for. It returns JSON, and may set headers.
+	// Defaults to none.
+	Reply func(*Inquiry) ([]byte, error)
 	// Key finds the write key where only this route has it. It is asked after
 	// all other places. Defaults to none.
 	Key func(r *http.Request, root Object) string

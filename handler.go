@@ -161,7 +161,9 @@ func (c *call) route() (err error) {
 
 // reply answers a route that takes no payload.
 func (c *call) reply() (err error) {
-	c.body, err = c.found.Reply(c.r)
+	c.w.Header()["Content-Type"] = jsonType
+	o := &c.h.options
+	c.body, err = c.found.Reply(&Inquiry{Request: c.r, Header: c.w.Header(), HTTPConfig: o.HTTPConfig, public: o.public})
 	return err
 }
 

@@ -1,10 +1,13 @@
 package inlet
 
 import (
+	"bytes"
 	"cmp"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/url"
 	"time"
 
 	"github.com/inlet-go/inlet/internal/wire"
@@ -43,12 +46,24 @@ type Options struct {
 	// their events and does not say how long it will be. Whole seconds.
 	// Defaults to 1 second.
 	RetryAfter time.Duration
+	// PublicURL is where clients reach the handler: scheme, host and the path
+	// that it is mounted at, such as "https://shop.example/ingest". It is what
+	// SDKs are told that ask on their start where to send events. Set it behind
+	// a proxy: headers that a proxy or a client adds are not believed. Defaults
+	// to the scheme, host and path of each such request.
+	PublicURL string
+	// HTTPConfig is a JSON object with which those SDKs are told when and how
+	// often to retry: the "httpConfig" of Segment's project settings. Defaults to
+	// none: their own rules.
+	HTTPConfig json.RawMessage
 	// Observer is told of every request. Defaults to none.
 	Observer Observer
 	// Logger gets what operators must know: failures of the sink, panics,
 	// errors that were answered 500. It never gets payloads or write keys.
 	// Defaults to [slog.Default].
 	Logger *slog.Logger
+
+	public *url.URL // PublicURL
 }
 
 // Limits bound what clients may send. Each is finite by default. A "KB" of the
@@ -111,8 +126,10 @@ func (o *Options) withDefaults() (Options, error) {
 	if o != nil {
 		filled = *o
 	}
-	var limitsErr error
+	var limitsErr, publicErr error
 	filled.Limits, limitsErr = filled.Limits.withDefaults()
+	filled.public, publicErr = parsePublicURL(filled.PublicURL)
+	filled.HTTPConfig = bytes.Clone(filled.HTTPConfig)
 	if filled.Dialects == nil {
 		filled.Dialects = Dialects()
 	}
@@ -120,7 +137,7 @@ func (o *Options) withDefaults() (Options, error) {
 	filled.MaxInFlight = cmp.Or(filled.MaxInFlight, 4096)
 	filled.RetryAfter = cmp.Or(filled.RetryAfter, time.Second)
 	filled.Logger = cmp.Or(filled.Logger, slog.Default())
-	return filled, errors.Join(limitsErr,
+	return filled, errors.Join(limitsErr, publicErr, checkHTTPConfig(filled.HTTPConfig, filled.Limits.wire()),
 		atLeast("WriteTimeout", filled.WriteTimeout, 1),
 		atLeast("MaxInFlight", filled.MaxInFlight, 1),
 		atLeast("RetryAfter", filled.RetryAfter, time.Second),
