@@ -103,6 +103,29 @@ func TestPayloadBoundsTheRequestsInFlight(t *testing.T) {
 	}
 }
 
+// The deadline reaches the connection through the writers of the layers around.
+func TestABodyThatDoesNotArriveIsAnsweredInTime(t *testing.T) {
+	t.Parallel()
+	h := middleware.Chain(
+		middleware.Recover(nil), middleware.AccessLog(&middleware.AccessLogOptions{Logger: quiet}), wrapping,
+		middleware.Payload(&middleware.PayloadOptions{PayloadOptions: inlet.PayloadOptions{ReadTimeout: 20 * time.Millisecond}}),
+	)(echo)
+	server := httptest.NewServer(h)
+	defer server.Close()
+	body, rest := io.Pipe()
+	defer rest.Close()
+	go io.WriteString(rest, "the first half, ")
+	r, err := http.NewRequest("POST", server.URL, body)
+	require.NoError(t, err)
+	r.ContentLength = 1000
+	client := server.Client()
+	client.Timeout = 10 * time.Second // else this test could only hang
+	resp, err := client.Do(r)
+	require.NoError(t, err)
+	defer resp.Body.Close()
+	require.Equal(t, http.StatusRequestTimeout, resp.StatusCode)
+}
+
 type countingReader struct {
 	r io.Reader
 	n int

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"log"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -108,10 +109,11 @@ func TestRecoverAfterAnAnswerHasBegun(t *testing.T) {
 }
 
 // The connection of a hijacked request is the handler's: nothing may be written
-// to it any more.
+// to it any more, which the server would complain about.
 func TestRecoverAfterHijack(t *testing.T) {
 	t.Parallel()
-	done := make(chan error, 1)
+	var complaints bytes.Buffer
+	done, finished := make(chan error, 1), make(chan struct{})
 	h := middleware.Recover(&middleware.RecoverOptions{Logger: quiet})(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		conn, _, err := http.NewResponseController(w).Hijack()
 		if err == nil {
@@ -121,13 +123,20 @@ func TestRecoverAfterHijack(t *testing.T) {
 		done <- err
 		panic("x")
 	}))
-	server := httptest.NewServer(h)
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer close(finished)
+		h.ServeHTTP(w, r)
+	}))
+	server.Config.ErrorLog = log.New(&complaints, "", 0)
+	server.Start()
 	defer server.Close()
 	resp, err := server.Client().Get(server.URL)
 	require.NoError(t, err)
 	require.NoError(t, resp.Body.Close())
 	require.NoError(t, <-done)
 	require.Equal(t, 204, resp.StatusCode)
+	<-finished
+	require.Empty(t, complaints.String())
 }
 
 func logTo(w io.Writer) *slog.Logger { return slog.New(slog.NewJSONHandler(w, nil)) }
