@@ -97,10 +97,12 @@ type KeyPlaces struct {
 	Members []string
 }
 
-// Dialects returns the built-in dialects: SegmentStream's, and Segment's, which
-// is also that of MetaRouter and Astronomer. The first two share a path, which a
-// payload in SegmentStream's shape takes first.
-func Dialects() []Dialect { return []Dialect{SegmentStream(), Segment()} }
+// Dialects returns the built-in dialects: SegmentStream's, Segment's, and what
+// MetaRouter, Astronomer, RudderStack and Jitsu have beside that. The first two
+// share a path, which a payload in SegmentStream's shape takes first.
+func Dialects() []Dialect {
+	return []Dialect{SegmentStream(), Segment(), MetaRouter(), RudderStack(), Jitsu()}
+}
 
 // routes finds the route of a request.
 type routes struct {

@@ -26,8 +26,9 @@ func (segment) KeyPlaces() KeyPlaces {
 }
 
 // Routes are those of the API in their long and short forms, with the batch
-// routes of old and mobile SDKs, the pixels, and the metrics of browser SDKs,
-// which are taken and dropped.
+// routes of old and mobile SDKs, the pixels, the settings that browser and mobile
+// SDKs ask for on their start, and the metrics of browser SDKs, which are taken
+// and dropped.
 func (segment) Routes() []Route {
 	var routes []Route
 	for _, t := range []Type{TypeIdentify, TypeTrack, TypePage, TypeScreen, TypeGroup, TypeAlias} {
@@ -42,13 +43,16 @@ func (segment) Routes() []Route {
 	}
 	return append(routes,
 		Route{Method: http.MethodPost, Path: "/v1/import", Size: SizeImport, Decode: decodeSegmentBatch},
+		Route{Method: http.MethodGet, Path: "/v1/projects/{key}/settings", Open: true, Reply: projectSettings},
 		Route{Method: http.MethodPost, Path: "/v1/m", Open: true, Size: SizeBatch})
 }
 
-// segmentEnvelope is what a batch says for all of its events.
+// segmentEnvelope is what a batch, or the request's headers, say for all of its
+// events.
 type segmentEnvelope struct {
 	context, integrations json.RawMessage
 	sentAt, timestamp     time.Time
+	anonymousID           string // of events that name no user
 	warnings              Warnings
 }
 
@@ -59,6 +63,7 @@ func decodeSegmentSingle(in *Input, t Type) error {
 		in.Refuse(0, "", p)
 		return nil
 	}
+	in.setRequestDefaults()
 	in.slots = append(in.slots, segmentSlots{})
 	in.text.Grow(in.slots[0].fill(item.Object))
 	in.addSegment(0, &item, &in.slots[0], t)
@@ -124,6 +129,7 @@ func (in *Input) setEnvelope(events int) error {
 	}
 	env.sentAt, _ = in.Time(root.Get(`"sentAt"`))
 	env.timestamp, _ = in.Time(root.Get(`"timestamp"`))
+	in.setRequestDefaults()
 	env.warnings = warnContext | warnIntegrations
 	if in.doc.Repaired() {
 		env.warnings |= WarnTextRepaired

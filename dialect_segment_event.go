@@ -93,7 +93,7 @@ func segmentSlotOf(quoted []byte) segmentSlot {
 		return slotContext
 	case `"integrations"`:
 		return slotIntegrations
-	case `"writeKey"`, `"writekey"`:
+	case `"writeKey"`, `"writekey"`, metaRouterKey:
 		return slotKey
 	case `"receivedAt"`, `"sourceId"`, `"dialect"`, `"warnings"`, `"_seq"`, `"_c"`, `"_client"`:
 		return slotReserved
@@ -179,6 +179,9 @@ func (e *segmentEvent) setIDs() *Problem {
 	if p := e.setID(&e.PreviousID, slotPreviousID, "previousId"); p != nil {
 		return p
 	}
+	if e.UserID == "" && e.AnonymousID == "" {
+		e.AnonymousID = e.in.envelope.anonymousID
+	}
 	return e.setID(&e.GroupID, slotGroupID, "groupId")
 }
 
@@ -245,7 +248,11 @@ func (e *segmentEvent) setName() *Problem {
 	if slot == slotExtra {
 		return nil
 	}
-	switch raw := e.value(slot); wire.Kind(raw) {
+	raw := e.value(slot)
+	if slot == slotEvent {
+		raw = metaRouterName(e, raw)
+	}
+	switch wire.Kind(raw) {
 	case '"':
 		e.Name = e.in.Text(raw)
 	case 0, 'n':

@@ -1,0 +1,39 @@
+package inlet
+
+import "net/http"
+
+// Jitsu returns the routes of Jitsu's SDK, whose events are Segment's. The other
+// routes of Jitsu's own server are [Segment]'s.
+//
+// Its keys have the form "id:secret" and stand in X-Write-Key. The one in the
+// body is masked; it is dropped like any other.
+func Jitsu() Dialect { return jitsu{} }
+
+type jitsu struct{}
+
+// Name is "jitsu".
+func (jitsu) Name() string { return "jitsu" }
+
+// KeyPlaces are the query, in small letters.
+func (jitsu) KeyPlaces() KeyPlaces { return KeyPlaces{Query: []string{"writekey"}} }
+
+// Routes are those for browsers and those for servers, a type each, "event" for
+// events that say their type, the batch, and the pixels. Jitsu takes events that
+// name no user.
+func (jitsu) Routes() []Route {
+	var routes []Route
+	for _, t := range []Type{TypeIdentify, TypeTrack, TypePage, TypeScreen, TypeGroup, TypeAlias, ""} {
+		single := func(in *Input) error { return decodeSegmentSingle(in, t) }
+		name := string(t)
+		if t == "" {
+			name = "event"
+		}
+		routes = append(routes,
+			Route{Method: http.MethodPost, Path: "/api/s/" + name, UserOptional: true, Decode: single},
+			Route{Method: http.MethodPost, Path: "/api/s/s2s/" + name, UserOptional: true, Decode: single},
+			Route{Method: http.MethodGet, Path: "/api/px/" + name, UserOptional: true, Form: FormPixel, Body: segmentPixel, Decode: single})
+	}
+	return append(routes,
+		Route{Method: http.MethodPost, Path: "/api/s/s2s/batch", UserOptional: true, Size: SizeBatch, Decode: decodeSegmentBatch},
+		Route{Method: http.MethodPost, Path: "/v1/batch/b", Size: SizeBatch, Decode: decodeSegmentBatch})
+}

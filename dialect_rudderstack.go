@@ -1,0 +1,73 @@
+package inlet
+
+import (
+	"encoding/base64"
+	"net/http"
+	"unicode/utf8"
+
+	"github.com/inlet-go/inlet/internal/wire"
+)
+
+// RudderStack returns what RudderStack's SDKs need beside Segment's API: the
+// configuration that the browser SDK asks for on its start, its beacons, and the
+// pixels. All else is [Segment]'s, which must be there, too. There is no
+// /v1/merge: it is none of the six calls.
+func RudderStack() Dialect { return rudderStack{} }
+
+type rudderStack struct{}
+
+// Name is "rudderstack".
+func (rudderStack) Name() string { return "rudderstack" }
+
+// KeyPlaces are the query of beacons and pixels.
+func (rudderStack) KeyPlaces() KeyPlaces { return KeyPlaces{Query: []string{"writeKey"}} }
+
+// Routes are the configuration, the beacon and two pixels.
+func (rudderStack) Routes() []Route {
+	routes := []Route{
+		{Method: http.MethodGet, Path: "/sourceConfig", Open: true, Reply: sourceConfig},
+		{Method: http.MethodPost, Path: "/beacon/v1/batch", Size: SizeBatch, Decode: decodeSegmentBatch},
+	}
+	for _, t := range []Type{TypeTrack, TypePage} {
+		single := func(in *Input) error { return decodeSegmentSingle(in, t) }
+		routes = append(routes, Route{
+			Method: http.MethodGet, Path: "/pixel/v1/" + string(t), Form: FormPixel, Body: segmentPixel, Decode: single,
+		})
+	}
+	return routes
+}
+
+// sourceConfig answers the browser SDK that asks on its start which destinations
+// it must load. It must load none. The answer is the same for any key.
+func sourceConfig(*Inquiry) ([]byte, error) { return sourceConfigBody, nil }
+
+var sourceConfigBody = []byte(`{"source":{"id":"inlet","name":"Inlet","enabled":true,` +
+	`"config":{"statsCollection":{"errors":{"enabled":false},"metrics":{"enabled":false}}},"destinations":[]}}`)
+
+// Headers of RudderStack's SDKs, in the form in which net/http keeps them.
+const (
+	headerAnonymousID = "Anonymousid"
+	headerSentAt      = "Sentat"
+)
+
+// setRequestDefaults takes from the headers what the body does not say: when the
+// request was sent, and the user of events that name none.
+func (in *Input) setRequestDefaults() {
+	header, env := in.Request.Header, &in.envelope
+	if id := first(header[headerAnonymousID]); id != "" {
+		env.anonymousID = decodeAnonymousID(id)
+	}
+	if at := first(header[headerSentAt]); at != "" && env.sentAt.IsZero() {
+		env.sentAt, _ = in.Time(wire.AppendString(nil, at))
+	}
+}
+
+// decodeAnonymousID reads the id in the header, which is in base64. What is not
+// has no id: a wrong one would join users who are strangers.
+func decodeAnonymousID(text string) string {
+	id, err := base64.StdEncoding.DecodeString(text)
+	if err != nil || !utf8.Valid(id) {
+		return ""
+	}
+	return string(id)
+}
