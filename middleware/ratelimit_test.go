@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"runtime"
 	"strconv"
 	"strings"
@@ -272,6 +273,28 @@ func TestRateLimitKeepsNoRequestMemory(t *testing.T) {
 		h.ServeHTTP(httptest.NewRecorder(), from(fmt.Sprintf("%08d", i)+strings.Repeat("x", padding)).request())
 	}
 	require.Less(t, heap()-before, int64(keys*padding/4))
+	runtime.KeepAlive(h)
+}
+
+func TestRateLimitMemoryPerKey(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector has its own memory")
+	}
+	const keys = 65_536
+	n := 0
+	each := func(*http.Request) (middleware.RateKey, bool) {
+		n++
+		return middleware.RateKey{IP: netip.AddrFrom4([4]byte{byte(n >> 24), byte(n >> 16), byte(n >> 8), byte(n)})}, true
+	}
+	h := limited(middleware.RateLimitOptions{Rate: 1, Key: each})
+	w, r := &fakeWriter{http.Header{}}, call{}.request()
+	before := heap()
+	for range 2 * keys {
+		h.ServeHTTP(w, r)
+	}
+	per := (heap() - before) / keys
+	t.Logf("%d bytes per key", per)
+	require.Less(t, per, int64(300))
 	runtime.KeepAlive(h)
 }
 
