@@ -41,8 +41,8 @@ var pixelBody = []byte("GIF89a\x01\x00\x01\x00\x80\x00\x00\x00\x00\x00\xff\xff\x
 
 // WriteError answers a request that is refused, in the form of its route, as the
 // handler would. It is for layers around the handler, so that an SDK understands
-// their refusals, too. An error that is no [*Error] is answered 500 without its
-// text.
+// their refusals, too. It knows the routes of the built-in dialects. An error that
+// is no [*Error] is answered 500 without its text.
 func WriteError(w http.ResponseWriter, r *http.Request, err error) {
 	s := stateOf(r.Context())
 	if s == nil {
@@ -136,9 +136,22 @@ func (o *answer) writeError(w http.ResponseWriter, s *state) int {
 		status = http.StatusOK
 	}
 	o.setHeaders(w.Header(), e)
+	boundRest(w, e)
 	w.WriteHeader(status)
 	w.Write(o.appendError(nil, e, RequestIDOf(s)))
 	return status
+}
+
+// restTimeout is how long the rest of a body that is refused may take to arrive.
+// The server reads a short one to its end before it answers, and would wait for
+// ever for a client that sends no more.
+const restTimeout = 5 * time.Second
+
+// boundRest sets the deadline of that, unless the time is over already.
+func boundRest(w http.ResponseWriter, e *Error) {
+	if e.Code != CodeBodyTimeout {
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(restTimeout))
+	}
 }
 
 func (o *answer) setHeaders(header http.Header, e *Error) {

@@ -275,7 +275,9 @@ func (pr *PayloadReader) readBody(w http.ResponseWriter, r *http.Request, m *pay
 		m.bytes, err = pr.decompress(m.bytes, &m.body, encoding, r.ContentLength, limit)
 	}
 	m.body.src = nil
-	_ = deadline.SetReadDeadline(time.Time{})
+	if err == nil {
+		_ = deadline.SetReadDeadline(time.Time{})
+	} // else the server, which reads the rest before it answers, would wait for ever
 	return wireLimit - m.body.left, bodyError(err)
 }
 
@@ -339,6 +341,9 @@ func bodyError(err error) error {
 		return &Error{Code: CodeBodyTimeout, Err: err}
 	}
 	var corrupt flate.CorruptInputError
+	if foreign, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		return tooLarge(foreign.Limit)
+	}
 	switch {
 	case errors.As(err, &corrupt), errors.Is(err, gzip.ErrHeader), errors.Is(err, gzip.ErrChecksum),
 		errors.Is(err, zlib.ErrHeader), errors.Is(err, zlib.ErrChecksum), errors.Is(err, zlib.ErrDictionary):
