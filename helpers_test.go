@@ -1,0 +1,153 @@
+package inlet_test
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/inlet-go/inlet"
+)
+
+// quiet is a logger for what a test makes fail on purpose.
+var quiet = slog.New(slog.DiscardHandler)
+
+// website is the source that requests of these tests are vouched for with.
+var website = &inlet.Source{ID: "website"}
+
+// goodTrack is a body that is accepted.
+const goodTrack = `{"userId":"u1","event":"Signed Up","messageId":"m1","properties":{"plan":"pro"}}`
+
+// A keeper is a sink that keeps copies of what it is given, and answers what it
+// is told to.
+type keeper struct {
+	answer func(ctx context.Context, events []*inlet.Event) error
+
+	mu     sync.Mutex
+	events []*inlet.Event
+	calls  int
+}
+
+// Write keeps the events and answers.
+func (k *keeper) Write(ctx context.Context, events []*inlet.Event) error {
+	k.mu.Lock()
+	k.calls++
+	k.events = append(k.events, inlet.CloneEvents(events)...)
+	k.mu.Unlock()
+	if k.answer != nil {
+		return k.answer(ctx, events)
+	}
+	return nil
+}
+
+// kept returns what the sink was given.
+func (k *keeper) kept() []*inlet.Event {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.events
+}
+
+// failing is a sink that answers err.
+func failing(err error) *keeper {
+	return &keeper{answer: func(context.Context, []*inlet.Event) error { return err }}
+}
+
+// mustNew returns a handler whose log is thrown away unless the options say else.
+func mustNew(t testing.TB, sink inlet.Sink, o *inlet.Options) *inlet.Handler {
+	t.Helper()
+	var filled inlet.Options
+	if o != nil {
+		filled = *o
+	}
+	if filled.Logger == nil {
+		filled.Logger = quiet
+	}
+	h, err := inlet.New(sink, &filled)
+	require.NoError(t, err)
+	return h
+}
+
+// request returns a request with headers in pairs of a name and a value.
+func request(method, path string, body io.Reader, headers ...string) *http.Request {
+	r := httptest.NewRequest(method, path, body)
+	for i := 0; i < len(headers); i += 2 {
+		r.Header.Add(headers[i], headers[i+1])
+	}
+	return r
+}
+
+// vouched returns a POST request that has passed an authentication layer.
+func vouched(path, body string, headers ...string) *http.Request {
+	return inlet.WithSource(request(http.MethodPost, path, strings.NewReader(body), headers...), website)
+}
+
+// serve has h answer a request.
+func serve(h http.Handler, r *http.Request) *httptest.ResponseRecorder {
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	return w
+}
+
+// told is what an answer in JSON says.
+type told struct {
+	Success                     *bool
+	Code, Message, Error, Field string
+	Offset                      *int64
+	RequestID                   string
+	Accepted                    *int
+	Rejected                    []inlet.Reject
+}
+
+// read reads an answer in JSON, strictly.
+func read(t testing.TB, w *httptest.ResponseRecorder) (a told) {
+	t.Helper()
+	require.Equal(t, "application/json", w.Header().Get("Content-Type"))
+	d := json.NewDecoder(strings.NewReader(w.Body.String()))
+	d.DisallowUnknownFields()
+	require.NoError(t, d.Decode(&a), "%s", w.Body)
+	require.NotNil(t, a.Success, "%s", w.Body)
+	return a
+}
+
+// requireRefused checks the status and the code of a refusal, and that its body
+// has what SDKs need.
+func requireRefused(t testing.TB, w *httptest.ResponseRecorder, status int, code inlet.Code) told {
+	t.Helper()
+	require.Equal(t, status, w.Code, "%s", w.Body)
+	a := read(t, w)
+	require.False(t, *a.Success)
+	require.Equal(t, string(code), a.Code, "%s", w.Body)
+	require.NotEmpty(t, a.Message)
+	require.Equal(t, a.Message, a.Error)
+	return a
+}
+
+// requireTaken checks that an answer is the plain success that every SDK takes
+// for one.
+func requireTaken(t testing.TB, w *httptest.ResponseRecorder) {
+	t.Helper()
+	require.Equal(t, http.StatusOK, w.Code, "%s", w.Body)
+	require.Equal(t, "application/json", w.Header().Get("Content-Type"))
+	require.Equal(t, `{"success":true}`, w.Body.String())
+}
+
+// batchOf returns the body of a batch of the given events.
+func batchOf(events ...string) string {
+	return `{"batch":[` + strings.Join(events, ",") + `]}`
+}
+
+// repeated returns n copies of an event.
+func repeated(n int, event string) []string {
+	events := make([]string, n)
+	for i := range events {
+		events[i] = event
+	}
+	return events
+}

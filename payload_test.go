@@ -1,0 +1,591 @@
+package inlet_test
+
+import (
+	"bufio"
+	"bytes"
+	"compress/flate"
+	"compress/gzip"
+	"compress/zlib"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"testing/iotest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/inlet-go/inlet"
+)
+
+// encoded returns text in a content encoding, level 9.
+func encoded(t testing.TB, encoding, text string) string {
+	t.Helper()
+	var b bytes.Buffer
+	var w io.WriteCloser
+	switch encoding {
+	case "gzip":
+		w, _ = gzip.NewWriterLevel(&b, gzip.BestCompression)
+	case "zlib":
+		w, _ = zlib.NewWriterLevel(&b, zlib.BestCompression)
+	case "flate":
+		w, _ = flate.NewWriter(&b, flate.BestCompression)
+	default:
+		return text
+	}
+	_, err := io.WriteString(w, text)
+	require.NoError(t, err)
+	require.NoError(t, w.Close())
+	return b.String()
+}
+
+func TestABodyIsJSONWhateverItsContentTypeSays(t *testing.T) {
+	t.Parallel()
+	for _, kind := range []string{
+		"", "application/json", "application/json; charset=utf-8", "application/json;charset=UTF-8", "text/plain",
+		"text/plain;charset=UTF-8", "application/x-www-form-urlencoded", "application/octet-stream", "multipart/form-data",
+	} {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			sink := new(keeper)
+			r := vouched("/v1/track", goodTrack)
+			if kind != "" {
+				r.Header.Set("Content-Type", kind)
+			}
+			requireTaken(t, serve(mustNew(t, sink, nil), r))
+			require.Len(t, sink.kept(), 1)
+		})
+	}
+}
+
+func TestContentEncodings(t *testing.T) {
+	t.Parallel()
+	zipped, bomb := encoded(t, "gzip", goodTrack), encoded(t, "gzip", strings.Repeat(" ", 4<<20))
+	tests := []struct {
+		name, body string
+		encodings  []string
+		status     int
+		code       inlet.Code
+	}{
+		{"none", goodTrack, nil, 200, ""},
+		{"an empty header", goodTrack, []string{""}, 200, ""},
+		{"identity", goodTrack, []string{"identity"}, 200, ""},
+		{"gzip", zipped, []string{"gzip"}, 200, ""},
+		{"gzip in capitals and spaces", zipped, []string{" GZIP "}, 200, ""},
+		{"x-gzip", zipped, []string{"x-gzip"}, 200, ""},
+		{"gzip in two members", encoded(t, "gzip", goodTrack[:10]) + encoded(t, "gzip", goodTrack[10:]), []string{"gzip"}, 200, ""},
+		{"deflate in its zlib form", encoded(t, "zlib", goodTrack), []string{"deflate"}, 200, ""},
+		{"deflate in its raw form", encoded(t, "flate", goodTrack), []string{"deflate"}, 200, ""},
+		{"gzip twice in one header", encoded(t, "gzip", zipped), []string{"gzip, gzip"}, 415, inlet.CodeUnsupportedEncoding},
+		{"gzip twice in two headers", encoded(t, "gzip", zipped), []string{"gzip", "gzip"}, 415, inlet.CodeUnsupportedEncoding},
+		{"gzip twice and said once", encoded(t, "gzip", zipped), []string{"gzip"}, 400, inlet.CodeInvalidJSON},
+		{"br", goodTrack, []string{"br"}, 415, inlet.CodeUnsupportedEncoding},
+		{"an unknown one", goodTrack, []string{"rot13"}, 415, inlet.CodeUnsupportedEncoding},
+		{"no gzip at all", goodTrack, []string{"gzip"}, 400, inlet.CodeInvalidEncoding},
+		{"no deflate at all", "\xff\xff\xff\xff", []string{"deflate"}, 400, inlet.CodeInvalidEncoding},
+		{"a wrong checksum", zipped[:len(zipped)-8] + "12345678", []string{"gzip"}, 400, inlet.CodeInvalidEncoding},
+		{"a wrong zlib checksum", encoded(t, "zlib", goodTrack)[:len(encoded(t, "zlib", goodTrack))-4] + "zzzz", []string{"deflate"}, 400, inlet.CodeInvalidEncoding},
+		{"text behind gzip", zipped + "more", []string{"gzip"}, 400, inlet.CodeIncompleteBody},
+		{"much text behind gzip", zipped + "more than a header is long", []string{"gzip"}, 400, inlet.CodeInvalidEncoding},
+		{"truncated gzip", zipped[:len(zipped)-9], []string{"gzip"}, 400, inlet.CodeIncompleteBody},
+		{"truncated header of gzip", zipped[:4], []string{"gzip"}, 400, inlet.CodeIncompleteBody},
+		{"truncated zlib", encoded(t, "zlib", goodTrack)[:20], []string{"deflate"}, 400, inlet.CodeIncompleteBody},
+		{"truncated deflate", encoded(t, "flate", goodTrack)[:20], []string{"deflate"}, 400, inlet.CodeIncompleteBody},
+		{"plain text that is not compressed by its header", zipped, nil, 400, inlet.CodeInvalidJSON},
+		{"a bomb", bomb, []string{"gzip"}, 400, inlet.CodePayloadTooLarge},
+	}
+	sink := new(keeper)
+	h := mustNew(t, sink, nil)
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			for _, how := range []string{"as it comes", "byte by byte", "with its end"} {
+				var body io.Reader = strings.NewReader(test.body)
+				switch how {
+				case "byte by byte":
+					body = iotest.OneByteReader(body)
+				case "with its end":
+					body = iotest.DataErrReader(body)
+				}
+				r := inlet.WithSource(request("POST", "/v1/track", body), website)
+				r.Header["Content-Encoding"] = test.encodings
+				w := serve(h, r)
+				if test.code == "" {
+					requireTaken(t, w)
+				} else {
+					requireRefused(t, w, test.status, test.code)
+				}
+			}
+		})
+	}
+}
+
+func TestALongHonestBodyMayShrinkAsFarAsTheRatioAllows(t *testing.T) {
+	t.Parallel()
+	text := `{"userId":"u","event":"E","properties":{"s":"` + strings.Repeat("a", 200_000) + `"}}`
+	body := encoded(t, "gzip", text)
+	ratio := int64(len(text) / len(body))
+	require.Greater(t, ratio, int64(200))
+	for most, status := range map[int64]int{ratio + 2: 200, ratio / 2: 400, 0: 400} {
+		h := mustNew(t, new(keeper), &inlet.Options{
+			Limits: inlet.Limits{EventBytes: 1 << 20}, Payload: &inlet.PayloadOptions{MaxRatio: most},
+		})
+		require.Equal(t, status, serve(h, vouched("/v1/track", body, "Content-Encoding", "gzip")).Code, "ratio %d", most)
+	}
+	h := mustNew(t, new(keeper), &inlet.Options{Payload: &inlet.PayloadOptions{MaxRatio: 1}})
+	short := encoded(t, "gzip", `{"userId":"u","event":"E","properties":{"s":"`+strings.Repeat("a", 30_000)+`"}}`)
+	requireTaken(t, serve(h, vouched("/v1/track", short, "Content-Encoding", "gzip")))
+}
+
+// padTo returns an event that is exactly n bytes long.
+func padTo(n int) string {
+	const before, after = `{"userId":"u","event":"E","type":"track","properties":{"s":"`, `"}}`
+	return before + strings.Repeat("x", n-len(before)-len(after)) + after
+}
+
+func TestLimitsOfSize(t *testing.T) {
+	t.Parallel()
+	batch := func(n int) string {
+		var events []string
+		for size := len(batchOf()); size < n; {
+			next := min(n-size, 30_000)
+			if rest := n - size - next; rest > 0 && rest < 1000 {
+				next -= 1000
+			}
+			events = append(events, padTo(next-1)+" ")
+			size += next + 1 // the comma
+			if size == n+1 {
+				break
+			}
+		}
+		body := batchOf(events...)
+		return body + strings.Repeat(" ", n-len(body))
+	}
+	tests := []struct {
+		name, path, body string
+		status           int
+		code             inlet.Code
+	}{
+		{"a single event at its limit", "/v1/track", padTo(32_768), 200, ""},
+		{"a single event one over", "/v1/track", padTo(32_769), 400, inlet.CodePayloadTooLarge},
+		{"a single event with white space one over", "/v1/track", padTo(32_000) + strings.Repeat(" ", 769), 400, inlet.CodePayloadTooLarge},
+		{"a batch at its limit", "/v1/batch", batch(512_000), 200, ""},
+		{"a batch one over", "/v1/batch", batch(512_001), 400, inlet.CodePayloadTooLarge},
+		{"the short form of a batch at its limit", "/b", batch(512_000), 200, ""},
+		{"an import at its limit", "/v1/import", batch(4 << 20), 200, ""},
+		{"an import one over", "/v1/import", batch(4<<20 + 1), 400, inlet.CodePayloadTooLarge},
+		{"metrics as large as a batch", "/v1/m", batch(512_000), 200, ""},
+		{"metrics one over", "/v1/m", batch(512_001), 400, inlet.CodePayloadTooLarge},
+	}
+	h := mustNew(t, new(keeper), nil)
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			for _, encoding := range []string{"", "gzip"} {
+				for _, known := range []bool{true, false} {
+					r := vouched(test.path, encoded(t, encoding, test.body))
+					if encoding != "" {
+						r.Header.Set("Content-Encoding", encoding)
+					}
+					if !known {
+						r.ContentLength = -1
+					}
+					w := serve(mustNewLoose(t, h, encoding), r)
+					if test.code == "" {
+						requireTaken(t, w)
+					} else {
+						requireRefused(t, w, test.status, test.code)
+					}
+				}
+			}
+		})
+	}
+}
+
+// mustNewLoose returns h for bodies as they are, and for compressed ones, which
+// here shrink beyond belief, a handler that does not look at the ratio.
+func mustNewLoose(t testing.TB, h http.Handler, encoding string) http.Handler {
+	if encoding == "" {
+		return h
+	}
+	return mustNew(t, new(keeper), &inlet.Options{Payload: &inlet.PayloadOptions{MaxRatio: 1 << 20}})
+}
+
+func TestAnEventOfABatchThatIsTooLargeIsRefusedAlone(t *testing.T) {
+	t.Parallel()
+	sink := new(keeper)
+	w := serve(mustNew(t, sink, nil), vouched("/v1/batch", batchOf(padTo(32_768), padTo(32_769), padTo(100))))
+	require.Equal(t, 200, w.Code)
+	a := read(t, w)
+	require.True(t, *a.Success)
+	require.Equal(t, 2, *a.Accepted)
+	require.Len(t, a.Rejected, 1)
+	require.Equal(t, 1, a.Rejected[0].Index)
+	require.Equal(t, inlet.CodeEventTooLarge, a.Rejected[0].Code)
+	require.Len(t, sink.kept(), 2)
+}
+
+func TestBodiesThatBreakOff(t *testing.T) {
+	t.Parallel()
+	secret := errors.New("the cable is at 10.0.0.7")
+	tests := []struct {
+		name string
+		body io.Reader
+		code inlet.Code
+	}{
+		{"an error at once", iotest.ErrReader(secret), inlet.CodeIncompleteBody},
+		{"an error after half of it", io.MultiReader(strings.NewReader(goodTrack[:20]), iotest.ErrReader(secret)), inlet.CodeIncompleteBody},
+		{"an error after all of it", io.MultiReader(strings.NewReader(goodTrack), iotest.ErrReader(secret)), inlet.CodeIncompleteBody},
+		{"a limit of the host's", http.MaxBytesReader(nil, io.NopCloser(strings.NewReader(goodTrack)), 10), inlet.CodePayloadTooLarge},
+		{"nothing", http.NoBody, inlet.CodeInvalidJSON},
+		{"an empty body", strings.NewReader(""), inlet.CodeInvalidJSON},
+		{"white space", strings.NewReader(" \n"), inlet.CodeInvalidJSON},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			sink := new(keeper)
+			w := serve(mustNew(t, sink, nil), inlet.WithSource(request("POST", "/v1/track", test.body), website))
+			requireRefused(t, w, 400, test.code)
+			require.NotContains(t, w.Body.String(), "10.0.0.7")
+			require.Zero(t, sink.calls)
+		})
+	}
+}
+
+// A deadliner is a ResponseWriter that notes the deadlines it is given.
+type deadliner struct {
+	*httptest.ResponseRecorder
+	deadlines []time.Time
+}
+
+// SetReadDeadline notes when.
+func (d *deadliner) SetReadDeadline(when time.Time) error {
+	d.deadlines = append(d.deadlines, when)
+	return nil
+}
+
+func TestReadDeadlines(t *testing.T) {
+	t.Parallel()
+	timeout := &inlet.Options{Payload: &inlet.PayloadOptions{ReadTimeout: time.Minute}}
+	tests := []struct {
+		name    string
+		request *http.Request
+		least   time.Duration // of the deadline that is left, 0 for none
+		most    time.Duration
+	}{
+		{"after a body that was read there is none", vouched("/v1/track", goodTrack), 0, 0},
+		{"the rest of a body that is too large must arrive in time", vouched("/v1/track", padTo(40_000)), time.Second, time.Minute},
+		{"the body of a request without a key must arrive in time", request("POST", "/v1/track", strings.NewReader(goodTrack)), time.Second, time.Minute},
+		{"the body of a request for nothing must arrive in time", vouched("/nothing", goodTrack), time.Second, time.Minute},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			w := &deadliner{ResponseRecorder: httptest.NewRecorder()}
+			mustNew(t, new(keeper), timeout).ServeHTTP(w, test.request)
+			require.NotEmpty(t, w.deadlines)
+			last := w.deadlines[len(w.deadlines)-1]
+			if test.least == 0 {
+				require.Zero(t, last)
+				require.WithinDuration(t, time.Now().Add(time.Minute), w.deadlines[0], 10*time.Second)
+				return
+			}
+			require.Greater(t, time.Until(last), test.least)
+			require.Less(t, time.Until(last), test.most)
+		})
+	}
+}
+
+// dial opens a connection to a server on loopback, bounded in time.
+func dial(t *testing.T, s *httptest.Server) net.Conn {
+	t.Helper()
+	conn, err := net.Dial("tcp", s.Listener.Addr().String())
+	require.NoError(t, err)
+	t.Cleanup(func() { conn.Close() })
+	require.NoError(t, conn.SetDeadline(time.Now().Add(10*time.Second)))
+	return conn
+}
+
+// onlyUnwraps is a ResponseWriter as another layer may put around ours.
+type onlyUnwraps struct{ inner http.ResponseWriter }
+
+func (o onlyUnwraps) Header() http.Header         { return o.inner.Header() }
+func (o onlyUnwraps) Write(b []byte) (int, error) { return o.inner.Write(b) }
+func (o onlyUnwraps) WriteHeader(status int)      { o.inner.WriteHeader(status) }
+func (o onlyUnwraps) Unwrap() http.ResponseWriter { return o.inner }
+
+func TestASlowBodyIsAnswered408AtTheDeadline(t *testing.T) {
+	t.Parallel()
+	for _, wrapped := range []bool{false, true} {
+		t.Run(fmt.Sprintf("wrapped %t", wrapped), func(t *testing.T) {
+			t.Parallel()
+			sink := new(keeper)
+			h := mustNew(t, sink, &inlet.Options{AllowAnonymous: true, Payload: &inlet.PayloadOptions{ReadTimeout: 100 * time.Millisecond}})
+			s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if wrapped {
+					w = onlyUnwraps{onlyUnwraps{w}}
+				}
+				h.ServeHTTP(w, r)
+			}))
+			defer s.Close()
+			conn := dial(t, s)
+			started := time.Now()
+			fmt.Fprintf(conn, "POST /v1/track HTTP/1.1\r\nHost: test\r\nContent-Length: 1000\r\n\r\n{")
+			resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+			require.NoError(t, err)
+			defer resp.Body.Close()
+			require.Equal(t, http.StatusRequestTimeout, resp.StatusCode)
+			require.NotEmpty(t, resp.Header.Get("Retry-After"))
+			require.Less(t, time.Since(started), 3*time.Second)
+			require.Zero(t, sink.calls)
+		})
+	}
+}
+
+func TestAConnectionOutlivesTheDeadlineOfABodyThatArrived(t *testing.T) {
+	t.Parallel()
+	h := mustNew(t, new(keeper), &inlet.Options{AllowAnonymous: true, Payload: &inlet.PayloadOptions{ReadTimeout: 50 * time.Millisecond}})
+	s := httptest.NewServer(h)
+	defer s.Close()
+	conn := dial(t, s)
+	answers := bufio.NewReader(conn)
+	for range 3 {
+		fmt.Fprintf(conn, "POST /v1/track HTTP/1.1\r\nHost: test\r\nContent-Length: %d\r\n\r\n%s", len(goodTrack), goodTrack)
+		resp, err := http.ReadResponse(answers, nil)
+		require.NoError(t, err)
+		_, err = io.Copy(io.Discard, resp.Body)
+		require.NoError(t, err)
+		require.Equal(t, 200, resp.StatusCode)
+		<-time.After(60 * time.Millisecond) // a real connection has no other clock
+	}
+}
+
+func TestBodiesOnTheWire(t *testing.T) {
+	t.Parallel()
+	sink := new(keeper)
+	s := httptest.NewServer(mustNew(t, sink, &inlet.Options{AllowAnonymous: true}))
+	t.Cleanup(s.Close)
+	chunked := fmt.Sprintf("Transfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n%x\r\n%s\r\n0\r\n\r\n", 10, goodTrack[:10], len(goodTrack)-10, goodTrack[10:])
+	tests := []struct {
+		name, rest string
+		drop       bool
+		status     int
+	}{
+		{"chunked without a length", chunked, false, 200},
+		{"a chunk that is announced and does not come", "Transfer-Encoding: chunked\r\n\r\nff\r\n{", true, 400},
+		{"a length that is longer than the body", "Content-Length: 5000\r\n\r\n" + goodTrack, true, 400},
+		{"a length that is shorter than the body", "Content-Length: 20\r\nConnection: close\r\n\r\n" + goodTrack, false, 400},
+		{"a length beyond the limit and no body", "Content-Length: 999999999\r\n\r\n", true, 400},
+		{"a body that must be asked for", fmt.Sprintf("Expect: 100-continue\r\nContent-Length: %d\r\n\r\n%s", len(goodTrack), goodTrack), false, 200},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			conn := dial(t, s)
+			fmt.Fprintf(conn, "POST /v1/track HTTP/1.1\r\nHost: test\r\n%s", test.rest)
+			if test.drop {
+				require.NoError(t, conn.(*net.TCPConn).CloseWrite())
+			}
+			answers := bufio.NewReader(conn)
+			resp, err := http.ReadResponse(answers, nil)
+			if err == nil && resp.StatusCode == 100 {
+				resp, err = http.ReadResponse(answers, nil)
+			}
+			require.NoError(t, err)
+			defer resp.Body.Close()
+			require.Equal(t, test.status, resp.StatusCode)
+		})
+	}
+}
+
+// mustReader returns a reader of payloads.
+func mustReader(t testing.TB, o *inlet.PayloadOptions) *inlet.PayloadReader {
+	t.Helper()
+	pr, err := inlet.NewPayloadReader(o)
+	require.NoError(t, err)
+	return pr
+}
+
+// payloadLayer is the least layer that reads payloads.
+func payloadLayer(pr *inlet.PayloadReader, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r, p, err := pr.Read(w, r)
+		if err != nil {
+			inlet.WriteError(w, r, err)
+			return
+		}
+		next.ServeHTTP(w, r)
+		p.Release()
+	})
+}
+
+// readAndClosed is a body of a foreign layer's.
+type readAndClosed struct{ io.Reader }
+
+func (readAndClosed) Close() error { return nil }
+
+func TestLayersBetweenPayloadAndHandler(t *testing.T) {
+	t.Parallel()
+	const other = `{"userId":"u2","event":"Replaced"}`
+	tests := []struct {
+		name, event string
+		layer       func(r *http.Request) *http.Request
+	}{
+		{"nothing", "Signed Up", func(r *http.Request) *http.Request { return r }},
+		{"one that replaces the body", "Replaced", func(r *http.Request) *http.Request {
+			r.Body, r.ContentLength = io.NopCloser(strings.NewReader(other)), int64(len(other))
+			return r
+		}},
+		{"one that reads the body and puts it back", "Signed Up", func(r *http.Request) *http.Request {
+			all, _ := io.ReadAll(r.Body)
+			r.Body = io.NopCloser(bytes.NewReader(all))
+			return r
+		}},
+		{"one that wraps the body", "Signed Up", func(r *http.Request) *http.Request {
+			r.Body = readAndClosed{io.TeeReader(r.Body, io.Discard)}
+			return r
+		}},
+		{"one that closes the body", "Signed Up", func(r *http.Request) *http.Request {
+			r.Body.Close()
+			return r
+		}},
+		{"one that copies the request", "Signed Up", func(r *http.Request) *http.Request { return r.Clone(context.Background()) }},
+		{"one that replaces the body by an encoded one", "Replaced", func(r *http.Request) *http.Request {
+			body := encoded(t, "gzip", other)
+			r.Body, r.ContentLength = io.NopCloser(strings.NewReader(body)), int64(len(body))
+			r.Header.Set("Content-Encoding", "gzip")
+			return r
+		}},
+	}
+	for _, test := range tests {
+		for _, encoding := range []string{"", "gzip"} {
+			t.Run(test.name+" "+encoding, func(t *testing.T) {
+				t.Parallel()
+				sink := new(keeper)
+				h := mustNew(t, sink, &inlet.Options{AllowAnonymous: true})
+				outer := vouched("/v1/track", encoded(t, encoding, goodTrack))
+				if encoding != "" {
+					outer.Header.Set("Content-Encoding", encoding)
+				}
+				body, header := outer.Body, outer.Header.Clone()
+				w := serve(payloadLayer(mustReader(t, nil), http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					require.Empty(t, r.Header.Get("Content-Encoding"))
+					require.Equal(t, int64(len(goodTrack)), r.ContentLength)
+					h.ServeHTTP(w, test.layer(r))
+				})), outer)
+				requireTaken(t, w)
+				require.Len(t, sink.kept(), 1)
+				require.Equal(t, test.event, sink.kept()[0].Name)
+				require.Equal(t, body, outer.Body, "the caller's request was changed")
+				if test.name == "nothing" {
+					require.Equal(t, header, outer.Header, "the caller's headers were changed")
+				}
+			})
+		}
+	}
+}
+
+func TestABodyThatWasReadHalfIsNotTakenForTheWholeOne(t *testing.T) {
+	t.Parallel()
+	h := mustNew(t, new(keeper), &inlet.Options{AllowAnonymous: true})
+	w := serve(payloadLayer(mustReader(t, nil), http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, err := io.ReadFull(r.Body, make([]byte, 5))
+		require.NoError(t, err)
+		h.ServeHTTP(w, r)
+	})), vouched("/v1/track", goodTrack))
+	requireRefused(t, w, 400, inlet.CodeInvalidJSON)
+}
+
+func TestAPayloadIsReadOnceAndSharedUntilItsLastRelease(t *testing.T) {
+	t.Parallel()
+	pr := mustReader(t, nil)
+	outer := vouched("/v1/track", encoded(t, "gzip", goodTrack), "Content-Encoding", "gzip")
+	sent := outer.ContentLength
+	r1, p1, err := pr.Read(httptest.NewRecorder(), outer)
+	require.NoError(t, err)
+	r2, p2, err := pr.Read(httptest.NewRecorder(), r1)
+	require.NoError(t, err)
+	require.Same(t, r1, r2)
+	require.Same(t, p1, p2)
+	require.Equal(t, goodTrack, string(p2.Bytes()))
+	require.Equal(t, sent, p2.WireSize())
+	p1.Release()
+	require.Equal(t, goodTrack, string(p2.Bytes()))
+	all, err := io.ReadAll(r2.Body)
+	require.NoError(t, err)
+	require.Equal(t, goodTrack, string(all))
+	p2.Release()
+	_, err = r2.Body.Read(make([]byte, 1))
+	require.ErrorIs(t, err, http.ErrBodyReadAfterClose)
+	(*inlet.Payload)(nil).Release()
+}
+
+func TestAPayloadThatWasGivenBackIsNotUsedAgain(t *testing.T) {
+	t.Parallel()
+	sink := new(keeper)
+	h := mustNew(t, sink, &inlet.Options{AllowAnonymous: true})
+	r, p, err := mustReader(t, nil).Read(httptest.NewRecorder(), vouched("/v1/track", goodTrack))
+	require.NoError(t, err)
+	p.Release()
+	requireRefused(t, serve(h, r), 503, inlet.CodeOverloaded)
+	require.Zero(t, sink.calls)
+}
+
+// Under http.TimeoutHandler the outer layers give back the payload while the
+// handler still works on it: nobody may read another request's bytes.
+func TestTimeoutHandlerBetweenTheLayers(t *testing.T) {
+	t.Parallel()
+	late, sink := make(chan struct{}), new(keeper)
+	var done = make(chan string, 1)
+	sink.answer = func(_ context.Context, events []*inlet.Event) error {
+		if events[0].Name == "Slow" {
+			<-late
+			done <- string(events[0].Properties)
+		}
+		return nil
+	}
+	h := mustNew(t, sink, &inlet.Options{AllowAnonymous: true})
+	chain := payloadLayer(mustReader(t, nil), http.TimeoutHandler(h, 20*time.Millisecond, "late"))
+	body := func(name, fill string) string {
+		return `{"userId":"u","event":"` + name + `","properties":{"s":"` + strings.Repeat(fill, 2000) + `"}}`
+	}
+	require.Equal(t, 503, serve(chain, request("POST", "/v1/track", strings.NewReader(body("Slow", "a")))).Code)
+	for range 50 {
+		serve(chain, request("POST", "/v1/track", strings.NewReader(body("Quick", "b"))))
+	}
+	close(late)
+	require.Equal(t, `{"s":"`+strings.Repeat("a", 2000)+`"}`, <-done)
+}
+
+func TestAPanicLeavesThePayloadToTheCollector(t *testing.T) {
+	t.Parallel()
+	var lost []byte
+	chain := payloadLayer(mustReader(t, nil), http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		_, p, err := mustReader(t, nil).Read(nil, r)
+		require.NoError(t, err)
+		lost = p.Bytes()
+		panic(http.ErrAbortHandler)
+	}))
+	require.PanicsWithValue(t, http.ErrAbortHandler, func() { serve(chain, vouched("/v1/track", goodTrack)) })
+	h := mustNew(t, new(keeper), nil)
+	for range 50 {
+		requireTaken(t, serve(h, vouched("/v1/track", strings.Replace(goodTrack, "Signed Up", "Overwrote", 1))))
+	}
+	require.Equal(t, goodTrack, string(lost))
+}
+
+func TestNewPayloadReaderNamesEveryFieldThatIsOutOfRange(t *testing.T) {
+	t.Parallel()
+	_, err := inlet.NewPayloadReader(&inlet.PayloadOptions{MaxBytes: -1, MaxWireBytes: -1, MaxRatio: -1, ReadTimeout: -1})
+	for _, field := range []string{"MaxBytes", "MaxWireBytes", "MaxRatio", "ReadTimeout"} {
+		require.ErrorContains(t, err, field+" is")
+	}
+	_, err = inlet.NewPayloadReader(&inlet.PayloadOptions{MaxBytes: 1<<30 + 1})
+	require.ErrorContains(t, err, "MaxBytes is")
+}
