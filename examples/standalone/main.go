@@ -76,12 +76,15 @@ func newAPI(store inlet.Sink, logger *slog.Logger) (*inlet.Handler, error) {
 }
 
 // newServer bounds what a handler cannot: how long a client may take over its
-// headers, and how large they may be. A pixel's event stands in its URL, which
-// counts as a header.
+// headers, and how large they may be (a pixel's event stands in its URL, which
+// counts), and over a body that nobody reads. Bodies that the API reads have a
+// shorter time of their own.
 func newServer(root http.Handler, logger *slog.Logger) *http.Server {
 	return &http.Server{
 		Handler:           root,
 		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       20 * time.Second,
+		WriteTimeout:      40 * time.Second,
 		IdleTimeout:       60 * time.Second,
 		MaxHeaderBytes:    64 << 10,
 		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelWarn),
