@@ -120,11 +120,14 @@ func (in *Input) setCustom(e *Event, metadata wire.Object) *Problem {
 		*id.field = text
 		e.Warnings |= warnings
 	}
-	name := metadata.Get(customName)
-	if kind := wire.Kind(name); kind != 0 && kind != 'n' && kind != '"' {
+	switch name := metadata.Get(customName); wire.Kind(name) {
+	case '"':
+		e.Name = in.Text(name)
+	case 0, 'n':
+		return problem(CodeEventNotDefined, "eventName")
+	default:
 		return problem(CodeEventNotString, "eventName")
 	}
-	e.Name = in.Text(name)
 	in.setCustomContent(e, metadata)
 	return nil
 }

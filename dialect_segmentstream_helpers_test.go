@@ -24,17 +24,23 @@ import (
 	"github.com/inlet-go/inlet/middleware"
 )
 
-// The keys of the tests of the two dialects whose documents print one.
+// The keys of the tests of the dialects, those of their documents where they print
+// one.
 const (
 	hitToken  = "abc123"
 	actsToken = "7a1f9c3e-52d4-4f0b-9a58-0b6d2f1c8e47"
 	oddToken  = "NJtcKa+Yu/mGZDxRgMBMUw=="
+	appID     = "ILoveData123" // of MetaRouter's and Astronomer's documents
+
+	twoPartKey = "id:secret" // of the form of Jitsu's
 )
 
 var dialectKeys = inlet.MustKeys(map[string]inlet.Source{
 	hitToken:    {ID: "shop"},
 	actsToken:   {ID: "site"},
 	oddToken:    {ID: "server"},
+	appID:       {ID: "app"},
+	twoPartKey:  {ID: "jitsu"},
 	"switched":  {ID: "old", Disabled: true},
 	"a-browser": {ID: "bound", Origins: []string{"https://shop.example"}},
 })
