@@ -115,19 +115,16 @@ func (f *credentialFinder) inHeaders(r *http.Request) foundCredentials {
 // examples lack. Text that cannot be decoded has no key.
 func basicKey(encoded string) string {
 	encoded = strings.TrimRight(encoded, "=")
-	var buf [256]byte
+	var buf [128]byte // of most keys; the others grow it
 	alphabet := base64.RawStdEncoding
 	if strings.ContainsAny(encoded, "-_") {
 		alphabet = base64.RawURLEncoding
 	}
-	if alphabet.DecodedLen(len(encoded)) > len(buf) {
-		return ""
-	}
-	n, err := alphabet.Decode(buf[:], []byte(encoded))
+	key, err := alphabet.AppendDecode(buf[:0], []byte(encoded))
 	if err != nil {
 		return ""
 	}
-	return string(bytes.TrimSuffix(buf[:n], []byte{':'}))
+	return string(bytes.TrimSuffix(key, []byte{':'}))
 }
 
 // inQuery returns the first non-empty parameter that may hold a key. Keys hold

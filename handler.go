@@ -1,12 +1,14 @@
 package inlet
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"github.com/inlet-go/inlet/internal/wire"
@@ -398,6 +400,7 @@ func (c *call) answer(err error) {
 	out := answer{err: err, route: c.found, body: c.body, accepted: c.accepted}
 	if c.input != nil {
 		out.rejects = c.input.rejects
+		slices.SortStableFunc(out.rejects, func(a, b Reject) int { return cmp.Compare(a.Index, b.Index) })
 	}
 	status := out.write(c.w, c.r, c.state)
 	if err != nil {
