@@ -1,0 +1,34 @@
+package inlet_test
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/inlet-go/inlet"
+)
+
+// Keys in a database are looked up once a minute, and go on while it is down.
+func ExampleNewCache() {
+	inDatabase := func(ctx context.Context, c inlet.Credentials) (*inlet.Source, error) {
+		// SELECT source_id FROM keys WHERE digest = sha256(c.Key)
+		fmt.Println("looking up a key")
+		if c.Key != "ILoveData123" {
+			return nil, inlet.ErrUnknownKey
+		}
+		return &inlet.Source{ID: "web"}, nil
+	}
+	cache, err := inlet.NewCache(inlet.AuthenticatorFunc(inDatabase), &inlet.CacheOptions{TTL: time.Minute})
+	if err != nil {
+		panic(err)
+	}
+	for range 3 {
+		source, err := cache.Authenticate(context.Background(), inlet.Credentials{Key: "ILoveData123"})
+		fmt.Println(source.ID, err)
+	}
+	// Output:
+	// looking up a key
+	// web <nil>
+	// web <nil>
+	// web <nil>
+}

@@ -1,0 +1,585 @@
+package inlet_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/middleware"
+)
+
+// keyStore is an authenticator like one before a database. Its fields may be
+// changed between calls.
+type keyStore struct {
+	mu    sync.Mutex
+	keys  map[string]*inlet.Source
+	err   error         // what every look-up fails with
+	slow  time.Duration // how long one takes
+	deaf  bool          // it ignores its context
+	asked []inlet.Credentials
+}
+
+var errStoreDown = errors.New("connection refused")
+
+func newKeyStore(keys ...string) *keyStore {
+	s := &keyStore{keys: map[string]*inlet.Source{}}
+	for _, key := range keys {
+		s.keys[key] = &inlet.Source{ID: "source-of-" + key}
+	}
+	return s
+}
+
+func (s *keyStore) Authenticate(ctx context.Context, c inlet.Credentials) (*inlet.Source, error) {
+	s.mu.Lock()
+	s.asked = append(s.asked, c)
+	source, err, slow, deaf := s.keys[c.Key], s.err, s.slow, s.deaf
+	s.mu.Unlock()
+	if slow > 0 && deaf {
+		time.Sleep(slow)
+	} else if slow > 0 {
+		select {
+		case <-time.After(slow):
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+	if err == nil && source == nil {
+		err = inlet.ErrUnknownKey
+	}
+	if err != nil {
+		return nil, err
+	}
+	return source, nil
+}
+
+// change is for what a test changes while look-ups may be under way.
+func (s *keyStore) change(f func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f()
+}
+
+func (s *keyStore) lookups() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.asked)
+}
+
+func newCache(t testing.TB, a inlet.Authenticator, o inlet.CacheOptions) *inlet.Cache {
+	t.Helper()
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	c, err := inlet.NewCache(a, &o)
+	require.NoError(t, err)
+	return c
+}
+
+// sourceOf asks for a key and returns the ID of its source, or the error.
+func sourceOf(c inlet.Authenticator, key string) (string, error) {
+	source, err := c.Authenticate(context.Background(), inlet.Credentials{Key: key})
+	if err != nil {
+		return "", err
+	}
+	return source.ID, nil
+}
+
+func requireKnown(t testing.TB, c inlet.Authenticator, key string) {
+	t.Helper()
+	id, err := sourceOf(c, key)
+	require.NoError(t, err)
+	require.Equal(t, "source-of-"+key, id)
+}
+
+func requireUnknown(t testing.TB, c inlet.Authenticator, key string) {
+	t.Helper()
+	_, err := sourceOf(c, key)
+	require.ErrorIs(t, err, inlet.ErrUnknownKey)
+}
+
+func TestCacheTimes(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name string
+		test func(t *testing.T, store *keyStore, cache *inlet.Cache)
+	}{
+		{"a known key is looked up again after its TTL, not before", func(t *testing.T, store *keyStore, cache *inlet.Cache) {
+			requireKnown(t, cache, "a")
+			time.Sleep(time.Minute - 1)
+			requireKnown(t, cache, "a")
+			require.Equal(t, 1, store.lookups())
+			time.Sleep(1)
+			requireKnown(t, cache, "a")
+			require.Equal(t, 2, store.lookups())
+		}},
+		{"a revoked key ends with its TTL", func(t *testing.T, store *keyStore, cache *inlet.Cache) {
+			requireKnown(t, cache, "a")
+			store.change(func() { delete(store.keys, "a") })
+			requireKnown(t, cache, "a")
+			time.Sleep(time.Minute)
+			requireUnknown(t, cache, "a")
+			requireUnknown(t, cache, "a")
+			require.Equal(t, 2, store.lookups())
+		}},
+		{"a new key that was tried too early is known after the negative TTL", func(t *testing.T, store *keyStore, cache *inlet.Cache) {
+			requireUnknown(t, cache, "new")
+			store.change(func() { store.keys["new"] = &inlet.Source{ID: "source-of-new"} })
+			time.Sleep(10*time.Second - 1)
+			requireUnknown(t, cache, "new")
+			time.Sleep(1)
+			requireKnown(t, cache, "new")
+			require.Equal(t, 2, store.lookups())
+		}},
+		{"a known key goes on for ten minutes after its TTL while the store is down", func(t *testing.T, store *keyStore, cache *inlet.Cache) {
+			requireKnown(t, cache, "a")
+			store.change(func() { store.err = errStoreDown })
+			for range 659 { // a second short of the TTL and ten minutes
+				time.Sleep(time.Second)
+				requireKnown(t, cache, "a")
+			}
+			time.Sleep(time.Second)
+			_, err := sourceOf(cache, "a")
+			require.ErrorIs(t, err, errStoreDown)
+		}},
+		{"only the first request waits for a store that is slow", func(t *testing.T, store *keyStore, cache *inlet.Cache) {
+			requireKnown(t, cache, "a")
+			store.change(func() { store.slow = time.Hour })
+			time.Sleep(time.Minute)
+			began := time.Now()
+			requireKnown(t, cache, "a")
+			require.Equal(t, 250*time.Millisecond, time.Since(began))
+			for range 100 {
+				time.Sleep(100 * time.Millisecond)
+				began = time.Now()
+				requireKnown(t, cache, "a")
+				require.Zero(t, time.Since(began))
+			}
+			require.Less(t, store.lookups(), 12, "about one a second")
+		}},
+		{"an unknown key is refused neither nor taken after the deadline", func(t *testing.T, store *keyStore, cache *inlet.Cache) {
+			store.slow = time.Hour
+			began := time.Now()
+			_, err := sourceOf(cache, "a")
+			require.Error(t, err)
+			require.NotErrorIs(t, err, inlet.ErrUnknownKey)
+			require.Equal(t, 250*time.Millisecond, time.Since(began))
+		}},
+		{"an answer after the deadline serves the next request", func(t *testing.T, store *keyStore, cache *inlet.Cache) {
+			store.slow, store.deaf = time.Second, true
+			_, err := sourceOf(cache, "a")
+			require.Error(t, err)
+			time.Sleep(time.Second)
+			requireKnown(t, cache, "a")
+			require.Equal(t, 1, store.lookups())
+		}},
+		{"a recovered store is believed again", func(t *testing.T, store *keyStore, cache *inlet.Cache) {
+			requireKnown(t, cache, "a")
+			store.change(func() { store.err = errStoreDown })
+			time.Sleep(time.Minute)
+			requireKnown(t, cache, "a")
+			store.change(func() { store.err = nil; delete(store.keys, "a") })
+			time.Sleep(2 * time.Second)
+			requireKnown(t, cache, "a") // this one finds out
+			synctest.Wait()
+			requireUnknown(t, cache, "a")
+		}},
+		{"a client that leaves does not abort the look-up", func(t *testing.T, store *keyStore, cache *inlet.Cache) {
+			store.slow = 100 * time.Millisecond
+			ctx, cancel := context.WithTimeout(context.Background(), time.Millisecond)
+			defer cancel()
+			_, err := cache.Authenticate(ctx, inlet.Credentials{Key: "a"})
+			require.ErrorIs(t, err, context.DeadlineExceeded)
+			time.Sleep(100 * time.Millisecond)
+			requireKnown(t, cache, "a")
+			require.Equal(t, 1, store.lookups())
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				store := newKeyStore("a")
+				tt.test(t, store, newCache(t, store, inlet.CacheOptions{}))
+			})
+		})
+	}
+}
+
+func TestCacheWithoutStaleKeysAndRefusals(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store := newKeyStore("a")
+		cache := newCache(t, store, inlet.CacheOptions{NegativeTTL: -1, StaleFor: -1})
+		requireUnknown(t, cache, "nope")
+		requireUnknown(t, cache, "nope")
+		require.Equal(t, 2, store.lookups())
+		requireKnown(t, cache, "a")
+		store.change(func() { store.err = errStoreDown })
+		time.Sleep(time.Minute)
+		_, err := sourceOf(cache, "a")
+		require.ErrorIs(t, err, errStoreDown)
+	})
+}
+
+func TestCacheLooksUpAKeyOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store := newKeyStore("a")
+		store.slow = 100 * time.Millisecond
+		cache := newCache(t, store, inlet.CacheOptions{})
+		var group sync.WaitGroup
+		for range 100 {
+			group.Go(func() { requireKnown(t, cache, "a") })
+		}
+		group.Wait()
+		require.Equal(t, 1, store.lookups())
+	})
+}
+
+// An authenticator that ignores its deadline can hold only so many goroutines.
+func TestCacheBoundsItsGoroutines(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store := newKeyStore("a")
+		cache := newCache(t, store, inlet.CacheOptions{MaxLookups: 4})
+		requireKnown(t, cache, "a")
+		store.change(func() { store.slow, store.deaf = time.Hour, true })
+		for i := range 100 {
+			_, err := sourceOf(cache, fmt.Sprint("random ", i))
+			require.Error(t, err)
+			require.NotErrorIs(t, err, inlet.ErrUnknownKey)
+		}
+		require.Equal(t, 1+4, store.lookups())
+		time.Sleep(time.Minute)
+		requireKnown(t, cache, "a")
+		time.Sleep(time.Hour) // all of them have returned
+		store.change(func() { store.slow = 0 })
+		requireUnknown(t, cache, "another")
+	})
+}
+
+// RELIABILITY: a million keys. A flood of random ones takes no more memory than
+// the table has room, and leaves the known keys alone.
+func TestAFloodOfUnknownKeys(t *testing.T) {
+	if testing.Short() {
+		t.Skip("many look-ups")
+	}
+	store := newKeyStore("a")
+	known, _ := store.Authenticate(context.Background(), inlet.Credentials{Key: "a"})
+	cache := newCache(t, inlet.AuthenticatorFunc(func(_ context.Context, c inlet.Credentials) (*inlet.Source, error) {
+		if c.Key == "a" {
+			return known, nil
+		}
+		return nil, inlet.ErrUnknownKey
+	}), inlet.CacheOptions{TTL: time.Hour})
+	requireKnown(t, cache, "a")
+	fill := func(from, to int) {
+		for i := from; i < to; i++ {
+			requireUnknown(t, cache, fmt.Sprint("random ", i))
+		}
+	}
+	before := heap()
+	fill(0, 20_000)
+	full := heap()
+	require.Less(t, full-before, int64(4<<20))
+	fill(20_000, 250_000)
+	require.Less(t, heap()-full, int64(1<<20))
+	requireKnown(t, cache, "a")
+	runtime.KeepAlive(cache)
+}
+
+func heap() int64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
+}
+
+func TestCacheBoundsItsKnownKeys(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store := newKeyStore("a", "b", "c")
+		cache := newCache(t, store, inlet.CacheOptions{MaxKeys: 2})
+		for _, key := range []string{"a", "b", "c"} {
+			requireKnown(t, cache, key)
+			time.Sleep(time.Second)
+		}
+		requireKnown(t, cache, "b")
+		requireKnown(t, cache, "c")
+		require.Equal(t, 3, store.lookups())
+		requireKnown(t, cache, "a") // the oldest made room
+		require.Equal(t, 4, store.lookups())
+	})
+}
+
+func TestCacheAnswers(t *testing.T) {
+	t.Parallel()
+	disabled := &inlet.Error{Code: inlet.CodeSourceDisabled}
+	for _, tt := range []struct {
+		name    string
+		answer  func() (*inlet.Source, error)
+		lookups int // of two requests
+		code    inlet.Code
+	}{
+		{"a refusal of another kind is remembered, too", func() (*inlet.Source, error) { return nil, disabled }, 1, inlet.CodeSourceDisabled},
+		{"an error worth a retry is not", func() (*inlet.Source, error) {
+			return nil, &inlet.Error{Code: inlet.CodeRateLimited}
+		}, 2, inlet.CodeRateLimited},
+		{"a failure is not", func() (*inlet.Source, error) { return nil, errStoreDown }, 2, ""},
+		{"nothing at all is a failure", func() (*inlet.Source, error) { return nil, nil }, 2, ""},
+		{"a panic is a failure, and the process lives", func() (*inlet.Source, error) { panic("a bug") }, 2, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			var asked atomic.Int32
+			cache := newCache(t, inlet.AuthenticatorFunc(func(context.Context, inlet.Credentials) (*inlet.Source, error) {
+				asked.Add(1)
+				return tt.answer()
+			}), inlet.CacheOptions{})
+			for range 2 {
+				_, err := sourceOf(cache, "a")
+				require.Error(t, err)
+				known, _ := errors.AsType[*inlet.Error](err)
+				if tt.code != "" {
+					require.Equal(t, tt.code, known.Code)
+				} else {
+					require.Nil(t, known)
+				}
+			}
+			require.EqualValues(t, tt.lookups, asked.Load())
+		})
+	}
+}
+
+// What a client may choose freely beside a known key must not take room.
+func TestCacheAsksByTheKeyAlone(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name     string
+		byBearer bool
+		bearers  []string
+		lookups  int
+	}{
+		{"origins and tokens are not told", false, []string{"", "x", "y"}, 1},
+		{"tokens are told if the authenticator wants them", true, []string{"", "x", "y", "x"}, 3},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			store := newKeyStore("a")
+			cache := newCache(t, store, inlet.CacheOptions{ByBearer: tt.byBearer})
+			for i, bearer := range tt.bearers {
+				creds := inlet.Credentials{Key: "a", Bearer: bearer, Origin: fmt.Sprintf("https://%d.example", i)}
+				_, err := cache.Authenticate(context.Background(), creds)
+				require.NoError(t, err)
+			}
+			require.Len(t, store.asked, tt.lookups)
+			for i, creds := range store.asked {
+				require.Empty(t, creds.Origin)
+				require.Equal(t, tt.byBearer && i > 0, creds.Bearer != "")
+			}
+		})
+	}
+}
+
+func TestCacheUnderLoad(t *testing.T) {
+	t.Parallel()
+	store := newKeyStore("a", "b", "c")
+	cache := newCache(t, store, inlet.CacheOptions{TTL: time.Microsecond, NegativeTTL: time.Microsecond, MaxKeys: 2, MaxUnknown: 4, Timeout: time.Minute})
+	var group sync.WaitGroup
+	for worker := range 8 {
+		group.Go(func() {
+			for i := range 500 {
+				switch i % 5 {
+				case 3:
+					requireUnknown(t, cache, fmt.Sprint(worker, i))
+				case 4:
+					store.change(func() { store.asked = nil })
+				default:
+					requireKnown(t, cache, string("abc"[i%5]))
+				}
+			}
+		})
+	}
+	group.Wait()
+}
+
+func TestCacheHitAllocatesNothing(t *testing.T) {
+	cache := newCache(t, newKeyStore("ILoveData123"), inlet.CacheOptions{TTL: time.Hour, NegativeTTL: time.Hour})
+	ctx := context.Background()
+	for _, key := range []string{"ILoveData123", "nope"} {
+		creds := inlet.Credentials{Key: key, Origin: "https://shop.example"}
+		cache.Authenticate(ctx, creds)
+		require.Zero(t, testing.AllocsPerRun(100, func() { cache.Authenticate(ctx, creds) }), key)
+	}
+}
+
+func BenchmarkCacheHit(b *testing.B) {
+	cache := newCache(b, newKeyStore("ILoveData123"), inlet.CacheOptions{TTL: time.Hour})
+	ctx := context.Background()
+	b.ReportAllocs()
+	for b.Loop() {
+		cache.Authenticate(ctx, inlet.Credentials{Key: "ILoveData123"})
+	}
+}
+
+func TestCacheOptionsAreChecked(t *testing.T) {
+	t.Parallel()
+	for field, o := range map[string]inlet.CacheOptions{
+		"TTL":        {TTL: -1},
+		"Timeout":    {Timeout: -1},
+		"MaxKeys":    {MaxKeys: -1},
+		"MaxUnknown": {MaxUnknown: 1},
+		"MaxLookups": {MaxLookups: -1},
+	} {
+		_, err := inlet.NewCache(newKeyStore(), &o)
+		require.ErrorContains(t, err, field)
+	}
+	_, err := inlet.NewCache(nil, nil)
+	require.ErrorContains(t, err, "nil")
+	_, err = inlet.NewCache(newKeyStore(), nil)
+	require.NoError(t, err)
+}
+
+// RELIABILITY: key store down or slow. Known keys go on, unknown ones get 503
+// with a time to come back, never 401.
+func TestKeyStoreDownOrSlow(t *testing.T) {
+	t.Parallel()
+	for name, break_ := range map[string]func(*keyStore){
+		"down": func(s *keyStore) { s.err = errStoreDown },
+		"slow": func(s *keyStore) { s.slow = time.Hour },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				store := newKeyStore("a")
+				var log bytes.Buffer
+				cache := newCache(t, store, inlet.CacheOptions{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+				h := middleware.Auth(cache, nil)(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+				require.Equal(t, 200, tryKey(h, "a").Code)
+				store.change(func() { break_(store) })
+				time.Sleep(5 * time.Minute)
+				require.Equal(t, 200, tryKey(h, "a").Code)
+				w := tryKey(h, "a new key")
+				require.Equal(t, 503, w.Code)
+				require.Contains(t, w.Body.String(), `"code":"auth_unavailable"`)
+				require.Equal(t, "1", w.Header().Get("Retry-After"))
+				synctest.Wait()
+				require.Equal(t, 1, strings.Count(log.String(), "cannot be looked up"))
+				require.NotContains(t, log.String(), "a new key")
+				store.change(func() { store.err, store.slow = nil, 0 })
+				require.Equal(t, 401, tryKey(h, "a new key").Code)
+				synctest.Wait()
+				require.Contains(t, log.String(), "can be looked up again")
+			})
+		})
+	}
+}
+
+// tryKey has h serve a request with a key in its header.
+func tryKey(h http.Handler, key string) *httptest.ResponseRecorder {
+	r := httptest.NewRequest("POST", "/v1/track", http.NoBody)
+	r.Header.Set("X-Write-Key", key)
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	return w
+}
+
+// RELIABILITY: timing of key compare, key enumeration. Keys that do not exist, of
+// whatever form, are answered alike, from the cache as by a look-up.
+func TestKeyEnumeration(t *testing.T) {
+	t.Parallel()
+	cache := newCache(t, newKeyStore("a"), inlet.CacheOptions{})
+	h := middleware.Auth(cache, nil)(http.NotFoundHandler())
+	want := tryKey(h, "nope")
+	require.Equal(t, 401, want.Code)
+	for _, key := range []string{"nope", "a ", "A", "a\x00", strings.Repeat("a", 5000), "' or 1=1", "a:b"} {
+		if strings.TrimSpace(key) == "a" {
+			continue
+		}
+		for range 2 {
+			w := tryKey(h, key)
+			require.Equal(t, want.Code, w.Code, "%q", key)
+			require.Equal(t, want.Body.String(), w.Body.String(), "%q", key)
+			require.Equal(t, want.Header(), w.Header(), "%q", key)
+		}
+	}
+}
+
+func TestRotationOfKeys(t *testing.T) {
+	t.Parallel()
+	web := inlet.Source{ID: "web"}
+	keys, err := inlet.NewKeys(map[string]inlet.Source{"old": web, "new": web})
+	require.NoError(t, err)
+	for _, a := range []inlet.Authenticator{keys, newCache(t, keys, inlet.CacheOptions{})} {
+		for _, key := range []string{"old", "new"} {
+			id, err := sourceOf(a, key)
+			require.NoError(t, err)
+			require.Equal(t, "web", id)
+		}
+		requireUnknown(t, a, "older")
+	}
+}
+
+// A browser key is for its origins, a server key for none in particular.
+func TestKeysAndOrigins(t *testing.T) {
+	t.Parallel()
+	keys := inlet.MustKeys(map[string]inlet.Source{
+		"browser": {ID: "shop", Origins: []string{"https://shop.example", "https://Pay.Example:8443/"}},
+		"server":  {ID: "backend"},
+	})
+	cached := newCache(t, keys, inlet.CacheOptions{})
+	for _, tt := range []struct {
+		key     string
+		origins []string // lines of the header
+		status  int
+	}{
+		{"browser", []string{"https://shop.example"}, 200},
+		{"browser", []string{"HTTPS://SHOP.EXAMPLE"}, 200},
+		{"browser", []string{"https://pay.example:8443"}, 200},
+		{"browser", []string{"https://pay.example"}, 403},
+		{"browser", []string{"http://shop.example"}, 403},
+		{"browser", []string{"https://shop.example.evil.example"}, 403},
+		{"browser", []string{"https://evilshop.example"}, 403},
+		{"browser", []string{"https://shop.example:444"}, 403},
+		{"browser", []string{"https://shop.example/"}, 403}, // no browser sends a path
+		{"browser", []string{"null"}, 403},
+		{"browser", []string{""}, 403},
+		{"browser", []string{"*"}, 403},
+		{"browser", nil, 403},
+		{"server", nil, 200},
+		{"server", []string{"null"}, 200},
+		{"server", []string{"https://shop.example"}, 200},
+		{"server", []string{"https://evil.example"}, 200},
+	} {
+		for name, a := range map[string]inlet.Authenticator{"fixed": keys, "cached": cached} {
+			t.Run(fmt.Sprint(name, " ", tt.key, " key from ", tt.origins), func(t *testing.T) {
+				t.Parallel()
+				h := middleware.Auth(a, nil)(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+				r := httptest.NewRequest("POST", "/v1/track", http.NoBody)
+				r.Header.Set("X-Write-Key", tt.key)
+				r.Header["Origin"] = tt.origins
+				w := httptest.NewRecorder()
+				h.ServeHTTP(w, r)
+				require.Equal(t, tt.status, w.Code)
+				if tt.status == 403 {
+					body, _ := io.ReadAll(w.Body)
+					require.Contains(t, string(body), `"code":"origin_not_allowed"`)
+				}
+			})
+		}
+	}
+}
