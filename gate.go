@@ -2,6 +2,7 @@ package inlet
 
 import (
 	"context"
+	"sync"
 	"sync/atomic"
 )
 
@@ -10,11 +11,12 @@ type gate struct {
 	most     int64
 	inside   atomic.Int64
 	shut     atomic.Bool
-	departed chan struct{} // holds one token when someone left a shut gate
+	empty    sync.Once
+	departed chan struct{} // closed once the last one has left a shut gate
 }
 
 func (g *gate) limit(most int) {
-	g.most, g.departed = int64(most), make(chan struct{}, 1)
+	g.most, g.departed = int64(most), make(chan struct{})
 }
 
 // enter counts a request in, unless there are too many or the gate is shut. The
@@ -35,10 +37,7 @@ func (g *gate) enter() error {
 // leave counts a request out.
 func (g *gate) leave() {
 	if g.inside.Add(-1) == 0 && g.shut.Load() {
-		select {
-		case g.departed <- struct{}{}:
-		default:
-		}
+		g.empty.Do(func() { close(g.departed) })
 	}
 }
 
@@ -47,12 +46,13 @@ func (g *gate) closed() bool { return g.shut.Load() }
 // close shuts the gate and waits until nobody is inside, or ctx is done.
 func (g *gate) close(ctx context.Context) error {
 	g.shut.Store(true)
-	for g.inside.Load() > 0 {
-		select {
-		case <-g.departed:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
+	if g.inside.Load() == 0 {
+		return nil
 	}
-	return nil
+	select {
+	case <-g.departed:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
