@@ -177,8 +177,9 @@ type sinkContext struct {
 // Deadline returns the end of the time to write.
 func (c *sinkContext) Deadline() (time.Time, bool) { return c.deadline, true }
 
-// Value returns the request's value.
-func (c *sinkContext) Value(key any) any { return c.values.Value(key) }
+// Value returns the request's value, and not the cause of its cancellation, which
+// package context keeps among the values.
+func (c *sinkContext) Value(key any) any { return context.WithoutCancel(c.values).Value(key) }
 
 // Done makes the timer on its first call.
 func (c *sinkContext) Done() <-chan struct{} {
