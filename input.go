@@ -1,6 +1,7 @@
 package inlet
 
 import (
+	"cmp"
 	"encoding/json"
 	"net/http"
 	"strings"
@@ -30,6 +31,7 @@ type batchOf struct {
 	events  []*Event
 	places  []int // of the events in the request
 	rejects []Reject
+	checked bool            // the faults of the items have been refused
 	text    strings.Builder // all strings of the events, in one allocation
 	raw     []byte          // raw JSON that had to be put together
 	scratch []byte
@@ -56,6 +58,7 @@ func (in *Input) release() {
 	clear(in.events)
 	clear(in.rejects)
 	in.structs, in.events, in.places, in.rejects = in.structs[:0], in.events[:0], in.places[:0], in.rejects[:0]
+	in.checked = false
 	in.text.Reset()
 	in.raw, in.scratch, in.slots = in.raw[:0], in.scratch[:0], in.slots[:0]
 	in.envelope, in.record = segmentEnvelope{}, RequestRecord{}
@@ -67,14 +70,18 @@ func (in *Input) release() {
 func (in *Input) Root() Object { return Object{in.doc.Root()} }
 
 // Items returns the events listed in the root member "batch", and whether there
-// is such a list. Those that are no usable objects have been refused already,
+// is such a list. Those that are no usable objects are refused by the first call,
 // and are empty.
 func (in *Input) Items() ([]Object, bool) {
 	items, listed := in.doc.Items()
 	objects := make([]Object, len(items))
 	for i, it := range items {
 		objects[i] = Object{it.Object}
+		if p := problemOf(it.Fault); p != nil && !in.checked {
+			in.Refuse(i, "", p)
+		}
 	}
+	in.checked = true
 	return objects, listed
 }
 
@@ -90,12 +97,18 @@ func (in *Input) Add(place int) *Event {
 }
 
 // Refuse refuses the event at a place in the request. Its id, if it has one, is
-// told to the client.
+// told to the client. A code that is no refusal of an event, with status 400,
+// becomes [CodeInvalidEvent]: the client must not send the event again.
 func (in *Input) Refuse(place int, messageID string, p *Problem) {
 	if len(messageID) > in.limits.MessageIDLength {
 		messageID = ""
 	}
-	in.rejects = append(in.rejects, Reject{Index: place, MessageID: messageID, Problem: *p})
+	reject := Reject{Index: place, MessageID: messageID, Problem: *p}
+	if reject.Code.Status() != http.StatusBadRequest {
+		reject.Code = CodeInvalidEvent
+	}
+	reject.Message = cmp.Or(reject.Message, reject.Code.text())
+	in.rejects = append(in.rejects, reject)
 }
 
 // refuseLast takes the event that was added last out again, and refuses it.
