@@ -34,12 +34,9 @@ func New(sink Sink, o *Options) (*Handler, error) {
 		return nil, errors.New("inlet: New: the sink is nil")
 	}
 	filled, err := o.withDefaults()
-	if err != nil {
+	payloads, payloadErr := NewPayloadReader(filled.Payload)
+	if err := errors.Join(err, payloadErr); err != nil {
 		return nil, fmt.Errorf("inlet: Options: %w", err)
-	}
-	payloads, err := NewPayloadReader(filled.Payload)
-	if err != nil {
-		return nil, err
 	}
 	if have := DurabilityOf(sink); have < filled.RequireDurability {
 		return nil, fmt.Errorf("inlet: Options: RequireDurability is %v, but the sink declares %v", filled.RequireDurability, have)
@@ -58,6 +55,8 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err == nil {
 		defer h.gate.leave()
 		err = c.serve()
+	} else {
+		c.found = h.routes.match(r) // for the form of the answer
 	}
 	c.answer(err)
 	c.release()
