@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/url"
+	"slices"
 	"time"
 
 	"github.com/inlet-go/inlet/internal/wire"
@@ -141,7 +142,17 @@ func (o *Options) withDefaults() (Options, error) {
 		atLeast("WriteTimeout", filled.WriteTimeout, 1),
 		atLeast("MaxInFlight", filled.MaxInFlight, 1),
 		atLeast("RetryAfter", filled.RetryAfter, time.Second),
+		noneNil("Dialects", filled.Dialects, func(d Dialect) bool { return d == nil }),
+		noneNil("Validators", filled.Validators, func(v Validator) bool { return v == nil }),
+		noneNil("Enrichers", filled.Enrichers, func(e Enricher) bool { return e == nil }),
 	)
+}
+
+func noneNil[T any](field string, values []T, isNil func(T) bool) error {
+	if i := slices.IndexFunc(values, isNil); i >= 0 {
+		return fmt.Errorf("%s[%d] is nil", field, i)
+	}
+	return nil
 }
 
 func atLeast[T cmp.Ordered](field string, value, least T) error {
