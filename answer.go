@@ -163,7 +163,7 @@ func (o *answer) setHeaders(header http.Header, e *Error) {
 		header["Connection"] = connections
 	}
 	if wait := e.retryAfter(); wait > 0 {
-		seconds := []string{strconv.Itoa(int((wait + time.Second - 1) / time.Second))}
+		seconds := []string{strconv.Itoa(int((wait-1)/time.Second) + 1)}
 		header["Retry-After"] = seconds
 		if e.Code == CodeRateLimited {
 			header["X-Ratelimit-Reset"] = seconds
