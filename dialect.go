@@ -97,11 +97,12 @@ type KeyPlaces struct {
 	Members []string
 }
 
-// Dialects returns the built-in dialects: SegmentStream's, Segment's, and what
-// MetaRouter, Astronomer, RudderStack and Jitsu have beside that. The first two
-// share a path, which a payload in SegmentStream's shape takes first.
+// Dialects returns the built-in dialects: SegmentStream's, Segment's, what
+// MetaRouter, Astronomer, RudderStack and Jitsu have beside that, and Commanders
+// Act's. The first two share a path, which a payload in SegmentStream's shape takes
+// first.
 func Dialects() []Dialect {
-	return []Dialect{SegmentStream(), Segment(), MetaRouter(), RudderStack(), Jitsu()}
+	return []Dialect{SegmentStream(), Segment(), MetaRouter(), RudderStack(), Jitsu(), CommandersAct()}
 }
 
 // routes finds the route of a request.

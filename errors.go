@@ -61,6 +61,7 @@ const (
 	CodeTraitsNotObject       Code = "traits_not_object"
 	CodeContextNotObject      Code = "context_not_object"
 	CodeIntegrationsNotObject Code = "integrations_not_object"
+	CodePayloadV1             Code = "payload_v1"
 	CodeInvalidEvent          Code = "invalid_event"
 	CodeRefusedBySink         Code = "refused_by_sink"
 )
@@ -121,6 +122,7 @@ var codeTable = map[Code]codeRow{
 	CodeTraitsNotObject:       {400, false, "traits must be an object"},
 	CodeContextNotObject:      {400, false, "context must be an object"},
 	CodeIntegrationsNotObject: {400, false, "integrations must be an object"},
+	CodePayloadV1:             {400, false, "the event has the form of version 1.0, which only middleware.Migrate makes one of 2.0"},
 	CodeInvalidEvent:          {400, false, "the event is not valid"},
 	CodeRefusedBySink:         {400, false, "the event cannot be stored"},
 }
