@@ -92,9 +92,7 @@ func (f *credentialFinder) missing(r *http.Request) *Error {
 
 func (f *credentialFinder) inHeaders(r *http.Request) foundCredentials {
 	found := foundCredentials{Credentials: Credentials{Origin: first(r.Header[headerOrigin])}}
-	if found.Key = strings.TrimSpace(first(r.Header[headerWriteKey])); found.Key != "" {
-		return found
-	}
+	found.Key = strings.TrimSpace(first(r.Header[headerWriteKey]))
 	value := first(r.Header[headerAuthorization])
 	if value == "" && f.header != "" {
 		value = first(r.Header[f.header])
@@ -102,8 +100,9 @@ func (f *credentialFinder) inHeaders(r *http.Request) foundCredentials {
 	scheme, rest, _ := strings.Cut(strings.TrimSpace(value), " ")
 	rest = strings.TrimSpace(rest)
 	switch {
-	case strings.EqualFold(scheme, "Basic"):
-		found.Key, found.basic = basicKey(rest), true
+	case found.Key == "" && strings.EqualFold(scheme, "Basic"):
+		found.Key = basicKey(rest)
+		found.basic = found.Key != ""
 	case strings.EqualFold(scheme, "Bearer"):
 		found.Bearer = rest
 	}
