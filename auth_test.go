@@ -1,0 +1,355 @@
+package inlet_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/inlet-go/inlet"
+)
+
+// mustGate returns a gate.
+func mustGate(t testing.TB, a inlet.Authenticator, o *inlet.AuthOptions) *inlet.Gate {
+	t.Helper()
+	g, err := inlet.NewGate(a, o)
+	require.NoError(t, err)
+	return g
+}
+
+// gated is the least layer that admits requests.
+func gated(g *inlet.Gate, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r, p, err := g.Admit(w, r)
+		if err != nil {
+			inlet.WriteError(w, r, err)
+			return
+		}
+		next.ServeHTTP(w, r)
+		p.Release()
+	})
+}
+
+// presented serves a request behind a gate and returns the credentials that the
+// authenticator was asked for, in order, with all of them unknown.
+func presented(t testing.TB, r *http.Request, o *inlet.AuthOptions) (asked []inlet.Credentials, w *httptest.ResponseRecorder) {
+	t.Helper()
+	unknown := inlet.AuthenticatorFunc(func(_ context.Context, c inlet.Credentials) (*inlet.Source, error) {
+		asked = append(asked, c)
+		return nil, inlet.ErrUnknownKey
+	})
+	return asked, serve(gated(mustGate(t, unknown, o), http.NotFoundHandler()), r)
+}
+
+func base64Of(text string) string { return base64.StdEncoding.EncodeToString([]byte(text)) }
+
+// oddKey has, in base64, the characters in which the alphabets differ.
+const oddKey = "~~~???>>>"
+
+func TestBasicCredentials(t *testing.T) {
+	t.Parallel()
+	require.Contains(t, base64Of(oddKey), "/")
+	tests := []struct {
+		name, value string
+		keys        []string // that are asked for
+	}{
+		{"with the colon and padding", "Basic " + base64Of("ILoveData123:"), []string{"ILoveData123"}},
+		{"without a colon, as printed in documents", "Basic SUxvdmVEYXRhMTIz", []string{"ILoveData123"}},
+		{"without padding", "Basic " + strings.TrimRight(base64Of("ILoveData123:"), "="), []string{"ILoveData123"}},
+		{"with too much padding", "Basic " + base64Of("ILoveData123:") + "==", []string{"ILoveData123"}},
+		{"in the alphabet for URLs", "Basic " + base64.URLEncoding.EncodeToString([]byte(oddKey+":")), []string{oddKey}},
+		{"in the standard alphabet", "Basic " + base64Of(oddKey+":"), []string{oddKey}},
+		{"with two spaces", "Basic  SUxvdmVEYXRhMTIz", []string{"ILoveData123"}},
+		{"with spaces around", "  Basic SUxvdmVEYXRhMTIz  ", []string{"ILoveData123"}},
+		{"in small letters", "basic SUxvdmVEYXRhMTIz", []string{"ILoveData123"}},
+		{"in capitals", "BASIC SUxvdmVEYXRhMTIz", []string{"ILoveData123"}},
+		{"with a password", "Basic " + base64Of("user:password"), []string{"user:password", "user"}},
+		{"with a password and a colon", "Basic " + base64Of("id:secret:"), []string{"id:secret", "id"}},
+		{"with two colons at the end", "Basic " + base64Of("web::"), []string{"web:", "web"}},
+		{"with an empty user name", "Basic " + base64Of(":"), nil},
+		{"with nothing", "Basic ", nil},
+		{"with only the scheme", "Basic", nil},
+		{"with text that is not base64", "Basic !!!", nil},
+		{"with both alphabets", "Basic -_+/", nil},
+		{"with a scheme run into the key", "BasicSUxvdmVEYXRhMTIz", nil},
+		{"with a long key", "Basic " + base64Of(strings.Repeat("k", 1000)+":"), []string{strings.Repeat("k", 1000)}},
+		{"of another scheme", "Digest SUxvdmVEYXRhMTIz", nil},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			asked, w := presented(t, request("POST", "/v1/track", strings.NewReader(`{"userId":"u"}`), "Authorization", test.value), nil)
+			var keys []string
+			for _, c := range asked {
+				keys = append(keys, c.Key)
+			}
+			require.Equal(t, test.keys, keys)
+			if test.keys == nil {
+				requireRefused(t, w, 401, inlet.CodeMissingKey)
+			} else {
+				requireRefused(t, w, 401, inlet.CodeUnknownKey)
+			}
+			for _, key := range keys {
+				require.NotContains(t, w.Body.String(), key)
+			}
+		})
+	}
+}
+
+func TestPlacesOfTheKey(t *testing.T) {
+	t.Parallel()
+	const event = `{"type":"page","userId":"u"}`
+	const keyed = `{"type":"page","userId":"u","writeKey":"`
+	long := repeated(2000, event)
+	type pairs []string
+	tests := []struct {
+		name, path, body string
+		headers          pairs
+		key, bearer      string
+		code             inlet.Code
+	}{
+		{"X-Write-Key", "/v1/page", event, pairs{"X-Write-Key", " k1 "}, "k1", "", inlet.CodeUnknownKey},
+		{"X-Write-Key with a colon, as Jitsu's", "/v1/page", event, pairs{"X-Write-Key", "id:secret"}, "id:secret", "", inlet.CodeUnknownKey},
+		{"a masked key in the body is not asked for", "/v1/page", keyed + `id:***"}`, pairs{"X-Write-Key", "id:secret"}, "id:secret", "", inlet.CodeUnknownKey},
+		{"X-Write-Key before Basic", "/v1/page", event, pairs{"X-Write-Key", "k1", "Authorization", "Basic " + base64Of("k2:")}, "k1", "", inlet.CodeUnknownKey},
+		{"X-Write-Key beside a Bearer", "/v1/page", event, pairs{"X-Write-Key", "k1", "Authorization", "Bearer token"}, "k1", "token", inlet.CodeUnknownKey},
+		{"Basic before the query", "/v1/page?writeKey=k3", event, pairs{"Authorization", "Basic " + base64Of("k2:")}, "k2", "", inlet.CodeUnknownKey},
+		{"an empty Basic, and the query", "/v1/page?writeKey=k3", event, pairs{"Authorization", "Basic Og=="}, "k3", "", inlet.CodeUnknownKey},
+		{"an undecodable Basic, and a query with a colon", "/v1/page?writeKey=k3:x", event, pairs{"Authorization", "Basic !"}, "k3:x", "", inlet.CodeUnknownKey},
+		{"the query", "/v1/page?x=1&writeKey=k3", event, nil, "k3", "", inlet.CodeUnknownKey},
+		{"the query in small letters", "/v1/page?writekey=k3", event, nil, "k3", "", inlet.CodeUnknownKey},
+		{"the query in other letters", "/v1/page?WriteKey=k3", event, nil, "", "", inlet.CodeMissingKey},
+		{"a plus in the query", "/v1/page?writeKey=a+b/c==", event, nil, "a+b/c==", "", inlet.CodeUnknownKey},
+		{"an escaped plus in the query", "/v1/page?writeKey=a%2Bb%3D", event, nil, "a+b=", "", inlet.CodeUnknownKey},
+		{"an empty parameter", "/v1/page?writeKey=", event, nil, "", "", inlet.CodeMissingKey},
+		{"a broken parameter and a good one", "/v1/page?writeKey=%zz&writekey=k3", event, nil, "k3", "", inlet.CodeUnknownKey},
+		{"the query before the body", "/v1/page?writeKey=k3", keyed + `k4"}`, nil, "k3", "", inlet.CodeUnknownKey},
+		{"the body", "/v1/page", keyed + `k4"}`, nil, "k4", "", inlet.CodeUnknownKey},
+		{"the body with escapes", "/v1/page", `{"write\u004bey":"k\u0034"}`, nil, "k4", "", inlet.CodeUnknownKey},
+		{"the body below a member", "/v1/page", `{"context":{"writeKey":"k4"}}`, nil, "", "", inlet.CodeMissingKey},
+		{"a number in the body", "/v1/page", `{"writeKey":4}`, nil, "", "", inlet.CodeMissingKey},
+		{"an empty one in the body", "/v1/page", `{"writeKey":""}`, nil, "", "", inlet.CodeMissingKey},
+		{"a batch's root", "/v1/batch", `{"writeKey":"k4","batch":[` + event + `]}`, nil, "k4", "", inlet.CodeUnknownKey},
+		{"a batch's root, last", "/v1/batch", `{"batch":[` + strings.Join(long, ",") + `],"sentAt":"2026-03-01T12:00:00Z","writeKey":"k4"}`, nil, "k4", "", inlet.CodeUnknownKey},
+		{"a batch's root before its events", "/v1/batch", `{"batch":[` + keyed + `k5"}],"writeKey":"k4"}`, nil, "k4", "", inlet.CodeUnknownKey},
+		{"every event of a batch", "/v1/batch", batchOf(keyed+`k5"}`, keyed+`k5"}`), nil, "k5", "", inlet.CodeUnknownKey},
+		{"one event of a batch", "/v1/batch", batchOf(event, keyed+`k5"}`, event), nil, "k5", "", inlet.CodeUnknownKey},
+		{"events that differ", "/v1/batch", batchOf(keyed+`k5"}`, keyed+`k6"}`), nil, "", "", inlet.CodeConflictingKeys},
+		{"events that differ below a root's", "/v1/batch", `{"writeKey":"k4","batch":[` + keyed + `k5"},` + keyed + `k6"}]}`, nil, "k4", "", inlet.CodeUnknownKey},
+		{"events that differ below a header", "/v1/batch", batchOf(keyed+`k5"}`, keyed+`k6"}`), pairs{"X-Write-Key", "k1"}, "k1", "", inlet.CodeUnknownKey},
+		{"Bearer alone", "/v1/page", event, pairs{"Authorization", "Bearer token"}, "token", "", inlet.CodeUnknownKey},
+		{"Bearer in small letters", "/v1/page", event, pairs{"Authorization", "bearer  token"}, "token", "", inlet.CodeUnknownKey},
+		{"Bearer beside a key in the body", "/v1/page", keyed + `k4"}`, pairs{"Authorization", "Bearer token"}, "k4", "token", inlet.CodeUnknownKey},
+		{"Bearer beside a key in the query", "/v1/page?writeKey=k3", event, pairs{"Authorization", "Bearer token"}, "k3", "token", inlet.CodeUnknownKey},
+		{"no key", "/v1/page", event, nil, "", "", inlet.CodeMissingKey},
+		{"no key and no body", "/v1/page", "", nil, "", "", inlet.CodeInvalidJSON},
+		{"no key and no JSON", "/v1/page", "{", nil, "", "", inlet.CodeInvalidJSON},
+		{"a pixel's query", "/v1/pixel/page?writeKey=k3&userId=u", "", nil, "k3", "", ""},
+		{"a pixel's payload", "/v1/pixel/page?data=" + base64.RawURLEncoding.EncodeToString([]byte(keyed+`k7"}`)), "", nil, "k7", "", ""},
+		{"a pixel's query before its payload", "/v1/pixel/page?writeKey=k3&data=" + base64.RawURLEncoding.EncodeToString([]byte(keyed+`k7"}`)), "", nil, "k3", "", ""},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			method := "POST"
+			if strings.Contains(test.path, "pixel") {
+				method = "GET"
+			}
+			r := request(method, test.path, strings.NewReader(test.body), test.headers...)
+			r.Header.Set("Origin", "https://shop.example")
+			asked, w := presented(t, r, nil)
+			switch {
+			case test.code == "":
+				requirePixel(t, w, inlet.CodeUnknownKey)
+			case test.code == inlet.CodeInvalidJSON:
+				requireRefused(t, w, 400, test.code)
+			default:
+				requireRefused(t, w, 401, test.code)
+			}
+			if test.key == "" {
+				require.Empty(t, asked)
+				return
+			}
+			require.Equal(t, inlet.Credentials{Key: test.key, Bearer: test.bearer, Origin: "https://shop.example"}, asked[0])
+			if !strings.HasPrefix(test.key, "id:") {
+				require.Len(t, asked, 1)
+			}
+			require.NotContains(t, w.Body.String(), test.key)
+		})
+	}
+}
+
+func TestTheMisspeltHeader(t *testing.T) {
+	t.Parallel()
+	r := func() *http.Request {
+		return request("POST", "/v1/page", strings.NewReader(`{}`), "Authentication", "Basic "+base64Of("k1:"))
+	}
+	asked, w := presented(t, r(), nil)
+	require.Empty(t, asked)
+	require.Contains(t, requireRefused(t, w, 401, inlet.CodeMissingKey).Message, `"Authorization", not "Authentication"`)
+	asked, w = presented(t, r(), &inlet.AuthOptions{AcceptAuthenticationHeader: true})
+	require.Equal(t, "k1", asked[0].Key)
+	requireRefused(t, w, 401, inlet.CodeUnknownKey)
+	both := r()
+	both.Header.Set("Authorization", "Basic "+base64Of("k2:"))
+	asked, _ = presented(t, both, &inlet.AuthOptions{AcceptAuthenticationHeader: true})
+	require.Equal(t, "k2", asked[0].Key)
+}
+
+func TestWhatAnAuthenticatorMayAnswer(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name, origin string
+		source       *inlet.Source
+		err          error
+		status       int
+		code         inlet.Code
+	}{
+		{"a source", "", &inlet.Source{ID: "s"}, nil, 200, ""},
+		{"a disabled source", "", &inlet.Source{ID: "s", Disabled: true}, nil, 403, inlet.CodeSourceDisabled},
+		{"an unknown key", "", nil, inlet.ErrUnknownKey, 401, inlet.CodeUnknownKey},
+		{"an error of its own", "", nil, &inlet.Error{Code: inlet.CodeRateLimited}, 429, inlet.CodeRateLimited},
+		{"a key store that is down", "", nil, errors.New(secret), 503, inlet.CodeAuthUnavailable},
+		{"a deadline", "", nil, context.DeadlineExceeded, 503, inlet.CodeAuthUnavailable},
+		{"neither", "", nil, nil, 500, inlet.CodeInternal},
+		{"a browser's source and its origin", "https://shop.example", &inlet.Source{ID: "s", Origins: []string{"https://shop.example"}}, nil, 200, ""},
+		{"in other letters and with a slash", "https://Shop.example", &inlet.Source{ID: "s", Origins: []string{"https://shop.example/"}}, nil, 200, ""},
+		{"one of several", "https://b.example", &inlet.Source{ID: "s", Origins: []string{"https://a.example", "https://b.example"}}, nil, 200, ""},
+		{"another origin", "https://evil.example", &inlet.Source{ID: "s", Origins: []string{"https://shop.example"}}, nil, 403, inlet.CodeOriginNotAllowed},
+		{"an origin that begins alike", "https://shop.example.evil.example", &inlet.Source{ID: "s", Origins: []string{"https://shop.example"}}, nil, 403, inlet.CodeOriginNotAllowed},
+		{"another scheme", "http://shop.example", &inlet.Source{ID: "s", Origins: []string{"https://shop.example"}}, nil, 403, inlet.CodeOriginNotAllowed},
+		{"the null origin", "null", &inlet.Source{ID: "s", Origins: []string{"https://shop.example"}}, nil, 403, inlet.CodeOriginNotAllowed},
+		{"no origin", "", &inlet.Source{ID: "s", Origins: []string{"https://shop.example"}}, nil, 403, inlet.CodeOriginNotAllowed},
+		{"a server's source with an origin", "https://any.example", &inlet.Source{ID: "s"}, nil, 200, ""},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			sink := new(keeper)
+			a := inlet.AuthenticatorFunc(func(context.Context, inlet.Credentials) (*inlet.Source, error) { return test.source, test.err })
+			r := request("POST", "/v1/page", strings.NewReader(typedEvent("page")), "X-Write-Key", "k")
+			if test.origin != "" {
+				r.Header.Set("Origin", test.origin)
+			}
+			w := serve(gated(mustGate(t, a, nil), mustNew(t, sink, nil)), r)
+			require.NotContains(t, w.Body.String(), secret)
+			if test.code == "" {
+				requireTaken(t, w)
+				require.Same(t, test.source, sink.kept()[0].Source)
+				return
+			}
+			requireRefused(t, w, test.status, test.code)
+			require.Zero(t, sink.calls)
+		})
+	}
+}
+
+func TestAnOpenRouteNeedsNoKey(t *testing.T) {
+	t.Parallel()
+	never := inlet.AuthenticatorFunc(func(context.Context, inlet.Credentials) (*inlet.Source, error) {
+		panic("asked for a key")
+	})
+	requireTaken(t, serve(gated(mustGate(t, never, nil), mustNew(t, new(keeper), nil)), request("POST", "/m/", strings.NewReader("{}"))))
+}
+
+// Keys are removed from what is stored, and appear in no answer, log or record.
+func TestKeysGoNowhere(t *testing.T) {
+	t.Parallel()
+	const key = "kEy-that-Nobody-may-see"
+	var log bytes.Buffer
+	seen := new(observer)
+	sink := new(keeper)
+	for _, err := range []error{nil, errors.New("down")} {
+		sink.answer = func(context.Context, []*inlet.Event) error { return err }
+		h := mustNew(t, sink, &inlet.Options{Logger: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})), Observer: seen})
+		chain := gated(mustGate(t, inlet.MustKeys(map[string]inlet.Source{key: {ID: "web"}}), nil), h)
+		event := `{"type":"page","userId":"u","writeKey":"` + key + `","writekey":"` + key + `","write\u004bey2":1}`
+		for _, r := range []*http.Request{
+			request("POST", "/v1/page", strings.NewReader(event)),
+			request("POST", "/v1/batch?writeKey="+key, strings.NewReader(`{"writeKey":"`+key+`","batch":[`+event+`,{"type":"no","writeKey":"`+key+`"}]}`)),
+			request("POST", "/v1/page", strings.NewReader(event), "Authorization", "Basic "+base64Of(key+":"), "X-Write-Key", key),
+			request("GET", "/v1/pixel/page?userId=u&writeKey="+key, nil),
+			request("GET", "/v1/pixel/page?data="+base64.URLEncoding.EncodeToString([]byte(event)), nil),
+		} {
+			w := serve(chain, r)
+			require.NotContains(t, w.Body.String(), key)
+		}
+	}
+	require.Len(t, sink.kept(), 10)
+	for _, e := range sink.kept() {
+		line := string(e.AppendJSON(nil))
+		require.NotContains(t, line, key)
+		require.Equal(t, "web", e.Source.ID)
+	}
+	require.Contains(t, string(sink.kept()[0].Extra), "writeKey2")
+	require.NotEmpty(t, log.String())
+	require.NotContains(t, log.String(), key)
+	require.NotContains(t, log.String(), base64Of(key+":"))
+	for _, record := range seen.records {
+		require.NotContains(t, record.Path+string(record.Code), key)
+	}
+}
+
+func TestAPayloadThatWasSearchedForTheKeyIsNotReadTwice(t *testing.T) {
+	t.Parallel()
+	body := &countedBody{Reader: strings.NewReader(`{"type":"page","userId":"u","writeKey":"k"}`)}
+	r := request("POST", "/v1/page", nil)
+	r.Body, r.ContentLength = body, body.Size()
+	sink := new(keeper)
+	requireTaken(t, serve(gated(mustGate(t, inlet.MustKeys(map[string]inlet.Source{"k": {ID: "web"}}), nil), mustNew(t, sink, nil)), r))
+	require.LessOrEqual(t, body.reads, 2)
+	require.Len(t, sink.kept(), 1)
+}
+
+func TestKeys(t *testing.T) {
+	t.Parallel()
+	origins := []string{"https://shop.example"}
+	keys, err := inlet.NewKeys(map[string]inlet.Source{"old": {ID: "web", Origins: origins}, "new": {ID: "web"}})
+	require.NoError(t, err)
+	origins[0] = "https://evil.example"
+	for _, key := range []string{"old", "new"} {
+		source, err := keys.Authenticate(t.Context(), inlet.Credentials{Key: key})
+		require.NoError(t, err)
+		require.Equal(t, "web", source.ID)
+		require.NotContains(t, source.Origins, "https://evil.example")
+	}
+	for _, key := range []string{"", "olds", "ol", "OLD", " old"} {
+		_, err := keys.Authenticate(t.Context(), inlet.Credentials{Key: key})
+		require.ErrorIs(t, err, inlet.ErrUnknownKey)
+	}
+	empty, err := inlet.NewKeys(nil)
+	require.NoError(t, err)
+	_, err = empty.Authenticate(t.Context(), inlet.Credentials{Key: "k"})
+	require.ErrorIs(t, err, inlet.ErrUnknownKey)
+
+	const hidden = "a-hidden-key"
+	for name, bad := range map[string]map[string]inlet.Source{
+		"a source without an ID": {hidden: {}},
+		"an empty key":           {"": {ID: "web"}},
+		"a blank key":            {" \t": {ID: "web"}},
+		"a negative rate":        {hidden: {ID: "web", Rate: -1}},
+		"a negative burst":       {hidden: {ID: "web", Burst: -1}},
+	} {
+		_, err := inlet.NewKeys(bad)
+		require.Error(t, err, name)
+		require.NotContains(t, err.Error(), hidden)
+		require.Panics(t, func() { inlet.MustKeys(bad) }, name)
+	}
+}
+
+func TestNewGateNamesWhatIsWrong(t *testing.T) {
+	t.Parallel()
+	_, err := inlet.NewGate(nil, nil)
+	require.ErrorContains(t, err, "authenticator")
+	_, err = inlet.NewGate(inlet.MustKeys(nil), &inlet.AuthOptions{Limits: inlet.Limits{Depth: -1}})
+	require.ErrorContains(t, err, "Limits.Depth")
+	_, err = inlet.NewGate(inlet.MustKeys(nil), &inlet.AuthOptions{Payload: &inlet.PayloadOptions{MaxRatio: -1}})
+	require.ErrorContains(t, err, "MaxRatio")
+}
