@@ -93,7 +93,7 @@ func checkOrigins(origins []string) ([]string, error) {
 		case !ok:
 			return nil, fmt.Errorf(`Origins: %q must be "https://host" or "https://host:port"`, origin)
 		case normal == anyOrigin && len(origins) > 1:
-			return nil, fmt.Errorf("Origins: %q must stand alone", origin)
+			return nil, fmt.Errorf("option Origins: %q must stand alone", origin)
 		}
 		checked = append(checked, normal)
 	}

@@ -122,15 +122,15 @@ const maxRate = 1e9
 func (o *RateLimitOptions) check() error {
 	switch {
 	case !(o.Rate > 0 && o.Rate <= maxRate): // NaN, too
-		return fmt.Errorf("Rate is %v, must be above 0 and at most %v", o.Rate, maxRate)
+		return fmt.Errorf("option Rate is %v, must be above 0 and at most %v", o.Rate, maxRate)
 	case o.Burst < 1 || o.Burst > maxRate:
-		return fmt.Errorf("Burst is %d, must be at least 1 and at most %v", o.Burst, maxRate)
+		return fmt.Errorf("option Burst is %d, must be at least 1 and at most %v", o.Burst, maxRate)
 	case o.Key == nil:
-		return errors.New("Key is required, such as ByIP or BySource")
+		return errors.New("option Key is required, such as ByIP or BySource")
 	case o.MaxKeys < 1:
-		return fmt.Errorf("MaxKeys is %d, must be at least 1", o.MaxKeys)
+		return fmt.Errorf("option MaxKeys is %d, must be at least 1", o.MaxKeys)
 	case len(o.Policy) > 64 || !isRequestID(o.Policy) || strings.Contains(o.Policy, "."):
-		return fmt.Errorf("Policy is %q, must be 1 to 64 letters, digits, underscores and hyphens", o.Policy)
+		return fmt.Errorf("option Policy is %q, must be 1 to 64 letters, digits, underscores and hyphens", o.Policy)
 	}
 	return nil
 }
