@@ -167,13 +167,14 @@ func (d *Document) Repaired() bool { return d.repaired > 0 }
 func (d *Document) Items() ([]Item, bool) { return d.items, d.listed }
 
 // AsItem returns the root as if it were the only element of a list, but for the
-// limit of its length. What it lists is part of it then, with its faults.
+// limit of its length. What it lists is part of it then, with its faults, but may
+// be anything.
 func (d *Document) AsItem() Item {
 	it := Item{Object: d.root, Size: d.mend.received, Repaired: d.Repaired()}
 	for i := range d.items {
 		it.Repaired = it.Repaired || d.items[i].Repaired
-		if it.Fault.Kind == None {
-			it.Fault = d.items[i].Fault
+		if f := d.items[i].Fault; it.Fault.Kind == None && f.Kind != NotObject {
+			it.Fault = f
 		}
 	}
 	return it
