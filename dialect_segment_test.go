@@ -1,0 +1,8 @@
+package inlet_test
+
+import "testing"
+
+func TestSegmentGolden(t *testing.T) {
+	t.Parallel()
+	testGolden(t, "testdata/segment")
+}
