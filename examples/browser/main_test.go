@@ -1,0 +1,53 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"testing"
+	"testing/fstest"
+
+	"github.com/stretchr/testify/require"
+)
+
+// files is a directory that has a bundle.
+func files(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	require.NoError(t, os.CopyFS(dir, fstest.MapFS{"index.js": {Data: []byte("// a bundle")}}))
+	return dir
+}
+
+func TestThePageHasWhatItNeeds(t *testing.T) {
+	t.Parallel()
+	h := site(config{api: "http://127.0.0.1:8080", key: "demo", files: files(t)})
+	for path, want := range map[string]string{
+		"/":                                `<script type="module" src="/page.js">`,
+		"/page.js":                         "AnalyticsBrowser.load({ writeKey, cdnURL: api }",
+		"/config.json":                     `{"api":"http://127.0.0.1:8080","writeKey":"demo"}`,
+		"/analytics-next/bundles/index.js": "// a bundle",
+	} {
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, nil))
+		require.Equal(t, http.StatusOK, w.Code, path)
+		require.Contains(t, w.Body.String(), want, path)
+	}
+}
+
+func TestRunServesUntilItIsStopped(t *testing.T) {
+	t.Parallel()
+	ctx, stop := context.WithCancel(t.Context())
+	stop()
+	var out bytes.Buffer
+	require.NoError(t, run(ctx, config{addr: "127.0.0.1:0", api: "http://api.example", files: files(t)}, &out))
+	require.Regexp(t, `^the page is at http://127\.0\.0\.1:\d+, the API at http://api\.example\n$`, out.String())
+}
+
+func TestRunSaysWhatToInstall(t *testing.T) {
+	t.Parallel()
+	err := run(t.Context(), config{files: filepath.Join(t.TempDir(), "nowhere")}, new(bytes.Buffer))
+	require.ErrorContains(t, err, "npm install --prefix examples/browser")
+}
