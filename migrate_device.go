@@ -1,0 +1,107 @@
+package inlet
+
+import "github.com/inlet-go/inlet/internal/wire"
+
+// deviceNames are the members of a device that have, or had, several names.
+type deviceNames struct{ agent, oldAgent, cookie, oldCookie, lang []byte }
+
+func (d *deviceNames) read(device []byte) {
+	for w := wire.Walk(device); w.Next(); {
+		switch string(w.Name) {
+		case `"user_agent"`:
+			d.agent = w.Value
+		case `"userAgent"`:
+			d.oldAgent = w.Value
+		case `"cookie"`:
+			d.cookie = w.Value
+		case `"cookies"`:
+			d.oldCookie = w.Value
+		case `"lang"`:
+			d.lang = w.Value
+		}
+	}
+}
+
+// fitsDevice reports whether the root has a user agent or a locale that belongs
+// into the device: that is an object, or not there, and does not say it already.
+func (m *actsMigration) fitsDevice(kind rootKind) bool {
+	if m.root[kind] == nil {
+		return false
+	}
+	for _, device := range [...][]byte{m.root[rootDevice], m.outer.device, m.inner.device} {
+		if device == nil {
+			continue
+		}
+		if wire.Kind(device) != '{' {
+			return false
+		}
+		var d deviceNames
+		d.read(device)
+		if kind == rootAgent && (isSet(d.agent) || d.oldAgent != nil) || kind == rootLocale && isSet(d.lang) {
+			return false
+		}
+	}
+	return true
+}
+
+// appendDevice appends a device with today's names, and with the root's user
+// agent and locale if they go there.
+func (m *actsMigration) appendDevice(dst, device []byte, agent, locale bool) []byte {
+	if wire.Kind(device) != '{' {
+		return append(dst, device...)
+	}
+	var d deviceNames
+	if d.read(device); d.oldAgent == nil && d.oldCookie == nil && !agent && !locale {
+		return append(dst, device...)
+	}
+	dst = append(dst, '{')
+	first := len(dst)
+	for w := wire.Walk(device); w.Next(); {
+		name, value := w.Name, w.Value
+		switch string(name) {
+		case `"userAgent"`:
+			name = m.today(name, value, d.agent, `"user_agent"`)
+		case `"cookies"`:
+			name = m.today(name, value, d.cookie, `"cookie"`)
+		case `"user_agent"`:
+			if agent {
+				continue // it is empty
+			}
+		case `"lang"`:
+			if locale {
+				continue
+			}
+		}
+		if name != nil {
+			dst = wire.AppendMember(dst, first, name, value)
+		}
+	}
+	return append(m.appendRootDevice(dst, first, agent, locale), '}')
+}
+
+// today returns today's name for a member of a device with an older one, or nil
+// if it gives way to one that has it already.
+func (m *actsMigration) today(old, value, taken []byte, name string) []byte {
+	field := "device." + wire.Text(old)
+	if taken != nil {
+		m.conflict(field, value, taken)
+		return nil
+	}
+	m.renamed(field, "context.device."+wire.Text([]byte(name)))
+	return []byte(name)
+}
+
+// appendRootDevice appends the user agent and the locale of the root, in order.
+func (m *actsMigration) appendRootDevice(dst []byte, first int, agent, locale bool) []byte {
+	for i, kind := range m.kinds {
+		switch {
+		case kind == rootAgent && agent:
+			m.renamed("userAgent", "context.device.user_agent")
+			dst = wire.AppendMember(dst, first, []byte(`"user_agent"`), m.object.Value(i))
+		case kind == rootLocale && locale:
+			m.renamed("locale", "context.device.lang")
+			dst = wire.AppendMember(dst, first, []byte(`"lang"`), m.object.Value(i))
+		}
+	}
+	return dst
+}

@@ -1,0 +1,336 @@
+package inlet
+
+import (
+	"github.com/inlet-go/inlet/internal/wire"
+)
+
+// rootKind is what a member of an event's root is to Commanders Act.
+type rootKind uint8
+
+const (
+	rootEventName rootKind = iota
+	rootEvent
+	rootProperties
+	rootContext
+	rootVersion
+	rootID
+	rootIDCamel
+	rootIDTypo
+	rootTime
+	rootTimeCamel
+	rootPage
+	rootDevice
+	rootApp
+	rootGenerator
+	rootContainer
+	rootAgent
+	rootLocale
+	rootUser
+	rootIntegrations
+	rootPartners
+
+	// What no document names. The first three tell Segment's form.
+	rootType
+	rootUserID
+	rootAnonymousID
+	rootUnknown
+
+	rootKinds
+)
+
+func rootKindOf(quoted []byte) rootKind {
+	switch string(quoted) {
+	case `"event_name"`:
+		return rootEventName
+	case `"event"`:
+		return rootEvent
+	case `"properties"`:
+		return rootProperties
+	case `"context"`:
+		return rootContext
+	case `"version"`:
+		return rootVersion
+	case `"event_id"`:
+		return rootID
+	case `"eventId"`:
+		return rootIDCamel
+	case `"event_Id"`:
+		return rootIDTypo
+	case `"event_timestamp"`:
+		return rootTime
+	case `"eventTimestamp"`:
+		return rootTimeCamel
+	case `"page"`:
+		return rootPage
+	case `"device"`:
+		return rootDevice
+	case `"app"`:
+		return rootApp
+	case `"generatorVersion"`:
+		return rootGenerator
+	case `"containerVersion"`:
+		return rootContainer
+	case `"userAgent"`:
+		return rootAgent
+	case `"locale"`:
+		return rootLocale
+	case `"user"`:
+		return rootUser
+	case `"integrations"`:
+		return rootIntegrations
+	case `"partners"`:
+		return rootPartners
+	case `"type"`:
+		return rootType
+	case `"userId"`:
+		return rootUserID
+	case `"anonymousId"`:
+		return rootAnonymousID
+	}
+	return rootUnknown
+}
+
+// actsMigration moves events of Commanders Act from 1.0 to 2.0. Its memory is
+// used for one payload after another.
+type actsMigration struct {
+	reporter
+	options MigrateOptions
+	out     wire.Composer
+
+	// The event at hand.
+	object wire.Object
+	class  commandersActClass
+	kinds  []rootKind        // of the members of its root
+	root   [rootKinds][]byte // their values
+	name   []byte
+	outer  metadata // a context that it has already
+
+	// What its properties hold beside data of the event.
+	inner   metadata
+	created []byte
+	merged  [rootKinds]bool // root members that went into one of the properties
+
+	scratch []byte
+}
+
+// take looks at an event and reports whether it is to be changed. Whatever stands
+// in the way of that is found here.
+func (m *actsMigration) take(it *wire.Item) (change bool) {
+	m.report.Events++
+	if p := problemOf(it.Fault); p != nil {
+		return m.fail(MigrationCode(p.Code), p.Field)
+	}
+	m.gather(it.Object)
+	switch m.class {
+	case commandersActV1:
+		change = m.takeV1()
+	case commandersActPartial:
+		change = m.takePartial()
+	default:
+		change = m.slipped(rootID, `"event_id"`) || m.slipped(rootTime, `"event_timestamp"`)
+	}
+	if change {
+		m.report.Migrated++
+		if it.Repaired {
+			m.warn(MigrationTextRepaired, "")
+		}
+	}
+	return change
+}
+
+func (m *actsMigration) gather(o wire.Object) {
+	m.object, m.kinds = o, m.kinds[:0]
+	m.root, m.merged = [rootKinds][]byte{}, [rootKinds]bool{}
+	m.name, m.inner, m.outer, m.created = nil, metadata{}, metadata{}, nil
+	for i := range o.Len() {
+		kind := rootKindOf(o.Name(i))
+		m.kinds = append(m.kinds, kind)
+		m.root[kind] = o.Value(i)
+	}
+	m.class = commandersActClassOf(m.root[rootContext], m.root[rootProperties], m.root[rootVersion])
+}
+
+func (m *actsMigration) takeV1() bool {
+	switch kind := wire.Kind(m.root[rootProperties]); {
+	case kind != '{' && kind != 'n' && kind != 0:
+		return m.fail(MigrationPropertiesNotObject, "properties")
+	case m.ofSegment():
+		return m.fail(MigrationWrongDialect, "type")
+	}
+	if m.name = m.eventName(); m.name == nil {
+		return m.fail(MigrationEventNameRequired, "event_name")
+	}
+	m.outer.read(m.root[rootContext])
+	if m.options.Strict && m.invalidTime() {
+		return m.fail(MigrationTimestampInvalid, "event_timestamp")
+	}
+	return true
+}
+
+// ofSegment reports whether the event was meant for another vendor's endpoint.
+func (m *actsMigration) ofSegment() bool {
+	return !hasText(m.root[rootEventName]) && m.root[rootType] != nil &&
+		(m.root[rootUserID] != nil || m.root[rootAnonymousID] != nil)
+}
+
+func hasText(raw []byte) bool { return wire.Kind(raw) == '"' && len(raw) > len(`""`) }
+
+// eventName returns the name of the event, or nil.
+func (m *actsMigration) eventName() []byte {
+	name, older := m.root[rootEventName], m.root[rootEvent]
+	switch {
+	case hasText(name):
+		return name
+	case hasText(older):
+		return older
+	}
+	return nil
+}
+
+// invalidTime reports whether there is a time that cannot be read.
+func (m *actsMigration) invalidTime() bool {
+	properties := m.root[rootProperties]
+	if wire.Kind(properties) == '{' {
+		m.inner.read(wire.Find(properties, `"context"`))
+	}
+	at := m.chosen(m.times())
+	m.inner = metadata{}
+	_, code := readCommandersActTime(at.value)
+	return code == MigrationTimestampInvalid
+}
+
+// write writes the event anew.
+func (m *actsMigration) write() {
+	m.out.Open()
+	if m.class == commandersActV1 {
+		m.out.Member([]byte(`"event_name"`), m.name)
+		m.noteNames()
+		m.writeProperties()
+		m.writeRootData()
+		m.writeContext()
+	} else {
+		m.writeMoved()
+	}
+	m.out.Close()
+}
+
+// noteNames notes which of the root's names of the event gave way.
+func (m *actsMigration) noteNames() {
+	name, older := m.root[rootEventName], m.root[rootEvent]
+	switch {
+	case hasText(name) && isSet(older):
+		m.conflict("event", older, m.name)
+	case !hasText(name):
+		m.renamed("event", "event_name")
+		if isSet(name) {
+			m.conflict("event_name", name, m.name)
+		}
+	}
+}
+
+// isSet reports whether a value says anything: null and "" do not.
+func isSet(raw []byte) bool {
+	return raw != nil && wire.Kind(raw) != 'n' && string(raw) != `""`
+}
+
+// writeProperties moves the data of the event to its root.
+func (m *actsMigration) writeProperties() {
+	if wire.Kind(m.root[rootProperties]) != '{' {
+		return
+	}
+	for w := wire.Walk(m.root[rootProperties]); w.Next(); {
+		switch string(w.Name) {
+		case `"event_name"`:
+			m.conflict("properties.event_name", w.Value, m.name)
+		case `"context"`:
+			m.takeInnerContext(w.Value)
+		case `"user"`:
+			m.writeUser(m.merge(rootUser, w.Name, w.Value))
+		case `"integrations"`:
+			m.out.Member(w.Name, m.merge(rootIntegrations, w.Name, w.Value))
+		case `"partners"`:
+			m.out.Member(w.Name, m.merge(rootPartners, w.Name, w.Value))
+		case `"created"`:
+			m.created = w.Value
+			m.out.Member(w.Name, w.Value)
+		default:
+			m.out.Member(w.Name, w.Value)
+		}
+	}
+}
+
+func (m *actsMigration) takeInnerContext(value []byte) {
+	if wire.Kind(value) == '{' {
+		m.inner.read(value)
+	} else if isSet(value) {
+		m.conflict("properties.context", value, nil)
+	}
+}
+
+// merge returns the value of a property with what a root member of the same name
+// has beside it.
+func (m *actsMigration) merge(kind rootKind, name, inner []byte) []byte {
+	root := m.root[kind]
+	m.merged[kind] = true
+	switch {
+	case !isSet(root):
+		return inner
+	case !isSet(inner):
+		return root
+	case wire.Kind(root) != '{' || wire.Kind(inner) != '{':
+		m.conflict(wire.Text(name), root, inner)
+		return inner
+	}
+	m.scratch = wire.AppendMergedNoting(m.scratch[:0], root, inner, wire.Text(name), m.lost)
+	return m.scratch
+}
+
+// lost notes a value that gave way in a merge.
+func (m *actsMigration) lost(field string, value []byte) { m.conflict(field, value, nil) }
+
+// writeRootData writes the data that stood in the root already.
+func (m *actsMigration) writeRootData() {
+	for i, kind := range m.kinds {
+		if m.merged[kind] {
+			continue
+		}
+		switch kind {
+		case rootUser:
+			m.writeUser(m.object.Value(i))
+		case rootIntegrations, rootPartners:
+			m.out.Member(m.object.Name(i), m.object.Value(i))
+		}
+	}
+	if m.root[rootUser] == nil && !m.merged[rootUser] {
+		m.warn(MigrationMissingRequired, "user")
+	}
+}
+
+// writeUser writes the user, whose categories of consent are texts in 2.0.
+func (m *actsMigration) writeUser(user []byte) {
+	m.out.Name([]byte(`"user"`))
+	m.out.Text = m.appendUser(m.out.Text, user)
+	m.out.EndValue()
+}
+
+func (m *actsMigration) appendUser(dst, user []byte) []byte {
+	if wire.Kind(user) != '{' {
+		return append(dst, user...)
+	}
+	copied, identified := 0, false
+	for w := wire.Walk(user); w.Next(); {
+		switch string(w.Name) {
+		case `"consent_categories"`:
+			if wire.Kind(w.Value) == '[' {
+				dst = wire.AppendStringList(append(dst, user[:w.Start]...), w.Value)
+				copied = w.End
+			}
+		case `"consistent_anonymous_id"`:
+			identified = true
+		}
+	}
+	if !identified {
+		m.warn(MigrationMissingRequired, "user.consistent_anonymous_id")
+	}
+	return append(dst, user[copied:]...)
+}
