@@ -73,7 +73,10 @@ type Payload struct {
 	holders atomic.Int32
 	memory  *payloadMemory
 	size    int64 // as sent
-	body    payloadBody
+	// received is the length of the body as it came, decoded, which limits are
+	// about even where a layer has put another one in its place.
+	received int
+	body     payloadBody
 }
 
 // payloadMemory is what requests share one after another.
@@ -240,11 +243,19 @@ func (s *state) hold(m *payloadMemory, size int64) *Payload {
 	if s.payload.Load() != nil {
 		p = new(Payload)
 	}
-	p.memory, p.size = m, size
+	p.memory, p.size, p.received = m, size, len(m.bytes)
 	p.body.payload = p
 	p.holders.Store(1)
 	s.payload.Store(p)
 	return p
+}
+
+// replace makes the payload that stands for p in the layers behind the caller,
+// who holds it. The layers before keep p.
+func (s *state) replace(p *Payload, m *payloadMemory) *Payload {
+	next := s.hold(m, p.size)
+	next.received = p.received
+	return next
 }
 
 // readBody reads the body of r into m, decompressed, and returns its length as
