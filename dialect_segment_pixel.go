@@ -15,6 +15,10 @@ import (
 // before it.
 const longestQuery = 64 << 10
 
+// mostLevels bounds the levels of all names in such a query together: each costs
+// hundreds of bytes, for one that was sent.
+const mostLevels = 1000
+
 // segmentPixel makes the payload of a pixel of its query: the JSON in "data", in
 // base64 or plain, or an object of the other parameters, of which dots separate
 // the levels.
@@ -29,7 +33,7 @@ func segmentPixel(r *http.Request) ([]byte, error) {
 	data := strings.ReplaceAll(query.Get("data"), " ", "+") // a "+" that was not escaped
 	switch {
 	case data == "":
-		return flatObject(query), nil
+		return flatObject(query)
 	case strings.HasPrefix(strings.TrimSpace(query.Get("data")), "{"):
 		return []byte(query.Get("data")), nil
 	}
@@ -47,12 +51,16 @@ func segmentPixel(r *http.Request) ([]byte, error) {
 // flatObject makes an object of parameters whose names say where they belong:
 // "properties.subject=x" is {"properties":{"subject":"x"}}. All values are
 // strings. A name that is both a value and a level is a level.
-func flatObject(query url.Values) []byte {
+func flatObject(query url.Values) ([]byte, error) {
 	var root queryNode
+	levels := 0
 	for name, values := range query {
+		if levels += strings.Count(name, ".") + 1; levels > mostLevels {
+			return nil, &Error{Code: CodeTooManyMembers}
+		}
 		root.at(strings.Split(name, ".")).value = first(values)
 	}
-	return root.appendJSON(nil)
+	return root.appendJSON(nil), nil
 }
 
 // queryNode is a value, or a level if it has children.
