@@ -1,8 +1,430 @@
 package inlet_test
 
-import "testing"
+import (
+	"encoding/base64"
+	"fmt"
+	"net/http/httptest"
+	"net/url"
+	"runtime"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/inlet-go/inlet"
+)
 
 func TestSegmentGolden(t *testing.T) {
 	t.Parallel()
 	testGolden(t, "testdata/segment")
+}
+
+// storedAt serves a body at a time and returns the events that were stored.
+func storedAt(t *testing.T, path, body string) (events []*inlet.Event, w *httptest.ResponseRecorder) {
+	t.Helper()
+	sink := new(keeper)
+	synctest.Test(t, func(t *testing.T) {
+		time.Sleep(time.Until(dialectNow))
+		w = serve(mustNew(t, sink, nil), vouched(path, body))
+	})
+	for _, e := range sink.kept() {
+		requireComplete(t, e)
+		requireCanonical(t, e)
+	}
+	return sink.kept(), w
+}
+
+// oneStored is storedAt for a page event with more members.
+func oneStored(t *testing.T, members string) *inlet.Event {
+	t.Helper()
+	events, w := storedAt(t, "/v1/page", `{"anonymousId":"a","messageId":"m",`+members+`}`)
+	requireTaken(t, w)
+	require.Len(t, events, 1)
+	return events[0]
+}
+
+func TestSegmentTimestamps(t *testing.T) {
+	t.Parallel()
+	at := time.Date(2026, 3, 1, 10, 30, 15, 0, time.UTC)
+	tests := []struct {
+		name, text string
+		want       time.Time // zero if it cannot be read
+		warnings   inlet.Warnings
+	}{
+		{"three digits", `"2026-03-01T10:30:15.123Z"`, at.Add(123 * time.Millisecond), 0},
+		{"six digits and a zone", `"2026-03-01T10:30:15.123456+00:00"`, at.Add(123456 * time.Microsecond), 0},
+		{"seven digits", `"2026-03-01T10:30:15.1234567Z"`, at.Add(123456700), 0},
+		{"nine digits and a zone", `"2026-03-01T12:30:15.123456789+02:00"`, at.Add(123456789), 0},
+		{"no fraction", `"2026-03-01T10:30:15+00:00"`, at, 0},
+		{"a zone without a colon", `"2026-03-01T05:00:15-0530"`, at, 0},
+		{"a space for the T", `"2026-03-01 10:30:15Z"`, at, 0},
+		{"no seconds", `"2026-03-01T10:30Z"`, at.Truncate(time.Minute), 0},
+		{"no zone", `"2026-03-01T10:30:15.5"`, at.Add(time.Second / 2), inlet.WarnTimestampGuessed},
+		{"no zone and a space", `"2026-03-01 10:30:15"`, at, inlet.WarnTimestampGuessed},
+		{"no seconds and no zone", `"2026-03-01T10:30"`, at.Truncate(time.Minute), inlet.WarnTimestampGuessed},
+		{"no time", `"2026-03-01"`, at.Truncate(24 * time.Hour), inlet.WarnTimestampGuessed},
+		{"with an escape", `"2026-03-01T10:30:15\u005a"`, at, 0},
+		{"milliseconds", `1772361015000`, at, inlet.WarnTimestampGuessed},
+		{"milliseconds as text", `"1772361015000"`, at, inlet.WarnTimestampGuessed},
+		{"seconds", `1772361015`, at, inlet.WarnTimestampGuessed},
+		{"seconds as text", `"1772361015"`, at, inlet.WarnTimestampGuessed},
+		{"long ago", `"1969-07-20T20:17:40Z"`, time.Date(1969, 7, 20, 20, 17, 40, 0, time.UTC), 0},
+		{"null", `null`, time.Time{}, 0},
+		{"empty", `""`, time.Time{}, 0},
+		{"a day that does not exist", `"2026-02-30T10:30:15Z"`, time.Time{}, inlet.WarnTimestampInvalid},
+		{"the form of some place", `"03/01/2026"`, time.Time{}, inlet.WarnTimestampInvalid},
+		{"a word", `"now"`, time.Time{}, inlet.WarnTimestampInvalid},
+		{"a fraction of seconds", `1772361015.5`, time.Time{}, inlet.WarnTimestampInvalid},
+		{"an exponent", `1e12`, time.Time{}, inlet.WarnTimestampInvalid},
+		{"below zero", `-1772361015`, time.Time{}, inlet.WarnTimestampInvalid},
+		{"microseconds", `1772361015000000`, time.Time{}, inlet.WarnTimestampInvalid},
+		{"a few seconds", `5`, time.Time{}, inlet.WarnTimestampInvalid},
+		{"far too many digits", `99999999999999999999999999`, time.Time{}, inlet.WarnTimestampInvalid},
+		{"a year beyond", `"+12026-03-01T10:30:15Z"`, time.Time{}, inlet.WarnTimestampInvalid},
+		{"a year that is one beyond in UTC", `"9999-12-31T23:59:59-01:00"`, time.Time{}, inlet.WarnTimestampInvalid},
+		{"a year that is one before in UTC", `"0001-01-01T00:00:00+01:00"`, time.Time{}, inlet.WarnTimestampInvalid},
+		{"a list", `[2026]`, time.Time{}, inlet.WarnTimestampInvalid},
+		{"true", `true`, time.Time{}, inlet.WarnTimestampInvalid},
+		{"a very long text", `"` + strings.Repeat("2", 5000) + `"`, time.Time{}, inlet.WarnTimestampInvalid},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			e := oneStored(t, `"timestamp":`+test.text)
+			require.Equal(t, test.warnings, e.Warnings)
+			require.True(t, test.want.Equal(e.OriginalTimestamp), "%s", e.OriginalTimestamp)
+			if test.want.IsZero() {
+				require.Equal(t, dialectNow, e.Timestamp)
+			} else {
+				require.True(t, test.want.Equal(e.Timestamp), "%s", e.Timestamp)
+			}
+			if test.warnings == inlet.WarnTimestampInvalid {
+				require.JSONEq(t, `{"_client":{"timestamp":`+test.text+`}}`, string(e.Extra), "what could not be read is lost")
+			} else {
+				require.Nil(t, e.Extra)
+			}
+		})
+	}
+}
+
+func TestSegmentSkew(t *testing.T) {
+	t.Parallel()
+	const hour, day = time.Hour, 24 * time.Hour
+	tests := []struct {
+		name                string
+		happened, sent, out time.Duration // from when the request arrives
+		warnings            inlet.Warnings
+	}{
+		{"latency is no skew", -hour, -4900 * time.Millisecond, -hour, 0},
+		{"one short of the least skew", -hour, -5*time.Second + 1, -hour, 0},
+		{"the least skew", -hour, -5 * time.Second, -hour + 5*time.Second, 0},
+		{"the least skew the other way", -hour, 5 * time.Second, -hour - 5*time.Second, 0},
+		{"a clock that is slow", -2 * hour, -hour, -hour, 0},
+		{"a clock that is fast", 0, hour, -hour, 0},
+		{"a clock that is fast by a day", 0, day, -day, 0},
+		{"a clock that is slow by a day", -2 * day, -day, -day, 0},
+		{"one over a day fast", -hour, day + 1, -hour, inlet.WarnSkewImplausible},
+		{"one over a day slow", -2 * day, -day - 1, -2 * day, inlet.WarnSkewImplausible},
+		{"a time in the near future", 5 * time.Second, 0, 5 * time.Second, 0},
+		{"a time in the future", 5*time.Second + 1, 0, 0, inlet.WarnTimestampClamped},
+		{"a time that is in the future once it is corrected", 0, -hour, 0, inlet.WarnTimestampClamped},
+		{"a time in the future of a clock that is fast", 2 * hour, 2 * hour, 0, 0},
+		{"a time in the future and a skew that is no skew", 3 * day, 2 * day, 0, inlet.WarnSkewImplausible | inlet.WarnTimestampClamped},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			happened, sent := dialectNow.Add(test.happened), dialectNow.Add(test.sent)
+			members := fmt.Sprintf(`"timestamp":%q,"sentAt":%q`, happened.Format(time.RFC3339Nano), sent.Format(time.RFC3339Nano))
+			e := oneStored(t, members)
+			require.Equal(t, dialectNow.Add(test.out), e.Timestamp)
+			require.Equal(t, happened, e.OriginalTimestamp)
+			require.Equal(t, sent, e.SentAt)
+			require.Equal(t, dialectNow, e.ReceivedAt)
+			require.Equal(t, test.warnings, e.Warnings)
+
+			// A batch says once when it was sent; an event's own word wins.
+			events, w := storedAt(t, "/v1/batch", fmt.Sprintf(`{"sentAt":%q,"batch":[{"type":"page","userId":"u","messageId":"m","timestamp":%q},{"type":"page","userId":"u","messageId":"n","timestamp":%q,"sentAt":%q}]}`,
+				sent.Format(time.RFC3339Nano), happened.Format(time.RFC3339Nano), happened.Format(time.RFC3339Nano), dialectNow.Format(time.RFC3339Nano)))
+			requireTaken(t, w)
+			require.Equal(t, e.Timestamp, events[0].Timestamp)
+			require.Equal(t, dialectNow, events[1].SentAt)
+		})
+	}
+}
+
+func TestSegmentTimesBesideEachOther(t *testing.T) {
+	t.Parallel()
+	early, late := dialectNow.Add(-time.Hour), dialectNow.Add(-time.Minute)
+	e := oneStored(t, `"originalTimestamp":"2026-03-01T11:00:00Z"`)
+	require.Equal(t, early, e.Timestamp)
+	require.Equal(t, early, e.OriginalTimestamp)
+	e = oneStored(t, `"originalTimestamp":"2026-03-01T11:59:00Z","timestamp":"2026-03-01T11:00:00Z"`)
+	require.Equal(t, early, e.Timestamp, "the caller's own time is that of the event")
+	require.JSONEq(t, `{"_client":{"originalTimestamp":"2026-03-01T11:59:00Z"}}`, string(e.Extra))
+	e = oneStored(t, `"timestamp":"2026-03-01T11:59:00Z","sentAt":"once"`)
+	require.Equal(t, late, e.Timestamp)
+	require.Zero(t, e.SentAt)
+	require.JSONEq(t, `{"_client":{"sentAt":"once"}}`, string(e.Extra))
+	e = oneStored(t, `"sentAt":"2026-03-01T11:00:00Z"`)
+	require.Equal(t, dialectNow, e.Timestamp, "without a time of its own there is nothing to correct")
+	require.Zero(t, e.OriginalTimestamp)
+}
+
+func TestSegmentIDs(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name, text, id string
+		warnings       inlet.Warnings
+		refused        bool
+	}{
+		{"text", `"i1"`, "i1", 0, false},
+		{"with spaces around", `" \ti1\n "`, "i1", 0, false},
+		{"with escapes", `"\u0069\n\u00311"`, "i\n11", 0, false},
+		{"a number", `42`, "42", inlet.WarnIDNotString, false},
+		{"a number that no float holds", `12345678901234567890`, "12345678901234567890", inlet.WarnIDNotString, false},
+		{"a number below zero", `-7`, "-7", inlet.WarnIDNotString, false},
+		{"a number with a fraction", `1.50`, "1.50", inlet.WarnIDNotString, false},
+		{"null", `null`, "", 0, false},
+		{"empty", `""`, "", 0, false},
+		{"blank", `"  "`, "", 0, false},
+		{"an object", `{"a":1}`, "", 0, true},
+		{"a list", `[]`, "", 0, true},
+		{"true", `true`, "", 0, true},
+		{"false", `false`, "", 0, true},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			for _, field := range []string{"messageId", "userId", "anonymousId", "previousId", "groupId"} {
+				ids := map[string]string{"messageId": `"m"`, "anonymousId": `"a"`, "userId": `"u"`}
+				ids[field] = test.text
+				body := `{"type":"page"`
+				for name, value := range ids {
+					body += `,"` + name + `":` + value
+				}
+				events, w := storedAt(t, "/v1/page", body+"}")
+				if test.refused {
+					require.Equal(t, field, requireRefused(t, w, 400, inlet.CodeIDNotString).Field)
+					continue
+				}
+				requireTaken(t, w)
+				e := events[0]
+				got := map[string]string{"messageId": e.MessageID, "userId": e.UserID, "anonymousId": e.AnonymousID, "previousId": e.PreviousID, "groupId": e.GroupID}
+				if field == "messageId" && test.id == "" {
+					require.True(t, e.GeneratedID())
+					require.Regexp(t, "^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$", e.MessageID)
+					continue
+				}
+				require.Equal(t, test.id, got[field])
+				require.Equal(t, test.warnings, e.Warnings)
+			}
+		})
+	}
+}
+
+func TestSegmentMessageIDLength(t *testing.T) {
+	t.Parallel()
+	body := func(n int) string { return `{"userId":"u","messageId":"` + strings.Repeat("m", n) + `"}` }
+	_, w := storedAt(t, "/v1/page", body(100))
+	requireTaken(t, w)
+	_, w = storedAt(t, "/v1/page", body(101))
+	a := requireRefused(t, w, 400, inlet.CodeMessageIDTooLong)
+	require.Empty(t, a.Rejected[0].MessageID, "an id that is too long is not echoed")
+}
+
+func TestSegmentRequiredFields(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name, path, body string
+		code             inlet.Code
+		field            string
+	}{
+		{"identify", "/v1/identify", `{"userId":"u"}`, "", ""},
+		{"track", "/v1/track", `{"userId":"u","event":"E"}`, "", ""},
+		{"page without a name", "/v1/page", `{"anonymousId":"a"}`, "", ""},
+		{"screen with a null name", "/v1/screen", `{"anonymousId":"a","name":null}`, "", ""},
+		{"group", "/v1/group", `{"userId":"u","groupId":"g"}`, "", ""},
+		{"alias", "/v1/alias", `{"userId":"u","previousId":"p"}`, "", ""},
+		{"no user", "/v1/identify", `{}`, inlet.CodeNoUserAnonID, "userId"},
+		{"users of null", "/v1/page", `{"userId":null,"anonymousId":null}`, inlet.CodeNoUserAnonID, "userId"},
+		{"track without an event", "/v1/track", `{"userId":"u"}`, inlet.CodeEventNotDefined, "event"},
+		{"track of null", "/v1/track", `{"userId":"u","event":null}`, inlet.CodeEventNotDefined, "event"},
+		{"track of nothing", "/v1/track", `{"userId":"u","event":""}`, inlet.CodeEventNotDefined, "event"},
+		{"track of a number", "/v1/track", `{"userId":"u","event":5}`, inlet.CodeEventNotString, "event"},
+		{"page of a list", "/v1/page", `{"userId":"u","name":[]}`, inlet.CodeNameNotString, "name"},
+		{"group without a group", "/v1/group", `{"userId":"u"}`, inlet.CodeIDRequired, "groupId"},
+		{"alias without a previous id", "/v1/alias", `{"userId":"u"}`, inlet.CodeIDRequired, "previousId"},
+		{"properties of text", "/v1/track", `{"userId":"u","event":"E","properties":"p"}`, inlet.CodePropertiesNotObject, "properties"},
+		{"properties of a list", "/v1/track", `{"userId":"u","event":"E","properties":[1]}`, inlet.CodePropertiesNotObject, "properties"},
+		{"traits of a number", "/v1/identify", `{"userId":"u","traits":1}`, inlet.CodeTraitsNotObject, "traits"},
+		{"context of true", "/v1/page", `{"userId":"u","context":true}`, inlet.CodeContextNotObject, "context"},
+		{"integrations of a list", "/v1/page", `{"userId":"u","integrations":["A"]}`, inlet.CodeIntegrationsNotObject, "integrations"},
+		{"objects of null", "/v1/page", `{"userId":"u","properties":null,"context":null,"integrations":null,"traits":null}`, "", ""},
+		{"a list at the root", "/v1/page", `[{"userId":"u"}]`, inlet.CodeInvalidRequest, ""},
+		{"text at the root", "/v1/page", `"u"`, inlet.CodeInvalidRequest, ""},
+		{"two objects", "/v1/page", `{"userId":"u"}{"userId":"v"}`, inlet.CodeInvalidJSON, ""},
+		{"a byte order mark", "/v1/page", "\ufeff" + `{"userId":"u"}`, inlet.CodeInvalidJSON, ""},
+		{"a name twice in the root", "/v1/page", `{"userId":"u","userId":"u"}`, inlet.CodeDuplicateName, "userId"},
+		{"a name twice, once with an escape", "/v1/page", `{"userId":"u","user\u0049d":"u"}`, inlet.CodeDuplicateName, "userId"},
+		{"a name twice deep inside", "/v1/page", `{"userId":"u","context":{"a":[{"b":1,"b":2}]}}`, inlet.CodeDuplicateName, "b"},
+		{"200 levels", "/v1/page", `{"userId":"u","x":` + strings.Repeat("[", 199) + strings.Repeat("]", 199) + `}`, "", ""},
+		{"201 levels", "/v1/page", `{"userId":"u","x":` + strings.Repeat("[", 200) + strings.Repeat("]", 200) + `}`, inlet.CodeTooDeep, ""},
+		{"a batch of null", "/v1/batch", `{"batch":null}`, inlet.CodeBatchNotArray, "batch"},
+		{"a batch of an object", "/v1/batch", `{"batch":{}}`, inlet.CodeBatchNotArray, "batch"},
+		{"no batch", "/v1/batch", `{"userId":"u","type":"page"}`, inlet.CodeBatchNotArray, "batch"},
+		{"an empty batch", "/v1/batch", `{"batch":[]}`, inlet.CodeEmptyBatch, "batch"},
+		{"an empty batch with a space", "/v1/batch", `{"batch":[ ]}`, inlet.CodeEmptyBatch, "batch"},
+		{"a batch's context of text", "/v1/batch", `{"context":"c","batch":[{"type":"page","userId":"u"}]}`, inlet.CodeContextNotObject, "context"},
+		{"a batch's integrations of text", "/v1/batch", `{"integrations":7,"batch":[{"type":"page","userId":"u"}]}`, inlet.CodeIntegrationsNotObject, "integrations"},
+		{"a batch's context as PHP writes none", "/v1/batch", `{"context":[],"batch":[{"type":"page","userId":"u"}]}`, "", ""},
+		{"a batch with two batches", "/v1/batch", `{"batch":[{"type":"page","userId":"u"}],"batch":[]}`, inlet.CodeDuplicateName, "batch"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			events, w := storedAt(t, test.path, test.body)
+			if test.code == "" {
+				requireTaken(t, w)
+				require.Len(t, events, 1)
+				return
+			}
+			require.Empty(t, events)
+			require.Equal(t, test.field, requireRefused(t, w, 400, test.code).Field)
+		})
+	}
+}
+
+func TestSegmentTypeOfARouteWins(t *testing.T) {
+	t.Parallel()
+	for text, warnings := range map[string]inlet.Warnings{
+		`"page"`: 0, `"\u0070age"`: 0, `"screen"`: inlet.WarnTypeMismatch, `"no"`: inlet.WarnTypeMismatch, `7`: inlet.WarnTypeMismatch,
+	} {
+		e := oneStored(t, `"type":`+text)
+		require.Equal(t, inlet.TypePage, e.Type)
+		require.Equal(t, warnings, e.Warnings, text)
+	}
+}
+
+func TestSegmentNamesOfOtherTypesAreKept(t *testing.T) {
+	t.Parallel()
+	e := oneStored(t, `"name":"N","event":"E","category":"C"`)
+	require.Equal(t, "N", e.Name)
+	require.JSONEq(t, `{"event":"E","category":"C"}`, string(e.Extra))
+	events, _ := storedAt(t, "/v1/identify", `{"userId":"u","name":"N","event":5}`)
+	require.JSONEq(t, `{"name":"N","event":5}`, string(events[0].Extra))
+}
+
+func TestSegmentTraitsOfTheContextAreThoseOfAnIdentify(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct{ name, path, body, traits string }{
+		{"only in the context", "/v1/identify", `{"userId":"u","context":{"traits":{"a":1}}}`, `{"a":1}`},
+		{"written with an escape", "/v1/identify", `{"userId":"u","context":{"trait\u0073":{"a":1}}}`, `{"a":1}`},
+		{"in both", "/v1/identify", `{"userId":"u","traits":{"b":2},"context":{"traits":{"a":1}}}`, `{"b":2}`},
+		{"of no object", "/v1/identify", `{"userId":"u","context":{"traits":"x"}}`, ``},
+		{"of another type", "/v1/page", `{"userId":"u","context":{"traits":{"a":1}}}`, ``},
+		{"of a group", "/v1/group", `{"userId":"u","groupId":"g","context":{"traits":{"a":1}}}`, ``},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			events, w := storedAt(t, test.path, test.body)
+			requireTaken(t, w)
+			require.Equal(t, test.traits, string(events[0].Traits))
+		})
+	}
+}
+
+func TestSegmentNumberOfEvents(t *testing.T) {
+	t.Parallel()
+	const small = `{"type":"page","userId":"u"}`
+	events, w := storedAt(t, "/v1/batch", batchOf(repeated(2500, small)...))
+	requireTaken(t, w)
+	require.Len(t, events, 2500)
+	ids := map[string]bool{}
+	for _, e := range events {
+		require.True(t, e.GeneratedID())
+		ids[e.MessageID] = true
+	}
+	require.Len(t, ids, 2500)
+	events, w = storedAt(t, "/v1/batch", batchOf(repeated(2501, small)...))
+	requireRefused(t, w, 400, inlet.CodeTooManyEvents)
+	require.Empty(t, events)
+}
+
+func TestSegmentDefaultsOfABatchAreBounded(t *testing.T) {
+	t.Parallel()
+	body := func(events, context int) string {
+		const small = `{"type":"page","userId":"u"}`
+		fill := `{"a":"` + strings.Repeat("x", context-len(`{"a":""}`)) + `"}`
+		return `{"context":` + fill + `,"batch":[` + strings.Join(repeated(events, small), ",") + `]}`
+	}
+	events, w := storedAt(t, "/v1/batch", body(1024, 8*512_000/1024))
+	requireTaken(t, w)
+	require.Len(t, events, 1024)
+	_, w = storedAt(t, "/v1/batch", body(1024, 8*512_000/1024+1))
+	requireRefused(t, w, 400, inlet.CodePayloadTooLarge)
+}
+
+func TestSegmentPixel(t *testing.T) {
+	t.Parallel()
+	// The text has all three characters in which the encodings differ.
+	const payload = `{"userId":"u","event":"~~~???>>>","messageId":"m"}`
+	std, raw := base64.StdEncoding.EncodeToString([]byte(payload)), base64.RawURLEncoding.EncodeToString([]byte(payload))
+	require.Contains(t, std, "+")
+	require.Contains(t, std, "=")
+	tests := []struct {
+		name, query string
+		code        inlet.Code
+		event       string
+	}{
+		{"base64, escaped", "data=" + url.QueryEscape(std), "", "~~~???>>>"},
+		{"base64, as it is", "data=" + std, "", "~~~???>>>"},
+		{"base64, with spaces for plus", "data=" + strings.ReplaceAll(std, "+", "%20"), "", "~~~???>>>"},
+		{"base64, unpadded", "data=" + strings.TrimRight(std, "="), "", "~~~???>>>"},
+		{"base64 for URLs", "data=" + raw, "", "~~~???>>>"},
+		{"base64 for URLs, padded", "data=" + base64.URLEncoding.EncodeToString([]byte(payload)), "", "~~~???>>>"},
+		{"plain JSON", "data=" + url.QueryEscape(payload), "", "~~~???>>>"},
+		{"parameters", "userId=u&event=Opened&messageId=m&properties.a.b=1&context.ip=192.0.2.1", "", "Opened"},
+		{"nothing", "", inlet.CodeNoUserAnonID, ""},
+		{"no base64", "data=***", inlet.CodeInvalidEncoding, ""},
+		{"base64 of no JSON", "data=" + base64.StdEncoding.EncodeToString([]byte("hello")), inlet.CodeInvalidJSON, ""},
+		{"a broken query", "userId=%zz", inlet.CodeInvalidRequest, ""},
+		{"a payload that is too large", "data=" + base64.RawURLEncoding.EncodeToString([]byte(padTo(32_769))), inlet.CodePayloadTooLarge, ""},
+		{"a query that is too long", "data=" + strings.Repeat("a", 64<<10), inlet.CodePayloadTooLarge, ""},
+		{"levels without end", strings.Repeat(".", 60_000) + "=x", inlet.CodeTooManyMembers, ""},
+		{"a name that is a value and a level", "userId=u&event=E&properties=x&properties.a=1", "", "E"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			sink := new(keeper)
+			r := inlet.WithSource(request("GET", "/v1/pixel/track", nil), website)
+			r.URL.RawQuery = test.query
+			requirePixel(t, serve(mustNew(t, sink, nil), r), test.code)
+			if test.code != "" {
+				require.Zero(t, sink.calls)
+				return
+			}
+			require.Len(t, sink.kept(), 1)
+			require.Equal(t, test.event, sink.kept()[0].Name)
+			requireCanonical(t, sink.kept()[0])
+		})
+	}
+}
+
+func TestSegmentPixelLevelsCostNoMoreThanTheyAreLong(t *testing.T) {
+	h := mustNew(t, new(keeper), &inlet.Options{AllowAnonymous: true})
+	query := strings.Repeat(".", 60_000) + "=x"
+	before := new(runtime.MemStats)
+	after := new(runtime.MemStats)
+	runtime.ReadMemStats(before)
+	for range 10 {
+		r := request("GET", "/v1/pixel/track", nil)
+		r.URL.RawQuery = query
+		serve(h, r)
+	}
+	runtime.ReadMemStats(after)
+	require.Less(t, (after.TotalAlloc-before.TotalAlloc)/10, uint64(5<<20), "bytes for a query of 60 kB")
 }
