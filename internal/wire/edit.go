@@ -3,6 +3,7 @@ package wire
 import (
 	"bytes"
 	"iter"
+	"strings"
 )
 
 // Has reports whether a valid value has something at a path of quoted names. A
@@ -13,8 +14,11 @@ func Has(value []byte, path []string) bool {
 	}
 	switch Kind(value) {
 	case '{':
-		found := find(value, []byte(path[0]))
-		return found != nil && Has(found, path[1:])
+		for name, member := range members(value) {
+			if sameAs(name, path[0]) {
+				return Has(member, path[1:])
+			}
+		}
 	case '[':
 		for element := range elements(value) {
 			if Has(element, path) {
@@ -101,6 +105,9 @@ func AppendSet(dst, object []byte, name string, value []byte) []byte {
 
 // sameAs compares a name that may be written with escapes to a quoted one.
 func sameAs(name []byte, quoted string) bool {
+	if bytes.IndexByte(name, '\\') < 0 && strings.IndexByte(quoted, '\\') < 0 {
+		return string(name) == quoted
+	}
 	return string(name) == quoted || sameText(name, []byte(quoted))
 }
 
