@@ -151,3 +151,10 @@ func repeated(n int, event string) []string {
 	}
 	return events
 }
+
+// serveError returns what a layer in front of the handler answers with an error.
+func serveError(err error) *httptest.ResponseRecorder {
+	w := httptest.NewRecorder()
+	inlet.WriteError(w, request("POST", "/v1/track", nil), err)
+	return w
+}
