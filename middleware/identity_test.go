@@ -1,0 +1,197 @@
+package middleware_test
+
+import (
+	"bytes"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/middleware"
+	"github.com/inlet-go/inlet/sinks"
+)
+
+const (
+	cookieName = "__Host-anonymous-id"
+	goodID     = "0123456789abcdef0123456789abcdef"
+)
+
+// visit has Identity serve a request with the given headers, and returns what it
+// leaves for the layers behind and what it sets.
+func visit(o *middleware.IdentityOptions, method string, headers map[string]string) (v inlet.Visitor, ip string, cookies []*http.Cookie) {
+	r := httptest.NewRequest(method, "/v1/track", nil)
+	r.RemoteAddr = "203.0.113.77:1"
+	for name, value := range headers {
+		r.Header.Set(name, value)
+	}
+	w := httptest.NewRecorder()
+	middleware.Identity(o)(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		v, ip = inlet.VisitorOf(r.Context()), inlet.ClientIPOf(r).String()
+	})).ServeHTTP(w, r)
+	return v, ip, w.Result().Cookies()
+}
+
+var withCookie = &middleware.IdentityOptions{Cookie: new(middleware.IdentityCookie)}
+
+// RELIABILITY: anonymous-id cookie.
+func TestAnonymousIDCookie(t *testing.T) {
+	t.Parallel()
+	const page = "https://shop.example"
+	for _, tt := range []struct {
+		name    string
+		options *middleware.IdentityOptions
+		method  string
+		headers map[string]string
+		id      string // "new" for one that is set
+	}{
+		{"is off by default", nil, "POST", map[string]string{"Origin": page, "Cookie": cookieName + "=" + goodID}, ""},
+		{"is given to a page", withCookie, "POST", map[string]string{"Origin": page}, "new"},
+		{"is given to an image of a page", withCookie, "GET", map[string]string{"Sec-Fetch-Site": "same-site"}, "new"},
+		{"is not given to a program", withCookie, "POST", nil, ""},
+		{"is not given to a preflight", withCookie, "OPTIONS", map[string]string{"Origin": page}, ""},
+		{"is used when it comes back", withCookie, "POST", map[string]string{"Origin": page, "Cookie": "a=b; " + cookieName + "=" + goodID}, goodID},
+		{"is used by a program that keeps it", withCookie, "POST", map[string]string{"Cookie": cookieName + "=" + goodID}, goodID},
+		{"is replaced if it is too short", withCookie, "POST", map[string]string{"Origin": page, "Cookie": cookieName + "=" + goodID[1:]}, "new"},
+		{"is replaced if it is too long", withCookie, "POST", map[string]string{"Origin": page, "Cookie": cookieName + "=" + goodID + "0"}, "new"},
+		{"is replaced if it has other digits", withCookie, "POST", map[string]string{"Origin": page, "Cookie": cookieName + "=" + strings.ToUpper(goodID)}, "new"},
+		{"is replaced if it is markup", withCookie, "POST", map[string]string{"Origin": page, "Cookie": cookieName + "=<script>alert(1)</script>012345"}, "new"},
+		{"is not taken from a cookie of another name", withCookie, "POST", map[string]string{"Origin": page, "Cookie": "anonymous-id=" + goodID}, "new"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			v, _, cookies := visit(tt.options, tt.method, tt.headers)
+			require.False(t, v.OptedOut)
+			if tt.id != "new" {
+				require.Equal(t, tt.id, v.AnonymousID)
+				require.Empty(t, cookies)
+				return
+			}
+			require.Regexp(t, regexp.MustCompile(`^[0-9a-f]{32}$`), v.AnonymousID)
+			require.NotEqual(t, goodID, v.AnonymousID)
+			require.Len(t, cookies, 1)
+			require.Equal(t, cookieName+"="+v.AnonymousID+"; Path=/; Max-Age=31536000; HttpOnly; Secure; SameSite=Lax", cookies[0].Raw)
+			again, _, _ := visit(tt.options, tt.method, tt.headers)
+			require.NotEqual(t, v.AnonymousID, again.AnonymousID)
+		})
+	}
+}
+
+func TestIdentityOptions(t *testing.T) {
+	t.Parallel()
+	o := &middleware.IdentityOptions{Cookie: &middleware.IdentityCookie{Name: "__Host-id", MaxAge: time.Hour, SameSite: http.SameSiteNoneMode}}
+	v, _, cookies := visit(o, "POST", map[string]string{"Origin": "https://shop.example"})
+	require.Equal(t, "__Host-id="+v.AnonymousID+"; Path=/; Max-Age=3600; HttpOnly; Secure; SameSite=None", cookies[0].Raw)
+	for field, bad := range map[string]middleware.IdentityOptions{
+		"Cookie.Name":     {Cookie: &middleware.IdentityCookie{Name: "id"}},
+		`"__Host-a b"`:    {Cookie: &middleware.IdentityCookie{Name: "__Host-a b"}},
+		"Cookie.MaxAge":   {Cookie: &middleware.IdentityCookie{MaxAge: time.Millisecond}},
+		"Cookie.SameSite": {Cookie: &middleware.IdentityCookie{SameSite: 9}},
+		"OptOut":          {OptOut: map[string]string{"Sec-GPC": ""}},
+	} {
+		func() {
+			defer func() { require.Contains(t, recover(), field) }()
+			middleware.Identity(&bad)
+		}()
+	}
+}
+
+func TestOptOut(t *testing.T) {
+	t.Parallel()
+	sent := map[string]string{"Origin": "https://shop.example", "Cookie": cookieName + "=" + goodID, "User-Agent": "Mozilla/5.0"}
+	with := func(name, value string) map[string]string {
+		headers := map[string]string{name: value}
+		for name, value := range sent {
+			headers[name] = value
+		}
+		return headers
+	}
+	custom := &middleware.IdentityOptions{Cookie: new(middleware.IdentityCookie), OptOut: map[string]string{"x-consent": "none"}}
+	never := &middleware.IdentityOptions{Cookie: new(middleware.IdentityCookie), OptOut: map[string]string{}}
+	for _, tt := range []struct {
+		name    string
+		options *middleware.IdentityOptions
+		headers map[string]string
+		out     bool
+	}{
+		{"by the Global Privacy Control", withCookie, with("Sec-GPC", "1"), true},
+		{"not by another value of it", withCookie, with("Sec-GPC", "0"), false},
+		{"not by nothing", withCookie, sent, false},
+		{"by a header of the host's choice", custom, with("X-Consent", " none "), true},
+		{"then by no other", custom, with("Sec-GPC", "1"), false},
+		{"by nothing if the host says so", never, with("Sec-GPC", "1"), false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			v, ip, cookies := visit(tt.options, "POST", tt.headers)
+			require.Equal(t, tt.out, v.OptedOut)
+			require.Equal(t, "Mozilla/5.0", v.UserAgent)
+			if !tt.out {
+				require.Equal(t, goodID, v.AnonymousID)
+				require.Equal(t, "203.0.113.77", ip)
+				return
+			}
+			require.Empty(t, v.AnonymousID)
+			require.Equal(t, "203.0.113.0", ip)
+			require.Len(t, cookies, 1)
+			require.Equal(t, cookieName+"=; Path=/; Max-Age=0; HttpOnly; Secure; SameSite=Lax", cookies[0].Raw)
+		})
+	}
+	_, _, cookies := visit(withCookie, "POST", map[string]string{"Origin": "https://shop.example", "Sec-GPC": "1"})
+	require.Empty(t, cookies, "nothing to delete")
+}
+
+// All of it in a chain: what is stored and what is logged of a visitor.
+func TestAVisitorFromEndToEnd(t *testing.T) {
+	t.Parallel()
+	addresses, err := inlet.ContextIP(&inlet.ContextIPOptions{Browsers: inlet.IPRule{Fill: inlet.IPFillAlways}})
+	require.NoError(t, err)
+	for _, tt := range []struct {
+		name            string
+		out             string
+		status          int
+		context, logged string
+	}{
+		{"who did not opt out", "", 200, `{"ip":"198.51.100.7","userAgent":"Mozilla/5.0"}`, "clientIP=198.51.100.7"},
+		{"who opted out names nobody", "1", 400, ``, "clientIP=198.51.100.0"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			events, said := new(sinks.Memory), new(bytes.Buffer)
+			h, err := inlet.New(events, &inlet.Options{
+				Logger: quiet, Dialects: inlet.FillAnonymousID(inlet.Dialects()...),
+				Enrichers: []inlet.Enricher{addresses, inlet.ContextUserAgent(nil)},
+			})
+			require.NoError(t, err)
+			chain := middleware.Chain(
+				middleware.AccessLog(&middleware.AccessLogOptions{Logger: slog.New(slog.NewTextHandler(said, nil))}),
+				middleware.ClientIP(&middleware.ClientIPOptions{Trusted: proxies}),
+				middleware.CORS(&middleware.CORSOptions{Origins: []string{"https://shop.example"}}),
+				middleware.RateLimit(&middleware.RateLimitOptions{Rate: 1e6, Key: middleware.ByIP}),
+				middleware.Identity(withCookie),
+				middleware.Payload(nil),
+				middleware.Auth(keys, nil),
+			)(h)
+			w := call{
+				body: `{"event":"E","messageId":"m","writeKey":"` + boundKey + `"}`, from: "10.0.0.1:1",
+				header: map[string]string{
+					"Origin": "https://shop.example", "User-Agent": "Mozilla/5.0", "X-Forwarded-For": "198.51.100.7", "Sec-GPC": tt.out,
+				},
+			}.do(chain)
+			require.Equal(t, tt.status, w.Code, "%s", w.Body)
+			require.Contains(t, said.String(), tt.logged+" ")
+			if tt.status != 200 {
+				require.Equal(t, inlet.CodeNoUserAnonID, code(t, w))
+				return
+			}
+			e := events.Events()[0]
+			require.Equal(t, tt.context, string(e.Context))
+			require.Equal(t, w.Result().Cookies()[0].Value, e.AnonymousID)
+		})
+	}
+}
