@@ -28,6 +28,7 @@ func (c *committer) run() {
 	defer close(c.done)
 	timer := time.NewTimer(0)
 	defer timer.Stop()
+	c.store.fillAhead()
 	for !c.queue.finished() {
 		c.arm(timer)
 		select {
@@ -38,6 +39,7 @@ func (c *committer) run() {
 		c.store.maintain(time.Now())
 	}
 	c.err = c.store.seal()
+	c.store.dropAhead()
 	if err := c.lock.Close(); c.err == nil {
 		c.err = err
 	}

@@ -20,8 +20,13 @@ type fileSystem interface {
 	// SyncFile makes the content of a file that nobody writes to survive a
 	// power cut.
 	SyncFile(name string) error
+	// Cut shortens a file that nobody writes to, so that this survives a power
+	// cut.
+	Cut(name string, size int64) error
+	// Overwrite opens a file to write from its beginning on over what is there.
+	Overwrite(name string) (file, error)
 	// Open opens a file to read.
-	Open(name string) (io.ReadCloser, error)
+	Open(name string) (io.ReadSeekCloser, error)
 	// Rename replaces what has the new name.
 	Rename(from, to string) error
 	Remove(name string) error
@@ -35,7 +40,7 @@ type fileSystem interface {
 	Free(dir string) (free, total int64, err error)
 }
 
-// A file is open to append to.
+// A file is open to be written to, from where it was written last.
 type file interface {
 	io.WriteCloser
 	// Sync makes the content survive a power cut.
@@ -84,7 +89,20 @@ func (osFS) List(dir string) ([]string, error) {
 }
 
 func (osFS) Create(name string) (file, error) {
-	f, err := os.OpenFile(name, os.O_WRONLY|os.O_APPEND|os.O_CREATE|os.O_EXCL, fileMode)
+	return openFile(name, os.O_WRONLY|os.O_APPEND|os.O_CREATE|os.O_EXCL)
+}
+
+// Overwrite does without O_APPEND, which would lead to the end of the file.
+func (osFS) Overwrite(name string) (file, error) {
+	f, err := openFile(name, os.O_WRONLY)
+	if err != nil {
+		return nil, err
+	}
+	return &overFile{osFile: f}, nil
+}
+
+func openFile(name string, flag int) (*osFile, error) {
+	f, err := os.OpenFile(name, flag, fileMode)
 	if err != nil {
 		return nil, err
 	}
@@ -95,7 +113,7 @@ func (osFS) Create(name string) (file, error) {
 	return &osFile{File: f, info: info}, nil
 }
 
-func (osFS) Open(name string) (io.ReadCloser, error) { return os.Open(name) }
+func (osFS) Open(name string) (io.ReadSeekCloser, error) { return os.Open(name) }
 
 func (osFS) SyncFile(name string) error {
 	f, err := os.OpenFile(name, os.O_RDWR, 0)
@@ -103,6 +121,18 @@ func (osFS) SyncFile(name string) error {
 		return err
 	}
 	return errors.Join(f.Sync(), f.Close())
+}
+
+func (osFS) Cut(name string, size int64) error {
+	f, err := os.OpenFile(name, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	err = f.Truncate(size)
+	if err == nil {
+		err = f.Sync()
+	}
+	return errors.Join(err, f.Close())
 }
 
 type osFile struct {
@@ -121,4 +151,21 @@ func (f *osFile) Size() (int64, error) {
 		return 0, fs.ErrNotExist
 	}
 	return now.Size(), nil
+}
+
+// An overFile is written at a position of its own.
+type overFile struct {
+	*osFile
+	at int64
+}
+
+func (f *overFile) Write(p []byte) (int, error) {
+	n, err := f.WriteAt(p, f.at)
+	f.at += int64(n)
+	return n, err
+}
+
+func (f *overFile) Truncate(size int64) error {
+	f.at = size
+	return f.osFile.Truncate(size)
 }

@@ -2,6 +2,7 @@ package journal
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"io/fs"
 	"maps"
@@ -85,17 +86,37 @@ func (m *memFS) Create(name string) (file, error) {
 	}
 	node := &memNode{}
 	m.live[name] = node
-	return &memFile{m, name, node}, nil
+	return &memFile{fs: m, name: name, node: node}, nil
 }
 
 func (m *memFS) SyncFile(name string) error {
 	m.mu.Lock()
 	node := m.live[name]
 	m.mu.Unlock()
-	return (&memFile{m, name, node}).Sync()
+	return (&memFile{fs: m, name: name, node: node}).Sync()
 }
 
-func (m *memFS) Open(name string) (io.ReadCloser, error) {
+func (m *memFS) Cut(name string, size int64) error {
+	m.mu.Lock()
+	f := &memFile{fs: m, name: name, node: m.live[name]}
+	m.mu.Unlock()
+	return errors.Join(f.Truncate(size), f.Sync())
+}
+
+func (m *memFS) Overwrite(name string) (file, error) {
+	_, err := m.begin("overwrite", name, 0)
+	defer m.mu.Unlock()
+	node := m.live[name]
+	switch {
+	case err != nil:
+		return nil, err
+	case node == nil:
+		return nil, fs.ErrNotExist
+	}
+	return &memFile{fs: m, name: name, node: node}, nil
+}
+
+func (m *memFS) Open(name string) (io.ReadSeekCloser, error) {
 	_, err := m.begin("open", name, 0)
 	defer m.mu.Unlock()
 	node := m.live[name]
@@ -105,7 +126,7 @@ func (m *memFS) Open(name string) (io.ReadCloser, error) {
 	case node == nil:
 		return nil, fs.ErrNotExist
 	}
-	return io.NopCloser(bytes.NewReader(slices.Clone(node.data))), nil
+	return memReader{bytes.NewReader(slices.Clone(node.data))}, nil
 }
 
 func (m *memFS) Rename(from, to string) error {
@@ -215,16 +236,24 @@ func (m *memFS) log() []string {
 	return ops
 }
 
+type memReader struct{ *bytes.Reader }
+
+func (memReader) Close() error { return nil }
+
+// A memFile is written at a position of its own, which is the end of what is
+// there if it was made anew.
 type memFile struct {
 	fs   *memFS
 	name string
 	node *memNode
+	at   int
 }
 
 func (f *memFile) Write(p []byte) (int, error) {
 	n, err := f.fs.begin("write", f.name, len(p))
 	defer f.fs.mu.Unlock()
-	f.node.data = append(f.node.data, p[:n]...)
+	f.node.data = append(f.node.data, make([]byte, max(0, f.at+n-len(f.node.data)))...)
+	f.at += copy(f.node.data[f.at:], p[:n])
 	return n, err
 }
 
@@ -242,6 +271,7 @@ func (f *memFile) Truncate(size int64) error {
 	defer f.fs.mu.Unlock()
 	if err == nil {
 		f.node.data = f.node.data[:size]
+		f.at = int(size)
 	}
 	return err
 }

@@ -45,6 +45,16 @@ type Options struct {
 	// is written. Defaults to 10 minutes.
 	SegmentAge time.Duration
 
+	// WriteAhead fills segments with newlines before they are used, so that to
+	// flush what is written over them the file system need not commit a new size
+	// too. That makes small groups about half as dear, and costs that everything
+	// is written twice and that a file of SegmentBytes lies ready. While a
+	// segment is written, blank lines follow its events, which are nothing to a
+	// reader of JSON lines but hide the end from tail; they are cut off when the
+	// segment is sealed. Where there is no room for a file ahead, or none is
+	// ready, segments are appended to. Defaults to false.
+	WriteAhead bool
+
 	// Sync is when to flush. Defaults to SyncAlways.
 	Sync SyncPolicy
 	// Interval is the longest time between a write and its flush under

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -86,12 +87,16 @@ func (r *recovery) probe() error {
 }
 
 // readNewest looks for the last number of the newest segment, if that is sealed:
-// one that was not has been read already.
+// one that was not has been read already. Its last line has it, unless the end is
+// damaged.
 func (r *recovery) readNewest(segments []entry) error {
 	if len(segments) == 0 || segments[len(segments)-1].ext != extSealed {
 		return nil
 	}
-	s, err := r.scan(segments[len(segments)-1], nil)
+	s, err := r.scanFrom(segments[len(segments)-1], nil, tailBytes)
+	if err == nil && (s.lines == 0 || s.tail > 0) {
+		s, err = r.scan(segments[len(segments)-1], nil)
+	}
 	if err != nil {
 		return err
 	}
@@ -99,13 +104,24 @@ func (r *recovery) readNewest(segments []entry) error {
 	return nil
 }
 
-// scan reads a segment to its end and copies its good lines to w, if not nil.
+// tailBytes is how much of the end of a sealed file is read.
+const tailBytes = 64 << 10
+
+// scan reads a segment and copies its good lines to w, if not nil.
 func (r *recovery) scan(e entry, w io.Writer) (*scanner, error) {
+	return r.scanFrom(e, w, math.MaxInt64)
+}
+
+// scanFrom is scan for as many bytes at the end of a segment.
+func (r *recovery) scanFrom(e entry, w io.Writer, tail int64) (*scanner, error) {
 	f, err := r.fs.Open(e.path(r.dir))
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
+	if err := seekTail(f, tail); err != nil {
+		return nil, err
+	}
 	s := newScanner(f, e.first)
 	for {
 		err := s.next()
@@ -119,6 +135,14 @@ func (r *recovery) scan(e entry, w io.Writer) (*scanner, error) {
 			return s, err
 		}
 	}
+}
+
+func seekTail(f io.Seeker, n int64) error {
+	size, err := f.Seek(0, io.SeekEnd)
+	if err == nil {
+		_, err = f.Seek(max(0, size-n), io.SeekStart)
+	}
+	return err
 }
 
 // settle turns a file that was left active or suspect into a sealed one. If
@@ -137,25 +161,69 @@ func (r *recovery) settle(e entry, repaired bool) error {
 	case s.damaged == 0 && s.lines == 0:
 		return r.fs.Remove(e.path(r.dir)) // empty
 	case s.damaged == 0 && e.ext == extActive:
-		return r.seal(e)
+		return r.seal(e, s)
 	}
 	r.damaged.add(s.damaged)
 	r.log.Warn("journal: repairing a file", "file", e.name(), "damagedLines", s.damaged)
-	if s.lines > 0 {
-		if err := r.copyGood(e); err != nil {
+	return r.repair(e, s)
+}
+
+// repair makes a sealed file of the good lines, and keeps what was damaged. Where
+// all damage is at the end it is cut off. A suspect file is always written anew.
+func (r *recovery) repair(e entry, s *scanner) error {
+	switch {
+	case s.lines == 0:
+		return r.quarantine(e)
+	case s.holes == 0 && e.ext == extActive:
+		if err := r.copyTail(e, s); err != nil {
 			return err
 		}
+		return r.seal(e, s)
+	}
+	if err := r.copyGood(e); err != nil {
+		return err
 	}
 	return r.quarantine(e)
 }
 
-// seal gives a file without damage its final name. Its last lines may never have
-// been flushed.
-func (r *recovery) seal(e entry) error {
-	if err := r.fs.SyncFile(e.path(r.dir)); err != nil {
+// seal cuts off what follows the last good line and gives the file its final
+// name. The last lines may never have been flushed.
+func (r *recovery) seal(e entry, s *scanner) error {
+	name := e.path(r.dir)
+	if s.at > s.end {
+		if err := r.fs.Cut(name, s.end); err != nil {
+			return err
+		}
+	} else if err := r.fs.SyncFile(name); err != nil {
 		return err
 	}
-	return r.rename(e.path(r.dir), entry{e.first, extSealed}.path(r.dir))
+	return r.rename(name, entry{e.first, extSealed}.path(r.dir))
+}
+
+// copyTail keeps the damaged bytes after the last good line in quarantine, but
+// for the blank lines at their end.
+func (r *recovery) copyTail(e entry, s *scanner) (err error) {
+	from, err := r.fs.Open(e.path(r.dir))
+	if err != nil {
+		return err
+	}
+	defer from.Close()
+	if _, err := from.Seek(s.end, io.SeekStart); err != nil {
+		return err
+	}
+	name, err := r.quarantineName(e)
+	if err != nil {
+		return err
+	}
+	f, err := r.fs.Create(name)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(f, io.LimitReader(from, s.dirt-s.end))
+	if err == nil {
+		err = f.Sync()
+	}
+	return errors.Join(err, f.Close(), r.fs.SyncDir(filepath.Dir(name)))
 }
 
 // copyGood writes the good lines to a sealed file. Reading a suspect file and
@@ -177,19 +245,28 @@ func (r *recovery) copyGood(e entry) (err error) {
 
 // quarantine moves a file out of the way, to a name of its own.
 func (r *recovery) quarantine(e entry) error {
+	name, err := r.quarantineName(e)
+	if err != nil {
+		return err
+	}
+	return r.rename(e.path(r.dir), name)
+}
+
+// quarantineName returns a free name in the quarantine, which it makes if need be.
+func (r *recovery) quarantineName(e entry) (string, error) {
 	dir := filepath.Join(r.dir, quarantineDir)
 	if err := r.fs.MakeDir(dir); err != nil {
-		return err
+		return "", err
 	}
 	taken, err := r.fs.List(dir)
 	if err != nil {
-		return err
+		return "", err
 	}
 	name := e.name()
 	for i := 2; slices.Contains(taken, name); i++ {
 		name = fmt.Sprintf("%s.%d", e.name(), i)
 	}
-	return r.rename(e.path(r.dir), filepath.Join(dir, name))
+	return filepath.Join(dir, name), nil
 }
 
 // rename moves a file and makes that survive a power cut, the new name first.

@@ -2,7 +2,10 @@ package journal
 
 import (
 	"bufio"
+	"bytes"
+	"encoding/json"
 	"errors"
+	"hash/crc32"
 	"io"
 )
 
@@ -10,17 +13,22 @@ import (
 // A line whose number does not rise is damaged too: it is an old block of the
 // disk that has come up again.
 type scanner struct {
-	r   *bufio.Reader
-	buf []byte // of a line that is longer than the reader's buffer
+	r    *bufio.Reader
+	buf  []byte // of a line that is longer than the reader's buffer
+	rest []byte // what follows a line whose newline is damaged
 
 	line []byte // with its newline; valid until the next call
 	seq  uint64 // of the line, if it is good
 	good bool
 
+	at      int64  // offset after the line
 	last    uint64 // the highest number of a good line
 	lines   int    // good ones
+	end     int64  // offset after the last of them
 	damaged int    // the others
 	tail    int    // damaged bytes since the last good line
+	holes   int    // damage before it
+	dirt    int64  // offset after the last damaged line
 }
 
 // newScanner reads from r lines numbered from first on.
@@ -35,24 +43,80 @@ func (s *scanner) next() error {
 		if err := s.read(); err != nil {
 			return err
 		}
+		s.at += int64(len(s.line))
 		if string(s.line) != "\n" {
 			break
 		}
+		s.skipBlank()
 	}
+	s.judge()
+	return nil
+}
+
+// judge tells whether the line is good, and counts it.
+func (s *scanner) judge() {
 	s.seq, s.good = checkLine(s.line)
+	if !s.good {
+		s.mend()
+	}
 	s.good = s.good && s.seq > s.last
 	if s.good {
-		s.last, s.tail = s.seq, 0
+		s.last, s.tail, s.holes, s.end = s.seq, 0, s.damaged, s.at
 		s.lines++
 	} else {
 		s.damaged++
 		s.tail += len(s.line)
+		s.dirt = s.at
 	}
-	return nil
+}
+
+// mend makes a good line of one whose newline alone is damaged, which therefore
+// seems to go on with the next: a damaged byte costs one event at the most.
+func (s *scanner) mend() {
+	end := lineWithin(s.line)
+	if end == 0 {
+		return
+	}
+	s.rest = s.line[end:]
+	s.at -= int64(len(s.rest))
+	s.line = s.line[:end]
+	s.line[end-1] = '\n'
+	s.seq, s.good = checkLine(s.line)
+	s.damaged++
+}
+
+// lineWithin returns the length of a line that is whole but for its newline and
+// stands at the beginning of data, or 0.
+func lineWithin(data []byte) (end int) {
+	crc, done := uint32(0), 0
+	for {
+		i := bytes.Index(data[done:], []byte(crcMember))
+		at := done + i
+		if i < 0 || at+crcTail > len(data) {
+			return 0
+		}
+		crc = crc32.Update(crc, castagnoli, data[done:at])
+		if line := data[:at+crcTail]; endsWith(line, crc) && json.Valid(line[:len(line)-1]) {
+			return len(line)
+		}
+		done = at + 1
+		crc = crc32.Update(crc, castagnoli, data[at:done])
+	}
+}
+
+// endsWith reports whether a line, but for its newline, ends with that checksum.
+func endsWith(line []byte, crc uint32) bool {
+	var want [crcDigits]byte
+	putHex(want[:], crc)
+	tail := line[len(line)-crcTail+len(crcMember):]
+	return string(tail[:crcDigits]) == string(want[:]) && string(tail[crcDigits:len(tail)-1]) == lineEnd[:len(lineEnd)-1]
 }
 
 // read gets one line, the last of which may lack its newline.
 func (s *scanner) read() (err error) {
+	if s.line, s.rest = s.rest, nil; len(s.line) > 0 {
+		return nil
+	}
 	s.buf = s.buf[:0]
 	s.line, err = s.r.ReadSlice('\n')
 	for errors.Is(err, bufio.ErrBufferFull) {
@@ -67,6 +131,27 @@ func (s *scanner) read() (err error) {
 		return nil
 	}
 	return err
+}
+
+// blank is compared with many newlines at once: a file that was written ahead
+// has millions of them.
+var blank = bytes.Repeat([]byte{'\n'}, 4<<10)
+
+// skipBlank passes over the blank lines that come next and are read already.
+func (s *scanner) skipBlank() {
+	for {
+		next, _ := s.r.Peek(min(s.r.Buffered(), len(blank)))
+		n := len(next)
+		if !bytes.Equal(next, blank[:n]) {
+			for n = 0; next[n] == '\n'; n++ {
+			}
+		}
+		_, _ = s.r.Discard(n) // they are buffered
+		s.at += int64(n)
+		if n < len(blank) {
+			return
+		}
+	}
 }
 
 // used is the highest number that may have been given out: as many short lines

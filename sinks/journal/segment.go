@@ -18,6 +18,7 @@ type store struct {
 	counters *counters
 
 	active *segment
+	ahead  ahead
 	probed time.Time // when free space was last looked at
 }
 
@@ -26,6 +27,7 @@ type segment struct {
 	entry
 	file       file
 	size       int64     // of the whole lines in it
+	filled     int64     // how far it is filled with newlines; 0 if it is appended to
 	acked      int64     // of those that were acknowledged
 	opened     time.Time // when it was made
 	dirtySince time.Time // the first write since the last flush, or zero
@@ -85,6 +87,27 @@ func (s *store) append(first uint64, lines []byte) error {
 	return nil
 }
 
+// trim cuts off what follows the whole lines.
+func (g *segment) trim() error {
+	g.filled = 0
+	return g.file.Truncate(g.size)
+}
+
+// trimAhead cuts off what was written ahead and not used. It is done before the
+// file gets its final name, and so must be on the disk before it.
+func (g *segment) trimAhead() error {
+	if g.filled <= g.size {
+		return nil
+	}
+	if err := g.trim(); err != nil {
+		return err
+	}
+	return g.file.Sync()
+}
+
+// length is that of the file.
+func (g *segment) length() int64 { return max(g.size, g.filled) }
+
 func (g *segment) wrote(n int) {
 	g.size += int64(n)
 	if g.dirtySince.IsZero() {
@@ -95,23 +118,31 @@ func (g *segment) wrote(n int) {
 // due reports whether the active segment is to be sealed before n bytes more.
 func (s *store) due(now time.Time, n int64) bool {
 	g := s.active
-	return g != nil && (g.size > 0 && g.size+n > s.opts.SegmentBytes || now.Sub(g.opened) >= s.opts.SegmentAge)
+	return g != nil && (g.size > 0 && g.size+n > s.opts.SegmentBytes || now.Sub(g.opened) >= s.opts.SegmentAge ||
+		g.size > 0 && g.filled == 0 && s.ahead.ready())
 }
 
 // create starts a segment, whose name survives a power cut before anything in it
 // is acknowledged.
 func (s *store) create(first uint64) error {
-	e := entry{first, extActive}
-	f, err := s.fs.Create(e.path(s.dir))
+	g := &segment{entry: entry{first, extActive}, opened: time.Now()}
+	var err error
+	if s.ahead.ready() {
+		g.filled = s.opts.SegmentBytes
+		g.file, err = s.takeAhead(g.path(s.dir))
+	} else {
+		g.file, err = s.fs.Create(g.path(s.dir))
+	}
 	if err != nil {
 		return s.health.pause(storageError("create segment", err))
 	}
-	s.active = &segment{entry: e, file: f, opened: time.Now()}
+	s.active = g
 	if err := s.fs.SyncDir(s.dir); err != nil {
 		s.setAside()
 		return s.health.pause(storageError("flush directory", err))
 	}
 	s.counters.segments.add(1)
+	s.fillAhead()
 	return nil
 }
 
@@ -120,7 +151,7 @@ func (s *store) create(first uint64) error {
 // again.
 func (s *store) undo(cause error) error {
 	full := isFull(cause) || errors.Is(cause, io.ErrShortWrite)
-	if err := s.active.file.Truncate(s.active.size); err != nil || !full {
+	if err := s.active.trim(); err != nil || !full {
 		s.setAside()
 	}
 	return s.health.pause(storageError("write", cause))
@@ -150,11 +181,11 @@ func (s *store) sync() error {
 // somebody deleted, moved or cut it: what is written to it then is lost.
 func (s *store) intact() error {
 	size, err := s.active.file.Size()
-	if err == nil && size == s.active.size {
+	if err == nil && size == s.active.length() {
 		return nil
 	}
 	s.log.Error("journal: the active file was deleted, moved or cut by somebody else; what it held may be lost",
-		"file", s.active.name(), "held", s.active.size, "found", size, "error", err)
+		"file", s.active.name(), "held", s.active.length(), "found", size, "error", err)
 	s.logClose(s.active.file.Close())
 	s.active = nil
 	return ErrFileGone
@@ -200,7 +231,7 @@ func (s *store) seal() error {
 	}
 	g := s.active
 	s.active = nil
-	if err := g.file.Close(); err != nil {
+	if err := errors.Join(g.trimAhead(), g.file.Close()); err != nil {
 		return err
 	}
 	from := g.path(s.dir)

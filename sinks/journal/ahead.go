@@ -1,0 +1,121 @@
+package journal
+
+import (
+	"bytes"
+	"errors"
+	"path/filepath"
+	"sync/atomic"
+)
+
+const (
+	fillBlock = 1 << 20 // written at once
+	fillFlush = 4 << 20 // flushed at once, so that the disk has time for others
+)
+
+// aheadName is that of the file that is filled ahead. It is a temporary one: what
+// a crash leaves of it is removed by the next Open.
+var aheadName = entry{0, extSealed}.name() + extTemporary
+
+// ahead is the file that the next segment will be, filled with newlines by a
+// goroutine while the committer writes the present one. Only the committer calls
+// its methods.
+type ahead struct {
+	filling chan error // has the outcome; nil if nobody fills
+	stop    atomic.Bool
+	full    bool // the file is complete
+}
+
+// ready reports whether the file is complete.
+func (a *ahead) ready() bool {
+	select {
+	case err := <-a.filling:
+		a.filling, a.full = nil, err == nil
+	default:
+	}
+	return a.full
+}
+
+// fillAhead begins to fill a file, if there is none and room for it. One that is
+// being written to must not be crowded out.
+func (s *store) fillAhead() {
+	if !s.opts.WriteAhead || s.ahead.filling != nil || s.ahead.full || !s.roomAhead() {
+		return
+	}
+	outcome := make(chan error, 1)
+	s.ahead.filling = outcome
+	go func() {
+		err := fillFile(s.fs, s.aheadPath(), s.opts.SegmentBytes, &s.ahead.stop)
+		if err != nil && !errors.Is(err, errStopped) {
+			s.log.Warn("journal: no file written ahead", "error", err)
+		}
+		outcome <- err
+	}()
+}
+
+func (s *store) aheadPath() string { return filepath.Join(s.dir, aheadName) }
+
+// roomAhead reports whether a file ahead, and a segment that is appended to
+// meanwhile, leave the disk above the low-water mark.
+func (s *store) roomAhead() bool {
+	free, total, err := s.fs.Free(s.dir)
+	return err != nil || free-2*s.opts.SegmentBytes >= max(s.opts.lowWater(total), 0)
+}
+
+// takeAhead gives the file that is filled ahead the name of a segment, and opens
+// it. The name is made first: a file that has it already must not be replaced.
+func (s *store) takeAhead(name string) (file, error) {
+	s.ahead.full = false
+	f, err := s.fs.Create(name)
+	if err != nil {
+		return nil, errors.Join(err, s.fs.Remove(s.aheadPath()))
+	}
+	if err := errors.Join(f.Close(), s.fs.Rename(s.aheadPath(), name)); err != nil {
+		return nil, errors.Join(err, s.fs.Remove(name), s.fs.Remove(s.aheadPath()))
+	}
+	if f, err = s.fs.Overwrite(name); err != nil {
+		return nil, errors.Join(err, s.fs.Remove(name))
+	}
+	return f, nil
+}
+
+// dropAhead ends the filling and removes the file.
+func (s *store) dropAhead() {
+	s.ahead.stop.Store(true)
+	if s.ahead.filling != nil {
+		s.ahead.full = <-s.ahead.filling == nil
+	}
+	if !s.ahead.full {
+		return
+	}
+	if err := s.fs.Remove(s.aheadPath()); err != nil {
+		s.log.Warn("journal: file written ahead not removed; the next Open will", "error", err)
+	}
+}
+
+var errStopped = errors.New("stopped")
+
+// fillFile makes a file of newlines that survives a power cut, or none.
+func fillFile(fsys fileSystem, name string, size int64, stop *atomic.Bool) error {
+	f, err := fsys.Create(name)
+	if err != nil {
+		return err
+	}
+	block := bytes.Repeat([]byte{'\n'}, int(min(size, fillBlock)))
+	for at := int64(0); at < size && err == nil; at += int64(len(block)) {
+		if stop.Load() {
+			err = errStopped
+			break
+		}
+		_, err = f.Write(block[:min(size-at, int64(len(block)))])
+		if at%fillFlush == 0 && err == nil {
+			err = f.Sync()
+		}
+	}
+	if err == nil {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		return errors.Join(err, fsys.Remove(name))
+	}
+	return nil
+}

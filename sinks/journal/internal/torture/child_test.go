@@ -1,0 +1,141 @@
+//go:build torture && linux
+
+package torture
+
+import (
+	"bufio"
+	"encoding/json"
+	"io"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// A child is a running process that writes, seen from outside.
+type child struct {
+	cmd  *exec.Cmd
+	log  *os.File // what it wrote to its standard error
+	read chan struct{}
+
+	mu       sync.Mutex
+	deaf     bool // what it says from now on does not count
+	ready    bool
+	acks     []ack
+	failures []failure
+	poisoned bool
+}
+
+// An ack is a write that was acknowledged, a failure one that was not.
+type (
+	ack struct {
+		prefix string
+		n      int
+		at     time.Time
+	}
+	failure struct {
+		text string
+		at   time.Time
+	}
+)
+
+// start runs a child, by way of wrapper if there is one.
+func start(t *testing.T, do task, procs int, wrapper ...string) *child {
+	t.Helper()
+	config, err := json.Marshal(do)
+	require.NoError(t, err)
+	args := append(wrapper, os.Args[0])
+	c := &child{cmd: exec.Command(args[0], args[1:]...), read: make(chan struct{})}
+	c.cmd.Env = append(os.Environ(), childEnv+"="+string(config), "GOMAXPROCS="+strconv.Itoa(procs))
+	c.log, err = os.CreateTemp(t.TempDir(), "stderr")
+	require.NoError(t, err)
+	c.cmd.Stderr = c.log
+	pipe, err := c.cmd.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, c.cmd.Start())
+	go func() { defer close(c.read); c.listen(pipe) }()
+	t.Cleanup(c.kill)
+	c.await(t, 20*time.Second, "ready", func() bool { return c.ready })
+	return c
+}
+
+// listen hears the child out.
+func (c *child) listen(pipe io.Reader) {
+	for lines := bufio.NewReaderSize(pipe, 1<<20); ; {
+		line, err := lines.ReadString('\n')
+		if err != nil {
+			return // half a line is no word
+		}
+		c.hear(strings.TrimSuffix(line, "\n"))
+	}
+}
+
+func (c *child) hear(line string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.deaf {
+		return
+	}
+	word, rest, _ := strings.Cut(line, " ")
+	switch word {
+	case "ready":
+		c.ready = true
+	case "a":
+		prefix, count, _ := strings.Cut(rest, " ")
+		n, _ := strconv.Atoi(count)
+		c.acks = append(c.acks, ack{prefix, n, time.Now()})
+	case "e":
+		c.failures = append(c.failures, failure{rest, time.Now()})
+	case "p":
+		c.poisoned = true
+	}
+}
+
+// kill ends the child as an operator's kill -9 does, and hears what it had said.
+func (c *child) kill() {
+	_ = c.cmd.Process.Kill() // may have ended
+	<-c.read
+	_ = c.cmd.Wait()
+}
+
+// hush makes what the child says from now on not count. What it said before has
+// been heard, or is lost: both are right for an acknowledgement on its way.
+func (c *child) hush() {
+	c.mu.Lock()
+	c.deaf = true
+	c.mu.Unlock()
+}
+
+// await waits until is true, which is called with the lock held.
+func (c *child) await(t *testing.T, limit time.Duration, what string, is func() bool) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		return is()
+	}, limit, time.Millisecond, "the child never came to: %s\n%s", what, c.stderr())
+}
+
+// awaitAcks waits for as many writes more.
+func (c *child) awaitAcks(t *testing.T, more int) {
+	t.Helper()
+	before := c.acked()
+	c.await(t, 20*time.Second, "acknowledge more", func() bool { return len(c.acks) >= before+more })
+}
+
+func (c *child) acked() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.acks)
+}
+
+// stderr returns the end of what the child logged.
+func (c *child) stderr() string {
+	text, _ := os.ReadFile(c.log.Name())
+	return string(text[max(0, len(text)-2000):])
+}

@@ -1,0 +1,126 @@
+//go:build torture && linux
+
+package torture
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/inlet-go/inlet/sinks/journal"
+)
+
+// crashTask is what runs when the process or the machine ends: many writers and
+// small segments, so that files are begun and sealed all the time.
+func crashTask(dir, prefix string, ahead bool) task {
+	return task{
+		Dir: dir, Prefix: prefix, Writers: 64, Batch: 3,
+		SegmentBytes: 2 << 20, LowWater: -1, WriteAhead: ahead,
+	}
+}
+
+// whileBusy waits some time in which the child writes.
+func whileBusy(t *testing.T, c *child, r *rand.Rand) {
+	t.Helper()
+	c.awaitAcks(t, 1)
+	time.Sleep(time.Duration(20+r.IntN(400)) * time.Millisecond)
+}
+
+func processors(r *rand.Rand) int { return []int{1, 2, 8}[r.IntN(3)] }
+
+// A kill takes the process, not what the system holds: it finds bytes that are
+// kept too long in the process, and recoveries that err.
+func TestKills(t *testing.T) {
+	const chain = 4
+	for form, ahead := range forms {
+		t.Run(form, func(t *testing.T) {
+			r, acks, unacked := random(t), 0, 0
+			for first := 0; first < *kills/2; first += chain {
+				dir, o := t.TempDir(), newOracle()
+				for i := range chain {
+					c := start(t, crashTask(dir, fmt.Sprintf("k%d", i), ahead), processors(r))
+					whileBusy(t, c, r)
+					c.kill()
+					acks += o.add(c)
+					if i%2 == 1 {
+						continue // twice killed without a look between
+					}
+					require.Zero(t, o.judge(t, dir).lost, "lost")
+				}
+				v := o.judge(t, dir)
+				require.Zero(t, v.lost, "%v", v)
+				unacked += v.extra
+			}
+			t.Logf("%d events acked, 0 lost, %d stored without an ack", acks, unacked)
+		})
+	}
+}
+
+// A power cut takes everything that was not flushed.
+func TestPowerCuts(t *testing.T) {
+	const chain = 3
+	for form, ahead := range forms {
+		t.Run(form, func(t *testing.T) {
+			r, acks, unacked, n := random(t), 0, 0, 0
+			for ; n < *cuts/2; n += chain {
+				d, o := newDisk(t, 256), newOracle()
+				var v verdict
+				for i := range chain {
+					acks += cutPower(t, d, o, r, crashTask(d.dir(), fmt.Sprintf("c%d", i), ahead))
+					v = o.judge(t, d.dir())
+					require.Zero(t, v.lost, "%v", v)
+				}
+				unacked += v.extra
+			}
+			t.Logf("%d cuts: %d events acked, 0 lost, %d stored without an ack", n, acks, unacked)
+		})
+	}
+}
+
+// cutPower runs a child and cuts the power while it writes. Only what it said
+// before counts: a flush that runs during the cut may be told that it succeeded.
+func cutPower(t *testing.T, d *disk, o *oracle, r *rand.Rand, do task) (acked int) {
+	t.Helper()
+	c := start(t, do, processors(r))
+	whileBusy(t, c, r)
+	c.hush()
+	d.cut(t)
+	c.kill()
+	d.restart(t)
+	return o.add(c)
+}
+
+// A rig that cannot see a missing flush proves nothing by seeing no loss.
+func TestThePowerCutsTakeWhatIsNotFlushed(t *testing.T) {
+	d, o := newDisk(t, 256), newOracle()
+	do := crashTask(d.dir(), "never", false)
+	do.Sync, do.SegmentBytes = journal.SyncNever, 1<<30
+	acked := cutPower(t, d, o, random(t), do)
+	v := o.judge(t, d.dir())
+	require.Equal(t, acked, v.lost, "all that was only in memory is lost, and the rig sees it")
+	t.Logf("%v", v)
+}
+
+// What SyncInterval promises: no more is lost than the last interval acknowledged.
+func TestAPowerCutTakesNoMoreThanAnInterval(t *testing.T) {
+	d, o := newDisk(t, 256), newOracle()
+	do := crashTask(d.dir(), "interval", false)
+	do.Sync = journal.SyncInterval
+	c := start(t, do, 2)
+	c.awaitAcks(t, 1)
+	time.Sleep(2500 * time.Millisecond)
+	c.hush()
+	cut := time.Now()
+	d.cut(t)
+	c.kill()
+	d.restart(t)
+	const slack = 500 * time.Millisecond // of a flush that is running
+	old := o.addIf(c, func(a ack) bool { return cut.Sub(a.at) > time.Second+slack })
+	require.NotZero(t, old)
+	v := o.judge(t, d.dir())
+	require.Zero(t, v.lost, "%v", v)
+	t.Logf("older than the interval: %v", v)
+}

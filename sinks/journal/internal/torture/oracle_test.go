@@ -1,0 +1,123 @@
+//go:build torture && linux
+
+package torture
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/inlet-go/inlet/sinks/journal"
+)
+
+// An oracle knows what must be in a directory: what children said was
+// acknowledged. It lives outside of the processes that write.
+type oracle struct {
+	must map[string]bool
+}
+
+func newOracle() *oracle { return &oracle{must: map[string]bool{}} }
+
+// add makes what c said so far count, and returns how many events that were.
+func (o *oracle) add(c *child) (events int) {
+	return o.addIf(c, func(ack) bool { return true })
+}
+
+// addIf is add for some of the acknowledgements.
+func (o *oracle) addIf(c *child, counts func(ack) bool) (events int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, a := range c.acks {
+		for i := range a.n {
+			if counts(a) {
+				o.must[fmt.Sprintf("%s-%d", a.prefix, i)] = true
+				events++
+			}
+		}
+	}
+	return events
+}
+
+// A verdict says how what was found compares with what must be there.
+type verdict struct {
+	acked, lost int
+	extra       int // stored, though nobody was told so
+	damaged     uint64
+	opened      time.Duration // what Open took
+}
+
+func (v verdict) String() string {
+	return fmt.Sprintf("%d acked, %d lost, %d stored without an ack, %d damaged lines, opened in %v",
+		v.acked, v.lost, v.extra, v.damaged, v.opened.Round(100*time.Microsecond))
+}
+
+// judge opens the journal in dir, as a restart does, and compares it with what
+// must be there. It fails the test on anything wrong but losses, which it counts.
+func (o *oracle) judge(t *testing.T, dir string) verdict {
+	t.Helper()
+	start := time.Now()
+	j, err := journal.Open(dir, &journal.Options{LowWater: -1})
+	require.NoError(t, err, "the journal opens, whatever happened")
+	v := verdict{acked: len(o.must), opened: time.Since(start), damaged: j.Stats().Damaged}
+	defer func() { require.NoError(t, j.Close(context.Background())) }()
+	found := o.read(t, j)
+	for id := range o.must {
+		if !found[id] {
+			v.lost++
+		}
+	}
+	v.extra = len(found) - (v.acked - v.lost)
+	require.Equal(t, found, readFiles(t, dir), "another reader of the files finds the same")
+	return v
+}
+
+// read returns the ids that the journal yields, each once and unharmed.
+func (o *oracle) read(t *testing.T, j *journal.Journal) map[string]bool {
+	t.Helper()
+	found, last := map[string]bool{}, uint64(0)
+	for r, err := range j.Events(context.Background(), 0) {
+		require.NoError(t, err)
+		id := r.Event.MessageID
+		if found[id] || r.Seq <= last || !bytes.Contains(r.Event.Properties, sumOf(id)) {
+			require.FailNow(t, "an event is there twice, out of order or changed", "%s %d %d", id, last, r.Seq)
+		}
+		found[id], last = true, r.Seq
+	}
+	return found
+}
+
+func sumOf(id string) []byte { return fmt.Appendf(nil, `"sum":"%016x"`, sum(id)) }
+
+// readFiles reads the sealed files of dir as any reader of JSON lines would, and
+// knows nothing of the journal.
+func readFiles(t *testing.T, dir string) map[string]bool {
+	t.Helper()
+	found := map[string]bool{}
+	names, err := filepath.Glob(filepath.Join(dir, "*.ndjson"))
+	require.NoError(t, err)
+	for _, name := range names {
+		content, err := os.ReadFile(name)
+		require.NoError(t, err)
+		for line := range bytes.Lines(content) {
+			if id, ok := readLine(line); ok {
+				found[id] = true
+			}
+		}
+	}
+	return found
+}
+
+// readLine returns the id of an event that is unharmed.
+func readLine(line []byte) (id string, ok bool) {
+	_, rest, ok := strings.Cut(string(line), `"messageId":"`)
+	id, _, _ = strings.Cut(rest, `"`)
+	return id, ok && json.Valid(line) && bytes.Contains(line, sumOf(id)) && bytes.HasSuffix(line, []byte("\"}\n"))
+}

@@ -1,0 +1,118 @@
+//go:build torture && linux
+
+package torture
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"hash/fnv"
+	"log/slog"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/sinks/journal"
+)
+
+// childEnv carries the task of a child, which is this test binary again.
+const childEnv = "INLET_TORTURE_CHILD"
+
+// A task is what a child is to do until it is killed: write events to a journal
+// and say which were acknowledged.
+type task struct {
+	Dir          string
+	Prefix       string // of its message ids
+	Writers      int
+	Batch        int // the largest; the least is 1
+	Sync         journal.SyncPolicy
+	SegmentBytes int64
+	LowWater     int64
+	WriteAhead   bool
+}
+
+func runChild(config string) int {
+	var do task
+	if err := json.Unmarshal([]byte(config), &do); err != nil {
+		panic(err)
+	}
+	w := writer{task: do}
+	j, err := journal.Open(do.Dir, &journal.Options{
+		Sync: do.Sync, SegmentBytes: do.SegmentBytes, LowWater: do.LowWater, WriteAhead: do.WriteAhead,
+		OnPoisoned: func(err error) { w.say("p " + oneLine(err)) },
+		Logger:     slog.New(slog.NewTextHandler(os.Stderr, nil)),
+	})
+	if err != nil {
+		w.say("e " + oneLine(err))
+		return 1
+	}
+	w.journal = j
+	w.say("ready")
+	var writers sync.WaitGroup
+	for i := range do.Writers {
+		writers.Go(func() { w.write(i) })
+	}
+	writers.Wait()
+	return 0
+}
+
+// A writer is the child's side of the pipe. It says, in a line each,
+//
+//	ready              the journal is open
+//	a PREFIX N         events PREFIX-0 to PREFIX-(N-1) were acknowledged
+//	e TEXT             a write failed
+//	p TEXT             the journal is poisoned
+type writer struct {
+	task
+	journal *journal.Journal
+	out     sync.Mutex
+}
+
+func (w *writer) say(line string) {
+	w.out.Lock()
+	defer w.out.Unlock()
+	os.Stdout.WriteString(line + "\n")
+}
+
+// write writes for ever, with a short rest after an error.
+func (w *writer) write(number int) {
+	for i := 0; ; i++ {
+		prefix := fmt.Sprintf("%s-w%d-%d", w.Prefix, number, i)
+		n := 1 + i%w.Batch
+		if err := w.journal.Write(context.Background(), batch(prefix, n)); err != nil {
+			w.say("e " + oneLine(err))
+			time.Sleep(20 * time.Millisecond)
+			continue
+		}
+		w.say(fmt.Sprintf("a %s %d", prefix, n))
+	}
+}
+
+func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }
+
+// batch returns n events with ids prefix-0 ...
+func batch(prefix string, n int) []*inlet.Event {
+	list := make([]*inlet.Event, n)
+	for i := range list {
+		list[i] = event(fmt.Sprintf("%s-%d", prefix, i))
+	}
+	return list
+}
+
+// event returns an event of about the usual size that an oracle can check by
+// itself: it holds a sum of its id.
+func event(id string) *inlet.Event {
+	return &inlet.Event{
+		Type: inlet.TypeTrack, Name: "Order Completed", MessageID: id, UserID: "u1", AnonymousID: "a1",
+		ReceivedAt: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), Source: &inlet.Source{ID: "web"},
+		Properties: json.RawMessage(fmt.Sprintf(`{"sum":"%016x","pad":"%s"}`, sum(id), strings.Repeat("x", len(id)*37%300))),
+	}
+}
+
+func sum(id string) uint64 {
+	h := fnv.New64a()
+	h.Write([]byte(id))
+	return h.Sum64()
+}
