@@ -1,0 +1,160 @@
+package inlet_test
+
+import (
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+var (
+	testPattern   = regexp.MustCompile("`((?:Test|Fuzz|Example)[A-Za-z0-9_]+)`")
+	goldenPattern = regexp.MustCompile("`(testdata/[^`]+)`")
+)
+
+// traps is how many the survey of the protocols numbers.
+const traps = 54
+
+func TestDialectsDocument(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile("docs/DIALECTS.md")
+	require.NoError(t, err)
+	text := string(page)
+
+	t.Run("every test that it names exists", func(t *testing.T) {
+		t.Parallel()
+		known := testsOfTheRepository(t)
+		named := testPattern.FindAllStringSubmatch(text, -1)
+		require.NotEmpty(t, named)
+		for _, name := range named {
+			require.True(t, known[name[1]], "there is no %s", name[1])
+		}
+	})
+
+	t.Run("every golden file that it names exists", func(t *testing.T) {
+		t.Parallel()
+		named := goldenPattern.FindAllStringSubmatch(text, -1)
+		require.NotEmpty(t, named)
+		for _, name := range named {
+			if !strings.Contains(name[1], "…") {
+				_, err := os.Stat(name[1])
+				require.NoError(t, err)
+			}
+		}
+	})
+
+	t.Run("every trap has a line that says what shows it", func(t *testing.T) {
+		t.Parallel()
+		for n := 1; n <= traps; n++ {
+			_, rest, found := strings.Cut(text, fmt.Sprintf("\n| %d | ", n))
+			require.True(t, found, "trap %d", n)
+			line, _, _ := strings.Cut(rest, "\n")
+			require.Equal(t, 3, strings.Count(line, "|"), line)
+			require.True(t, testPattern.MatchString(line) || goldenPattern.MatchString(line), line)
+		}
+	})
+
+	t.Run("it names every golden file of the seeds' dialect", func(t *testing.T) {
+		t.Parallel()
+		files, err := filepath.Glob("testdata/metarouter/printed_*.golden")
+		require.NoError(t, err)
+		require.Len(t, files, 10)
+		for _, file := range files {
+			require.Contains(t, text, "`"+filepath.ToSlash(file)+"`")
+		}
+	})
+}
+
+// testsOfTheRepository is the names of the tests of all modules.
+func testsOfTheRepository(t *testing.T) map[string]bool {
+	t.Helper()
+	declared := regexp.MustCompile(`(?m)^func ((?:Test|Fuzz|Example)\w+)\(`)
+	known := map[string]bool{}
+	walkGo(t, ".", func(path string) {
+		if !strings.HasSuffix(path, "_test.go") {
+			return
+		}
+		source, err := os.ReadFile(path)
+		require.NoError(t, err)
+		for _, name := range declared.FindAllSubmatch(source, -1) {
+			known[string(name[1])] = true
+		}
+	})
+	return known
+}
+
+// walkGo calls f for the Go files below dir.
+func walkGo(t *testing.T, dir string, f func(path string)) {
+	t.Helper()
+	require.NoError(t, filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case entry.IsDir() && (entry.Name() == "node_modules" || entry.Name() == ".git"):
+			return filepath.SkipDir
+		case strings.HasSuffix(path, ".go"):
+			f(path)
+		}
+		return nil
+	}))
+}
+
+// vendorNames are fields, parameters and headers of one vendor alone.
+var vendorNames = []string{
+	"hitId", "emailHash", "projectId", "event_name", "event_id", "event_timestamp", "tc_s", "consistent_anonymous_id",
+	"consent_categories", "page_view", "_metarouter", "appId", "eventName", "eventID", "anonymousID", "userID",
+	"X-Event-Metadata", "sourceConfig", "Anonymousid", "Sentat", "Segment.io", "sampleRate",
+}
+
+var vendorNamePattern = regexp.MustCompile(`(^|[^\w-])(` + strings.Join(vendorNames, "|") + `)([^\w-]|$)`)
+
+// vendorFiles are where they may stand.
+var vendorFiles = regexp.MustCompile(`^(dialect_\w+|migrate\w*|schema_json)\.go$`)
+
+func TestNoVendorsNamesOutsideOfItsDialect(t *testing.T) {
+	t.Parallel()
+	found := 0
+	for _, dir := range []string{".", "middleware", "sinks", "sinktest", "internal/wire"} {
+		files, err := filepath.Glob(filepath.Join(dir, "*.go"))
+		require.NoError(t, err)
+		for _, file := range files {
+			if strings.HasSuffix(file, "_test.go") {
+				continue
+			}
+			names := vendorNamesIn(t, file)
+			if vendorFiles.MatchString(file) {
+				found += len(names)
+				continue
+			}
+			require.Empty(t, names, "%s knows fields of a vendor", file)
+		}
+	}
+	require.Greater(t, found, 10, "the dialects were to have some")
+}
+
+// vendorNamesIn returns the names that the string literals of a file hold.
+func vendorNamesIn(t *testing.T, file string) (names []string) {
+	t.Helper()
+	tree, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.SkipObjectResolution)
+	require.NoError(t, err)
+	ast.Inspect(tree, func(n ast.Node) bool {
+		literal, ok := n.(*ast.BasicLit)
+		if !ok || literal.Kind != token.STRING {
+			return true
+		}
+		text, err := strconv.Unquote(literal.Value)
+		require.NoError(t, err)
+		names = append(names, vendorNamePattern.FindAllString(text, -1)...)
+		return true
+	})
+	return names
+}
