@@ -11,6 +11,9 @@ const (
 	mostHopBytes = 1024
 )
 
+// optionalSpace may stand around an entry of a list.
+const optionalSpace = " \t"
+
 // forwarded reads the header that proxies write.
 type forwarded struct {
 	trusted networks
@@ -30,7 +33,7 @@ func (f *forwarded) client(remote netip.Addr, lines []string) netip.Addr {
 		return f.walk(remote, lines, parseForwarded)
 	}
 	if len(lines) == 1 && len(lines[0]) <= mostHopBytes {
-		if ip, ok := parseHop(lines[0]); ok {
+		if ip, ok := parseHop(strings.Trim(lines[0], optionalSpace)); ok {
 			return ip
 		}
 	}
@@ -50,7 +53,7 @@ func (f *forwarded) walk(last netip.Addr, lines []string, parse func(string) (ne
 		if !ok {
 			break
 		}
-		ip, ok := parse(entry)
+		ip, ok := parse(strings.Trim(entry, optionalSpace))
 		if !ok {
 			break
 		}
@@ -87,7 +90,6 @@ func (t *trail) next() (entry string, ok bool) {
 
 // parseHop reads an address, with or without a port.
 func parseHop(text string) (netip.Addr, bool) {
-	text = strings.TrimSpace(text)
 	ip, err := netip.ParseAddr(text)
 	if err != nil {
 		if inner, ok := strings.CutPrefix(text, "["); ok && strings.HasSuffix(inner, "]") {
@@ -105,7 +107,7 @@ func parseHop(text string) (netip.Addr, bool) {
 // one. A name that hides the address ("unknown", "_x") is none.
 func parseForwarded(entry string) (ip netip.Addr, ok bool) {
 	for pair := range strings.SplitSeq(entry, ";") {
-		name, value, _ := strings.Cut(strings.TrimSpace(pair), "=")
+		name, value, _ := strings.Cut(strings.Trim(pair, optionalSpace), "=")
 		if !strings.EqualFold(name, "for") {
 			continue
 		}
