@@ -30,6 +30,12 @@ type Source struct {
 	// of the middleware.
 	Rate  float64
 	Burst int
+	// EventRate limits the events that the source may have stored, in events per
+	// second, and ByteRate the bytes of its bodies after decompression, in bytes
+	// per second, where the rate limit is by source. Those of ten seconds may come
+	// at once. Default to those of the middleware, which are none unless set.
+	EventRate float64
+	ByteRate  float64
 }
 
 // allows reports whether requests may come from origin, which is "" for a client
@@ -110,7 +116,7 @@ func checkKey(key string, source Source) error {
 		return errors.New("a source has no ID")
 	case strings.TrimSpace(key) == "":
 		return fmt.Errorf("the key of source %q is empty", source.ID)
-	case source.Rate < 0 || source.Burst < 0:
+	case source.Rate < 0 || source.Burst < 0 || source.EventRate < 0 || source.ByteRate < 0:
 		return fmt.Errorf("the rate of source %q is negative", source.ID)
 	}
 	return nil

@@ -82,6 +82,9 @@ func (c *call) serve() error {
 	if err := c.check(); err != nil {
 		return err
 	}
+	if err := c.charge(); err != nil {
+		return err
+	}
 	c.enrich()
 	return c.write()
 }
@@ -284,6 +287,15 @@ func (c *call) refusal() error {
 func isStrict(r *http.Request) bool {
 	mode := first(r.Header["X-Strict-Mode"])
 	return mode == "1" || mode == "true"
+}
+
+// charge asks the layers that limit what a request holds.
+func (c *call) charge() error {
+	l := c.state.charges.Load()
+	if l == nil || len(c.input.events) == 0 {
+		return nil
+	}
+	return l.charge(c.r.Context(), Usage{Events: len(c.input.events), Bytes: len(c.payload.Bytes())})
 }
 
 // enrich sets what every event in a sink has, and what the host adds to it.

@@ -25,6 +25,7 @@ type state struct {
 	requestID atomic.Pointer[string]
 	clientIP  atomic.Pointer[netip.Addr]
 	outcome   atomic.Pointer[Outcome]
+	charges   atomic.Pointer[charges]
 
 	// Memory for what most requests need once.
 	first  Payload
