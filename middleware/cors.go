@@ -91,7 +91,7 @@ func checkOrigins(origins []string) ([]string, error) {
 		normal, ok := normalOrigin(origin)
 		switch {
 		case !ok:
-			return nil, fmt.Errorf(`Origins: %q must be "https://host" or "https://host:port"`, origin)
+			return nil, fmt.Errorf(`option Origins: %q must be "https://host" or "https://host:port"`, origin)
 		case normal == anyOrigin && len(origins) > 1:
 			return nil, fmt.Errorf("option Origins: %q must stand alone", origin)
 		}

@@ -39,6 +39,10 @@ func TestOptionsThatCanNeverWork(t *testing.T) {
 		{"no key", limit(middleware.RateLimitOptions{Rate: 1}), "Key"},
 		{"a negative table", limit(middleware.RateLimitOptions{Rate: 1, Key: middleware.ByIP, MaxKeys: -1}), "MaxKeys"},
 		{"a policy that breaks out of its quotes", limit(middleware.RateLimitOptions{Rate: 1, Key: middleware.ByIP, Policy: `a"b`}), "Policy"},
+		{"a negative rate of events", limit(middleware.RateLimitOptions{Rate: 1, Key: middleware.ByIP, EventRate: -1}), "EventRate"},
+		{"a rate of bytes that is no number", limit(middleware.RateLimitOptions{Rate: 1, Key: middleware.ByIP, ByteRate: math.NaN()}), "ByteRate"},
+		{"a negative wait for the limiter", limit(middleware.RateLimitOptions{Rate: 1, Key: middleware.ByIP, LimiterTimeout: -1}), "LimiterTimeout"},
+		{"a failure that does not exist", limit(middleware.RateLimitOptions{Rate: 1, Key: middleware.ByIP, OnError: 7}), "OnError"},
 		{"a negative number of requests", func() layer {
 			return middleware.Payload(&middleware.PayloadOptions{MaxInFlight: -1})
 		}, "MaxInFlight"},

@@ -1,156 +1,174 @@
 package middleware
 
 import (
+	"cmp"
+	"context"
+	"fmt"
 	"hash/maphash"
-	"math"
-	"strings"
+	"slices"
 	"sync"
 	"time"
-
-	"golang.org/x/time/rate"
 )
 
-// rateTable holds a limiter for each of a bounded number of keys, in shards, so
-// that requests seldom wait for each other.
-type rateTable struct {
-	seed   maphash.Seed
-	shards []rateShard
+// MemoryLimiterOptions configure [NewMemoryLimiter]. Nil is all defaults.
+type MemoryLimiterOptions struct {
+	// MaxKeys is how many keys are remembered, rounded down to a multiple of 16
+	// from there on. Each takes 61 bytes, and all of them are allocated at once.
+	// Defaults to 65,536, which is 4 MiB.
+	MaxKeys int
 }
 
-// rateID is the part of a key by which limiters are found. It holds no pointer
-// but a string's, so that hashing it allocates nothing.
+// A MemoryLimiter is a [Limiter] that keeps its buckets in a table of fixed size
+// in this process. What a bucket grants is decided by a limiter of
+// golang.org/x/time/rate.
+//
+// What a table that is full forgets first costs nobody anything: a bucket that
+// is full is as good as none. If none is, among sixteen the key goes that was not
+// used for longest, and may then make a full burst again. So a flood of new keys
+// limits no other key, and lets none off that sends without a break.
+//
+// A key is remembered by 64 bits of a hash whose seed is the table's secret.
+// Nothing of a request is kept, and there is nothing in the table for the
+// garbage collector to look at.
+//
+// Take returns no errors and does not look at its context. It may be called
+// concurrently, and by several [RateLimit], which do not count together if their
+// policies differ.
+type MemoryLimiter struct {
+	seed  maphash.Seed
+	start time.Time
+	ways  int // how many places of a set are used
+	sets  []rateSet
+	parts [64]ratePart
+}
+
+// setWays is how many keys share a set of places.
+const setWays = 16
+
+// A rateSet is where the keys with one part of their hashes stand.
+type rateSet struct {
+	ids     [setWays]uint64
+	used    [setWays]uint32 // when, by clock
+	clock   uint32          // counts the charges
+	buckets [setWays]rateBuckets
+}
+
+// rateBuckets are those of one key, by their units.
+type rateBuckets [3]bucket
+
+// A ratePart is what is needed to work on a part of the sets.
+type ratePart struct {
+	sync.Mutex
+	scales [3]scale // by their units
+}
+
+// NewMemoryLimiter returns a limiter whose buckets are all full. The error names
+// the field of the options that is out of range.
+func NewMemoryLimiter(o *MemoryLimiterOptions) (*MemoryLimiter, error) {
+	var filled MemoryLimiterOptions
+	if o != nil {
+		filled = *o
+	}
+	filled.MaxKeys = cmp.Or(filled.MaxKeys, 65_536)
+	if filled.MaxKeys < 1 {
+		return nil, fmt.Errorf("middleware: MemoryLimiterOptions: MaxKeys is %d, must be at least 1", filled.MaxKeys)
+	}
+	return &MemoryLimiter{
+		seed:  maphash.MakeSeed(),
+		start: time.Now(),
+		ways:  min(filled.MaxKeys, setWays),
+		sets:  make([]rateSet, max(1, filled.MaxKeys/setWays)),
+	}, nil
+}
+
+// Take draws what the charge asks for.
+func (l *MemoryLimiter) Take(_ context.Context, c Charge) (Quota, error) {
+	id := l.id(&c)
+	place := id % uint64(len(l.sets))
+	part := &l.parts[place%uint64(len(l.parts))]
+	part.Lock()
+	defer part.Unlock()
+	now := int64(time.Since(l.start))
+	return l.sets[place].of(id, l.ways, now).draw(part, &c, now), nil
+}
+
+// rateID is the part of a charge by which buckets are found.
 type rateID struct {
-	name string
-	ip   [16]byte
+	policy, name string
+	ip           [16]byte
 }
 
-// shardKeys is the least number of keys that a shard is worth.
-const shardKeys = 256
-
-func newRateTable(maxKeys int) *rateTable {
-	n := min(max(maxKeys/shardKeys, 1), 64)
-	t := &rateTable{seed: maphash.MakeSeed(), shards: make([]rateShard, n)}
-	for i := range t.shards {
-		t.shards[i].most = maxKeys / n
-		t.shards[i].entries = map[rateID]*rateEntry{}
+func (l *MemoryLimiter) id(c *Charge) uint64 {
+	id := rateID{policy: c.Policy, name: c.Name}
+	if c.IP.IsValid() {
+		id.ip = c.IP.As16()
 	}
-	return t
+	return maphash.Comparable(l.seed, id)
 }
 
-// take takes one from the key's bucket, and returns 0; or returns how long it
-// will be until there is one.
-func (t *rateTable) take(key RateKey, now time.Time) time.Duration {
-	id := rateID{name: key.Name}
-	if key.IP.IsValid() {
-		id.ip = key.IP.As16()
+// of returns the buckets of a key, full ones in the place of others if it has
+// none.
+func (s *rateSet) of(id uint64, ways int, now int64) *rateBuckets {
+	s.clock++
+	i := slices.Index(s.ids[:ways], id)
+	if i < 0 {
+		i = s.replaceable(ways, now)
+		s.ids[i], s.buckets[i] = id, rateBuckets{}
 	}
-	shard := &t.shards[maphash.Comparable(t.seed, id)%uint64(len(t.shards))]
-	return shard.take(id, key, now)
+	s.used[i] = s.clock
+	return &s.buckets[i]
 }
 
-// rateShard is a part of a table: a map and a ring, the most recently used
-// first.
-type rateShard struct {
-	mu      sync.Mutex
-	most    int
-	entries map[rateID]*rateEntry
-	ring    rateEntry // only its links are used
-}
-
-type rateEntry struct {
-	newer, older *rateEntry
-	id           rateID
-	limiter      *rate.Limiter
-	rate         float64
-	burst        int
-}
-
-func (s *rateShard) take(id rateID, key RateKey, now time.Time) time.Duration {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	e := s.entries[id]
-	if e == nil {
-		e = s.add(id, key, now)
-	}
-	s.use(e)
-	e.limit(key, now)
-	if e.limiter.AllowN(now, 1) {
-		return 0
-	}
-	return e.wait(now)
-}
-
-// add makes an entry, in the place of another if the shard is full.
-func (s *rateShard) add(id rateID, key RateKey, now time.Time) *rateEntry {
-	if len(s.entries) >= s.most {
-		old := s.replaceable(now)
-		old.unlink()
-		delete(s.entries, old.id)
-	}
-	id.name = strings.Clone(id.name) // it may be a part of a request's memory
-	e := &rateEntry{id: id, limiter: rate.NewLimiter(rate.Limit(key.Rate), key.Burst), rate: key.Rate, burst: key.Burst}
-	s.entries[id] = e
-	return e
-}
-
-// replaceScan is how many of the oldest entries are asked whether they are full.
-const replaceScan = 8
-
-// replaceable returns the least recently used entry whose bucket is full, which
-// is as good as none, else the least recently used one: whoever sends without a
-// break is never among the oldest.
-func (s *rateShard) replaceable(now time.Time) *rateEntry {
-	e := s.ring.newer
-	for range replaceScan {
-		if e == &s.ring {
-			break
+// replaceable returns the place of a key whose buckets are full, else that of the
+// least recently used one.
+func (s *rateSet) replaceable(ways int, now int64) int {
+	oldest := 0
+	for i := range ways {
+		if s.buckets[i].full() <= now {
+			return i
 		}
-		if e.limiter.TokensAt(now) >= float64(e.burst) {
-			return e
+		if s.clock-s.used[i] > s.clock-s.used[oldest] {
+			oldest = i
 		}
-		e = e.newer
 	}
-	return s.ring.newer
+	return oldest
 }
 
-// use makes e the most recently used.
-func (s *rateShard) use(e *rateEntry) {
-	ring := &s.ring
-	if ring.older == e {
-		return
+// full returns when all of the buckets are.
+func (b *rateBuckets) full() int64 { return max(b[0].full, b[1].full, b[2].full) }
+
+// draw makes every draw of the charge, or none.
+func (b *rateBuckets) draw(part *ratePart, c *Charge, now int64) Quota {
+	after, told := *b, Quota{OK: true}
+	for i, d := range [...]*Draw{&c.Requests, &c.Events, &c.Bytes} {
+		if !(d.Rate > 0) {
+			continue
+		}
+		next, granted := b[i].draw(&part.scales[i], d, now)
+		after[i] = next
+		if q := quotaOf(Unit(i), next, d, now, granted); told.Limit == 0 || q.worse(told) {
+			told = q
+		}
 	}
-	if ring.older == nil {
-		ring.older, ring.newer = ring, ring
+	if told.OK {
+		*b = after
 	}
-	if e.newer != nil {
-		e.unlink()
-	}
-	e.newer, e.older = ring, ring.older
-	ring.older.newer = e
-	ring.older = e
+	return told
 }
 
-func (e *rateEntry) unlink() {
-	e.newer.older, e.older.newer = e.older, e.newer
+// quotaOf says what became of one draw.
+func quotaOf(unit Unit, b bucket, d *Draw, now int64, granted bool) Quota {
+	q := Quota{OK: granted, Unit: unit, Limit: d.Burst, Remaining: b.remaining(d, now), Reset: b.reset(now)}
+	if !granted {
+		q.RetryAfter = b.wait(d, now)
+	}
+	return q
 }
 
-// limit gives the bucket another limit, if the key has changed its own.
-func (e *rateEntry) limit(key RateKey, now time.Time) {
-	if e.rate != key.Rate {
-		e.limiter.SetLimitAt(now, rate.Limit(key.Rate))
-		e.rate = key.Rate
+// worse reports whether q is to be told rather than other.
+func (q Quota) worse(other Quota) bool {
+	if !q.OK || !other.OK {
+		return q.RetryAfter > other.RetryAfter
 	}
-	if e.burst != key.Burst {
-		e.limiter.SetBurstAt(now, key.Burst)
-		e.burst = key.Burst
-	}
-}
-
-// longestWait bounds what a client is told to wait.
-const longestWait = 24 * time.Hour
-
-// wait returns how long it is until there is one in the bucket, at least 1 ns.
-func (e *rateEntry) wait(now time.Time) time.Duration {
-	missing := 1 - e.limiter.TokensAt(now)
-	return max(1, time.Duration(min(math.Ceil(missing/e.rate*float64(time.Second)), float64(longestWait))))
+	return float64(q.Remaining)*float64(other.Limit) < float64(other.Remaining)*float64(q.Limit)
 }

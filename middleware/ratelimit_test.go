@@ -109,6 +109,21 @@ func TestByIP(t *testing.T) {
 			})
 		})
 	}
+	t.Run("networks may be larger", func(t *testing.T) {
+		t.Parallel()
+		byNetwork := middleware.ByNetwork(24, 48)
+		key := func(from string) middleware.RateKey {
+			key, ok := byNetwork(call{from: from}.request())
+			require.True(t, ok)
+			return key
+		}
+		require.Equal(t, key("203.0.113.7:1"), key("203.0.113.99:1"))
+		require.NotEqual(t, key("203.0.113.7:1"), key("203.0.112.7:1"))
+		require.Equal(t, key("[2001:db8:0:1::1]:1"), key("[2001:db8:0:2::1]:1"))
+		require.NotEqual(t, key("[2001:db8:0:1::1]:1"), key("[2001:db8:1:1::1]:1"))
+		require.Panics(t, func() { middleware.ByNetwork(33, 64) })
+		require.Panics(t, func() { middleware.ByNetwork(24, 0) })
+	})
 	t.Run("a layer before may know better than the connection", func(t *testing.T) {
 		t.Parallel()
 		key, ok := middleware.ByIP(inlet.WithClientIP(call{}.request(), ip("198.51.100.9")))
@@ -137,7 +152,7 @@ func TestBySource(t *testing.T) {
 		time.Sleep(time.Hour)
 		require.Equal(t, 2, from(inlet.Source{ID: "web"}, 9)(h))
 		time.Sleep(time.Second)
-		require.Equal(t, 1, from(inlet.Source{ID: "web", Rate: 7, Burst: 3}, 9)(h), "a new limit acts at once, on what has grown back under the old one")
+		require.Equal(t, 2, from(inlet.Source{ID: "web", Rate: 7, Burst: 3}, 9)(h), "a new limit acts at once: what is missing under the old one is missing")
 		time.Sleep(time.Second)
 		require.Equal(t, 3, from(inlet.Source{ID: "web", Rate: 7, Burst: 3}, 9)(h))
 	})
@@ -286,15 +301,17 @@ func TestRateLimitMemoryPerKey(t *testing.T) {
 		n++
 		return middleware.RateKey{IP: netip.AddrFrom4([4]byte{byte(n >> 24), byte(n >> 16), byte(n >> 8), byte(n)})}, true
 	}
-	h := limited(middleware.RateLimitOptions{Rate: 1, Key: each})
-	w, r := &fakeWriter{http.Header{}}, call{}.request()
 	before := heap()
+	h := limited(middleware.RateLimitOptions{Rate: 1, EventRate: 1, ByteRate: 1, Key: each})
+	made := heap()
+	per := (made - before) / keys
+	t.Logf("%d bytes per key", per)
+	require.Less(t, per, int64(64))
+	w, r := &fakeWriter{http.Header{}}, call{}.request()
 	for range 2 * keys {
 		h.ServeHTTP(w, r)
 	}
-	per := (heap() - before) / keys
-	t.Logf("%d bytes per key", per)
-	require.Less(t, per, int64(300))
+	require.Less(t, heap()-made, int64(64<<10), "nothing is kept but the table")
 	runtime.KeepAlive(h)
 }
 
