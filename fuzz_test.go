@@ -1,0 +1,309 @@
+package inlet_test
+
+import (
+	"bytes"
+	"compress/flate"
+	"compress/gzip"
+	"compress/zlib"
+	"context"
+	"encoding/base64"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/stretchr/testify/require"
+
+	"github.com/inlet-go/inlet"
+)
+
+// seeds yields the path and query and the body of each golden file's request.
+func seeds(f *testing.F, add func(target, body string)) {
+	f.Helper()
+	files, err := filepath.Glob("testdata/*/*.golden")
+	require.NoError(f, err)
+	require.NotEmpty(f, files)
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		require.NoError(f, err)
+		request, _, _ := strings.Cut(string(text), answerMark)
+		head, body, _ := strings.Cut(request, "\n\n")
+		line, _, _ := strings.Cut(head, "\n")
+		_, target, _ := strings.Cut(line, " ")
+		add(target, body)
+	}
+}
+
+// requireLine checks that the canonical form of an event is one line of strict
+// JSON that reads back equal.
+func requireLine(t *testing.T, e *inlet.Event) {
+	t.Helper()
+	requireComplete(t, e)
+	line := jsontext.Value(e.AppendJSON(nil))
+	require.True(t, line.IsValid(), "%s", line)
+	require.NotContains(t, string(line), "\n")
+	require.NotContains(t, string(line), "\r")
+	requireCanonical(t, e)
+}
+
+func FuzzBatch(f *testing.F) {
+	seeds(f, func(_, body string) { f.Add([]byte(body)) })
+	f.Add([]byte(`{"batch":[{"type":"page","userId":"u","context":{"a":{"b":1}}}],"context":{"a":{"b":2,"c":3}}}`))
+	f.Add([]byte("{\"batch\":[{\"type\":\"page\",\"userId\":\"\xff\",\"properties\":{\"\xed\xa0\x80\":\"\\udfff\"}}]}"))
+	sink := new(keeper)
+	h := mustNew(f, sink, nil)
+	f.Fuzz(func(t *testing.T, body []byte) {
+		sink.events = nil
+		w := serve(h, vouched("/v1/batch", string(body)))
+		require.Contains(t, []int{200, 400}, w.Code)
+		a := read(t, w)
+		if w.Code == 400 {
+			require.Empty(t, sink.events)
+		}
+		if jsontext.Value(body).IsValid() {
+			require.NotEqual(t, string(inlet.CodeInvalidJSON), a.Code)
+		}
+		sent, ok := elements(body)
+		if ok && a.Accepted != nil {
+			require.Equal(t, len(sent), *a.Accepted+len(a.Rejected))
+			require.Len(t, sink.events, *a.Accepted)
+		} else if ok && w.Code == 200 {
+			require.Len(t, sink.events, len(sent))
+		}
+		refused := map[int]bool{}
+		for _, r := range a.Rejected {
+			require.False(t, refused[r.Index], "an event was refused twice")
+			refused[r.Index] = true
+		}
+		for _, e := range sink.events {
+			requireLine(t, e)
+		}
+		requireUntouched(t, sent, refused, sink.events)
+	})
+}
+
+// elements returns the elements of the list "batch" in a strictly valid body.
+func elements(body []byte) (sent []jsontext.Value, ok bool) {
+	if !jsontext.Value(body).IsValid() {
+		return nil, false
+	}
+	d := jsontext.NewDecoder(bytes.NewReader(body))
+	if token, err := d.ReadToken(); err != nil || token.Kind() != '{' {
+		return nil, false
+	}
+	for d.PeekKind() != '}' {
+		name, err := d.ReadToken()
+		if err != nil {
+			return nil, false
+		}
+		if name.String() != "batch" {
+			if d.SkipValue() != nil {
+				return nil, false
+			}
+			continue
+		}
+		if d.PeekKind() != '[' {
+			return nil, false
+		}
+		_, _ = d.ReadToken()
+		for d.PeekKind() != ']' {
+			v, err := d.ReadValue()
+			if err != nil {
+				return nil, false
+			}
+			sent = append(sent, v.Clone())
+		}
+		return sent, true
+	}
+	return nil, false
+}
+
+// requireUntouched checks that the properties of accepted events are the bytes
+// that were sent, and that they are in the order in which they were sent.
+func requireUntouched(t *testing.T, sent []jsontext.Value, refused map[int]bool, events []*inlet.Event) {
+	t.Helper()
+	if len(events) == 0 {
+		return
+	}
+	next := 0
+	for i, item := range sent {
+		if refused[i] {
+			continue
+		}
+		e := events[next]
+		next++
+		if want := member(item, "properties"); want.Kind() == '{' && !e.Warnings.Has(inlet.WarnTextRepaired) {
+			require.Equal(t, string(want), string(e.Properties))
+		}
+	}
+}
+
+// member returns the value of a member of a valid object.
+func member(object jsontext.Value, name string) jsontext.Value {
+	d := jsontext.NewDecoder(bytes.NewReader(object))
+	_, _ = d.ReadToken()
+	for d.PeekKind() == '"' {
+		token, _ := d.ReadToken()
+		is := token.String() == name
+		v, _ := d.ReadValue()
+		if is {
+			return v.Clone()
+		}
+	}
+	return nil
+}
+
+func FuzzSingle(f *testing.F) {
+	seeds(f, func(_, body string) { f.Add([]byte(body)) })
+	sink := new(keeper)
+	h := mustNew(f, sink, nil)
+	f.Fuzz(func(t *testing.T, body []byte) {
+		for _, kind := range []string{"identify", "track", "page", "screen", "group", "alias"} {
+			sink.events = nil
+			w := serve(h, vouched("/v1/"+kind, string(body)))
+			require.Contains(t, []int{200, 204, 400}, w.Code)
+			require.Equal(t, w.Code != 400, len(sink.events) == 1)
+			for _, e := range sink.events {
+				requireLine(t, e)
+			}
+		}
+	})
+}
+
+func FuzzPayload(f *testing.F) {
+	for _, encoding := range []string{"", "gzip", "deflate", "x-gzip", "identity", "br"} {
+		f.Add(encoding, []byte(encoded(f, encoding, goodTrack)))
+	}
+	f.Add("deflate", []byte(encoded(f, "zlib", goodTrack)))
+	f.Add("deflate", []byte(encoded(f, "flate", goodTrack)))
+	f.Add("gzip", []byte(encoded(f, "gzip", strings.Repeat(" ", 100_000))))
+	const most = 64 << 10
+	pr := mustReader(f, &inlet.PayloadOptions{MaxBytes: most, MaxRatio: 1 << 30})
+	f.Fuzz(func(t *testing.T, encoding string, body []byte) {
+		r := request("POST", "/v1/track", bytes.NewReader(body))
+		r.Header["Content-Encoding"] = []string{encoding}
+		r, p, err := pr.Read(nil, r)
+		want, ok := reference(encoding, body, most)
+		if !ok {
+			require.Error(t, err)
+			return
+		}
+		require.NoError(t, err)
+		require.Equal(t, want, p.Bytes())
+		all, err := io.ReadAll(r.Body)
+		require.NoError(t, err)
+		require.Equal(t, want, all)
+		p.Release()
+	})
+}
+
+// reference decodes a body with the standard library alone.
+func reference(encoding string, body []byte, most int) (text []byte, ok bool) {
+	if len(body) > most {
+		return nil, false
+	}
+	var src io.Reader = bytes.NewReader(body)
+	var err error
+	switch strings.ToLower(strings.TrimSpace(encoding)) {
+	case "", "identity":
+	case "gzip", "x-gzip":
+		src, err = gzip.NewReader(src)
+	case "deflate":
+		if z, zErr := zlib.NewReader(bytes.NewReader(body)); zErr == nil {
+			src = z
+		} else if len(body) > 1 && body[0]&0x0f == 8 && (uint(body[0])<<8|uint(body[1]))%31 == 0 {
+			return nil, false // the header of the zlib form, and nothing behind it
+		} else {
+			src = flate.NewReader(src)
+		}
+	default:
+		return nil, false
+	}
+	if err != nil {
+		return nil, false
+	}
+	text, err = io.ReadAll(io.LimitReader(src, int64(most)+1))
+	return text, err == nil && len(text) <= most
+}
+
+func FuzzCredentials(f *testing.F) {
+	for _, value := range []string{
+		"Basic SUxvdmVEYXRhMTIz", "basic  SUxvdmVEYXRhMTIzOg==", "Bearer token", "Basic", "", "BASIC Og", "Basic fn5-Pz8_Pj4-Og", "Digest x", "Basic a b",
+	} {
+		f.Add(value)
+	}
+	f.Fuzz(func(t *testing.T, value string) {
+		r := request("POST", "/v1/track", nil)
+		r.Header["Authorization"] = []string{value}
+		var asked []inlet.Credentials
+		g := mustGate(t, inlet.AuthenticatorFunc(func(_ context.Context, c inlet.Credentials) (*inlet.Source, error) {
+			asked = append(asked, c)
+			return nil, inlet.ErrUnknownKey
+		}), nil)
+		_, _, err := g.Admit(nil, r)
+		require.Error(t, err)
+		want := referenceKey(value)
+		if want == "" {
+			require.Empty(t, asked)
+			return
+		}
+		require.NotEmpty(t, asked)
+		require.Equal(t, inlet.Credentials{Key: want}, asked[0])
+	})
+}
+
+// referenceKey reads credentials another way.
+func referenceKey(value string) string {
+	value = strings.TrimSpace(value)
+	at := strings.Index(value, " ")
+	if at < 0 {
+		return ""
+	}
+	scheme, rest := strings.ToLower(value[:at]), strings.TrimSpace(value[at:])
+	switch {
+	case scheme == "bearer":
+		return rest
+	case scheme != "basic":
+		return ""
+	}
+	rest = strings.TrimRight(rest, "=")
+	for _, encoding := range []*base64.Encoding{base64.RawStdEncoding, base64.RawURLEncoding} {
+		if text, err := encoding.DecodeString(rest); err == nil {
+			return strings.TrimSuffix(string(text), ":")
+		}
+	}
+	return ""
+}
+
+func FuzzPixel(f *testing.F) {
+	seeds(f, func(target, body string) {
+		if _, query, ok := strings.Cut(target, "?"); ok {
+			f.Add(query)
+		}
+		f.Add("data=" + base64.RawURLEncoding.EncodeToString([]byte(body)))
+	})
+	f.Add("userId=u&event=E&properties=x&properties.a=1&.=2&..=3&=4")
+	sink := new(keeper)
+	h := mustNew(f, sink, nil)
+	f.Fuzz(func(t *testing.T, query string) {
+		sink.events = nil
+		r := vouched("/v1/pixel/track", "")
+		r.Method, r.URL.RawQuery, r.Body = http.MethodGet, query, http.NoBody
+		w := serve(h, r)
+		code := inlet.Code(w.Header().Get("X-Inlet-Error"))
+		requirePixel(t, w, code)
+		require.Equal(t, code == "", len(sink.events) == 1)
+		for _, e := range sink.events {
+			requireLine(t, e)
+		}
+		if values, err := url.ParseQuery(query); err == nil && code == "" && values.Get("data") == "" && utf8.ValidString(values.Get("event")) {
+			require.Equal(t, values.Get("event"), sink.events[0].Name, fmt.Sprint(values))
+		}
+	})
+}
