@@ -66,7 +66,7 @@ func MigrateCommandersActV1(dst, src []byte, o MigrateOptions) ([]byte, Migratio
 	m := actsMigrations.Get().(*pooledActsMigration)
 	defer m.release(len(src))
 	var fault *wire.FaultError
-	switch err := m.from.Read(src, batchMember, wire.Limits{}); {
+	switch err := m.outline.Read(&m.from, src, batchMember, wire.Limits{}); {
 	case err == nil:
 	case errors.As(err, &fault), errors.Is(err, wire.ErrNotObject):
 		return append(dst, src...), unreadable(err), nil
@@ -111,6 +111,7 @@ func (m *pooledActsMigration) release(size int) {
 }
 
 func (m *actsMigration) reset() {
+	m.outline.Reset()
 	m.gather(wire.Object{})
 	m.reporter, m.options = reporter{}, MigrateOptions{}
 	if cap(m.scratch) > keptMemory {

@@ -45,14 +45,14 @@ type candidate struct {
 
 func (m *actsMigration) ids() [5]candidate {
 	return [...]candidate{
-		{m.root[rootID], "event_id"}, {m.root[rootIDCamel], "eventId"}, {m.root[rootIDTypo], "event_Id"},
+		{m.root(rootID), "event_id"}, {m.root(rootIDCamel), "eventId"}, {m.root(rootIDTypo), "event_Id"},
 		{m.outer.id, "context.event_id"}, {m.inner.id, "properties.context.event_id"},
 	}
 }
 
 func (m *actsMigration) times() [5]candidate {
 	return [...]candidate{
-		{m.root[rootTime], "event_timestamp"}, {m.root[rootTimeCamel], "eventTimestamp"}, {},
+		{m.root(rootTime), "event_timestamp"}, {m.root(rootTimeCamel), "eventTimestamp"}, {},
 		{m.outer.time, "context.event_timestamp"}, {m.inner.time, "properties.context.event_timestamp"},
 	}
 }
@@ -96,11 +96,11 @@ func (m *actsMigration) writeContext() {
 
 // noteContexts notes what cannot be kept of the contexts that there are.
 func (m *actsMigration) noteContexts() {
-	if context := m.root[rootContext]; m.outer.object == nil && isSet(context) {
+	if context := m.root(rootContext); m.outer.object == nil && isSet(context) {
 		m.conflict("context", context, nil)
 	}
 	for _, c := range [...]candidate{
-		{m.root[rootVersion], "version"}, {m.outer.version, "context.version"}, {m.inner.version, "properties.context.version"},
+		{m.root(rootVersion), "version"}, {m.outer.version, "context.version"}, {m.inner.version, "properties.context.version"},
 	} {
 		if isSet(c.value) && string(c.value) != "1" && string(c.value) != "2" {
 			m.conflict(c.field, c.value, nil)
@@ -213,14 +213,19 @@ func (m *actsMigration) lostMetadata(field string, value []byte) {
 // appendMetadata appends what the root says about the event but its id and time.
 func (m *actsMigration) appendMetadata(dst []byte, first int) []byte {
 	agent, locale := m.fitsDevice(rootAgent), m.fitsDevice(rootLocale)
-	device := m.root[rootDevice] != nil
+	device := m.root(rootDevice) != nil
 	for i, kind := range m.kinds {
 		name, value := m.object.Name(i), m.object.Value(i)
 		switch {
 		case kind == rootPage:
-			dst = m.appendPage(wire.AppendMember(dst, first, name, nil), value)
+			dst = m.appendPage(wire.AppendMember(dst, first, name, nil), value, i)
 		case kind == rootDevice:
-			dst = m.appendDevice(wire.AppendMember(dst, first, name, nil), value, agent, locale)
+			dst = wire.AppendMember(dst, first, name, nil)
+			if !agent && !locale && m.isTodaysDevice(i) {
+				dst = append(dst, value...)
+			} else {
+				dst = m.appendDevice(dst, value, agent, locale)
+			}
 		case kind == rootAgent && agent, kind == rootLocale && locale:
 			if !device {
 				dst = m.appendDevice(wire.AppendMember(dst, first, []byte(`"device"`), nil), []byte(`{}`), agent, locale)
@@ -238,18 +243,20 @@ func (m *actsMigration) appendMetadata(dst []byte, first int) []byte {
 	return dst
 }
 
-// appendPage appends a page, whose address 1.0 called location.
-func (m *actsMigration) appendPage(dst, page []byte) []byte {
+// appendPage appends a page, the i-th member of the root, whose address 1.0 called
+// location.
+func (m *actsMigration) appendPage(dst, page []byte, i int) []byte {
 	if wire.Kind(page) != '{' {
 		return append(dst, page...)
 	}
 	var url, location []byte
-	for w := wire.Walk(page); w.Next(); {
-		switch string(w.Name) {
+	members := m.outline.Inner(m.object, i)
+	for k := range members.Len() {
+		switch string(members.Name(k)) {
 		case `"url"`:
-			url = w.Value
+			url = members.Value(k)
 		case `"location"`:
-			location = w.Value
+			location = members.Value(k)
 		}
 	}
 	switch {

@@ -25,10 +25,10 @@ func (d *deviceNames) read(device []byte) {
 // fitsDevice reports whether the root has a user agent or a locale that belongs
 // into the device: that is an object, or not there, and does not say it already.
 func (m *actsMigration) fitsDevice(kind rootKind) bool {
-	if m.root[kind] == nil {
+	if m.root(kind) == nil {
 		return false
 	}
-	for _, device := range [...][]byte{m.root[rootDevice], m.outer.device, m.inner.device} {
+	for _, device := range [...][]byte{m.root(rootDevice), m.outer.device, m.inner.device} {
 		if device == nil {
 			continue
 		}
@@ -44,16 +44,27 @@ func (m *actsMigration) fitsDevice(kind rootKind) bool {
 	return true
 }
 
+// isTodaysDevice reports whether the i-th member of the root is a device without
+// older names, or no object.
+func (m *actsMigration) isTodaysDevice(i int) bool {
+	if wire.Kind(m.object.Value(i)) != '{' {
+		return true
+	}
+	device := m.outline.Inner(m.object, i)
+	for k := range device.Len() {
+		switch string(device.Name(k)) {
+		case `"userAgent"`, `"cookies"`:
+			return false
+		}
+	}
+	return true
+}
+
 // appendDevice appends a device with today's names, and with the root's user
 // agent and locale if they go there.
 func (m *actsMigration) appendDevice(dst, device []byte, agent, locale bool) []byte {
-	if wire.Kind(device) != '{' {
-		return append(dst, device...)
-	}
 	var d deviceNames
-	if d.read(device); d.oldAgent == nil && d.oldCookie == nil && !agent && !locale {
-		return append(dst, device...)
-	}
+	d.read(device)
 	dst = append(dst, '{')
 	first := len(dst)
 	for w := wire.Walk(device); w.Next(); {

@@ -95,13 +95,14 @@ func rootKindOf(quoted []byte) rootKind {
 type actsMigration struct {
 	reporter
 	options MigrateOptions
+	outline wire.Outline
 	out     wire.Composer
 
 	// The event at hand.
 	object wire.Object
 	class  commandersActClass
-	kinds  []rootKind        // of the members of its root
-	root   [rootKinds][]byte // their values
+	kinds  []rootKind     // of the members of its root
+	at     [rootKinds]int // where they stand there, from 1
 	name   []byte
 	outer  metadata // a context that it has already
 
@@ -120,6 +121,7 @@ func (m *actsMigration) take(it *wire.Item) (change bool) {
 	if p := problemOf(it.Fault); p != nil {
 		return m.fail(MigrationCode(p.Code), p.Field)
 	}
+	m.outline.Event(it.Object)
 	m.gather(it.Object)
 	switch m.class {
 	case commandersActV1:
@@ -139,19 +141,26 @@ func (m *actsMigration) take(it *wire.Item) (change bool) {
 }
 
 func (m *actsMigration) gather(o wire.Object) {
-	m.object, m.kinds = o, m.kinds[:0]
-	m.root, m.merged = [rootKinds][]byte{}, [rootKinds]bool{}
-	m.name, m.inner, m.outer, m.created = nil, metadata{}, metadata{}, nil
+	m.object, m.kinds, m.name, m.created = o, m.kinds[:0], nil, nil
+	m.at, m.merged, m.inner, m.outer = [rootKinds]int{}, [rootKinds]bool{}, metadata{}, metadata{}
 	for i := range o.Len() {
 		kind := rootKindOf(o.Name(i))
 		m.kinds = append(m.kinds, kind)
-		m.root[kind] = o.Value(i)
+		m.at[kind] = i + 1
 	}
-	m.class = commandersActClassOf(m.root[rootContext], m.root[rootProperties], m.root[rootVersion])
+	m.class = commandersActClassOf(m.root(rootContext), m.root(rootProperties), m.root(rootVersion))
+}
+
+// root returns the value of a member of the root, or nil.
+func (m *actsMigration) root(kind rootKind) []byte {
+	if at := m.at[kind]; at > 0 {
+		return m.object.Value(at - 1)
+	}
+	return nil
 }
 
 func (m *actsMigration) takeV1() bool {
-	switch kind := wire.Kind(m.root[rootProperties]); {
+	switch kind := wire.Kind(m.root(rootProperties)); {
 	case kind != '{' && kind != 'n' && kind != 0:
 		return m.fail(MigrationPropertiesNotObject, "properties")
 	case m.ofSegment():
@@ -160,7 +169,7 @@ func (m *actsMigration) takeV1() bool {
 	if m.name = m.eventName(); m.name == nil {
 		return m.fail(MigrationEventNameRequired, "event_name")
 	}
-	m.outer.read(m.root[rootContext])
+	m.outer.read(m.root(rootContext))
 	if m.options.Strict && m.invalidTime() {
 		return m.fail(MigrationTimestampInvalid, "event_timestamp")
 	}
@@ -169,15 +178,15 @@ func (m *actsMigration) takeV1() bool {
 
 // ofSegment reports whether the event was meant for another vendor's endpoint.
 func (m *actsMigration) ofSegment() bool {
-	return !hasText(m.root[rootEventName]) && m.root[rootType] != nil &&
-		(m.root[rootUserID] != nil || m.root[rootAnonymousID] != nil)
+	return !hasText(m.root(rootEventName)) && m.root(rootType) != nil &&
+		(m.root(rootUserID) != nil || m.root(rootAnonymousID) != nil)
 }
 
 func hasText(raw []byte) bool { return wire.Kind(raw) == '"' && len(raw) > len(`""`) }
 
 // eventName returns the name of the event, or nil.
 func (m *actsMigration) eventName() []byte {
-	name, older := m.root[rootEventName], m.root[rootEvent]
+	name, older := m.root(rootEventName), m.root(rootEvent)
 	switch {
 	case hasText(name):
 		return name
@@ -189,7 +198,7 @@ func (m *actsMigration) eventName() []byte {
 
 // invalidTime reports whether there is a time that cannot be read.
 func (m *actsMigration) invalidTime() bool {
-	properties := m.root[rootProperties]
+	properties := m.root(rootProperties)
 	if wire.Kind(properties) == '{' {
 		m.inner.read(wire.Find(properties, `"context"`))
 	}
@@ -216,7 +225,7 @@ func (m *actsMigration) write() {
 
 // noteNames notes which of the root's names of the event gave way.
 func (m *actsMigration) noteNames() {
-	name, older := m.root[rootEventName], m.root[rootEvent]
+	name, older := m.root(rootEventName), m.root(rootEvent)
 	switch {
 	case hasText(name) && isSet(older):
 		m.conflict("event", older, m.name)
@@ -233,29 +242,78 @@ func isSet(raw []byte) bool {
 	return raw != nil && wire.Kind(raw) != 'n' && string(raw) != `""`
 }
 
-// writeProperties moves the data of the event to its root.
+// writeProperties moves the data of the event to its root, in as few pieces as
+// can be.
 func (m *actsMigration) writeProperties() {
-	if wire.Kind(m.root[rootProperties]) != '{' {
+	if wire.Kind(m.root(rootProperties)) != '{' {
 		return
 	}
-	for w := wire.Walk(m.root[rootProperties]); w.Next(); {
-		switch string(w.Name) {
-		case `"event_name"`:
-			m.conflict("properties.event_name", w.Value, m.name)
-		case `"context"`:
-			m.takeInnerContext(w.Value)
-		case `"user"`:
-			m.writeUser(m.merge(rootUser, w.Name, w.Value))
-		case `"integrations"`:
-			m.out.Member(w.Name, m.merge(rootIntegrations, w.Name, w.Value))
-		case `"partners"`:
-			m.out.Member(w.Name, m.merge(rootPartners, w.Name, w.Value))
-		case `"created"`:
-			m.created = w.Value
-			m.out.Member(w.Name, w.Value)
-		default:
-			m.out.Member(w.Name, w.Value)
+	properties := m.outline.Inner(m.object, m.at[rootProperties]-1)
+	copied := 0
+	for i := range properties.Len() {
+		if m.staysProperty(properties, i) {
+			continue
 		}
+		m.out.Copy(properties, copied, i)
+		m.writeProperty(properties.Name(i), properties.Value(i))
+		copied = i + 1
+	}
+	m.out.Copy(properties, copied, properties.Len())
+}
+
+// staysProperty reports whether a property is data that goes to the root as it is.
+func (m *actsMigration) staysProperty(properties wire.Object, i int) bool {
+	switch string(properties.Name(i)) {
+	case `"event_name"`, `"context"`:
+		return false
+	case `"user"`:
+		return m.at[rootUser] == 0 && m.staysUser(properties, i)
+	case `"integrations"`:
+		return m.at[rootIntegrations] == 0
+	case `"partners"`:
+		return m.at[rootPartners] == 0
+	case `"created"`:
+		m.created = properties.Value(i)
+	}
+	return true
+}
+
+// staysUser reports whether a user has nothing that 2.0 writes otherwise.
+func (m *actsMigration) staysUser(properties wire.Object, i int) bool {
+	m.merged[rootUser] = true
+	if wire.Kind(properties.Value(i)) != '{' {
+		return true
+	}
+	user, identified := m.outline.Inner(properties, i), false
+	for k := range user.Len() {
+		switch string(user.Name(k)) {
+		case `"consent_categories"`:
+			if list := user.Value(k); wire.Kind(list) == '[' && wire.HasNumber(list) {
+				return false
+			}
+		case `"consistent_anonymous_id"`:
+			identified = true
+		}
+	}
+	if !identified {
+		m.warn(MigrationMissingRequired, "user.consistent_anonymous_id")
+	}
+	return true
+}
+
+// writeProperty writes a property that needs care.
+func (m *actsMigration) writeProperty(name, value []byte) {
+	switch string(name) {
+	case `"event_name"`:
+		m.conflict("properties.event_name", value, m.name)
+	case `"context"`:
+		m.takeInnerContext(value)
+	case `"user"`:
+		m.writeUser(m.merge(rootUser, name, value))
+	case `"integrations"`:
+		m.out.Member(name, m.merge(rootIntegrations, name, value))
+	case `"partners"`:
+		m.out.Member(name, m.merge(rootPartners, name, value))
 	}
 }
 
@@ -270,7 +328,7 @@ func (m *actsMigration) takeInnerContext(value []byte) {
 // merge returns the value of a property with what a root member of the same name
 // has beside it.
 func (m *actsMigration) merge(kind rootKind, name, inner []byte) []byte {
-	root := m.root[kind]
+	root := m.root(kind)
 	m.merged[kind] = true
 	switch {
 	case !isSet(root):
@@ -301,7 +359,7 @@ func (m *actsMigration) writeRootData() {
 			m.out.Member(m.object.Name(i), m.object.Value(i))
 		}
 	}
-	if m.root[rootUser] == nil && !m.merged[rootUser] {
+	if m.root(rootUser) == nil && !m.merged[rootUser] {
 		m.warn(MigrationMissingRequired, "user")
 	}
 }

@@ -6,8 +6,8 @@ import "github.com/inlet-go/inlet/internal/wire"
 // belongs into it, as the vendor's own example of a batch has it. What says that
 // it is 2.0 is taken at its word: there it is data of the event.
 func (m *actsMigration) slipped(kind rootKind, name string) bool {
-	context := m.root[rootContext]
-	return isSet(m.root[kind]) && wire.Find(context, name) == nil &&
+	context := m.root(rootContext)
+	return isSet(m.root(kind)) && wire.Find(context, name) == nil &&
 		string(wire.Find(context, `"version"`)) != "2"
 }
 
@@ -17,19 +17,19 @@ func (m *actsMigration) takePartial() bool {
 	if m.ofSegment() {
 		return m.fail(MigrationWrongDialect, "type")
 	}
-	older := !hasText(m.root[rootEventName]) && hasText(m.root[rootEvent])
+	older := !hasText(m.root(rootEventName)) && hasText(m.root(rootEvent))
 	if !m.hasMetadata() {
 		return older
 	}
-	if isSet(m.root[rootContext]) {
+	if isSet(m.root(rootContext)) {
 		return m.fail(MigrationContextNotObject, "context")
 	}
 	return true
 }
 
 func (m *actsMigration) hasMetadata() bool {
-	for kind, value := range m.root {
-		if value != nil && isMetadata(rootKind(kind), value) {
+	for i, kind := range m.kinds {
+		if isMetadata(kind, m.object.Value(i)) {
 			return true
 		}
 	}
@@ -78,10 +78,10 @@ func (m *actsMigration) appendSlipped(dst, context []byte, id, at bool) []byte {
 		dst = wire.AppendMember(dst, first, w.Name, w.Value)
 	}
 	if id {
-		dst = wire.AppendMember(dst, first, []byte(`"event_id"`), m.root[rootID])
+		dst = wire.AppendMember(dst, first, []byte(`"event_id"`), m.root(rootID))
 	}
 	if at {
-		dst = wire.AppendMember(dst, first, []byte(`"event_timestamp"`), m.root[rootTime])
+		dst = wire.AppendMember(dst, first, []byte(`"event_timestamp"`), m.root(rootTime))
 	}
 	return append(dst, '}')
 }
@@ -90,7 +90,7 @@ func (m *actsMigration) appendSlipped(dst, context []byte, id, at bool) []byte {
 // its root has.
 func (m *actsMigration) writePartial() {
 	moves := m.hasMetadata()
-	older := !hasText(m.root[rootEventName]) && hasText(m.root[rootEvent])
+	older := !hasText(m.root(rootEventName)) && hasText(m.root(rootEvent))
 	for i, kind := range m.kinds {
 		name, value := m.object.Name(i), m.object.Value(i)
 		switch {

@@ -32,7 +32,6 @@ type Composer struct {
 func (c *Composer) Begin(dst []byte, from, into *Document) {
 	into.Reset()
 	*c = Composer{Text: dst, base: len(dst), from: from, into: into, places: &into.rootPlaces}
-	into.index.rewritten = append(into.index.rewritten, from.index.rewritten...)
 }
 
 // BeginList starts a body that is a copy of the source, which must list items.
@@ -140,6 +139,41 @@ func (c *Composer) Member(name, value []byte) {
 	c.EndValue()
 }
 
+// Copy writes the members of an object of the source from the i-th up to the j-th,
+// with the white space between them, in one piece.
+func (c *Composer) Copy(o Object, i, j int) {
+	if i == j {
+		return
+	}
+	if len(c.Text) > c.open {
+		c.Text = append(c.Text, ',')
+	}
+	start := int(o.places[i].textStart(o.text))
+	by := len(c.Text) - c.base - start
+	c.Text = append(c.Text, o.text[start:o.places[j-1].end]...)
+	for _, p := range o.places[i:j] {
+		*c.places = append(*c.places, p.moved(by))
+	}
+	for k := i; k < j && c.places == &c.into.rootPlaces; k++ {
+		c.reread = c.reread || o.text[o.places[k].start] == '[' && string(o.Name(k)) == c.from.list
+	}
+}
+
+// textStart is where a member begins in the text. That of a name that was rewritten
+// is looked for backwards from its value.
+func (p place) textStart(text []byte) uint32 {
+	if p.nameStart&rewritten == 0 {
+		return p.nameStart
+	}
+	i := int(p.start) - 1
+	for text[i] != '"' {
+		i--
+	}
+	for i--; text[i] != '"' || escaped(text[:i]); i-- {
+	}
+	return uint32(i)
+}
+
 // End returns dst with the body behind it. The document of it says the same as if
 // the body had been read within the limits of the source's, but that lengths are
 // those of the source: what was received. It is empty where that cannot be said
@@ -150,6 +184,7 @@ func (c *Composer) End() []byte {
 	}
 	d := c.into
 	text := c.Text[c.base:]
+	d.index.rewritten = append(d.index.rewritten[:0], c.from.index.rewritten...)
 	d.limits, d.list, d.repaired, d.mend.received = c.from.limits, c.from.list, c.from.repaired, c.from.mend.received
 	d.root = Object{text: text, names: d.index.rewritten, places: d.rootPlaces}
 	for i := range d.items {
@@ -211,11 +246,13 @@ func (w *Walker) Next() bool {
 
 // plainName returns a quoted name without needless escapes.
 func plainName(quoted []byte) []byte {
-	if bytes.IndexByte(quoted, '\\') < 0 {
+	if !hasEscape(quoted) {
 		return quoted
 	}
 	return AppendString(nil, Text(quoted))
 }
+
+func hasEscape(quoted []byte) bool { return bytes.IndexByte(quoted, '\\') >= 0 }
 
 // AppendStringList appends a valid list in which every number has become a string
 // of the same digits.
@@ -232,6 +269,20 @@ func AppendStringList(dst, list []byte) []byte {
 		}
 	}
 	return dst
+}
+
+// HasNumber reports whether a valid list has an element that is a number.
+func HasNumber(list []byte) bool {
+	for i := 1; i < len(list); i++ {
+		switch c := list[i]; {
+		case c == ']', c == ',', isSpace(c):
+		case IsNumber(list[i:]):
+			return true
+		default:
+			i = skipValue(list, i) - 1
+		}
+	}
+	return false
 }
 
 // appendStringOf appends a value, a number as a string.

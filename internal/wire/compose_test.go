@@ -1,0 +1,177 @@
+package wire
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+var composeLimits = Limits{Depth: 20, Members: 100, Bytes: 1000, Items: 10}
+
+// requireSame checks that two documents say the same of the same text, but for
+// lengths, which those of a composed one have from its source.
+func requireSame(t testing.TB, want, got *Document) {
+	t.Helper()
+	requireSameObject(t, want.Root(), got.Root())
+	wantItems, wantListed := want.Items()
+	gotItems, gotListed := got.Items()
+	require.Equal(t, wantListed, gotListed)
+	require.Len(t, gotItems, len(wantItems))
+	require.Equal(t, want.Limits(), got.Limits())
+	for i := range wantItems {
+		require.Equal(t, wantItems[i].Fault, gotItems[i].Fault)
+		requireSameObject(t, wantItems[i].Object, gotItems[i].Object)
+	}
+}
+
+func requireSameObject(t testing.TB, want, got Object) {
+	t.Helper()
+	require.Equal(t, want.Len(), got.Len())
+	for i := range want.Len() {
+		require.Equal(t, string(want.Name(i)), string(got.Name(i)))
+		require.Equal(t, string(want.Value(i)), string(got.Value(i)))
+	}
+}
+
+// read returns the document of a body and that of the outline of it.
+func readBoth(t testing.TB, body string) (d *Document, o *Outline) {
+	t.Helper()
+	d, o = new(Document), new(Outline)
+	require.NoError(t, o.Read(d, []byte(body), `"batch"`, composeLimits))
+	var plain Document
+	require.NoError(t, plain.Read([]byte(body), `"batch"`, composeLimits))
+	requireSame(t, &plain, d)
+	require.Equal(t, plain.AsItem().Size, d.AsItem().Size)
+	for i := range plain.items {
+		require.Equal(t, plain.items[i].Size, d.items[i].Size)
+	}
+	return d, o
+}
+
+const composed = `{"a":1, "b\u0061tch":[ {"x":{"user":{"k":1},"l":[2]},"\u0079":"z"} , {}, 5,{"c":2,"c":3} ,{"n\"":{}, "m" : 3 } ] , "z\/":{"q":null} }`
+
+func TestComposerCopiesLists(t *testing.T) {
+	t.Parallel()
+	from, _ := readBoth(t, composed)
+	for changed := range 6 {
+		var c Composer
+		var into, want Document
+		c.BeginList([]byte("before"), from, &into)
+		for i := range 5 {
+			if i != changed || i == 2 || i == 3 {
+				c.Keep()
+				continue
+			}
+			c.Open()
+			c.Member([]byte(`"new"`), []byte(`[1]`))
+			c.Copy(from.items[i].Object, 0, from.items[i].Len())
+			c.Name([]byte(`"made"`))
+			c.Text = append(c.Text, `"here"`...)
+			c.EndValue()
+			c.Close()
+		}
+		out := c.End()
+		require.Equal(t, "before", string(out[:6]))
+		require.NoError(t, want.Read(out[6:], `"batch"`, composeLimits))
+		requireSame(t, &want, &into)
+		for i, it := range from.items {
+			require.Equal(t, it.Size, into.items[i].Size, "the length of what was received")
+		}
+		if changed > 4 {
+			require.Equal(t, composed, string(out[6:]))
+		}
+	}
+}
+
+func TestComposerWritesRoots(t *testing.T) {
+	t.Parallel()
+	t.Run("members are where the document says", func(t *testing.T) {
+		t.Parallel()
+		from, o := readBoth(t, `{"k":{"a":1 , "\u0062":[2]}, "\"\u0063\\":3}`)
+		var c Composer
+		var into, want Document
+		c.Begin(nil, from, &into)
+		c.Open()
+		c.Copy(o.Inner(from.Root(), 0), 0, 2)
+		c.Copy(from.Root(), 1, 2)
+		c.Close()
+		out := c.End()
+		require.Equal(t, `{"a":1 , "\u0062":[2],"\"\u0063\\":3}`, string(out))
+		require.NoError(t, want.Read(out, `"batch"`, composeLimits))
+		requireSame(t, &want, &into)
+		require.Equal(t, from.AsItem().Size, into.AsItem().Size)
+	})
+	t.Run("a root that has got a list is to be read again", func(t *testing.T) {
+		t.Parallel()
+		for _, body := range []string{`{"p":{"batch":[1]}}`, `{"p":{"\u0062atch":[1]}}`} {
+			from, o := readBoth(t, body)
+			var c Composer
+			var into Document
+			c.Begin(nil, from, &into)
+			c.Open()
+			c.Copy(o.Inner(from.Root(), 0), 0, 1)
+			c.Close()
+			c.End()
+			require.Zero(t, into.Limits())
+		}
+	})
+}
+
+func TestOutline(t *testing.T) {
+	t.Parallel()
+	t.Run("members are found in a document that was read with it and in one that was not", func(t *testing.T) {
+		t.Parallel()
+		from, noted := readBoth(t, composed)
+		var searched Outline
+		searched.Use(from)
+		for _, o := range []*Outline{noted, &searched} {
+			for i := range from.items {
+				o.Event(from.items[i].Object)
+				if i == 0 {
+					x := o.Inner(from.items[0].Object, 0)
+					require.Equal(t, 2, x.Len())
+					require.Equal(t, `[2]`, string(x.Get(`"l"`)))
+					require.Equal(t, `1`, string(o.Inner(x, 0).Get(`"k"`)))
+				}
+			}
+			require.Zero(t, o.Inner(from.items[4].Object, 0).Len())
+		}
+	})
+	t.Run("what is wrong with a body is said as without it", func(t *testing.T) {
+		t.Parallel()
+		for _, body := range []string{
+			``, `[]`, `{"a":{"b":}}`, `{"a":1,"a":2}`, `{"a":{"b":1,"b":2}}`, `{"a":1} x`, `{"batch":[{"a":]}`,
+			`{"batch":[1,2,3,4,5,6,7,8,9,10,11]}`, "{\"a\":{\"b\":\"\xff\"}}", `{"a":{"b":"\ud800"}}`, `{"a":{"user":{"b"`,
+		} {
+			var d, want Document
+			var o Outline
+			wantErr := want.Read([]byte(body), `"batch"`, composeLimits)
+			require.Equal(t, wantErr, o.Read(&d, []byte(body), `"batch"`, composeLimits), "%q", body)
+			requireSame(t, &want, &d)
+			require.Equal(t, want.Repaired(), d.Repaired())
+		}
+	})
+}
+
+func TestAppendStringList(t *testing.T) {
+	t.Parallel()
+	for list, want := range map[string]string{
+		`[]`: `[]`, `[ 1 , "2",3.50e1,-4]`: `[ "1" , "2","3.50e1","-4"]`, `[[1],{"a":1},null]`: `[[1],{"a":1},null]`,
+	} {
+		require.Equal(t, want, string(AppendStringList(nil, []byte(list))))
+		require.Equal(t, list != want, HasNumber([]byte(list)))
+	}
+}
+
+func FuzzOutline(f *testing.F) {
+	f.Add(composed)
+	f.Add(`{"a":{"user":{"b":1}}}`)
+	f.Fuzz(func(t *testing.T, body string) {
+		var d, want Document
+		var o Outline
+		wantErr := want.Read([]byte(body), `"batch"`, composeLimits)
+		require.Equal(t, wantErr, o.Read(&d, []byte(body), `"batch"`, composeLimits))
+		requireSame(t, &want, &d)
+		require.Equal(t, want.AsItem(), d.AsItem())
+	})
+}
