@@ -51,7 +51,7 @@ const (
 )
 
 // setRequestDefaults takes from the headers what the body does not say: when the
-// request was sent, and the user of events that name none.
+// request was sent, and the anonymous id of events that have none.
 func (in *Input) setRequestDefaults() {
 	header, env := in.Request.Header, &in.envelope
 	if id := first(header[headerAnonymousID]); id != "" {

@@ -52,7 +52,7 @@ func (segment) Routes() []Route {
 type segmentEnvelope struct {
 	context, integrations json.RawMessage
 	sentAt, timestamp     time.Time
-	anonymousID           string // of events that name no user
+	anonymousID           string // of events that have none
 	warnings              Warnings
 }
 

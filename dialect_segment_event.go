@@ -179,7 +179,7 @@ func (e *segmentEvent) setIDs() *Problem {
 	if p := e.setID(&e.PreviousID, slotPreviousID, "previousId"); p != nil {
 		return p
 	}
-	if e.UserID == "" && e.AnonymousID == "" {
+	if e.AnonymousID == "" {
 		e.AnonymousID = e.in.envelope.anonymousID
 	}
 	return e.setID(&e.GroupID, slotGroupID, "groupId")

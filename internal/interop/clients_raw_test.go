@@ -181,6 +181,12 @@ var rawClients = []rawClient{
 		stored: []string{"track m1"}, status: http.StatusNoContent,
 	},
 	{
+		name: "Commanders Act HTTP tracking API 2.0, as documented", path: "/events?tc_s=3311&token=KEY",
+		header: map[string]string{"Content-Type": jsonBody},
+		body:   `{"event_name":"purchase","context":{"event_id":"m1","event_timestamp":"1795244494000","page":{"url":"https://shop.example/"}},"user":{"id":"u","consistent_anonymous_id":"a"},"revenue":12.5}`,
+		stored: []string{"track m1"}, text: `"revenue":12.5`,
+	},
+	{
 		name: "analytics-next's metrics", path: "/v1/m",
 		header: map[string]string{"Content-Type": plain},
 		body:   `{"series":[{"type":"Counter","metric":"analytics_js.invoke","value":1,"tags":{}}]}`,
