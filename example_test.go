@@ -1,0 +1,243 @@
+package inlet_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"time"
+
+	"github.com/inlet-go/inlet"
+)
+
+// printing is a sink that prints what it is given.
+var printing = inlet.SinkFunc(func(_ context.Context, events []*inlet.Event) error {
+	for _, e := range events {
+		fmt.Println(e.Source.ID, e.Type, e.Name, e.UserID, string(e.Properties))
+	}
+	return nil
+})
+
+// exampleRequest is what a client sends.
+func exampleRequest(path, body string) *http.Request {
+	r := httptest.NewRequest(http.MethodPost, path, strings.NewReader(body))
+	r.Header.Set("X-Write-Key", "ILoveData123")
+	return r
+}
+
+// answerOf serves a request and prints the answer.
+func answerOf(h http.Handler, r *http.Request) {
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	fmt.Println(w.Code, w.Body)
+}
+
+func ExampleNew() {
+	h, err := inlet.New(printing, nil)
+	if err != nil {
+		panic(err)
+	}
+	r := exampleRequest("/v1/track", `{"userId":"u1","event":"Signed Up","properties":{"plan":"pro"}}`)
+	answerOf(h, r) // nobody has vouched for it
+	answerOf(h, inlet.WithSource(r, &inlet.Source{ID: "web"}))
+	// Output:
+	// 401 {"success":false,"code":"missing_key","message":"a write key is required","error":"a write key is required","field":"Authorization"}
+	// web track Signed Up u1 {"plan":"pro"}
+	// 200 {"success":true}
+}
+
+func ExampleNewKeys() {
+	keys, err := inlet.NewKeys(map[string]inlet.Source{
+		"ILoveData123": {ID: "web", Origins: []string{"https://shop.example"}},
+		"ILoveData456": {ID: "server"},
+	})
+	if err != nil {
+		panic(err)
+	}
+	source, err := keys.Authenticate(context.Background(), inlet.Credentials{Key: "ILoveData456"})
+	fmt.Println(source.ID, err)
+	_, err = keys.Authenticate(context.Background(), inlet.Credentials{Key: "guessed"})
+	fmt.Println(errors.Is(err, inlet.ErrUnknownKey))
+	// Output:
+	// server <nil>
+	// true
+}
+
+func ExampleMustKeys() {
+	defer func() { fmt.Println(recover()) }()
+	inlet.MustKeys(map[string]inlet.Source{"ILoveData123": {}})
+	// Output: inlet: NewKeys: a source has no ID
+}
+
+// A gate is what an authentication layer is made of; package middleware has one.
+func ExampleNewGate() {
+	gate, err := inlet.NewGate(inlet.MustKeys(map[string]inlet.Source{"ILoveData123": {ID: "web"}}), nil)
+	if err != nil {
+		panic(err)
+	}
+	h, err := inlet.New(printing, nil)
+	if err != nil {
+		panic(err)
+	}
+	layer := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		admitted, payload, err := gate.Admit(w, r)
+		if err != nil {
+			inlet.WriteError(w, r, err)
+			return
+		}
+		h.ServeHTTP(w, admitted)
+		payload.Release()
+	})
+	answerOf(layer, exampleRequest("/v1/page", `{"userId":"u1","name":"Home","properties":{}}`))
+	// Output:
+	// web page Home u1 {}
+	// 200 {"success":true}
+}
+
+func ExampleNewPayloadReader() {
+	reader, err := inlet.NewPayloadReader(&inlet.PayloadOptions{MaxBytes: 20})
+	if err != nil {
+		panic(err)
+	}
+	layer := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, payload, err := reader.Read(w, r)
+		if err != nil {
+			inlet.WriteError(w, r, err)
+			return
+		}
+		fmt.Fprintf(w, "%d bytes", len(payload.Bytes()))
+		payload.Release()
+	})
+	answerOf(layer, exampleRequest("/v1/page", `{"userId":"u1"}`))
+	answerOf(layer, exampleRequest("/v1/page", `{"userId":"u1","name":"Home"}`))
+	// Output:
+	// 200 15 bytes
+	// 400 {"success":false,"code":"payload_too_large","message":"the payload is larger than 20 bytes","error":"the payload is larger than 20 bytes"}
+}
+
+func ExampleSinkFunc() {
+	var kept []*inlet.Event
+	sink := inlet.SinkFunc(func(_ context.Context, events []*inlet.Event) error {
+		kept = append(kept, inlet.CloneEvents(events)...) // they are lent
+		return nil
+	})
+	err := sink.Write(context.Background(), []*inlet.Event{{Type: inlet.TypePage, Name: "Home"}})
+	fmt.Println(len(kept), kept[0].Name, err)
+	// Output: 1 Home <nil>
+}
+
+func ExampleAuthenticatorFunc() {
+	store := map[string]*inlet.Source{"ILoveData123": {ID: "web"}}
+	lookUp := inlet.AuthenticatorFunc(func(_ context.Context, c inlet.Credentials) (*inlet.Source, error) {
+		if source := store[c.Key]; source != nil {
+			return source, nil
+		}
+		return nil, inlet.ErrUnknownKey // any other error would say that keys cannot be checked now
+	})
+	_, err := lookUp.Authenticate(context.Background(), inlet.Credentials{Key: "guessed"})
+	fmt.Println(err)
+	// Output: unknown_key: the write key is not known
+}
+
+func ExampleWriteError() {
+	maintenance := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		inlet.WriteError(w, r, &inlet.Error{Code: inlet.CodeOverloaded, Message: "back in a minute", RetryAfter: time.Minute})
+	})
+	w := httptest.NewRecorder()
+	maintenance.ServeHTTP(w, exampleRequest("/v1/track", `{}`))
+	fmt.Println(w.Code, w.Header().Get("Retry-After"), w.Body)
+	// Output: 503 60 {"success":false,"code":"overloaded","message":"back in a minute","error":"back in a minute"}
+}
+
+func ExamplePermanent() {
+	err := fmt.Errorf("table events: %w", inlet.Permanent(errors.New("no such column")))
+	fmt.Println(err, inlet.IsPermanent(err))
+	fmt.Println(inlet.IsPermanent(errors.Join(err, errors.New("connection lost"))))
+	// Output:
+	// table events: no such column true
+	// false
+}
+
+func ExampleRetryAfter() {
+	err := inlet.RetryAfter(errors.New("quota is used up"), time.Minute)
+	wait, told := inlet.RetryDelay(err)
+	fmt.Println(err, wait, told, inlet.IsPermanent(err))
+	// Output: quota is used up 1m0s true false
+}
+
+func ExampleBatchError() {
+	sink := inlet.SinkFunc(func(_ context.Context, events []*inlet.Event) error {
+		failed := new(inlet.BatchError)
+		for i, e := range events {
+			if e.Name == "" {
+				failed.Items = append(failed.Items, inlet.ItemError{Index: i, Err: inlet.Permanent(&inlet.Problem{
+					Code: inlet.CodeInvalidEvent, Message: "this store needs a name", Field: "name",
+				})})
+			}
+		}
+		if len(failed.Items) > 0 {
+			return failed // the others are stored
+		}
+		return nil
+	})
+	h, err := inlet.New(sink, &inlet.Options{AllowAnonymous: true})
+	if err != nil {
+		panic(err)
+	}
+	answerOf(h, exampleRequest("/v1/batch", `{"batch":[{"type":"page","userId":"u1","name":"Home"},{"type":"page","userId":"u1","messageId":"m2"}]}`))
+	// Output: 200 {"success":true,"accepted":1,"rejected":[{"index":1,"messageId":"m2","code":"invalid_event","message":"this store needs a name","field":"name"}]}
+}
+
+func ExampleValidator() {
+	named := func(e *inlet.Event) *inlet.Problem {
+		if e.Type == inlet.TypeTrack && strings.ToLower(e.Name) == e.Name {
+			return &inlet.Problem{Code: inlet.CodeInvalidEvent, Message: "names of events begin with a capital", Field: "event"}
+		}
+		return nil
+	}
+	h, err := inlet.New(printing, &inlet.Options{AllowAnonymous: true, Validators: []inlet.Validator{named}})
+	if err != nil {
+		panic(err)
+	}
+	r := exampleRequest("/v1/track", `{"userId":"u1","event":"signed up"}`)
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	var answer struct{ Code, Message, Field string }
+	if err := json.Unmarshal(w.Body.Bytes(), &answer); err != nil {
+		panic(err)
+	}
+	fmt.Println(w.Code, answer)
+	// Output: 400 {invalid_event names of events begin with a capital event}
+}
+
+func ExampleEnricher() {
+	region := func(ctx context.Context, e *inlet.Event) {
+		e.Properties = json.RawMessage(`{"region":"eu"}`) // a new value: the old one may be shared
+	}
+	h, err := inlet.New(printing, &inlet.Options{AllowAnonymous: true, Enrichers: []inlet.Enricher{region}})
+	if err != nil {
+		panic(err)
+	}
+	answerOf(h, exampleRequest("/v1/track", `{"userId":"u1","event":"Signed Up"}`))
+	// Output:
+	// anonymous track Signed Up u1 {"region":"eu"}
+	// 200 {"success":true}
+}
+
+func ExampleHandler_Ingest() {
+	h, err := inlet.New(printing, nil)
+	if err != nil {
+		panic(err)
+	}
+	server := &inlet.Source{ID: "server"}
+	err = h.Ingest(context.Background(), server, &inlet.Event{
+		Type: inlet.TypeTrack, Name: "Invoice Sent", UserID: "u1", Properties: json.RawMessage(`{"amount":10}`),
+	})
+	fmt.Println(err)
+	// Output:
+	// server track Invoice Sent u1 {"amount":10}
+	// <nil>
+}
