@@ -2,17 +2,11 @@ package inlet
 
 import (
 	"cmp"
-	"compress/flate"
-	"compress/gzip"
-	"compress/zlib"
 	"errors"
 	"fmt"
 	"io"
 	"maps"
 	"net/http"
-	"os"
-	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -33,6 +27,14 @@ type PayloadOptions struct {
 	// ReadTimeout is how long a body may take to arrive; it stands in for the
 	// server's own ReadTimeout. Defaults to 10 seconds.
 	ReadTimeout time.Duration
+	// MaxBytesInFlight bounds the memory that all bodies hold at a time, as sent
+	// and as decompressed. A body that would not fit in by its announced length
+	// is refused with 503 before it is read, and one that grows too large on the
+	// way, then. A body holds 32 KiB by its mere announcement and what is more
+	// only as it arrives, so that announcing alone starves nobody. At least 4 MiB
+	// and four times each of MaxBytes and MaxWireBytes. Defaults to 256 MiB, or
+	// that least if it is more.
+	MaxBytesInFlight int64
 }
 
 // ratioFrom is the size up to which a body may grow without regard to MaxRatio.
@@ -47,12 +49,16 @@ func (o *PayloadOptions) withDefaults() (PayloadOptions, error) {
 	filled.MaxWireBytes = cmp.Or(filled.MaxWireBytes, filled.MaxBytes)
 	filled.MaxRatio = cmp.Or(filled.MaxRatio, 200)
 	filled.ReadTimeout = cmp.Or(filled.ReadTimeout, 10*time.Second)
+	least := max(4<<20, 4*filled.MaxBytes, 4*filled.MaxWireBytes)
+	filled.MaxBytesInFlight = cmp.Or(filled.MaxBytesInFlight, max(256<<20, least))
 	return filled, errors.Join(
 		atLeast("MaxBytes", filled.MaxBytes, 1),
 		atMost("MaxBytes", filled.MaxBytes, maxPayload),
 		atLeast("MaxWireBytes", filled.MaxWireBytes, 1),
+		atMost("MaxWireBytes", filled.MaxWireBytes, maxPayload),
 		atLeast("MaxRatio", filled.MaxRatio, 1),
 		atLeast("ReadTimeout", filled.ReadTimeout, 1),
+		atLeast("MaxBytesInFlight", filled.MaxBytesInFlight, least),
 	)
 }
 
@@ -83,7 +89,8 @@ type Payload struct {
 type payloadMemory struct {
 	bytes    []byte
 	document wire.Document
-	body     boundedReader // what bytes are read from
+	room     *room  // that bytes are in, if they were read from a request
+	own      []byte // what bytes were before
 }
 
 // keptMemory is how much memory a payload may leave to the next one; what a
@@ -91,6 +98,26 @@ type payloadMemory struct {
 const keptMemory = 1 << 20
 
 var payloadPool = sync.Pool{New: func() any { return new(payloadMemory) }}
+
+// memoryOf returns memory with the bytes of a room, which it holds from then on.
+// Only a body that has arrived gets as much.
+func memoryOf(r *room) *payloadMemory {
+	m := payloadPool.Get().(*payloadMemory)
+	m.own, m.bytes, m.room = m.bytes, r.bytes, r
+	return m
+}
+
+// free gives the memory to the next payload.
+func (m *payloadMemory) free() {
+	if m.room != nil {
+		m.room.free()
+		m.bytes, m.own, m.room = m.own, nil, nil
+	}
+	if cap(m.bytes) <= keptMemory {
+		m.document.Reset()
+		payloadPool.Put(m)
+	}
+}
 
 // Bytes returns the decoded body.
 func (p *Payload) Bytes() []byte { return p.memory.bytes }
@@ -105,10 +132,7 @@ func (p *Payload) Release() {
 	}
 	m := p.memory
 	p.memory = nil
-	if cap(m.bytes) <= keptMemory {
-		m.document.Reset()
-		payloadPool.Put(m)
-	}
+	m.free()
 }
 
 // acquire adds a holder, unless the last one has left.
@@ -181,7 +205,10 @@ func (b *payloadBody) Read(dst []byte) (int, error) {
 func (b *payloadBody) Close() error { return nil }
 
 // A PayloadReader reads bodies within bounds. It may be used concurrently.
-type PayloadReader struct{ options PayloadOptions }
+type PayloadReader struct {
+	options PayloadOptions
+	budget  budget
+}
 
 // NewPayloadReader returns a reader with the given bounds. The error names the
 // field of the options that is out of range.
@@ -190,7 +217,7 @@ func NewPayloadReader(o *PayloadOptions) (*PayloadReader, error) {
 	if err != nil {
 		return nil, fmt.Errorf("inlet: PayloadOptions: %w", err)
 	}
-	return &PayloadReader{filled}, nil
+	return &PayloadReader{options: filled, budget: budget{most: filled.MaxBytesInFlight}}, nil
 }
 
 // Read returns the payload of r and the request to pass on: a copy of r whose
@@ -228,13 +255,11 @@ func (pr *PayloadReader) read(w http.ResponseWriter, r *http.Request, s *state, 
 		}
 		return b.payload, nil
 	}
-	m := payloadPool.Get().(*payloadMemory)
-	size, err := pr.readBody(w, r, m, min(limit, pr.options.MaxBytes), now)
+	body, size, err := pr.readBody(w, r, min(limit, pr.options.MaxBytes), now)
 	if err != nil {
-		payloadPool.Put(m)
 		return nil, err
 	}
-	return s.hold(m, size), nil
+	return s.hold(memoryOf(body), size), nil
 }
 
 // hold makes the payload of a request, with the caller as its holder.
@@ -256,128 +281,4 @@ func (s *state) replace(p *Payload, m *payloadMemory) *Payload {
 	next := s.hold(m, p.size)
 	next.received = p.received
 	return next
-}
-
-// readBody reads the body of r into m, decompressed, and returns its length as
-// it was sent.
-func (pr *PayloadReader) readBody(w http.ResponseWriter, r *http.Request, m *payloadMemory, limit int64, now time.Time) (size int64, err error) {
-	m.bytes = m.bytes[:0]
-	if r.Body == nil || r.Body == http.NoBody {
-		return 0, nil
-	}
-	encoding, err := contentEncoding(r)
-	if err != nil {
-		return 0, err
-	}
-	wireLimit := pr.options.MaxWireBytes
-	if encoding == "" {
-		wireLimit = min(wireLimit, limit)
-	}
-	if r.ContentLength > wireLimit {
-		return 0, tooLarge(wireLimit)
-	}
-	deadline := http.NewResponseController(w)
-	// A server that cannot set a deadline is not ours to mend.
-	_ = deadline.SetReadDeadline(now.Add(pr.options.ReadTimeout))
-	m.body = boundedReader{src: r.Body, left: wireLimit, limit: wireLimit}
-	if encoding == "" {
-		m.bytes, err = appendAll(m.bytes, &m.body, r.ContentLength)
-	} else {
-		m.bytes, err = pr.decompress(m.bytes, &m.body, encoding, r.ContentLength, limit)
-	}
-	m.body.src = nil
-	if err == nil {
-		_ = deadline.SetReadDeadline(time.Time{})
-	} // else the server, which reads the rest before it answers, would wait for ever
-	return wireLimit - m.body.left, bodyError(err)
-}
-
-// contentEncoding returns "gzip", "deflate" or "" for none.
-func contentEncoding(r *http.Request) (string, error) {
-	values := r.Header[headerContentEncoding]
-	if len(values) == 0 {
-		return "", nil
-	}
-	switch strings.ToLower(strings.TrimSpace(strings.Join(values, ","))) {
-	case "", "identity":
-		return "", nil
-	case "gzip", "x-gzip":
-		return "gzip", nil
-	case "deflate":
-		return "deflate", nil
-	}
-	return "", &Error{Code: CodeUnsupportedEncoding, Field: headerContentEncoding,
-		Message: "the content encoding must be gzip, deflate or none, and only one"}
-}
-
-// trusted is how much memory a body gets on its mere announcement. What is more
-// it gets once so much of it has arrived.
-const trusted = 32 << 10
-
-// appendAll reads src to its end into dst. A size that is known, or guessed,
-// saves growing; below zero it is neither.
-func appendAll(dst []byte, src io.Reader, size int64) ([]byte, error) {
-	size++ // one more, to see the end without growing
-	if room := min(size, trusted); int64(cap(dst)) < room {
-		dst = make([]byte, 0, room)
-	}
-	for {
-		if len(dst) == cap(dst) {
-			dst = slices.Grow(dst, max(1, int(size)-len(dst)))
-		}
-		n, err := src.Read(dst[len(dst):cap(dst)])
-		dst = dst[:len(dst)+n]
-		if err == io.EOF {
-			return dst, nil
-		}
-		if err != nil {
-			return dst, err
-		}
-	}
-}
-
-func tooLarge(limit int64) *Error {
-	return &Error{Code: CodePayloadTooLarge, Message: fmt.Sprintf("the payload is larger than %d bytes", limit)}
-}
-
-// bodyError turns what went wrong while reading into what the client is told.
-func bodyError(err error) error {
-	if err == nil {
-		return nil
-	}
-	if known, ok := errors.AsType[*Error](err); ok {
-		return known
-	}
-	if errors.Is(err, os.ErrDeadlineExceeded) {
-		return &Error{Code: CodeBodyTimeout, Err: err}
-	}
-	var corrupt flate.CorruptInputError
-	if foreign, ok := errors.AsType[*http.MaxBytesError](err); ok {
-		return tooLarge(foreign.Limit)
-	}
-	switch {
-	case errors.As(err, &corrupt), errors.Is(err, gzip.ErrHeader), errors.Is(err, gzip.ErrChecksum),
-		errors.Is(err, zlib.ErrHeader), errors.Is(err, zlib.ErrChecksum), errors.Is(err, zlib.ErrDictionary):
-		return &Error{Code: CodeInvalidEncoding, Err: err}
-	}
-	return &Error{Code: CodeIncompleteBody, Err: err}
-}
-
-// boundedReader fails when more than its limit is there to be read.
-type boundedReader struct {
-	src         io.Reader
-	left, limit int64
-}
-
-// Read reads at most what is left, and one byte more to see whether that is all.
-func (b *boundedReader) Read(dst []byte) (int, error) {
-	if int64(len(dst)) > b.left+1 {
-		dst = dst[:b.left+1]
-	}
-	n, err := b.src.Read(dst)
-	if int64(n) > b.left {
-		return int(b.left), tooLarge(b.limit)
-	}
-	b.left -= int64(n)
-	return n, err
 }

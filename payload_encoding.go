@@ -1,87 +1,134 @@
 package inlet
 
 import (
-	"bufio"
-	"compress/flate"
-	"compress/gzip"
-	"compress/zlib"
+	"bytes"
+	"encoding/binary"
+	"errors"
 	"io"
 	"sync"
+
+	"github.com/klauspost/compress/flate"
+	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/zlib"
+	"github.com/klauspost/compress/zstd"
 )
 
-// decompress appends the decompressed body to dst. The limits act while it is
-// read: a bomb costs as much memory as an honest body.
-func (pr *PayloadReader) decompress(dst []byte, body *boundedReader, encoding string, sent, limit int64) ([]byte, error) {
+// decompress returns the decompressed body, and frees the one that was sent. The
+// limits act while it grows: a bomb costs as much memory as an honest body.
+func (pr *PayloadReader) decompress(sent *room, encoding string, limit int64) (*room, error) {
+	defer sent.free()
 	d := decompressors.Get().(*decompressor)
 	defer decompressors.Put(d)
-	src, err := d.open(encoding, body)
+	d.sent, d.limit, d.ratio = sent.bytes, limit, pr.options.MaxRatio
+	r, err := d.run(&pr.budget, encoding)
+	d.sent = nil
+	d.source.Reset(nil)
 	if err != nil {
-		return dst, err
+		return nil, encodingError(err)
 	}
-	defer d.close()
-	plain := &boundedReader{src: src, left: limit, limit: limit}
-	return appendAll(dst, &ratioReader{plain, body, pr.options.MaxRatio}, guessed(sent, limit))
+	return r, nil
 }
 
-// usualRatio is how many times a payload shrinks by compression, generously.
-const usualRatio = 10
-
-// guessed is how large a body gets that was sent in some bytes, -1 if that is
-// not known. It only saves growing: the limits hold whatever it says.
-func guessed(sent, limit int64) int64 {
-	if sent < 0 {
-		return -1
+// encodingError turns what went wrong into what the client is told.
+func encodingError(err error) error {
+	if known, ok := errors.AsType[*Error](err); ok {
+		return known
 	}
-	return min(sent*usualRatio, limit)
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return &Error{Code: CodeIncompleteBody, Err: err}
+	}
+	return &Error{Code: CodeInvalidEncoding, Err: err}
 }
 
-// ratioReader fails when a body has grown too many times.
-type ratioReader struct {
-	plain, wire *boundedReader
-	max         int64
+var decompressors = sync.Pool{New: func() any { return new(decompressor) }}
+
+// decompressor decompresses one body after another. It keeps the memory of
+// decoders, which is large beside a payload.
+type decompressor struct {
+	sent         []byte // the body
+	limit, ratio int64  // of what becomes of it
+
+	source bytes.Reader // of sent
+	plain  boundedReader
+	gzip   *gzip.Reader
+	zlib   io.ReadCloser
+	flate  io.ReadCloser
+	zstd   *zstd.Decoder
 }
 
-// Read reads and compares what came out so far with what went in.
-func (r *ratioReader) Read(dst []byte) (int, error) {
-	n, err := r.plain.Read(dst)
-	out, in := r.plain.limit-r.plain.left, r.wire.limit-r.wire.left
-	if out > ratioFrom && out > in*r.max {
-		return n, &Error{Code: CodePayloadTooLarge, Message: "the payload expands too much"}
+func (d *decompressor) run(b *budget, encoding string) (*room, error) {
+	if encoding == "zstd" {
+		return d.runZstd(b)
+	}
+	d.source.Reset(d.sent)
+	src, err := d.open(encoding)
+	if err != nil {
+		return nil, err
+	}
+	first, expected := int64(trusted), d.limit
+	if size, ok := d.gzipSize(); ok && encoding == "gzip" {
+		first, expected = size, size
+	}
+	r, err := b.room(first)
+	if err != nil {
+		return nil, err
+	}
+	d.plain = boundedReader{src: src, left: d.limit, limit: d.limit}
+	err = r.fill(d, d.limit, expected)
+	d.plain.src = nil
+	if err != nil {
+		r.free()
+		return nil, err
+	}
+	return r, nil
+}
+
+// ratioLead is how much of a body is taken to have been used when its decoder
+// begins: short bodies are measured as a whole.
+const ratioLead = 256
+
+// Read reads what is decompressed, and compares how much that is so far with
+// what it was made of.
+func (d *decompressor) Read(dst []byte) (int, error) {
+	n, err := d.plain.Read(dst)
+	out, in := d.plain.limit-d.plain.left, min(len(d.sent)-d.source.Len()+ratioLead, len(d.sent))
+	if out > ratioFrom && out > int64(in)*d.ratio {
+		return n, expandsTooMuch()
 	}
 	return n, err
 }
 
-var decompressors = sync.Pool{New: func() any { return &decompressor{buffer: bufio.NewReader(nil)} }}
-
-// decompressor keeps the memory of decoders, which is large beside a payload.
-type decompressor struct {
-	buffer *bufio.Reader
-	gzip   *gzip.Reader
-	zlib   io.ReadCloser
-	flate  io.ReadCloser
+func expandsTooMuch() *Error {
+	return &Error{Code: CodePayloadTooLarge, Message: "the payload expands too much"}
 }
 
 // open returns the decoder for a body, which is "gzip" or "deflate".
-func (d *decompressor) open(encoding string, body io.Reader) (io.Reader, error) {
-	d.buffer.Reset(body)
-	if encoding == "gzip" {
+func (d *decompressor) open(encoding string) (io.Reader, error) {
+	switch {
+	case encoding == "gzip":
 		return d.openGzip()
-	}
-	if header, err := d.buffer.Peek(2); err == nil && isZlib(header) {
+	case isZlib(d.sent):
 		return d.openZlib()
 	}
 	return d.openFlate()
 }
 
-// close lets go of the body.
-func (d *decompressor) close() { d.buffer.Reset(nil) }
+// gzipSize is the size that stands at the end of gzip, and whether that can be
+// true.
+func (d *decompressor) gzipSize() (int64, bool) {
+	if len(d.sent) < 4 {
+		return 0, false
+	}
+	size := int64(binary.LittleEndian.Uint32(d.sent[len(d.sent)-4:]))
+	return size, size <= d.limit
+}
 
 func (d *decompressor) openGzip() (io.Reader, error) {
 	if d.gzip != nil {
-		return d.gzip, d.gzip.Reset(d.buffer)
+		return d.gzip, d.gzip.Reset(&d.source)
 	}
 	var err error
-	d.gzip, err = gzip.NewReader(d.buffer)
+	d.gzip, err = gzip.NewReader(&d.source)
 	if err != nil {
 		d.gzip = nil
 	}
@@ -90,23 +137,23 @@ func (d *decompressor) openGzip() (io.Reader, error) {
 
 // isZlib tells the zlib form of "deflate", which the standard means, from the
 // raw form, which some clients send: the header is a multiple of 31.
-func isZlib(header []byte) bool {
-	return header[0]&0x0f == 8 && (uint(header[0])<<8|uint(header[1]))%31 == 0
+func isZlib(sent []byte) bool {
+	return len(sent) >= 2 && sent[0]&0x0f == 8 && binary.BigEndian.Uint16(sent)%31 == 0
 }
 
 func (d *decompressor) openZlib() (io.Reader, error) {
 	if d.zlib != nil {
-		return d.zlib, d.zlib.(zlib.Resetter).Reset(d.buffer, nil)
+		return d.zlib, d.zlib.(zlib.Resetter).Reset(&d.source, nil)
 	}
 	var err error
-	d.zlib, err = zlib.NewReader(d.buffer)
+	d.zlib, err = zlib.NewReader(&d.source)
 	return d.zlib, err
 }
 
 func (d *decompressor) openFlate() (io.Reader, error) {
 	if d.flate != nil {
-		return d.flate, d.flate.(flate.Resetter).Reset(d.buffer, nil)
+		return d.flate, d.flate.(flate.Resetter).Reset(&d.source, nil)
 	}
-	d.flate = flate.NewReader(d.buffer)
+	d.flate = flate.NewReader(&d.source)
 	return d.flate, nil
 }
