@@ -23,6 +23,7 @@ type Handler struct {
 	routes   *routes
 	payloads *PayloadReader
 	gate     gate
+	server   serverCheck
 }
 
 // New returns a handler that writes accepted events to sink. Nil options are all
@@ -50,6 +51,7 @@ func New(sink Sink, o *Options) (*Handler, error) {
 // dialect. It answers a success only after the sink has said that it holds the
 // events, and never with a redirect.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	h.server.look(r, h.options.Logger)
 	c := newCall(h, w, r)
 	err := c.enter()
 	if err == nil {
