@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"slices"
+	"strings"
 
 	"github.com/inlet-go/inlet/internal/wire"
 )
@@ -41,7 +42,7 @@ func customMetadata(r *http.Request, body json.RawMessage, limits wire.Limits) (
 		return wire.Object{}, customProblem("_metarouter", nil)
 	}
 	var doc wire.Document
-	if text := r.Header.Get(customHeader); text != "" {
+	if text := strings.TrimSpace(r.Header.Get(customHeader)); text != "" {
 		if err := doc.Read([]byte(text), "", limits); err != nil || doc.Repaired() {
 			return wire.Object{}, customProblem(customHeader, err)
 		}
