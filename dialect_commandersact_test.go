@@ -369,6 +369,30 @@ func TestCommandersActRefusesVersion1WithoutMigration(t *testing.T) {
 	s.only(t)
 }
 
+func TestCommandersActTakesVersion1BehindTheMigration(t *testing.T) {
+	t.Parallel()
+	const v1 = `{"event_name":"search","event_id":"e2","event_timestamp":"1772280000123","properties":{"search_term":"x","user":{"id":"c1"}},"page":{"title":"S"},"device":{"ip":"192.0.2.1"},"app":{"name":"A"}}`
+	s := newDialectServer(t, middleware.Migrate(inlet.CommandersActV1(), nil))
+	requireTaken(t, s.post("/events/batch?token="+actsToken, "", batchOf(goodActs, v1)))
+	require.Len(t, s.events, 2)
+	e := s.events[1]
+	require.Equal(t, `{"search_term":"x"}`, string(e.Properties))
+	require.JSONEq(t, `{"event_id":"e2","event_timestamp":1772280000123,"page":{"title":"S"},"device":{"ip":"192.0.2.1"},"app":{"name":"A"},"version":2}`, string(e.Context))
+	require.Equal(t, [2]string{"e2", "c1"}, [2]string{e.MessageID, e.UserID})
+	require.Equal(t, time.UnixMilli(1772280000123).UTC(), e.OriginalTimestamp)
+	requireCanonical(t, e)
+}
+
+func TestCommandersActTakesAnyName(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"Signed Up", "Item Purchased", "Article Bookmarked", "purchase", "café ☕", strings.Repeat("n", 1000)} {
+		s := newDialectServer(t)
+		requireTaken(t, s.post(actsPath, "", `{"event_name":"`+name+`"}`))
+		require.Equal(t, name, s.only(t).Name)
+		require.Equal(t, inlet.TypeTrack, s.only(t).Type)
+	}
+}
+
 func TestCommandersActKeepsEveryMember(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ name, body, properties string }{
@@ -376,6 +400,7 @@ func TestCommandersActKeepsEveryMember(t *testing.T) {
 			`{"event_name":"e","type":"offline","messageId":1,"timestamp":null,"receivedAt":"x","token":"data","traits":[],"tc_s":"9"}`,
 			`{"type":"offline","messageId":1,"timestamp":null,"receivedAt":"x","token":"data","traits":[],"tc_s":"9"}`},
 		{"a name by the old alias is the name", `{"event":"e","a":1}`, `{"a":1}`},
+		{"a name by the old alias beside an empty one is the name", `{"event":"e","event_name":"","a":1}`, `{"a":1}`},
 		{"beside a name the alias is a property", `{"event_name":"e","event":"gtm.click"}`, `{"event":"gtm.click"}`},
 		{"properties beside a context of version 2 are one property", `{"event_name":"e","properties":{"a":1},"context":{"version":2}}`, `{"properties":{"a":1}}`},
 		{"numbers keep their digits", `{"event_name":"e","id":9007199254740993,"v":1.10}`, `{"id":9007199254740993,"v":1.10}`},
@@ -486,6 +511,7 @@ func TestBracketQuery(t *testing.T) {
 		{"numbers are a list in their order, without gaps", "a[10][x]=1&a[2][x]=2&a[10][y]=3", `{"a":[{"x":"2"},{"x":"1","y":"3"}]}`},
 		{"a huge number makes no huge list", "a[999999999]=1", `{"a":["1"]}`},
 		{"numbers that are written in other ways are names", "a[01]=1&a[-1]=2", `{"a":{"01":"1","-1":"2"}}`},
+		{"so that none is lost", "a[1]=1&a[01]=2", `{"a":{"1":"1","01":"2"}}`},
 		{"numbers among names are names", "a[0]=1&a[x]=2", `{"a":{"0":"1","x":"2"}}`},
 		{"lists in lists", "a[0][]=1&a[0][]=2&a[1][]=3", `{"a":[["1","2"],["3"]]}`},
 		{"escaped brackets are brackets", "a%5Bb%5D=1", `{"a":{"b":"1"}}`},

@@ -242,6 +242,15 @@ func TestSegmentStreamKeepsWhatItHasNoFieldFor(t *testing.T) {
 	requireCanonical(t, e)
 }
 
+func TestSegmentStreamBrokenText(t *testing.T) {
+	t.Parallel()
+	s := newDialectServer(t)
+	requireEmpty(t, s.post("/track", hitToken, `{"hitId":"h1","event":{"name":"cut \ud83d","user":{"userId":"u1"}}}`))
+	require.Equal(t, "cut \uFFFD", s.only(t).Name)
+	require.Equal(t, inlet.WarnTextRepaired, s.only(t).Warnings)
+	requireCanonical(t, s.only(t))
+}
+
 // Trap 10: elsewhere a 204 makes SDKs resend or fail.
 func TestOnlySegmentStreamAnswersEmpty(t *testing.T) {
 	t.Parallel()
