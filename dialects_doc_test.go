@@ -63,7 +63,7 @@ func TestDialectsDocument(t *testing.T) {
 		}
 	})
 
-	t.Run("it names every golden file of the seeds' dialect", func(t *testing.T) {
+	t.Run("it names every body that the documents print", func(t *testing.T) {
 		t.Parallel()
 		files, err := filepath.Glob("testdata/metarouter/printed_*.golden")
 		require.NoError(t, err)
