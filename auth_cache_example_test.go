@@ -18,7 +18,7 @@ func ExampleNewCache() {
 		}
 		return &inlet.Source{ID: "web"}, nil
 	}
-	cache, err := inlet.NewCache(inlet.AuthenticatorFunc(inDatabase), &inlet.CacheOptions{TTL: time.Minute})
+	cache, err := inlet.NewCache(inlet.AuthenticatorFunc(inDatabase), &inlet.CacheOptions{TTL: time.Minute, Timeout: time.Second})
 	if err != nil {
 		panic(err)
 	}

@@ -94,7 +94,6 @@ func (c *Cache) settle(id cacheKey, f *flight, now time.Time) {
 	switch {
 	case f.err == nil:
 		c.remember(id, knownKey{source: f.source, expires: now.Add(c.options.TTL)})
-		c.refused.forget(id)
 	case isRefusal(f.err):
 		delete(c.known, id)
 		c.refused.add(id, refusal{f.err, now.Add(c.options.NegativeTTL)})

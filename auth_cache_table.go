@@ -86,8 +86,3 @@ func (r *refusals) add(id cacheKey, new refusal) {
 	}
 	r.young[id] = new
 }
-
-func (r *refusals) forget(id cacheKey) {
-	delete(r.young, id)
-	delete(r.old, id)
-}

@@ -90,6 +90,12 @@ func newCache(t testing.TB, a inlet.Authenticator, o inlet.CacheOptions) *inlet.
 	return c
 }
 
+// newPatientCache is for tests that run on the real clock of a busy machine.
+func newPatientCache(t testing.TB, a inlet.Authenticator, o inlet.CacheOptions) *inlet.Cache {
+	o.Timeout = time.Minute
+	return newCache(t, a, o)
+}
+
 // sourceOf asks for a key and returns the ID of its source, or the error.
 func sourceOf(c inlet.Authenticator, key string) (string, error) {
 	source, err := c.Authenticate(context.Background(), inlet.Credentials{Key: key})
@@ -198,6 +204,16 @@ func TestCacheTimes(t *testing.T) {
 			synctest.Wait()
 			requireUnknown(t, cache, "a")
 		}},
+		{"a revoked key does not come back when the store goes down", func(t *testing.T, store *keyStore, cache *inlet.Cache) {
+			requireKnown(t, cache, "a")
+			store.change(func() { delete(store.keys, "a") })
+			time.Sleep(time.Minute)
+			requireUnknown(t, cache, "a")
+			store.change(func() { store.err = errStoreDown })
+			time.Sleep(10 * time.Second)
+			_, err := sourceOf(cache, "a")
+			require.ErrorIs(t, err, errStoreDown)
+		}},
 		{"a client that leaves does not abort the look-up", func(t *testing.T, store *keyStore, cache *inlet.Cache) {
 			store.slow = 100 * time.Millisecond
 			ctx, cancel := context.WithTimeout(context.Background(), time.Millisecond)
@@ -280,7 +296,7 @@ func TestAFloodOfUnknownKeys(t *testing.T) {
 	}
 	store := newKeyStore("a")
 	known, _ := store.Authenticate(context.Background(), inlet.Credentials{Key: "a"})
-	cache := newCache(t, inlet.AuthenticatorFunc(func(_ context.Context, c inlet.Credentials) (*inlet.Source, error) {
+	cache := newPatientCache(t, inlet.AuthenticatorFunc(func(_ context.Context, c inlet.Credentials) (*inlet.Source, error) {
 		if c.Key == "a" {
 			return known, nil
 		}
@@ -346,7 +362,7 @@ func TestCacheAnswers(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			var asked atomic.Int32
-			cache := newCache(t, inlet.AuthenticatorFunc(func(context.Context, inlet.Credentials) (*inlet.Source, error) {
+			cache := newPatientCache(t, inlet.AuthenticatorFunc(func(context.Context, inlet.Credentials) (*inlet.Source, error) {
 				asked.Add(1)
 				return tt.answer()
 			}), inlet.CacheOptions{})
@@ -380,7 +396,7 @@ func TestCacheAsksByTheKeyAlone(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			store := newKeyStore("a")
-			cache := newCache(t, store, inlet.CacheOptions{ByBearer: tt.byBearer})
+			cache := newPatientCache(t, store, inlet.CacheOptions{ByBearer: tt.byBearer})
 			for i, bearer := range tt.bearers {
 				creds := inlet.Credentials{Key: "a", Bearer: bearer, Origin: fmt.Sprintf("https://%d.example", i)}
 				_, err := cache.Authenticate(context.Background(), creds)
@@ -395,10 +411,22 @@ func TestCacheAsksByTheKeyAlone(t *testing.T) {
 	}
 }
 
+func TestCacheTellsKeyAndTokenApart(t *testing.T) {
+	t.Parallel()
+	cache := newPatientCache(t, inlet.AuthenticatorFunc(func(_ context.Context, c inlet.Credentials) (*inlet.Source, error) {
+		return &inlet.Source{ID: c.Key + " " + c.Bearer}, nil
+	}), inlet.CacheOptions{ByBearer: true})
+	for _, creds := range []inlet.Credentials{{Key: "ab", Bearer: "c"}, {Key: "a", Bearer: "bc"}, {Key: "abc"}} {
+		source, err := cache.Authenticate(context.Background(), creds)
+		require.NoError(t, err)
+		require.Equal(t, creds.Key+" "+creds.Bearer, source.ID)
+	}
+}
+
 func TestCacheUnderLoad(t *testing.T) {
 	t.Parallel()
 	store := newKeyStore("a", "b", "c")
-	cache := newCache(t, store, inlet.CacheOptions{TTL: time.Microsecond, NegativeTTL: time.Microsecond, MaxKeys: 2, MaxUnknown: 4, Timeout: time.Minute})
+	cache := newPatientCache(t, store, inlet.CacheOptions{TTL: time.Microsecond, NegativeTTL: time.Microsecond, MaxKeys: 2, MaxUnknown: 4})
 	var group sync.WaitGroup
 	for worker := range 8 {
 		group.Go(func() {
@@ -418,7 +446,7 @@ func TestCacheUnderLoad(t *testing.T) {
 }
 
 func TestCacheHitAllocatesNothing(t *testing.T) {
-	cache := newCache(t, newKeyStore("ILoveData123"), inlet.CacheOptions{TTL: time.Hour, NegativeTTL: time.Hour})
+	cache := newPatientCache(t, newKeyStore("ILoveData123"), inlet.CacheOptions{TTL: time.Hour, NegativeTTL: time.Hour})
 	ctx := context.Background()
 	for _, key := range []string{"ILoveData123", "nope"} {
 		creds := inlet.Credentials{Key: key, Origin: "https://shop.example"}
@@ -428,7 +456,7 @@ func TestCacheHitAllocatesNothing(t *testing.T) {
 }
 
 func BenchmarkCacheHit(b *testing.B) {
-	cache := newCache(b, newKeyStore("ILoveData123"), inlet.CacheOptions{TTL: time.Hour})
+	cache := newPatientCache(b, newKeyStore("ILoveData123"), inlet.CacheOptions{TTL: time.Hour})
 	ctx := context.Background()
 	b.ReportAllocs()
 	for b.Loop() {
@@ -502,7 +530,7 @@ func tryKey(h http.Handler, key string) *httptest.ResponseRecorder {
 // whatever form, are answered alike, from the cache as by a look-up.
 func TestKeyEnumeration(t *testing.T) {
 	t.Parallel()
-	cache := newCache(t, newKeyStore("a"), inlet.CacheOptions{})
+	cache := newPatientCache(t, newKeyStore("a"), inlet.CacheOptions{})
 	h := middleware.Auth(cache, nil)(http.NotFoundHandler())
 	want := tryKey(h, "nope")
 	require.Equal(t, 401, want.Code)
@@ -524,7 +552,7 @@ func TestRotationOfKeys(t *testing.T) {
 	web := inlet.Source{ID: "web"}
 	keys, err := inlet.NewKeys(map[string]inlet.Source{"old": web, "new": web})
 	require.NoError(t, err)
-	for _, a := range []inlet.Authenticator{keys, newCache(t, keys, inlet.CacheOptions{})} {
+	for _, a := range []inlet.Authenticator{keys, newPatientCache(t, keys, inlet.CacheOptions{})} {
 		for _, key := range []string{"old", "new"} {
 			id, err := sourceOf(a, key)
 			require.NoError(t, err)
@@ -541,7 +569,7 @@ func TestKeysAndOrigins(t *testing.T) {
 		"browser": {ID: "shop", Origins: []string{"https://shop.example", "https://Pay.Example:8443/"}},
 		"server":  {ID: "backend"},
 	})
-	cached := newCache(t, keys, inlet.CacheOptions{})
+	cached := newPatientCache(t, keys, inlet.CacheOptions{})
 	for _, tt := range []struct {
 		key     string
 		origins []string // lines of the header

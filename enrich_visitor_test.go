@@ -325,7 +325,7 @@ func TestKeysInQueryStringsAndLogs(t *testing.T) {
 				chain := middleware.Chain(
 					middleware.Recover(&middleware.RecoverOptions{Logger: log}),
 					middleware.AccessLog(&middleware.AccessLogOptions{Logger: log}),
-					middleware.Auth(newCache(t, keys, inlet.CacheOptions{Logger: log}), nil),
+					middleware.Auth(newPatientCache(t, keys, inlet.CacheOptions{Logger: log}), nil),
 				)(h)
 				r := httptest.NewRequest(p.method, p.path, strings.NewReader(p.body))
 				if p.header != "" {
