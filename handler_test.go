@@ -824,3 +824,23 @@ func requireComplete(t testing.TB, e *inlet.Event) {
 	require.Equal(t, time.UTC, e.ReceivedAt.Location())
 	require.Equal(t, time.UTC, e.Timestamp.Location())
 }
+
+func TestTheMemoryOfAWriteThatPanickedIsNotUsedAgain(t *testing.T) {
+	t.Parallel()
+	var lost []*inlet.Event
+	sink := inlet.SinkFunc(func(_ context.Context, events []*inlet.Event) error {
+		if lost == nil {
+			lost = events // as a goroutine of the sink's may still hold them
+			panic("the sink is broken")
+		}
+		return nil
+	})
+	h := mustNew(t, sink, nil)
+	first := `{"userId":"u","event":"First","messageId":"m","properties":{"s":"` + strings.Repeat("a", 1000) + `"}}`
+	requireRefused(t, serve(h, vouched("/v1/track", first)), 503, inlet.CodeSinkUnavailable)
+	for range 100 {
+		requireTaken(t, serve(h, vouched("/v1/track", strings.NewReplacer("First", "Other", "aa", "bb").Replace(first))))
+	}
+	require.Equal(t, "First", lost[0].Name)
+	require.Equal(t, `{"s":"`+strings.Repeat("a", 1000)+`"}`, string(lost[0].Properties))
+}
