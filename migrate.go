@@ -65,13 +65,8 @@ func MigrateCommandersActV1(dst, src []byte, o MigrateOptions) ([]byte, Migratio
 	}
 	m := actsMigrations.Get().(*pooledActsMigration)
 	defer m.release(len(src))
-	var fault *wire.FaultError
-	switch err := m.outline.Read(&m.from, src, batchMember, wire.Limits{}); {
-	case err == nil:
-	case errors.As(err, &fault), errors.Is(err, wire.ErrNotObject):
-		return append(dst, src...), unreadable(err), nil
-	default:
-		return dst, MigrationReport{}, documentError(err)
+	if err := m.outline.Read(&m.from, src, batchMember, wire.Limits{}); err != nil {
+		return unreadable(dst, src, err)
 	}
 	m.options = o
 	if out, changed := m.migrate(dst, &m.from, &m.into); changed {
@@ -80,14 +75,19 @@ func MigrateCommandersActV1(dst, src []byte, o MigrateOptions) ([]byte, Migratio
 	return append(dst, src...), m.report, nil
 }
 
-// unreadable is the report of valid JSON that is no event, as a whole.
-func unreadable(err error) MigrationReport {
+// unreadable is the result for a payload whose members cannot be told: it stays as
+// it is if it is JSON at all.
+func unreadable(dst, src []byte, err error) ([]byte, MigrationReport, error) {
 	note := MigrationNote{Kind: MigrationFailure, Code: MigrationNotObject}
-	if fault, ok := errors.AsType[*wire.FaultError](err); ok {
+	fault, ok := errors.AsType[*wire.FaultError](err)
+	switch {
+	case ok:
 		p := problemOf(fault.Fault)
 		note.Code, note.Field = MigrationCode(p.Code), p.Field
+	case !errors.Is(err, wire.ErrNotObject):
+		return dst, MigrationReport{}, documentError(err)
 	}
-	return MigrationReport{Events: 1, Failed: 1, Notes: []MigrationNote{note}}
+	return append(dst, src...), MigrationReport{Events: 1, Failed: 1, Notes: []MigrationNote{note}}, nil
 }
 
 // pooledActsMigration is a migration with documents of its own, for payloads that

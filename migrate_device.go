@@ -71,9 +71,13 @@ func (m *actsMigration) appendDevice(dst, device []byte, agent, locale bool) []b
 		name, value := w.Name, w.Value
 		switch string(name) {
 		case `"userAgent"`:
-			name = m.today(name, value, d.agent, `"user_agent"`)
+			if name = nameAgent; m.taken("device.userAgent", value, d.agent, "context.device.user_agent") {
+				continue
+			}
 		case `"cookies"`:
-			name = m.today(name, value, d.cookie, `"cookie"`)
+			if name = nameCookie; m.taken("device.cookies", value, d.cookie, "context.device.cookie") {
+				continue
+			}
 		case `"user_agent"`:
 			if agent {
 				continue // it is empty
@@ -83,23 +87,23 @@ func (m *actsMigration) appendDevice(dst, device []byte, agent, locale bool) []b
 				continue
 			}
 		}
-		if name != nil {
-			dst = wire.AppendMember(dst, first, name, value)
-		}
+		dst = wire.AppendMember(dst, first, name, value)
 	}
 	return append(m.appendRootDevice(dst, first, agent, locale), '}')
 }
 
-// today returns today's name for a member of a device with an older one, or nil
-// if it gives way to one that has it already.
-func (m *actsMigration) today(old, value, taken []byte, name string) []byte {
-	field := "device." + wire.Text(old)
+// Today's names of members of a device.
+var nameAgent, nameCookie = []byte(`"user_agent"`), []byte(`"cookie"`)
+
+// taken reports whether a member of a device with an older name gives way to one
+// that has today's already.
+func (m *actsMigration) taken(field string, value, taken []byte, to string) bool {
 	if taken != nil {
 		m.conflict(field, value, taken)
-		return nil
+		return true
 	}
-	m.renamed(field, "context.device."+wire.Text([]byte(name)))
-	return []byte(name)
+	m.renamed(field, to)
+	return false
 }
 
 // appendRootDevice appends the user agent and the locale of the root, in order.

@@ -1,0 +1,184 @@
+package inlet
+
+import (
+	"bytes"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/stretchr/testify/require"
+
+	"github.com/inlet-go/inlet/internal/wire"
+)
+
+// FuzzMigrate holds what the migration promises of any payload.
+func FuzzMigrate(f *testing.F) {
+	for _, seed := range []string{
+		`{"event":"x","eventId":1,"properties":{"a":1,"event_name":"y","context":{"page":{"url":"u"}},"user":{"id":1,"consent_categories":[1,"2"]}},"user":{"id":2,"b":3},"context":{"page":{"url":"v"},"version":1},"page":{"location":"w"},"device":{"userAgent":"a","user_agent":"b","cookies":"c"},"locale":"fr","userAgent":"d","event_timestamp":"2022-01-01T10:00:00","extra":{"a":1}}`,
+		`{"batch":[{"event_name":"a","properties":{}},{"event_name":"b"},3,{"event_name":"c","context":{},"event_timestamp":5,"event_id":"e"}],"x":1}`,
+		`{"event":"x","page":{},"event_Id":"i","eventId":"j","event_timestamp":1}`,
+		`{"event_name":"x","version":1,"batch":[1],"type":"t"}`,
+		`{"event_name":"x","properties":{"event_id":"data","batch":[{"properties":{}}],"\u0075ser":{}}}`,
+		`{"event_name":"\ud800","properties":{"a":"\ud800"}}`,
+	} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, payload string) { requirePromises(t, payload) })
+}
+
+var promised = MigrateOptions{ReceivedAt: time.UnixMilli(1_700_000_000_000)}
+
+// requirePromises checks what the migration promises, and returns whether there
+// was something to change.
+func requirePromises(t *testing.T, payload string) (changed bool) {
+	t.Helper()
+	once, report, err := MigrateCommandersActV1(nil, []byte(payload), promised)
+	if err != nil {
+		return false
+	}
+	twice, again, err := MigrateCommandersActV1(nil, once, promised)
+	require.NoError(t, err)
+	require.Equal(t, string(once), string(twice), "it is idempotent: %s", payload)
+	require.Zero(t, again.Migrated)
+	if report.Migrated == 0 {
+		require.Equal(t, payload, string(once), "what is not changed is as it came")
+	}
+	if jsontext.Value(payload).IsValid() {
+		require.True(t, jsontext.Value(once).IsValid(), "it is valid: %s\nof %s", once, payload)
+		requireKept(t, payload, once, report)
+		requireComposed(t, payload, once)
+	}
+	return report.Migrated > 0
+}
+
+// requireKept checks that every text and number of the payload is in the result or
+// in the report. Empty texts say nothing, and what can be read as a time may be
+// written as another one.
+func requireKept(t *testing.T, payload string, result []byte, report MigrationReport) {
+	t.Helper()
+	kept := map[string]bool{}
+	for leaf := range leaves(result) {
+		kept[leaf] = true
+	}
+	for _, note := range report.Notes {
+		for leaf := range leaves(note.Value) {
+			kept[leaf] = true
+		}
+	}
+	for leaf, raw := range leaves([]byte(payload)) {
+		if _, code := readCommandersActTime(raw); kept[leaf] || leaf == "" || leaf == "1" || leaf == "2" ||
+			code != MigrationTimestampInvalid && code != MigrationTimestampMissing {
+			continue
+		}
+		require.Fail(t, "a value is lost", "%q of %s\nin %s\n%+v", leaf, payload, result, report)
+	}
+}
+
+// leaves yields the texts and numbers of a value, as what they say and as they
+// stand there.
+func leaves(value []byte) func(yield func(string, []byte) bool) {
+	return func(yield func(string, []byte) bool) {
+		dec := jsontext.NewDecoder(bytes.NewReader(value), jsontext.AllowDuplicateNames(true))
+		for {
+			kind := dec.PeekKind()
+			depth := dec.StackDepth()
+			at, n := dec.StackIndex(depth)
+			isName := at == jsontext.KindBeginObject && n%2 == 0
+			if kind != jsontext.KindString && kind != jsontext.KindNumber || isName {
+				if _, err := dec.ReadToken(); err != nil {
+					return
+				}
+				continue
+			}
+			raw, err := dec.ReadValue()
+			if err != nil {
+				return
+			}
+			raw = raw.Clone()
+			leaf := string(raw)
+			if kind == jsontext.KindString {
+				leaf = wire.Text(raw)
+			}
+			if !yield(leaf, raw) {
+				return
+			}
+		}
+	}
+}
+
+// requireComposed checks that the document which is made on the way says what
+// reading the result says.
+func requireComposed(t *testing.T, payload string, result []byte) {
+	t.Helper()
+	var m actsMigration
+	var from, into, want wire.Document
+	limits := wire.Limits{Depth: 100, Items: 100}
+	if m.outline.Read(&from, []byte(payload), batchMember, limits) != nil {
+		return
+	}
+	m.options = promised
+	out, changed := m.migrate(nil, &from, &into)
+	if !changed || into.Limits() == (wire.Limits{}) || want.Read(out, batchMember, wire.Limits{Items: 100}) != nil {
+		return
+	}
+	require.Equal(t, string(result), string(out))
+	requireSameObject(t, want.Root(), into.Root())
+	items, listed := want.Items()
+	made, madeListed := into.Items()
+	received, _ := from.Items()
+	require.Equal(t, listed, madeListed)
+	require.Len(t, made, len(items))
+	for i := range items {
+		require.Equal(t, received[i].Fault, made[i].Fault)
+		require.Equal(t, received[i].Size, made[i].Size)
+		if made[i].Fault.Kind == wire.None {
+			requireSameObject(t, items[i].Object, made[i].Object)
+		}
+	}
+}
+
+func requireSameObject(t *testing.T, want, got wire.Object) {
+	t.Helper()
+	require.Equal(t, want.Len(), got.Len())
+	for i := range want.Len() {
+		require.Equal(t, string(want.Name(i)), string(got.Name(i)))
+		require.Equal(t, string(want.Value(i)), string(got.Value(i)))
+	}
+}
+
+// eventWords are names that mean something somewhere, and some that do not.
+var eventWords = []string{
+	`"event_name"`, `"event"`, `"event_id"`, `"eventId"`, `"event_Id"`, `"event_timestamp"`, `"eventTimestamp"`, `"properties"`, `"context"`,
+	`"version"`, `"page"`, `"device"`, `"app"`, `"user"`, `"integrations"`, `"partners"`, `"userAgent"`, `"user_agent"`, `"cookies"`, `"cookie"`,
+	`"locale"`, `"lang"`, `"url"`, `"location"`, `"consent_categories"`, `"created"`, `"generatorVersion"`, `"type"`, `"userId"`, `"batch"`, `"a"`, `"\u0075ser"`,
+}
+
+// randomValue is JSON of those names.
+func randomValue(r *rand.Rand, depth int) string {
+	switch n := r.IntN(12); {
+	case n < 5 && depth > 0:
+		var members []string
+		for _, k := range r.Perm(len(eventWords) - 1)[:r.IntN(9)] {
+			members = append(members, eventWords[k]+":"+randomValue(r, depth-1))
+		}
+		return "{" + strings.Join(members, ",") + "}"
+	case n < 7 && depth > 0:
+		return "[" + randomValue(r, depth-1) + "," + randomValue(r, depth-1) + "]"
+	default:
+		return []string{`1`, `2`, `null`, `""`, `"x"`, `"y"`, `"2022-01-01T00:00:00"`, `1639044446636`, `9007199254740993`, `true`}[r.IntN(10)]
+	}
+}
+
+func TestMigrateRandomEvents(t *testing.T) {
+	t.Parallel()
+	r := rand.New(rand.NewPCG(1, 2))
+	changed := 0
+	for range 20_000 {
+		if payload := randomValue(r, 4); payload[0] == '{' && requirePromises(t, payload) {
+			changed++
+		}
+	}
+	require.Greater(t, changed, 500)
+}

@@ -1,0 +1,5 @@
+//go:build !race
+
+package inlet
+
+const migrateForgets = false

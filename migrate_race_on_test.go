@@ -1,0 +1,6 @@
+//go:build race
+
+package inlet
+
+// Under the race detector pools forget on purpose.
+const migrateForgets = true
