@@ -21,61 +21,129 @@ import (
 var loads = []struct{ writers, batch int }{{1, 1}, {8, 1}, {64, 1}, {8, 100}}
 
 // BenchmarkJournal writes to a journal and, in slices that alternate with its
-// own, to the floor: the same bytes through a plain group commit. It reports the
-// events a second of both, and the median of the ratio. See PERFORMANCE for the
-// goal; run with
+// own, to two floors: the same bytes through a plain group commit, once into a
+// file of the same form and once appended with fdatasync. It reports the events
+// a second, and medians of the ratios to the floors: those of the events a
+// second, of the 99th percentile of latency, and the processor's time an event
+// beyond that of the floor of the same form. See PERFORMANCE for the goals (13 to
+// 15); run with
 //
 //	go test ./sinks/journal -run '^$' -bench BenchmarkJournal -benchtime 1x
 func BenchmarkJournal(b *testing.B) {
+	for _, form := range []struct {
+		name  string
+		ahead bool
+	}{{"appended", false}, {"ahead", true}} {
+		for _, load := range loads {
+			b.Run(fmt.Sprintf("%s/%dx%d", form.name, load.writers, load.batch), func(b *testing.B) {
+				compare(b, form.ahead, load.writers, load.batch)
+			})
+		}
+	}
+}
+
+func compare(b *testing.B, ahead bool, writers, batch int) {
 	const slice, slices = 250 * time.Millisecond, 9
-	for _, load := range loads {
-		b.Run(fmt.Sprintf("%dx%d", load.writers, load.batch), func(b *testing.B) {
-			j := openTest(b, b.TempDir(), nil)
-			raw := newRawLog(b)
-			batch := events("bench", load.batch)
-			ticket := newTicket()
-			ticket.fill(batch)
-			for b.Loop() {
-				var ours, floor []float64
-				for range slices {
-					floor = append(floor, rate(load.writers, load.batch, slice, func() { raw.write(ticket.buf) }))
-					ours = append(ours, rate(load.writers, load.batch, slice, func() { mustWrite(j, batch) }))
-				}
-				report(b, ours, floor)
-			}
-			b.ReportMetric(float64(len(ticket.buf)/load.batch), "B/event")
-			b.ReportMetric(float64(j.Stats().Events)/float64(j.Stats().Groups), "events/group")
+	j := openAhead(b, ahead)
+	raw, same := newRawLog(b, false), newRawLog(b, ahead)
+	list, ticket := events("bench", batch), newTicket()
+	ticket.fill(list)
+	for b.Loop() {
+		var ours, appended, floor []load
+		for range slices {
+			appended = append(appended, measureLoad(writers, batch, slice, func() { raw.write(ticket.buf) }))
+			floor = append(floor, measureLoad(writers, batch, slice, func() { same.write(ticket.buf) }))
+			ours = append(ours, measureLoad(writers, batch, slice, func() { mustWrite(j, list) }))
+		}
+		b.ReportMetric(0, "ns/op")
+		b.ReportMetric(middle(ours, nil, func(l, _ load) float64 { return l.rate }), "events/s")
+		b.ReportMetric(middle(ours, floor, func(l, f load) float64 { return l.rate / f.rate }), "of-raw")
+		b.ReportMetric(middle(ours, appended, func(l, f load) float64 { return l.rate / f.rate }), "of-append")
+		b.ReportMetric(middle(ours, floor, func(l, f load) float64 { return l.p99 / f.p99 }), "p99-of-raw")
+		b.ReportMetric(middle(ours, nil, func(l, _ load) float64 { return l.p99 * 1e3 }), "p99-ms")
+		b.ReportMetric(middle(ours, floor, func(l, f load) float64 { return (l.cpu - f.cpu) * 1e6 }), "us-cpu-over-raw")
+	}
+	b.ReportMetric(float64(j.Stats().Events)/float64(j.Stats().Groups), "events/group")
+}
+
+// openAhead opens a journal and, if it is to write ahead, waits until it does.
+func openAhead(b *testing.B, ahead bool) *Journal {
+	dir := b.TempDir()
+	j := openTest(b, dir, &Options{WriteAhead: ahead})
+	for ahead {
+		info, err := os.Stat(filepath.Join(dir, aheadName))
+		if err == nil && info.Size() == defaultSegmentBytes {
+			break
+		}
+		time.Sleep(time.Millisecond)
+	}
+	return j
+}
+
+// BenchmarkProcessors shows that groups form on any number of processors.
+func BenchmarkProcessors(b *testing.B) {
+	for _, procs := range []int{1, 2, 8} {
+		b.Run(fmt.Sprint(procs), func(b *testing.B) {
+			defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(procs))
+			group(b, openTest(b, b.TempDir(), nil), 256)
 		})
 	}
 }
 
-// BenchmarkRaw is the floor alone.
-func BenchmarkRaw(b *testing.B) {
-	for _, load := range loads {
-		b.Run(fmt.Sprintf("%dx%d", load.writers, load.batch), func(b *testing.B) {
-			raw := newRawLog(b)
-			ticket := newTicket()
-			ticket.fill(events("bench", load.batch))
-			for b.Loop() {
-				b.ReportMetric(rate(load.writers, load.batch, time.Second, func() { raw.write(ticket.buf) }), "events/s")
-			}
+// BenchmarkSlowDisk shows that a flush that takes longer makes larger groups.
+func BenchmarkSlowDisk(b *testing.B) {
+	for _, delay := range []time.Duration{5 * time.Millisecond, 50 * time.Millisecond} {
+		b.Run(delay.String(), func(b *testing.B) {
+			group(b, openTest(b, b.TempDir(), &Options{fs: slowFS{delay: delay}}), 1024)
 		})
 	}
 }
 
-func report(b *testing.B, ours, floor []float64) {
-	ratios := make([]float64, len(ours))
-	for i := range ours {
-		ratios[i] = ours[i] / floor[i]
+// group reports the rate of that many writers.
+func group(b *testing.B, j *Journal, writers int) {
+	list := events("bench", 1)
+	var l load
+	for b.Loop() {
+		l = measureLoad(writers, 1, time.Second, func() { mustWrite(j, list) })
 	}
-	b.ReportMetric(median(ours), "events/s")
-	b.ReportMetric(median(floor), "raw-events/s")
-	b.ReportMetric(median(ratios), "of-raw")
 	b.ReportMetric(0, "ns/op")
+	b.ReportMetric(l.rate, "events/s")
+	b.ReportMetric(l.p99*1e3, "p99-ms")
+	b.ReportMetric(float64(j.Stats().Events)/float64(j.Stats().Fsyncs), "events/flush")
 }
 
-func median(list []float64) float64 {
-	list = slices.Sorted(slices.Values(list))
+// slowFS takes longer over a flush.
+type slowFS struct {
+	osFS
+	delay time.Duration
+}
+
+func (s slowFS) Create(name string) (file, error) {
+	f, err := s.osFS.Create(name)
+	return slowFile{f, s.delay}, err
+}
+
+type slowFile struct {
+	file
+	delay time.Duration
+}
+
+func (f slowFile) Sync() error {
+	time.Sleep(f.delay)
+	return f.file.Sync()
+}
+
+// middle returns the median of what is made of each pair.
+func middle(ours, floor []load, of func(l, f load) float64) float64 {
+	list := make([]float64, len(ours))
+	for i := range ours {
+		var f load
+		if floor != nil {
+			f = floor[i]
+		}
+		list[i] = of(ours[i], f)
+	}
+	slices.Sort(list)
 	return list[len(list)/2]
 }
 
@@ -85,31 +153,45 @@ func mustWrite(j *Journal, batch []*inlet.Event) {
 	}
 }
 
-// rate returns the events a second of that many writers.
-func rate(writers, batch int, length time.Duration, write func()) float64 {
+// A load is what was measured: events a second, and seconds of latency and of
+// the processor, an event.
+type load struct{ rate, p99, cpu float64 }
+
+// measureLoad has that many writers write for that long.
+func measureLoad(writers, batch int, length time.Duration, write func()) load {
 	var done atomic.Bool
-	var writes atomic.Int64
 	var group sync.WaitGroup
-	start := time.Now()
+	took := make([][]time.Duration, writers)
+	start, cpu := time.Now(), cpuTime()
 	stop := time.AfterFunc(length, func() { done.Store(true) })
 	defer stop.Stop()
-	for range writers {
+	for w := range writers {
 		group.Go(func() {
 			for !done.Load() {
+				began := time.Now()
 				write()
-				writes.Add(1)
+				took[w] = append(took[w], time.Since(began))
 			}
 		})
 	}
 	group.Wait()
-	return float64(writes.Load()) * float64(batch) / time.Since(start).Seconds()
+	all := slices.Concat(took...)
+	slices.Sort(all)
+	n := float64(len(all) * batch)
+	return load{
+		rate: n / time.Since(start).Seconds(),
+		p99:  all[len(all)*99/100].Seconds(),
+		cpu:  (cpuTime() - cpu).Seconds() / n,
+	}
 }
 
-// A rawLog is the floor: a group commit with nothing around it. It has the same
-// file mode as a segment and copies, yields and flushes alike, but it encodes,
-// numbers, checks and bounds nothing.
+// A rawLog is the floor: a group commit with nothing around it. It copies, yields
+// and flushes as a journal does, but it encodes, numbers, checks and bounds
+// nothing. Written ahead, it goes round and round in one file, and so never pays
+// for the writing ahead.
 type rawLog struct {
-	file *os.File
+	file file
+	size int // of the file if it was written ahead
 	wake chan struct{}
 	mu   sync.Mutex
 	wait []rawWrite
@@ -120,13 +202,21 @@ type rawWrite struct {
 	done chan struct{}
 }
 
-func newRawLog(tb testing.TB) *rawLog {
-	f, err := os.OpenFile(filepath.Join(tb.TempDir(), "raw"), os.O_WRONLY|os.O_APPEND|os.O_CREATE|os.O_EXCL, fileMode)
+func newRawLog(tb testing.TB, ahead bool) *rawLog {
+	l := &rawLog{wake: make(chan struct{}, 1)}
+	name := filepath.Join(tb.TempDir(), "raw")
+	var err error
+	if ahead {
+		l.size = defaultSegmentBytes
+		require.NoError(tb, fillFile(osFS{}, name, int64(l.size), new(atomic.Bool)))
+		l.file, err = osFS{}.Overwrite(name)
+	} else {
+		l.file, err = osFS{}.Create(name)
+	}
 	require.NoError(tb, err)
-	l := &rawLog{file: f, wake: make(chan struct{}, 1)}
 	ended := make(chan struct{})
 	go func() { defer close(ended); l.run() }()
-	tb.Cleanup(func() { close(l.wake); <-ended; f.Close() })
+	tb.Cleanup(func() { close(l.wake); <-ended; l.file.Close() })
 	return l
 }
 
@@ -154,15 +244,23 @@ func (l *rawLog) run() {
 		for _, w := range group {
 			buf = append(buf, w.data...)
 		}
+		l.rewind(len(buf))
 		if _, err := l.file.Write(buf); err != nil {
 			panic(err)
 		}
-		if err := syncFile(l.file); err != nil {
+		if err := l.file.Sync(); err != nil {
 			panic(err)
 		}
 		for _, w := range group {
 			w.done <- struct{}{}
 		}
+	}
+}
+
+// rewind begins anew before a file that was written ahead grows.
+func (l *rawLog) rewind(n int) {
+	if over, ok := l.file.(*overFile); ok && over.at+int64(n) > int64(l.size) {
+		over.at = 0
 	}
 }
 

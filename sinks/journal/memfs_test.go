@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"maps"
+	"math/rand/v2"
 	"path"
 	"slices"
 	"strings"
@@ -49,6 +50,39 @@ func (m *memFS) cut() *memFS {
 	}
 	after.durable = maps.Clone(after.live)
 	return after
+}
+
+// tear is cut where, as of the disks of this world, some of what was not flushed
+// is there all the same: any sectors of a file, and any of the names.
+func (m *memFS) tear(r *rand.Rand) *memFS {
+	after := m.cut()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, name := range slices.Sorted(maps.Keys(m.live)) {
+		node := m.live[name]
+		if after.live[name] == nil && r.IntN(2) == 0 {
+			continue
+		}
+		torn := tearData(r, node)
+		after.live[name] = &memNode{torn, torn}
+	}
+	after.durable = maps.Clone(after.live)
+	return after
+}
+
+func tearData(r *rand.Rand, node *memNode) []byte {
+	const sector = 64 // smaller than true ones, as the test's files are
+	data := slices.Clone(node.durable)
+	if r.IntN(2) == 0 && len(node.data) > len(data) {
+		data = append(data, make([]byte, len(node.data)-len(data))...) // the new size came first
+	}
+	for at := 0; at < min(len(data), len(node.data)); at += sector {
+		if r.IntN(2) == 0 {
+			end := min(at+sector, len(data), len(node.data))
+			copy(data[at:end], node.data[at:end])
+		}
+	}
+	return data
 }
 
 // begin calls the hook and then takes the lock.

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -52,6 +53,7 @@ func start(t *testing.T, do task, procs int, wrapper ...string) *child {
 	args := append(wrapper, os.Args[0])
 	c := &child{cmd: exec.Command(args[0], args[1:]...), read: make(chan struct{})}
 	c.cmd.Env = append(os.Environ(), childEnv+"="+string(config), "GOMAXPROCS="+strconv.Itoa(procs))
+	c.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // a wrapper and what it runs
 	c.log, err = os.CreateTemp(t.TempDir(), "stderr")
 	require.NoError(t, err)
 	c.cmd.Stderr = c.log
@@ -98,7 +100,7 @@ func (c *child) hear(line string) {
 
 // kill ends the child as an operator's kill -9 does, and hears what it had said.
 func (c *child) kill() {
-	_ = c.cmd.Process.Kill() // may have ended
+	_ = syscall.Kill(-c.cmd.Process.Pid, syscall.SIGKILL) // may have ended
 	<-c.read
 	_ = c.cmd.Wait()
 }

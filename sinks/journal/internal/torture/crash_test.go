@@ -48,11 +48,9 @@ func TestKills(t *testing.T) {
 					if i%2 == 1 {
 						continue // twice killed without a look between
 					}
-					require.Zero(t, o.judge(t, dir).lost, "lost")
+					o.requireKept(t, dir)
 				}
-				v := o.judge(t, dir)
-				require.Zero(t, v.lost, "%v", v)
-				unacked += v.extra
+				unacked += o.requireKept(t, dir).extra
 			}
 			t.Logf("%d events acked, 0 lost, %d stored without an ack", acks, unacked)
 		})
@@ -70,8 +68,7 @@ func TestPowerCuts(t *testing.T) {
 				var v verdict
 				for i := range chain {
 					acks += cutPower(t, d, o, r, crashTask(d.dir(), fmt.Sprintf("c%d", i), ahead))
-					v = o.judge(t, d.dir())
-					require.Zero(t, v.lost, "%v", v)
+					v = o.requireKept(t, d.dir())
 				}
 				unacked += v.extra
 			}
@@ -108,7 +105,7 @@ func TestThePowerCutsTakeWhatIsNotFlushed(t *testing.T) {
 func TestAPowerCutTakesNoMoreThanAnInterval(t *testing.T) {
 	d, o := newDisk(t, 256), newOracle()
 	do := crashTask(d.dir(), "interval", false)
-	do.Sync = journal.SyncInterval
+	do.Sync, do.Writers = journal.SyncInterval, 4
 	c := start(t, do, 2)
 	c.awaitAcks(t, 1)
 	time.Sleep(2500 * time.Millisecond)
@@ -120,7 +117,6 @@ func TestAPowerCutTakesNoMoreThanAnInterval(t *testing.T) {
 	const slack = 500 * time.Millisecond // of a flush that is running
 	old := o.addIf(c, func(a ack) bool { return cut.Sub(a.at) > time.Second+slack })
 	require.NotZero(t, old)
-	v := o.judge(t, d.dir())
-	require.Zero(t, v.lost, "%v", v)
+	v := o.requireKept(t, d.dir())
 	t.Logf("older than the interval: %v", v)
 }

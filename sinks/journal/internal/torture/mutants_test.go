@@ -1,0 +1,214 @@
+//go:build torture && linux
+
+package torture
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// A mutant is the journal with one thing broken.
+type mutant struct {
+	file, from, to string
+	rig            string // the test of this package that is to find it; else those of the journal
+}
+
+// mutants are what a tired engineer might do. Each from stands in its file once.
+var mutants = map[string]mutant{
+	"nothing is flushed": {
+		file: "segment.go", from: "if err := s.active.file.Sync(); err != nil {", to: "if err := error(nil); err != nil {",
+	},
+	"nothing is flushed, seen by a power cut": {
+		file: "segment.go", from: "if err := s.active.file.Sync(); err != nil {", to: "if err := error(nil); err != nil {",
+		rig: "TestPowerCuts",
+	},
+	"acknowledged before the flush": {
+		file: "commit.go", from: "\tif s.flush || c.policy == SyncAlways {",
+		to: "\tfor _, t := range c.group {\n\t\tselect {\n\t\tcase t.done <- nil:\n\t\tdefault:\n\t\t}\n\t}\n\tif s.flush || c.policy == SyncAlways {",
+	},
+	"a failed flush is tried again on the same file": {
+		file: "segment.go", from: "if err := s.active.file.Sync(); err != nil {",
+		to: "if err := s.active.file.Sync(); err != nil && s.active.file.Sync() != nil {",
+	},
+	"a failed flush is tried again, seen by strace": {
+		file: "segment.go", from: "if err := s.active.file.Sync(); err != nil {",
+		to:  "if err := s.active.file.Sync(); err != nil && s.active.file.Sync() != nil {",
+		rig: "TestFlushesThatFail",
+	},
+	"a failed flush does not end the file": {
+		file: "segment.go", from: "\t\ts.setAside()\n\t\tif isFull(err) {", to: "\t\tif isFull(err) {",
+	},
+	"a second failed flush does not poison": {
+		file: "health.go", from: "now.Sub(h.syncFailed) < poisonWindow", to: "false",
+	},
+	"half a write is not cut off": {
+		file: "segment.go", from: "err := s.active.trim(); err != nil || !full", to: "!full",
+	},
+	"the directory is not flushed for a new segment": {
+		file: "segment.go", from: "if err := s.fs.SyncDir(s.dir); err != nil {\n\t\ts.setAside()", to: "if err := error(nil); err != nil {\n\t\ts.setAside()",
+	},
+	"the directory is not flushed after the seal": {
+		file: "segment.go", from: "\treturn s.fs.SyncDir(s.dir)\n", to: "\treturn nil\n",
+	},
+	"a segment is sealed without a flush": {
+		file: "segment.go", from: "\tif err := s.sync(); err != nil || s.active == nil {\n\t\treturn err", to: "\tif s.active == nil {\n\t\treturn nil",
+	},
+	"a recovered file is appended to": {
+		file: "fs.go", from: "return openFile(name, os.O_WRONLY|os.O_APPEND|os.O_CREATE|os.O_EXCL)", to: "return openFile(name, os.O_WRONLY|os.O_APPEND|os.O_CREATE)",
+	},
+	"recovery drops what follows a damaged line": {
+		file: "recovery.go", from: "case s.holes == 0 && e.ext == extActive:", to: "case e.ext == extActive:",
+	},
+	"recovery stops at the first damaged line": {
+		file: "recovery.go", from: "if errors.Is(err, io.EOF) {\n\t\t\treturn s, nil", to: "if errors.Is(err, io.EOF) || s.damaged > 0 {\n\t\t\treturn s, nil",
+	},
+	"recovery cuts before it has a copy": {
+		file: "recovery.go", from: "if err := r.copyTail(e, s); err != nil {", to: "if err := error(nil); err != nil {",
+	},
+	"recovery does not flush its copy": {
+		file: "recovery.go", from: "errors.Join(err, w.Flush(), f.Sync(), f.Close())", to: "errors.Join(err, w.Flush(), f.Close())",
+	},
+	"recovery does not flush what it seals": {
+		file: "recovery.go", from: "} else if err := r.fs.SyncFile(name); err != nil {", to: "} else if err := error(nil); err != nil {",
+	},
+	"recovery trusts a suspect file": {
+		file: "recovery.go", from: "case s.damaged == 0 && e.ext == extActive:", to: "case s.damaged == 0:",
+	},
+	"numbers start anew": {
+		file: "scan.go", from: "return s.last + uint64((s.tail+minLine-1)/minLine)", to: "return 0",
+	},
+	"numbers of lost lines are given out again": {
+		file: "scan.go", from: "return s.last + uint64((s.tail+minLine-1)/minLine)", to: "return s.last",
+	},
+	"an old block is believed": {
+		file: "scan.go", from: "s.good = s.good && s.seq > s.last", to: "s.good = s.good && s.seq > 0",
+	},
+	"the checksum is not looked at": {
+		file: "line.go", from: "string(tail[len(crcMember):len(tail)-len(lineEnd)]) != string(want[:]) ||", to: "len(want) != crcDigits ||",
+	},
+	"the checksum is not looked at, seen by flipped bits": {
+		file: "line.go", from: "string(tail[len(crcMember):len(tail)-len(lineEnd)]) != string(want[:]) ||", to: "len(want) != crcDigits ||",
+		rig: "TestBitFlips",
+	},
+	"a damaged newline costs two events": {
+		file: "scan.go", from: "\tif !s.good {\n\t\ts.mend()\n\t}\n", to: "",
+	},
+	"a deleted file is not noticed": {
+		file: "segment.go", from: "if err == nil && size == s.active.length() {", to: "if true || err == nil {",
+	},
+	"a deleted file is not noticed, seen on a real one": {
+		file: "segment.go", from: "if err == nil && size == s.active.length() {", to: "if true || err == nil {",
+		rig: "TestTheLiveFileIsTakenAway",
+	},
+	"a full disk is never tried again": {
+		file: "health.go", from: "case h.failure != nil && time.Now().Before(h.until):", to: "case h.failure != nil:",
+	},
+	"a full disk is never tried again, seen on a real one": {
+		file: "health.go", from: "case h.failure != nil && time.Now().Before(h.until):", to: "case h.failure != nil:",
+		rig: "TestADiskThatIsFullAndFreed",
+	},
+	"the low-water mark is ignored": {
+		file: "segment.go", from: "free < low", to: "free < 0",
+	},
+	"the lock is not held": {
+		file: "lock_flock.go", from: "err = ErrLocked", to: "err = nil",
+	},
+	"writers do not share a flush": {
+		file: "queue.go", from: "for n < len(q.tickets) && (n == 0 ||", to: "for n < min(1, len(q.tickets)) && (n == 0 ||",
+	},
+	"the committer does not let writers run": {
+		file: "queue.go", from: "\tq.settle()\n\treturn", to: "\treturn",
+	},
+	"a file ahead is used before it is on the disk": {
+		file: "ahead.go", from: "\tif err == nil {\n\t\terr = f.Sync()\n\t}\n\tif err = errors.Join", to: "\tif err = errors.Join",
+	},
+	"a segment keeps its blank lines": {
+		file: "segment.go", from: "if g.filled <= g.size {", to: "if true || g.filled <= g.size {",
+	},
+	"the end of a segment is cut off after it is sealed only": {
+		file: "segment.go", from: "\treturn g.file.Sync()\n}\n\n// length", to: "\treturn nil\n}\n\n// length",
+	},
+	"a file ahead takes the last room": {
+		file: "ahead.go", from: "free-2*s.opts.SegmentBytes >=", to: "free >=",
+	},
+}
+
+// The mutants that no test of the package found would be printed as alive.
+func TestMutants(t *testing.T) {
+	root := strings.TrimSpace(run(t, "go", "list", "-f", "{{.Module.Dir}}", "."))
+	for _, name := range slices.Sorted(maps.Keys(mutants)) {
+		t.Run(name, func(t *testing.T) {
+			m := mutants[name]
+			if m.rig != "" {
+				needRoot(t)
+			}
+			killers := m.killers(t, root)
+			require.NotEmpty(t, killers, "it lives")
+			t.Logf("caught by %s", strings.Join(killers[:min(3, len(killers))], ", "))
+		})
+	}
+}
+
+// killers runs tests on the mutant and returns those that fail. The tree is left
+// alone: the compiler is given the changed file in the place of the true one.
+func (m mutant) killers(t *testing.T, root string) []string {
+	t.Helper()
+	journal := filepath.Join(root, "sinks", "journal")
+	args := []string{"test", "-overlay", m.overlay(t, journal), "-count", "1", "-timeout", "120s"}
+	if m.rig == "" {
+		args = append(args, "-short", ".")
+	} else {
+		args = append(args, "-tags", "torture", "-run", m.rig+"$", "./internal/torture", "-cuts", "6", "-flips", "16")
+	}
+	cmd := exec.Command("go", args...)
+	cmd.Dir = journal
+	out, err := cmd.CombinedOutput()
+	require.NotContains(t, string(out), "[build failed]", "%s", out)
+	if err == nil {
+		return nil
+	}
+	return failed(out)
+}
+
+// overlay writes the changed file and what tells the compiler of it.
+func (m mutant) overlay(t *testing.T, dir string) string {
+	t.Helper()
+	name := filepath.Join(dir, m.file)
+	source, err := os.ReadFile(name)
+	require.NoError(t, err)
+	require.Equal(t, 1, bytes.Count(source, []byte(m.from)), "in %s: %s", m.file, m.from)
+	temp := t.TempDir()
+	changed, overlay := filepath.Join(temp, m.file), filepath.Join(temp, "overlay.json")
+	require.NoError(t, os.WriteFile(changed, bytes.Replace(source, []byte(m.from), []byte(m.to), 1), 0o600))
+	list, err := json.Marshal(map[string]any{"Replace": map[string]string{name: changed}})
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(overlay, list, 0o600))
+	return overlay
+}
+
+var failedTest = regexp.MustCompile(`(?m)^--- FAIL: (\S+)`)
+
+// failed returns the tests that failed, or what ended them all.
+func failed(out []byte) (names []string) {
+	for _, m := range failedTest.FindAllSubmatch(out, -1) {
+		names = append(names, string(m[1]))
+	}
+	for _, end := range []string{"panic: ", "fatal error: "} {
+		if i := bytes.Index(out, []byte(end)); i >= 0 && len(names) == 0 {
+			line, _, _ := bytes.Cut(out[i:], []byte("\n"))
+			names = append(names, fmt.Sprintf("the end of the tests by %q", line))
+		}
+	}
+	return names
+}
