@@ -172,7 +172,7 @@ func (f *credentialFinder) inMadeBody(r *http.Request, route *boundRoute) (strin
 	}
 	var doc wire.Document
 	if err := doc.Read(body, batchMember, f.limits); err != nil {
-		return "", documentError(err)
+		return "", documentError(err, f.limits)
 	}
 	return f.inDocument(r, &doc, route)
 }
@@ -182,6 +182,9 @@ func (f *credentialFinder) inDocument(r *http.Request, doc *wire.Document, route
 		return wire.Text(key), nil
 	}
 	items, _ := doc.Items()
+	if route != nil && !route.lists() {
+		items = nil // what such a member lists are no events, and would be stored with its keys
+	}
 	var key []byte
 	for i := range items {
 		switch k := f.inObject(items[i].Object); {

@@ -77,6 +77,9 @@ const (
 	SizeImport
 )
 
+// lists reports whether the payloads of a route list events.
+func (r *Route) lists() bool { return r.Size == SizeBatch || r.Size == SizeImport }
+
 func (l *Limits) of(s Size) int64 {
 	switch s {
 	case SizeHit:

@@ -106,7 +106,7 @@ func (in *Input) fillSegment(items []wire.Item) {
 	in.text.Grow(room)
 }
 
-// maxExpansion is how many times the batch limit all events together may come to
+// maxExpansion is how many times the limit of the request all events together may come to
 // once each has the batch's defaults: they are sent once and stored with every
 // event.
 const maxExpansion = 8
@@ -123,7 +123,7 @@ func (in *Input) setEnvelope(events int) error {
 	if p != nil {
 		return &Error{Code: p.Code, Message: p.Message, Field: p.Field}
 	}
-	if all := int64(len(env.context)+len(env.integrations)) * int64(events); all > maxExpansion*in.limits.BatchBytes {
+	if all := int64(len(env.context)+len(env.integrations)) * int64(events); all > maxExpansion*in.room {
 		return &Error{Code: CodePayloadTooLarge, Field: "context",
 			Message: "context and integrations of the batch, repeated for every event, are too large"}
 	}

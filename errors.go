@@ -56,7 +56,6 @@ const (
 	CodeEventNotDefined       Code = "event_not_defined"
 	CodeEventNotString        Code = "event_not_string"
 	CodeNameNotString         Code = "name_not_string"
-	CodeCategoryNotString     Code = "category_not_string"
 	CodePropertiesNotObject   Code = "properties_not_object"
 	CodeTraitsNotObject       Code = "traits_not_object"
 	CodeContextNotObject      Code = "context_not_object"
@@ -117,7 +116,6 @@ var codeTable = map[Code]codeRow{
 	CodeEventNotDefined:       {400, false, "a track call requires the name of its event"},
 	CodeEventNotString:        {400, false, "the name of an event must be a string"},
 	CodeNameNotString:         {400, false, "name must be a string"},
-	CodeCategoryNotString:     {400, false, "category must be a string"},
 	CodePropertiesNotObject:   {400, false, "properties must be an object"},
 	CodeTraitsNotObject:       {400, false, "traits must be an object"},
 	CodeContextNotObject:      {400, false, "context must be an object"},

@@ -221,6 +221,7 @@ func (c *call) decode() error {
 	}
 	in := c.input
 	in.Request, in.ReceivedAt, in.doc, in.limits = c.r, c.started.UTC(), doc, &c.h.options.Limits
+	in.room = in.limits.of(c.found.Size)
 	return c.found.Decode(in)
 }
 

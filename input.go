@@ -21,6 +21,7 @@ type Input struct {
 
 	doc    *wire.Document
 	limits *Limits
+	room   int64 // the limit of the request, in bytes
 	batchOf
 }
 
@@ -100,7 +101,7 @@ func (in *Input) Add(place int) *Event {
 // told to the client. A code that is no refusal of an event, with status 400,
 // becomes [CodeInvalidEvent]: the client must not send the event again.
 func (in *Input) Refuse(place int, messageID string, p *Problem) {
-	if len(messageID) > in.limits.MessageIDLength {
+	if in.limits.tooLong(messageID) {
 		messageID = ""
 	}
 	reject := Reject{Index: place, MessageID: messageID, Problem: *p}

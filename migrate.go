@@ -85,7 +85,7 @@ func unreadable(dst, src []byte, err error) ([]byte, MigrationReport, error) {
 		p := problemOf(fault.Fault)
 		note.Code, note.Field = MigrationCode(p.Code), p.Field
 	case !errors.Is(err, wire.ErrNotObject):
-		return dst, MigrationReport{}, documentError(err)
+		return dst, MigrationReport{}, documentError(err, wire.Limits{})
 	}
 	return append(dst, src...), MigrationReport{Events: 1, Failed: 1, Notes: []MigrationNote{note}}, nil
 }

@@ -87,7 +87,7 @@ type Limits struct {
 	Depth int
 	// Members bounds the names in an event, at all depths. Defaults to 10,000.
 	Members int
-	// MessageIDLength bounds a message id, in bytes. Defaults to 100.
+	// MessageIDLength bounds a message id, in characters. Defaults to 100.
 	MessageIDLength int
 }
 

@@ -156,7 +156,7 @@ func (p *Payload) document(limits wire.Limits) (*wire.Document, error) {
 		return d, nil
 	}
 	if err := d.Read(p.memory.bytes, batchMember, limits); err != nil {
-		return nil, documentError(err)
+		return nil, documentError(err, limits)
 	}
 	return d, nil
 }
@@ -165,7 +165,7 @@ func (p *Payload) document(limits wire.Limits) (*wire.Document, error) {
 // batches at all.
 const batchMember = `"batch"`
 
-func documentError(err error) *Error {
+func documentError(err error, limits wire.Limits) *Error {
 	var syntax *wire.SyntaxError
 	var fault *wire.FaultError
 	switch {
@@ -175,7 +175,7 @@ func documentError(err error) *Error {
 		p := problemOf(fault.Fault)
 		return &Error{Code: p.Code, Message: p.Message, Field: p.Field}
 	case errors.Is(err, wire.ErrTooManyItems):
-		return &Error{Code: CodeTooManyEvents}
+		return &Error{Code: CodeTooManyEvents, Field: "batch", Message: fmt.Sprintf("the batch has more than %d events", limits.Items)}
 	}
 	return &Error{Code: CodeInvalidRequest, Message: "the body must be a JSON object"}
 }

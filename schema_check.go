@@ -1,6 +1,10 @@
 package inlet
 
-import "github.com/inlet-go/inlet/internal/wire"
+import (
+	"unicode/utf8"
+
+	"github.com/inlet-go/inlet/internal/wire"
+)
 
 // check is what every event must meet, whatever its dialect, but for the user,
 // whom some dialects need not name. The rules are those of Segment's
@@ -12,7 +16,7 @@ func (e *Event) check(l *Limits, userOptional bool) *Problem {
 		return problem(CodeTypeRequired, "type")
 	case !e.Type.Valid():
 		return problem(CodeTypeUnknown, "type")
-	case len(e.MessageID) > l.MessageIDLength:
+	case l.tooLong(e.MessageID):
 		return problem(CodeMessageIDTooLong, "messageId")
 	case e.UserID == "" && e.AnonymousID == "" && !userOptional:
 		return problem(CodeNoUserAnonID, "userId")
@@ -24,6 +28,11 @@ func (e *Event) check(l *Limits, userOptional bool) *Problem {
 		return problem(CodeIDRequired, "previousId")
 	}
 	return nil
+}
+
+// tooLong reports whether a message id is beyond the limit.
+func (l *Limits) tooLong(messageID string) bool {
+	return len(messageID) > l.MessageIDLength && utf8.RuneCountInString(messageID) > l.MessageIDLength
 }
 
 // problem returns a Problem with the fixed text of its code.

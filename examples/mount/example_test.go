@@ -30,7 +30,8 @@ func Example() {
 		log.Fatal(err)
 	}
 	keys := inlet.MustKeys(map[string]inlet.Source{"my-write-key": {ID: "website"}})
-	layers := middleware.Chain(middleware.Recover(nil), middleware.CORS(nil), middleware.Payload(nil), middleware.Auth(keys, nil))
+	layers := middleware.Chain(middleware.Recover(nil), middleware.CORS(nil), middleware.Payload(nil), middleware.Auth(keys, nil),
+		middleware.Migrate(inlet.CommandersActV1(), nil))
 	mux.Handle("/analytics/", http.StripPrefix("/analytics", layers(api)))
 	// README]
 

@@ -51,6 +51,7 @@ func layers(keys inlet.Authenticator, c config, logger *slog.Logger) func(http.H
 		middleware.Payload(nil),
 		middleware.Auth(keys, nil),
 		rateLimit(c.rate),
+		middleware.Migrate(inlet.CommandersActV1(), nil),
 	)
 }
 

@@ -298,30 +298,3 @@ func IsNumber(value []byte) bool {
 	c := Kind(value)
 	return c == '-' || '0' <= c && c <= '9'
 }
-
-// AppendMergedNoting is [AppendMerged] that calls lost for each value of the
-// object under that a different one of over has taken the place of, with the
-// names of the objects around it as path.
-func AppendMergedNoting(dst, under, over []byte, path string, lost func(path string, value []byte)) []byte {
-	dst = append(dst, '{')
-	first := len(dst)
-	below, above := finder(under), finder(over)
-	for name, value := range members(over) {
-		dst = appendName(dst, first, name)
-		low := below(name)
-		if Kind(value) == '{' && Kind(low) == '{' {
-			dst = AppendMergedNoting(dst, low, value, path+"."+Text(name), lost)
-			continue
-		}
-		if low != nil && !bytes.Equal(low, value) {
-			lost(path+"."+Text(name), low)
-		}
-		dst = append(dst, value...)
-	}
-	for name, value := range members(under) {
-		if above(name) == nil {
-			dst = append(appendName(dst, first, name), value...)
-		}
-	}
-	return append(dst, '}')
-}

@@ -1,18 +1,43 @@
 package wire
 
+import "bytes"
+
+// mergedLevels is how deep objects are merged. Each level is one more walk over
+// the text below it, so that without a bound two deeply nested objects would cost
+// the product of their depth and their size.
+const mergedLevels = 4
+
 // AppendMerged appends the object over with what the object under has beside it:
-// a member of both is over's, or merged in turn if both are objects. Both must be
-// valid, without duplicate names and of bounded depth. Their own text is copied
+// a member of both is over's, or merged in turn if both are objects, four levels
+// deep. Both must be valid and without duplicate names. Their own text is copied
 // as it stands.
 func AppendMerged(dst, under, over []byte) []byte {
+	return new(merge).append(dst, under, over, "", mergedLevels)
+}
+
+// AppendMergedNoting is [AppendMerged] that calls lost for each value of the
+// object under that a different one of over has taken the place of, with the
+// names of the objects around it as path.
+func AppendMergedNoting(dst, under, over []byte, path string, lost func(path string, value []byte)) []byte {
+	m := merge{lost: lost}
+	return m.append(dst, under, over, path, mergedLevels)
+}
+
+// merge is told of values that are lost, if somebody wants to know.
+type merge struct {
+	lost func(path string, value []byte)
+}
+
+func (m *merge) append(dst, under, over []byte, path string, levels int) []byte {
 	dst = append(dst, '{')
 	first := len(dst)
 	below, above := finder(under), finder(over)
 	for name, value := range members(over) {
 		dst = appendName(dst, first, name)
-		if low := below(name); Kind(value) == '{' && Kind(low) == '{' {
-			dst = AppendMerged(dst, low, value)
+		if low := below(name); levels > 1 && Kind(value) == '{' && Kind(low) == '{' {
+			dst = m.append(dst, low, value, m.path(path, name), levels-1)
 		} else {
+			m.note(path, name, low, value)
 			dst = append(dst, value...)
 		}
 	}
@@ -22,6 +47,19 @@ func AppendMerged(dst, under, over []byte) []byte {
 		}
 	}
 	return append(dst, '}')
+}
+
+func (m *merge) path(path string, name []byte) string {
+	if m.lost == nil {
+		return ""
+	}
+	return path + "." + Text(name)
+}
+
+func (m *merge) note(path string, name, low, value []byte) {
+	if m.lost != nil && low != nil && !bytes.Equal(low, value) {
+		m.lost(m.path(path, name), low)
+	}
 }
 
 // largeObject is the length from which on looking at every member for each name

@@ -48,6 +48,8 @@ func explain(body []byte, offset int64) *SyntaxError {
 		reason = "true, false and null are written in small letters: unexpected"
 	case bytes.HasPrefix(rest, []byte("NaN")), bytes.HasPrefix(rest, []byte("Infinity")):
 		reason = "JSON has no NaN and no Infinity: unexpected"
+	case rest[0] == ':':
+		reason = "the braces of an object are missing before"
 	case rest[0] == '"':
 		reason = "a comma is missing before"
 	case rest[0] == ',':
