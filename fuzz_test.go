@@ -18,6 +18,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
+	"github.com/klauspost/compress/zstd"
 	"github.com/stretchr/testify/require"
 
 	"github.com/inlet-go/inlet"
@@ -181,6 +182,8 @@ func FuzzPayload(f *testing.F) {
 		f.Add(encoding, []byte(encoded(f, encoding, goodTrack)))
 	}
 	f.Add("deflate", []byte(encoded(f, "zlib", goodTrack)))
+	f.Add("zstd", []byte(encoded(f, "zstd", goodTrack)))
+	f.Add("zstd", []byte(encoded(f, "zstd", strings.Repeat("ab", 20_000))))
 	f.Add("deflate", []byte(encoded(f, "flate", goodTrack)))
 	f.Add("gzip", []byte(encoded(f, "gzip", strings.Repeat(" ", 100_000))))
 	const most = 64 << 10
@@ -221,6 +224,11 @@ func reference(encoding string, body []byte, most int) (text []byte, ok bool) {
 			return nil, false // the header of the zlib form, and nothing behind it
 		} else {
 			src = flate.NewReader(src)
+		}
+	case "zstd":
+		src, err = zstd.NewReader(src, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(8<<20))
+		if len(body) == 0 {
+			return nil, false
 		}
 	default:
 		return nil, false

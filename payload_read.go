@@ -17,6 +17,9 @@ func (pr *PayloadReader) readBody(w http.ResponseWriter, r *http.Request, limit 
 	if r.Body == nil || r.Body == http.NoBody {
 		return new(room), 0, nil
 	}
+	if len(r.URL.RawQuery) > longestQuery {
+		return nil, 0, &Error{Code: CodePayloadTooLarge, Message: fmt.Sprintf("the query is longer than %d bytes", longestQuery)}
+	}
 	encoding, err := contentEncoding(r)
 	if err != nil {
 		return nil, 0, err

@@ -18,6 +18,7 @@ import (
 	"testing/iotest"
 	"time"
 
+	"github.com/klauspost/compress/zstd"
 	"github.com/stretchr/testify/require"
 
 	"github.com/inlet-go/inlet"
@@ -35,6 +36,8 @@ func encoded(t testing.TB, encoding, text string) string {
 		w, _ = zlib.NewWriterLevel(&b, zlib.BestCompression)
 	case "flate":
 		w, _ = flate.NewWriter(&b, flate.BestCompression)
+	case "zstd":
+		w, _ = zstd.NewWriter(&b, zstd.WithEncoderConcurrency(1))
 	default:
 		return text
 	}
@@ -42,6 +45,19 @@ func encoded(t testing.TB, encoding, text string) string {
 	require.NoError(t, err)
 	require.NoError(t, w.Close())
 	return b.String()
+}
+
+// zstdFrame returns text in one frame of zstd that says how large it is.
+func zstdFrame(text string) string {
+	w, _ := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1))
+	defer w.Close()
+	return string(w.EncodeAll([]byte(text), nil))
+}
+
+// zstdBlock returns text as the last block of a frame, as it is.
+func zstdBlock(text string) string {
+	header := uint32(len(text))<<3 | 1
+	return string([]byte{byte(header), byte(header >> 8), byte(header >> 16)}) + text
 }
 
 func TestABodyIsJSONWhateverItsContentTypeSays(t *testing.T) {
@@ -66,6 +82,7 @@ func TestABodyIsJSONWhateverItsContentTypeSays(t *testing.T) {
 func TestContentEncodings(t *testing.T) {
 	t.Parallel()
 	zipped, bomb := encoded(t, "gzip", goodTrack), encoded(t, "gzip", strings.Repeat(" ", 4<<20))
+	loose := `{"userId":"u","event":"E","properties":{"s":"` + strings.Repeat("ab", 10_000) + `"}}`
 	tests := []struct {
 		name, body string
 		encodings  []string
@@ -98,6 +115,22 @@ func TestContentEncodings(t *testing.T) {
 		{"truncated deflate", encoded(t, "flate", goodTrack)[:20], []string{"deflate"}, 400, inlet.CodeIncompleteBody},
 		{"plain text that is not compressed by its header", zipped, nil, 400, inlet.CodeInvalidJSON},
 		{"a bomb", bomb, []string{"gzip"}, 400, inlet.CodePayloadTooLarge},
+		{"zstd", encoded(t, "zstd", goodTrack), []string{"zstd"}, 200, ""},
+		{"zstd in two frames", encoded(t, "zstd", goodTrack[:10]) + encoded(t, "zstd", goodTrack[10:]), []string{"zstd"}, 200, ""},
+		{"zstd that says how large it is", zstdFrame(goodTrack), []string{"ZSTD"}, 200, ""},
+		{"zstd of more than the guess", encoded(t, "zstd", loose), []string{"zstd"}, 200, ""},
+		{"zstd twice", encoded(t, "zstd", goodTrack), []string{"zstd, zstd"}, 415, inlet.CodeUnsupportedEncoding},
+		{"zstd behind gzip", encoded(t, "zstd", goodTrack), []string{"gzip, zstd"}, 415, inlet.CodeUnsupportedEncoding},
+		{"no zstd at all", goodTrack, []string{"zstd"}, 400, inlet.CodeInvalidEncoding},
+		{"no byte of zstd", "", []string{"zstd"}, 400, inlet.CodeIncompleteBody},
+		{"truncated zstd", encoded(t, "zstd", goodTrack)[:40], []string{"zstd"}, 400, inlet.CodeIncompleteBody},
+		{"a wrong zstd checksum", encoded(t, "zstd", goodTrack)[:len(encoded(t, "zstd", goodTrack))-1] + "z", []string{"zstd"}, 400, inlet.CodeInvalidEncoding},
+		{"a zstd window of 8 MiB", "\x28\xb5\x2f\xfd\x00\x68" + zstdBlock(goodTrack), []string{"zstd"}, 200, ""},
+		{"a zstd window of 9 MiB", "\x28\xb5\x2f\xfd\x00\x69" + zstdBlock(goodTrack), []string{"zstd"}, 400, inlet.CodeInvalidEncoding},
+		{"zstd with a dictionary", "\x28\xb5\x2f\xfd\x01\x00\x07" + zstdBlock(goodTrack), []string{"zstd"}, 400, inlet.CodeInvalidEncoding},
+		{"a zstd bomb", encoded(t, "zstd", strings.Repeat(" ", 4<<20)), []string{"zstd"}, 400, inlet.CodePayloadTooLarge},
+		{"a zstd bomb that says so", zstdFrame(strings.Repeat(" ", 4<<20)), []string{"zstd"}, 400, inlet.CodePayloadTooLarge},
+		{"a zstd bomb that lies", "\x28\xb5\x2f\xfd\x20\x07" + strings.Repeat("\x02\x00\x10 ", 8) + "\x03\x00\x10 ", []string{"zstd"}, 400, inlet.CodeInvalidEncoding},
 	}
 	sink := new(keeper)
 	h := mustNew(t, sink, nil)
@@ -186,7 +219,7 @@ func TestLimitsOfSize(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			for _, encoding := range []string{"", "gzip"} {
+			for _, encoding := range []string{"", "gzip", "zstd"} {
 				for _, known := range []bool{true, false} {
 					r := vouched(test.path, encoded(t, encoding, test.body))
 					if encoding != "" {
@@ -582,10 +615,19 @@ func TestAPanicLeavesThePayloadToTheCollector(t *testing.T) {
 
 func TestNewPayloadReaderNamesEveryFieldThatIsOutOfRange(t *testing.T) {
 	t.Parallel()
-	_, err := inlet.NewPayloadReader(&inlet.PayloadOptions{MaxBytes: -1, MaxWireBytes: -1, MaxRatio: -1, ReadTimeout: -1})
-	for _, field := range []string{"MaxBytes", "MaxWireBytes", "MaxRatio", "ReadTimeout"} {
+	_, err := inlet.NewPayloadReader(&inlet.PayloadOptions{MaxBytes: -1, MaxWireBytes: -1, MaxRatio: -1, ReadTimeout: -1, MaxBytesInFlight: -1})
+	for _, field := range []string{"MaxBytes", "MaxWireBytes", "MaxRatio", "ReadTimeout", "MaxBytesInFlight"} {
 		require.ErrorContains(t, err, field+" is")
 	}
-	_, err = inlet.NewPayloadReader(&inlet.PayloadOptions{MaxBytes: 1<<30 + 1})
-	require.ErrorContains(t, err, "MaxBytes is")
+	for field, o := range map[string]inlet.PayloadOptions{
+		"MaxBytes":         {MaxBytes: 1<<30 + 1},
+		"MaxWireBytes":     {MaxWireBytes: 1<<30 + 1},
+		"MaxBytesInFlight": {MaxBytesInFlight: 16<<20 - 1}, // four times the default of MaxBytes
+	} {
+		_, err = inlet.NewPayloadReader(&o)
+		require.ErrorContains(t, err, field+" is")
+	}
+	_, err = inlet.NewPayloadReader(&inlet.PayloadOptions{MaxBytes: 10, MaxBytesInFlight: 4<<20 - 1})
+	require.ErrorContains(t, err, "MaxBytesInFlight is 4194303, must be at least 4194304")
+	mustReader(t, &inlet.PayloadOptions{MaxBytes: 1 << 30})
 }

@@ -12,8 +12,12 @@ import (
 // that is larger than the body costs no memory.
 const zstdWindow = 8 << 20
 
-// runZstd decompresses a zstd body. Where that does not say how large it is and
-// the guess was too small, it is done again.
+// zstdBlock is the most that a block of zstd decompresses to. With as much room
+// behind the limit a decoder that runs out of room is beyond the limit.
+const zstdBlock = 128 << 10
+
+// runZstd decompresses a zstd body. Where the guess of its size was too small, it
+// is done again.
 func (d *decompressor) runZstd(b *budget) (*room, error) {
 	if len(d.sent) == 0 {
 		return nil, io.ErrUnexpectedEOF
@@ -22,36 +26,45 @@ func (d *decompressor) runZstd(b *budget) (*room, error) {
 		return nil, err
 	}
 	most := min(d.limit, max(ratioFrom, int64(len(d.sent))*d.ratio))
-	size := d.zstdSize(most)
-	r, err := d.decodeZstd(b, size, most)
-	if errors.Is(err, zstd.ErrDecoderSizeExceeded) && size < most {
-		r, err = d.decodeZstd(b, most, most)
+	r, full, err := d.decodeZstd(b, d.zstdSize(most), most)
+	if full {
+		r, full, err = d.decodeZstd(b, most+zstdBlock, most)
 	}
 	switch {
-	case errors.Is(err, zstd.ErrDecoderSizeExceeded) && most < d.limit:
-		return nil, expandsTooMuch()
-	case errors.Is(err, zstd.ErrDecoderSizeExceeded):
-		return nil, tooLarge(d.limit)
+	case err == nil && int64(len(r.bytes)) <= most:
+		return r, nil
+	case err == nil:
+		r.free()
+		return nil, d.zstdTooLarge(most)
+	case full, errors.Is(err, zstd.ErrDecoderSizeExceeded):
+		return nil, d.zstdTooLarge(most)
 	case errors.Is(err, zstd.ErrWindowSizeExceeded):
 		return nil, &Error{Code: CodeInvalidEncoding, Message: "the zstd window is larger than 8 MiB"}
 	}
-	return r, err
+	return nil, err
 }
 
-// decodeZstd fails with [zstd.ErrDecoderSizeExceeded] where the room for size
-// bytes does not do.
-func (d *decompressor) decodeZstd(b *budget, size, most int64) (*room, error) {
-	r, err := b.room(size)
-	if err != nil {
-		return nil, err
+func (d *decompressor) zstdTooLarge(most int64) *Error {
+	if most < d.limit {
+		return expandsTooMuch()
 	}
-	plain, err := d.zstd.DecodeAll(d.sent, r.bytes[:0:min(int64(cap(r.bytes)), most)])
+	return tooLarge(d.limit)
+}
+
+// decodeZstd decompresses to a room for size bytes. Beside an error, full says
+// that the room may have been too small: the decoder has several words for that.
+func (d *decompressor) decodeZstd(b *budget, size, most int64) (r *room, full bool, err error) {
+	if r, err = b.room(size); err != nil {
+		return nil, false, err
+	}
+	capacity := min(int64(cap(r.bytes)), most+zstdBlock)
+	plain, err := d.zstd.DecodeAll(d.sent, r.bytes[:0:capacity])
 	if err != nil {
 		r.free()
-		return nil, err
+		return nil, int64(len(plain))+zstdBlock > capacity, err
 	}
 	r.bytes = append(r.bytes[:0], plain...) // onto itself: the decoder stays within the room
-	return r, nil
+	return r, false, nil
 }
 
 // zstdSize is the size that the first frame says, or a guess. What it says beyond

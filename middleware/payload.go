@@ -26,8 +26,8 @@ type PayloadOptions struct {
 // code reads r.Body and gets copies.
 //
 // A body that cannot be had is refused: too large, or expanding too much, 400;
-// an encoding that is not taken, 415; too slow, 408. Payload panics if an option
-// is out of range.
+// an encoding that is not taken, 415; too slow, 408; more than all bodies may hold
+// together, 503. Payload panics if an option is out of range.
 func Payload(o *PayloadOptions) func(http.Handler) http.Handler {
 	var filled PayloadOptions
 	if o != nil {

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -101,6 +102,36 @@ func TestPayloadBoundsTheRequestsInFlight(t *testing.T) {
 		require.PanicsWithValue(t, cause, func() { call{body: "d"}.do(m(panicking(cause))) })
 		require.Equal(t, 200, call{body: "e"}.do(m(echo)).Code, "a panic has left the request in flight")
 	}
+}
+
+func TestPayloadBoundsTheBytesInFlight(t *testing.T) {
+	t.Parallel()
+	entered, leave := make(chan struct{}), make(chan struct{})
+	m := middleware.Payload(&middleware.PayloadOptions{PayloadOptions: inlet.PayloadOptions{MaxBytes: 1 << 20, MaxBytesInFlight: 4 << 20}})
+	waiting := m(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { entered <- struct{}{}; <-leave }))
+	large := strings.Repeat("a", 1<<20)
+	var inside sync.WaitGroup
+	for range 2 {
+		inside.Go(func() { call{body: large}.do(waiting) })
+		<-entered
+	}
+	r := call{}.request()
+	unread := &countingReader{r: strings.NewReader(large)}
+	r.Body, r.ContentLength = io.NopCloser(unread), 1<<20
+	for _, n := range []int{900_000, 300_000} {
+		inside.Go(func() { call{body: large[:n]}.do(waiting) })
+		<-entered
+	}
+	w := httptest.NewRecorder()
+	m(echo).ServeHTTP(w, r) // another handler, the same bound
+	require.Equal(t, 503, w.Code)
+	require.Equal(t, inlet.CodeOverloaded, code(t, w))
+	require.Equal(t, "1", w.Header().Get("Retry-After"))
+	require.Zero(t, unread.n, "the body was read")
+	require.Equal(t, 200, call{body: "small"}.do(m(echo)).Code)
+	close(leave)
+	inside.Wait()
+	require.Equal(t, 200, call{body: large}.do(m(echo)).Code)
 }
 
 // The deadline reaches the connection through the writers of the layers around.
