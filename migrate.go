@@ -65,6 +65,7 @@ func MigrateCommandersActV1(dst, src []byte, o MigrateOptions) ([]byte, Migratio
 	}
 	m := actsMigrations.Get().(*pooledActsMigration)
 	defer m.release(len(src))
+	m.outline.Watch = actsWatch
 	if err := m.outline.Read(&m.from, src, batchMember, wire.Limits{}); err != nil {
 		return unreadable(dst, src, err)
 	}

@@ -24,7 +24,7 @@ func TestMigrateAllocatesNothing(t *testing.T) {
 	limits, err := limits.withDefaults()
 	require.NoError(t, err)
 	for name, payload := range map[string]string{"event": v1Event, "batch": batch} {
-		var m actsMigration
+		m := actsMigration{outline: wire.Outline{Watch: actsWatch}}
 		var from, into wire.Document
 		var out []byte
 		body := []byte(payload)

@@ -70,9 +70,6 @@ func (m *actsMigration) chosen(all [5]candidate) candidate {
 // choose is chosen that notes which candidates gave way, and to what the one is
 // renamed if it is one of the root's older spellings.
 func (m *actsMigration) choose(all [5]candidate, to string) candidate {
-	if m.counts {
-		return m.chosen(all)
-	}
 	best := m.chosen(all)
 	for i, c := range all {
 		switch {
@@ -124,9 +121,18 @@ func (m *actsMigration) appendContext(dst []byte) []byte {
 	return append(dst, '}')
 }
 
+// hasOtherMetadata reports whether the id or the time may stand in another place
+// than the root, or under another name.
+func (m *actsMigration) hasOtherMetadata() bool {
+	return m.at[rootIDCamel]|m.at[rootIDTypo]|m.at[rootTimeCamel] != 0 || m.inner.object != nil || m.outer.object != nil
+}
+
 // appendID appends the id, a number as a text. An event without an id gets none:
 // the handler makes one, and says so.
 func (m *actsMigration) appendID(dst []byte, first int) []byte {
+	if id := m.root(rootID); hasText(id) && !m.hasOtherMetadata() {
+		return append(append(dst, `"event_id":`...), id...)
+	}
 	id := m.choose(m.ids(), "context.event_id")
 	switch {
 	case id.value == nil && !m.outer.otherID && !m.inner.otherID:
@@ -145,6 +151,9 @@ func (m *actsMigration) appendID(dst []byte, first int) []byte {
 // appendTime appends the time of the event, and reports whether it has one. For
 // one that cannot be read, that of the arrival stands in.
 func (m *actsMigration) appendTime(dst []byte, first int) (_ []byte, timed bool) {
+	if at := m.root(rootTime); isMillis(at) && !m.hasOtherMetadata() {
+		return wire.AppendMember(dst, first, []byte(`"event_timestamp"`), at), true
+	}
 	at := m.choose(m.times(), "context.event_timestamp")
 	t, code := readCommandersActTime(at.value)
 	switch code {
@@ -249,8 +258,11 @@ func (m *actsMigration) appendPage(dst, page []byte, i int) []byte {
 	if wire.Kind(page) != '{' {
 		return append(dst, page...)
 	}
-	var url, location []byte
 	members := m.outline.Inner(m.object, i)
+	if !members.Has(actsLocation) {
+		return append(dst, page...)
+	}
+	var url, location []byte
 	for k := range members.Len() {
 		switch string(members.Name(k)) {
 		case `"url"`:

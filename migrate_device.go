@@ -51,6 +51,9 @@ func (m *actsMigration) isTodaysDevice(i int) bool {
 		return true
 	}
 	device := m.outline.Inner(m.object, i)
+	if !device.Has(actsOlderNames) {
+		return true
+	}
 	for k := range device.Len() {
 		switch string(device.Name(k)) {
 		case `"userAgent"`, `"cookies"`:

@@ -101,8 +101,8 @@ type actsMigration struct {
 	// The event at hand.
 	object wire.Object
 	class  commandersActClass
-	kinds  []rootKind     // of the members of its root
-	at     [rootKinds]int // where they stand there, from 1
+	kinds  []rootKind       // of the members of its root
+	at     [rootKinds]int32 // where they stand there, from 1
 	name   []byte
 	outer  metadata // a context that it has already
 
@@ -142,11 +142,14 @@ func (m *actsMigration) take(it *wire.Item) (change bool) {
 
 func (m *actsMigration) gather(o wire.Object) {
 	m.object, m.kinds, m.name, m.created = o, m.kinds[:0], nil, nil
-	m.at, m.merged, m.inner, m.outer = [rootKinds]int{}, [rootKinds]bool{}, metadata{}, metadata{}
+	m.at, m.merged = [rootKinds]int32{}, [rootKinds]bool{}
+	if m.inner.object != nil || m.outer.object != nil {
+		m.inner, m.outer = metadata{}, metadata{}
+	}
 	for i := range o.Len() {
 		kind := rootKindOf(o.Name(i))
 		m.kinds = append(m.kinds, kind)
-		m.at[kind] = i + 1
+		m.at[kind] = int32(i + 1)
 	}
 	m.class = commandersActClassOf(m.root(rootContext), m.root(rootProperties), m.root(rootVersion))
 }
@@ -154,7 +157,7 @@ func (m *actsMigration) gather(o wire.Object) {
 // root returns the value of a member of the root, or nil.
 func (m *actsMigration) root(kind rootKind) []byte {
 	if at := m.at[kind]; at > 0 {
-		return m.object.Value(at - 1)
+		return m.object.Value(int(at - 1))
 	}
 	return nil
 }
@@ -242,13 +245,34 @@ func isSet(raw []byte) bool {
 	return raw != nil && wire.Kind(raw) != 'n' && string(raw) != `""`
 }
 
-// writeProperties moves the data of the event to its root, in as few pieces as
-// can be.
+// Names below the root that a migration looks for.
+var (
+	actsWatch = wire.NewWatch(`"event_name"`, `"context"`, `"integrations"`, `"partners"`, `"created"`, `"user"`,
+		`"location"`, `"userAgent"`, `"cookies"`)
+	actsSpecial    = actsWatch.Mark(`"event_name"`, `"context"`, `"integrations"`, `"partners"`, `"created"`)
+	actsUserName   = actsWatch.Mark(`"user"`)
+	actsLocation   = actsWatch.Mark(`"location"`)
+	actsOlderNames = actsWatch.Mark(`"userAgent"`, `"cookies"`)
+)
+
+// writeProperties moves the data of the event to its root, in one piece if it can
+// be.
 func (m *actsMigration) writeProperties() {
 	if wire.Kind(m.root(rootProperties)) != '{' {
 		return
 	}
-	properties := m.outline.Inner(m.object, m.at[rootProperties]-1)
+	properties := m.outline.Inner(m.object, int(m.at[rootProperties]-1))
+	user := properties.User()
+	switch {
+	case properties.Has(actsSpecial):
+	case user >= 0 && m.staysProperty(properties.Object, user), !properties.Has(actsUserName):
+		m.out.Copy(properties.Object, 0, properties.Len())
+		return
+	}
+	m.writeEachProperty(properties.Object)
+}
+
+func (m *actsMigration) writeEachProperty(properties wire.Object) {
 	copied := 0
 	for i := range properties.Len() {
 		if m.staysProperty(properties, i) {

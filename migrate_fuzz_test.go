@@ -112,7 +112,7 @@ func leaves(value []byte) func(yield func(string, []byte) bool) {
 // reading the result says.
 func requireComposed(t *testing.T, payload string, result []byte) {
 	t.Helper()
-	var m actsMigration
+	m := actsMigration{outline: wire.Outline{Watch: actsWatch}}
 	var from, into, want wire.Document
 	limits := wire.Limits{Depth: 100, Items: 100}
 	if m.outline.Read(&from, []byte(payload), batchMember, limits) != nil {

@@ -148,6 +148,7 @@ func (m *actsMigration) readPayload(p *Payload, limits wire.Limits) *wire.Docume
 		m.outline.Use(d)
 		return d
 	}
+	m.outline.Watch = actsWatch
 	if m.outline.Read(d, p.Bytes(), batchMember, limits) != nil {
 		return nil
 	}

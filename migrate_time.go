@@ -96,3 +96,17 @@ func readFraction(number []byte) (time.Time, MigrationCode) {
 	}
 	return time.Time{}, MigrationTimestampInvalid
 }
+
+// isMillis reports whether a value is a time in milliseconds as 2.0 has it, which
+// is most often so. It may miss one.
+func isMillis(raw []byte) bool {
+	if len(raw) != len("1000000000000") || raw[0] == '0' {
+		return false
+	}
+	for _, c := range raw {
+		if c < '0' || c > '9' {
+			return false
+		}
+	}
+	return true
+}

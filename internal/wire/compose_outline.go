@@ -1,11 +1,17 @@
 package wire
 
-import "unicode/utf8"
+import (
+	"slices"
+	"unicode/utf8"
+)
 
 // An Outline finds the members of objects inside of a document's events. It notes
 // them while the document is read, in the same pass, or looks for them in one that
 // has been read without it. Its memory is reused.
 type Outline struct {
+	// Watch are the names that [InnerObject.Has] tells of. Required to Read.
+	Watch *Watch
+
 	doc     *Document
 	objects []inner    // by where they begin
 	places  [2][]place // of objects in events, and of the users in those
@@ -16,7 +22,58 @@ type Outline struct {
 type inner struct {
 	start       uint32
 	level       int
-	first, last int // in places[level]
+	first, last int  // in places[level]
+	names       Mark // of all of its members
+	user        int  // which member is a user whose members are noted, or -1
+}
+
+// A Mark stands for some of the names of a [Watch].
+type Mark uint64
+
+// unmarked is the mark of an object whose names nobody has looked at.
+const unmarked = ^Mark(0)
+
+// A Watch is a set of names, at most 60, that an outline notices while it reads. It
+// is not changed once it is made.
+type Watch struct {
+	prints [watchSize]uint64 // open addressing
+	marks  [watchSize]Mark
+	names  []string
+}
+
+const watchSize = 256
+
+// NewWatch returns the set of the given names, quoted and without escapes.
+func NewWatch(quoted ...string) *Watch {
+	w := &Watch{names: quoted}
+	for i, name := range quoted {
+		print := printOf([]byte(name))
+		slot := print * mix >> 32 % watchSize
+		for w.prints[slot] != 0 {
+			slot = (slot + 1) % watchSize
+		}
+		w.prints[slot], w.marks[slot] = print, 1<<i
+	}
+	return w
+}
+
+// Mark returns the mark of some of the names.
+func (w *Watch) Mark(quoted ...string) (m Mark) {
+	for _, name := range quoted {
+		m |= 1 << slices.Index(w.names, name)
+	}
+	return m
+}
+
+// mark returns the mark of a name by its print, 0 if it is none of the set. Another
+// name of the same print does no harm: names are compared before they count.
+func (w *Watch) mark(print uint64) Mark {
+	for slot := print * mix >> 32 % watchSize; w.prints[slot] != 0; slot = (slot + 1) % watchSize {
+		if w.prints[slot] == print {
+			return w.marks[slot]
+		}
+	}
+	return 0
 }
 
 // Use takes a document that has been read already.
@@ -95,15 +152,20 @@ func (o *Outline) readEvent(start int, places *[]place, list string) (end int, o
 func (o *Outline) readInner(start, level int) (end int) {
 	x := &o.doc.index
 	object, first := len(o.objects), len(o.places[level])
-	o.objects = append(o.objects, inner{start: uint32(start), level: level})
+	o.objects = append(o.objects, inner{start: uint32(start), level: level, user: -1})
+	var names Mark
 	i := x.open(start)
 	for more := x.at(i) != '}'; more && !x.failed; {
 		var p place
 		if p, i = x.name(i); x.failed {
 			return i
 		}
+		if k := len(x.names) - 1; k >= 0 { // with a fault it may be another one, but then the event is of no use
+			names |= o.Watch.mark(x.names[k].print)
+		}
 		p.start = uint32(i)
 		if level == 0 && x.at(i) == '{' && string(x.text(p.nameStart, p.nameEnd)) == `"user"` {
+			o.objects[object].user = len(o.places[0]) - first
 			i = o.readInner(i, 1)
 		} else {
 			i = x.value(i)
@@ -114,7 +176,8 @@ func (o *Outline) readInner(start, level int) (end int) {
 			i, more = x.next(i)
 		}
 	}
-	o.objects[object].first, o.objects[object].last = first, len(o.places[level])
+	in := &o.objects[object]
+	in.first, in.last, in.names = first, len(o.places[level]), names
 	return x.close(i)
 }
 
@@ -176,15 +239,30 @@ func (o *Outline) Event(event Object) {
 
 // Inner returns the object that is the i-th value of an object in the event, or of
 // the event itself.
-func (o *Outline) Inner(of Object, i int) Object {
+func (o *Outline) Inner(of Object, i int) InnerObject {
 	start := of.places[i].start
 	for k := o.base; k < len(o.objects) && o.objects[k].start <= start; k++ {
 		if in := &o.objects[k]; in.start == start {
-			return o.object(o.places[in.level][in.first:in.last:in.last])
+			return InnerObject{o.object(o.places[in.level][in.first:in.last:in.last]), in.names, in.user}
 		}
 	}
-	return o.search(int(start))
+	return InnerObject{o.search(int(start)), unmarked, -1}
 }
+
+// An InnerObject is an object inside of an event.
+type InnerObject struct {
+	Object
+	names Mark
+	user  int
+}
+
+// Has reports whether there may be a member with one of the names. It is exact but
+// for documents that were read without the outline, where it is always true.
+func (o *InnerObject) Has(names Mark) bool { return o.names&names != 0 }
+
+// User returns the place of the member "user", if that is an object whose members
+// are noted, else -1.
+func (o *InnerObject) User() int { return o.user }
 
 func (o *Outline) object(places []place) Object {
 	return Object{text: o.doc.root.text, names: o.doc.index.rewritten, places: places}

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -33,10 +34,12 @@ func requireSameObject(t testing.TB, want, got Object) {
 	}
 }
 
-// read returns the document of a body and that of the outline of it.
+var watched = NewWatch(`"k"`, `"user"`, `"x"`, `"0"`, `"a long name that is watched"`)
+
+// readBoth returns the document of a body and that of the outline of it.
 func readBoth(t testing.TB, body string) (d *Document, o *Outline) {
 	t.Helper()
-	d, o = new(Document), new(Outline)
+	d, o = new(Document), &Outline{Watch: watched}
 	require.NoError(t, o.Read(d, []byte(body), `"batch"`, composeLimits))
 	var plain Document
 	require.NoError(t, plain.Read([]byte(body), `"batch"`, composeLimits))
@@ -92,7 +95,7 @@ func TestComposerWritesRoots(t *testing.T) {
 		var into, want Document
 		c.Begin(nil, from, &into)
 		c.Open()
-		c.Copy(o.Inner(from.Root(), 0), 0, 2)
+		c.Copy(o.Inner(from.Root(), 0).Object, 0, 2)
 		c.Copy(from.Root(), 1, 2)
 		c.Close()
 		out := c.End()
@@ -109,7 +112,7 @@ func TestComposerWritesRoots(t *testing.T) {
 			var into Document
 			c.Begin(nil, from, &into)
 			c.Open()
-			c.Copy(o.Inner(from.Root(), 0), 0, 1)
+			c.Copy(o.Inner(from.Root(), 0).Object, 0, 1)
 			c.Close()
 			c.End()
 			require.Zero(t, into.Limits())
@@ -131,7 +134,7 @@ func TestOutline(t *testing.T) {
 					x := o.Inner(from.items[0].Object, 0)
 					require.Equal(t, 2, x.Len())
 					require.Equal(t, `[2]`, string(x.Get(`"l"`)))
-					require.Equal(t, `1`, string(o.Inner(x, 0).Get(`"k"`)))
+					require.Equal(t, `1`, string(o.Inner(x.Object, 0).Get(`"k"`)))
 				}
 			}
 			require.Zero(t, o.Inner(from.items[4].Object, 0).Len())
@@ -144,13 +147,24 @@ func TestOutline(t *testing.T) {
 			`{"batch":[1,2,3,4,5,6,7,8,9,10,11]}`, "{\"a\":{\"b\":\"\xff\"}}", `{"a":{"b":"\ud800"}}`, `{"a":{"user":{"b"`,
 		} {
 			var d, want Document
-			var o Outline
+			o := Outline{Watch: watched}
 			wantErr := want.Read([]byte(body), `"batch"`, composeLimits)
 			require.Equal(t, wantErr, o.Read(&d, []byte(body), `"batch"`, composeLimits), "%q", body)
 			requireSame(t, &want, &d)
 			require.Equal(t, want.Repaired(), d.Repaired())
 		}
 	})
+}
+
+func TestWatch(t *testing.T) {
+	t.Parallel()
+	_, o := readBoth(t, `{"p":{"k":1,"\u0078":2,"a long name that is watched":3,"y":4},"q":{"user":5,"r":{"k":1}}}`)
+	p, q := o.Inner(o.doc.Root(), 0), o.Inner(o.doc.Root(), 1)
+	for _, name := range watched.names {
+		require.Equal(t, name == `"k"` || name == `"x"` || len(name) > 10, p.Has(watched.Mark(name)), name)
+		require.Equal(t, name == `"user"`, q.Has(watched.Mark(name)), name)
+	}
+	require.Equal(t, -1, q.User(), "the user is no object")
 }
 
 func TestAppendStringList(t *testing.T) {
@@ -166,12 +180,24 @@ func TestAppendStringList(t *testing.T) {
 func FuzzOutline(f *testing.F) {
 	f.Add(composed)
 	f.Add(`{"a":{"user":{"b":1}}}`)
+	f.Add(`{"a":{"a long name that is watched":{"\u006b":1},"x":2,"0":3}}`)
 	f.Fuzz(func(t *testing.T, body string) {
 		var d, want Document
-		var o Outline
+		o := Outline{Watch: watched}
 		wantErr := want.Read([]byte(body), `"batch"`, composeLimits)
 		require.Equal(t, wantErr, o.Read(&d, []byte(body), `"batch"`, composeLimits))
 		requireSame(t, &want, &d)
 		require.Equal(t, want.AsItem(), d.AsItem())
+		for _, in := range o.objects {
+			object := o.object(o.places[in.level][in.first:in.last])
+			for i := range object.Len() {
+				name := string(object.Name(i))
+				if slices.Contains(watched.names, name) && wantErr == nil && !hasFaults(&d) {
+					require.NotZero(t, in.names&watched.Mark(name), "%q", name)
+				}
+			}
+		}
 	})
 }
+
+func hasFaults(d *Document) bool { return d.AsItem().Fault.Kind != None }
