@@ -8,8 +8,8 @@ import (
 )
 
 const (
-	fillBlock = 1 << 20 // written at once
-	fillFlush = 4 << 20 // flushed at once, so that the disk has time for others
+	fillBlock = 256 << 10 // written at once
+	fillFlush = 1 << 20   // flushed at once, so that the disk has time for others
 )
 
 // aheadName is that of the file that is filled ahead. It is a temporary one: what
@@ -107,7 +107,7 @@ func fillFile(fsys fileSystem, name string, size int64, stop *atomic.Bool) error
 			break
 		}
 		_, err = f.Write(block[:min(size-at, int64(len(block)))])
-		if at%fillFlush == 0 && err == nil {
+		if (at+int64(len(block)))%fillFlush == 0 && err == nil {
 			err = f.Sync()
 		}
 	}

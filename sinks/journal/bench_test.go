@@ -187,11 +187,11 @@ func measureLoad(writers, batch int, length time.Duration, write func()) load {
 
 // A rawLog is the floor: a group commit with nothing around it. It copies, yields
 // and flushes as a journal does, but it encodes, numbers, checks and bounds
-// nothing. Written ahead, it goes round and round in one file, and so never pays
-// for the writing ahead.
+// nothing. Written ahead, it fills the next file while it writes the present one.
 type rawLog struct {
+	dir  string
 	file file
-	size int // of the file if it was written ahead
+	next chan error // the next file is filled, if they are written ahead
 	wake chan struct{}
 	mu   sync.Mutex
 	wait []rawWrite
@@ -203,20 +203,19 @@ type rawWrite struct {
 }
 
 func newRawLog(tb testing.TB, ahead bool) *rawLog {
-	l := &rawLog{wake: make(chan struct{}, 1)}
-	name := filepath.Join(tb.TempDir(), "raw")
-	var err error
+	l := &rawLog{wake: make(chan struct{}, 1), dir: tb.TempDir(), next: make(chan error, 1)}
 	if ahead {
-		l.size = defaultSegmentBytes
-		require.NoError(tb, fillFile(osFS{}, name, int64(l.size), new(atomic.Bool)))
-		l.file, err = osFS{}.Overwrite(name)
+		l.fill()
+		l.open()
 	} else {
-		l.file, err = osFS{}.Create(name)
+		f, err := osFS{}.Create(filepath.Join(l.dir, "raw"))
+		require.NoError(tb, err)
+		l.file = f
+		l.next <- nil
 	}
-	require.NoError(tb, err)
 	ended := make(chan struct{})
 	go func() { defer close(ended); l.run() }()
-	tb.Cleanup(func() { close(l.wake); <-ended; l.file.Close() })
+	tb.Cleanup(func() { close(l.wake); <-ended; <-l.next; l.file.Close() })
 	return l
 }
 
@@ -244,7 +243,7 @@ func (l *rawLog) run() {
 		for _, w := range group {
 			buf = append(buf, w.data...)
 		}
-		l.rewind(len(buf))
+		l.roll(len(buf))
 		if _, err := l.file.Write(buf); err != nil {
 			panic(err)
 		}
@@ -257,11 +256,33 @@ func (l *rawLog) run() {
 	}
 }
 
-// rewind begins anew before a file that was written ahead grows.
-func (l *rawLog) rewind(n int) {
-	if over, ok := l.file.(*overFile); ok && over.at+int64(n) > int64(l.size) {
-		over.at = 0
+// roll goes on in the next file before one that was written ahead grows.
+func (l *rawLog) roll(n int) {
+	if over, ok := l.file.(*overFile); ok && over.at+int64(n) > defaultSegmentBytes {
+		l.file.Close()
+		l.open()
 	}
+}
+
+// open opens the file that is filled, and begins the next.
+func (l *rawLog) open() {
+	err := <-l.next
+	if err == nil {
+		err = os.Rename(filepath.Join(l.dir, "next"), filepath.Join(l.dir, "raw"))
+	}
+	if err == nil {
+		l.file, err = osFS{}.Overwrite(filepath.Join(l.dir, "raw"))
+	}
+	if err != nil {
+		panic(err)
+	}
+	l.fill()
+}
+
+func (l *rawLog) fill() {
+	go func() {
+		l.next <- fillFile(osFS{}, filepath.Join(l.dir, "next"), defaultSegmentBytes, new(atomic.Bool))
+	}()
 }
 
 func (l *rawLog) yield() {

@@ -24,14 +24,15 @@
 //	00000000000000000001.ndjson       sealed: complete, never changed again
 //	00000000000000004711.ndjson.part  active: being written
 //	00000000000000000815.ndjson.suspect  set aside after an I/O error
-//	quarantine/                       originals of files that were repaired
+//	quarantine/                       damaged bytes, and originals of repaired files
 //
 // A file is named by the first sequence number that it may hold. A segment is
 // sealed when it is large or old enough ([Options]) and on Close. Open seals
-// what a crash left active. Where bytes are damaged it writes a copy of all the
-// good lines, and keeps the original in quarantine; nothing is ever deleted, and
-// no file is appended to again after it was closed. Names that begin otherwise
-// are left alone.
+// what a crash left active. Bytes that are damaged at its end it cuts off, and
+// keeps in quarantine; where good lines follow them it writes a copy of all the
+// good lines, and keeps the original. Nothing but blank lines is ever deleted,
+// and no file is appended to again after it was closed. Names that begin
+// otherwise are left alone.
 //
 // Each line is an event in its canonical form (see [inlet.Event.AppendJSON])
 // and two members more, which stand last:
@@ -52,6 +53,11 @@
 // The active file may end in half a line, which jq can be told to pass over:
 //
 //	tail -qn +1 -F DIR/*.part | jq -cR 'fromjson?'
+//
+// With Options.WriteAhead the active file ends in blank lines up to the size of a
+// segment. jq and other readers of JSON lines pass over them:
+//
+//	jq -c .event DIR/*.part
 //
 // From Go, [Journal.Events] reads everything that was acknowledged, in order.
 package journal

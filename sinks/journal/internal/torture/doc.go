@@ -8,7 +8,7 @@
 //
 //	go test -tags torture -count 1 -v ./sinks/journal/internal/torture
 //
-// Without flags the run is short. The full form is
+// With -short the mutants are left out. The full form is
 //
 //	go test -tags torture -count 1 -v -timeout 60m ./sinks/journal/internal/torture -kills 200 -cuts 100 -flips 400
 //
