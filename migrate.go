@@ -113,7 +113,10 @@ func (m *pooledActsMigration) release(size int) {
 
 func (m *actsMigration) reset() {
 	m.outline.Reset()
-	m.gather(wire.Object{})
+	m.object, m.name, m.created = wire.Object{}, nil, nil
+	if m.inner.object != nil || m.outer.object != nil {
+		m.inner, m.outer = metadata{}, metadata{}
+	}
 	m.reporter, m.options = reporter{}, MigrateOptions{}
 	if cap(m.scratch) > keptMemory {
 		m.scratch = nil
