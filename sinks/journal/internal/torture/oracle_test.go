@@ -51,6 +51,7 @@ type verdict struct {
 	acked, lost int
 	extra       int // stored, though nobody was told so
 	hidden      int // not found by a reader that knows nothing of the journal
+	strange     int // found by that reader alone, which knows no checksum
 	damaged     uint64
 	opened      time.Duration // what Open took
 }
@@ -74,7 +75,7 @@ func (o *oracle) judge(t *testing.T, dir string) verdict {
 	v.extra = len(found) - (v.acked - v.lost)
 	plain := readFiles(t, dir)
 	v.hidden = missing(plain, found)
-	require.Zero(t, missing(found, plain), "the journal does not read what others do")
+	v.strange = missing(found, plain)
 	return v
 }
 
@@ -93,7 +94,7 @@ func missing(have, ids map[string]bool) (n int) {
 func (o *oracle) requireKept(t *testing.T, dir string) verdict {
 	t.Helper()
 	v := o.judge(t, dir)
-	require.Zero(t, v.lost+v.hidden, "%+v", v)
+	require.Zero(t, v.lost+v.hidden+v.strange, "%+v", v)
 	return v
 }
 
