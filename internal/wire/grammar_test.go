@@ -10,108 +10,9 @@ import (
 	"unicode/utf8"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/inlet-go/inlet/internal/jsoncases"
 )
-
-// The cases follow the rules that public collections of JSON texts test, which
-// sort them into those that a reader must take, those that it must refuse, and
-// those about which the standards leave the choice.
-
-// valid are values that RFC 8259 allows.
-var valid = map[string]string{
-	"an empty array": `[]`, "an array of an empty array": `[[]]`, "an empty string in an array": `[""]`,
-	"an array that ends in white space": `[1] `, "an array that begins with it": ` [1]`, "white space within": "[\t1\r\n, 2 ]",
-	"all kinds of values": `[null,true,false,1,"1",{},[]]`, "only null": `[null]`, "several nulls": `[1,null,null,null,2]`,
-	"zero": `[0]`, "minus zero": `[-0]`, "a negative integer": `[-123]`, "a negative one-digit integer": `[-1]`,
-	"a fraction": `[123.456789]`, "a fraction of zeros": `[0.000]`, "a fraction close to zero": `[-0.` + strings.Repeat("0", 60) + `1]`,
-	"an exponent": `[1e22]`, "a capital exponent": `[1E22]`, "an exponent with plus": `[1E+2]`, "an exponent with minus": `[1e-2]`,
-	"a zero to an exponent": `[0e1]`, "a zero to an exponent with plus": `[0e+1]`, "a fraction to an exponent": `[123.456e78]`,
-	"a number at the end of the text": `1`, "a negative real": `[-237462374673276894279832749832423479823246327846.0]`,
-	"an empty object": `{}`, "a member without a name": `{"":0}`, "two members": `{"a":"b","c":"d"}`, "a long name and value": `{"` + strings.Repeat("n", 99) + `":"` + strings.Repeat("v", 99) + `"}`,
-	"escaped NUL in a name": `{"foo\u0000bar":42}`, "an object across lines": "{\n\"a\":\n1\n}", "extreme numbers in an object": `{"min":-1.0e+28,"max":1.0e+28}`,
-	"every simple escape": `["\"\\\/\b\f\n\r\t"]`, "an escaped backslash before a quote": `["\\"]`, "two of them": `["\\\\"]`, "an escaped quote": `["\""]`,
-	"an escape in capitals and small letters": `["\u00e9\u00E9"]`, "an escaped control character": `["\u0012"]`, "escaped NUL": `["\u0000"]`,
-	"a surrogate pair": `["\uD801\udc37"]`, "two surrogate pairs": `["\ud83d\ude39\ud83d\udc8d"]`, "the last surrogate pair": `["\uDBFF\uDFFF"]`,
-	"an escaped noncharacter": `["\uFFFF\uFDD0"]`, "an escaped byte order mark": `["\uFEFF"]`, "an escaped quote by number": `["\u0022"]`, "an escaped backslash by number": `["\u005C"]`,
-	"DEL in a string": "[\"\x7f\"]", "characters of two to four bytes": `["é€𝄞"]`, "a noncharacter": "[\"\uffff\"]", "the last code point": "[\"\U0010ffff\"]", "a private one": "[\"\U0010fffd\"]",
-	"line separators": "[\"\u2028\u2029\"]", "a no-break space in a string": "[\"\u00a0\"]", "a zero-width one": "[\"\u200b\"]", "a byte order mark in a string": "[\"\ufeff\"]",
-	"what looks like a comment in a string": `["a/*b*/c/*d//e"]`, "what looks like JSON in a string": `["[{\"a\":1}]"]`, "text of web pages": `["</script>&amp;"]`,
-	"a lone string": `"x"`, "a lone empty string": `""`, "a lone true": `true`, "a lone null": `null`, "a lone negative number": `-0.1`, "white space around": " \t\r\n{} \t\r\n",
-}
-
-// invalid are texts that are not JSON.
-var invalid = map[string]string{
-	"nothing": "", "a space": " ", "a lone bracket": "[", "a lone closing one": "]", "a closing brace": "}", "a lone quote": `"`, "a lone backslash": `\`, "a comma": ",", "a colon": ":", "an opening brace": "{", "a NUL": "\x00",
-	"a missing comma": `[1 true]`, "no comma between strings": `["a" "b"]`, "a colon in an array": `["": 1]`, "a comma behind an array": `[""],`, "a leading comma": `[,1]`, "two commas": `[1,,2]`, "a trailing comma": `[1,]`, "two trailing commas": `[1,,]`, "only a comma": `[,]`,
-	"an array that does not end": `[1`, "one that ends after a comma": `[1,`, "one in a value": `[nul`, "one in a string": `["a`, "one with an array within": `[[1]`, "two ends": `[1]]`, "another kind of end": `[1}`, "an object that ends as an array": `{"a":1]`, "an array across lines that does not end": "[\"a\",\n4\n,1,",
-	"a minus": `[-]`, "two minuses": `[--1]`, "a minus and a letter": `[-a]`, "a minus and a space": `[- 1]`, "a plus": `[+1]`, "two pluses": `[++1]`, "a leading zero": `[01]`, "a negative leading zero": `[-01]`, "two zeros": `[00]`, "a fraction of nothing": `[1.]`, "a negative fraction of nothing": `[-2.]`, "nothing before the point": `[.5]`, "a minus before the point": `[-.5]`, "two points": `[1.2.3]`,
-	"an exponent of nothing": `[1e]`, "one with only its sign": `[1e+]`, "with two": `[1e+-2]`, "of a fraction": `[1e1.5]`, "right behind the point": `[1.e1]`, "two exponents": `[1e1e1]`, "a zero to nothing": `[0E]`, "hexadecimal": `[0x1F]`, "an octal": `[0o7]`, "digits grouped": `[1_000]`, "with a space": `[1 000]`, "an expression": `[1+2]`, "a full-width digit": "[\uff11]", "a letter behind": `[12a]`, "a byte behind": "[1\xe5]",
-	"NaN": `[NaN]`, "minus NaN": `[-NaN]`, "Inf": `[Inf]`, "Infinity": `[Infinity]`, "minus Infinity": `[-Infinity]`, "plus Inf": `[+Inf]`,
-	"true in capitals": `[True]`, "true in all capitals": `[TRUE]`, "a cut true": `[tru]`, "a cut false": `[fals]`, "a cut null": `[nul]`, "a longer true": `[truee]`, "undefined": `[undefined]`, "None": `[None]`, "two literals": `[truefalse]`, "a bare word": `[word]`,
-	"a name without quotes": `{a:1}`, "in single quotes": `{'a':1}`, "a number for a name": `{1:1}`, "null for a name": `{null:null}`, "an array for a name": `{[]:1}`, "a missing colon": `{"a" 1}`, "two colons": `{"a"::1}`, "a comma for a colon": `{"a",1}`, "an equals sign for it": `{"a"="b"}`, "a missing value": `{"a":}`, "a value of nothing": `{"a":`, "a lone name": `{"a"`, "only a name": `{"a"}`, "a leading comma in an object": `{,"a":1}`, "a trailing one": `{"a":1,}`, "two trailing ones": `{"a":1,,}`, "two in between": `{"a":1,,"b":2}`, "no comma in an object": `{"a":1 "b":2}`, "a comma in place of the object's end": `{"a":1,`, "only a comma in an object": `{,}`, "an object with a value alone": `{1}`, "emoji for a name": `{🇨🇭}`, "a name that breaks off": `{"a`,
-	"single quotes": `['a']`, "an unescaped quote": `["a"b"]`, "an unescaped tab": "[\"\t\"]", "an unescaped newline": "[\"\n\"]", "an unescaped NUL": "[\"a\x00b\"]", "an unescaped US": "[\"\x1f\"]", "an escape in hexadecimal": `["\x41"]`, "an unknown escape": `["\a"]`, "an escaped single quote": `["\'"]`, "an escaped space": `["\ "]`, "an escaped NUL byte": "[\"\\\x00\"]", "an escaped tab byte": "[\"\\\t\"]", "an escaped emoji": `["\🌀"]`, "an octal escape": `["\101"]`, "an escape that breaks off": `["\`, "one that ends the string": `["\"]`, "three backslashes": `["\\\"]`, "an escape of one letter": `["\u"]`, "of two digits": `["\u00"]`, "of three": `["\u00A"]`, "of no digit": `["\u00G0"]`, "a capital U": `["\U0041"]`, "a pair whose second is broken": `["\uD834\uDd"]`, "whose second breaks off": `["\uD834\u"]`, "a half and a broken escape": `["\uD800\x"]`, "an escape in braces": `["\u{1F600}"]`, "an escape outside of a string": `[\n]`, "an escaped bracket": `[\u005b]`,
-	"text behind an object": `{} x`, "a second object": `{}{}`, "a comment": `{}/* a */`, "a comment of a line": "{}// a", "a comment within": `[1/*a*/]`, "a hash": "[1]#", "a quote behind": `{}"`, "a NUL behind": "{}\x00", "two values": `1 2`, "a semicolon": `[1];`, "markup": `<a>`, "angle brackets": `<null>`, "braces for brackets": `[{]}`, "a star": `*`, "an open comment": `{"a":/*`,
-	"a form feed": "[\f]", "a vertical tab": "[\v1]", "a no-break space": "[\u00a0]", "a line separator": "[\u2028]", "a word joiner": "[\u2060]", "an ideographic space": "[\u3000]", "a byte order mark behind": "{}\ufeff",
-	"a lone letter of two bytes": "é", "a cut character": "\xc3", "an invalid byte": "[a\xe5]", "a byte alone": "\xff", "an invalid byte in a number": "[0\xe5]", "behind an exponent": "[1e1\xe5]", "behind an escape": "[\"\\u\xe5\"]", "behind a backslash": "[\"\\\xe5\"]",
-	"arrays that never end": strings.Repeat("[", 9_999), "objects that never end": strings.Repeat(`{"":`, 9_999), "arrays and objects that never end": strings.Repeat(`[{"":`, 4_999),
-}
-
-// What becomes of a text about which the standards leave the choice.
-type decision uint8
-
-const (
-	kept     decision = iota // as it stands
-	repaired                 // its broken text by U+FFFD
-	refused                  // as no JSON
-	deep                     // the event is
-)
-
-// choices pins what is decided for each of those.
-var choices = map[string]struct {
-	text string
-	want decision
-}{
-	"a number larger than any float":           {`[0.4e00669999999999999999999999999999999999]`, kept},
-	"one that is negative":                     {`[-1e+9999]`, kept},
-	"one by its exponent":                      {`[1.5e+9999]`, kept},
-	"one of 1e400":                             {`[1e400]`, kept},
-	"one of 400 digits":                        {`[` + strings.Repeat("9", 400) + `]`, kept},
-	"one closer to zero than any float":        {`[123e-10000000]`, kept},
-	"one whose exponent overflows a word":      {`[123123e100000000000000000000]`, kept},
-	"a negative one of those":                  {`[-123123e100000]`, kept},
-	"an integer beyond 2^53":                   {`[9007199254740993]`, kept},
-	"an integer beyond 2^64":                   {`[100000000000000000000]`, kept},
-	"a negative one":                           {`[-123123123123123123123123123123]`, kept},
-	"the first half of a pair alone":           {`["\uDADA"]`, repaired},
-	"the second half alone":                    {`["\uDFAA"]`, repaired},
-	"the halves in the other order":            {`["\uDd1e\uD834"]`, repaired},
-	"a first half and text":                    {`["\uD800abc"]`, repaired},
-	"a first half and an escape":               {`["\uD800\n"]`, repaired},
-	"a first half twice":                       {`["\uD800\uD800\n"]`, repaired},
-	"a first half and a letter's escape":       {`["\uD888\u1234"]`, repaired},
-	"a first half in small letters":            {`["\ud83d"]`, repaired},
-	"a half in a name":                         {`{"\uDFAA":0}`, repaired},
-	"a first half at the end":                  {`["1\uD955"]`, repaired},
-	"a byte of Latin-1":                        {"[\"\xe9\"]", repaired},
-	"a continuation byte alone":                {"[\"\x81\"]", repaired},
-	"a character that is cut":                  {"[\"\xe0\xff\"]", repaired},
-	"a sequence cut by the string's end":       {"[\"\xe6\x97\"]", repaired},
-	"an overlong slash of two bytes":           {"[\"\xc0\xaf\"]", repaired},
-	"an overlong one of six":                   {"[\"\xfc\x83\xbf\xbf\xbf\xbf\"]", repaired},
-	"an overlong NUL of six":                   {"[\"\xfc\x80\x80\x80\x80\x80\"]", repaired},
-	"a surrogate in UTF-8":                     {"[\"\xed\xa0\x80\"]", repaired},
-	"a code point beyond the last":             {"[\"\xf4\xbf\xbf\xbf\"]", repaired},
-	"valid and invalid UTF-8 together":         {"[\"\u65e5\xd1\u0448\xfa\"]", repaired},
-	"an invalid byte in a name":                {"{\"\xb9\":\"x\"}", repaired},
-	"UTF-16, little end first":                 {"\xff\xfe[\x00\"\x00\xe9\x00\"\x00]\x00", refused},
-	"UTF-16, big end first":                    {"\xfe\xff\x00[\x00\"\x00\xe9\x00\"\x00]", refused},
-	"UTF-16 without a mark":                    {"[\x00\"\x00\xe9\x00\"\x00]\x00", refused},
-	"a byte order mark before an empty object": {"\ufeff{}", refused},
-	"a byte order mark alone":                  {"\ufeff", refused},
-	"500 arrays":                               {strings.Repeat("[", 500) + strings.Repeat("]", 500), deep},
-	"arrays one deeper than an event may be":   {strings.Repeat("[", 200) + strings.Repeat("]", 200), deep},
-	"arrays as deep as an event may be":        {strings.Repeat("[", 199) + strings.Repeat("]", 199), kept},
-	"arrays deeper than a body may ever be":    {strings.Repeat("[", 10_001) + strings.Repeat("]", 10_001), refused},
-}
 
 // asEvent reads value as the property of an event in a batch, and returns what
 // was read of it.
@@ -126,7 +27,7 @@ func asEvent(value string) (it Item, got string, err error) {
 
 func TestReaderTakesWhatIsJSON(t *testing.T) {
 	t.Parallel()
-	for name, text := range valid {
+	for name, text := range jsoncases.Valid() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			require.True(t, json.Valid([]byte(text)), "the case is wrong")
@@ -142,7 +43,7 @@ func TestReaderTakesWhatIsJSON(t *testing.T) {
 
 func TestReaderRefusesWhatIsNot(t *testing.T) {
 	t.Parallel()
-	for name, text := range invalid {
+	for name, text := range jsoncases.Invalid() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			require.False(t, json.Valid([]byte(text)), "the case is wrong")
@@ -168,26 +69,26 @@ func requireRoot(t testing.TB, text string, want bool) {
 
 func TestReaderDecidesWhereTheStandardsDoNot(t *testing.T) {
 	t.Parallel()
-	for name, choice := range choices {
+	for name, choice := range jsoncases.Choices() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			it, got, err := asEvent(choice.text)
-			switch choice.want {
-			case refused:
+			it, got, err := asEvent(choice.Text)
+			switch choice.Want {
+			case jsoncases.Refused:
 				var syntax *SyntaxError
 				require.ErrorAs(t, err, &syntax)
-			case deep:
+			case jsoncases.Deep:
 				require.NoError(t, err)
 				require.Equal(t, TooDeep, it.Fault.Kind)
-			case kept:
+			case jsoncases.Kept:
 				require.NoError(t, err)
 				require.False(t, it.Repaired)
-				require.Equal(t, choice.text, got)
-			case repaired:
+				require.Equal(t, choice.Text, got)
+			case jsoncases.Repaired:
 				require.NoError(t, err)
 				require.True(t, it.Repaired)
 				require.True(t, utf8.ValidString(got))
-				requireMeans(t, choice.text, got)
+				requireMeans(t, choice.Text, got)
 			}
 		})
 	}
@@ -214,16 +115,16 @@ func decoded(t testing.TB, text string) (value any) {
 // that stands twice, which encoding/json takes, is a fault; broken text, which it
 // repairs without a word, is repaired with a mark; and how deep a text may be.
 func FuzzAgainstStandard(f *testing.F) {
-	for _, text := range valid {
+	for _, text := range jsoncases.Valid() {
 		f.Add([]byte(text))
 	}
-	for _, text := range invalid {
+	for _, text := range jsoncases.Invalid() {
 		if len(text) < 1000 {
 			f.Add([]byte(text))
 		}
 	}
-	for _, choice := range choices {
-		f.Add([]byte(choice.text))
+	for _, choice := range jsoncases.Choices() {
+		f.Add([]byte(choice.Text))
 	}
 	f.Fuzz(func(t *testing.T, value []byte) {
 		body := fmt.Appendf(nil, `{"batch":[{"v":%s}]}`, value)
