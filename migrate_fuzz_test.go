@@ -175,10 +175,10 @@ func TestMigrateRandomEvents(t *testing.T) {
 	t.Parallel()
 	r := rand.New(rand.NewPCG(1, 2))
 	changed := 0
-	for range 20_000 {
+	for range 6_000 {
 		if payload := randomValue(r, 4); payload[0] == '{' && requirePromises(t, payload) {
 			changed++
 		}
 	}
-	require.Greater(t, changed, 500)
+	require.Greater(t, changed, 200)
 }

@@ -45,6 +45,19 @@ func TestMigrateInFront(t *testing.T) {
 	})
 }
 
+func TestMigrateCountsWhatWasReceived(t *testing.T) {
+	t.Parallel()
+	event := func(size int) string {
+		const form = `{"event":"x","eventId":"E","properties":{"text":""}}`
+		return strings.Replace(form, `""`, `"`+strings.Repeat("c", size-len(form))+`"`, 1)
+	}
+	s := newDialectServer(t, middleware.Migrate(inlet.CommandersActV1(), nil))
+	w := s.post("/events/batch?tc_s=1&token="+actsToken, "", `{"batch":[`+event(32_768)+","+event(32_769)+`]}`)
+	require.Contains(t, w.Body.String(), `"accepted":1`)
+	require.Contains(t, w.Body.String(), `{"index":1,"code":"event_too_large"`)
+	require.Equal(t, "E", s.only(t).MessageID)
+}
+
 func TestMigratePassesOn(t *testing.T) {
 	t.Parallel()
 	m, err := inlet.NewMigrator(inlet.CommandersActV1(), nil)
