@@ -46,3 +46,89 @@ func commandersActClassOf(context, properties, version []byte) commandersActClas
 	}
 	return commandersActPartial
 }
+
+// rootKind is what a member of an event's root is to Commanders Act.
+type rootKind uint8
+
+const (
+	rootEventName rootKind = iota
+	rootEvent
+	rootProperties
+	rootContext
+	rootVersion
+	rootID
+	rootIDCamel
+	rootIDTypo
+	rootTime
+	rootTimeCamel
+	rootPage
+	rootDevice
+	rootApp
+	rootGenerator
+	rootContainer
+	rootAgent
+	rootLocale
+	rootUser
+	rootIntegrations
+	rootPartners
+
+	// What no document names. The first three tell Segment's form.
+	rootType
+	rootUserID
+	rootAnonymousID
+	rootUnknown
+
+	rootKinds
+)
+
+func rootKindOf(quoted []byte) rootKind {
+	switch string(quoted) {
+	case `"event_name"`:
+		return rootEventName
+	case `"event"`:
+		return rootEvent
+	case `"properties"`:
+		return rootProperties
+	case `"context"`:
+		return rootContext
+	case `"version"`:
+		return rootVersion
+	case `"event_id"`:
+		return rootID
+	case `"eventId"`:
+		return rootIDCamel
+	case `"event_Id"`:
+		return rootIDTypo
+	case `"event_timestamp"`:
+		return rootTime
+	case `"eventTimestamp"`:
+		return rootTimeCamel
+	case `"page"`:
+		return rootPage
+	case `"device"`:
+		return rootDevice
+	case `"app"`:
+		return rootApp
+	case `"generatorVersion"`:
+		return rootGenerator
+	case `"containerVersion"`:
+		return rootContainer
+	case `"userAgent"`:
+		return rootAgent
+	case `"locale"`:
+		return rootLocale
+	case `"user"`:
+		return rootUser
+	case `"integrations"`:
+		return rootIntegrations
+	case `"partners"`:
+		return rootPartners
+	case `"type"`:
+		return rootType
+	case `"userId"`:
+		return rootUserID
+	case `"anonymousId"`:
+		return rootAnonymousID
+	}
+	return rootUnknown
+}
