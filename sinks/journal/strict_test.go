@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"math/rand/v2"
 	"slices"
+	"sync"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -20,9 +21,24 @@ import (
 // it again and writes more. It goes on whatever fails, and remembers what was
 // acknowledged.
 type script struct {
-	fs    *memFS
+	fs   *memFS
+	next int
+
+	mu    sync.Mutex
+	calls int // to the file system
 	acked []string
-	next  int
+}
+
+// newScript has fault called, in turn, with the number of each call.
+func newScript(fault func(s *script, call int, op, name string, size int) (int, error)) *script {
+	s := &script{fs: newMemFS()}
+	s.fs.fault = func(op, name string, size int) (int, error) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.calls++
+		return fault(s, s.calls, op, name, size)
+	}
+	return s
 }
 
 func scriptOptions(m *memFS, ahead bool) *Options {
@@ -47,7 +63,9 @@ func (s *script) write(ctx context.Context, j *Journal) {
 	batch := []*inlet.Event{event(fmt.Sprintf("e%d", s.next)), event(fmt.Sprintf("e%d", s.next+1))}
 	s.next += 2
 	if j.Write(ctx, batch) == nil {
+		s.mu.Lock()
 		s.acked = append(s.acked, batch[0].MessageID, batch[1].MessageID)
+		s.mu.Unlock()
 	}
 	time.Sleep(2 * time.Second) // beyond any pause
 }
@@ -94,12 +112,10 @@ func TestPowerCutsAfterEveryCall(t *testing.T) {
 // cutAfter reports whether there are not so many calls.
 func cutAfter(t *testing.T, ahead bool, calls int) (end bool) {
 	synctest.Test(t, func(t *testing.T) {
-		s := script{fs: newMemFS()}
 		var after []*memFS
 		var acked []string
-		n := 0
-		s.fs.fault = func(_, _ string, size int) (int, error) {
-			if n++; n == calls+1 { // before the next call is after this one
+		s := newScript(func(s *script, call int, _, _ string, size int) (int, error) {
+			if call == calls+1 { // before the next call is after this one
 				for seed := range uint64(4) {
 					after = append(after, s.fs.tear(rand.New(rand.NewPCG(uint64(calls), seed))))
 				}
@@ -107,9 +123,9 @@ func cutAfter(t *testing.T, ahead bool, calls int) (end bool) {
 				acked = slices.Clone(s.acked)
 			}
 			return size, nil
-		}
+		})
 		s.run(t.Context(), ahead)
-		end = n <= calls
+		end = s.calls <= calls
 		for i, m := range after {
 			requireAll(t, m, ahead, acked, "cut %d after %d calls", i, calls)
 		}
@@ -143,10 +159,7 @@ func TestEveryCallFailsOnce(t *testing.T) {
 // failAt reports whether there are not so many calls.
 func failAt(t *testing.T, ahead bool, call int, cause error) (end bool) {
 	synctest.Test(t, func(t *testing.T) {
-		s := script{fs: newMemFS()}
-		n := 0
-		s.fs.fault = func(op, name string, size int) (int, error) {
-			n++
+		s := newScript(func(_ *script, n int, op, name string, size int) (int, error) {
 			switch {
 			case n != call:
 				return size, nil
@@ -154,9 +167,10 @@ func failAt(t *testing.T, ahead bool, call int, cause error) (end bool) {
 				return size / 2, nil // of a write
 			}
 			return size / 2, &fs.PathError{Op: op, Path: name, Err: cause}
-		}
+		})
 		s.run(t.Context(), ahead)
-		end = n < call
+		synctest.Wait()
+		end = s.calls < call
 		s.fs.fault = nil
 		if !end {
 			require.GreaterOrEqual(t, len(s.acked), 8, "it goes on after call %d failed", call)
