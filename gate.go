@@ -29,7 +29,7 @@ func (g *gate) enter() error {
 	}
 	if n > g.most {
 		g.leave()
-		return &Error{Code: CodeOverloaded}
+		return overloaded()
 	}
 	return nil
 }

@@ -23,6 +23,7 @@ type Handler struct {
 	routes   *routes
 	payloads *PayloadReader
 	gate     gate
+	queue    *writeQueue
 	server   serverCheck
 }
 
@@ -44,6 +45,7 @@ func New(sink Sink, o *Options) (*Handler, error) {
 	}
 	h := &Handler{sink: sink, options: filled, payloads: payloads, routes: newRoutes(filled.Dialects)}
 	h.gate.limit(filled.MaxInFlight)
+	h.queue = newWriteQueue(filled.MaxQueueTime)
 	return h, nil
 }
 
@@ -173,8 +175,19 @@ func (c *call) reply() (err error) {
 	return err
 }
 
-// admit refuses what nobody has vouched for, before its body is read.
+// admit refuses what nobody has vouched for, and what the sink is too busy for,
+// before its body is read.
 func (c *call) admit() error {
+	if err := c.vouched(); err != nil || c.found.Open {
+		return err
+	}
+	if c.h.queue.full(c.started) {
+		return overloaded()
+	}
+	return nil
+}
+
+func (c *call) vouched() error {
 	c.source = c.state.source.Load()
 	if c.source != nil || c.found.Open {
 		return nil
@@ -339,7 +352,7 @@ func (c *call) write() error {
 		return nil
 	}
 	ctx := c.sinkContext()
-	panicked, err := c.h.store(ctx, in.events)
+	panicked, err := c.h.store(ctx, in.events, c.wrote)
 	ctx.release()
 	c.lost = panicked
 	if err == nil {
@@ -350,7 +363,7 @@ func (c *call) write() error {
 }
 
 // store calls the sink. A panic in it is a temporary failure of this call.
-func (h *Handler) store(ctx context.Context, events []*Event) (panicked bool, err error) {
+func (h *Handler) store(ctx context.Context, events []*Event, now time.Time) (panicked bool, err error) {
 	defer func() {
 		if cause := recover(); cause != nil {
 			if cause == http.ErrAbortHandler {
@@ -360,6 +373,7 @@ func (h *Handler) store(ctx context.Context, events []*Event) (panicked bool, er
 			panicked, err = true, fmt.Errorf("the sink panicked: %v", cause)
 		}
 	}()
+	defer h.queue.end(now, h.queue.begin(now))
 	return false, h.sink.Write(ctx, events)
 }
 

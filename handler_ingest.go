@@ -54,7 +54,7 @@ func (h *Handler) ingest(ctx context.Context, source *Source, events []*Event) e
 		accepted, places = append(accepted, e), append(places, i)
 	}
 	if len(accepted) > 0 {
-		_, err := h.store(ctx, accepted)
+		_, err := h.store(ctx, accepted, in.ReceivedAt)
 		for i, e := range ItemErrors(err, len(accepted)) {
 			if e != nil {
 				failed = append(failed, ItemError{places[i], e})

@@ -169,7 +169,7 @@ func TestRequestsOverMaxInFlightAreRefused(t *testing.T) {
 	r.Body = body
 	w := serve(h, r)
 	requireRefused(t, w, 503, inlet.CodeOverloaded)
-	require.Equal(t, "1", w.Header().Get("Retry-After"))
+	require.Contains(t, []string{"1", "2", "3"}, w.Header().Get("Retry-After"), "not the same for all")
 	require.Zero(t, body.reads)
 	pixel := serve(h, inlet.WithSource(request("GET", "/v1/pixel/page?userId=u", nil), website))
 	requirePixel(t, pixel, inlet.CodeOverloaded)

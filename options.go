@@ -43,6 +43,12 @@ type Options struct {
 	// MaxInFlight bounds the requests that are worked on at a time; the next
 	// one is answered 503. Defaults to 4,096.
 	MaxInFlight int
+	// MaxQueueTime is about how long a write to the sink waits for others when more
+	// arrives than the sink takes. The requests in excess are answered 503, before
+	// the handler reads their bodies, so that those it takes are stored soon. 16
+	// writes at a time are let in always, and a sink that is slow at rest is given
+	// twice the time that it takes then. Defaults to 50 milliseconds.
+	MaxQueueTime time.Duration
 	// RetryAfter is what clients are told to wait when the sink cannot take
 	// their events and does not say how long it will be. Whole seconds.
 	// Defaults to 1 second.
@@ -136,11 +142,13 @@ func (o *Options) withDefaults() (Options, error) {
 	}
 	filled.WriteTimeout = cmp.Or(filled.WriteTimeout, 10*time.Second)
 	filled.MaxInFlight = cmp.Or(filled.MaxInFlight, 4096)
+	filled.MaxQueueTime = cmp.Or(filled.MaxQueueTime, 50*time.Millisecond)
 	filled.RetryAfter = cmp.Or(filled.RetryAfter, time.Second)
 	filled.Logger = cmp.Or(filled.Logger, slog.Default())
 	return filled, errors.Join(limitsErr, publicErr, checkHTTPConfig(filled.HTTPConfig, filled.Limits.wire()),
 		atLeast("WriteTimeout", filled.WriteTimeout, 1),
 		atLeast("MaxInFlight", filled.MaxInFlight, 1),
+		atLeast("MaxQueueTime", filled.MaxQueueTime, 1),
 		atLeast("RetryAfter", filled.RetryAfter, time.Second),
 		noneNil("Dialects", filled.Dialects, func(d Dialect) bool { return d == nil }),
 		noneNil("Validators", filled.Validators, func(v Validator) bool { return v == nil }),
