@@ -29,6 +29,11 @@ func newChain() (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
+	return allLayers()(handler), nil
+}
+
+// allLayers are those of the documented mount.
+func allLayers() func(http.Handler) http.Handler {
 	return middleware.Chain(
 		middleware.Recover(nil),
 		middleware.CORS(nil),
@@ -36,7 +41,7 @@ func newChain() (http.Handler, error) {
 		middleware.Payload(nil),
 		authLayer(),
 		limitLayer(middleware.BySource),
-	)(handler), nil
+	)
 }
 
 func authLayer() func(http.Handler) http.Handler {

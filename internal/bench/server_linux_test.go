@@ -76,6 +76,8 @@ func handlerOf(kind string) (http.Handler, error) {
 		return answering(bareHandler(func(body []byte) bool { return jsontext.Value(body).IsValid() })), nil
 	case "chain":
 		return newChain()
+	case "slow":
+		return newOverloaded()
 	}
 	return newHandler()
 }

@@ -1,0 +1,313 @@
+package bench
+
+import (
+	"bytes"
+	"net/http"
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// What the overload benchmark does, so that it is bounded.
+const (
+	overloadTimes   = 4
+	overloadClients = 4_000 // connections; no more requests can be under way
+	peakClients     = 64
+	peakTime        = 2 * time.Second
+	overloadTime    = 10 * time.Second
+	recoveryTime    = 6 * time.Second
+	recoveryWindow  = 250 * time.Millisecond
+)
+
+// A sent is one request of the open loop: when it was due, how long after that
+// it was answered, and how.
+type sent struct {
+	due    time.Duration // since the start of the phase
+	took   time.Duration
+	status int
+	told   bool // Retry-After
+	err    error
+}
+
+// An openLoop sends requests at a rate, whatever becomes of the ones before.
+type openLoop struct {
+	*client
+	free chan *connection
+}
+
+func newOpenLoop(c *client) *openLoop {
+	l := &openLoop{c, make(chan *connection, len(c.connections))}
+	for _, conn := range c.connections {
+		l.free <- conn
+	}
+	return l
+}
+
+// run sends at a rate for so long, and returns what became of each, and how many
+// found no connection free.
+func (l *openLoop) run(rate float64, long time.Duration) (all []sent, late int) {
+	n := int(rate * long.Seconds())
+	all = make([]sent, n)
+	var wg sync.WaitGroup
+	start := time.Now()
+	for i := range all {
+		due := time.Duration(float64(i) / rate * float64(time.Second))
+		if wait := due - time.Since(start); wait > 0 {
+			time.Sleep(wait) // a millisecond or so: the next ones are sent at once
+		}
+		select {
+		case conn := <-l.free:
+			wg.Go(func() {
+				all[i] = conn.ask(l.requests[i%len(l.requests)], start, due)
+				l.free <- conn
+			})
+		default:
+			late++
+			all[i] = sent{due: due, status: -1}
+		}
+	}
+	wg.Wait()
+	return all, late
+}
+
+// ask sends one request.
+func (c *connection) ask(request []byte, start time.Time, due time.Duration) sent {
+	s := sent{due: due}
+	if _, s.err = c.Write(request); s.err == nil {
+		s.status, s.told, s.err = c.answer()
+	}
+	s.took = time.Since(start) - due
+	return s
+}
+
+// answer reads an answer that announces its length.
+func (c *connection) answer() (status int, told bool, err error) {
+	line, err := c.answers.ReadSlice('\n')
+	if err != nil {
+		return 0, false, err
+	}
+	status = number10(line[len("HTTP/1.1 "):len("HTTP/1.1 200")])
+	length := 0
+	for {
+		line, err := c.answers.ReadSlice('\n')
+		if err != nil {
+			return status, told, err
+		}
+		if len(line) <= 2 {
+			_, err := c.answers.Discard(length)
+			return status, told, err
+		}
+		if value, ok := bytes.CutPrefix(line, []byte("Content-Length: ")); ok {
+			length = number10(value)
+		}
+		told = told || bytes.HasPrefix(line, []byte("Retry-After: "))
+	}
+}
+
+// A tally is what became of a phase.
+type tally struct {
+	accepted, refused, silent, other int // silent: refused without Retry-After
+	p50, p99                         time.Duration
+}
+
+func tallied(all []sent) (t tally) {
+	var took []time.Duration
+	for _, s := range all {
+		switch {
+		case s.status == http.StatusOK:
+			t.accepted++
+			took = append(took, s.took)
+		case s.status == http.StatusServiceUnavailable && s.told:
+			t.refused++
+		case s.status == http.StatusServiceUnavailable:
+			t.silent++
+		default:
+			t.other++
+		}
+	}
+	slices.Sort(took)
+	if len(took) > 0 {
+		t.p50, t.p99 = took[len(took)/2], took[len(took)*99/100]
+	}
+	return t
+}
+
+// BenchmarkOverload sends four times as many requests as a server can store, to
+// a server that one processor serves, from another.
+func BenchmarkOverload(b *testing.B) {
+	if runtime.NumCPU() < 2 {
+		b.Skip("needs a processor for the server and another for the clients")
+	}
+	for b.Loop() {
+		overload(b)
+	}
+	b.ReportMetric(0, "ns/op")
+}
+
+func overload(b *testing.B) {
+	b.Helper()
+	s := startServer(b, "slow")
+	made := requests(trackPath, now().Tracks())
+	loop := newOpenLoop(dial(b, s.address, overloadClients, made))
+	stayOn(b, 1)
+	peak := peakOf(b, s, made)
+	loop.run(0.8*peak, time.Duration(1.5*overloadClients/peak*float64(time.Second))) // each connection once
+	before := s.used(b, true)
+	memory := watch(b, s)
+	all, late := loop.run(overloadTimes*peak, overloadTime)
+	heaps := memory()
+	busy := float64(s.used(b, false).CPU - before.CPU)
+	recovery, _ := loop.run(peak/2, recoveryTime)
+	after := s.used(b, true)
+
+	t := tallied(all)
+	b.Logf("peak %.0f/s; %d late; %+v; heap and stack while overloaded, MiB: %.1f", peak, late, t, heaps)
+	require.Zero(b, t.silent+t.other-late, "refusals without Retry-After, or other answers")
+	results.add(result{what: "overload: peak of the server, requests/s", measured: peak})
+	results.add(result{number: "overload", what: "stored at 4 × capacity over peak", bound: 0.9, atLeast: true, measured: float64(t.accepted) / overloadTime.Seconds() / peak})
+	results.add(result{number: "overload", what: "p99 of what is stored at 4 × capacity, ms", bound: 250, measured: millis(t.p99)})
+	results.add(result{what: "overload: part of the processor that the server used", measured: busy / float64(overloadTime)})
+	results.add(result{what: "overload: p50 of the same, ms", measured: millis(t.p50)})
+	results.add(result{number: "overload", what: "refusals without Retry-After", bound: 0, measured: float64(t.silent)})
+	results.add(result{what: "overload: requests that found none of the connections free, of all", measured: float64(late) / float64(len(all))})
+	results.add(result{number: "overload", what: "heap and stack, last third of the overload over the first", bound: 1.2, measured: flatness(heaps)})
+	results.add(result{number: "overload", what: "seconds until nothing is refused any more and p99 is below 50 ms, at half of capacity", bound: 5, measured: recovered(recovery).Seconds()})
+	results.add(result{what: "overload: resident after it over before", measured: float64(after.Resident) / float64(before.Resident)})
+}
+
+func millis(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
+
+// peakOf returns how many requests per second the server stores for clients that
+// wait for their answers.
+func peakOf(b *testing.B, s *server, made [][]byte) float64 {
+	b.Helper()
+	var stored atomic.Int64
+	var wg sync.WaitGroup
+	start := time.Now()
+	for _, conn := range dial(b, s.address, peakClients, made).connections {
+		wg.Go(func() {
+			for i := 0; time.Since(start) < peakTime; i++ {
+				if conn.ask(made[i%len(made)], start, 0).status == http.StatusOK {
+					stored.Add(1)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	return float64(stored.Load()) / time.Since(start).Seconds()
+}
+
+// watch notes the memory of the server ten times a second, in MiB, until the
+// function returned is called.
+func watch(b *testing.B, s *server) (stop func() []float64) {
+	b.Helper()
+	var all []float64
+	end, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		tick := time.NewTicker(100 * time.Millisecond)
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C:
+				all = append(all, float64(s.used(b, false).HeapStack)/(1<<20))
+			case <-end:
+				return
+			}
+		}
+	}()
+	return func() []float64 { close(end); <-ended; return all }
+}
+
+// flatness is the median of the last third over that of the first.
+func flatness(values []float64) float64 {
+	third := max(1, len(values)/3)
+	return median(values[len(values)-third:]) / median(values[:third])
+}
+
+// recovered returns the end of the last window in which a request was refused or
+// the slowest hundredth took long.
+func recovered(all []sent) (end time.Duration) {
+	for len(all) > 0 {
+		next := all[0].due.Truncate(recoveryWindow) + recoveryWindow
+		n, _ := slices.BinarySearchFunc(all, next, func(s sent, d time.Duration) int { return int(s.due - d) })
+		if t := tallied(all[:n]); t.refused+t.silent+t.other > 0 || t.p99 > 50*time.Millisecond {
+			end = next
+		}
+		all = all[n:]
+	}
+	return end
+}
+
+// What stands beside healthy traffic.
+const (
+	idleBeside   = 10_000
+	slowBeside   = 1_000
+	healthyRate  = 1_000
+	healthyTime  = 6 * time.Second
+	healthyConns = 64
+)
+
+// BenchmarkIdleAndSlow is healthy traffic beside ten thousand connections that
+// are idle and a thousand that send their bodies a byte at a time.
+func BenchmarkIdleAndSlow(b *testing.B) {
+	if runtime.NumCPU() < 2 {
+		b.Skip("needs a processor for the server and another for the clients")
+	}
+	for b.Loop() {
+		idleAndSlow(b)
+	}
+	b.ReportMetric(0, "ns/op")
+}
+
+func idleAndSlow(b *testing.B) {
+	b.Helper()
+	s := startServer(b, "slow")
+	made := requests(trackPath, now().Tracks())
+	healthy := newOpenLoop(dial(b, s.address, healthyConns, made))
+	stayOn(b, 1)
+	alone, _ := healthy.run(healthyRate, healthyTime/2)
+	before := s.used(b, true)
+	require.NoError(b, dial(b, s.address, idleBeside, made).sendOnEach())
+	stop := trickle(b, dial(b, s.address, slowBeside, made).connections, made[0])
+	beside, late := healthy.run(healthyRate, healthyTime)
+	after := s.used(b, true)
+	stop()
+	a, t := tallied(alone), tallied(beside)
+	b.Logf("alone %+v; beside %+v; %d late; resident %d MiB", a, t, late, after.Resident>>20)
+	require.Zero(b, t.refused+t.silent+t.other, "healthy requests were refused")
+	results.add(result{number: "overload", what: "p99 beside 10,000 idle and 1,000 slow connections, ms", bound: 250, measured: millis(t.p99)})
+	results.add(result{what: "overload: p99 of the same traffic alone, ms", measured: millis(a.p99)})
+	results.add(result{what: "overload: resident memory for each idle or slow connection, kB", measured: float64(after.Resident-before.Resident) / (idleBeside + slowBeside) / 1000})
+}
+
+// trickle sends the head of a request over each connection, and then its body a
+// byte at a time, slower than is allowed.
+func trickle(b *testing.B, conns []*connection, request []byte) (stop func()) {
+	b.Helper()
+	head := bytes.Index(request, []byte("\r\n\r\n")) + 4
+	for _, c := range conns {
+		_, err := c.Write(request[:head])
+		require.NoError(b, err)
+	}
+	end := make(chan struct{})
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for i := head; ; i++ {
+			for _, c := range conns {
+				_, _ = c.Write(request[i : i+1])
+			}
+			select {
+			case <-end:
+				return
+			case <-time.After(500 * time.Millisecond):
+			}
+		}
+	})
+	return func() { close(end); wg.Wait() }
+}
