@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"io/fs"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -516,4 +518,24 @@ func TestASealThatFailsLosesNothing(t *testing.T) {
 		require.Equal(t, []string{"a", "b"}, stored(t, again))
 		require.Equal(t, []string{"00000000000000000001.ndjson", "00000000000000000002.ndjson"}, m.names())
 	})
+}
+
+func TestWhatIsSealedIsFlushedUnderEveryPolicy(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemFS()
+		j := openMem(t, m, Options{Sync: SyncNever, SegmentBytes: 1})
+		write(t, j, "a", "b", "c")
+		require.Equal(t, []string{"a", "b"}, stored(t, openMem(t, m.cut(), Options{})), "c is not sealed")
+		require.NoError(t, j.Close(t.Context()))
+		require.Equal(t, []string{"a", "b", "c"}, stored(t, openMem(t, m.cut(), Options{})))
+	})
+}
+
+func TestASegmentIsNeverAFileThatExists(t *testing.T) {
+	t.Parallel()
+	name := filepath.Join(t.TempDir(), part1)
+	require.NoError(t, os.WriteFile(name, []byte("old"), 0o600))
+	_, err := osFS{}.Create(name)
+	require.ErrorIs(t, err, fs.ErrExist)
 }

@@ -64,8 +64,11 @@ var mutants = map[string]mutant{
 	"a segment is sealed without a flush": {
 		file: "segment.go", from: "\tif err := s.sync(); err != nil || s.active == nil {\n\t\treturn err", to: "\tif s.active == nil {\n\t\treturn nil",
 	},
-	"a recovered file is appended to": {
+	"a new segment may be a file that exists": {
 		file: "fs.go", from: "return openFile(name, os.O_WRONLY|os.O_APPEND|os.O_CREATE|os.O_EXCL)", to: "return openFile(name, os.O_WRONLY|os.O_APPEND|os.O_CREATE)",
+	},
+	"recovery leaves a file active": {
+		file: "recovery.go", from: "return r.seal(e, s)\n\t}\n\tr.damaged", to: "return nil\n\t}\n\tr.damaged",
 	},
 	"recovery drops what follows a damaged line": {
 		file: "recovery.go", from: "case s.holes == 0 && e.ext == extActive:", to: "case e.ext == extActive:",
