@@ -65,18 +65,29 @@ func (d *decompressor) run(b *budget, encoding string) (*room, error) {
 	if err != nil {
 		return nil, err
 	}
-	first, expected := int64(trusted), d.limit
-	if size, ok := d.gzipSize(); ok && encoding == "gzip" {
-		first, expected = size, size
+	d.plain = boundedReader{src: src, left: d.limit, limit: d.limit}
+	defer func() { d.plain.src = nil }()
+	if encoding != "gzip" {
+		return d.fill(b, trusted, d.limit)
 	}
+	size := d.gzipSize()
+	if size <= d.limit {
+		return d.fill(b, size, size)
+	}
+	// It is to be refused, be that size true or not. What for takes no memory.
+	if _, err = io.Copy(io.Discard, d); err == nil {
+		err = tooLarge(d.limit)
+	}
+	return nil, err
+}
+
+// fill decompresses to a room that is first as large as it says.
+func (d *decompressor) fill(b *budget, first, expected int64) (*room, error) {
 	r, err := b.room(first)
 	if err != nil {
 		return nil, err
 	}
-	d.plain = boundedReader{src: src, left: d.limit, limit: d.limit}
-	err = r.fill(d, d.limit, expected)
-	d.plain.src = nil
-	if err != nil {
+	if err := r.fill(d, d.limit, expected); err != nil {
 		r.free()
 		return nil, err
 	}
@@ -113,14 +124,12 @@ func (d *decompressor) open(encoding string) (io.Reader, error) {
 	return d.openFlate()
 }
 
-// gzipSize is the size that stands at the end of gzip, and whether that can be
-// true.
-func (d *decompressor) gzipSize() (int64, bool) {
+// gzipSize is the size that stands at the end of gzip, for what that is worth.
+func (d *decompressor) gzipSize() int64 {
 	if len(d.sent) < 4 {
-		return 0, false
+		return 0
 	}
-	size := int64(binary.LittleEndian.Uint32(d.sent[len(d.sent)-4:]))
-	return size, size <= d.limit
+	return int64(binary.LittleEndian.Uint32(d.sent[len(d.sent)-4:]))
 }
 
 func (d *decompressor) openGzip() (io.Reader, error) {

@@ -92,9 +92,9 @@ var (
 func (r *room) fill(src io.Reader, limit, expected int64) error {
 	for {
 		if have := int64(len(r.bytes)); len(r.bytes) == cap(r.bytes) {
-			want := limit
+			want := min(have*growth, limit)
 			if have <= expected {
-				want = min(have*growth, expected)
+				want = min(want, expected)
 			}
 			if err := r.grow(want + 1); err != nil {
 				return err

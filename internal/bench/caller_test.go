@@ -73,9 +73,9 @@ func (c *caller) requireTaken(tb testing.TB, pool [][]byte) {
 	}
 }
 
-// gzipped makes the caller announce gzip.
-func (c *caller) gzipped() *caller {
-	c.request.Header.Set("Content-Encoding", "gzip")
+// encoded makes the caller announce an encoding.
+func (c *caller) encoded(encoding string) *caller {
+	c.request.Header.Set("Content-Encoding", encoding)
 	return c
 }
 

@@ -54,10 +54,12 @@ func (c Corpus) hostileDepth() []Named {
 func (c Corpus) hostileNames() []Named {
 	sixtyFour := "[" + filled(names(64)+",", hostileSize) + "0]"
 	long := strings.Repeat("n", 30_000)
+	each := `{"type":"page","userId":"u","properties":` + names(4_000) + `}`
 	return []Named{
 		c.hostile("59,000 names in one object", names(59_000)),
 		c.hostile("100,000 names in one object", names(100_000)),
 		c.hostile("objects of 64 names", sixtyFour),
+		{Name: "4,000 names in each event", Body: []byte(`{"batch":[` + strings.Repeat(each+",", hostileSize/len(each)-1) + each + `]}`)},
 		c.hostile("names of 30 kB", "{"+list(16, func(i int) string { return fmt.Sprintf(`"%s%d":0`, long, i) })+"}"),
 		{Name: "a name twice in the root", Body: []byte(`{"batch":[{"type":"page","userId":"u"}],"x":1,"sentAt":"","x":2}`)},
 		c.hostile("a name twice, once escaped", `{"plan":1,"\u0070lan":2}`),
@@ -72,17 +74,32 @@ func (c Corpus) hostileText() []Named {
 		c.hostile("lone surrogates", `{"text":"`+filled(`\ud83d`, hostileSize)+`"}`),
 		c.hostile("a number of 400 digits", strings.Repeat("9", 400)),
 		c.hostile("a number of 300,000 digits", strings.Repeat("9", 300_000)),
+		c.hostile("numbers of 400 digits", "["+filled(strings.Repeat("9", 400)+",", hostileSize)+"0]"),
 		c.hostile("escapes", `{"text":"`+filled(`\u0061\n`, hostileSize)+`"}`),
 		c.hostile("spaces", "{"+strings.Repeat(" ", hostileSize)+"}"),
 	}
 }
 
 func (c Corpus) hostileShapes() []Named {
+	elements := `{"type":"page","userId":"u","properties":{"v":[` + strings.Repeat("0,", 16_000) + `0]}},`
 	batch := c.Batch(480)
 	return []Named{
+		c.hostile("240,000 elements in one array", "["+strings.Repeat("0,", 240_000)+"0]"),
+		{Name: "16,000 elements in each event", Body: []byte(`{"batch":[` + strings.Repeat(elements, 14) + strings.TrimSuffix(elements, ",") + `]}`)},
 		{Name: "160,000 empty events", Body: []byte(`{"batch":[` + strings.Repeat("{},", 160_000) + `{}]}`)},
 		{Name: "a batch cut off before its last byte", Body: batch[:len(batch)-1]},
 		{Name: "a batch with a byte behind it", Body: append(bytes.Clone(batch), 'x')},
+	}
+}
+
+// hostileImports are as large as an import may be.
+func (c Corpus) hostileImports() []Named {
+	const size = 4 << 20
+	many := `{"type":"page","userId":"u","properties":` + names(5_000) + `},`
+	return []Named{
+		c.hostile("470,000 names in one object", names(470_000)),
+		{Name: "5,000 names in each event", Body: []byte(`{"batch":[` + filled(many, size-len(many)) + strings.TrimSuffix(many, ",") + `]}`)},
+		{Name: "1,300,000 empty events", Body: []byte(`{"batch":[` + filled("{},", size-20) + `{}]}`)},
 	}
 }
 
