@@ -80,15 +80,12 @@ func newAPI(store inlet.Sink, logger *slog.Logger) (*inlet.Handler, error) {
 // counts), and over a body that nobody reads. Bodies that the API reads have a
 // shorter time of their own.
 func newServer(root http.Handler, logger *slog.Logger) *http.Server {
-	return &http.Server{
-		Handler:           root,
-		ReadHeaderTimeout: 5 * time.Second,
-		ReadTimeout:       20 * time.Second,
-		WriteTimeout:      40 * time.Second,
-		IdleTimeout:       60 * time.Second,
-		MaxHeaderBytes:    64 << 10,
-		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelWarn),
-	}
+	return inlet.Harden(&http.Server{
+		Handler:      root,
+		ReadTimeout:  20 * time.Second,
+		WriteTimeout: 40 * time.Second,
+		ErrorLog:     slog.NewLogLogger(logger.Handler(), slog.LevelWarn),
+	})
 }
 
 // serve returns when ctx is done and every request has been answered, or when
