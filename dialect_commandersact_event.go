@@ -55,7 +55,7 @@ func actsSlotOf(quoted []byte) actsSlot {
 // Members of an event's context and user that the normalised form has fields for.
 // The vendor's own sender calls the id eventId, and says created for the time.
 var (
-	actsContextMembers = []string{`"event_id"`, `"eventId"`, `"event_timestamp"`, `"created"`}
+	actsContextMembers = []string{`"event_id"`, `"eventId"`, `"event_timestamp"`, `"created"`, `"version"`}
 	actsUserMembers    = []string{`"id"`, `"consistent_anonymous_id"`}
 )
 
@@ -63,7 +63,7 @@ var (
 type actsMembers struct {
 	root    wire.Object
 	at      [actsSlotCount][]byte
-	context [4][]byte // as actsContextMembers
+	context [5][]byte // as actsContextMembers
 	user    [2][]byte // as actsUserMembers
 	named   actsSlot  // which member is the event's name
 }
@@ -96,6 +96,16 @@ func (m *actsMembers) find(root wire.Object) (room int) {
 // isV1 reports whether the event is in the format of version 1.0.
 func (m *actsMembers) isV1() bool {
 	return commandersActClassOf(m.at[actsContext], m.at[actsProperties], m.at[actsVersion]) == commandersActV1
+}
+
+// besideContext returns what a published example of 2.0 has in the root, not in
+// the context. In an event whose context says that it is version 2, as one that was
+// migrated does, such a member is a property and nothing else.
+func (m *actsMembers) besideContext(slot actsSlot) []byte {
+	if string(m.context[4]) == "2" {
+		return nil
+	}
+	return m.at[slot]
 }
 
 // isProperty reports whether a member in a slot is a property of the event.
@@ -165,7 +175,7 @@ func (e *actsEvent) setMessageID() *Problem {
 	if p := e.setID(&e.MessageID, e.m.context[1], "context.eventId"); p != nil || e.MessageID != "" {
 		return p
 	}
-	return e.setID(&e.MessageID, e.m.at[actsID], "event_id")
+	return e.setID(&e.MessageID, e.m.besideContext(actsID), "event_id")
 }
 
 func (e *actsEvent) setID(dst *string, raw json.RawMessage, field string) *Problem {
@@ -215,7 +225,7 @@ func (e *actsEvent) setObject(dst *json.RawMessage, slot actsSlot, code Code, fi
 // or else when the vendor's own sender made the event. No document says when the
 // request was sent, so that the time is not corrected.
 func (e *actsEvent) setTime() {
-	for _, raw := range [...][]byte{e.m.context[2], e.m.at[actsTime], e.m.context[3]} {
+	for _, raw := range [...][]byte{e.m.context[2], e.m.besideContext(actsTime), e.m.context[3]} {
 		t, warnings, ok := commandersActTime(raw)
 		if ok || warnings != 0 {
 			e.Timestamp = t

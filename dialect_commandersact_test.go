@@ -553,3 +553,16 @@ func TestCommandersActAnswers503WhileNothingCanBeStored(t *testing.T) {
 	w := serve(h, request(http.MethodPost, actsPath, strings.NewReader(goodActs)))
 	requireRefused(t, w, 503, inlet.CodeSinkUnavailable)
 }
+
+func TestARootEventIDIsAPropertyWhereTheContextSaysVersion2(t *testing.T) {
+	t.Parallel()
+	events := new(keeper)
+	h := mustNew(t, events, nil)
+	w := serve(h, vouched("/events", `{"event_name":"x","event_id":"mine","event_timestamp":1,"context":{"version":2}}`))
+	require.Equal(t, 200, w.Code, w.Body.String())
+	stored := events.kept()
+	require.Len(t, stored, 1)
+	require.True(t, stored[0].GeneratedID())
+	require.Zero(t, stored[0].OriginalTimestamp)
+	require.JSONEq(t, `{"event_id":"mine","event_timestamp":1}`, string(stored[0].Properties))
+}

@@ -213,7 +213,7 @@ func (c *call) read() (err error) {
 	} else {
 		c.payload, err = c.h.payloads.read(c.w, c.r, c.state, limit, c.started)
 	}
-	if err == nil && int64(len(c.payload.Bytes())) > limit {
+	if err == nil && int64(c.payload.received) > limit {
 		err = tooLarge(limit)
 	}
 	return err
@@ -245,7 +245,7 @@ func (c *call) shape(doc *wire.Document) error {
 		return &Error{Code: CodeInvalidRequest, Message: "the payload has none of the forms that this endpoint takes"}
 	}
 	c.found = route
-	if limit := c.h.options.Limits.of(route.Size); int64(len(c.payload.Bytes())) > limit {
+	if limit := c.h.options.Limits.of(route.Size); int64(c.payload.received) > limit {
 		return tooLarge(limit)
 	}
 	return nil
