@@ -17,6 +17,12 @@
 //	go test ./internal/bench -run '^$' -bench 'Target3$' -benchtime 5x
 //	go test ./internal/bench -run '^$' -bench 'Loopback' -benchtime 1x
 //
+// What happens at four times the load of a sink, and beside ten thousand idle and a
+// thousand slow connections, in a minute and a half; docs/PERFORMANCE.md says how
+// to run it on a machine that others use:
+//
+//	go test ./internal/bench -run '^$' -bench 'Overload|IdleAndSlow' -benchtime 1x
+//
 // Each round of -benchtime is a full set of slices. The rows without a number
 // are context: what the floors themselves cost on the machine. Goal 1, for
 // example, leaves more or less room for everything else depending on what bare
