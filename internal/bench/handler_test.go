@@ -12,14 +12,14 @@ import (
 )
 
 // newHandler returns the handler as the goals mean it: with authentication, a
-// rate limit by source that is on but never reached, validation, normalisation
-// and metrics, and a sink that counts.
+// rate limit by source that is on but never reached, migration of what is of an
+// older version, validation, normalisation and metrics, and a sink that counts.
 func newHandler() (http.Handler, error) {
 	handler, err := newHandlerAlone()
 	if err != nil {
 		return nil, err
 	}
-	return middleware.Chain(authLayer(), limitLayer(middleware.BySource))(handler), nil
+	return middleware.Chain(authLayer(), limitLayer(middleware.BySource), migrateLayer())(handler), nil
 }
 
 // newChain returns the handler with every layer of the documented mount around
@@ -41,7 +41,13 @@ func allLayers() func(http.Handler) http.Handler {
 		middleware.Payload(nil),
 		authLayer(),
 		limitLayer(middleware.BySource),
+		migrateLayer(),
 	)
+}
+
+// migrateLayer lets everything but Commanders Act's events pass unread.
+func migrateLayer() func(http.Handler) http.Handler {
+	return middleware.Migrate(inlet.CommandersActV1(), nil)
 }
 
 func authLayer() func(http.Handler) http.Handler {
