@@ -33,9 +33,7 @@ func (b bucket) draw(s *scale, d *Draw, now int64) (after bucket, granted bool) 
 	if !s.allows(d, b.reset(now)) {
 		return b, false
 	}
-	if d.Cost > 0 {
-		b.full = max(b.full, now) + int64(d.grown(float64(d.Cost)))
-	}
+	b.full = max(b.full, now) + int64(d.grown(float64(d.Cost)))
 	return b, true
 }
 

@@ -157,6 +157,23 @@ func TestMemoryLimiter(t *testing.T) {
 			require.Equal(t, 8, q.Remaining, "the refusal took no request")
 		})
 	})
+	t.Run("a key that owes events is not forgotten for one that owes nothing", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			l, err := middleware.NewMemoryLimiter(&middleware.MemoryLimiterOptions{MaxKeys: 2})
+			require.NoError(t, err)
+			take := func(c middleware.Charge) bool {
+				q, err := l.Take(t.Context(), c)
+				require.NoError(t, err)
+				return q.OK
+			}
+			request, events := middleware.Draw{Rate: 1, Burst: 1, Cost: 1}, middleware.Draw{Rate: 1, Burst: 1, Cost: 9}
+			require.True(t, take(middleware.Charge{Name: "owes a request", Requests: request}))
+			require.True(t, take(middleware.Charge{Name: "owes events", Events: events}))
+			require.True(t, take(middleware.Charge{Name: "new", Requests: request}))
+			require.False(t, take(middleware.Charge{Name: "owes events", Events: events}))
+		})
+	})
 	t.Run("a draw without a rate is granted", func(t *testing.T) {
 		t.Parallel()
 		q, err := newStore(t).Limiter.Take(t.Context(), middleware.Charge{Events: middleware.Draw{Cost: 5}})
