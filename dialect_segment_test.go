@@ -447,4 +447,3 @@ func TestSegmentHostileDefaultsAreMergedInTime(t *testing.T) {
 	t.Logf("%d events in %v", n, time.Since(started))
 	require.Less(t, time.Since(started), 500*time.Millisecond)
 }
-

@@ -26,7 +26,8 @@
 // # Flow
 //
 //	SDK ──HTTP──▶ the host's mux
-//	     │  layers: recover · request id · access log · CORS · limits · payload · auth · migrate
+//	     │  layers: recover · request id · access log · client IP · CORS · limit by IP ·
+//	     │          payload · auth · limit by source · migrate
 //	     ▼
 //	Handler
 //	  1 route      method and path → dialect

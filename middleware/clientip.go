@@ -80,9 +80,9 @@ func newNetworks(prefixes []netip.Prefix) (networks, error) {
 		}
 		switch {
 		case !p.IsValid() || p.Addr().Is4In6():
-			return nil, fmt.Errorf("Trusted[%d] is no network: %v", i, prefixes[i])
+			return nil, fmt.Errorf("option Trusted[%d] is no network: %v", i, prefixes[i])
 		case p.Bits() == 0:
-			return nil, fmt.Errorf("Trusted[%d] is %v: then every client could say what it likes", i, prefixes[i])
+			return nil, fmt.Errorf("option Trusted[%d] is %v: then every client could say what it likes", i, prefixes[i])
 		}
 		all = append(all, p)
 	}

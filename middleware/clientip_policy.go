@@ -50,11 +50,11 @@ func IPPolicy(o *IPPolicyOptions) func(http.Handler) http.Handler {
 
 func (o *IPPolicyOptions) check() error {
 	if !o.Policy.Valid() {
-		return errors.New("Policy is none of the policies")
+		return errors.New("option Policy is none of the policies")
 	}
 	for _, id := range slices.Sorted(maps.Keys(o.Sources)) {
 		if !o.Sources[id].Valid() {
-			return fmt.Errorf("Sources[%q] is none of the policies", id)
+			return fmt.Errorf("option Sources[%q] is none of the policies", id)
 		}
 	}
 	return nil
