@@ -143,6 +143,9 @@ type osFile struct {
 func (f *osFile) Sync() error { return syncFile(f.File) }
 
 func (f *osFile) Size() (int64, error) {
+	if size, err := sizeOf(f.Name(), f.info); !errors.Is(err, errors.ErrUnsupported) {
+		return size, err
+	}
 	now, err := os.Stat(f.Name())
 	if err != nil {
 		return 0, err

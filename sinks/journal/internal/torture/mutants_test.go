@@ -34,8 +34,25 @@ var mutants = map[string]mutant{
 		rig: "TestPowerCuts",
 	},
 	"acknowledged before the flush": {
-		file: "commit.go", from: "\tif s.flush || c.policy == SyncAlways {",
-		to: "\tfor _, t := range c.group {\n\t\tselect {\n\t\tcase t.done <- nil:\n\t\tdefault:\n\t\t}\n\t}\n\tif s.flush || c.policy == SyncAlways {",
+		file: "commit.go",
+		from: `	if err := c.store.append(first, c.frame(s.bytes)); err != nil {
+		return err
+	}
+	if s.flush || c.policy == SyncAlways {
+		if err := c.store.sync(); err != nil {
+			return err
+		}
+	}
+`,
+		to: `	if s.flush || c.policy == SyncAlways {
+		if err := c.store.sync(); err != nil {
+			return err
+		}
+	}
+	if err := c.store.append(first, c.frame(s.bytes)); err != nil {
+		return err
+	}
+`,
 	},
 	"a failed flush is tried again on the same file": {
 		file: "segment.go", from: "if err := s.active.file.Sync(); err != nil {",

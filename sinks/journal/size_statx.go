@@ -1,0 +1,52 @@
+//go:build linux && (amd64 || arm64)
+
+package journal
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"runtime"
+	"syscall"
+	"unsafe"
+)
+
+// What sizeOf asks of statx(2).
+const (
+	atCWD     = -100
+	statxIno  = 0x100
+	statxSize = 0x200
+)
+
+// A statx is the kernel's struct statx, as far as it is read here.
+type statx struct {
+	_    [4]uint64
+	ino  uint64
+	size uint64
+	_    [26]uint64
+}
+
+// sizeOf returns the size of the file of that name, and fs.ErrNotExist if it is
+// not the one of info. It asks for nothing else: since Linux 6.13, to have asked
+// for a file's times makes the next write to it note a new one at once, which is
+// metadata that a flush would have to commit.
+func sizeOf(name string, info os.FileInfo) (int64, error) {
+	opened, ok := info.Sys().(*syscall.Stat_t)
+	path, err := syscall.BytePtrFromString(name)
+	if err != nil || !ok {
+		return 0, errors.ErrUnsupported
+	}
+	cwd, got := atCWD, new(statx)
+	_, _, errno := syscall.Syscall6(sysStatx, uintptr(cwd), uintptr(unsafe.Pointer(path)), 0,
+		statxIno|statxSize, uintptr(unsafe.Pointer(got)), 0)
+	runtime.KeepAlive(path)
+	switch {
+	case errno == syscall.ENOSYS || errno == syscall.EPERM: // an old kernel, or a filter
+		return 0, errors.ErrUnsupported
+	case errno != 0:
+		return 0, errno
+	case got.ino != opened.Ino:
+		return 0, fs.ErrNotExist
+	}
+	return int64(got.size), nil
+}

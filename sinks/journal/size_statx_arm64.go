@@ -1,0 +1,3 @@
+package journal
+
+const sysStatx = 291
