@@ -25,3 +25,15 @@ func TestEveryFileOfTheRootPackageStandsInTheFileMap(t *testing.T) {
 		require.True(t, family || strings.Contains(string(design), "`"+file+"`"), "docs/DESIGN.md does not say what %s knows", file)
 	}
 }
+
+func TestTheSecurityChecklistNamesTestsThatExist(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile("docs/OPERATIONS.md")
+	require.NoError(t, err)
+	known := testsOfTheRepository(t)
+	named := testPattern.FindAllStringSubmatch(string(page), -1)
+	require.Greater(t, len(named), 30)
+	for _, name := range named {
+		require.True(t, known[name[1]], "there is no %s", name[1])
+	}
+}
