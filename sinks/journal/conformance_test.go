@@ -23,7 +23,8 @@ func TestConformance(t *testing.T) {
 	})
 	t.Run("on a disk that may hang", func(t *testing.T) {
 		t.Parallel()
-		var gates sync.Map // of the journals
+		var gates sync.Map   // of the journals
+		features := features // the disk above cannot be stalled
 		features.Stall = func(s inlet.Sink) (release func()) {
 			g, _ := gates.Load(s)
 			g.(*gate).shut.Store(true)
