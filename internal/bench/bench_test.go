@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"runtime"
+	"strings"
 	"testing"
 	"time"
 
@@ -127,6 +128,56 @@ func BenchmarkTarget7(b *testing.B) {
 			results.add(result{number: "7", what: kind.name + ", Commanders Act 1.0 over 2.0", bound: 1.15, measured: ratio})
 		})
 	}
+}
+
+// BenchmarkTargetKeyLast is a request whose write key stands last in its body, as
+// some mobile libraries send it, over the same with the key in a header.
+func BenchmarkTargetKeyLast(b *testing.B) {
+	for _, kind := range []struct {
+		name, path string
+		pool       [][]byte
+	}{
+		{"track", trackPath, keyLast(now().Tracks())},
+		{"batch of 100", batchPath, keyLast(now().Batches(100))},
+	} {
+		b.Run(kind.name, func(b *testing.B) {
+			header, last := shipped(b, kind.path), shipped(b, kind.path)
+			last.request.Header.Del("Authorization")
+			last.requireTaken(b, kind.pool)
+			ratio := pair(b, header.over(kind.pool), last.over(kind.pool))
+			results.add(result{number: "7a", what: kind.name + " with its key last in the body over one with a header", bound: 1.3, measured: ratio})
+		})
+	}
+}
+
+// keyLast moves the write key of each body behind everything else.
+func keyLast(pool [][]byte) [][]byte {
+	member := []byte(`"writeKey":"` + WriteKey + `"`)
+	out := make([][]byte, len(pool))
+	for i, body := range pool {
+		at := bytes.LastIndex(body, member)
+		rest := body[at+len(member)+1 : len(body)-1] // behind the comma, without the brace
+		out[i] = fmt.Appendf(nil, "%s%s,%s}", body[:at], rest, member)
+	}
+	return out
+}
+
+// BenchmarkTargetDefaults is a batch whose context is nested as deep as those of its
+// events, over ordinary batches of the same length.
+func BenchmarkTargetDefaults(b *testing.B) {
+	nested := func(inner string) string {
+		return strings.Repeat(`{"a":`, 190) + inner + strings.Repeat("}", 190)
+	}
+	event := `{"type":"page","userId":"u","context":` + nested("{}") + `}`
+	n := 400_000 / len(event)
+	fill := `{"b":[` + strings.Repeat("0,", 5000) + `0]}`
+	body := []byte(`{"context":` + nested(fill) + `,"batch":[` + strings.Repeat(event+",", n-1) + event + `]}`)
+	hostile, ordinary := shipped(b, batchPath), shipped(b, batchPath)
+	hostile.requireTaken(b, [][]byte{body})
+	pool := now().Batches(250)
+	ratio := pair(b, ordinary.over(pool), hostile.over([][]byte{body}))
+	perByte := ratio * float64(len(pool[0])) / float64(len(body))
+	results.add(result{what: "batch with deeply nested defaults, time per byte over batches of 250", measured: perByte})
 }
 
 // BenchmarkTarget8 is the time per byte of a larger batch over that of a
