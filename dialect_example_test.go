@@ -134,7 +134,7 @@ func printEvents(_ context.Context, events []*inlet.Event) error {
 		for code := range e.Warnings.Codes() {
 			codes = append(codes, code)
 		}
-		fmt.Printf("%s %q of %s, %s, by %s: %s %v\n", e.Type, e.Name, e.UserID, e.Source.ID, e.Dialect, e.Properties, codes)
+		fmt.Printf("%s %q of %s, %s, by %s: %s %v\n", e.Type, e.Name, e.UserID, e.Source.ID, e.Dialect, string(e.Properties), codes)
 	}
 	return nil
 }
