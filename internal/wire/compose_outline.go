@@ -213,16 +213,7 @@ func (o *Outline) readItem(start int) (end int) {
 		it.Fault.Kind = NotObject
 	}
 	it.Size = end - start
-	if it.Fault.Kind == None && d.limits.Bytes > 0 && it.Size > d.limits.Bytes {
-		it.Fault.Kind = TooLarge
-	}
-	if it.Fault.Kind == None {
-		places := d.itemPlaces[first:len(d.itemPlaces):len(d.itemPlaces)]
-		it.Object = Object{text: x.src, names: x.rewritten, places: places}
-	} else {
-		d.itemPlaces = d.itemPlaces[:first]
-	}
-	d.items = append(d.items, it)
+	d.addItem(it, first)
 	return end
 }
 

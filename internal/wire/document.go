@@ -285,15 +285,20 @@ func (d *Document) readItem(start int) (end int, err error) {
 	d.repaired -= repairs
 	it.Repaired = repairs > 0
 	it.Size = end - start - grown
+	d.addItem(it, first)
+	return end, nil
+}
+
+// addItem adds an item of a known size, the places of whose members begin at first.
+func (d *Document) addItem(it Item, first int) {
 	if it.Fault.Kind == None && d.limits.Bytes > 0 && it.Size > d.limits.Bytes {
 		it.Fault.Kind = TooLarge
 	}
 	if it.Fault.Kind == None {
 		places := d.itemPlaces[first:len(d.itemPlaces):len(d.itemPlaces)]
-		it.Object = Object{text: x.src, names: x.rewritten, places: places}
+		it.Object = Object{text: d.index.src, names: d.index.rewritten, places: places}
 	} else {
 		d.itemPlaces = d.itemPlaces[:first]
 	}
 	d.items = append(d.items, it)
-	return end, nil
 }
