@@ -47,14 +47,16 @@ var modules = map[string]struct {
 // import. A name stands for the package and those below it; the longest that
 // fits counts. "." is the root package.
 var arrows = map[string][]string{
-	".":             {"internal/wire"},
-	"internal/wire": {},
-	"middleware":    {"."},
-	"sinks":         {"."},
-	"sinktest":      {"."},
-	"inspector":     {"."},
-	"examples":      {".", "middleware", "sinks", "inspector"},
-	"internal":      {".", "internal", "middleware", "sinks", "sinktest", "inspector"},
+	".":                {"internal/wire"},
+	"internal/wire":    {},
+	"internal/backoff": {},
+	"middleware":       {"."},
+	"sinks":            {".", "internal/backoff"},
+	"sinks/journal":    {".", "sinks", "internal/backoff"},
+	"sinktest":         {"."},
+	"inspector":        {"."},
+	"examples":         {".", "middleware", "sinks", "inspector"},
+	"internal":         {".", "internal", "middleware", "sinks", "sinktest", "inspector"},
 }
 
 func TestRequirements(t *testing.T) {
