@@ -55,13 +55,7 @@ func (d *Dedupe) end(c *dedupeCall) {
 }
 
 // ownEvents returns the events to write now, in the client's order.
-func (c *dedupeCall) ownEvents() []*inlet.Event {
-	events := make([]*inlet.Event, len(c.own))
-	for n, i := range c.own {
-		events[n] = c.events[i]
-	}
-	return events
-}
+func (c *dedupeCall) ownEvents() []*inlet.Event { return at(c.events, c.own) }
 
 // doneChan returns what is closed when c gives up its claims. Called with the
 // lock held.
@@ -120,18 +114,4 @@ func (c *dedupeCall) wholeError(err error) error {
 		return err
 	}
 	return batchError(inlet.ItemErrors(err, len(c.events)))
-}
-
-// batchError returns the batch error of the events that failed, or nil.
-func batchError(errs []error) error {
-	var items []inlet.ItemError
-	for i, err := range errs {
-		if err != nil {
-			items = append(items, inlet.ItemError{Index: i, Err: err})
-		}
-	}
-	if items == nil {
-		return nil
-	}
-	return &inlet.BatchError{Items: items}
 }
