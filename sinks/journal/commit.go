@@ -40,6 +40,7 @@ func (c *committer) run() {
 	}
 	c.err = c.store.seal()
 	c.store.dropAhead()
+	c.store.destinations.ends.Wait()
 	if err := c.lock.Close(); c.err == nil {
 		c.err = err
 	}
@@ -112,9 +113,9 @@ func (c *committer) apply(s sums) error {
 	if err := c.store.intact(); err != nil {
 		return err
 	}
-	c.store.ack()
+	c.store.counters.stored(s.lines)
+	c.store.ack(c.seq - 1)
 	c.store.health.stored()
-	c.store.counters.stored(s.lines, c.seq-1)
 	return nil
 }
 

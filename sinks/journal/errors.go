@@ -26,6 +26,9 @@ var (
 	// ErrPoisoned means that the disk failed to flush twice within a minute, and
 	// that nothing will be stored until the journal is opened again.
 	ErrPoisoned = errors.New("journal: stopped after repeated failures to flush")
+	// ErrBehind means that the journal holds as much as it is to retain, and that a
+	// destination, which is named, has not had the oldest of it; see [FullPolicy].
+	ErrBehind = errors.New("journal: retains all that it may, and a destination is behind")
 	// ErrStalled means that the disk has not answered for some time.
 	ErrStalled = errors.New("journal: disk does not answer")
 )

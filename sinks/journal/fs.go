@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 )
 
 // A fileSystem is what the journal needs of one. Tests inject faults by it.
@@ -27,6 +28,8 @@ type fileSystem interface {
 	Overwrite(name string) (file, error)
 	// Open opens a file to read.
 	Open(name string) (io.ReadSeekCloser, error)
+	// Stat returns the size of a file, and when it was last written to.
+	Stat(name string) (size int64, written time.Time, err error)
 	// Rename replaces what has the new name.
 	Rename(from, to string) error
 	Remove(name string) error
@@ -114,6 +117,14 @@ func openFile(name string, flag int) (*osFile, error) {
 }
 
 func (osFS) Open(name string) (io.ReadSeekCloser, error) { return os.Open(name) }
+
+func (osFS) Stat(name string) (int64, time.Time, error) {
+	info, err := os.Stat(name)
+	if err != nil {
+		return 0, time.Time{}, err
+	}
+	return info.Size(), info.ModTime(), nil
+}
 
 func (osFS) SyncFile(name string) error {
 	f, err := os.OpenFile(name, os.O_RDWR, 0)

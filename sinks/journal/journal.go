@@ -7,6 +7,7 @@ import (
 	"io"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 
 	"github.com/inlet-go/inlet"
 )
@@ -19,8 +20,12 @@ type Journal struct {
 	queue    *queue
 	health   *health
 	counters *counters
+	progress *progress
+	removed  *atomic.Uint64 // everything up to that number was removed by retention
 	tickets  sync.Pool
 	commit   *committer
+
+	destinations *destinations
 }
 
 var _ interface {
@@ -64,30 +69,55 @@ func open(dir string, opts Options, lock io.Closer) (*Journal, error) {
 		queue:    newQueue(opts.MaxQueueBytes),
 		health:   &health{log: opts.Logger, onPoisoned: opts.OnPoisoned},
 		counters: new(counters),
+		progress: new(progress),
+		removed:  new(atomic.Uint64),
 		tickets:  sync.Pool{New: func() any { return newTicket() }},
 	}
-	r := recovery{dir: dir, fs: opts.fs, log: opts.Logger, damaged: &j.counters.damaged}
-	last, err := r.run()
+	if err := j.recover(); err != nil {
+		return nil, err
+	}
+	shelf, err := loadShelf(opts.fs, dir)
 	if err != nil {
 		return nil, err
 	}
-	j.counters.lastSeq.Store(last)
-	j.commit = j.newCommitter(last+1, lock)
+	if len(shelf.segments) > 0 {
+		j.removed.Store(max(shelf.segments[0].first, 1) - 1)
+	}
+	j.commit = j.newCommitter(shelf, lock)
 	go j.commit.run()
 	return j, nil
 }
 
-func (j *Journal) newCommitter(seq uint64, lock io.Closer) *committer {
+// recover brings the directory into order and finds where everybody is.
+func (j *Journal) recover() (err error) {
+	r := recovery{dir: j.dir, fs: j.opts.fs, log: j.opts.Logger, damaged: &j.counters.damaged}
+	last, err := r.run()
+	if err != nil {
+		return err
+	}
+	j.destinations, err = loadDestinations(newCursors(j.opts.fs, j.dir), func(name string, err error) {
+		j.opts.Logger.Error("journal: how far a destination has come is not known, it gets everything again", "destination", name, "error", err)
+	})
+	if err != nil {
+		return err
+	}
+	last = max(last, j.destinations.furthest())
+	j.progress.set(mark{segment: last + 1, last: last})
+	return nil
+}
+
+func (j *Journal) newCommitter(on shelf, lock io.Closer) *committer {
 	return &committer{
 		queue: j.queue,
 		store: &store{
 			dir: j.dir, opts: j.opts, fs: j.opts.fs, log: j.opts.Logger,
-			health: j.health, counters: j.counters,
+			health: j.health, counters: j.counters, progress: j.progress,
+			shelf: on, removed: j.removed, destinations: j.destinations,
 		},
 		lock:     lock,
 		policy:   j.opts.Sync,
 		maxGroup: j.opts.MaxGroupBytes,
-		seq:      seq,
+		seq:      j.progress.now().last + 1,
 		done:     make(chan struct{}),
 	}
 }
@@ -147,16 +177,24 @@ func (j *Journal) recycle(t *ticket) {
 	}
 }
 
-// Close stores what waits, seals the active segment and frees the directory. A
-// Close that ctx ends does so in the background, as soon as the disk allows.
+// Close stops all deliveries as [Delivery.Stop] does, stores what waits, seals the
+// active segment and frees the directory. A Close that ctx ends does so in the
+// background, as soon as the disk and the destinations allow.
 func (j *Journal) Close(ctx context.Context) error {
+	running := j.destinations.close()
+	for _, d := range running {
+		d.halt()
+	}
 	j.queue.close()
 	select {
 	case <-j.commit.done:
 		return j.commit.err
 	case <-ctx.Done():
-		return fmt.Errorf("journal: still closing: %w", ctx.Err())
 	}
+	for _, d := range running {
+		d.cancel()
+	}
+	return fmt.Errorf("journal: still closing: %w", ctx.Err())
 }
 
 // Check returns nil if the journal could store events now, as far as it knows
@@ -166,6 +204,9 @@ func (j *Journal) Check(context.Context) error {
 		return err
 	}
 	if err := j.health.check(); err != nil {
+		return err
+	}
+	if err := j.checkRetained(); err != nil {
 		return err
 	}
 	return checkSpace(j.opts.fs, j.dir, &j.opts)

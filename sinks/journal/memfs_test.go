@@ -1,7 +1,6 @@
 package journal
 
 import (
-	"bytes"
 	"errors"
 	"io"
 	"io/fs"
@@ -12,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 )
 
 // A memFS is a strict file system in memory: after a power cut it holds no more
@@ -31,7 +31,10 @@ type memFS struct {
 	ops     []string // what happened, in order
 }
 
-type memNode struct{ data, durable []byte }
+type memNode struct {
+	data, durable []byte
+	written       time.Time
+}
 
 func newMemFS() *memFS {
 	return &memFS{
@@ -46,7 +49,7 @@ func (m *memFS) cut() *memFS {
 	after := newMemFS()
 	for name, node := range m.durable {
 		data := slices.Clone(node.durable)
-		after.live[name] = &memNode{data, data}
+		after.live[name] = &memNode{data: data, durable: data, written: node.written}
 	}
 	after.durable = maps.Clone(after.live)
 	return after
@@ -64,7 +67,7 @@ func (m *memFS) tear(r *rand.Rand) *memFS {
 			continue
 		}
 		torn := tearData(r, node)
-		after.live[name] = &memNode{torn, torn}
+		after.live[name] = &memNode{data: torn, durable: torn, written: node.written}
 	}
 	after.durable = maps.Clone(after.live)
 	return after
@@ -160,7 +163,17 @@ func (m *memFS) Open(name string) (io.ReadSeekCloser, error) {
 	case node == nil:
 		return nil, fs.ErrNotExist
 	}
-	return memReader{bytes.NewReader(slices.Clone(node.data))}, nil
+	return &memReader{fs: m, node: node}, nil
+}
+
+func (m *memFS) Stat(name string) (int64, time.Time, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	node := m.live[name]
+	if node == nil {
+		return 0, time.Time{}, fs.ErrNotExist
+	}
+	return int64(len(node.data)), node.written, nil
 }
 
 func (m *memFS) Rename(from, to string) error {
@@ -181,6 +194,9 @@ func (m *memFS) Rename(from, to string) error {
 func (m *memFS) Remove(name string) error {
 	_, err := m.begin("remove", name, 0)
 	defer m.mu.Unlock()
+	if err == nil && m.live[name] == nil {
+		return fs.ErrNotExist
+	}
 	if err == nil {
 		delete(m.live, name)
 	}
@@ -257,7 +273,7 @@ func (m *memFS) content(name string) string {
 func (m *memFS) put(name, content string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	node := &memNode{[]byte(content), []byte(content)}
+	node := &memNode{data: []byte(content), durable: []byte(content), written: time.Now()}
 	m.live[memDir+"/"+name], m.durable[memDir+"/"+name] = node, node
 }
 
@@ -270,9 +286,38 @@ func (m *memFS) log() []string {
 	return ops
 }
 
-type memReader struct{ *bytes.Reader }
+// A memReader reads a file that others may be writing.
+type memReader struct {
+	fs   *memFS
+	node *memNode
+	at   int64
+}
 
-func (memReader) Close() error { return nil }
+func (r *memReader) Read(p []byte) (int, error) {
+	r.fs.mu.Lock()
+	defer r.fs.mu.Unlock()
+	if r.at >= int64(len(r.node.data)) {
+		return 0, io.EOF
+	}
+	n := copy(p, r.node.data[r.at:])
+	r.at += int64(n)
+	return n, nil
+}
+
+func (r *memReader) Seek(offset int64, whence int) (int64, error) {
+	r.fs.mu.Lock()
+	defer r.fs.mu.Unlock()
+	switch whence {
+	case io.SeekCurrent:
+		offset += r.at
+	case io.SeekEnd:
+		offset += int64(len(r.node.data))
+	}
+	r.at = offset
+	return offset, nil
+}
+
+func (*memReader) Close() error { return nil }
 
 // A memFile is written at a position of its own, which is the end of what is
 // there if it was made anew.
@@ -288,6 +333,7 @@ func (f *memFile) Write(p []byte) (int, error) {
 	defer f.fs.mu.Unlock()
 	f.node.data = append(f.node.data, make([]byte, max(0, f.at+n-len(f.node.data)))...)
 	f.at += copy(f.node.data[f.at:], p[:n])
+	f.node.written = time.Now()
 	return n, err
 }
 

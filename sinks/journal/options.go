@@ -76,6 +76,17 @@ type Options struct {
 	// only a full disk stops the journal.
 	LowWater int64
 
+	// RetainBytes is how much the segments may take, in bytes. Beyond it the oldest
+	// are removed, as far as every destination that is to [Block] has had them;
+	// where that is not enough, writes fail with [ErrBehind]. At least
+	// SegmentBytes. Defaults to 0, no bound.
+	RetainBytes int64
+	// RetainAge is how long a segment is kept after it was written to last. Older
+	// ones are removed, as far as every destination that is to [Block] has had
+	// them: one whenever another is sealed, and one a minute, so that a clock that
+	// jumps ahead does not empty the directory. Defaults to 0, for ever.
+	RetainAge time.Duration
+
 	// OnPoisoned is called once if the journal stops for good, with the cause
 	// in an error that wraps [ErrPoisoned]. It is called inline: it must return
 	// soon, and must not wait for the journal. Defaults to nil, nothing.
@@ -134,8 +145,16 @@ func (o *Options) validate() error {
 		return invalid("MaxGroupBytes", o.MaxGroupBytes)
 	case o.MaxQueueBytes < 0:
 		return invalid("MaxQueueBytes", o.MaxQueueBytes)
+	case o.RetainBytes != 0 && o.RetainBytes < o.SegmentBytes:
+		return invalid("RetainBytes", o.RetainBytes)
+	case o.RetainAge < 0:
+		return invalid("RetainAge", o.RetainAge)
 	}
 	return nil
+}
+
+func invalidDelivery(field string, value any) error {
+	return fmt.Errorf("journal: DeliverOptions.%s is %v", field, value)
 }
 
 func invalid(field string, value any) error {

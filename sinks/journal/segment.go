@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"sync/atomic"
 	"time"
 )
 
@@ -16,9 +17,14 @@ type store struct {
 	log      *slog.Logger
 	health   *health
 	counters *counters
+	progress *progress
+
+	removed      *atomic.Uint64
+	destinations *destinations
 
 	active *segment
 	ahead  ahead
+	shelf  shelf
 	probed time.Time // when free space was last looked at
 }
 
@@ -37,6 +43,9 @@ type segment struct {
 func (s *store) ready() error {
 	if err := s.health.refusal(); err != nil {
 		return err
+	}
+	if err := s.room(); err != nil {
+		return s.health.pause(err)
 	}
 	if time.Since(s.probed) < pauseAfter {
 		return nil
@@ -191,19 +200,30 @@ func (s *store) intact() error {
 	return ErrFileGone
 }
 
-// maintain does what is due by the clock: seal by age, flush by interval.
+// maintain does what is due: seal by age, flush by interval, remove what is not to
+// be retained.
 func (s *store) maintain(now time.Time) {
-	switch next, ok := s.next(); {
+	switch next, ok := s.nextOfActive(); {
 	case !ok || now.Before(next):
 	case s.due(now, 0):
 		s.roll()
 	default:
 		_ = s.sync() // health has it, and nobody waits for it
 	}
+	s.retain(now)
 }
 
 // next is when maintain has something to do, if nothing is written until then.
 func (s *store) next() (at time.Time, ok bool) {
+	at, ok = s.nextOfActive()
+	if s.opts.RetainAge > 0 && (!ok || s.shelf.checkAt.Before(at)) {
+		return s.shelf.checkAt, true
+	}
+	return at, ok
+}
+
+// nextOfActive is next for the active segment.
+func (s *store) nextOfActive() (at time.Time, ok bool) {
 	if s.active == nil {
 		return at, false
 	}
@@ -241,6 +261,7 @@ func (s *store) seal() error {
 	if err := s.fs.Rename(from, entry{g.first, extSealed}.path(s.dir)); err != nil {
 		return err
 	}
+	s.shelf.put(sealedSegment{g.first, g.size, time.Now()})
 	return s.fs.SyncDir(s.dir)
 }
 
@@ -262,8 +283,13 @@ func (s *store) setAside() {
 	}
 }
 
-// ack marks what is in the active segment as acknowledged.
-func (s *store) ack() { s.active.acked = s.active.size }
+// ack marks what is in the active segment, the last line of which has that number,
+// as acknowledged.
+func (s *store) ack(last uint64) {
+	g := s.active
+	g.acked = g.size
+	s.progress.set(mark{segment: g.first, size: g.size, last: last})
+}
 
 func (s *store) logClose(err error) {
 	if err != nil {

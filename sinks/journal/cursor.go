@@ -1,0 +1,116 @@
+package journal
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io/fs"
+	"path/filepath"
+	"strconv"
+	"strings"
+)
+
+// A cursor is how far a destination has come. Its file is
+//
+//	{"seq":"0000000000000123","holds":true,"_c":"9ae0daaf"}
+//
+// with the checksum of a line. It is a hint: the segments are the only truth, and
+// without it a destination gets events again.
+type cursor struct {
+	seq   uint64 // everything up to it is settled
+	holds bool   // retention must leave what follows it
+}
+
+const (
+	cursorDir    = "cursors"
+	maxCursorLen = 256
+)
+
+func (c cursor) encode() []byte {
+	body := fmt.Appendf(nil, `{"seq":"%0*d","holds":%t`, seqDigits, c.seq, c.holds)
+	return fmt.Appendf(body, `%s%08x%s`, crcMember, crc32.Checksum(body, castagnoli), lineEnd)
+}
+
+var errDamagedCursor = errors.New("cursor is damaged")
+
+func decodeCursor(data []byte) (cursor, error) {
+	var file struct {
+		Seq   string `json:"seq"`
+		Holds bool   `json:"holds"`
+		Sum   string `json:"_c"`
+	}
+	body, _, _ := strings.Cut(string(data), crcMember)
+	if json.Unmarshal(data, &file) != nil || file.Sum != fmt.Sprintf("%08x", crc32.Checksum([]byte(body), castagnoli)) {
+		return cursor{}, errDamagedCursor
+	}
+	seq, err := strconv.ParseUint(file.Seq, 10, 64)
+	if err != nil {
+		return cursor{}, errDamagedCursor
+	}
+	return cursor{seq, file.Holds}, nil
+}
+
+// cursors are the files of the cursors in a journal's directory.
+type cursors struct {
+	fs  fileSystem
+	dir string
+}
+
+func newCursors(fsys fileSystem, dir string) cursors {
+	return cursors{fsys, filepath.Join(dir, cursorDir)}
+}
+
+// load returns the cursor of each destination. One whose file cannot be read
+// begins before everything, and holds: it may get events again, but loses none.
+func (c cursors) load(damaged func(name string, err error)) (map[string]cursor, error) {
+	names, err := c.fs.List(c.dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	found := map[string]cursor{}
+	for _, name := range names {
+		if !validName(name) {
+			continue // such as what a save that was cut short left
+		}
+		at, err := c.read(name)
+		if err != nil {
+			damaged(name, err)
+			at = cursor{holds: true}
+		}
+		found[name] = at
+	}
+	return found, err
+}
+
+func (c cursors) read(name string) (cursor, error) {
+	data, err := readFile(c.fs, filepath.Join(c.dir, name), maxCursorLen)
+	if err != nil {
+		return cursor{}, err
+	}
+	return decodeCursor(data)
+}
+
+// save replaces the file of a destination, and survives a power cut as the old
+// one or the new one.
+func (c cursors) save(name string, at cursor) error {
+	if err := c.fs.MakeDir(c.dir); err != nil {
+		return err
+	}
+	return replaceFile(c.fs, filepath.Join(c.dir, name), at.encode())
+}
+
+// remove forgets a destination.
+func (c cursors) remove(name string) error {
+	if err := c.fs.Remove(filepath.Join(c.dir, name)); err != nil {
+		return err
+	}
+	return c.fs.SyncDir(c.dir)
+}
+
+// validName reports whether a destination may have that name, which is that of
+// its files.
+func validName(name string) bool {
+	const letters = "abcdefghijklmnopqrstuvwxyz0123456789_-"
+	return len(name) > 0 && len(name) <= 64 && strings.Trim(name, letters) == ""
+}

@@ -1,0 +1,407 @@
+package journal
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/sinks"
+)
+
+func TestADestinationGetsWhatIsThereAndWhatComes(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		j := openMem(t, newMemFS(), Options{SegmentBytes: 1500})
+		write(t, j, "a", "b", "c")
+		to := &target{}
+		d := deliver(t, j, to, nil)
+		drain(t, d)
+		require.Equal(t, []string{"a", "b", "c"}, to.ids())
+		write(t, j, "d", "e", "f", "g")
+		synctest.Wait()
+		require.Equal(t, []string{"a", "b", "c", "d", "e", "f", "g"}, to.ids(), "at once, and across segments")
+		stats := d.Stats()
+		require.EqualValues(t, 7, stats.Position)
+		require.EqualValues(t, 7, stats.Delivered)
+		require.Zero(t, stats.Behind+stats.Refused+stats.Dropped)
+		require.Zero(t, stats.Age)
+	})
+}
+
+func TestADestinationGetsTheEventsThemselves(t *testing.T) {
+	t.Parallel()
+	j := openTest(t, t.TempDir(), nil)
+	want := events("m", 7)
+	require.NoError(t, j.Write(t.Context(), want))
+	to := &sinks.Memory{}
+	drain(t, deliver(t, j, to, &DeliverOptions{MaxEvents: 3}))
+	got := to.Events()
+	require.Len(t, got, len(want))
+	for i := range want {
+		require.True(t, want[i].Equal(got[i]), "%s", got[i].AppendJSON(nil))
+	}
+}
+
+func TestADestinationGoesOnWhereItWasStopped(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m, to := newMemFS(), &target{}
+		j := openMem(t, m, Options{})
+		d := deliver(t, j, to, nil)
+		write(t, j, "a", "b")
+		drain(t, d)
+		require.NoError(t, d.Stop(t.Context()))
+		write(t, j, "c")
+		synctest.Wait()
+		require.Equal(t, []string{"a", "b"}, to.ids(), "a stopped one gets nothing")
+
+		deliver(t, j, to, &DeliverOptions{Start: FromNow()})
+		synctest.Wait()
+		require.Equal(t, []string{"a", "b", "c"}, to.ids(), "Start is for new destinations only")
+		closeNow(t, j)
+
+		j = openMem(t, m, Options{})
+		write(t, j, "d")
+		drain(t, deliver(t, j, to, nil))
+		require.Equal(t, []string{"a", "b", "c", "d"}, to.ids())
+	})
+}
+
+func TestOneThatDoesNotWorkHoldsUpNoOther(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		j := openMem(t, newMemFS(), Options{})
+		broken, hangs, works := &target{answer: down}, newHung(), &target{}
+		deliver(t, j, broken, nil)
+		_, err := j.Deliver("hangs", hangs, nil)
+		require.NoError(t, err)
+		_, err = j.Deliver("works", works, nil)
+		require.NoError(t, err)
+		for i := range 20 {
+			start := time.Now()
+			write(t, j, fmt.Sprint(i))
+			synctest.Wait()
+			require.Len(t, works.ids(), i+1)
+			require.Zero(t, time.Since(start))
+			time.Sleep(time.Minute)
+		}
+		require.Empty(t, broken.ids())
+		broken.answers(nil)
+		hangs.release()
+		time.Sleep(2 * time.Minute)
+		require.Equal(t, works.ids(), broken.ids())
+		require.Equal(t, works.ids(), hangs.ids())
+	})
+}
+
+// A hung is a target that does not return, not even with its context, until it is
+// released.
+type hung struct {
+	target
+	until chan struct{}
+}
+
+func newHung() *hung { return &hung{until: make(chan struct{})} }
+
+func (h *hung) release() { close(h.until) }
+
+func (h *hung) Write(ctx context.Context, events []*inlet.Event) error {
+	<-h.until
+	return h.target.Write(ctx, events)
+}
+
+func TestWhatFailsIsWrittenAgainBeforeAnythingElse(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		j := openMem(t, newMemFS(), Options{})
+		to := &target{answer: refuses(errDown, "b", "d")}
+		for _, id := range []string{"a", "b", "c", "d", "e", "f"} {
+			writeAt(t, j, id, time.Now())
+		}
+		d := deliver(t, j, to, &DeliverOptions{MaxEvents: 4})
+		time.Sleep(time.Hour)
+		require.Equal(t, []string{"a", "c"}, to.ids(), "the second batch waits, however long it takes")
+		stats := d.Stats()
+		require.ErrorIs(t, stats.Err, errDown)
+		require.Greater(t, stats.Failures, 10)
+		require.GreaterOrEqual(t, stats.Age, time.Hour)
+		require.EqualValues(t, 6, stats.Behind)
+		require.False(t, stats.NextTry.Before(time.Now()))
+		for _, c := range to.writes()[1:5] {
+			require.Equal(t, []string{"b", "d"}, c.ids, "what was taken is not written again")
+		}
+		to.answers(nil)
+		drain(t, d)
+		require.Equal(t, []string{"a", "c", "b", "d", "e", "f"}, to.ids())
+		require.NoError(t, d.Stats().Err)
+	})
+}
+
+func TestAfterFiveFailuresOneEventIsTheProbe(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		j := openMem(t, newMemFS(), Options{})
+		to := &target{answer: down}
+		require.NoError(t, j.Write(t.Context(), events("m", 10)))
+		d := deliver(t, j, to, nil)
+		time.Sleep(time.Hour)
+		to.answers(nil)
+		drain(t, d)
+		writes := to.writes()
+		for i, c := range writes[:len(writes)-2] {
+			if i < probeAfter {
+				require.Len(t, c.ids, 10, "attempt %d", i)
+			} else {
+				require.Len(t, c.ids, 1, "attempt %d", i)
+			}
+		}
+		require.Len(t, writes[len(writes)-2].ids, 1, "the probe that worked")
+		require.Len(t, writes[len(writes)-1].ids, 9, "and the rest at once")
+		require.Equal(t, writes[len(writes)-2].at, writes[len(writes)-1].at)
+		require.Len(t, to.ids(), 10)
+	})
+}
+
+func TestTheWaitGrowsIsRandomAndNeverShorterThanAskedFor(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		j := openMem(t, newMemFS(), Options{})
+		to := &target{answer: down}
+		write(t, j, "a")
+		d := deliver(t, j, to, &DeliverOptions{MinBackoff: time.Second, MaxBackoff: time.Minute})
+		time.Sleep(time.Hour)
+		writes := to.writes()
+		longest := time.Duration(0)
+		for i := 1; i < len(writes); i++ {
+			wait := writes[i].at.Sub(writes[i-1].at)
+			require.LessOrEqual(t, wait, min(time.Second<<min(i-1, 10), time.Minute))
+			longest = max(longest, wait)
+		}
+		require.Greater(t, longest, 30*time.Second)
+		to.answers(func([]string) error { return inlet.RetryAfter(errDown, 5*time.Minute) })
+		time.Sleep(time.Minute)
+		before := len(to.writes())
+		time.Sleep(time.Hour)
+		require.LessOrEqual(t, len(to.writes())-before, 12)
+		require.NoError(t, d.Stop(t.Context()))
+	})
+}
+
+func TestAPanicOfADestinationIsAFailure(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		j := openMem(t, newMemFS(), Options{})
+		to := &target{answer: func([]string) error { panic("oops") }}
+		write(t, j, "a")
+		d := deliver(t, j, to, nil)
+		synctest.Wait()
+		require.ErrorContains(t, d.Stats().Err, "oops")
+		to.answers(nil)
+		drain(t, d)
+		require.Equal(t, []string{"a"}, to.ids())
+	})
+}
+
+func TestWhatIsRefusedForGoodIsADeadLetter(t *testing.T) {
+	t.Parallel()
+	tests := map[string]func(ids []string) error{
+		"by an error of the event": refuses(inlet.Permanent(errDown), "b"),
+		"by an error of all of them": func(ids []string) error {
+			if strings.Contains(strings.Join(ids, ""), "b") {
+				return inlet.Permanent(errDown)
+			}
+			return nil
+		},
+	}
+	for name, answer := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				m := newMemFS()
+				j := openMem(t, m, Options{})
+				to := &target{answer: answer}
+				write(t, j, "a", "b", "c", "d", "e")
+				d := deliver(t, j, to, nil)
+				drain(t, d)
+				require.Equal(t, []string{"a", "c", "d", "e"}, to.ids())
+				require.EqualValues(t, 1, d.Stats().Refused)
+				require.NoError(t, d.Stop(t.Context()))
+
+				letters, err := Open(memDir+"/dead/d", &Options{fs: m})
+				require.NoError(t, err)
+				require.Equal(t, []string{"b"}, stored(t, letters))
+				for r, err := range letters.Events(t.Context(), 0) {
+					require.NoError(t, err)
+					refusal, ok := sinks.RefusalOf(r.Event)
+					require.True(t, ok)
+					require.Contains(t, refusal.Error, errDown.Error())
+					require.Equal(t, "d", refusal.By)
+				}
+				closeNow(t, letters)
+			})
+		})
+	}
+}
+
+func TestADeadLetterThatCannotBeKeptWaits(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		j := openMem(t, newMemFS(), Options{})
+		letters := &target{answer: down}
+		to := &target{answer: refuses(inlet.Permanent(errDown), "b")}
+		write(t, j, "a", "b", "c")
+		d := deliver(t, j, to, &DeliverOptions{DeadLetter: letters, MaxEvents: 2})
+		time.Sleep(time.Hour)
+		require.Equal(t, []string{"a"}, to.ids(), "the next batch waits: the letter is not lost")
+		letters.answers(nil)
+		drain(t, d)
+		require.Equal(t, []string{"b"}, letters.ids())
+		require.Equal(t, []string{"a", "c"}, to.ids())
+	})
+}
+
+func TestAFilterKeepsEventsFromADestination(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		j := openMem(t, newMemFS(), Options{})
+		to := &target{}
+		d := deliver(t, j, to, &DeliverOptions{Filter: func(e *inlet.Event) bool { return e.MessageID < "c" }})
+		write(t, j, "a", "c", "b", "d")
+		drain(t, d)
+		require.Equal(t, []string{"a", "b"}, to.ids())
+		require.EqualValues(t, 4, d.Stats().Position, "those that are filtered out are settled")
+	})
+}
+
+func TestWhereANewDestinationBegins(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name  string
+		start Start
+		want  []string
+	}{
+		{"at the oldest event", FromOldest(), []string{"0", "1", "2", "3", "4", "5", "6", "7", "later"}},
+		{"now", FromNow(), []string{"later"}},
+		{"at a number", FromSeq(6), []string{"5", "6", "7", "later"}},
+		{"at a number that nothing has yet", FromSeq(9), []string{"later"}},
+		{"at a time", FromTime(day.Add(3 * time.Hour)), []string{"3", "4", "5", "6", "7", "later"}},
+		{"at a time between two events", FromTime(day.Add(150 * time.Minute)), []string{"3", "4", "5", "6", "7", "later"}},
+		{"at a time before everything", FromTime(day.Add(-time.Hour)), []string{"0", "1", "2", "3", "4", "5", "6", "7", "later"}},
+		{"at a time to come", FromTime(day.Add(24 * time.Hour)), []string{"later"}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				j := openMem(t, newMemFS(), Options{SegmentBytes: 1500})
+				for i := range 8 {
+					writeAt(t, j, fmt.Sprint(i), day.Add(time.Duration(i)*time.Hour))
+				}
+				to := &target{}
+				d := deliver(t, j, to, &DeliverOptions{Start: test.start})
+				write(t, j, "later")
+				drain(t, d)
+				require.Equal(t, test.want, to.ids())
+				require.Zero(t, d.Stats().Dropped)
+			})
+		})
+	}
+}
+
+func TestStopWaitsForTheWriteThatRuns(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m, to := newMemFS(), newHung()
+		j := openMem(t, m, Options{})
+		write(t, j, "a")
+		d := deliver(t, j, to, nil)
+		synctest.Wait()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		require.ErrorIs(t, d.Stop(ctx), context.DeadlineExceeded)
+		require.ErrorIs(t, j.Close(ctx), context.DeadlineExceeded, "and so does Close")
+		_, err := Open(memDir, &Options{fs: m})
+		require.ErrorIs(t, err, ErrLocked, "the directory is held as long as it may be written to")
+		to.release()
+		require.NoError(t, d.Stop(t.Context()))
+		closeNow(t, j)
+		require.ErrorIs(t, d.Drain(t.Context()), nil, "it had been taken")
+
+		j = openMem(t, m, Options{})
+		drain(t, deliver(t, j, to, nil))
+		require.Equal(t, []string{"a"}, to.ids(), "and was noted")
+	})
+}
+
+func TestAWriteThatHeedsItsContextIsCutShort(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		j := openMem(t, newMemFS(), Options{})
+		write(t, j, "a")
+		d := deliver(t, j, inlet.SinkFunc(func(ctx context.Context, _ []*inlet.Event) error {
+			<-ctx.Done()
+			return ctx.Err()
+		}), &DeliverOptions{Timeout: time.Minute})
+		synctest.Wait()
+		start := time.Now()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		require.Error(t, d.Stop(ctx))
+		require.NoError(t, d.Stop(t.Context()))
+		require.Equal(t, time.Second, time.Since(start))
+		require.ErrorIs(t, d.Drain(t.Context()), inlet.ErrClosed)
+	})
+}
+
+func TestAWriteHasADeadline(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		j := openMem(t, newMemFS(), Options{})
+		write(t, j, "a")
+		var left time.Duration
+		d := deliver(t, j, inlet.SinkFunc(func(ctx context.Context, _ []*inlet.Event) error {
+			deadline, _ := ctx.Deadline()
+			left = time.Until(deadline)
+			return nil
+		}), &DeliverOptions{Timeout: time.Minute})
+		drain(t, d)
+		require.Equal(t, time.Minute, left)
+	})
+}
+
+func TestDeliverRefusesWhatCannotWork(t *testing.T) {
+	t.Parallel()
+	j := openTest(t, t.TempDir(), nil)
+	for _, name := range []string{"", "A", "a.b", "../x", "a/b", strings.Repeat("a", 65)} {
+		_, err := j.Deliver(name, &target{}, nil)
+		require.ErrorContains(t, err, "name", "%q", name)
+	}
+	for field, o := range map[string]DeliverOptions{
+		"MaxEvents":  {MaxEvents: -1},
+		"MaxBytes":   {MaxBytes: -1},
+		"Timeout":    {Timeout: -1},
+		"MinBackoff": {MinBackoff: -1},
+		"MaxBackoff": {MinBackoff: 2, MaxBackoff: 1},
+		"WhenFull":   {WhenFull: 2},
+	} {
+		_, err := j.Deliver("d", &target{}, &o)
+		require.ErrorContains(t, err, "DeliverOptions."+field)
+		_, err = j.Replay(t.Context(), &target{}, &o)
+		require.ErrorContains(t, err, "DeliverOptions."+field)
+	}
+	_, err := j.Deliver("d", nil, nil)
+	require.Error(t, err)
+	d := deliver(t, j, &target{}, nil)
+	_, err = j.Deliver("d", &target{}, nil)
+	require.ErrorContains(t, err, "already")
+	require.Equal(t, "d", d.Name())
+	closeNow(t, j)
+	_, err = j.Deliver("e", &target{}, nil)
+	require.ErrorIs(t, err, inlet.ErrClosed)
+}

@@ -1,0 +1,170 @@
+package journal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"runtime/debug"
+	"time"
+
+	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/internal/backoff"
+)
+
+// probeAfter is after how many failures in a row a sink is asked with a single
+// event, until it takes one.
+const probeAfter = 5
+
+// A pump moves events from a tail of the journal to a sink, batch by batch: the
+// next one only once everything of the last is settled.
+type pump struct {
+	tail tail
+	sink inlet.Sink
+	opts DeliverOptions
+	log  *slog.Logger
+	stop <-chan struct{} // closed to end it between two attempts
+	note func(failure)   // told how each attempt went
+	// strict ends it at an event that is refused for good. Without it the sink
+	// has dead letters, and never refuses one.
+	strict bool
+
+	events []*inlet.Event // of the batch, as far as they are not settled
+	first  time.Time      // when the first of them was received
+	bytes  int            // of the lines of the batch
+	last   uint64         // everything up to it is settled once the batch is
+	broken error          // why the batch ended early; of the next fill
+}
+
+// A failure is how many attempts in a row have failed, the error of the last and
+// when the next is due; its zero value is a success.
+type failure struct {
+	attempts int
+	err      error
+	next     time.Time
+}
+
+var errStopping = errors.New("journal: stopped")
+
+// fill reads the next batch within m: what is there, up to the limits. It returns
+// io.EOF if there is nothing to write, and then everything up to last is settled.
+func (p *pump) fill(ctx context.Context, m mark) error {
+	p.events, p.bytes = p.events[:0], 0
+	err := p.broken
+	p.broken = nil
+	for err == nil && len(p.events) < p.opts.MaxEvents && p.bytes < p.opts.MaxBytes {
+		if err = p.tail.advance(ctx, m); err == nil {
+			p.add()
+		}
+	}
+	if errors.Is(err, io.EOF) { // what has no line up to the mark never will
+		p.last, p.tail.next = m.last, max(p.tail.next, m.last+1)
+	} else if err != nil && len(p.events) > 0 {
+		p.broken = err
+	}
+	if len(p.events) > 0 {
+		return nil
+	}
+	return err
+}
+
+// add adds the event that the tail has come to, if it is wanted.
+func (p *pump) add() {
+	p.last = p.tail.scan.seq
+	p.bytes += len(p.tail.scan.line)
+	r, err := p.tail.record(nil)
+	switch {
+	case err != nil: // its checksum is right: it was written so
+		p.log.Error("journal: event cannot be read", "seq", p.last, "error", err)
+	case p.opts.Filter == nil || p.opts.Filter(r.Event):
+		if len(p.events) == 0 {
+			p.first = r.Event.ReceivedAt
+		}
+		p.events = append(p.events, r.Event)
+	}
+}
+
+// settle writes the batch until the sink has taken all of it. It ends before that
+// with errStopping, and if it is strict with the error of an event that was refused
+// for good.
+func (p *pump) settle(ctx context.Context) error {
+	for failures := 0; len(p.events) > 0; {
+		before := len(p.events)
+		err := p.attempt(ctx, failures)
+		if p.strict && inlet.IsPermanent(err) {
+			return err
+		}
+		if len(p.events) < before {
+			failures = 0
+		}
+		if err == nil {
+			p.note(failure{})
+			continue
+		}
+		failures++
+		if !p.pause(failures, err) {
+			return errStopping
+		}
+	}
+	return nil
+}
+
+// attempt writes what is left of the batch, or one event to see whether a sink
+// works again, and takes what is stored off it. The error is that of the first
+// event that is not, and permanent only if that is refused for good.
+func (p *pump) attempt(ctx context.Context, failures int) error {
+	batch := p.events
+	if failures >= probeAfter {
+		batch = batch[:1]
+	}
+	errs := inlet.ItemErrors(p.write(ctx, batch), len(batch))
+	if errs == nil {
+		p.events = p.events[len(batch):]
+		return nil
+	}
+	var first error
+	left := make([]*inlet.Event, 0, len(p.events))
+	for i, err := range errs {
+		if err == nil {
+			continue
+		}
+		left = append(left, batch[i])
+		if first == nil || inlet.IsPermanent(err) && !inlet.IsPermanent(first) {
+			first = err
+		}
+	}
+	p.events = append(left, p.events[len(batch):]...)
+	return first
+}
+
+// write is one Write. A panic of the sink is a temporary failure of it.
+func (p *pump) write(ctx context.Context, events []*inlet.Event) (err error) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			p.log.Error("journal: a destination panicked", "panic", cause, "stack", string(debug.Stack()))
+			err = fmt.Errorf("journal: the destination panicked: %v", cause)
+		}
+	}()
+	ctx, cancel := context.WithTimeout(ctx, p.opts.Timeout)
+	defer cancel()
+	return p.sink.Write(ctx, events)
+}
+
+// pause waits after a failure, as long as the sink says at least, and reports
+// whether to go on.
+func (p *pump) pause(failures int, err error) bool {
+	wait := backoff.Delay(failures, p.opts.MinBackoff, p.opts.MaxBackoff)
+	if asked, ok := inlet.RetryDelay(err); ok {
+		wait = max(wait, asked)
+	}
+	p.note(failure{failures, err, time.Now().Add(wait)})
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-p.stop:
+		return false
+	}
+}

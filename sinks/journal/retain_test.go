@@ -1,0 +1,267 @@
+package journal
+
+import (
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/inlet-go/inlet"
+)
+
+// two is the size of a segment that takes two events.
+const two = 1500
+
+// fill writes events until n segments have been begun.
+func fillSegments(t testing.TB, j *Journal, n int) (ids []string) {
+	t.Helper()
+	for j.Stats().Segments < uint64(n) {
+		id := fmt.Sprintf("f%d", j.Stats().LastSeq+1)
+		write(t, j, id)
+		ids = append(ids, id)
+	}
+	return ids
+}
+
+// segmentNames returns the segments in m.
+func segmentNames(m *memFS) []string {
+	return slices.DeleteFunc(m.names(), func(name string) bool { return !strings.Contains(name, ".ndjson") })
+}
+
+func TestTheOldestSegmentsGoByBytes(t *testing.T) {
+	t.Parallel()
+	m := newMemFS()
+	j := openMem(t, m, Options{SegmentBytes: two, RetainBytes: 3 * two})
+	fillSegments(t, j, 10)
+	require.NoError(t, j.Check(t.Context()))
+	stats := j.Stats()
+	require.LessOrEqual(t, stats.Retained, int64(3*two))
+	require.Positive(t, stats.Removed)
+	kept := segmentNames(m)
+	require.GreaterOrEqual(t, len(kept), 2, "%v", kept)
+	closeNow(t, j)
+	require.Equal(t, len(kept), len(segmentNames(m.cut())), "and on the disk too")
+
+	j = openMem(t, m, Options{SegmentBytes: two, RetainBytes: two})
+	require.Len(t, stored(t, j), int(stats.LastSeq)-removedEvents(t, kept), "what was sealed before counts")
+	write(t, j, "new")
+	require.LessOrEqual(t, j.Stats().Retained, int64(two))
+	require.Contains(t, stored(t, j), "new")
+}
+
+// removedEvents is how many events were in segments before the oldest of names.
+func removedEvents(t *testing.T, names []string) int {
+	t.Helper()
+	e, ok := parseName(names[0])
+	require.True(t, ok)
+	return int(e.first) - 1
+}
+
+func TestAClockThatJumpsRemovesOneSegmentAtATime(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemFS()
+		j := openMem(t, m, Options{SegmentBytes: two, RetainAge: 24 * time.Hour})
+		fillSegments(t, j, 20)
+		closeNow(t, j)
+		require.Len(t, segmentNames(m), 20)
+
+		time.Sleep(10 * 365 * 24 * time.Hour) // all are old now, as if by one bad answer of a time server
+		j = openMem(t, m, Options{SegmentBytes: two, RetainAge: 24 * time.Hour})
+		synctest.Wait()
+		require.Len(t, segmentNames(m), 19, "one at the open")
+		time.Sleep(5*time.Minute + time.Second)
+		synctest.Wait()
+		require.Len(t, segmentNames(m), 14, "and one a minute")
+		time.Sleep(time.Hour)
+		require.Len(t, segmentNames(m), 1, "the newest stays, or numbers would begin anew")
+		write(t, j, "new")
+		time.Sleep(time.Hour)
+		require.Equal(t, []string{"new"}, stored(t, j))
+		require.Greater(t, j.Stats().LastSeq, uint64(20))
+	})
+}
+
+func TestAgeKeepsUpWithWhatIsSealed(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemFS()
+		j := openMem(t, m, Options{SegmentBytes: two, RetainAge: time.Hour})
+		for range 1000 {
+			write(t, j, fmt.Sprintf("e%d", j.Stats().LastSeq))
+			time.Sleep(10 * time.Second)
+		}
+		require.LessOrEqual(t, len(segmentNames(m)), 3600/10/2+2, "two events a segment, an hour of them")
+	})
+}
+
+func TestADestinationHoldsWhatItHasNotHad(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m, to := newMemFS(), &target{answer: down}
+		o := Options{SegmentBytes: two, RetainBytes: 3 * two, RetainAge: time.Hour}
+		j := openMem(t, m, o)
+		d := deliver(t, j, to, nil)
+		var acked []string
+		var err error
+		for i := 0; err == nil; i++ {
+			id := fmt.Sprint("e", i)
+			if err = writeOne(t, j, id); err == nil {
+				acked = append(acked, id)
+			}
+			require.Less(t, i, 100)
+		}
+		require.ErrorIs(t, err, ErrBehind)
+		require.ErrorContains(t, err, ": d", "it is named")
+		require.False(t, inlet.IsPermanent(err))
+		_, ok := inlet.RetryDelay(err)
+		require.True(t, ok)
+		require.ErrorIs(t, j.Check(t.Context()), ErrBehind)
+		require.GreaterOrEqual(t, len(segmentNames(m)), 3)
+
+		time.Sleep(100 * time.Hour)
+		require.ErrorIs(t, j.Check(t.Context()), ErrBehind)
+		require.Equal(t, acked, stored(t, j), "age removes nothing either")
+		require.NoError(t, d.Stop(t.Context()))
+		closeNow(t, j)
+		j = openMem(t, m, o)
+		require.ErrorIs(t, writeOne(t, j, "refused"), ErrBehind, "nobody delivers now, and it still holds")
+		require.Equal(t, acked, stored(t, j))
+		require.Equal(t, []DeliveryStats{{Name: "d", Behind: uint64(len(acked))}}, j.Deliveries())
+
+		to.answers(nil)
+		d = deliver(t, j, to, nil)
+		drain(t, d)
+		time.Sleep(2 * time.Second)
+		require.NoError(t, writeOne(t, j, "after"))
+		require.NoError(t, j.Check(t.Context()))
+		drain(t, d)
+		require.Equal(t, append(acked, "after"), to.ids())
+		require.True(t, j.Deliveries()[0].Running)
+	})
+}
+
+func TestADestinationThatIsForgottenHoldsNothing(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemFS()
+		j := openMem(t, m, Options{SegmentBytes: two, RetainBytes: two})
+		d := deliver(t, j, &target{answer: down}, nil)
+		for i := 0; writeOne(t, j, fmt.Sprint(i)) == nil; i++ {
+			require.Less(t, i, 100)
+		}
+		require.Error(t, j.Forget("d"), "not while it is delivered to")
+		require.Error(t, j.Forget("other"))
+		require.NoError(t, d.Stop(t.Context()))
+		require.NoError(t, j.Forget("d"))
+		require.Empty(t, j.Deliveries())
+		time.Sleep(time.Second)
+		require.NoError(t, writeOne(t, j, "after"))
+		require.NotContains(t, m.cut().names(), "cursors/d")
+		closeNow(t, j)
+		require.ErrorIs(t, j.Forget("d"), inlet.ErrClosed, "somebody else may hold the directory")
+	})
+}
+
+func TestADestinationThatMayLoseTheOldestGoesOnBehindTheGap(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m, to := newMemFS(), &target{answer: down}
+		j := openMem(t, m, Options{SegmentBytes: two, RetainBytes: 3 * two})
+		o := &DeliverOptions{WhenFull: DropOldest, MaxEvents: 1}
+		d := deliver(t, j, to, o)
+		write(t, j, "first")
+		synctest.Wait() // it has that in its hands
+		ids := fillSegments(t, j, 10)
+		require.NoError(t, j.Check(t.Context()), "nobody is held up")
+		left := stored(t, j)
+		to.answers(nil)
+		drain(t, d)
+		got := to.ids()
+		require.Equal(t, "first", got[0])
+		require.Equal(t, left, got[len(got)-len(left):], "all that is left, in order")
+		missed := 1 + len(ids) - len(got)
+		require.Positive(t, missed)
+		require.EqualValues(t, missed, d.Stats().Dropped, "and what is not is counted")
+
+		require.NoError(t, d.Stop(t.Context()))
+		fillSegments(t, j, 20)
+		left = stored(t, j)
+		to = &target{}
+		d = deliver(t, j, to, o)
+		drain(t, d)
+		require.Equal(t, left, to.ids(), "while it was stopped too")
+		require.Positive(t, d.Stats().Dropped)
+	})
+}
+
+func TestTheCursorIsOnTheDiskBeforeASegmentIsRemoved(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemFS()
+		j := openMem(t, m, Options{SegmentBytes: two, RetainBytes: two})
+		m.fault = func(op, name string, size int) (int, error) {
+			if e, ok := parseName(filepath.Base(name)); ok && op == "remove" && e.ext == extSealed {
+				at, err := newCursors(m.cut(), memDir).read("d")
+				require.NoError(t, err)
+				require.GreaterOrEqual(t, at.seq, e.first)
+				require.Zero(t, slices.IndexFunc(segmentNames(m), func(n string) bool { return n == e.name() }), "the oldest first")
+			}
+			return size, nil
+		}
+		deliver(t, j, &target{}, nil)
+		for i := range 40 {
+			if err := writeOne(t, j, fmt.Sprint(i)); err != nil {
+				require.ErrorIs(t, err, ErrBehind)
+			}
+			time.Sleep(time.Second)
+		}
+		require.Positive(t, j.Stats().Removed)
+	})
+}
+
+func TestASegmentThatCannotBeRemovedIsTriedAgain(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m, broken := newMemFS(), new(switchVar)
+		m.fault = failing("remove", errIO, broken)
+		j := openMem(t, m, Options{SegmentBytes: two, RetainBytes: two})
+		broken.set(true)
+		ids := fillSegments(t, j, 5)
+		require.Equal(t, ids, stored(t, j), "and is no reason to refuse anything")
+		broken.set(false)
+		fillSegments(t, j, 6)
+		require.LessOrEqual(t, j.Stats().Retained, int64(two))
+	})
+}
+
+func TestASegmentThatIsGoneAlreadyIsNoFailure(t *testing.T) {
+	t.Parallel()
+	m := newMemFS()
+	j := openMem(t, m, Options{SegmentBytes: two, RetainBytes: 2 * two})
+	fillSegments(t, j, 2)
+	require.NoError(t, m.Remove(memDir+"/00000000000000000001.ndjson"))
+	fillSegments(t, j, 6)
+	require.LessOrEqual(t, j.Stats().Retained, int64(2*two))
+	_, _, err := m.Stat(memDir + "/00000000000000000001.ndjson")
+	require.ErrorIs(t, err, fs.ErrNotExist)
+}
+
+func TestRetentionIsCheckedAtOpen(t *testing.T) {
+	t.Parallel()
+	for field, o := range map[string]Options{
+		"RetainBytes": {RetainBytes: 1},
+		"RetainAge":   {RetainAge: -1},
+	} {
+		_, err := Open(t.TempDir(), &o)
+		require.ErrorContains(t, err, "Options."+field)
+	}
+	_, err := Open(t.TempDir(), &Options{RetainBytes: -1})
+	require.ErrorContains(t, err, "Options.RetainBytes")
+}

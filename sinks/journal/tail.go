@@ -1,0 +1,138 @@
+package journal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+)
+
+// A tail reads the good lines of the journal in order, and goes on where it
+// ended once there are more. It holds the file open that it reads, so that
+// neither a new name nor the removal of the file makes it lose its place.
+type tail struct {
+	j    *Journal
+	next uint64 // the lowest number that is wanted
+
+	entry  entry             // the segment that is read
+	file   io.ReadSeekCloser // nil if none is open
+	window io.LimitedReader  // of the file, as far as it may be read
+	limit  int64             // how far that is
+	scan   *scanner
+	after  uint64 // the next segment to open begins here or later
+	gap    bool   // the rest of the segment was given up
+
+	missed uint64 // numbers that were removed, or given up, before they were read
+}
+
+// advance moves to the next good line that is wanted and lies within m, and
+// which scan then has. It returns io.EOF if there is none.
+func (t *tail) advance(ctx context.Context, m mark) error {
+	for ctx.Err() == nil {
+		switch err := t.read(m); {
+		case errors.Is(err, io.EOF):
+			if err := t.turn(m); err != nil {
+				return err
+			}
+		case err != nil:
+			return err
+		case !t.scan.good:
+			t.j.counters.damaged.add(1)
+		case t.scan.seq >= t.next:
+			t.next = t.scan.seq + 1
+			return nil
+		}
+	}
+	return context.Cause(ctx)
+}
+
+// read reads a line of the open file.
+func (t *tail) read(m mark) error {
+	if t.file == nil {
+		return io.EOF
+	}
+	limit := m.of(t.entry.first)
+	t.window.N += limit - t.limit
+	t.limit = limit
+	err := t.scan.next()
+	if err != nil && !errors.Is(err, io.EOF) {
+		return fmt.Errorf("journal: %s: %w", t.entry.name(), err)
+	}
+	return err
+}
+
+// turn goes to the next segment, or returns io.EOF if there is none yet. Only a
+// file that nothing more is written to is left.
+func (t *tail) turn(m mark) error {
+	if t.file != nil && t.entry.first >= m.segment {
+		return io.EOF
+	}
+	segments, err := listSegments(t.j.opts.fs, t.j.dir)
+	if err != nil {
+		return fmt.Errorf("journal: %w", err)
+	}
+	for i, e := range segments {
+		if e.first < t.after || i+1 < len(segments) && segments[i+1].first <= t.next {
+			continue
+		}
+		if e.first > m.last {
+			break
+		}
+		return t.open(e)
+	}
+	return io.EOF
+}
+
+// open begins with a segment, under the name that it has got since it was listed.
+func (t *tail) open(e entry) (err error) {
+	t.close()
+	t.entry, t.after = e, e.first
+	for _, ext := range []string{e.ext, extSealed, extSuspect} {
+		t.file, err = t.j.opts.fs.Open(entry{e.first, ext}.path(t.j.dir))
+		if !errors.Is(err, fs.ErrNotExist) {
+			break
+		}
+	}
+	if err != nil {
+		t.file = nil
+		return fmt.Errorf("journal: %w", err)
+	}
+	t.miss(e.first - 1)
+	t.window, t.limit = io.LimitedReader{R: t.file}, 0
+	t.scan = newScanner(&t.window, e.first)
+	t.after = e.first + 1
+	return nil
+}
+
+// miss counts the numbers up to last that were wanted and are gone. Others that
+// are not there never were: they belonged to writes that failed.
+func (t *tail) miss(last uint64) {
+	if !t.gap {
+		last = min(last, t.j.removed.Load())
+	}
+	t.gap = false
+	if t.next <= last {
+		t.missed += last - t.next + 1
+		t.next = last + 1
+	}
+}
+
+// skip gives up the rest of the segment that could not be opened or read.
+func (t *tail) skip() {
+	t.close()
+	t.after, t.gap = t.entry.first+1, true
+}
+
+// again makes the next advance open the segment anew that could not be read.
+func (t *tail) again() {
+	t.close()
+	t.after = t.entry.first
+}
+
+func (t *tail) close() {
+	if t.file != nil {
+		_ = t.file.Close() // it was only read
+		t.file = nil
+	}
+}

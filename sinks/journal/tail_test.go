@@ -1,0 +1,127 @@
+package journal
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// Whoever reads the end while it is written, across segments that are begun,
+// sealed and removed all the time, gets every line once, whole and in order.
+func TestReadersOfTheEndGetEveryLineOnce(t *testing.T) {
+	t.Parallel()
+	for _, ahead := range []bool{false, true} {
+		t.Run(fmt.Sprintf("written ahead %t", ahead), func(t *testing.T) {
+			t.Parallel()
+			j := openTest(t, t.TempDir(), &Options{
+				SegmentBytes: 8 << 10, RetainBytes: 64 << 10, WriteAhead: ahead, MaxGroupBytes: 4 << 10, LowWater: -1,
+			})
+			all := make([]*target, 3)
+			for i := range all {
+				all[i] = &target{}
+				d, err := j.Deliver(fmt.Sprintf("d%d", i), all[i], &DeliverOptions{MaxEvents: 1 + 7*i, MinBackoff: time.Millisecond})
+				require.NoError(t, err)
+				defer func() {
+					drain(t, d)
+					require.Equal(t, all[0].ids(), all[i].ids())
+				}()
+			}
+			var writers sync.WaitGroup
+			acked := make([][]string, 4)
+			for w := range acked {
+				writers.Go(func() {
+					for i := 0; i < 300; i++ {
+						id := fmt.Sprintf("w%d-%d", w, i)
+						if writeOne(t, j, id) != nil { // beyond what is retained; destinations are behind
+							time.Sleep(10 * time.Millisecond)
+							i--
+							continue
+						}
+						acked[w] = append(acked[w], id)
+					}
+				})
+			}
+			writers.Wait()
+			require.Eventually(t, func() bool { return j.Deliveries()[0].Behind == 0 }, 20*time.Second, time.Millisecond)
+			got := all[0].ids()
+			require.ElementsMatch(t, slices.Concat(acked...), got)
+			for w := range acked {
+				mine := slices.DeleteFunc(slices.Clone(got), func(id string) bool { return id[:2] != fmt.Sprintf("w%d", w) })
+				require.Equal(t, acked[w], mine, "in the order of its writer")
+			}
+			require.Zero(t, j.Stats().Damaged)
+			require.Positive(t, j.Stats().Removed)
+		})
+	}
+}
+
+func TestATailReadsNothingBeyondItsMark(t *testing.T) {
+	t.Parallel()
+	m := newMemFS()
+	j := openMem(t, m, Options{})
+	write(t, j, "a", "b")
+	name := "00000000000000000001.ndjson.part"
+	whole := int64(len(m.content(name)))
+	m.put(name, m.content(name)+`{"type":"track","mess`)
+	r := tail{j: j}
+	at := j.progress.now()
+	require.Equal(t, mark{segment: 1, size: whole, last: 2}, at)
+	for range 2 {
+		require.NoError(t, r.advance(t.Context(), at))
+	}
+	for range 3 {
+		require.ErrorIs(t, r.advance(t.Context(), at), io.EOF)
+	}
+	require.Zero(t, j.Stats().Damaged, "half a line is not damage: it may become whole")
+	r.close()
+}
+
+func TestASegmentThatCannotBeReadIsTriedAgainAndThenGivenUp(t *testing.T) {
+	t.Parallel()
+	for failures, want := range map[int][]string{2: {"a", "b", "c", "d", "e"}, 1000: {"c", "d", "e"}} {
+		t.Run(fmt.Sprintf("%d failures", failures), func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				m := newMemFS()
+				j := openMem(t, m, Options{SegmentBytes: two})
+				write(t, j, "a", "b", "c", "d", "e")
+				left := failures
+				m.fault = func(op, name string, size int) (int, error) {
+					if op == "open" && filepath.Base(name) == "00000000000000000001.ndjson" && left > 0 {
+						left--
+						return 0, errIO
+					}
+					return size, nil
+				}
+				to := &target{}
+				d := deliver(t, j, to, nil)
+				time.Sleep(time.Minute)
+				drain(t, d)
+				require.Equal(t, want, to.ids())
+				require.EqualValues(t, 5-len(want), d.Stats().Dropped)
+				require.NoError(t, d.Stop(t.Context()))
+			})
+		})
+	}
+}
+
+func TestASegmentThatSomebodyDeletedIsPassedOver(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	j := openTest(t, dir, &Options{SegmentBytes: two})
+	write(t, j, "a", "b", "c", "d", "e")
+	require.NoError(t, os.Remove(filepath.Join(dir, "00000000000000000003.ndjson")))
+	to := &target{}
+	d := deliver(t, j, to, nil)
+	drain(t, d)
+	require.Equal(t, []string{"a", "b", "e"}, to.ids())
+	require.Zero(t, d.Stats().Dropped, "it was gone before it was looked for, as if it had never been")
+}
