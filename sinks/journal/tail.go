@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"slices"
 )
 
 // A tail reads the good lines of the journal in order, and goes on where it
@@ -68,7 +69,7 @@ func (t *tail) turn(m mark) error {
 	if t.file != nil && t.entry.first >= m.segment {
 		return io.EOF
 	}
-	segments, err := listSegments(t.j.opts.fs, t.j.dir)
+	segments, err := t.list(m)
 	if err != nil {
 		return fmt.Errorf("journal: %w", err)
 	}
@@ -82,6 +83,18 @@ func (t *tail) turn(m mark) error {
 		return t.open(e)
 	}
 	return io.EOF
+}
+
+// list returns the segments. A large directory is read piece by piece, so that a
+// name which changes meanwhile may be in none of them. Among those up to the mark
+// that can only be the mark's own segment, which is sealed then, once.
+func (t *tail) list(m mark) ([]entry, error) {
+	segments, err := listSegments(t.j.opts.fs, t.j.dir)
+	there := func(e entry) bool { return e.first == m.segment }
+	if err != nil || m.segment > m.last || slices.ContainsFunc(segments, there) {
+		return segments, err
+	}
+	return listSegments(t.j.opts.fs, t.j.dir)
 }
 
 // open begins with a segment, under the name that it has got since it was listed.

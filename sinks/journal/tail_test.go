@@ -125,3 +125,36 @@ func TestASegmentThatSomebodyDeletedIsPassedOver(t *testing.T) {
 	require.Equal(t, []string{"a", "b", "e"}, to.ids())
 	require.Zero(t, d.Stats().Dropped, "it was gone before it was looked for, as if it had never been")
 }
+
+// A listing whose first pieces were read before a segment got its final name, and
+// the rest after that, has neither name.
+func TestAListingThatMissesTheSegmentThatIsSealedIsMadeAgain(t *testing.T) {
+	t.Parallel()
+	m := newMemFS()
+	listed := &hidingFS{fileSystem: m}
+	j := openTest(t, memDir, &Options{fs: listed})
+	write(t, j, "a", "b", "c")
+	listed.hide = "00000000000000000001.ndjson.part"
+	to := &target{}
+	d := deliver(t, j, to, nil)
+	drain(t, d)
+	require.Equal(t, []string{"a", "b", "c"}, to.ids())
+	require.Empty(t, listed.hide, "it was hidden")
+}
+
+// A hidingFS leaves a name out of the first listing that has it.
+type hidingFS struct {
+	fileSystem
+	mu   sync.Mutex
+	hide string
+}
+
+func (h *hidingFS) List(dir string) ([]string, error) {
+	names, err := h.fileSystem.List(dir)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if i := slices.Index(names, h.hide); i >= 0 {
+		names, h.hide = slices.Delete(names, i, i+1), ""
+	}
+	return names, err
+}
