@@ -1,7 +1,9 @@
 package inlet
 
 import (
+	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -96,12 +98,12 @@ func (e *Event) MarshalJSON() ([]byte, error) { return e.AppendJSON(nil), nil }
 // that it does not know go to Extra.
 func (e *Event) UnmarshalJSON(data []byte) error {
 	*e = Event{}
-	members, err := wire.Members(data)
+	members, err := wire.Members(bytes.Clone(data)) // the raw fields are slices of it
 	if err != nil {
 		return fmt.Errorf("inlet: event: %w", err)
 	}
 	for _, m := range members {
-		if m.Name() == "type" {
+		if string(m.Name()) == "type" {
 			e.Type = Type(wire.Text(m.Value))
 		}
 	}
@@ -117,7 +119,7 @@ func (e *Event) UnmarshalJSON(data []byte) error {
 }
 
 func (e *Event) setMember(m wire.Member) error {
-	switch name := m.Name(); name {
+	switch name := string(m.Name()); name {
 	case "type":
 		return nil
 	case "sourceId":
@@ -137,7 +139,7 @@ func (e *Event) setMember(m wire.Member) error {
 			return setText(s, m.Value)
 		}
 		if raw := e.rawField(name); raw != nil {
-			*raw = append(json.RawMessage(nil), m.Value...)
+			*raw = m.Value
 			return nil
 		}
 		e.addExtra(m)
@@ -202,6 +204,13 @@ func (e *Event) setWarnings(raw []byte) error {
 	return nil
 }
 
-func setText(s *string, raw []byte) error { return json.Unmarshal(raw, s) }
+// setText sets s to what a JSON string says, or to "" for null.
+func setText(s *string, raw []byte) error {
+	if kind := wire.Kind(raw); kind != '"' && kind != 'n' {
+		return errors.New("is not a string")
+	}
+	*s = wire.Text(raw)
+	return nil
+}
 
-func setTime(t *time.Time, raw []byte) error { return json.Unmarshal(raw, t) }
+func setTime(t *time.Time, raw []byte) error { return t.UnmarshalJSON(raw) }

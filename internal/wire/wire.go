@@ -7,6 +7,8 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"sync"
+	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -20,13 +22,21 @@ type Member struct {
 	Value []byte
 }
 
-// Name returns the unquoted name.
-func (m Member) Name() string { return Text(m.RawName) }
+// Name returns the unquoted name: a slice of the text, if it has no escapes.
+func (m Member) Name() []byte {
+	if inner, ok := Plain(m.RawName); ok {
+		return inner
+	}
+	return AppendText(nil, m.RawName)
+}
 
 // Text returns what a JSON string says, and "" for a value that is no string.
 func Text(raw []byte) string {
 	if Kind(raw) != '"' {
 		return ""
+	}
+	if inner, ok := Plain(raw); ok && utf8.Valid(inner) {
+		return string(inner)
 	}
 	text, _ := jsontext.AppendUnquote(nil, raw) // invalid UTF-8 is replaced
 	return string(text)
@@ -44,20 +54,39 @@ func Kind(raw []byte) byte {
 // Members reads a JSON object, strictly: with names that differ, valid text and
 // nothing behind it.
 func Members(object []byte) ([]Member, error) {
-	dec := jsontext.NewDecoder(bytes.NewBuffer(object))
+	r := readers.Get().(*reader)
+	defer readers.Put(r)
+	r.text = *bytes.NewBuffer(object)
+	r.dec.Reset(&r.text)
+	members, err := r.dec.members(object)
+	r.text = bytes.Buffer{}
+	return members, err
+}
+
+// A reader is a decoder and the text that it reads, kept for reuse.
+type reader struct {
+	text bytes.Buffer
+	dec  decoder
+}
+
+type decoder struct{ jsontext.Decoder }
+
+var readers = sync.Pool{New: func() any { return new(reader) }}
+
+func (dec *decoder) members(object []byte) ([]Member, error) {
 	if dec.PeekKind() != jsontext.KindBeginObject {
 		return nil, errors.New("not a JSON object")
 	}
 	if _, err := dec.ReadToken(); err != nil {
 		return nil, err
 	}
-	var members []Member
+	members := make([]Member, 0, 16)
 	for dec.PeekKind() != jsontext.KindEndObject {
-		name, err := readValue(dec, object)
+		name, err := dec.value(object)
 		if err != nil {
 			return nil, err
 		}
-		value, err := readValue(dec, object)
+		value, err := dec.value(object)
 		if err != nil {
 			return nil, err
 		}
@@ -72,10 +101,10 @@ func Members(object []byte) ([]Member, error) {
 	return members, nil
 }
 
-// readValue reads the next value as a slice of src, the text that dec reads
+// value reads the next value as a slice of src, the text that dec reads
 // from a [bytes.Buffer]. The slice rests on the documented offset: what the
 // decoder returns itself is only good until its next call.
-func readValue(dec *jsontext.Decoder, src []byte) ([]byte, error) {
+func (dec *decoder) value(src []byte) ([]byte, error) {
 	value, err := dec.ReadValue()
 	if err != nil {
 		return nil, err
