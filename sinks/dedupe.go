@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"math"
 	"sync"
 	"sync/atomic"
@@ -22,6 +23,13 @@ type DedupeOptions struct {
 	// window, the oldest is forgotten. Each takes 32 bytes. Defaults to
 	// 1,000,000.
 	MaxIDs int
+	// Stored are the events that the inner sink has stored already, the oldest
+	// first, such as those of a journal's RecentIDs: their ids are remembered, as
+	// if they had come to this instance when they were received. NewDedupe reads
+	// MessageID, Source, ReceivedAt and Warnings of each before it asks for the
+	// next, and fails with the first error that is among them. Defaults to nil,
+	// none: what comes again after a restart is then passed on again.
+	Stored iter.Seq2[*inlet.Event, error]
 }
 
 func (o *DedupeOptions) withDefaults() (DedupeOptions, error) {
@@ -64,7 +72,8 @@ func (o *DedupeOptions) withDefaults() (DedupeOptions, error) {
 // a duplicate and passes unseen.
 //
 // Restarts: the memory is of this process. An event that comes again after a
-// restart, or to another process, is passed on again.
+// restart is passed on again, unless the new instance was told what is stored
+// (DedupeOptions.Stored); one that comes to another process always is.
 //
 // Secrecy: what is remembered is a 128-bit hash of the Source's ID and the
 // MessageID under a random key of the instance: SHA-256 over the key and both,
@@ -107,13 +116,36 @@ func NewDedupe(inner inlet.Sink, o *DedupeOptions) (*Dedupe, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Dedupe{
+	d := &Dedupe{
 		inner:  inner,
 		hasher: newHasher(),
 		start:  time.Now(),
 		seen:   newWindow(opts.MaxIDs, opts.Window),
 		held:   make(map[eventKey]claim),
-	}, nil
+	}
+	if err := d.restore(opts.Stored); err != nil {
+		return nil, fmt.Errorf("sinks: DedupeOptions.Stored: %w", err)
+	}
+	return d, nil
+}
+
+// restore remembers the ids of events that were stored before.
+func (d *Dedupe) restore(stored iter.Seq2[*inlet.Event, error]) error {
+	if stored == nil {
+		return nil
+	}
+	var key eventKey
+	var text []byte
+	for e, err := range stored {
+		if err != nil {
+			return err
+		}
+		if !e.GeneratedID() {
+			key, text = d.hasher.sum(e, text)
+			d.seen.add(key, min(e.ReceivedAt.Sub(d.start), 0))
+		}
+	}
+	return nil
 }
 
 // Write passes on the events that are not duplicates; without any, it passes on

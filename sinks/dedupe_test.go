@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"math/rand/v2"
 	"strconv"
 	"sync"
@@ -226,6 +227,52 @@ func TestDedupeScope(t *testing.T) {
 		require.Len(t, inner.Events(), 4, "nor is the id remembered")
 		require.EqualValues(t, 1, d.Duplicates())
 	})
+}
+
+func TestDedupeRemembersWhatWasStoredBefore(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		aged := func(id string, age time.Duration) *inlet.Event {
+			e := event(id)
+			e.ReceivedAt = time.Now().Add(-age)
+			return e
+		}
+		generated := aged("generated", time.Minute)
+		generated.Warnings = inlet.WarnMessageIDGenerated
+		before := []*inlet.Event{
+			aged("too old", 25*time.Hour), aged("forgotten", 3*time.Hour), aged("a", 2*time.Hour),
+			generated, aged("b", time.Hour), aged("c", -time.Hour), // of a clock that was set back
+		}
+		var inner sinks.Memory
+		d := newDedupe(t, &inner, &sinks.DedupeOptions{MaxIDs: 3, Stored: sequence(before, nil)})
+		require.NoError(t, d.Write(t.Context(), events("a", "b", "c")))
+		require.Empty(t, inner.Events())
+		require.NoError(t, d.Write(t.Context(), events("generated", "too old", "forgotten")))
+		require.Equal(t, []string{"generated", "too old", "forgotten"}, ids(inner.Events()))
+
+		d = newDedupe(t, &inner, &sinks.DedupeOptions{MaxIDs: 10, Stored: sequence(before, nil)})
+		time.Sleep(22*time.Hour + time.Minute)
+		inner.Reset()
+		require.NoError(t, d.Write(t.Context(), events("a", "b", "c")))
+		require.Equal(t, []string{"a"}, ids(inner.Events()), "each for a day since it was received")
+
+		_, err := sinks.NewDedupe(&inner, &sinks.DedupeOptions{Stored: sequence(before, errInner)})
+		require.ErrorIs(t, err, errInner)
+	})
+}
+
+// sequence yields events, and then err if it is not nil.
+func sequence(events []*inlet.Event, err error) iter.Seq2[*inlet.Event, error] {
+	return func(yield func(*inlet.Event, error) bool) {
+		for _, e := range events {
+			if !yield(e, nil) {
+				return
+			}
+		}
+		if err != nil {
+			yield(nil, err)
+		}
+	}
 }
 
 func TestDedupeWindow(t *testing.T) {

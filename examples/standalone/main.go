@@ -49,7 +49,7 @@ func run(ctx context.Context, c config, stdout, stderr io.Writer) (err error) {
 	if err := c.fillKeys(); err != nil {
 		return err
 	}
-	api, err := newAPI(store, logger)
+	api, err := newAPI(ctx, store, logger)
 	if err != nil {
 		return err
 	}
@@ -65,10 +65,20 @@ func run(ctx context.Context, c config, stdout, stderr io.Writer) (err error) {
 	return serve(ctx, newServer(root, logger), listener, api)
 }
 
+// How long, and how many of, the ids of events are remembered.
+const (
+	dedupeWindow = 24 * time.Hour
+	dedupeIDs    = 1_000_000
+)
+
 // newAPI answers 200 only for what store has on the disk, and stores an event
-// once, however often it is sent.
-func newAPI(store inlet.Sink, logger *slog.Logger) (*inlet.Handler, error) {
-	sink, err := sinks.NewDedupe(store, nil)
+// once, however often it is sent, also before a restart.
+func newAPI(ctx context.Context, store *journal.Journal, logger *slog.Logger) (*inlet.Handler, error) {
+	sink, err := sinks.NewDedupe(store, &sinks.DedupeOptions{
+		Window: dedupeWindow,
+		MaxIDs: dedupeIDs,
+		Stored: store.RecentIDs(ctx, dedupeWindow, dedupeIDs),
+	})
 	if err != nil {
 		return nil, err
 	}

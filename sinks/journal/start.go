@@ -5,6 +5,8 @@ import (
 	"errors"
 	"io"
 	"time"
+
+	"github.com/inlet-go/inlet"
 )
 
 // A Start says where in the journal to begin. Its zero value is [FromOldest].
@@ -102,6 +104,6 @@ func (j *Journal) findSegment(ctx context.Context, t *tail, m mark, at time.Time
 // receivedBefore reports whether the event that t has come to was received
 // before that time.
 func receivedBefore(t *tail, at time.Time) bool {
-	r, err := t.record(nil)
-	return err == nil && r.Event.ReceivedAt.Before(at)
+	e := inlet.Event{Source: new(inlet.Source)}
+	return t.identify(&e) && e.ReceivedAt.Before(at)
 }
