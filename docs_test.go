@@ -3,6 +3,7 @@ package inlet_test
 import (
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -36,4 +37,16 @@ func TestTheSecurityChecklistNamesTestsThatExist(t *testing.T) {
 	for _, name := range named {
 		require.True(t, known[name[1]], "there is no %s", name[1])
 	}
+}
+
+// What a 200 means is one sentence, wherever it stands.
+func TestTheReadmeSaysOfA200WhatTheJournalPromises(t *testing.T) {
+	t.Parallel()
+	readme, err := os.ReadFile("README.md")
+	require.NoError(t, err)
+	durability, err := os.ReadFile("docs/DURABILITY.md")
+	require.NoError(t, err)
+	promise := regexp.MustCompile(`(?m)^\| .SyncAlways. \(default\) \| \*\*(.+)\*\* \|`).FindSubmatch(durability)
+	require.NotNil(t, promise)
+	require.Contains(t, string(readme), "| fsync | "+string(promise[1])+" | the journal, by default |")
 }

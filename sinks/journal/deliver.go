@@ -18,9 +18,9 @@ import (
 //
 // Delivery: in the order of the journal, at least once. A batch is written again
 // until the sink has taken all of it, however long that takes, and the next one
-// only then. How far the sink has come is noted on the disk after it said so, and
-// so may be what it gets again after a crash: at most what it took in the last
-// second and 4 MiB more. The MessageIDs are the same then.
+// only then. How far the sink has come is noted on the disk after it said so, at
+// least every second and every 4 MiB: what it took since, and the batch in flight,
+// it gets again after a crash, with the same MessageIDs.
 //
 // Failures: what the sink refuses for good ([inlet.Permanent]) goes to the dead
 // letters, with the reason, and nothing waits for it: of a batch that is refused as

@@ -25,14 +25,16 @@
 //	00000000000000004711.ndjson.part  active: being written
 //	00000000000000000815.ndjson.suspect  set aside after an I/O error
 //	quarantine/                       damaged bytes, and originals of repaired files
+//	cursors/NAME                      how far a destination has come
+//	dead/NAME/                        what it refused for good, a journal of its own
 //
 // A file is named by the first sequence number that it may hold. A segment is
 // sealed when it is large or old enough ([Options]) and on Close. Open seals
 // what a crash left active. Bytes that are damaged at its end it cuts off, and
 // keeps in quarantine; where good lines follow them it writes a copy of all the
-// good lines, and keeps the original. Nothing but blank lines is ever deleted,
-// and no file is appended to again after it was closed. Names that begin
-// otherwise are left alone.
+// good lines, and keeps the original. It deletes nothing but blank lines, and no
+// file is appended to again after it was closed. Names that begin otherwise are left
+// alone.
 //
 // Each line is an event in its canonical form (see [inlet.Event.AppendJSON])
 // and two members more, which stand last:
@@ -60,4 +62,22 @@
 //	jq -c .event DIR/*.part
 //
 // From Go, [Journal.Events] reads everything that was acknowledged, in order.
+//
+// # Destinations
+//
+// [Journal.Deliver] feeds another sink from the journal, from a cursor of its own: in
+// order, at least once, for as long as it takes, and isolated from all others. So
+// a 200 needs nothing but the local disk, and what is slow, remote or down gets its
+// events when it can. [Journal.Replay] sends again what is stored.
+//
+// A cursor is written after the destination has taken the events, and a segment is
+// removed after that. It is a hint, never a second truth: without one, or with one
+// that is damaged, a destination gets everything again that is still there, and
+// never less.
+//
+// # Retention
+//
+// By default the journal keeps everything, until the disk is nearly full.
+// Options.RetainBytes and Options.RetainAge have it remove the oldest segments, but
+// none that a destination needs ([Block]) and never the newest.
 package journal

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/sinks"
 	"github.com/inlet-go/inlet/sinks/journal"
 )
 
@@ -72,4 +73,110 @@ func ExampleJournal_Events() {
 	// Output:
 	// 2 Signed Up m2
 	// 3 Signed Up m3
+}
+
+// A destination is fed from the journal at its own pace. Stop notes how far it has
+// come, and so does Close; the next Deliver of that name goes on there.
+func ExampleJournal_Deliver() {
+	dir, err := os.MkdirTemp("", "journal")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	j, err := journal.Open(dir, &journal.Options{RetainBytes: 10 << 30})
+	if err != nil {
+		log.Fatal(err)
+	}
+	ctx := context.Background()
+	defer j.Close(ctx)
+
+	warehouse := inlet.SinkFunc(func(_ context.Context, events []*inlet.Event) error {
+		for _, e := range events {
+			fmt.Println("warehouse:", e.Name, e.MessageID)
+		}
+		return nil // all stored; with any other answer they come again
+	})
+	delivery, err := j.Deliver("warehouse", warehouse, &journal.DeliverOptions{WhenFull: journal.DropOldest})
+	if err != nil {
+		log.Fatal(err)
+	}
+	err = j.Write(ctx, []*inlet.Event{
+		{Type: inlet.TypeTrack, Name: "Signed Up", MessageID: "m1"},
+		{Type: inlet.TypeTrack, Name: "Signed In", MessageID: "m2"},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	if err := delivery.Drain(ctx); err != nil {
+		log.Fatal(err)
+	}
+	stats := delivery.Stats()
+	fmt.Println("delivered:", stats.Delivered, "behind:", stats.Behind)
+	// Output:
+	// warehouse: Signed Up m1
+	// warehouse: Signed In m2
+	// delivered: 2 behind: 0
+}
+
+// Replay sends what is stored to another sink, here some of it to the terminal.
+func ExampleJournal_Replay() {
+	dir, err := os.MkdirTemp("", "journal")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	j, err := journal.Open(dir, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	ctx := context.Background()
+	defer j.Close(ctx)
+	for _, name := range []string{"Signed Up", "Signed In", "Signed Up"} {
+		if err := j.Write(ctx, []*inlet.Event{{Type: inlet.TypeTrack, Name: name, MessageID: "m"}}); err != nil {
+			log.Fatal(err)
+		}
+	}
+	terminal, err := sinks.NewNDJSON(os.Stdout, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	n, err := j.Replay(ctx, terminal, &journal.DeliverOptions{
+		Start:  journal.FromSeq(2),
+		Filter: func(e *inlet.Event) bool { return e.Name == "Signed Up" },
+	})
+	fmt.Println(n, "events", err)
+	// Output:
+	// {"type":"track","event":"Signed Up","messageId":"m"}
+	// 1 events <nil>
+}
+
+// A restart tells Dedupe what is stored, so that a client which sends again is no
+// second event.
+func ExampleJournal_RecentIDs() {
+	dir, err := os.MkdirTemp("", "journal")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	ctx := context.Background()
+	for range 2 { // starts of a server
+		j, err := journal.Open(dir, nil)
+		if err != nil {
+			log.Fatal(err)
+		}
+		sink, err := sinks.NewDedupe(j, &sinks.DedupeOptions{Stored: j.RecentIDs(ctx, 24*time.Hour, 1_000_000)})
+		if err != nil {
+			log.Fatal(err)
+		}
+		err = sink.Write(ctx, []*inlet.Event{{
+			Type: inlet.TypeTrack, Name: "Signed Up", MessageID: "m1", ReceivedAt: time.Now(), Source: &inlet.Source{ID: "web"},
+		}})
+		fmt.Println("acknowledged:", err == nil, "duplicates:", sink.Duplicates())
+		if err := inlet.Close(ctx, sink); err != nil {
+			log.Fatal(err)
+		}
+	}
+	// Output:
+	// acknowledged: true duplicates: 0
+	// acknowledged: true duplicates: 1
 }
