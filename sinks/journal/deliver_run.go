@@ -3,7 +3,6 @@ package journal
 import (
 	"errors"
 	"io"
-	"io/fs"
 	"time"
 )
 
@@ -27,7 +26,7 @@ func (d *Delivery) run() {
 		case d.ctx.Err() != nil:
 			return
 		case err != nil:
-			d.readFailed(err)
+			d.readFailed(m, err)
 		default:
 			d.failures = 0
 			d.deliver()
@@ -84,11 +83,11 @@ func (d *Delivery) stopping() bool {
 }
 
 // readFailed tries a segment again that could not be read, and in the end gives up
-// what follows in it. One that is gone is given up at once.
-func (d *Delivery) readFailed(err error) {
+// what follows in it.
+func (d *Delivery) readFailed(m mark, err error) {
 	d.failures++
 	next := time.Now()
-	if gone := errors.Is(err, fs.ErrNotExist); gone || d.failures >= readAttempts {
+	if d.hopeless(m, err) {
 		d.log.Error("journal: what follows in this segment cannot be delivered", "error", err)
 		d.failures = 0
 		d.pump.tail.skip()
@@ -103,6 +102,19 @@ func (d *Delivery) readFailed(err error) {
 	case <-timer.C:
 	case <-d.stop:
 	}
+}
+
+// hopeless reports whether to give a segment up: at once if it is gone, else after
+// some attempts. It never is while it is written to, for what is still to come
+// would be given up too, nor for what has nothing to do with it.
+func (d *Delivery) hopeless(m mark, err error) bool {
+	switch {
+	case errors.Is(err, errGone):
+		return true
+	case errors.Is(err, errUnlisted), isScarce(err), d.pump.tail.entry.first >= m.segment:
+		return false
+	}
+	return d.failures >= readAttempts
 }
 
 // attempted notes how an attempt went, and logs where that changes.

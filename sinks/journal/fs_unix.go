@@ -20,3 +20,9 @@ func (osFS) SyncDir(dir string) error {
 func isFull(err error) bool {
 	return errors.Is(err, ErrStorageFull) || errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
 }
+
+// isScarce reports whether err says that the process or the machine is short of
+// something, which will come back and is nobody's fault.
+func isScarce(err error) bool {
+	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) || errors.Is(err, syscall.ENOMEM)
+}

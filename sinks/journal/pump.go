@@ -59,6 +59,7 @@ func (p *pump) fill(ctx context.Context, m mark) error {
 		}
 	}
 	if errors.Is(err, io.EOF) { // what has no line up to the mark never will
+		p.tail.miss(m.last)
 		p.last, p.tail.next = m.last, max(p.tail.next, m.last+1)
 	} else if err != nil && len(p.events) > 0 {
 		p.broken = err

@@ -71,7 +71,7 @@ func (t *tail) turn(m mark) error {
 	}
 	segments, err := t.list(m)
 	if err != nil {
-		return fmt.Errorf("journal: %w", err)
+		return fmt.Errorf("%w: %w", errUnlisted, err)
 	}
 	for i, e := range segments {
 		if e.first < t.after || i+1 < len(segments) && segments[i+1].first <= t.next {
@@ -109,13 +109,25 @@ func (t *tail) open(e entry) (err error) {
 	}
 	if err != nil {
 		t.file = nil
-		return fmt.Errorf("journal: %w", err)
+		return openError(err)
 	}
 	t.miss(e.first - 1)
 	t.window, t.limit = io.LimitedReader{R: t.file}, 0
 	t.scan = newScanner(&t.window, e.first)
 	t.after = e.first + 1
 	return nil
+}
+
+var (
+	errUnlisted = errors.New("journal: segments cannot be listed")
+	errGone     = errors.New("journal: segment is gone") // it was listed before
+)
+
+func openError(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%w: %w", errGone, err)
+	}
+	return fmt.Errorf("journal: %w", err)
 }
 
 // miss counts the numbers up to last that were wanted and are gone. Others that

@@ -3,10 +3,14 @@ package journal
 import (
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
+	"sync/atomic"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -113,6 +117,50 @@ func TestASegmentThatCannotBeReadIsTriedAgainAndThenGivenUp(t *testing.T) {
 	}
 }
 
+// Nothing is wrong with a file that cannot be opened for want of descriptors, and
+// to one that is written to there is more to come.
+func TestWhatIsNotTheSegmentsFaultGivesUpNothing(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		name string
+		err  error
+	}{
+		"no descriptors left":              {"00000000000000000001.ndjson", syscall.EMFILE},
+		"the one that is being written":    {"00000000000000000005.ndjson.part", errIO},
+		"no descriptors for the directory": {"journal", syscall.EMFILE},
+		"the directory is away":            {"journal", fs.ErrNotExist},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				m, broken, failures := newMemFS(), new(switchVar), new(atomic.Int64)
+				j := openMem(t, m, Options{SegmentBytes: two})
+				write(t, j, "a", "b", "c", "d", "e")
+				m.fault = func(op, name string, size int) (int, error) {
+					if broken.get() && (op == "open" || op == "list") && filepath.Base(name) == test.name {
+						failures.Add(1)
+						return 0, test.err
+					}
+					return size, nil
+				}
+				broken.set(true)
+				to := &target{}
+				d := deliver(t, j, to, nil)
+				time.Sleep(time.Minute)
+				require.LessOrEqual(t, failures.Load(), int64(61), "a second apart")
+				broken.set(false)
+				write(t, j, "f")
+				time.Sleep(time.Minute)
+				drain(t, d)
+				require.Equal(t, []string{"a", "b", "c", "d", "e", "f"}, to.ids())
+				require.Zero(t, d.Stats().Dropped)
+				require.NoError(t, d.Stop(t.Context()))
+			})
+		})
+	}
+}
+
 func TestASegmentThatSomebodyDeletedIsPassedOver(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -124,6 +172,26 @@ func TestASegmentThatSomebodyDeletedIsPassedOver(t *testing.T) {
 	drain(t, d)
 	require.Equal(t, []string{"a", "b", "e"}, to.ids())
 	require.Zero(t, d.Stats().Dropped, "it was gone before it was looked for, as if it had never been")
+}
+
+func TestTheNewestSegmentIsCountedToo(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemFS()
+		j := openMem(t, m, Options{SegmentBytes: two})
+		write(t, j, "a", "b", "c")
+		m.fault = func(op, name string, size int) (int, error) {
+			if op == "open" && strings.HasPrefix(filepath.Base(name), "00000000000000000003.") {
+				return 0, fs.ErrNotExist
+			}
+			return size, nil
+		}
+		to := &target{}
+		d := deliver(t, j, to, nil)
+		drain(t, d)
+		require.Equal(t, []string{"a", "b"}, to.ids())
+		require.EqualValues(t, 1, d.Stats().Dropped, "somebody deleted it just now")
+	})
 }
 
 // A listing whose first pieces were read before a segment got its final name, and
