@@ -1,0 +1,428 @@
+package sinks_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/sinks"
+)
+
+func newFanout(t testing.TB, o *sinks.FanoutOptions, legs ...sinks.Leg) *sinks.Fanout {
+	f, err := sinks.NewFanout(legs, o)
+	require.NoError(t, err)
+	return f
+}
+
+func TestFanoutAcknowledgesWhatAllRequiredLegsHaveStored(t *testing.T) {
+	t.Parallel()
+	refused := inlet.Permanent(errInner)
+	tests := []struct {
+		name       string
+		legs       []error // what each required leg says
+		bestEffort []error // what each of these says
+		want       []string
+		whole      bool // the error is none of some events
+	}{
+		{"all store", []error{nil, nil}, nil, []string{stored, stored, stored}, true},
+		{"one leg fails", []error{nil, errInner}, nil, []string{temporary, temporary, temporary}, true},
+		{"the only leg fails for good", []error{refused}, nil, []string{permanent, permanent, permanent}, true},
+		{"all fail for good", []error{refused, refused}, nil, []string{permanent, permanent, permanent}, true},
+		{"one fails for good and one for now", []error{refused, errInner}, nil, []string{temporary, temporary, temporary}, true},
+		{"one fails for now and one for good", []error{errInner, refused}, nil, []string{temporary, temporary, temporary}, true},
+		{"one fails for an event", []error{nil, items(errInner, 1)}, nil, []string{stored, temporary, stored}, false},
+		{"two fail for different events", []error{items(refused, 2), items(errInner, 0)}, nil, []string{temporary, stored, permanent}, false},
+		{"two fail for the same event, then for now", []error{items(refused, 1), items(errInner, 1)}, nil, []string{stored, temporary, stored}, false},
+		{"two fail for the same event, then for good", []error{items(errInner, 1), items(refused, 1)}, nil, []string{stored, temporary, stored}, false},
+		{"one fails for good and one for an event", []error{refused, items(errInner, 0)}, nil, []string{temporary, permanent, permanent}, false},
+		{"one fails and one for an event", []error{items(refused, 0), errInner}, nil, []string{temporary, temporary, temporary}, false},
+		{"a malformed batch error fails all events", []error{items(refused, 7)}, nil, []string{temporary, temporary, temporary}, false},
+		{"what is best-effort may fail", []error{nil}, []error{errInner, refused, items(errInner, 1)}, []string{stored, stored, stored}, true},
+		{"what is best-effort does not make up for the others", []error{items(errInner, 2)}, []error{nil}, []string{stored, stored, temporary}, false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			var legs []sinks.Leg
+			for i, err := range tt.legs {
+				legs = append(legs, sinks.Leg{Name: string(rune('a' + i)), Sink: failing(err)})
+			}
+			for i, err := range tt.bestEffort {
+				legs = append(legs, sinks.Leg{Name: string(rune('n' + i)), Sink: failing(err), BestEffort: true})
+			}
+			err := newFanout(t, nil, legs...).Write(t.Context(), events("x", "y", "z"))
+			require.Equal(t, tt.want, verdicts(t, err, 3))
+			_, partial := errors.AsType[*inlet.BatchError](err)
+			require.Equal(t, tt.whole, !partial)
+		})
+	}
+}
+
+func TestFanoutErrorsSayWhichLegItWas(t *testing.T) {
+	t.Parallel()
+	problem := &inlet.Problem{Code: inlet.CodeInvalidEvent, Message: "no such user"}
+	f := newFanout(t, nil,
+		sinks.Leg{Name: "fine", Sink: new(sinks.Memory)},
+		sinks.Leg{Name: "archive", Sink: failing(inlet.RetryAfter(inlet.ErrOverloaded, time.Minute))},
+	)
+	err := f.Write(t.Context(), events("x"))
+	require.EqualError(t, err, `sinks: Fanout: leg "archive": inlet: sink is overloaded`)
+	require.ErrorIs(t, err, inlet.ErrOverloaded)
+	delay, ok := inlet.RetryDelay(err)
+	require.True(t, ok)
+	require.Equal(t, time.Minute, delay)
+
+	f = newFanout(t, nil, sinks.Leg{Name: "crm", Sink: failing(items(inlet.Permanent(problem), 1))})
+	err = f.Write(t.Context(), events("x", "y"))
+	item := inlet.ItemErrors(err, 2)[1]
+	require.ErrorContains(t, item, `leg "crm"`)
+	require.ErrorIs(t, item, problem, "what the client is to be told is still there")
+}
+
+func TestFanoutGivesEachLegTheVerySlice(t *testing.T) {
+	t.Parallel()
+	got := make([][]*inlet.Event, 3)
+	legs := make([]sinks.Leg, 3)
+	for i := range legs {
+		legs[i] = sinks.Leg{Name: string(rune('a' + i)), BestEffort: i == 1, Sink: inlet.SinkFunc(
+			func(_ context.Context, events []*inlet.Event) error { got[i] = events; return nil })}
+	}
+	sent := events("x", "y")
+	require.NoError(t, newFanout(t, nil, legs...).Write(t.Context(), sent))
+	for _, events := range got {
+		require.Len(t, events, 2)
+		require.Same(t, &sent[0], &events[0])
+	}
+}
+
+// slow is a Memory whose writes take a while, whatever their context says.
+type slow struct {
+	sinks.Memory
+	takes time.Duration
+}
+
+func (s *slow) Write(ctx context.Context, events []*inlet.Event) error {
+	time.Sleep(s.takes)
+	return s.Memory.Write(ctx, events)
+}
+
+func TestFanoutWritesToAllLegsAtOnceAndWaitsForTheSlowest(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		a, b, c := &slow{takes: time.Second}, &slow{takes: time.Minute}, &slow{takes: time.Second}
+		f := newFanout(t, nil, sinks.Leg{Name: "a", Sink: a}, sinks.Leg{Name: "b", Sink: b, BestEffort: true}, sinks.Leg{Name: "c", Sink: c})
+		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+		defer cancel()
+		start := time.Now()
+		require.NoError(t, f.Write(ctx, events("x")))
+		require.Equal(t, time.Minute, time.Since(start), "the events are lent to b until it returns")
+		require.Len(t, b.Events(), 1)
+	})
+}
+
+func TestFanoutNeedsNoGoroutineForItsLastLeg(t *testing.T) {
+	t.Parallel()
+	for _, n := range []int{1, 2, 3} {
+		on := make([]string, n)
+		legs := make([]sinks.Leg, n)
+		for i := range legs {
+			legs[i] = sinks.Leg{Name: string(rune('a' + i)), Sink: inlet.SinkFunc(func(context.Context, []*inlet.Event) error {
+				on[i] = goroutine()
+				return nil
+			})}
+		}
+		require.NoError(t, newFanout(t, nil, legs...).Write(t.Context(), events("x")))
+		require.Equal(t, goroutine(), on[n-1])
+		for _, id := range on[:n-1] {
+			require.NotEqual(t, goroutine(), id)
+		}
+	}
+}
+
+// failure is a call of OnBestEffortFailure.
+type failure struct {
+	leg    string
+	events int
+	err    error
+}
+
+// failures gathers the calls of OnBestEffortFailure.
+func failures(told *[]failure) *sinks.FanoutOptions {
+	return &sinks.FanoutOptions{OnBestEffortFailure: func(_ context.Context, leg string, events int, err error) {
+		*told = append(*told, failure{leg, events, err})
+	}}
+}
+
+func TestFanoutReportsAndCountsWhatABestEffortLegDoesNotStore(t *testing.T) {
+	t.Parallel()
+	var told []failure
+	f := newFanout(t, failures(&told),
+		sinks.Leg{Name: "partly", Sink: &scripted{answers: []error{items(errInner, 1)}}, BestEffort: true},
+		sinks.Leg{Name: "store", Sink: &scripted{answers: []error{nil, items(errInner, 0)}}},
+		sinks.Leg{Name: "away", Sink: failing(errInner), BestEffort: true},
+		sinks.Leg{Name: "fine", Sink: new(sinks.Memory), BestEffort: true},
+	)
+	require.NoError(t, f.Write(t.Context(), events("x", "y", "z")))
+	require.Equal(t, []failure{{"partly", 1, items(errInner, 1)}, {"away", 3, errInner}}, told)
+	require.Error(t, f.Write(t.Context(), events("x")))
+	require.Equal(t, []failure{{"away", 1, errInner}}, told[2:], "a required leg's failure is the caller's to hear")
+	require.Equal(t, []sinks.LegStats{
+		{Name: "partly", Stored: 3, Failed: 1},
+		{Name: "store", Stored: 3, Failed: 1},
+		{Name: "away", Stored: 0, Failed: 4},
+		{Name: "fine", Stored: 4, Failed: 0},
+	}, f.Stats())
+}
+
+func TestFanoutPanics(t *testing.T) {
+	t.Parallel()
+	breaks := inlet.SinkFunc(func(context.Context, []*inlet.Event) error { panic(errInner) })
+
+	t.Run("that of a required leg reaches the caller when all legs have returned", func(t *testing.T) {
+		t.Parallel()
+		for _, last := range []bool{false, true} {
+			synctest.Test(t, func(t *testing.T) {
+				other := &slow{takes: time.Hour}
+				legs := []sinks.Leg{{Name: "broken", Sink: breaks}, {Name: "other", Sink: other}}
+				if last {
+					legs[0], legs[1] = legs[1], legs[0]
+				}
+				f := newFanout(t, nil, legs...)
+				cause := panicOf(func() { f.Write(t.Context(), events("x")) })
+				require.Len(t, other.Events(), 1)
+				err, ok := cause.(error)
+				require.True(t, ok)
+				require.ErrorContains(t, err, `sinks: Fanout: leg "broken": panic: inner sink failed`)
+				require.ErrorContains(t, err, "TestFanoutPanics.func1", "the stack is that of the leg")
+				require.ErrorIs(t, err, errInner)
+			})
+		}
+	})
+
+	t.Run("that of a best-effort leg is a failure", func(t *testing.T) {
+		t.Parallel()
+		for _, last := range []bool{false, true} {
+			var told []failure
+			legs := []sinks.Leg{{Name: "broken", Sink: breaks, BestEffort: true}, {Name: "store", Sink: new(sinks.Memory)}}
+			if last {
+				legs[0], legs[1] = legs[1], legs[0]
+			}
+			f := newFanout(t, failures(&told), legs...)
+			require.NoError(t, f.Write(t.Context(), events("x", "y")))
+			require.Len(t, told, 1)
+			require.Equal(t, 2, told[0].events)
+			require.ErrorIs(t, told[0].err, errInner)
+			require.ErrorContains(t, told[0].err, "TestFanoutPanics.func1")
+			require.Contains(t, f.Stats(), sinks.LegStats{Name: "broken", Failed: 2})
+		}
+	})
+
+	t.Run("that of a required leg does not hide the failures of the others", func(t *testing.T) {
+		t.Parallel()
+		var told []failure
+		f := newFanout(t, failures(&told),
+			sinks.Leg{Name: "broken", Sink: breaks}, sinks.Leg{Name: "away", Sink: failing(errInner), BestEffort: true})
+		require.NotNil(t, panicOf(func() { f.Write(t.Context(), events("x")) }))
+		require.Equal(t, []failure{{"away", 1, errInner}}, told)
+		require.Equal(t, []sinks.LegStats{{Name: "broken", Failed: 1}, {Name: "away", Failed: 1}}, f.Stats())
+	})
+
+	t.Run("in another method they are errors", func(t *testing.T) {
+		t.Parallel()
+		f := newFanout(t, nil, sinks.Leg{Name: "broken", Sink: explosive{}}, sinks.Leg{Name: "store", Sink: new(sinks.Memory)})
+		for _, ask := range []func(context.Context) error{f.Flush, f.Check, f.Close, f.Close} {
+			require.ErrorContains(t, ask(t.Context()), `leg "broken": panic: no`)
+		}
+	})
+
+	t.Run("a handler answers 503 and lives", func(t *testing.T) {
+		t.Parallel()
+		f := newFanout(t, nil, sinks.Leg{Name: "broken", Sink: breaks}, sinks.Leg{Name: "store", Sink: new(sinks.Memory)})
+		var log strings.Builder
+		h, err := inlet.New(f, &inlet.Options{AllowAnonymous: true, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+		require.NoError(t, err)
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, httptest.NewRequest(http.MethodPost, "/v1/track", strings.NewReader(`{"event":"Signed Up","userId":"u"}`)))
+		require.Equal(t, http.StatusServiceUnavailable, w.Code)
+		require.Contains(t, log.String(), "TestFanoutPanics.func1", "the log tells where it was")
+	})
+}
+
+// explosive is a sink that panics at everything but a Write.
+type explosive struct{}
+
+func (explosive) Write(context.Context, []*inlet.Event) error { return nil }
+func (explosive) Flush(context.Context) error                 { panic("no") }
+func (explosive) Check(context.Context) error                 { panic("no") }
+func (explosive) Close(context.Context) error                 { panic("no") }
+
+func TestFanoutDoesNotTakeALegThatEndsItsGoroutineForOneThatStored(t *testing.T) {
+	t.Parallel()
+	ends := inlet.SinkFunc(func(context.Context, []*inlet.Event) error {
+		runtime.Goexit()
+		return nil
+	})
+	f := newFanout(t, nil, sinks.Leg{Name: "gone", Sink: ends}, sinks.Leg{Name: "store", Sink: new(sinks.Memory)})
+	err := f.Write(t.Context(), events("x"))
+	require.ErrorContains(t, err, `leg "gone"`)
+	require.False(t, inlet.IsPermanent(err))
+
+	t.Run("and waits for the others when it is the caller's", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			other := &slow{takes: time.Second}
+			f := newFanout(t, nil, sinks.Leg{Name: "other", Sink: other}, sinks.Leg{Name: "gone", Sink: ends})
+			var wg sync.WaitGroup
+			wg.Go(func() {
+				defer func() { require.Len(t, other.Events(), 1) }()
+				f.Write(t.Context(), events("x"))
+			})
+			wg.Wait()
+		})
+	})
+}
+
+func TestFanoutAbilities(t *testing.T) {
+	t.Parallel()
+
+	t.Run("Flush flushes all legs and fails for the required ones", func(t *testing.T) {
+		t.Parallel()
+		var told []failure
+		fine, away, odd := &able{}, &able{err: errInner}, &able{err: items(errInner, 0)}
+		f := newFanout(t, failures(&told), sinks.Leg{Name: "fine", Sink: fine}, sinks.Leg{Name: "away", Sink: away, BestEffort: true})
+		require.NoError(t, f.Flush(t.Context()))
+		require.Equal(t, []int{1, 1}, []int{fine.flushed, away.flushed})
+		require.Equal(t, []failure{{"away", 0, errInner}}, told)
+
+		f = newFanout(t, nil, sinks.Leg{Name: "fine", Sink: fine}, sinks.Leg{Name: "away", Sink: away}, sinks.Leg{Name: "odd", Sink: odd})
+		err := f.Flush(t.Context())
+		require.ErrorContains(t, err, `leg "away": inner sink failed`)
+		require.ErrorContains(t, err, `leg "odd": `, "whatever kind of error it is")
+	})
+
+	t.Run("Check asks the required legs", func(t *testing.T) {
+		t.Parallel()
+		fine, away := &able{}, &able{err: errInner}
+		f := newFanout(t, nil, sinks.Leg{Name: "fine", Sink: fine}, sinks.Leg{Name: "away", Sink: away, BestEffort: true})
+		require.NoError(t, inlet.Check(t.Context(), f))
+		require.Equal(t, []int{1, 0}, []int{fine.checked, away.checked})
+
+		f = newFanout(t, nil, sinks.Leg{Name: "fine", Sink: fine}, sinks.Leg{Name: "away", Sink: away})
+		require.ErrorContains(t, f.Check(t.Context()), `leg "away": inner sink failed`)
+	})
+
+	t.Run("Durability is the least of the required legs", func(t *testing.T) {
+		t.Parallel()
+		f := newFanout(t, nil,
+			sinks.Leg{Name: "a", Sink: &able{durability: inlet.DurabilityFsync}},
+			sinks.Leg{Name: "b", Sink: &able{durability: inlet.DurabilityOSBuffer}},
+			sinks.Leg{Name: "c", Sink: new(sinks.Discard), BestEffort: true},
+		)
+		require.Equal(t, inlet.DurabilityOSBuffer, inlet.DurabilityOf(f))
+	})
+
+	t.Run("it is no Unwrapper", func(t *testing.T) {
+		t.Parallel()
+		_, ok := inlet.Sink(new(sinks.Fanout)).(inlet.Unwrapper)
+		require.False(t, ok)
+	})
+}
+
+func TestFanoutClose(t *testing.T) {
+	t.Parallel()
+
+	t.Run("closes each leg once, whatever the others say", func(t *testing.T) {
+		t.Parallel()
+		fine, away, other := &able{}, &able{err: errInner}, &able{err: inlet.ErrOverloaded}
+		f := newFanout(t, nil, sinks.Leg{Name: "fine", Sink: fine},
+			sinks.Leg{Name: "away", Sink: away}, sinks.Leg{Name: "other", Sink: other, BestEffort: true})
+		first := f.Close(t.Context())
+		require.ErrorIs(t, first, errInner)
+		require.ErrorIs(t, first, inlet.ErrOverloaded)
+		require.Equal(t, first, f.Close(t.Context()))
+		require.Equal(t, []int{1, 1, 1}, []int{fine.closed, away.closed, other.closed})
+	})
+
+	t.Run("later writes and checks fail and reach no leg", func(t *testing.T) {
+		t.Parallel()
+		inner := &able{}
+		f := newFanout(t, nil, sinks.Leg{Name: "inner", Sink: inner})
+		require.NoError(t, f.Close(t.Context()))
+		require.ErrorIs(t, f.Write(t.Context(), events("x")), inlet.ErrClosed)
+		require.ErrorIs(t, f.Check(t.Context()), inlet.ErrClosed)
+		require.Empty(t, inner.Events())
+		require.Zero(t, inner.checked)
+	})
+
+	t.Run("is at once for all legs; a second call waits for the first, within its context", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			f := newFanout(t, nil, sinks.Leg{Name: "a", Sink: closesSlowly{}}, sinks.Leg{Name: "b", Sink: closesSlowly{}})
+			start := time.Now()
+			first := make(chan error, 1)
+			go func() { first <- f.Close(t.Context()) }()
+			synctest.Wait()
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			require.ErrorIs(t, f.Close(ctx), context.DeadlineExceeded)
+			require.ErrorIs(t, f.Close(t.Context()), errInner)
+			require.Equal(t, time.Minute, time.Since(start))
+			require.ErrorIs(t, <-first, errInner)
+			require.ErrorIs(t, f.Close(ctx), errInner, "what is known needs no time")
+		})
+	})
+}
+
+// closesSlowly is a sink whose Close takes a minute, and fails.
+type closesSlowly struct{}
+
+func (closesSlowly) Write(context.Context, []*inlet.Event) error { return nil }
+func (closesSlowly) Close(context.Context) error {
+	time.Sleep(time.Minute)
+	return errInner
+}
+
+func TestFanoutKeepsNothingOfTheSliceOfItsLegs(t *testing.T) {
+	t.Parallel()
+	var store sinks.Memory
+	legs := []sinks.Leg{{Name: "store", Sink: &store}}
+	f, err := sinks.NewFanout(legs, nil)
+	require.NoError(t, err)
+	legs[0] = sinks.Leg{}
+	require.NoError(t, f.Write(t.Context(), events("x")))
+	require.Len(t, store.Events(), 1)
+}
+
+func TestFanoutRefusesBadLegs(t *testing.T) {
+	t.Parallel()
+	store := new(sinks.Memory)
+	tests := []struct {
+		name string
+		legs []sinks.Leg
+		want string
+	}{
+		{"none", nil, "no Leg is required"},
+		{"none that is required", []sinks.Leg{{Name: "a", Sink: store, BestEffort: true}}, "no Leg is required"},
+		{"one without a name", []sinks.Leg{{Name: "a", Sink: store}, {Sink: store}}, "Leg 1 has no Name"},
+		{"two with one name", []sinks.Leg{{Name: "a", Sink: store}, {Name: "a", Sink: store}}, `Leg 1: there is another one with the Name "a"`},
+		{"one without a sink", []sinks.Leg{{Name: "a", Sink: store}, {Name: "b"}}, `the Sink of the Leg "b" is nil`},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			_, err := sinks.NewFanout(tt.legs, nil)
+			require.ErrorContains(t, err, "sinks: Fanout: "+tt.want)
+		})
+	}
+}
