@@ -1,0 +1,82 @@
+package sinks
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"unicode/utf8"
+
+	"github.com/inlet-go/inlet"
+)
+
+// checkChanged says what a sink could no longer rely on in e, if anything; lent is
+// the event before it was changed.
+func checkChanged(e, lent *inlet.Event) error {
+	switch {
+	case !e.Type.Valid():
+		return fmt.Errorf("the change left the Type %q, which is none", e.Type)
+	case e.Timestamp.IsZero() && !lent.Timestamp.IsZero():
+		return errors.New("the change left no Timestamp")
+	}
+	if field := missing(e); field != "" {
+		return fmt.Errorf("the change left no %s", field)
+	}
+	return checkRaw(e, lent)
+}
+
+// missing names a field that an event of its type has in every sink and that e
+// has not, or is "".
+func missing(e *inlet.Event) string {
+	switch {
+	case e.MessageID == "":
+		return "MessageID"
+	case e.ReceivedAt.IsZero():
+		return "ReceivedAt"
+	case e.Source == nil:
+		return "Source"
+	case e.Type == inlet.TypeTrack && e.Name == "":
+		return "Name of a track call"
+	case e.Type == inlet.TypeGroup && e.GroupID == "":
+		return "GroupID of a group call"
+	case e.Type == inlet.TypeAlias && e.PreviousID == "":
+		return "PreviousID of an alias call"
+	}
+	return ""
+}
+
+// checkRaw looks at the raw fields that were changed: broken JSON in one would
+// spoil the canonical form of the event.
+func checkRaw(e, lent *inlet.Event) error {
+	before := rawFields(lent)
+	for i, f := range rawFields(e) {
+		if !bytes.Equal(f.raw, before[i].raw) && !isObject(f.raw) {
+			return fmt.Errorf("the change left in %s what is no JSON object", f.name)
+		}
+	}
+	return nil
+}
+
+type rawField struct {
+	name string
+	raw  json.RawMessage
+}
+
+func rawFields(e *inlet.Event) [5]rawField {
+	return [...]rawField{
+		{"Properties", e.Properties},
+		{"Traits", e.Traits},
+		{"Context", e.Context},
+		{"Integrations", e.Integrations},
+		{"Extra", e.Extra},
+	}
+}
+
+// isObject reports whether raw is a JSON object, or nothing.
+func isObject(raw json.RawMessage) bool {
+	if len(raw) == 0 {
+		return true
+	}
+	start := bytes.TrimLeft(raw, " \t\r\n")
+	return bytes.HasPrefix(start, []byte("{")) && utf8.Valid(raw) && json.Valid(raw)
+}
