@@ -1,0 +1,135 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/sinks/journal"
+)
+
+// A screen is what the program prints, and may be read meanwhile.
+type screen struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (s *screen) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.text.Write(p)
+}
+
+func (s *screen) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.text.String()
+}
+
+// A program is one run of the example.
+type program struct {
+	screen *screen
+	enter  io.Writer
+	end    func()
+}
+
+func start(t *testing.T, dir string) *program {
+	t.Helper()
+	in, enter := io.Pipe()
+	ctx, cancel := context.WithCancel(t.Context())
+	p := &program{screen: new(screen), enter: enter}
+	ended := make(chan error, 1)
+	c := config{dir: dir, addr: "127.0.0.1:0", warehouseAddr: "127.0.0.1:0", every: 5 * time.Millisecond, report: 20 * time.Millisecond}
+	go func() { ended <- run(ctx, c, in, p.screen) }()
+	p.end = sync.OnceFunc(func() {
+		cancel()
+		require.NoError(t, <-ended, "%s", p.screen)
+		require.NoError(t, enter.Close())
+	})
+	t.Cleanup(p.end)
+	return p
+}
+
+// press presses Enter and waits for what is then printed.
+func (p *program) press(t *testing.T, pattern string) {
+	t.Helper()
+	before := len(p.screen.String())
+	_, err := io.WriteString(p.enter, "\n")
+	require.NoError(t, err)
+	p.await(t, before, pattern)
+}
+
+// await waits for what matches pattern after an offset.
+func (p *program) await(t *testing.T, from int, pattern string) {
+	t.Helper()
+	is := regexp.MustCompile(pattern)
+	ended := time.Now().Add(20 * time.Second)
+	for text := ""; !is.MatchString(text); text = p.screen.String()[from:] {
+		if time.Now().After(ended) {
+			require.FailNow(t, "it never printed "+pattern, "%s", text[max(0, len(text)-2000):])
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+}
+
+// What is printed of the warehouse while it works, and while it does not.
+const (
+	works = `warehouse: \d+ taken, \d on the way`
+	fails = `archive: \d+ taken, \d on the way   warehouse: \d+ taken, \d+ behind, the oldest for .*attempts failed`
+)
+
+func TestAWarehouseThatIsStoppedGetsEverythingLater(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	p := start(t, dir)
+	p.await(t, 0, works)
+	p.press(t, fails)
+	p.press(t, works)
+	p.press(t, fails)
+	p.end()
+	require.Contains(t, p.screen.String(), "The archive has all of them.\nThe warehouse is stopped: ")
+
+	p = start(t, dir)
+	p.await(t, 0, works)
+	p.end()
+	require.Contains(t, p.screen.String(), "The archive has all of them.\nThe warehouse has all of them.\n")
+
+	want := read(t, filepath.Join(dir, "journal"))
+	require.Greater(t, len(want), 20)
+	require.Equal(t, want, read(t, filepath.Join(dir, "warehouse")), "each once, in the same order")
+	require.Equal(t, want, archived(t, filepath.Join(dir, "archive.ndjson")))
+}
+
+// read returns the ids of the events in a journal.
+func read(t *testing.T, dir string) (ids []string) {
+	t.Helper()
+	j, err := journal.Open(dir, nil)
+	require.NoError(t, err)
+	for r, err := range j.Events(t.Context(), 0) {
+		require.NoError(t, err)
+		ids = append(ids, r.Event.MessageID)
+	}
+	require.NoError(t, j.Close(t.Context()))
+	return ids
+}
+
+func archived(t *testing.T, name string) (ids []string) {
+	t.Helper()
+	content, err := os.ReadFile(name)
+	require.NoError(t, err)
+	for line := range bytes.Lines(content) {
+		var e inlet.Event
+		require.NoError(t, e.UnmarshalJSON(line))
+		ids = append(ids, e.MessageID)
+	}
+	return ids
+}

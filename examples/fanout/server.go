@@ -1,0 +1,115 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/middleware"
+	"github.com/inlet-go/inlet/sinks"
+	"github.com/inlet-go/inlet/sinks/journal"
+)
+
+// The write keys of the two servers.
+const (
+	ingestKey    = "shop-key"
+	warehouseKey = "warehouse-key"
+)
+
+// newAPI stores events on the disk before it answers, each once.
+func newAPI(store *journal.Journal, key, source string) (http.Handler, error) {
+	sink, err := sinks.NewDedupe(store, &sinks.DedupeOptions{
+		MaxIDs: 100_000,
+		Stored: store.RecentIDs(context.Background(), 24*time.Hour, 100_000),
+	})
+	if err != nil {
+		return nil, err
+	}
+	api, err := inlet.New(sink, &inlet.Options{RequireDurability: inlet.DurabilityFsync})
+	if err != nil {
+		return nil, err
+	}
+	keys := inlet.MustKeys(map[string]inlet.Source{key: {ID: source}})
+	return middleware.Chain(middleware.Recover(nil), middleware.Payload(nil), middleware.Auth(keys, nil))(api), nil
+}
+
+// A server is one that runs, or is stopped, at an address that stays the same.
+type server struct {
+	api     http.Handler
+	addr    string
+	running *http.Server // nil while it is stopped
+}
+
+// ingest starts the server that events come to.
+func ingest(store *journal.Journal, addr string) (*server, error) {
+	api, err := newAPI(store, ingestKey, "shop")
+	if err != nil {
+		return nil, err
+	}
+	s := &server{api: api, addr: addr}
+	return s, s.start()
+}
+
+func (s *server) url() string { return "http://" + s.addr }
+
+func (s *server) start() error {
+	listener, err := net.Listen("tcp", s.addr)
+	if err != nil {
+		return err
+	}
+	s.addr = listener.Addr().String()
+	s.running = inlet.Harden(&http.Server{Handler: s.api})
+	go func(running *http.Server) { _ = running.Serve(listener) }(s.running) // it says only that it was closed
+	return nil
+}
+
+// stop ends it as a crash does: whoever waits for an answer gets none.
+func (s *server) stop() error {
+	err := s.running.Close()
+	s.running = nil
+	return err
+}
+
+// close lets it answer what it has begun.
+func (s *server) close() error {
+	if s.running == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	return s.running.Shutdown(ctx)
+}
+
+// A warehouse is a second Inlet, to which the first forwards.
+type warehouse struct {
+	*server
+	store *journal.Journal
+}
+
+func openWarehouse(dir, addr string) (*warehouse, error) {
+	store, err := journal.Open(dir, nil)
+	if err != nil {
+		return nil, err
+	}
+	api, err := newAPI(store, warehouseKey, "shop")
+	if err != nil {
+		return nil, errors.Join(err, store.Close(context.Background()))
+	}
+	w := &warehouse{server: &server{api: api, addr: addr}, store: store}
+	return w, w.start()
+}
+
+// toggle stops it, or starts it again.
+func (w *warehouse) toggle() (string, error) {
+	if w.running != nil {
+		return "The warehouse is stopped.", w.stop()
+	}
+	return "The warehouse is started.", w.start()
+}
+
+func (w *warehouse) close() error {
+	return errors.Join(w.server.close(), w.store.Close(context.Background()))
+}
