@@ -8,10 +8,6 @@ import (
 	"github.com/inlet-go/inlet"
 )
 
-// smallCall is up to how many events a call takes no memory for the places of
-// its events.
-const smallCall = 64
-
 // Filter is a decorator that passes on only some of the events: the others are
 // acknowledged and dropped. Make one with [NewFilter].
 //

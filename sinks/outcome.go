@@ -38,6 +38,10 @@ func (o *outcome) add(places []int, err error) {
 // err returns the batch error of the events that failed, or nil.
 func (o *outcome) err() error { return batchError(o.errs) }
 
+// smallCall is up to how many events a call takes no memory for the places of
+// its events.
+const smallCall = 64
+
 // at returns the events at the given places.
 func at(events []*inlet.Event, places []int) []*inlet.Event {
 	picked := make([]*inlet.Event, len(places))
