@@ -11,6 +11,8 @@
 //     be lost.
 //   - [Dedupe] passes an event on once, however often a client sends it. For
 //     every sink that does not recognise a message ID by itself.
+//   - [Fanout] writes every event to several sinks, [Route] each to one of them.
+//   - [Filter] passes on only some of the events, [Transform] changes them.
 //
 // # Writing a sink
 //
