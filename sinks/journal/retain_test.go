@@ -179,6 +179,7 @@ func TestADestinationThatMayLoseTheOldestGoesOnBehindTheGap(t *testing.T) {
 		write(t, j, "first")
 		synctest.Wait() // it has that in its hands
 		ids := fillSegments(t, j, 10)
+		synctest.Wait() // for what is removed after an acknowledgement
 		require.NoError(t, j.Check(t.Context()), "nobody is held up")
 		left := stored(t, j)
 		to.answers(nil)
@@ -192,6 +193,7 @@ func TestADestinationThatMayLoseTheOldestGoesOnBehindTheGap(t *testing.T) {
 
 		require.NoError(t, d.Stop(t.Context()))
 		fillSegments(t, j, 20)
+		synctest.Wait()
 		left = stored(t, j)
 		to = &target{}
 		d = deliver(t, j, to, o)
