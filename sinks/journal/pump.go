@@ -30,6 +30,7 @@ type pump struct {
 	// has dead letters, and never refuses one.
 	strict bool
 
+	room   []*inlet.Event // of batches
 	events []*inlet.Event // of the batch, as far as they are not settled
 	first  time.Time      // when the first of them was received
 	bytes  int            // of the lines of the batch
@@ -45,12 +46,10 @@ type failure struct {
 	next     time.Time
 }
 
-var errStopping = errors.New("journal: stopped")
-
 // fill reads the next batch within m: what is there, up to the limits. It returns
 // io.EOF if there is nothing to write, and then everything up to last is settled.
 func (p *pump) fill(ctx context.Context, m mark) error {
-	p.events, p.bytes = p.events[:0], 0
+	p.events, p.bytes = p.room[:0], 0
 	err := p.broken
 	p.broken = nil
 	for err == nil && len(p.events) < p.opts.MaxEvents && p.bytes < p.opts.MaxBytes {
@@ -58,6 +57,7 @@ func (p *pump) fill(ctx context.Context, m mark) error {
 			p.add()
 		}
 	}
+	p.room = p.events
 	if errors.Is(err, io.EOF) { // what has no line up to the mark never will
 		p.tail.miss(m.last)
 		p.last, p.tail.next = m.last, max(p.tail.next, m.last+1)
@@ -78,6 +78,7 @@ func (p *pump) add() {
 	switch {
 	case err != nil: // its checksum is right: it was written so
 		p.log.Error("journal: event cannot be read", "seq", p.last, "error", err)
+		p.tail.missed++
 	case p.opts.Filter == nil || p.opts.Filter(r.Event):
 		if len(p.events) == 0 {
 			p.first = r.Event.ReceivedAt
@@ -87,8 +88,8 @@ func (p *pump) add() {
 }
 
 // settle writes the batch until the sink has taken all of it. It ends before that
-// with errStopping, and if it is strict with the error of an event that was refused
-// for good.
+// when it is stopped, and if it is strict at an event that is refused for good; the
+// error is that of the last attempt.
 func (p *pump) settle(ctx context.Context) error {
 	for failures := 0; len(p.events) > 0; {
 		before := len(p.events)
@@ -105,7 +106,7 @@ func (p *pump) settle(ctx context.Context) error {
 		}
 		failures++
 		if !p.pause(failures, err) {
-			return errStopping
+			return err
 		}
 	}
 	return nil

@@ -56,9 +56,13 @@ func (p *pump) replay(ctx context.Context, m mark) (events uint64, err error) {
 			return events, err
 		}
 		n := len(p.events)
-		if err := p.settle(ctx); err != nil {
-			return events + uint64(n-len(p.events)), errors.Join(err, ctx.Err())
+		err = p.settle(ctx)
+		events += uint64(n - len(p.events))
+		switch {
+		case err != nil && ctx.Err() != nil:
+			return events, fmt.Errorf("%w; the last attempt: %w", ctx.Err(), err)
+		case err != nil:
+			return events, err
 		}
-		events += uint64(n)
 	}
 }
