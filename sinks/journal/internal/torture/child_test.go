@@ -4,6 +4,7 @@ package torture
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"io"
 	"os"
@@ -30,6 +31,9 @@ type child struct {
 	acks     []ack
 	failures []failure
 	poisoned bool
+	takings  []taking          // of all destinations
+	reports  map[string]report // the last of each destination
+	closed   bool
 }
 
 // An ack is a write that was acknowledged, a failure one that was not.
@@ -51,7 +55,7 @@ func start(t *testing.T, do task, procs int, wrapper ...string) *child {
 	config, err := json.Marshal(do)
 	require.NoError(t, err)
 	args := append(wrapper, os.Args[0])
-	c := &child{cmd: exec.Command(args[0], args[1:]...), read: make(chan struct{})}
+	c := &child{cmd: exec.Command(args[0], args[1:]...), read: make(chan struct{}), reports: map[string]report{}}
 	c.cmd.Env = append(os.Environ(), childEnv+"="+string(config), "GOMAXPROCS="+strconv.Itoa(procs))
 	c.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // a wrapper and what it runs
 	c.log, err = os.CreateTemp(t.TempDir(), "stderr")
@@ -80,10 +84,10 @@ func (c *child) listen(pipe io.Reader) {
 func (c *child) hear(line string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.deaf {
+	word, rest, _ := strings.Cut(line, " ")
+	if c.deaf && word != "t" { // what is taken is no promise, and may be known later
 		return
 	}
-	word, rest, _ := strings.Cut(line, " ")
 	switch word {
 	case "ready":
 		c.ready = true
@@ -95,7 +99,22 @@ func (c *child) hear(line string) {
 		c.failures = append(c.failures, failure{rest, time.Now()})
 	case "p":
 		c.poisoned = true
+	case "t":
+		c.takings = append(c.takings, parse[taking](rest))
+	case "r":
+		r := parse[report](rest)
+		c.reports[r.Name] = r
+	case "closed":
+		c.closed = true
 	}
+}
+
+// parse reads what a child said in JSON.
+func parse[T any](text string) (v T) {
+	if err := json.Unmarshal([]byte(text), &v); err != nil {
+		panic(err)
+	}
+	return v
 }
 
 // kill ends the child as an operator's kill -9 does, and hears what it had said.
@@ -103,6 +122,14 @@ func (c *child) kill() {
 	_ = syscall.Kill(-c.cmd.Process.Pid, syscall.SIGKILL) // may have ended
 	<-c.read
 	_ = c.cmd.Wait()
+}
+
+// stop tells the child to end as a server does, and waits for that.
+func (c *child) stop(t *testing.T) {
+	t.Helper()
+	require.NoError(t, c.cmd.Process.Signal(syscall.SIGTERM))
+	c.await(t, 30*time.Second, "close", func() bool { return c.closed })
+	c.kill()
 }
 
 // hush makes what the child says from now on not count. What it said before has
@@ -134,6 +161,27 @@ func (c *child) acked() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return len(c.acks)
+}
+
+// report returns how a destination does.
+func (c *child) report(name string) report {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.reports[name]
+}
+
+// awaitReport waits until the child says of a destination what is asked for.
+func (c *child) awaitReport(t *testing.T, name, what string, is func(report) bool) {
+	t.Helper()
+	c.await(t, 20*time.Second, name+": "+what, func() bool { return is(c.reports[name]) })
+}
+
+// logged reports whether the child has logged that text.
+func (c *child) logged(t *testing.T, text string) bool {
+	t.Helper()
+	all, err := os.ReadFile(c.log.Name())
+	require.NoError(t, err)
+	return bytes.Contains(all, []byte(text))
 }
 
 // stderr returns the end of what the child logged.

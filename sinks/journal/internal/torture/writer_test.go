@@ -9,8 +9,10 @@ import (
 	"hash/fnv"
 	"log/slog"
 	"os"
+	"os/signal"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/inlet-go/inlet"
@@ -20,17 +22,20 @@ import (
 // childEnv carries the task of a child, which is this test binary again.
 const childEnv = "INLET_TORTURE_CHILD"
 
-// A task is what a child is to do until it is killed: write events to a journal
-// and say which were acknowledged.
+// A task is what a child is to do until it is killed, or told to stop: write events
+// to a journal, say which were acknowledged, and deliver them.
 type task struct {
 	Dir          string
 	Prefix       string // of its message ids
 	Writers      int
-	Batch        int // the largest; the least is 1
+	Batch        int           // the largest; the least is 1
+	Rest         time.Duration // of a writer after each write
 	Sync         journal.SyncPolicy
 	SegmentBytes int64
+	RetainBytes  int64
 	LowWater     int64
 	WriteAhead   bool
+	Destinations []destination
 }
 
 func runChild(config string) int {
@@ -38,23 +43,17 @@ func runChild(config string) int {
 	if err := json.Unmarshal([]byte(config), &do); err != nil {
 		panic(err)
 	}
-	w := writer{task: do}
-	j, err := journal.Open(do.Dir, &journal.Options{
-		Sync: do.Sync, SegmentBytes: do.SegmentBytes, LowWater: do.LowWater, WriteAhead: do.WriteAhead,
-		OnPoisoned: func(err error) { w.say("p " + oneLine(err)) },
-		Logger:     slog.New(slog.NewTextHandler(os.Stderr, nil)),
-	})
+	w := writer{task: do, delays: newStopwatch(do)}
+	err := w.open()
+	if err == nil {
+		w.say("ready")
+		err = w.run()
+	}
 	if err != nil {
 		w.say("e " + oneLine(err))
 		return 1
 	}
-	w.journal = j
-	w.say("ready")
-	var writers sync.WaitGroup
-	for i := range do.Writers {
-		writers.Go(func() { w.write(i) })
-	}
-	writers.Wait()
+	w.say("closed")
 	return 0
 }
 
@@ -64,10 +63,45 @@ func runChild(config string) int {
 //	a PREFIX N         events PREFIX-0 to PREFIX-(N-1) were acknowledged
 //	e TEXT             a write failed
 //	p TEXT             the journal is poisoned
+//	t TAKING           a destination has taken events
+//	r REPORT           how a destination does
+//	closed             all is closed, as it was told
 type writer struct {
 	task
 	journal *journal.Journal
+	outlets []*outlet
+	delays  *stopwatch
 	out     sync.Mutex
+}
+
+// open opens the journal and begins to deliver.
+func (w *writer) open() (err error) {
+	w.journal, err = journal.Open(w.Dir, &journal.Options{
+		Sync: w.Sync, SegmentBytes: w.SegmentBytes, RetainBytes: w.RetainBytes, LowWater: w.LowWater, WriteAhead: w.WriteAhead,
+		OnPoisoned: func(err error) { w.say("p " + oneLine(err)) },
+		Logger:     slog.New(slog.NewTextHandler(os.Stderr, nil)),
+	})
+	for _, d := range w.Destinations {
+		if err == nil {
+			err = w.deliver(d)
+		}
+	}
+	return err
+}
+
+// run writes until it is told to stop, and then ends as a server does.
+func (w *writer) run() error {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	defer stop()
+	var writers sync.WaitGroup
+	for i := range w.Writers {
+		writers.Go(func() { w.write(ctx, i) })
+	}
+	if len(w.Destinations) > 0 {
+		go w.report()
+	}
+	writers.Wait()
+	return w.close()
 }
 
 func (w *writer) say(line string) {
@@ -76,9 +110,9 @@ func (w *writer) say(line string) {
 	os.Stdout.WriteString(line + "\n")
 }
 
-// write writes for ever, with a short rest after an error.
-func (w *writer) write(number int) {
-	for i := 0; ; i++ {
+// write writes until ctx is done, with a short rest after an error.
+func (w *writer) write(ctx context.Context, number int) {
+	for i := 0; ctx.Err() == nil; i++ {
 		prefix := fmt.Sprintf("%s-w%d-%d", w.Prefix, number, i)
 		n := 1 + i%w.Batch
 		if err := w.journal.Write(context.Background(), batch(prefix, n)); err != nil {
@@ -86,7 +120,9 @@ func (w *writer) write(number int) {
 			time.Sleep(20 * time.Millisecond)
 			continue
 		}
+		w.delays.acked(prefix)
 		w.say(fmt.Sprintf("a %s %d", prefix, n))
+		time.Sleep(w.Rest)
 	}
 }
 

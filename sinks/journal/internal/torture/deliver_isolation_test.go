@@ -1,0 +1,115 @@
+//go:build torture && linux
+
+package torture
+
+import (
+	"os"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/inlet-go/inlet/sinks/journal"
+)
+
+// calmTask writes no more than a destination easily takes.
+func calmTask(to ...destination) task {
+	return task{
+		Writers: 8, Batch: 1, Rest: 2 * time.Millisecond,
+		SegmentBytes: 128 << 10, LowWater: -1, Destinations: to,
+	}
+}
+
+// end ends the trouble with a destination.
+func (x *route) end(t *testing.T, name string) {
+	t.Helper()
+	for _, d := range x.Destinations {
+		if d.Name == name {
+			require.NoError(t, os.WriteFile(d.up(), nil, 0o600))
+		}
+	}
+}
+
+// One that is dead and one that hangs do not hold up a third, and lose nothing.
+func TestOneDeadOneHungOneHealthy(t *testing.T) {
+	const goal = 250 * time.Millisecond
+	x := newRoute(t, t.TempDir(), calmTask(
+		destination{Name: "dead", Trouble: down},
+		destination{Name: "hung", Trouble: hangs},
+		destination{Name: "healthy", Timed: true},
+	))
+	c := x.start(t, 2)
+	c.awaitReport(t, "healthy", "take events", func(r report) bool { return r.Delivered > 3000 })
+	c.kill()
+	healthy := c.report("healthy")
+	require.Zero(t, c.report("dead").Delivered+c.report("hung").Delivered)
+	require.Less(t, healthy.P99, goal)
+	x.look(t, c)
+
+	x.end(t, "dead")
+	c = x.start(t, 2)
+	c.awaitReport(t, "dead", "catch up", func(r report) bool { return r.Delivered > 3000 })
+	require.Zero(t, c.report("hung").Delivered)
+	c.kill()
+	x.look(t, c)
+	x.requireDelivered(t)
+	t.Logf("taken %v after the acknowledgement (99 of 100), beside a dead and a hung one; %v", healthy.P99.Round(10*time.Microsecond), x)
+}
+
+// A destination with Block holds up the writers at the bound, and no longer than
+// it is dead.
+func TestADeadDestinationThatHoldsUpTheWriters(t *testing.T) {
+	const goal = 3 * time.Second // a batch, its cursor, and the pause of a journal that cannot store
+	do := calmTask(destination{Name: "dead", Trouble: down}, destination{Name: "healthy"})
+	do.RetainBytes = 512 << 10
+	x := newRoute(t, t.TempDir(), do)
+	c := x.start(t, 2)
+	c.await(t, 20*time.Second, "refuse", func() bool { return len(c.failures) > 4*do.Writers })
+	require.Contains(t, c.failures[0].text, journal.ErrBehind.Error()+": dead")
+	held := c.acked()
+	time.Sleep(1200 * time.Millisecond) // it tries again
+	require.Less(t, c.acked()-held, do.Writers, "it goes on refusing")
+	require.LessOrEqual(t, dirSize(t, x.Dir), do.RetainBytes+64<<10, "and stays within its bound, but for a group")
+
+	back := time.Now()
+	x.end(t, "dead")
+	c.awaitAcks(t, 1)
+	took := time.Since(back)
+	c.awaitAcks(t, 1000)
+	c.kill()
+	x.look(t, c)
+	x.requireDelivered(t)
+	require.Less(t, took, goal)
+	t.Logf("writers went on %v after the destination; %v", took.Round(time.Millisecond), x)
+}
+
+// dirSize returns how many bytes the segments in dir have.
+func dirSize(t *testing.T, dir string) (bytes int64) {
+	t.Helper()
+	for _, name := range segmentFiles(t, dir) {
+		info, err := os.Stat(name)
+		require.NoError(t, err)
+		bytes += info.Size()
+	}
+	return bytes
+}
+
+// A destination with DropOldest holds up nobody. What it misses is counted.
+func TestADeadDestinationThatMayLoseTheOldest(t *testing.T) {
+	do := calmTask(destination{Name: "dead", Trouble: down, WhenFull: journal.DropOldest})
+	do.RetainBytes = 512 << 10
+	x := newRoute(t, t.TempDir(), do)
+	c := x.start(t, 2)
+	c.awaitAcks(t, 3000)
+	x.end(t, "dead")
+	c.stop(t)
+	require.Zero(t, len(c.failures))
+	x.hear(c)
+	dead := x.Destinations[0]
+	got := x.taken(t, dead)
+	x.requireOrder(t, dead, got)
+	lost := x.lacks(t, dead, got)
+	require.NotZero(t, lost)
+	require.LessOrEqual(t, lost, int(c.report("dead").Dropped))
+	t.Logf("%d events acked, %d dropped, %d counted as dropped", x.acked, lost, c.report("dead").Dropped)
+}
