@@ -1,0 +1,5 @@
+//go:build !race
+
+package httpsink_test
+
+const raceEnabled = false
