@@ -63,7 +63,7 @@ func TestADirectoryOfManySegments(t *testing.T) {
 	do.SegmentBytes = 1 // each group gets a segment of its own
 	x := newRoute(t, t.TempDir(), do)
 	require.NoError(t, os.MkdirAll(x.Dir, 0o700))
-	for i := range 2000 {
+	for i := range 4000 {
 		require.NoError(t, os.WriteFile(filepath.Join(x.Dir, fmt.Sprintf("neighbour-%d", i)), nil, 0o600))
 	}
 	c := x.start(t, 2)

@@ -20,8 +20,8 @@ import (
 
 // A mutant is the journal with one thing broken.
 type mutant struct {
-	file, from, to string
-	rig            string // the test of this package that is to find it; else those of the journal
+	file, from, to string // the file's name begins at the journal's directory
+	rig            string // the test of this package that is to find it; else those beside the file
 }
 
 // mutants are what a tired engineer might do. Each from stands in its file once.
@@ -161,19 +161,39 @@ var mutants = map[string]mutant{
 	},
 }
 
+func allMutants() map[string]mutant {
+	all := maps.Clone(mutants)
+	maps.Copy(all, deliveryMutants)
+	return all
+}
+
+func journalDir(t *testing.T) string {
+	t.Helper()
+	root := strings.TrimSpace(run(t, "go", "list", "-f", "{{.Module.Dir}}", "."))
+	return filepath.Join(root, "sinks", "journal")
+}
+
+func TestEveryMutantStillHasItsPlace(t *testing.T) {
+	dir := journalDir(t)
+	for name, m := range allMutants() {
+		t.Run(name, func(t *testing.T) { m.apply(t, filepath.Join(dir, m.file)) })
+	}
+}
+
 // TestMutants takes some seconds for each mutant.
 func TestMutants(t *testing.T) {
 	if testing.Short() {
 		t.Skip("-short leaves the mutants out")
 	}
-	root := strings.TrimSpace(run(t, "go", "list", "-f", "{{.Module.Dir}}", "."))
-	for _, name := range slices.Sorted(maps.Keys(mutants)) {
+	dir := journalDir(t)
+	all := allMutants()
+	for _, name := range slices.Sorted(maps.Keys(all)) {
 		t.Run(name, func(t *testing.T) {
-			m := mutants[name]
+			m := all[name]
 			if m.rig != "" {
 				needRoot(t)
 			}
-			killers := m.killers(t, root)
+			killers := m.killers(t, dir)
 			require.NotEmpty(t, killers, "it lives")
 			t.Logf("caught by %s", strings.Join(killers, ", "))
 		})
@@ -182,17 +202,17 @@ func TestMutants(t *testing.T) {
 
 // killers runs tests on the mutant and returns those that fail. The tree is left
 // alone: the compiler is given the changed file in the place of the true one.
-func (m mutant) killers(t *testing.T, root string) []string {
+func (m mutant) killers(t *testing.T, dir string) []string {
 	t.Helper()
-	journal := filepath.Join(root, "sinks", "journal")
-	args := []string{"test", "-overlay", m.overlay(t, journal), "-count", "1", "-failfast", "-timeout", "120s"}
+	name := filepath.Join(dir, m.file)
+	args := []string{"test", "-overlay", m.overlay(t, name), "-count", "1", "-failfast", "-timeout", "120s"}
 	if m.rig == "" {
 		args = append(args, "-short", ".")
 	} else {
 		args = append(args, "-tags", "torture", "-run", m.rig+"$", "./internal/torture", "-cuts", "6", "-flips", "16")
 	}
 	cmd := exec.Command("go", args...)
-	cmd.Dir = journal
+	cmd.Dir = filepath.Dir(name)
 	out, err := cmd.CombinedOutput()
 	require.NotContains(t, string(out), "[build failed]", "%s", out)
 	if err == nil {
@@ -201,28 +221,39 @@ func (m mutant) killers(t *testing.T, root string) []string {
 	return failed(out)
 }
 
-// overlay writes the changed file and what tells the compiler of it.
-func (m mutant) overlay(t *testing.T, dir string) string {
+// overlay writes the changed form of a file and what tells the compiler of it.
+func (m mutant) overlay(t *testing.T, name string) string {
 	t.Helper()
-	name := filepath.Join(dir, m.file)
-	source, err := os.ReadFile(name)
-	require.NoError(t, err)
-	require.Equal(t, 1, bytes.Count(source, []byte(m.from)), "in %s: %s", m.file, m.from)
 	temp := t.TempDir()
-	changed, overlay := filepath.Join(temp, m.file), filepath.Join(temp, "overlay.json")
-	require.NoError(t, os.WriteFile(changed, bytes.Replace(source, []byte(m.from), []byte(m.to), 1), 0o600))
+	changed, overlay := filepath.Join(temp, filepath.Base(name)), filepath.Join(temp, "overlay.json")
+	require.NoError(t, os.WriteFile(changed, m.apply(t, name), 0o600))
 	list, err := json.Marshal(map[string]any{"Replace": map[string]string{name: changed}})
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(overlay, list, 0o600))
 	return overlay
 }
 
-var failedTest = regexp.MustCompile(`(?m)^--- FAIL: (\S+)`)
+// apply returns the changed form of a file.
+func (m mutant) apply(t *testing.T, name string) []byte {
+	t.Helper()
+	source, err := os.ReadFile(name)
+	require.NoError(t, err)
+	require.Equal(t, 1, bytes.Count(source, []byte(m.from)), "in %s: %s", m.file, m.from)
+	return bytes.Replace(source, []byte(m.from), []byte(m.to), 1)
+}
+
+var (
+	failedTest  = regexp.MustCompile(`(?m)^--- FAIL: (\S+)`)
+	runningTest = regexp.MustCompile(`(?m)^\t\t(Test[^\s/]+) \(`) // when time was up
+)
 
 // failed returns the tests that failed, or what ended them all.
 func failed(out []byte) (names []string) {
 	for _, m := range failedTest.FindAllSubmatch(out, -1) {
 		names = append(names, string(m[1]))
+	}
+	for _, m := range runningTest.FindAllSubmatch(out, -1) {
+		names = append(names, string(m[1])+", which does not end")
 	}
 	for _, end := range []string{"panic: ", "fatal error: "} {
 		if i := bytes.Index(out, []byte(end)); i >= 0 && len(names) == 0 {
