@@ -76,6 +76,16 @@ func (a *archive) files(t *testing.T) []string {
 	return names
 }
 
+// places returns where in the order of the journal each event stands.
+func (a *archive) places(t *testing.T) map[string]int {
+	t.Helper()
+	place := map[string]int{}
+	for i, l := range readLines(t, a.files(t)) {
+		place[l.id] = i
+	}
+	return place
+}
+
 // gone returns how many segments were removed.
 func (a *archive) gone() (n int) {
 	names, _ := filepath.Glob(filepath.Join(a.dir, "*.ndjson"))

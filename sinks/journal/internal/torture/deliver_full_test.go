@@ -15,31 +15,19 @@ import (
 // nothing, and ends soon after there is room.
 func TestADiskThatIsFullWhileDelivering(t *testing.T) {
 	const goal = 2 * time.Second
-	disk, away := newDisk(t, 128), t.TempDir()
-	do := calmTask(
-		destination{Name: "slow", Dir: away + "/slow", Slow: 20 * time.Millisecond},
-		destination{Name: "refuses", Dir: away + "/refuses", Slow: 20 * time.Millisecond, Flaky: sinktest.FlakyOptions{Refuse: 50}},
-	)
-	do.Batch, do.Rest = 8, time.Millisecond
-	x := newRoute(t, disk.mount, do)
+	disk := newDisk(t, 128)
+	x := newRoute(t, disk.mount, fullTask(t.TempDir()))
 	c := x.start(t, 2)
-	for _, d := range do.Destinations { // both are behind
+	for _, d := range x.Destinations {
 		c.awaitReport(t, d.Name, "fall behind", func(r report) bool { return r.Behind > 3000 && r.Saved > 0 })
 	}
 	free := disk.fill(t)
 	c.await(t, 20*time.Second, "fail", func() bool {
 		return len(c.failures) > 0 && c.logged(t, "cannot be noted") && c.logged(t, "the letter was not stored")
 	})
-	time.Sleep(1200 * time.Millisecond)
-	full := map[string]report{"slow": c.report("slow"), "refuses": c.report("refuses")}
+	time.Sleep(1200 * time.Millisecond) // it tries again, and fails
 
-	freed := time.Now()
-	free()
-	c.awaitAcks(t, 1)
-	acks := time.Since(freed)
-	c.awaitReport(t, "slow", "note how far it is", func(r report) bool { return r.Saved > full["slow"].Saved })
-	c.awaitReport(t, "refuses", "keep dead letters", func(r report) bool { return r.Refused > full["refuses"].Refused })
-	all := time.Since(freed)
+	acks, all := awaitRecovery(t, c, free)
 	c.hush()
 	disk.cut(t)
 	c.kill()
@@ -49,4 +37,30 @@ func TestADiskThatIsFullWhileDelivering(t *testing.T) {
 	require.Less(t, all, goal)
 	t.Logf("acknowledged again %v after the disk was freed, and delivered %v; then a power cut: %v",
 		acks.Round(time.Millisecond), all.Round(time.Millisecond), x)
+}
+
+// fullTask has destinations that are not on the disk, and are slower than the
+// writers: one whose cursor alone is on it, and one with dead letters.
+func fullTask(away string) task {
+	const slow = 20 * time.Millisecond
+	do := calmTask(
+		destination{Name: "slow", Dir: away + "/slow", Slow: slow},
+		destination{Name: "refuses", Dir: away + "/refuses", Slow: slow, Flaky: sinktest.FlakyOptions{Refuse: 50}},
+	)
+	do.Batch, do.Rest = 8, time.Millisecond
+	return do
+}
+
+// awaitRecovery returns how long after there is room something is acknowledged,
+// and how long it takes until a cursor and a dead letter are kept, too.
+func awaitRecovery(t *testing.T, c *child, free func()) (acks, all time.Duration) {
+	t.Helper()
+	slow, refuses := c.report("slow"), c.report("refuses")
+	freed := time.Now()
+	free()
+	c.awaitAcks(t, 1)
+	acks = time.Since(freed)
+	c.awaitReport(t, "slow", "note how far it is", func(r report) bool { return r.Saved > slow.Saved })
+	c.awaitReport(t, "refuses", "keep dead letters", func(r report) bool { return r.Refused > refuses.Refused })
+	return acks, time.Since(freed)
 }

@@ -3,15 +3,10 @@
 package torture
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"fmt"
-	"maps"
-	"os"
 	"path/filepath"
-	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -108,6 +103,7 @@ func (x *route) requireDelivered(t *testing.T) {
 func (x *route) requireNothingLost(t *testing.T) {
 	t.Helper()
 	x.drain(t)
+	x.letters = 0
 	for _, d := range x.Destinations {
 		got := x.taken(t, d)
 		require.Zero(t, x.lacks(t, d, got), "%s lacks what was acknowledged", d.Name)
@@ -163,11 +159,7 @@ func (x *route) drain(t *testing.T) {
 // what it refused once it may take when it gets it again.
 func (x *route) requireOrder(t *testing.T, d destination, got []line) {
 	t.Helper()
-	place := map[string]int{}
-	for i, l := range readLines(t, x.archive.files(t)) {
-		place[l.id] = i
-	}
-	slack := 0
+	place, slack := x.archive.places(t), 0
 	if d.Flaky.Event+d.Flaky.Refuse > 0 {
 		slack = maxEvents
 	}
@@ -193,49 +185,4 @@ func (x *route) again() (events int) {
 		events = max(events, r.worst)
 	}
 	return events
-}
-
-// A line is an event as a plain reader finds it.
-type line struct {
-	id   string
-	size int
-}
-
-// readLines returns the good lines of files, in order.
-func readLines(t *testing.T, names []string) (lines []line) {
-	t.Helper()
-	for _, name := range names {
-		content, err := os.ReadFile(name)
-		require.NoError(t, err)
-		for l := range bytes.Lines(content) {
-			if id, ok := readLine(l); ok {
-				lines = append(lines, line{id, len(l)})
-			}
-		}
-	}
-	return lines
-}
-
-func idsOf(lines []line) map[string]bool {
-	found := map[string]bool{}
-	for _, l := range lines {
-		found[l.id] = true
-	}
-	return found
-}
-
-func union(sets ...map[string]bool) map[string]bool {
-	all := map[string]bool{}
-	for _, s := range sets {
-		maps.Copy(all, s)
-	}
-	return all
-}
-
-// segmentFiles returns the segments in dir, in the order of their events.
-func segmentFiles(t *testing.T, dir string) []string {
-	t.Helper()
-	names, err := filepath.Glob(filepath.Join(dir, "*.ndjson*"))
-	require.NoError(t, err)
-	return slices.DeleteFunc(names, func(name string) bool { return strings.HasSuffix(name, ".tmp") })
 }
