@@ -2,12 +2,11 @@ package sinktest_test
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"sync"
-	"testing"
+	"sync/atomic"
 	"time"
-
-	"github.com/stretchr/testify/require"
 
 	"github.com/inlet-go/inlet"
 	"github.com/inlet-go/inlet/sinktest"
@@ -15,10 +14,13 @@ import (
 
 // buffering acknowledges before it stores, and says so. Its fields break it.
 type buffering struct {
-	declares   inlet.Durability
-	noFlush    bool // Flush does nothing
-	noClose    bool // Close forgets what is buffered
-	checkWrite bool // Check stores an event
+	declares inlet.Durability
+	loses    func(b *buffering, events []*inlet.Event) bool
+	flush    func(b *buffering, ctx context.Context) error
+	close    func(b *buffering, ctx context.Context) error
+	check    func(b *buffering) error
+
+	flushing atomic.Int64
 
 	mu     sync.Mutex
 	closed bool
@@ -32,34 +34,54 @@ func (b *buffering) Write(_ context.Context, events []*inlet.Event) error {
 	if b.closed {
 		return inlet.ErrClosed
 	}
-	b.buffer = append(b.buffer, inlet.CloneEvents(events)...)
+	if b.loses == nil || !b.loses(b, events) {
+		b.buffer = append(b.buffer, inlet.CloneEvents(events)...)
+	}
 	return nil
 }
 
-func (b *buffering) Flush(context.Context) error {
+func (b *buffering) Flush(ctx context.Context) error {
+	if b.flush != nil {
+		b.flushing.Add(1)
+		defer b.flushing.Add(-1)
+		return b.flush(b, ctx)
+	}
+	b.drain()
+	return nil
+}
+
+func (b *buffering) drain() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if !b.noFlush {
-		b.stored, b.buffer = append(b.stored, b.buffer...), nil
-	}
-	return nil
+	b.stored, b.buffer = append(b.stored, b.buffer...), nil
 }
 
 func (b *buffering) Close(ctx context.Context) error {
-	if !b.noClose {
-		b.Flush(ctx)
+	if b.close != nil {
+		return b.close(b, ctx)
 	}
+	return b.end()
+}
+
+func (b *buffering) end() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.closed, b.buffer = true, nil
+	b.stored, b.buffer, b.closed = append(b.stored, b.buffer...), nil, true
 	return nil
 }
 
-func (b *buffering) Check(context.Context) error {
+func (b *buffering) isClosed() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.checkWrite {
-		b.stored = append(b.stored, sinktest.Events(1)...)
+	return b.closed
+}
+
+func (b *buffering) Check(context.Context) error {
+	if b.check != nil {
+		return b.check(b)
+	}
+	if b.isClosed() {
+		return inlet.ErrClosed
 	}
 	return nil
 }
@@ -72,94 +94,87 @@ func (b *buffering) Events() []*inlet.Event {
 	return slices.Clone(b.stored)
 }
 
-func TestBufferingSinks(t *testing.T) {
-	t.Parallel()
-	const (
-		flushes    = "Flush must return only when everything before it is stored"
-		closes     = "Close must store what was acknowledged"
-		checks     = "Check must answer and store nothing"
-		durability = "Durability must never change"
-		storesAll  = "a Sink must have stored every event when Write returns nil"
-	)
-	tests := []struct {
-		name       string
-		make       func() *buffering
-		undeclared bool
-		clause     string // "" is a good sink
-	}{
-		{name: "a good one passes", make: func() *buffering { return &buffering{declares: inlet.DurabilityMemory} }},
-		{name: "it must declare Buffers", make: func() *buffering { return new(buffering) }, undeclared: true, clause: storesAll},
-		{name: "it must declare no more than memory", make: func() *buffering { return &buffering{declares: inlet.DurabilityFsync} }, clause: durability},
-		{name: "a flush that returns early is caught", make: func() *buffering { return &buffering{noFlush: true} }, clause: flushes},
-		{name: "a Close that forgets is caught", make: func() *buffering { return &buffering{noClose: true} }, clause: closes},
-		{name: "a Check that writes is caught", make: func() *buffering { return &buffering{checkWrite: true} }, clause: checks},
+// The broken ones.
+
+func flushesNothing(*buffering, context.Context) error { return nil }
+
+// leavesItToOthers returns while another flush runs.
+func leavesItToOthers(b *buffering, _ context.Context) error {
+	if b.flushing.Load() > 1 {
+		return nil
 	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			err := check(t, func() inlet.Sink { return tt.make() }, &sinktest.Features{Buffers: !tt.undeclared, Ordered: true})
-			if tt.clause == "" {
-				require.NoError(t, err)
-				return
-			}
-			require.Contains(t, breaches(err), tt.clause)
-		})
-	}
+	time.Sleep(time.Millisecond)
+	b.drain()
+	return nil
 }
 
-// stalling is a sink whose store can hang. It waits for it with its context, or
-// without.
-type stalling struct {
-	broken
-	store   sync.RWMutex
-	ignores bool
+func flushesSlowly(b *buffering, _ context.Context) error {
+	time.Sleep(time.Millisecond)
+	b.drain()
+	return nil
 }
 
-func (s *stalling) Write(ctx context.Context, events []*inlet.Event) error {
-	for !s.store.TryRLock() {
-		if !s.ignores && ctx.Err() != nil {
-			return ctx.Err()
+func losesBesideFlush(b *buffering, events []*inlet.Event) bool {
+	return b.flushing.Load() > 0 && len(events) == 4
+}
+
+func flushesByDeadline(b *buffering, ctx context.Context) error {
+	if deadline, _ := ctx.Deadline(); time.Until(deadline) < 0 {
+		return context.DeadlineExceeded
+	}
+	b.drain()
+	return nil
+}
+
+func flushesOpenOnly(b *buffering, _ context.Context) error {
+	if b.isClosed() {
+		panic("send on closed channel")
+	}
+	b.drain()
+	return nil
+}
+
+func closesUnflushed(b *buffering, _ context.Context) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.closed, b.buffer = true, nil
+	return nil
+}
+
+func closesBesideNoFlush(b *buffering, _ context.Context) error {
+	if b.flushing.Load() > 0 {
+		return errors.New("a flush is under way")
+	}
+	return b.end()
+}
+
+func checksByWriting(b *buffering) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed {
+		return inlet.ErrClosed
+	}
+	b.stored = append(b.stored, sinktest.Events(1)...)
+	return nil
+}
+
+func brokenBuffers() []specimen {
+	buffer := func(name string, b func() *buffering, breaks ...string) specimen {
+		return specimen{
+			name: name, sink: func() inlet.Sink { return b() }, breaks: breaks,
+			features: sinktest.Features{Buffers: true, Ordered: true},
 		}
-		time.Sleep(time.Millisecond)
 	}
-	defer s.store.RUnlock()
-	return s.broken.Write(ctx, events)
-}
-
-func TestStallShowsWhoIgnoresItsContext(t *testing.T) {
-	t.Parallel()
-	for _, ignores := range []bool{false, true} {
-		f := sinktest.Features{
-			Grace: 200 * time.Millisecond,
-			Stall: func(s inlet.Sink) (release func()) {
-				store := &s.(*stalling).store
-				store.Lock()
-				return store.Unlock
-			},
-		}
-		err := check(t, func() inlet.Sink { return &stalling{ignores: ignores} }, &f)
-		require.Equal(t, ignores, slices.Contains(breaches(err), "a Sink must return soon after its context is done"), err)
+	return []specimen{
+		buffer("buffers more durably than memory is", func() *buffering { return &buffering{declares: inlet.DurabilityFsync} }, durability),
+		buffer("returns from a flush while another runs", func() *buffering { return &buffering{flush: leavesItToOthers} }, flushes),
+		buffer("loses what is written beside a flush", func() *buffering { return &buffering{flush: flushesSlowly, loses: losesBesideFlush} }, flushBeside),
+		buffer("needs a deadline to flush", func() *buffering { return &buffering{flush: flushesByDeadline} }, background),
+		buffer("flushes an open sink only", func() *buffering { return &buffering{flush: flushesOpenOnly} }, closeAmid, closedFlush),
+		buffer("does not close beside a flush", func() *buffering { return &buffering{flush: flushesSlowly, close: closesBesideNoFlush} }, closeAmid),
+		buffer("writes to check", func() *buffering { return &buffering{check: checksByWriting} }, checks),
+		among(buffer("flushes nothing", func() *buffering { return &buffering{flush: flushesNothing} }, flushes)),
+		among(buffer("closes without a flush", func() *buffering { return &buffering{close: closesUnflushed} }, closes)),
+		among(specimen{name: "buffers and does not say so", sink: func() inlet.Sink { return new(buffering) }, breaks: []string{storesAll}}),
 	}
-}
-
-func TestCheckWithoutReadAndFeatures(t *testing.T) {
-	t.Parallel()
-	newSink := func() inlet.Sink { return &broken{write: panicsAfterClose} }
-	require.Contains(t, breaches(sinktest.Check(t.Context(), newSink, nil, nil)), "Close must run concurrently with Write")
-	require.NoError(t, sinktest.Check(t.Context(), func() inlet.Sink { return new(broken) }, nil, nil))
-	require.ErrorContains(t, sinktest.Check(t.Context(), func() inlet.Sink { return nil }, nil, nil), "there is no sink")
-}
-
-func TestCheckStopsWithItsContext(t *testing.T) {
-	t.Parallel()
-	ctx, cancel := context.WithCancel(t.Context())
-	calls := 0
-	err := sinktest.Check(ctx, func() inlet.Sink {
-		if calls++; calls == 3 {
-			cancel()
-		}
-		return new(broken)
-	}, nil, nil)
-	require.ErrorIs(t, err, context.Canceled)
-	require.Equal(t, 3, calls)
 }

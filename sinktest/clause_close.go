@@ -1,16 +1,12 @@
 package sinktest
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"sync/atomic"
 
 	"github.com/inlet-go/inlet"
 )
-
-func (p *probe) askCheck(ctx context.Context) error { return inlet.Check(ctx, p.sink) }
 
 func closeIdempotent(p *probe) error {
 	if _, err := p.put(Events(2)); err != nil {
@@ -21,38 +17,57 @@ func closeIdempotent(p *probe) error {
 			return fmt.Errorf("call %d: %w", i+1, err)
 		}
 	}
-	var c crowd
-	for range 4 {
-		c.run(p.close)
-	}
-	if err := c.wait(); err != nil {
+	if err := p.closeAtOnce(); err != nil {
 		return fmt.Errorf("called concurrently: %w", err)
 	}
 	return nil
 }
 
-// closesConcurrently closes the sink amid writes. Each of them must be stored or
-// fail temporarily.
-func closesConcurrently(p *probe) error {
+func (p *probe) closeAtOnce() error {
 	var c crowd
-	var mu sync.Mutex
-	var answers []answer
+	for range 4 {
+		c.run(p.close)
+	}
+	return c.wait()
+}
+
+// closesBesideWrites closes the sink amid writes. Each of them must be stored or
+// fail temporarily.
+func closesBesideWrites(p *probe) error {
+	var said ledger
+	var c crowd
 	var closed atomic.Bool
 	for range writers {
-		c.run(func() error {
-			for range 200 {
-				last := closed.Load()
-				a, err := p.write(p.ctx, patience, Events(1))
-				mu.Lock()
-				answers = append(answers, a)
-				mu.Unlock()
-				if err != nil || last {
-					return err
-				}
-			}
-			return nil
-		})
+		c.run(func() error { return p.untilClosed(&closed, func() error { return p.writeOne(&said) }) })
 	}
+	p.closeAmid(&c, &closed)
+	if err := c.wait(); err != nil {
+		return err
+	}
+	return p.afterClose(said.answers)
+}
+
+func (p *probe) writeOne(said *ledger) error {
+	a, err := p.write(p.ctx, p.f.Patience, Events(1))
+	said.add(a)
+	return err
+}
+
+// untilClosed calls f again and again, the last time after Close.
+func (p *probe) untilClosed(closed *atomic.Bool, f func() error) error {
+	for i := 0; ; i++ {
+		last := closed.Load()
+		if err := f(); err != nil || last {
+			return err
+		}
+		if i > 200 { // Close takes its time
+			p.pause()
+		}
+	}
+}
+
+// closeAmid closes the sink twice at once when others have begun.
+func (p *probe) closeAmid(c *crowd, closed *atomic.Bool) {
 	for range 2 {
 		c.run(func() error {
 			defer closed.Store(true)
@@ -60,23 +75,44 @@ func closesConcurrently(p *probe) error {
 			return p.close()
 		})
 	}
-	if err := c.wait(); err != nil {
-		return err
-	}
-	return p.afterClose(answers)
 }
 
 // afterClose is honest for a closed sink, which cannot be flushed any more.
 func (p *probe) afterClose(answers []answer) error {
-	for _, a := range answers {
-		if inlet.IsPermanent(a.err) && !p.f.Fails {
-			return fmt.Errorf("a write beside Close failed for good: %w", a.err)
-		}
-	}
-	if p.reader == nil {
-		return nil
+	if err := p.onlyTemporary(answers); err != nil || p.reader == nil {
+		return err
 	}
 	return p.compare(storedOf(answers), p.peek())
+}
+
+// closesBesideAbilities closes the sink while it is flushed and asked, with
+// events to flush. What these calls say does not matter, if only they return.
+func closesBesideAbilities(p *probe) error {
+	var said ledger
+	var c crowd
+	var closed atomic.Bool
+	answers, err := p.put(Events(5))
+	if err != nil {
+		return err
+	}
+	said.add(answers...)
+	for _, a := range []ability{flushing, checking} {
+		for range 2 {
+			c.run(func() error { return p.untilClosed(&closed, func() error { return p.askOnly(a) }) })
+		}
+	}
+	c.run(func() error { return p.untilClosed(&closed, func() error { return p.writeOne(&said) }) })
+	p.closeAmid(&c, &closed)
+	if err := c.wait(); err != nil {
+		return err
+	}
+	return p.afterClose(said.answers)
+}
+
+// askOnly asks for an ability and requires only that the call returns.
+func (p *probe) askOnly(a ability) error {
+	_, err := p.askFor(a, p.f.Patience)
+	return err
 }
 
 func closeStores(p *probe) error {
@@ -113,24 +149,46 @@ func closedRefuses(p *probe) error {
 
 func closedIsTemporary(p *probe) error {
 	_, a, err := p.writeClosed()
-	switch {
-	case err != nil:
+	if err != nil {
 		return err
-	case !p.f.Fails && inlet.IsPermanent(a.err):
-		return fmt.Errorf("the client would not come back after %w", a.err)
 	}
-	return nil
+	return p.onlyTemporary([]answer{a})
 }
 
 // writeClosed writes to the sink after it has been used and closed.
 func (p *probe) writeClosed() ([]*inlet.Event, answer, error) {
-	if _, err := p.put(Events(3)); err != nil {
+	if err := p.useAndClose(); err != nil {
 		return nil, answer{}, err
 	}
-	if err := p.close(); err != nil {
-		return nil, answer{}, fmt.Errorf("close: %w", err)
-	}
 	events := p.head(Events(3))
-	a, err := p.write(p.ctx, patience, events)
+	a, err := p.write(p.ctx, p.f.Patience, events)
 	return events, a, err
+}
+
+func (p *probe) useAndClose() error {
+	if _, err := p.put(Events(3)); err != nil {
+		return err
+	}
+	if err := p.close(); err != nil {
+		return fmt.Errorf("close: %w", err)
+	}
+	return nil
+}
+
+func closedFailsCheck(p *probe) error {
+	if err := p.useAndClose(); err != nil {
+		return err
+	}
+	said, err := p.askFor(checking, p.f.Patience)
+	if err == nil && said == nil {
+		return errors.New("a closed sink says that it could store events")
+	}
+	return err
+}
+
+func closedTakesFlush(p *probe) error {
+	if err := p.useAndClose(); err != nil {
+		return err
+	}
+	return p.askOnly(flushing)
 }

@@ -2,8 +2,6 @@ package sinktest
 
 import (
 	"fmt"
-	"sync"
-	"time"
 
 	"github.com/inlet-go/inlet"
 )
@@ -13,10 +11,9 @@ const (
 	writesEach = 25
 )
 
-// together writes from many goroutines and returns what was acknowledged.
-func (p *probe) together(c *crowd) func() []*inlet.Event {
-	var mu sync.Mutex
-	var stored []*inlet.Event
+// together begins to write from many goroutines, and notes what was answered.
+func (p *probe) together(said *ledger) *crowd {
+	c := new(crowd)
 	for range writers {
 		c.run(func() error {
 			for i := range writesEach {
@@ -24,28 +21,25 @@ func (p *probe) together(c *crowd) func() []*inlet.Event {
 				if err != nil {
 					return err
 				}
-				mu.Lock()
-				stored = append(stored, storedOf(answers)...)
-				mu.Unlock()
+				said.add(answers...)
 			}
 			return nil
 		})
 	}
-	return func() []*inlet.Event { return stored }
+	return c
 }
 
 func takesConcurrentWrites(p *probe) error {
-	var c crowd
-	stored := p.together(&c)
-	if err := c.wait(); err != nil {
+	var said ledger
+	if err := p.together(&said).wait(); err != nil {
 		return err
 	}
-	return p.requireStored(stored())
+	return p.requireStored(said.stored())
 }
 
 func flushesConcurrently(p *probe) error {
-	var c crowd
-	stored := p.together(&c)
+	var said ledger
+	c := p.together(&said)
 	for range 2 {
 		c.run(func() error {
 			for range writesEach {
@@ -59,11 +53,32 @@ func flushesConcurrently(p *probe) error {
 	if err := c.wait(); err != nil {
 		return err
 	}
-	return p.requireStored(stored())
+	return p.requireStored(said.stored())
 }
 
+// flushStores flushes alone, and then from several goroutines that write, each of
+// which looks for its own events.
 func flushStores(p *probe) error {
-	answers, err := p.put(Events(12))
+	if err := p.flushed(Events(12)); err != nil {
+		return err
+	}
+	var c crowd
+	for range 4 {
+		c.run(func() error {
+			for range 5 {
+				if err := p.flushed(Events(2)); err != nil {
+					return fmt.Errorf("with other calls at once: %w", err)
+				}
+			}
+			return nil
+		})
+	}
+	return c.wait()
+}
+
+// flushed writes and flushes, and requires that the events are stored then.
+func (p *probe) flushed(events []*inlet.Event) error {
+	answers, err := p.put(events)
 	if err != nil {
 		return err
 	}
@@ -71,54 +86,4 @@ func flushStores(p *probe) error {
 		return err
 	}
 	return p.compare(storedOf(answers), p.peek())
-}
-
-func checkStoresNothing(p *probe) error {
-	before := p.count()
-	if err := p.bounded(p.ctx, patience, "Check", p.askCheck); err != nil && !p.f.Fails {
-		return fmt.Errorf("a new sink says that it cannot store: %w", err)
-	}
-	if after := p.count(); after != before {
-		return fmt.Errorf("there were %d events stored before and %d after it", before, after)
-	}
-	return nil
-}
-
-// count returns how many events are stored, 0 if that cannot be read.
-func (p *probe) count() int {
-	if p.reader == nil {
-		return 0
-	}
-	return len(p.reader(p.sink))
-}
-
-func durabilityConstant(p *probe) error {
-	declared := inlet.DurabilityOf(p.sink)
-	switch {
-	case declared < inlet.DurabilityUnknown || declared > inlet.DurabilityReplicated:
-		return fmt.Errorf("%v is not known", declared)
-	case declared < p.f.Durability:
-		return fmt.Errorf("the sink declares %v, its features %v", declared, p.f.Durability)
-	case p.f.Buffers && declared > inlet.DurabilityMemory:
-		return fmt.Errorf("a sink that acknowledges before it stores declares %v", declared)
-	}
-	if _, err := p.put(Events(5)); err != nil {
-		return err
-	}
-	if now := inlet.DurabilityOf(p.sink); now != declared {
-		return fmt.Errorf("it was %v and is %v after a write", declared, now)
-	}
-	p.close()
-	if now := inlet.DurabilityOf(p.sink); now != declared {
-		return fmt.Errorf("it was %v and is %v after Close", declared, now)
-	}
-	return nil
-}
-
-// pause lets concurrent writes begin before what they are to run beside.
-func (p *probe) pause() {
-	select {
-	case <-time.After(time.Millisecond):
-	case <-p.ctx.Done():
-	}
 }

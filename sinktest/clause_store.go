@@ -1,8 +1,8 @@
 package sinktest
 
 import (
-	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/inlet-go/inlet"
 )
@@ -30,23 +30,29 @@ func storesAll(p *probe) error {
 	return nil
 }
 
-func storesUnchanged(p *probe) error {
-	answers, err := p.put(Events(3 * len(awkward) * 6))
-	if err != nil {
-		return err
-	}
-	return p.requireStored(storedOf(answers))
-}
+func storesUnchanged(p *probe) error { return p.putStored(Events(3 * len(awkward) * 6)) }
 
 // largeBatch is the most events that a handler lets into one request by default.
 const largeBatch = 2500
 
-func takesLargeBatch(p *probe) error {
-	answers, err := p.put(p.head(Events(largeBatch)))
-	if err != nil {
-		return err
+func takesLargeBatch(p *probe) error { return p.putStored(p.head(Events(largeBatch))) }
+
+// honestBeyondBound writes more than the sink takes at once. It may fail in any
+// way, but what it acknowledges is stored, and the next call is as good as ever.
+func honestBeyondBound(p *probe) error {
+	for _, n := range []int{p.f.MaxBatch + 1, 3*p.f.MaxBatch + 2} {
+		a, err := p.write(p.ctx, p.f.Patience, Events(n))
+		if err != nil {
+			return err
+		}
+		if err := p.requireStored(a.stored()); err != nil {
+			return fmt.Errorf("of a call with %d events: %w", n, err)
+		}
 	}
-	return p.requireStored(storedOf(answers))
+	if err := p.putStored(Events(1)); err != nil {
+		return fmt.Errorf("in the call after it: %w", err)
+	}
+	return nil
 }
 
 // keepsOrder looks for the events of each call as a subsequence of what is
@@ -111,101 +117,32 @@ func (p *probe) storedTimes(want int) error {
 	return nil
 }
 
-// batchErrorWellFormed provokes answers; [probe.write] checks the form of each.
-func batchErrorWellFormed(p *probe) error {
-	for i := range 20 {
-		events := p.head(Events(1 + i%5*3))
-		if p.f.Refuse != nil {
-			p.f.Refuse(events[i%len(events)])
-		}
-		if _, err := p.write(p.ctx, patience, events); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// batchErrorTrue writes without a second attempt, so that what is said about
-// each event is final.
-func batchErrorTrue(p *probe) error {
-	var said []answer
-	for i := range 30 {
-		events := p.head(Events(1 + i%7*2))
-		if p.f.Refuse != nil && i%3 == 0 {
-			p.f.Refuse(events[i%len(events)])
-		}
-		a, err := p.write(p.ctx, patience, events)
-		if err != nil {
-			return err
-		}
-		said = append(said, a)
-	}
-	stored, err := p.read()
+func dropsAlone(p *probe) error {
+	events := p.head(Events(5))
+	drop := len(events) / 2
+	p.f.Drop(events[drop])
+	answers, err := p.put(events)
 	if err != nil {
 		return err
 	}
-	for _, a := range said {
-		if err := a.holds(stored); err != nil {
-			return err
-		}
-	}
-	return nil
+	return p.requireStored(slices.DeleteFunc(storedOf(answers), func(e *inlet.Event) bool {
+		return e.MessageID == events[drop].MessageID
+	}))
 }
 
-// holds compares an answer with what is stored. After an error that is no batch
-// error, anything may be.
-func (a answer) holds(stored map[string][]*inlet.Event) error {
-	if _, ok := batchErrorOf(a.err); !ok && a.err != nil {
-		return nil
-	}
-	for i, e := range a.events {
-		failed := a.errs != nil && a.errs[i] != nil
-		switch there := len(stored[e.MessageID]) > 0; {
-		case failed && there:
-			return fmt.Errorf("the event at index %d of %d was named as failed and is stored", i, len(a.events))
-		case !failed && !there:
-			return fmt.Errorf("the event at index %d of %d was not named as failed and is not stored", i, len(a.events))
-		}
-	}
-	return nil
-}
-
-func refusesOnlyBad(p *probe) error {
-	events := p.head(Events(3))
-	bad := len(events) / 2
-	p.f.Refuse(events[bad])
-	pending := events
-	for range attempts {
-		a, err := p.write(p.ctx, patience, pending)
+// survivesCrash asks what is left of several calls of which the last have been
+// made at once.
+func survivesCrash(p *probe) error {
+	var said ledger
+	for _, n := range batchSizes {
+		answers, err := p.put(Events(n))
 		if err != nil {
 			return err
 		}
-		if err := a.refuses(events[bad].MessageID, p.f.Fails); err != nil {
-			return err
-		}
-		if pending = a.temporary(); len(pending) == 0 || !p.f.Fails {
-			return nil
-		}
+		said.add(answers...)
 	}
-	return errors.New("the bad event is not refused for good")
-}
-
-// refuses says whether the answer is right about the bad event and the others.
-func (a answer) refuses(bad string, fails bool) error {
-	_, partial := batchErrorOf(a.err)
-	for i, e := range a.events {
-		var err error
-		if a.errs != nil {
-			err = a.errs[i]
-		}
-		switch {
-		case e.MessageID == bad && err == nil:
-			return errors.New("an event that Features.Refuse spoiled is acknowledged")
-		case e.MessageID == bad && partial && !fails && !inlet.IsPermanent(err):
-			return fmt.Errorf("the error of a refused event is temporary: %w", err)
-		case e.MessageID != bad && partial && !fails && err != nil:
-			return fmt.Errorf("a good event failed with a bad one: %w", err)
-		}
+	if err := p.together(&said).wait(); err != nil {
+		return err
 	}
-	return nil
+	return p.compare(said.stored(), byID(p.f.Crash(p.sink)))
 }

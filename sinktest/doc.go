@@ -14,6 +14,13 @@
 // Run it with -race too, which sees more than any suite can. [Check] is the same
 // outside of go test.
 //
+// # Hooks
+//
+// What happens when the store behind a sink hangs, panics or crashes, and what
+// becomes of events that it does not want, only its author can bring about. Each
+// hook in [Features] that you set adds the clauses that need it; the others are
+// skipped, and say so.
+//
 // # Decorators
 //
 // A decorator is run twice: over a sink that works, and over one that fails now
@@ -23,10 +30,11 @@
 // # What it does to a sink
 //
 // The suite lends events as the handler does: their raw JSON lies side by side in
-// one array, and when Write has returned, slice, structs and bytes are
-// overwritten. The events hold what JSON allows and code often breaks: integers
-// beyond 2^53, U+0000, empty names, U+FFFD, deep nesting, line breaks between
-// tokens. What is stored may differ from what was written in white space only.
+// one array. The clauses about that overwrite slice, structs and bytes when Write
+// has returned, and look for what they have written in the store. The events hold
+// what JSON allows and code often breaks: integers beyond 2^53, U+0000, empty
+// names, U+FFFD, deep nesting, line breaks between tokens. What is stored may
+// differ from what was written in white space only.
 //
 // Each clause makes a sink of its own, writes events with ids that never repeat,
 // and ignores what else Read returns, so that sinks may share one store.

@@ -1,6 +1,7 @@
 package sinktest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,10 +10,6 @@ import (
 
 	"github.com/inlet-go/inlet"
 )
-
-// patience is the deadline of a write that nothing holds up, as a handler would
-// set it.
-const patience = 10 * time.Second
 
 // attempts is how often the suite writes an event that fails temporarily.
 const attempts = 100
@@ -23,18 +20,12 @@ type probe struct {
 	sink   inlet.Sink
 	reader func(inlet.Sink) []*inlet.Event
 	f      Features
+	panics bool // a panic of Write is an answer
+
 }
 
 func newProbe(ctx context.Context, s inlet.Sink, read func(inlet.Sink) []*inlet.Event, f Features) *probe {
 	return &probe{ctx: ctx, sink: s, reader: read, f: f.withDefaults()}
-}
-
-// run checks c.
-func (p *probe) run(c clause) error {
-	if p.sink == nil {
-		return errors.New("there is no sink to check")
-	}
-	return guard(func() error { return c.check(p) })
 }
 
 // guard returns a panic of f as an error.
@@ -47,152 +38,107 @@ func guard(f func() error) (err error) {
 	return f()
 }
 
+// start calls f in a goroutine and returns where its error comes.
+func start(f func() error) (done chan error) {
+	done = make(chan error, 1)
+	go func() { done <- guard(f) }()
+	return done
+}
+
 // bounded runs f under a context that ends after d, and waits for it no longer
 // than the grace that the sink has then.
 func (p *probe) bounded(ctx context.Context, d time.Duration, what string, f func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, d)
 	defer cancel()
-	done := make(chan error, 1)
-	go func() { done <- guard(func() error { return f(ctx) }) }()
+	done := start(func() error { return f(ctx) })
 	select {
 	case err := <-done:
 		return err
 	case <-ctx.Done():
 	}
-	timer := time.NewTimer(p.f.Grace)
-	defer timer.Stop()
-	select {
-	case err := <-done:
-		return err
-	case <-timer.C:
+	err, inTime := await(done, p.f.Grace)
+	if !inTime {
 		return fmt.Errorf("%s has not returned %v after its context was done", what, p.f.Grace)
 	}
+	return err
 }
 
-// close closes the sink.
-func (p *probe) close() error {
-	return p.bounded(p.ctx, patience, "Close", func(ctx context.Context) error { return inlet.Close(ctx, p.sink) })
+// unbounded runs f under a context without a deadline.
+func (p *probe) unbounded(what string, f func(context.Context) error) error {
+	err, inTime := await(start(func() error { return f(context.WithoutCancel(p.ctx)) }), p.f.Patience)
+	if !inTime {
+		return fmt.Errorf("%s has not returned within %v", what, p.f.Patience)
+	}
+	return err
 }
 
-// flush flushes the sink.
-func (p *probe) flush() error {
-	return p.bounded(p.ctx, patience, "Flush", func(ctx context.Context) error { return inlet.Flush(ctx, p.sink) })
+func await(done chan error, d time.Duration) (err error, inTime bool) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case err = <-done:
+		return err, true
+	case <-timer.C:
+		return nil, false
+	}
 }
 
-// An answer is what one Write said about each of its events.
-type answer struct {
-	events []*inlet.Event
-	err    error
-	errs   []error // as of ItemErrors
+// pause lets calls begin before what they are to run beside.
+func (p *probe) pause() { p.sleep(time.Millisecond) }
+
+// linger lets what runs behind our back do what it should not.
+func (p *probe) linger() { p.sleep(10 * time.Millisecond) }
+
+func (p *probe) sleep(d time.Duration) {
+	select {
+	case <-time.After(d):
+	case <-p.ctx.Done():
+	}
 }
 
-// stored returns the events that the answer says are stored.
-func (a answer) stored() (events []*inlet.Event) {
-	return a.pick(func(err error) bool { return err == nil })
+// An ability is one of those that a sink may have beside Write.
+type ability struct {
+	name string
+	of   func(inlet.Sink) bool
+	ask  func(context.Context, inlet.Sink) error
 }
 
-// temporary returns the events that failed and may be written again.
-func (a answer) temporary() []*inlet.Event {
-	return a.pick(func(err error) bool { return err != nil && !inlet.IsPermanent(err) })
-}
+var (
+	flushing = ability{"Flush", has[inlet.Flusher], inlet.Flush}
+	checking = ability{"Check", has[inlet.Checker], inlet.Check}
+	closing  = ability{"Close", has[inlet.Closer], inlet.Close}
+)
 
-func (a answer) pick(want func(error) bool) (events []*inlet.Event) {
-	for i, e := range a.events {
-		var err error
-		if a.errs != nil {
-			err = a.errs[i]
-		}
-		if want(err) {
-			events = append(events, e)
+// abilities returns those that the sink has, Close last.
+func (p *probe) abilities() (all []ability) {
+	for _, a := range []ability{flushing, checking, closing} {
+		if a.of(p.sink) {
+			all = append(all, a)
 		}
 	}
-	return events
+	return all
 }
 
-// write lends the events for one Write with the given deadline. The error is a
-// breach; that the sink could not store them is no breach and stands in the
-// answer.
-func (p *probe) write(ctx context.Context, d time.Duration, events []*inlet.Event) (answer, error) {
-	l := lend(events)
-	a, err := p.writeLoan(ctx, d, l)
-	if err == nil {
-		l.spoil()
-	}
-	return a, err
+// ask asks the sink for an ability. The error is what the sink says, or a breach.
+func (p *probe) ask(a ability) error {
+	said, err := p.askFor(a, p.f.Patience)
+	return cmp.Or(err, said)
 }
 
-func (p *probe) writeLoan(ctx context.Context, d time.Duration, l *loan) (answer, error) {
-	a := answer{events: l.want}
-	if err := p.bounded(ctx, d, "Write", func(ctx context.Context) error {
-		a.err = p.sink.Write(ctx, l.batch)
+// askFor is ask with so much time, and tells what was said from a breach.
+func (p *probe) askFor(a ability, d time.Duration) (said, breach error) {
+	var answer error
+	if err := p.bounded(p.ctx, d, a.name, func(ctx context.Context) error {
+		answer = a.ask(ctx, p.sink)
 		return nil
 	}); err != nil {
-		return answer{events: l.want}, err // a may still be written to
+		return nil, err // answer may still be written to
 	}
-	a.errs = inlet.ItemErrors(a.err, len(l.want))
-	return a, p.checkForm(a)
+	return answer, nil
 }
 
-// checkForm says what is wrong with a batch error, if the answer is one.
-func (p *probe) checkForm(a answer) error {
-	batch, ok := batchErrorOf(a.err)
-	if !ok {
-		return nil
-	}
-	if err := batch.Validate(len(a.events)); err != nil {
-		return fmt.Errorf("the error is malformed: %w", err)
-	}
-	if !p.f.Partial {
-		return fmt.Errorf("the sink does not declare Partial and answered with %w", a.err)
-	}
-	return nil
-}
-
-// batchErrorOf looks through wrapped errors but not into joined ones, as
-// [inlet.ItemErrors] does.
-func batchErrorOf(err error) (*inlet.BatchError, bool) {
-	for ; err != nil; err = errors.Unwrap(err) {
-		if batch, ok := err.(*inlet.BatchError); ok {
-			return batch, true
-		}
-	}
-	return nil, false
-}
-
-// put writes events until the sink has stored all that it does not refuse for
-// good, and returns the answers. Without [Features.Fails], a failure is a breach.
-func (p *probe) put(events []*inlet.Event) (answers []answer, err error) {
-	for range attempts + len(events) { // one that takes few at once needs many calls
-		a, err := p.write(p.ctx, patience, p.head(events))
-		if err != nil {
-			return answers, err
-		}
-		if a.err != nil && !p.f.Fails {
-			return answers, fmt.Errorf("good events were not stored: %w", a.err)
-		}
-		answers = append(answers, a)
-		if events = append(a.temporary(), events[len(a.events):]...); len(events) == 0 {
-			return answers, nil
-		}
-	}
-	return answers, fmt.Errorf("%d events were not stored in %d attempts", len(events), attempts)
-}
-
-// head returns as many of the events as the sink takes at once.
-func (p *probe) head(events []*inlet.Event) []*inlet.Event {
-	if p.f.MaxBatch > 0 && len(events) > p.f.MaxBatch {
-		return events[:p.f.MaxBatch]
-	}
-	return events
-}
-
-// storedOf returns all events that the answers say are stored.
-func storedOf(answers []answer) (events []*inlet.Event) {
-	for _, a := range answers {
-		events = append(events, a.stored()...)
-	}
-	return events
-}
+func (p *probe) flush() error { return p.ask(flushing) }
+func (p *probe) close() error { return p.ask(closing) }
 
 // read returns what is stored, by message ID. A sink that buffers is flushed
 // first.
@@ -206,12 +152,14 @@ func (p *probe) read() (map[string][]*inlet.Event, error) {
 }
 
 // peek is read without the flush.
-func (p *probe) peek() map[string][]*inlet.Event {
-	stored := make(map[string][]*inlet.Event)
-	for _, e := range p.reader(p.sink) {
-		stored[e.MessageID] = append(stored[e.MessageID], e)
+func (p *probe) peek() map[string][]*inlet.Event { return byID(p.reader(p.sink)) }
+
+func byID(events []*inlet.Event) map[string][]*inlet.Event {
+	copies := make(map[string][]*inlet.Event)
+	for _, e := range events {
+		copies[e.MessageID] = append(copies[e.MessageID], e)
 	}
-	return stored
+	return copies
 }
 
 // requireStored says which of the events are not stored, if they can be read:
@@ -227,19 +175,24 @@ func (p *probe) requireStored(want []*inlet.Event) error {
 	return p.compare(want, stored)
 }
 
+// compare is requireStored for what has been read. An event stands in want as
+// often as it was written.
 func (p *probe) compare(want []*inlet.Event, stored map[string][]*inlet.Event) error {
+	written := byID(want)
 	missing := 0
 	for _, e := range want {
-		copies := stored[e.MessageID]
+		copies, times := stored[e.MessageID], len(written[e.MessageID])
 		if len(copies) == 0 {
 			missing++
 			continue
 		}
-		if len(copies) > 1 && !p.f.Fails {
-			return fmt.Errorf("event %s was written once and is stored %d times", e.MessageID, len(copies))
+		if len(copies) > times && !p.f.Fails {
+			return fmt.Errorf("event %s was written %d times and is stored %d times", e.MessageID, times, len(copies))
 		}
-		if diff := difference(e, copies[0]); diff != "" {
-			return errors.New(diff)
+		for _, c := range copies {
+			if diff := difference(e, c); diff != "" {
+				return errors.New(diff)
+			}
 		}
 	}
 	if missing > 0 {

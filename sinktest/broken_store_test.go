@@ -1,0 +1,204 @@
+package sinktest_test
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/sinks"
+	"github.com/inlet-go/inlet/sinktest"
+)
+
+// A machine is a sink over a store that can hang, panic and crash.
+type machine struct {
+	sinks.Memory
+	write func(m *machine, ctx context.Context, events []*inlet.Event) error
+	close func(m *machine, ctx context.Context) error
+
+	mu      sync.Mutex
+	hold    chan struct{} // nil if the store does not hang
+	panics  atomic.Bool
+	crashed func(m *machine) []*inlet.Event
+	turn    chan struct{} // of those that write one after the other
+	running atomic.Int64
+}
+
+func (m *machine) Write(ctx context.Context, events []*inlet.Event) error {
+	if m.write != nil {
+		return m.write(m, ctx, events)
+	}
+	return m.store(ctx, events)
+}
+
+func (m *machine) Close(ctx context.Context) error {
+	if m.close != nil {
+		return m.close(m, ctx)
+	}
+	if err := m.wait(ctx); err != nil {
+		return err
+	}
+	return m.Memory.Close(ctx)
+}
+
+// store waits while the store hangs, and no longer than ctx.
+func (m *machine) store(ctx context.Context, events []*inlet.Event) error {
+	if err := m.wait(ctx); err != nil {
+		return err
+	}
+	if m.panics.Load() {
+		panic("the store is broken")
+	}
+	return m.Memory.Write(ctx, events)
+}
+
+func (m *machine) wait(ctx context.Context) error {
+	m.mu.Lock()
+	hold := m.hold
+	m.mu.Unlock()
+	if hold == nil {
+		return nil
+	}
+	select {
+	case <-hold:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (m *machine) set(hold chan struct{}) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.hold = hold
+}
+
+func stallMachine(s inlet.Sink) (release func()) {
+	m, hold := s.(*machine), make(chan struct{})
+	m.set(hold)
+	return func() {
+		m.set(nil)
+		close(hold)
+	}
+}
+
+func panicMachine(s inlet.Sink) (calm func()) {
+	m := s.(*machine)
+	m.panics.Store(true)
+	return func() { m.panics.Store(false) }
+}
+
+func crashMachine(s inlet.Sink) (left []*inlet.Event) {
+	m := s.(*machine)
+	if m.crashed != nil {
+		return m.crashed(m)
+	}
+	return m.Events()
+}
+
+// The broken ones.
+
+// waitsForStore looks at no context.
+func waitsForStore(m *machine, _ context.Context, events []*inlet.Event) error {
+	return m.store(context.Background(), events)
+}
+
+// waitsForDeadline waits until the time is up, also if nobody wants it any more.
+func waitsForDeadline(m *machine, ctx context.Context, events []*inlet.Event) error {
+	deadline, _ := ctx.Deadline()
+	ctx, cancel := context.WithDeadline(context.WithoutCancel(ctx), deadline)
+	defer cancel()
+	return m.store(ctx, events)
+}
+
+func closesWithStore(m *machine, ctx context.Context) error {
+	m.wait(context.Background())
+	return m.Memory.Close(ctx)
+}
+
+// storesBehind has a goroutine that goes on when Write gives up.
+func storesBehind(m *machine, ctx context.Context, events []*inlet.Event) error {
+	if m.wait(ctx) == nil {
+		return m.store(ctx, events)
+	}
+	go m.store(context.Background(), events)
+	return ctx.Err()
+}
+
+func acknowledgesPanics(m *machine, ctx context.Context, events []*inlet.Event) (err error) {
+	defer func() { recover() }()
+	return m.store(ctx, events)
+}
+
+func refusesInPanic(m *machine, ctx context.Context, events []*inlet.Event) (err error) {
+	defer func() {
+		if recover() != nil {
+			err = inlet.Permanent(errors.New("panic"))
+		}
+	}()
+	return m.store(ctx, events)
+}
+
+// keepsTurnInPanic gives its turn back only if the store returns.
+func keepsTurnInPanic(m *machine, ctx context.Context, events []*inlet.Event) error {
+	select {
+	case m.turn <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	err := m.store(ctx, events)
+	<-m.turn
+	return err
+}
+
+// countsInPanic counts a call out only if the store returns.
+func countsInPanic(m *machine, ctx context.Context, events []*inlet.Event) error {
+	m.running.Add(1)
+	err := m.store(ctx, events)
+	m.running.Add(-1)
+	return err
+}
+
+// closesWhenIdle waits for all calls.
+func closesWhenIdle(m *machine, ctx context.Context) error {
+	for m.running.Load() > 0 {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		time.Sleep(time.Millisecond)
+	}
+	return m.Memory.Close(ctx)
+}
+
+// machineFeatures are those of machines, for tests that do not want to wait long.
+func machineFeatures() sinktest.Features {
+	return sinktest.Features{
+		Patience: time.Second, Grace: 500 * time.Millisecond,
+		Stall: stallMachine, Panic: panicMachine, Crash: crashMachine,
+	}
+}
+
+func brokenStores() []specimen {
+	broken := func(name string, newMachine func() *machine, breaks ...string) specimen {
+		return specimen{name: name, sink: func() inlet.Sink { return newMachine() }, features: machineFeatures(), breaks: breaks}
+	}
+	return []specimen{
+		broken("waits for its store", func() *machine { return &machine{write: waitsForStore} }, contextDone, givesUp),
+		broken("waits for its deadline", func() *machine { return &machine{write: waitsForDeadline} }, contextDone, givesUp),
+		broken("waits for its store to close", func() *machine { return &machine{close: closesWithStore} }, askedInVain),
+		broken("stores lent events when it has given up", func() *machine { return &machine{write: storesBehind} }, givesUp),
+		broken("acknowledges what panicked", func() *machine { return &machine{write: acknowledgesPanics} }, panicFails),
+		broken("refuses for good what panicked", func() *machine { return &machine{write: refusesInPanic} }, panicFails),
+		broken("keeps a lock in a panic", func() *machine {
+			return &machine{write: keepsTurnInPanic, turn: make(chan struct{}, 1)}
+		}, panicFails, panicEnds),
+		broken("waits for ever for a call that panicked", func() *machine {
+			return &machine{write: countsInPanic, close: closesWhenIdle}
+		}, panicEnds),
+		broken("loses everything in a crash", func() *machine {
+			return &machine{crashed: func(*machine) []*inlet.Event { return nil }}
+		}, survives),
+	}
+}

@@ -1,0 +1,340 @@
+package sinktest_test
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"runtime"
+	"slices"
+	"time"
+
+	"github.com/inlet-go/inlet"
+)
+
+func keepsSlice(b *broken, ctx context.Context, events []*inlet.Event) error {
+	return b.keep(ctx, func() []*inlet.Event { return events })
+}
+
+func keepsPointers(b *broken, ctx context.Context, events []*inlet.Event) error {
+	kept := slices.Clone(events)
+	return b.keep(ctx, func() []*inlet.Event { return kept })
+}
+
+// keepsOrderOnly stores copies, in the order that the slice has when it is read.
+func keepsOrderOnly(b *broken, ctx context.Context, events []*inlet.Event) error {
+	copies := make(map[*inlet.Event]*inlet.Event)
+	for i, c := range inlet.CloneEvents(events) {
+		copies[events[i]] = c
+	}
+	return b.keep(ctx, func() (stored []*inlet.Event) {
+		for _, e := range events {
+			stored = append(stored, cmp.Or(copies[e], e))
+		}
+		return stored
+	})
+}
+
+// keepsStructs stores copies of the raw JSON only.
+func keepsStructs(b *broken, ctx context.Context, events []*inlet.Event) error {
+	kept, copies := slices.Clone(events), inlet.CloneEvents(events)
+	return b.keep(ctx, func() (stored []*inlet.Event) {
+		for i, c := range copies {
+			e := *kept[i]
+			e.Properties, e.Traits, e.Context, e.Integrations, e.Extra = c.Properties, c.Traits, c.Context, c.Integrations, c.Extra
+			stored = append(stored, &e)
+		}
+		return stored
+	})
+}
+
+func keepsRaw(b *broken, ctx context.Context, events []*inlet.Event) error {
+	copies := make([]*inlet.Event, len(events))
+	for i, e := range events {
+		shallow := *e
+		copies[i] = &shallow
+	}
+	return b.keep(ctx, func() []*inlet.Event { return copies })
+}
+
+func dropsLast(b *broken, ctx context.Context, events []*inlet.Event) error {
+	if len(events) == 1 {
+		return b.Memory.Write(ctx, events)
+	}
+	return b.Memory.Write(ctx, events[:len(events)-1])
+}
+
+// ignoresContext has a store that hangs now and then, and waits for it.
+func ignoresContext(b *broken, ctx context.Context, events []*inlet.Event) error {
+	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < time.Second {
+		time.Sleep(300 * time.Millisecond)
+	}
+	return b.Memory.Write(ctx, events)
+}
+
+func acknowledgesEarly(b *broken, ctx context.Context, events []*inlet.Event) error {
+	if err := b.Check(ctx); err != nil {
+		return err
+	}
+	clones := inlet.CloneEvents(events)
+	time.AfterFunc(50*time.Millisecond, func() { b.Memory.Write(context.WithoutCancel(ctx), clones) })
+	return nil
+}
+
+func acknowledgesDoneContext(b *broken, ctx context.Context, events []*inlet.Event) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+	return b.Memory.Write(ctx, events)
+}
+
+func failsForGoodWithContext(b *broken, ctx context.Context, events []*inlet.Event) error {
+	if err := ctx.Err(); err != nil {
+		return inlet.Permanent(err)
+	}
+	return b.Memory.Write(ctx, events)
+}
+
+func modifiesStruct(b *broken, ctx context.Context, events []*inlet.Event) error {
+	defer func() { events[0].UserID = "" }()
+	return b.Memory.Write(ctx, events)
+}
+
+func modifiesSource(b *broken, ctx context.Context, events []*inlet.Event) error {
+	defer func() { events[0].Source.Rate = 1 }()
+	return b.Memory.Write(ctx, events)
+}
+
+func modifiesSlice(b *broken, ctx context.Context, events []*inlet.Event) error {
+	defer slices.Reverse(events)
+	return b.Memory.Write(ctx, events)
+}
+
+// appendsToRaw overwrites what lies behind the field that it appends to.
+func appendsToRaw(b *broken, ctx context.Context, events []*inlet.Event) error {
+	defer func() { _ = append(events[0].Properties, '\n') }()
+	return b.Memory.Write(ctx, events)
+}
+
+func changesContent(b *broken, ctx context.Context, events []*inlet.Event) error {
+	clones := inlet.CloneEvents(events)
+	for _, e := range clones {
+		for i := range e.Properties {
+			if e.Properties[i] == '3' {
+				e.Properties[i] = '2' // as 9007199254740993 does in a float64
+			}
+		}
+	}
+	return b.Memory.Write(ctx, clones)
+}
+
+// notNow says that the first event of a batch has failed.
+func notNow() error {
+	return &inlet.BatchError{Items: []inlet.ItemError{{Index: 0, Err: errors.New("not now")}}}
+}
+
+// misnames answers a call of 17 events with an index that there is not.
+func misnames(b *broken, ctx context.Context, events []*inlet.Event) error {
+	if len(events) != 17 {
+		return b.Memory.Write(ctx, events)
+	}
+	return &inlet.BatchError{Items: []inlet.ItemError{{Index: len(events), Err: errors.New("no such event")}}}
+}
+
+// returnsNilBatchError is what happens to those who return a variable of that type.
+func returnsNilBatchError(b *broken, ctx context.Context, events []*inlet.Event) error {
+	var failed *inlet.BatchError
+	if err := b.Memory.Write(ctx, events); err != nil {
+		return err
+	}
+	return failed
+}
+
+func undeclaredPartial(b *broken, ctx context.Context, events []*inlet.Event) error {
+	if len(events) != 17 {
+		return b.Memory.Write(ctx, events)
+	}
+	return cmp.Or(b.Memory.Write(ctx, events[1:]), notNow())
+}
+
+// storesFailed reports an event as failed that it has stored.
+func storesFailed(b *broken, ctx context.Context, events []*inlet.Event) error {
+	if len(events) != 11 {
+		return b.Memory.Write(ctx, events)
+	}
+	return cmp.Or(b.Memory.Write(ctx, events), notNow())
+}
+
+// hidesFailed names one event of two that failed.
+func hidesFailed(b *broken, ctx context.Context, events []*inlet.Event) error {
+	if len(events) != 11 {
+		return b.Memory.Write(ctx, events)
+	}
+	return cmp.Or(b.Memory.Write(ctx, events[2:]), notNow())
+}
+
+// refuser refuses events of the type that spoil gives them: with the batch, or
+// by name and with the given error.
+func refuser(spread bool, refusal error) func(*broken, context.Context, []*inlet.Event) error {
+	return func(b *broken, ctx context.Context, events []*inlet.Event) error {
+		bad := slices.IndexFunc(events, isSpoilt)
+		if bad < 0 {
+			return b.Memory.Write(ctx, events)
+		}
+		batch := &inlet.BatchError{Items: []inlet.ItemError{{Index: bad, Err: refusal}}}
+		if spread {
+			batch.Items = nil
+			for i := range events {
+				batch.Items = append(batch.Items, inlet.ItemError{Index: i, Err: refusal})
+			}
+			return batch
+		}
+		rest := slices.Delete(slices.Clone(events), bad, bad+1)
+		if len(rest) > 0 {
+			if err := b.Memory.Write(ctx, rest); err != nil {
+				return err
+			}
+		}
+		return batch
+	}
+}
+
+func panicsAfterClose(b *broken, ctx context.Context, events []*inlet.Event) error {
+	if b.Check(ctx) != nil {
+		panic("send on closed channel")
+	}
+	return b.Memory.Write(ctx, events)
+}
+
+func storesAfterClose(b *broken, _ context.Context, events []*inlet.Event) error {
+	clones := inlet.CloneEvents(events)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.kept = append(b.kept, func() []*inlet.Event { return clones })
+	return nil
+}
+
+func failsForGoodAfterClose(b *broken, ctx context.Context, events []*inlet.Event) error {
+	return inlet.Permanent(b.Memory.Write(ctx, events))
+}
+
+func otherErrorAfterClose(b *broken, ctx context.Context, events []*inlet.Event) error {
+	if b.Memory.Write(ctx, events) != nil {
+		return errors.New("use of closed network connection")
+	}
+	return nil
+}
+
+func reorders(b *broken, ctx context.Context, events []*inlet.Event) error {
+	clones := inlet.CloneEvents(events)
+	slices.Reverse(clones)
+	return b.Memory.Write(ctx, clones)
+}
+
+// racesUnseen loses events as an unsynchronised append does, in a way that the
+// race detector cannot see: it is the suite that must.
+func racesUnseen(b *broken, ctx context.Context, events []*inlet.Event) error {
+	if err := b.Check(ctx); err != nil {
+		return err
+	}
+	b.mu.Lock()
+	now := slices.Clone(b.kept)
+	b.mu.Unlock()
+	runtime.Gosched()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	clones := inlet.CloneEvents(events)
+	b.kept = append(now, func() []*inlet.Event { return clones })
+	return nil
+}
+
+// sharesBuffer copies the raw JSON of every call into the same buffer.
+func sharesBuffer(b *broken, ctx context.Context, events []*inlet.Event) error {
+	clones := inlet.CloneEvents(events)
+	b.mu.Lock()
+	b.buffer = b.buffer[:0]
+	for _, e := range clones {
+		if e.Properties != nil && len(b.buffer)+len(e.Properties) < 4096 {
+			b.buffer = append(slices.Grow(b.buffer, 4096-len(b.buffer)), e.Properties...)
+			e.Properties = b.buffer[len(b.buffer)-len(e.Properties):]
+		}
+	}
+	b.mu.Unlock()
+	return b.keep(ctx, func() []*inlet.Event { return clones })
+}
+
+func dropsDuplicates(b *broken, ctx context.Context, events []*inlet.Event) error {
+	if err := b.Check(ctx); err != nil {
+		return err
+	}
+	if len(events) > 1 && events[0].MessageID == events[1].MessageID {
+		events = events[:1]
+	}
+	return b.Memory.Write(ctx, events)
+}
+
+func smallBatches(b *broken, ctx context.Context, events []*inlet.Event) error {
+	if len(events) > 1000 {
+		return errors.New("too many parameters")
+	}
+	return b.Memory.Write(ctx, events)
+}
+
+func closesOnlyOnce(b *broken, ctx context.Context) error {
+	if b.Check(ctx) != nil {
+		return errors.New("close of closed channel")
+	}
+	return b.Memory.Close(ctx)
+}
+
+func changesDurability(b *broken) inlet.Durability {
+	if b.calls.Load() > 0 {
+		return inlet.DurabilityFsync
+	}
+	return inlet.DurabilityMemory
+}
+
+func unknownDurability(*broken) inlet.Durability { return -1 }
+
+// alwaysReady forgets that the sink may be closed.
+func alwaysReady(*broken, context.Context) error { return nil }
+
+// truncates stores no more than it takes at once.
+func truncates(b *broken, ctx context.Context, events []*inlet.Event) error {
+	return b.Memory.Write(ctx, events[:min(len(events), 10)])
+}
+
+// dropsAll drops a whole call for one event in it.
+func dropsAll(b *broken, ctx context.Context, events []*inlet.Event) error {
+	if slices.ContainsFunc(events, isSpoilt) {
+		return nil
+	}
+	return b.Memory.Write(ctx, events)
+}
+
+// overlaps loses calls of four events that overlap with others.
+func overlaps(b *broken, ctx context.Context, events []*inlet.Event) error {
+	b.running.Add(1)
+	defer b.running.Add(-1)
+	if len(events) == 4 {
+		time.Sleep(time.Millisecond)
+		if b.running.Load() > 1 {
+			return b.Check(ctx)
+		}
+	}
+	return b.Memory.Write(ctx, events)
+}
+
+// clipsNothing stores all raw JSON of a call in one array.
+func clipsNothing(b *broken, ctx context.Context, events []*inlet.Event) error {
+	clones := inlet.CloneEvents(events)
+	var memory []byte
+	for _, e := range clones {
+		memory = append(memory, e.Properties...)
+	}
+	for _, e := range clones {
+		if e.Properties != nil {
+			e.Properties, memory = memory[:len(e.Properties)], memory[len(e.Properties):]
+		}
+	}
+	return b.keep(ctx, func() []*inlet.Event { return clones })
+}

@@ -1,0 +1,9 @@
+package sinktest
+
+// Rules returns the rules of all clauses, in their order.
+func Rules() (rules []string) {
+	for _, c := range clauses() {
+		rules = append(rules, c.rule)
+	}
+	return rules
+}

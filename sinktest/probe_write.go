@@ -1,0 +1,182 @@
+package sinktest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/inlet-go/inlet"
+)
+
+// An answer is what one Write said about each of its events.
+type answer struct {
+	lent   *loan
+	events []*inlet.Event // those of the loan, as they were
+	err    error
+	errs   []error // as of ItemErrors
+}
+
+// of returns what was said of the event at index i.
+func (a answer) of(i int) error {
+	if a.errs == nil {
+		return nil
+	}
+	return a.errs[i]
+}
+
+// stored returns the events that the answer says are stored.
+func (a answer) stored() []*inlet.Event {
+	return a.pick(func(err error) bool { return err == nil })
+}
+
+// temporary returns the events that failed and may be written again.
+func (a answer) temporary() []*inlet.Event {
+	return a.pick(func(err error) bool { return err != nil && !inlet.IsPermanent(err) })
+}
+
+// refused returns the events that failed for good.
+func (a answer) refused() []*inlet.Event { return a.pick(inlet.IsPermanent) }
+
+func (a answer) pick(want func(error) bool) (events []*inlet.Event) {
+	for i, e := range a.events {
+		if want(a.of(i)) {
+			events = append(events, e)
+		}
+	}
+	return events
+}
+
+// storedOf returns all events that the answers say are stored.
+func storedOf(answers []answer) (events []*inlet.Event) {
+	for _, a := range answers {
+		events = append(events, a.stored()...)
+	}
+	return events
+}
+
+// errPanicked is what the caller of a sink makes of a panic.
+var errPanicked = errors.New("sinktest: Write panicked")
+
+// write lends the events for one Write with so much time. The error is a breach;
+// that the sink could not store them is none and stands in the answer.
+func (p *probe) write(ctx context.Context, d time.Duration, events []*inlet.Event) (answer, error) {
+	a, err := p.answerTo(ctx, d, events)
+	if err != nil {
+		return a, err
+	}
+	return a, p.checkForm(a)
+}
+
+// answerTo is write for an answer of any form.
+func (p *probe) answerTo(ctx context.Context, d time.Duration, events []*inlet.Event) (answer, error) {
+	l := lend(events)
+	a := answer{lent: l, events: l.want}
+	if err := p.bounded(ctx, d, "Write", func(ctx context.Context) error {
+		a.err = p.call(ctx, l.batch)
+		return nil
+	}); err != nil {
+		return answer{lent: l, events: l.want}, err // a may still be written to
+	}
+	if batch, ok := a.err.(*inlet.BatchError); ok && batch == nil {
+		return a, errors.New("Write returned a nil *BatchError, which as an error is not nil")
+	}
+	a.errs = inlet.ItemErrors(a.err, len(l.want))
+	return a, nil
+}
+
+// call calls Write.
+func (p *probe) call(ctx context.Context, events []*inlet.Event) (err error) {
+	if p.panics {
+		defer func() {
+			if recover() != nil {
+				err = errPanicked
+			}
+		}()
+	}
+	return p.sink.Write(ctx, events)
+}
+
+// checkForm says what is wrong with a batch error, if the answer is one.
+func (p *probe) checkForm(a answer) error {
+	batch, ok := batchErrorOf(a.err)
+	if !ok {
+		return nil
+	}
+	if err := batch.Validate(len(a.events)); err != nil {
+		return fmt.Errorf("the error is malformed: %w", err)
+	}
+	if !p.f.Partial {
+		return fmt.Errorf("the sink does not declare Partial and answered with %w", a.err)
+	}
+	return nil
+}
+
+// batchErrorOf looks through wrapped errors but not into joined ones, as
+// [inlet.ItemErrors] does.
+func batchErrorOf(err error) (*inlet.BatchError, bool) {
+	for ; err != nil; err = errors.Unwrap(err) {
+		if batch, ok := err.(*inlet.BatchError); ok {
+			return batch, true
+		}
+	}
+	return nil, false
+}
+
+// put writes events until the sink has stored all that it does not refuse for
+// good, and returns the answers. Without [Features.Fails], a failure is a breach,
+// and with it, one that took all the time that there was.
+func (p *probe) put(events []*inlet.Event) (answers []answer, err error) {
+	for range attempts + len(events) { // one that takes few at once needs many calls
+		begun := time.Now()
+		a, err := p.write(p.ctx, p.f.Patience, p.head(events))
+		switch {
+		case err != nil:
+			return answers, err
+		case a.err != nil && (!p.f.Fails || time.Since(begun) >= p.f.Patience):
+			return answers, fmt.Errorf("good events were not stored: %w", a.err)
+		}
+		answers = append(answers, a)
+		if events = append(a.temporary(), events[len(a.events):]...); len(events) == 0 {
+			return answers, nil
+		}
+	}
+	return answers, fmt.Errorf("%d events were not stored in %d attempts", len(events), attempts)
+}
+
+// putStored is put, and requires that what was acknowledged is stored.
+func (p *probe) putStored(events []*inlet.Event) error {
+	answers, err := p.put(events)
+	if err != nil {
+		return err
+	}
+	return p.requireStored(storedOf(answers))
+}
+
+// head returns as many of the events as the sink takes at once.
+func (p *probe) head(events []*inlet.Event) []*inlet.Event {
+	if p.f.MaxBatch > 0 && len(events) > p.f.MaxBatch {
+		return events[:p.f.MaxBatch]
+	}
+	return events
+}
+
+// A ledger gathers the answers of concurrent Writes.
+type ledger struct {
+	mu      sync.Mutex
+	answers []answer
+}
+
+func (l *ledger) add(answers ...answer) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.answers = append(l.answers, answers...)
+}
+
+// stored returns the events that any of the answers says are stored.
+func (l *ledger) stored() []*inlet.Event {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return storedOf(l.answers)
+}
