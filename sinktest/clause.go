@@ -33,6 +33,7 @@ const (
 	needStall
 	needPanic
 	needCrash
+	needSteady
 	needNoBuffer
 )
 
@@ -86,6 +87,31 @@ func clauses() []clause {
 	}
 }
 
+// decoratorClauses returns the rules for every decorator: those for every sink,
+// then what it owes to the sink that it wraps, and what it hands on from it.
+func decoratorClauses() []clause {
+	return append(clauses(), []clause{
+		{"a decorator must never write an empty batch", 0, keepsRight(rightToEvents)},
+		{"a decorator must write only events that have what every sink relies on", 0, keepsRight(rightToContent)},
+		{"a decorator must keep the order of a call in what it writes at once", 0, keepsRight(rightToOrder)},
+		{"a decorator must hand on the values and the deadline of its context", 0, keepsRight(rightToContext)},
+
+		{"a decorator must keep a temporary failure temporary", needSteady | needNoBuffer, keepsTemporary},
+		{"a decorator must keep a refusal, or store the event elsewhere", needSteady | needNoBuffer, keepsRefusal},
+		{"a decorator must hand on RetryAfter", needSteady | needNoBuffer, keepsRetryAfter},
+		{"a decorator must take a malformed BatchError for a failure of all events", needSteady | needNoBuffer, failsMalformed},
+		{"a decorator must not write again without end", needSteady, endsAttempts},
+
+		{"a decorator must hand on Flush and what it says", needSteady, handsOnFlush},
+		{"a decorator must hand on Check and what it says", needSteady, handsOnCheck},
+		{"a decorator must hand on Close and what it says", needSteady, handsOnClose},
+		{"a decorator must close the sink that it wraps exactly once", 0, closesOnce},
+		{"a decorator must not declare more durability than the sink that it wraps", 0, declaresNoMore},
+		{"Unwrap must lead to a sink whose abilities are those of the decorator", 0, unwraps},
+		{"a decorator must leave no goroutine behind after Close", 0, leavesNoGoroutine},
+	}...)
+}
+
 // run checks the clause, unless it does not apply, and closes the sink.
 func (c clause) run(p *probe) (skipped string, breach error) {
 	if p.sink == nil {
@@ -128,6 +154,7 @@ func (c clause) skip(p *probe) string {
 		{needStall, p.f.Stall != nil, "Features.Stall is nil"},
 		{needPanic, p.f.Panic != nil, "Features.Panic is nil"},
 		{needCrash, p.f.Crash != nil, "Features.Crash is nil"},
+		{needSteady, !p.f.Fails, "the sink declares Fails: one failure cannot be told from another"},
 		{needNoBuffer, !p.f.Buffers, "the sink declares Buffers: nobody waits for its failures"},
 	} {
 		if c.needs&n.need != 0 && !n.met {
@@ -139,15 +166,22 @@ func (c clause) skip(p *probe) string {
 
 // has reports whether a sink in the chain of decorators has the ability T.
 func has[T any](s inlet.Sink) bool {
+	_, ok := outermost[T](s)
+	return ok
+}
+
+// outermost returns the outermost sink of the chain of decorators that has the
+// ability T.
+func outermost[T any](s inlet.Sink) (found T, ok bool) {
 	for s != nil {
-		if _, ok := s.(T); ok {
-			return true
+		if t, ok := s.(T); ok {
+			return t, true
 		}
 		u, ok := s.(inlet.Unwrapper)
 		if !ok {
-			return false
+			break
 		}
 		s = u.Unwrap()
 	}
-	return false
+	return found, false
 }

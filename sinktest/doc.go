@@ -23,9 +23,20 @@
 //
 // # Decorators
 //
-// A decorator is run twice: over a sink that works, and over one that fails now
-// and then, which [Flaky] makes of any sink. The second run declares
-// [Features.Fails], and the suite then writes again what failed temporarily.
+// A decorator needs only its constructor, since the suite brings the sink that it
+// wraps:
+//
+//	func TestConformance(t *testing.T) {
+//		sinktest.RunDecorator(t, sinktest.DecoratorHarness{
+//			New: func(t testing.TB, inner inlet.Sink) inlet.Sink { return mysink.NewDecorator(inner) },
+//		})
+//	}
+//
+// [RunDecorator] checks it as a sink, over one that works and over one that fails
+// now and then, which also hang and panic where a clause is about that. Further
+// clauses say what a decorator owes to the sink that it wraps, and what it must
+// hand on from it. [CheckDecorator] is the same outside of go test, and [Flaky]
+// makes of any sink one that fails, for tests of your own.
 //
 // # What it does to a sink
 //

@@ -19,6 +19,20 @@ func ExampleCheck() {
 	// Output: <nil>
 }
 
+func ExampleCheckDecorator() {
+	// It hands on Write, and nothing else.
+	newDecorator := func(inner inlet.Sink) inlet.Sink { return inlet.SinkFunc(inner.Write) }
+
+	err := sinktest.CheckDecorator(context.Background(), newDecorator, nil, nil)
+	fmt.Println(err)
+	// Output:
+	// over a sink that works: a decorator must hand on Flush and what it says: that of the inner sink fails, and that of the decorator says: <nil>
+	// over a sink that works: a decorator must hand on Check and what it says: that of the inner sink fails, and that of the decorator says: <nil>
+	// over a sink that works: a decorator must hand on Close and what it says: that of the inner sink fails, and that of the decorator says: <nil>
+	// over a sink that works: a decorator must close the sink that it wraps exactly once: it was closed 0 times
+	// over a sink that fails now and then: a decorator must close the sink that it wraps exactly once: it was closed 0 times
+}
+
 func ExampleFlaky() {
 	var store sinks.Memory
 	sink := sinktest.Flaky(&store, &sinktest.FlakyOptions{Event: 3})

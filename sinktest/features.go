@@ -34,6 +34,10 @@ type Features struct {
 	// the suite flushes before it reads, and the sink must declare no more than
 	// [inlet.DurabilityMemory]. Defaults to false.
 	Buffers bool
+	// Gathers says of a decorator that one inner Write may hold the events of
+	// several Writes. It then has a context of its own, with a deadline, but
+	// without the values of a request. Defaults to false.
+	Gathers bool
 	// MaxBatch is the most events that one Write takes. Defaults to 0, no bound.
 	MaxBatch int
 

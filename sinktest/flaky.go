@@ -37,10 +37,13 @@ type FlakyOptions struct {
 // order in which they begin.
 func Flaky(inner inlet.Sink, o *FlakyOptions) inlet.Sink {
 	if o == nil {
-		o = &FlakyOptions{Call: 7, Event: 5, Refuse: 31}
+		o = defaultPlan()
 	}
 	return &flaky{inner: inner, o: *o}
 }
+
+// defaultPlan has some of everything.
+func defaultPlan() *FlakyOptions { return &FlakyOptions{Call: 7, Event: 5, Refuse: 31} }
 
 type flaky struct {
 	inner inlet.Sink

@@ -32,6 +32,11 @@ func goodSinks() []specimen {
 		{name: "one that drops what it does not want", sink: writes(dropsSpoilt), features: sinktest.Features{Drop: spoil}},
 		{name: "one that buffers", sink: buffer, features: sinktest.Features{Buffers: true, Ordered: true}},
 		{name: "one whose store hangs, panics and crashes", sink: func() inlet.Sink { return new(machine) }, features: machineFeatures()},
+		{name: "a decorator that has Unwrap", decorator: func(inner inlet.Sink) inlet.Sink { return wrapper{Sink: inner} }, features: sinktest.Features{Ordered: true}},
+		{name: "a decorator that has all abilities itself", decorator: newAble(func(*able) {}), features: sinktest.Features{Ordered: true}},
+		{name: "a decorator that hands on to one that fails", decorator: func(inner inlet.Sink) inlet.Sink {
+			return sinktest.Flaky(inner, nil)
+		}, features: sinktest.Features{Partial: true, Fails: true}},
 	}
 }
 
@@ -39,8 +44,6 @@ var errBad = inlet.Permanent(errors.New("bad"))
 
 // spoil makes e one that a refuser refuses.
 func spoil(e *inlet.Event) { e.Type = "spoilt" }
-
-func isSpoilt(e *inlet.Event) bool { return e.Type == "spoilt" }
 
 func fewAtOnce(b *broken, ctx context.Context, events []*inlet.Event) error {
 	if len(events) > 2 {

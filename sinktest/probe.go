@@ -22,6 +22,8 @@ type probe struct {
 	f      Features
 	panics bool // a panic of Write is an answer
 
+	inner *inner                        // the sink of a decorator, nil without one
+	again func(inlet.Durability) *probe // of another decorator, of a sink that declares so much
 }
 
 func newProbe(ctx context.Context, s inlet.Sink, read func(inlet.Sink) []*inlet.Event, f Features) *probe {

@@ -59,6 +59,9 @@ func storedOf(answers []answer) (events []*inlet.Event) {
 // errPanicked is what the caller of a sink makes of a panic.
 var errPanicked = errors.New("sinktest: Write panicked")
 
+// A callKey finds in the context of a call the deadline that it was given.
+type callKey struct{}
+
 // write lends the events for one Write with so much time. The error is a breach;
 // that the sink could not store them is none and stands in the answer.
 func (p *probe) write(ctx context.Context, d time.Duration, events []*inlet.Event) (answer, error) {
@@ -86,7 +89,8 @@ func (p *probe) answerTo(ctx context.Context, d time.Duration, events []*inlet.E
 	return a, nil
 }
 
-// call calls Write.
+// call calls Write, with a context from which an inner sink can tell whether it
+// was passed on.
 func (p *probe) call(ctx context.Context, events []*inlet.Event) (err error) {
 	if p.panics {
 		defer func() {
@@ -95,7 +99,8 @@ func (p *probe) call(ctx context.Context, events []*inlet.Event) (err error) {
 			}
 		}()
 	}
-	return p.sink.Write(ctx, events)
+	deadline, _ := ctx.Deadline()
+	return p.sink.Write(context.WithValue(ctx, callKey{}, deadline), events)
 }
 
 // checkForm says what is wrong with a batch error, if the answer is one.

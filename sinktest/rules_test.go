@@ -50,15 +50,33 @@ const (
 	closedError = "an error after Close must be temporary"
 	closedCheck = "Check must fail after Close"
 	closedFlush = "Flush must return after Close"
+
+	neverEmpty   = "a decorator must never write an empty batch"
+	complete     = "a decorator must write only events that have what every sink relies on"
+	innerOrder   = "a decorator must keep the order of a call in what it writes at once"
+	innerContext = "a decorator must hand on the values and the deadline of its context"
+	temporary    = "a decorator must keep a temporary failure temporary"
+	permanent    = "a decorator must keep a refusal, or store the event elsewhere"
+	retryAfter   = "a decorator must hand on RetryAfter"
+	malformed    = "a decorator must take a malformed BatchError for a failure of all events"
+	endless      = "a decorator must not write again without end"
+	innerFlush   = "a decorator must hand on Flush and what it says"
+	innerCheck   = "a decorator must hand on Check and what it says"
+	innerClose   = "a decorator must hand on Close and what it says"
+	closesOnce   = "a decorator must close the sink that it wraps exactly once"
+	declares     = "a decorator must not declare more durability than the sink that it wraps"
+	unwraps      = "Unwrap must lead to a sink whose abilities are those of the decorator"
+	goroutines   = "a decorator must leave no goroutine behind after Close"
 )
 
-// A specimen is a sink, and the rules that it breaks, if any.
+// A specimen is a sink or a decorator, and the rules that it breaks, if any.
 type specimen struct {
-	name     string
-	sink     func() inlet.Sink
-	features sinktest.Features
-	breaks   []string // no others, in the order of the contract
-	among    bool     // and others that follow from them
+	name      string
+	sink      func() inlet.Sink
+	decorator func(inner inlet.Sink) inlet.Sink // if sink is nil
+	features  sinktest.Features
+	breaks    []string // no others, in the order of the contract
+	among     bool     // and others that follow from them
 }
 
 // among says that others follow from the rules that s breaks.
@@ -68,7 +86,7 @@ func among(s specimen) specimen {
 }
 
 func allBroken() []specimen {
-	return slices.Concat(brokenSinks(), brokenBuffers(), brokenStores())
+	return slices.Concat(brokenSinks(), brokenBuffers(), brokenStores(), brokenDecorators())
 }
 
 func TestBrokenSinksAreCaught(t *testing.T) {
@@ -100,12 +118,15 @@ func TestEveryRuleIsBroken(t *testing.T) {
 }
 
 func (s specimen) check(t *testing.T) error {
+	if s.sink == nil {
+		return sinktest.CheckDecorator(t.Context(), s.decorator, nil, &s.features)
+	}
 	return sinktest.Check(t.Context(), s.sink, func(s inlet.Sink) []*inlet.Event {
 		return s.(interface{ Events() []*inlet.Event }).Events()
 	}, &s.features)
 }
 
-// breaches returns the rules in an error of Check, each once.
+// breaches returns the rules in an error of Check or CheckDecorator, each once.
 func breaches(err error) (rules []string) {
 	joined, ok := err.(interface{ Unwrap() []error })
 	if !ok {

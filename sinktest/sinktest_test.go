@@ -20,6 +20,82 @@ func TestRun(t *testing.T) {
 	})
 }
 
+func TestRunDecorator(t *testing.T) {
+	t.Parallel()
+	sinktest.RunDecorator(t, sinktest.DecoratorHarness{
+		New:      func(_ testing.TB, inner inlet.Sink) inlet.Sink { return wrapper{Sink: inner} },
+		Features: sinktest.Features{Durability: inlet.DurabilityMemory, Ordered: true},
+	})
+}
+
+// TestRunDecoratorReadsWhatIsStoredElsewhere has a decorator that writes pages to
+// another sink than the one that it is given.
+func TestRunDecoratorReadsWhatIsStoredElsewhere(t *testing.T) {
+	t.Parallel()
+	type pages struct {
+		*sinks.Route
+		store *sinks.Memory
+	}
+	sinktest.RunDecorator(t, sinktest.DecoratorHarness{
+		New: func(t testing.TB, inner inlet.Sink) inlet.Sink {
+			p := pages{store: new(sinks.Memory)}
+			var err error
+			p.Route, err = sinks.NewRoute([]sinks.Rule{{
+				Name: "pages", Sink: p.store, Match: func(e *inlet.Event) bool { return e.Type == inlet.TypePage },
+			}}, inner)
+			require.NoError(t, err)
+			return p
+		},
+		Read: func(_ testing.TB, s inlet.Sink, stored []*inlet.Event) []*inlet.Event {
+			return append(stored, s.(pages).store.Events()...)
+		},
+		Features: sinktest.Features{Partial: true},
+	})
+}
+
+func TestCheckDecorator(t *testing.T) {
+	t.Parallel()
+	good := func(inner inlet.Sink) inlet.Sink { return inner }
+
+	t.Run("needs neither read nor features", func(t *testing.T) {
+		t.Parallel()
+		require.NoError(t, sinktest.CheckDecorator(t.Context(), good, nil, nil))
+	})
+
+	t.Run("says over which sink a rule was broken", func(t *testing.T) {
+		t.Parallel()
+		err := sinktest.CheckDecorator(t.Context(), newAble(func(a *able) { a.flush = says }), nil, nil)
+		require.EqualError(t, err, "over a sink that works: "+innerFlush+
+			": that of the inner sink fails, and that of the decorator says: <nil>")
+	})
+
+	t.Run("wants a decorator", func(t *testing.T) {
+		t.Parallel()
+		err := sinktest.CheckDecorator(t.Context(), func(inlet.Sink) inlet.Sink { return nil }, nil, nil)
+		require.ErrorContains(t, err, "there is no sink")
+	})
+
+	t.Run("stops with its context", func(t *testing.T) {
+		t.Parallel()
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		err := sinktest.CheckDecorator(ctx, good, nil, nil)
+		require.ErrorIs(t, err, context.Canceled)
+	})
+
+	t.Run("has hooks of the author's stand in for those of the inner sink", func(t *testing.T) {
+		t.Parallel()
+		stalled, panicked := 0, 0
+		err := sinktest.CheckDecorator(t.Context(), good, nil, &sinktest.Features{
+			Stall: func(inlet.Sink) func() { stalled++; return func() {} },
+			Panic: func(inlet.Sink) func() { panicked++; return func() {} },
+		})
+		require.NoError(t, err)
+		require.Positive(t, stalled)
+		require.Positive(t, panicked)
+	})
+}
+
 func TestCheckWithoutReadAndFeatures(t *testing.T) {
 	t.Parallel()
 	newSink := func() inlet.Sink { return &broken{write: panicsAfterClose} }
