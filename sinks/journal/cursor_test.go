@@ -253,3 +253,25 @@ func TestEveryCallFailsOnceWhileDelivering(t *testing.T) {
 		}
 	}
 }
+
+// What is read as a cursor is what was written, whatever became of the file: a byte
+// that went bad never makes another number of it.
+func FuzzCursor(f *testing.F) {
+	f.Add(uint64(123), true, uint16(10), byte('9'))
+	f.Add(uint64(0), false, uint16(0), byte(0))
+	f.Add(^uint64(0), true, uint16(60), byte(' '))
+	f.Fuzz(func(t *testing.T, seq uint64, holds bool, at uint16, b byte) {
+		want := cursor{seq, holds}
+		file := want.encode()
+		got, err := decodeCursor(file)
+		require.NoError(t, err)
+		require.Equal(t, want, got)
+		file[int(at)%len(file)] = b
+		if got, err := decodeCursor(file); err == nil {
+			require.Equal(t, want, got)
+		}
+		if got, err := decodeCursor(file[:int(at)%len(file)]); err == nil {
+			require.Equal(t, want, got)
+		}
+	})
+}
