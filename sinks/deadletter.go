@@ -119,6 +119,16 @@ func (d *DeadLetter) putAside(ctx context.Context, events []*inlet.Event, o *out
 	}
 }
 
+// refused returns the places of the events that have failed for good.
+func (o *outcome) refused() (places []int) {
+	for i, err := range o.errs {
+		if inlet.IsPermanent(err) {
+			places = append(places, i)
+		}
+	}
+	return places
+}
+
 // errNoLetter is temporary, and with it every error that it is joined to.
 var errNoLetter = errors.New("sinks: DeadLetter: the letter was not stored")
 

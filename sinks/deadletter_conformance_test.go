@@ -10,83 +10,101 @@ import (
 	"github.com/inlet-go/inlet/sinktest"
 )
 
-// withLetters is a DeadLetter that knows its sinks. What it acknowledges is in
-// one of them.
+// withLetters is a DeadLetter that knows where its letters are.
 type withLetters struct {
 	*sinks.DeadLetter
-	inner, letters inlet.Sink
+	letters inlet.Sink
 }
 
-func readWithLetters(t testing.TB, s inlet.Sink) []*inlet.Event {
-	d := s.(withLetters)
-	events := readMemory(t, d.inner)
-	for _, letter := range readMemory(t, d.letters) {
-		events = append(events, sinks.WithoutRefusal(letter))
+// withRefused adds to what is stored the events that were put aside.
+func withRefused(t testing.TB, s inlet.Sink, stored []*inlet.Event) []*inlet.Event {
+	for _, letter := range readMemory(t, s.(withLetters).letters) {
+		stored = append(stored, sinks.WithoutRefusal(letter))
 	}
-	return events
+	return stored
 }
 
 func TestDeadLetterConformance(t *testing.T) {
 	t.Parallel()
-	over := func(inner, letters func() inlet.Sink, f sinktest.Features) func(*testing.T) {
+	// Each is put between the DeadLetter and the sink of the suite.
+	between := func(decorate func(inlet.Sink) inlet.Sink, letters func() inlet.Sink, f sinktest.Features) func(*testing.T) {
 		return func(t *testing.T) {
 			t.Parallel()
-			f.Durability = inlet.DurabilityMemory
-			sinktest.Run(t, sinktest.Harness{
-				New: func(t testing.TB) inlet.Sink {
-					d := withLetters{inner: inner(), letters: letters()}
-					d.DeadLetter = newDeadLetter(t, d.inner, d.letters, nil)
+			f.Durability, f.Partial = inlet.DurabilityMemory, true // Close may come between the two sinks
+			sinktest.RunDecorator(t, sinktest.DecoratorHarness{
+				New: func(t testing.TB, inner inlet.Sink) inlet.Sink {
+					d := withLetters{letters: letters()}
+					d.DeadLetter = newDeadLetter(t, decorate(inner), d.letters, nil)
 					return d
 				},
-				Read:     readWithLetters,
+				Read:     withRefused,
 				Features: f,
 			})
 		}
 	}
+	itself := func(s inlet.Sink) inlet.Sink { return s }
+	refusing := func(s inlet.Sink) inlet.Sink { return sinktest.Flaky(s, &sinktest.FlakyOptions{Refuse: 5}) }
+	few := func(s inlet.Sink) inlet.Sink { return picky{s} }
 	memory := func() inlet.Sink { return new(sinks.Memory) }
-	flaky := func() inlet.Sink { return sinktest.Flaky(new(sinks.Memory), nil) }
 
-	t.Run("plain", over(memory, memory, sinktest.Features{Ordered: true}))
+	t.Run("over the sink itself", between(itself, memory, sinktest.Features{Ordered: true}))
+	t.Run("over a sink that refuses every fifth event", between(refusing, memory, sinktest.Features{}))
+	t.Run("over a sink that takes few events at once", between(few, memory, sinktest.Features{Ordered: true}))
+}
 
-	t.Run("over sinks that fail now and then", over(flaky, flaky, sinktest.Features{Partial: true, Fails: true}))
-
-	t.Run("over a sink that refuses every fifth event", over(
-		func() inlet.Sink { return sinktest.Flaky(new(sinks.Memory), &sinktest.FlakyOptions{Refuse: 5}) }, memory,
-		sinktest.Features{},
+// TestDeadLetterConformanceOfTheLetters makes a letter of every event.
+func TestDeadLetterConformanceOfTheLetters(t *testing.T) {
+	t.Parallel()
+	over := func(letters func() inlet.Sink, f sinktest.Features) func(*testing.T) {
+		return func(t *testing.T) {
+			t.Parallel()
+			f.Durability, f.Ordered, f.Partial = inlet.DurabilityMemory, true, true
+			sinktest.Run(t, sinktest.Harness{
+				New: func(t testing.TB) inlet.Sink {
+					d := withLetters{letters: letters()}
+					d.DeadLetter = newDeadLetter(t, refusesAll{}, d.letters, nil)
+					return d
+				},
+				Read:     func(t testing.TB, s inlet.Sink) []*inlet.Event { return withRefused(t, s, nil) },
+				Features: f,
+			})
+		}
+	}
+	t.Run("which are stored", over(func() inlet.Sink { return new(sinks.Memory) }, sinktest.Features{}))
+	t.Run("of which some fail", over(
+		func() inlet.Sink { return sinktest.Flaky(new(sinks.Memory), nil) }, sinktest.Features{Fails: true},
 	))
-
-	t.Run("over a sink that takes single events only", over(
-		func() inlet.Sink { return &picky{most: 1} }, memory,
-		sinktest.Features{Ordered: true, Partial: true},
-	))
-
-	t.Run("over a sink that hangs", over(
-		func() inlet.Sink { return &hanging{hold: make(chan struct{}, 1)} }, memory,
-		sinktest.Features{Ordered: true, Stall: func(s inlet.Sink) func() { return s.(withLetters).inner.(*hanging).stall() }},
-	))
-
-	t.Run("over a sink of letters that hangs", over(
-		func() inlet.Sink { return sinktest.Flaky(new(sinks.Memory), &sinktest.FlakyOptions{Refuse: 2}) },
+	t.Run("whose sink hangs", over(
 		func() inlet.Sink { return &hanging{hold: make(chan struct{}, 1)} },
-		sinktest.Features{Partial: true, Stall: func(s inlet.Sink) func() { return s.(withLetters).letters.(*hanging).stall() }},
+		sinktest.Features{Stall: func(s inlet.Sink) func() {
+			hold := s.(withLetters).letters.(*hanging).hold
+			hold <- struct{}{}
+			return func() { <-hold }
+		}},
 	))
 }
 
-// stall makes the sink hang until release is called.
-func (h *hanging) stall() (release func()) {
-	h.hold <- struct{}{}
-	return func() { <-h.hold }
-}
+// picky refuses every batch of more than 8 events.
+type picky struct{ inlet.Sink }
 
-// picky is a Memory that refuses every batch of more than so many events.
-type picky struct {
-	sinks.Memory
-	most int
-}
+func (s picky) Unwrap() inlet.Sink { return s.Sink }
 
-func (s *picky) Write(ctx context.Context, events []*inlet.Event) error {
-	if len(events) > s.most {
+func (s picky) Write(ctx context.Context, events []*inlet.Event) error {
+	if len(events) > 8 {
 		return inlet.Permanent(errors.New("too many events"))
 	}
-	return s.Memory.Write(ctx, events)
+	return s.Sink.Write(ctx, events)
+}
+
+// refusesAll refuses all events, by name.
+type refusesAll struct{}
+
+func (refusesAll) Durability() inlet.Durability { return inlet.DurabilityReplicated }
+
+func (refusesAll) Write(_ context.Context, events []*inlet.Event) error {
+	all := make([]int, len(events))
+	for i := range all {
+		all[i] = i
+	}
+	return items(inlet.Permanent(errInner), all...)
 }

@@ -119,21 +119,6 @@ func (r *Retry) delay(failures int, asked time.Duration) time.Duration {
 	return max(asked, asked+random) // the sum of the longest overflows
 }
 
-// pause waits for d and reports whether ctx has time left then. If it sees before
-// that it will not, it does not wait.
-func pause(ctx context.Context, d time.Duration) bool {
-	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) <= d {
-		return false
-	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
-	}
-	return ctx.Err() == nil
-}
-
 // Retries returns how often the inner sink has been written to again.
 func (r *Retry) Retries() uint64 { return r.retries.Load() }
 

@@ -99,17 +99,10 @@ func (b *bulkhead) close(ctx context.Context) error {
 	}
 	running := b.running
 	b.mu.Unlock()
-	select {
-	case <-b.idle:
+	if await(ctx, b.idle) {
 		return nil
-	default:
 	}
-	select {
-	case <-b.idle:
-		return nil
-	case <-ctx.Done():
-		return fmt.Errorf("sinks: Timeout: %d writes had not returned: %w", running, ctx.Err())
-	}
+	return fmt.Errorf("sinks: Timeout: %d writes had not returned: %w", running, ctx.Err())
 }
 
 // wake tells those who wait if there is nothing to wait for. Called with mu held.

@@ -1,6 +1,7 @@
 package sinks_test
 
 import (
+	"log/slog"
 	"testing"
 	"time"
 
@@ -11,30 +12,23 @@ import (
 
 func TestTimeoutConformance(t *testing.T) {
 	t.Parallel()
-	over := func(inner func() inlet.Sink, f sinktest.Features) func(*testing.T) {
-		return func(t *testing.T) {
-			t.Parallel()
-			f.Durability = inlet.DurabilityMemory
-			sinktest.Run(t, sinktest.Harness{
-				New:      func(t testing.TB) inlet.Sink { return newTimeout(t, inner(), time.Minute, nil) },
-				Read:     readMemory,
-				Features: f,
-			})
-		}
-	}
+	sinktest.RunDecorator(t, sinktest.DecoratorHarness{
+		New: func(t testing.TB, inner inlet.Sink) inlet.Sink {
+			silent := slog.New(slog.DiscardHandler) // of panics on purpose
+			return newTimeout(t, inner, time.Minute, &sinks.TimeoutOptions{Logger: silent})
+		},
+		Features: sinktest.Features{Durability: inlet.DurabilityMemory, Ordered: true, Partial: true},
+	})
+}
 
-	t.Run("plain", over(func() inlet.Sink { return new(sinks.Memory) }, sinktest.Features{Ordered: true}))
-
-	t.Run("over a sink that fails now and then", over(
-		func() inlet.Sink { return sinktest.Flaky(new(sinks.Memory), nil) },
-		sinktest.Features{Ordered: true, Partial: true, Fails: true},
-	))
-
-	t.Run("over a sink that hangs and looks at no context", over(
-		func() inlet.Sink { return new(deaf) },
-		sinktest.Features{Ordered: true, Grace: time.Second, Stall: func(s inlet.Sink) func() {
+func TestTimeoutConformanceOverASinkThatLooksAtNoContext(t *testing.T) {
+	t.Parallel()
+	sinktest.Run(t, sinktest.Harness{
+		New:  func(t testing.TB) inlet.Sink { return newTimeout(t, new(deaf), time.Minute, nil) },
+		Read: readMemory,
+		Features: sinktest.Features{Ordered: true, Grace: time.Second, Stall: func(s inlet.Sink) func() {
 			release := s.(*sinks.Timeout).Unwrap().(*deaf).stall()
 			return func() { release(nil) }
 		}},
-	))
+	})
 }

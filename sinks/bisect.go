@@ -8,8 +8,8 @@ import (
 	"github.com/inlet-go/inlet"
 )
 
-// A bisection finds the events for which whole batches are refused, by writing
-// ever smaller pieces of them.
+// A bisection finds the events for which whole batches are refused for good, by
+// writing ever smaller pieces of them.
 type bisection struct {
 	inner   inlet.Sink
 	events  []*inlet.Event
@@ -48,7 +48,7 @@ func (b *bisection) settle(ctx context.Context, from, to int, err error) {
 
 // skip fails events without writing them.
 func (b *bisection) skip(from, to int) {
-	err := fmt.Errorf("sinks: DeadLetter: not written any more: %w", b.stop)
+	err := fmt.Errorf("sinks: not written any more: %w", b.stop)
 	for i := from; i < to; i++ {
 		b.outcome.fail(i, err)
 	}
@@ -74,14 +74,4 @@ func tookNothing(errs []error) bool {
 		}
 	}
 	return len(errs) > 0
-}
-
-// refused returns the places of the events that have failed for good.
-func (o *outcome) refused() (places []int) {
-	for i, err := range o.errs {
-		if inlet.IsPermanent(err) {
-			places = append(places, i)
-		}
-	}
-	return places
 }
