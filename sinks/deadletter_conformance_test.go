@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/inlet-go/inlet"
 	"github.com/inlet-go/inlet/sinks"
@@ -45,10 +46,14 @@ func TestDeadLetterConformance(t *testing.T) {
 	itself := func(s inlet.Sink) inlet.Sink { return s }
 	refusing := func(s inlet.Sink) inlet.Sink { return sinktest.Flaky(s, &sinktest.FlakyOptions{Refuse: 5}) }
 	few := func(s inlet.Sink) inlet.Sink { return picky{s} }
+	usual := func(s inlet.Sink) inlet.Sink {
+		return newRetry(t, newTimeout(t, s, time.Minute, nil), &sinks.RetryOptions{MinDelay: time.Microsecond})
+	}
 	memory := func() inlet.Sink { return new(sinks.Memory) }
 
 	t.Run("over the sink itself", between(itself, memory, sinktest.Features{Ordered: true}))
 	t.Run("over a sink that refuses every fifth event", between(refusing, memory, sinktest.Features{}))
+	t.Run("around the decorators that it is used with", between(usual, memory, sinktest.Features{Ordered: true}))
 	t.Run("over a sink that takes few events at once", between(few, memory, sinktest.Features{Ordered: true}))
 }
 

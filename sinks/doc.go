@@ -13,6 +13,9 @@
 //     every sink that does not recognise a message ID by itself.
 //   - [Fanout] writes every event to several sinks, [Route] each to one of them.
 //   - [Filter] passes on only some of the events, [Transform] changes them.
+//   - [DeadLetter] puts aside what a sink refuses for good, [Retry] writes again
+//     what it fails to store for a moment, [Timeout] bounds how long that takes,
+//     [Batch] gathers concurrent writes where a call is dear.
 //
 // # Writing a sink
 //
