@@ -95,7 +95,7 @@ func segmentSlotOf(quoted []byte) segmentSlot {
 		return slotIntegrations
 	case `"writeKey"`, `"writekey"`, metaRouterKey:
 		return slotKey
-	case `"receivedAt"`, `"sourceId"`, `"dialect"`, `"warnings"`, `"_seq"`, `"_c"`, `"_client"`:
+	case `"receivedAt"`, `"sourceId"`, `"dialect"`, `"warnings"`, `"_seq"`, `"_c"`, `"_client"`, `"_refused"`:
 		return slotReserved
 	}
 	return slotExtra

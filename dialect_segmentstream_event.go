@@ -47,7 +47,7 @@ func hitSlotOf(quoted []byte) hitSlot {
 	case `"type"`:
 		return hitType
 	case `"messageId"`, `"previousId"`, `"groupId"`, `"timestamp"`, `"originalTimestamp"`, `"properties"`, `"traits"`,
-		`"receivedAt"`, `"sourceId"`, `"dialect"`, `"warnings"`, `"_seq"`, `"_c"`, `"_client"`:
+		`"receivedAt"`, `"sourceId"`, `"dialect"`, `"warnings"`, `"_seq"`, `"_c"`, `"_client"`, `"_refused"`:
 		return hitReserved
 	}
 	return hitExtra
