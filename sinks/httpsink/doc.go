@@ -39,7 +39,7 @@
 //     Inlet does from 5 seconds on.
 //   - Members that no field holds go as they are: the reason in a dead letter, and
 //     _client, in which Inlet keeps what a client may not say. A receiving Inlet
-//     puts that below a _client of its own.
+//     puts both below a _client of its own.
 //
 // So another Inlet stores equal events, but for ReceivedAt, SentAt, Source,
 // Dialect and Warnings, and with the Timestamp as OriginalTimestamp too.
