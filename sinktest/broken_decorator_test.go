@@ -229,6 +229,7 @@ func brokenDecorators() []specimen {
 		return c
 	}
 	dropping := sinktest.Features{Drop: spoil}
+	bounding := sinktest.Features{Bounds: true, Patience: time.Second, Grace: 500 * time.Millisecond}
 	hasty := sinktest.Features{Patience: time.Second, Grace: 500 * time.Millisecond}
 	return []specimen{
 		with(dropping, wrap("writes empty batches", wrapper{write: filtersToNothing}, neverEmpty)),
@@ -243,6 +244,7 @@ func brokenDecorators() []specimen {
 		wrap("does not say why it refuses", wrapper{write: losesCause}, permanent, malformed),
 		wrap("loses when to come back", wrapper{write: losesDelay}, retryAfter),
 		wrap("believes a malformed batch error", wrapper{write: believesItems}, malformed),
+		with(bounding, wrap("says that it bounds its sink and does not", wrapper{}, contextDone, givesUp, goroutines)),
 		with(hasty, wrap("never gives up", wrapper{write: neverGivesUp}, temporary, retryAfter, endless)),
 		own("has a Flush that flushes nothing", func(a *able) { a.flush = says }, innerFlush),
 		own("has a Check that asks nobody", func(a *able) { a.check = says }, closedCheck, innerCheck),

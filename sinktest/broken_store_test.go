@@ -19,7 +19,8 @@ type machine struct {
 	close func(m *machine, ctx context.Context) error
 
 	mu      sync.Mutex
-	hold    chan struct{} // nil if the store does not hang
+	hold    chan struct{}   // nil if the store does not hang
+	seen    map[string]bool // ids, of those that dedupe
 	panics  atomic.Bool
 	crashed func(m *machine) []*inlet.Event
 	turn    chan struct{} // of those that write one after the other
@@ -141,6 +142,50 @@ func refusesInPanic(m *machine, ctx context.Context, events []*inlet.Event) (err
 	return m.store(ctx, events)
 }
 
+// waitsForTurn waits for those before it whatever its context says, as with a
+// mutex.
+func waitsForTurn(m *machine, ctx context.Context, events []*inlet.Event) error {
+	m.turn <- struct{}{}
+	defer func() { <-m.turn }()
+	return m.store(ctx, events)
+}
+
+// remembersPanicked takes an event for a duplicate if it has come before, and
+// forgets it only if the store says that it has failed.
+func remembersPanicked(m *machine, ctx context.Context, events []*inlet.Event) error {
+	fresh := m.remember(events)
+	if len(fresh) == 0 {
+		return m.Check(ctx)
+	}
+	err := m.store(ctx, fresh)
+	if err != nil {
+		m.forget(fresh)
+	}
+	return err
+}
+
+func (m *machine) remember(events []*inlet.Event) (fresh []*inlet.Event) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.seen == nil {
+		m.seen = make(map[string]bool)
+	}
+	for _, e := range events {
+		if !m.seen[e.MessageID] {
+			m.seen[e.MessageID], fresh = true, append(fresh, e)
+		}
+	}
+	return fresh
+}
+
+func (m *machine) forget(events []*inlet.Event) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, e := range events {
+		delete(m.seen, e.MessageID)
+	}
+}
+
 // keepsTurnInPanic gives its turn back only if the store returns.
 func keepsTurnInPanic(m *machine, ctx context.Context, events []*inlet.Event) error {
 	select {
@@ -184,13 +229,23 @@ func brokenStores() []specimen {
 	broken := func(name string, newMachine func() *machine, breaks ...string) specimen {
 		return specimen{name: name, sink: func() inlet.Sink { return newMachine() }, features: machineFeatures(), breaks: breaks}
 	}
+	deduping := func(s specimen) specimen {
+		s.features.Dedupes = true
+		return s
+	}
 	return []specimen{
 		broken("waits for its store", func() *machine { return &machine{write: waitsForStore} }, contextDone, givesUp),
 		broken("waits for its deadline", func() *machine { return &machine{write: waitsForDeadline} }, contextDone, givesUp),
+		broken("waits for its turn", func() *machine {
+			return &machine{write: waitsForTurn, turn: make(chan struct{}, 1)}
+		}, contextDone, givesUp),
 		broken("waits for its store to close", func() *machine { return &machine{close: closesWithStore} }, askedInVain),
 		broken("stores lent events when it has given up", func() *machine { return &machine{write: storesBehind} }, givesUp),
 		broken("acknowledges what panicked", func() *machine { return &machine{write: acknowledgesPanics} }, panicFails),
 		broken("refuses for good what panicked", func() *machine { return &machine{write: refusesInPanic} }, panicFails),
+		deduping(broken("takes for stored what panicked", func() *machine {
+			return &machine{write: remembersPanicked}
+		}, panicFails)),
 		broken("keeps a lock in a panic", func() *machine {
 			return &machine{write: keepsTurnInPanic, turn: make(chan struct{}, 1)}
 		}, panicFails, panicEnds),

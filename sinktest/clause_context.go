@@ -13,39 +13,70 @@ import (
 const short = 10 * time.Millisecond
 
 // returnsWithContext writes concurrently, to a store that hangs if the sink can
-// be made to.
+// be made to. One Write has time, so that others that wait for it are seen too.
 func returnsWithContext(p *probe) error {
-	release := func() {}
-	if p.f.Stall != nil {
-		release = p.f.Stall(p.sink)
-	}
-	answers, err := p.giveUp()
-	release()
-	if err != nil {
+	same := p.head(Events(3))
+	release := p.hang(same)
+	answers, err := p.giveUp(same)
+	held, heldErr := release()
+	if err := errors.Join(err, heldErr); err != nil {
 		return err
 	}
-	return p.honest(answers)
+	answers = append(answers, held)
+	if err := p.honest(answers); err != nil {
+		return err
+	}
+	return p.comesAgain(answers)
+}
+
+// hang makes the store hang, if the sink can be made to, and a Write in it that
+// has time. What that said is known when the store does not hang any more.
+func (p *probe) hang(events []*inlet.Event) (release func() (answer, error)) {
+	end := func() {}
+	if p.f.Stall != nil {
+		end = p.f.Stall(p.sink)
+	}
+	var a answer
+	held := start(func() (err error) {
+		a, err = p.write(p.ctx, p.f.Patience, events)
+		return err
+	})
+	p.pause()
+	return func() (answer, error) {
+		end()
+		err := <-held
+		return a, err
+	}
 }
 
 // giveUp makes several Writes at once whose contexts end soon, and returns the
-// answers. Every other context has a deadline, the others are cancelled.
-func (p *probe) giveUp() ([]answer, error) {
+// answers. Half of them write the same events, and half of the contexts have a
+// deadline, where the others are cancelled.
+func (p *probe) giveUp(same []*inlet.Event) ([]answer, error) {
 	answers := make([]answer, 8)
 	var c crowd
 	for i := range answers {
 		c.run(func() (err error) {
-			ctx, cancel := context.WithCancel(p.ctx)
-			defer cancel()
-			d := short
-			if i%2 == 1 {
-				d = p.f.Patience
-				defer time.AfterFunc(short, cancel).Stop()
+			events := same
+			if i%4 < 2 {
+				events = p.head(Events(3))
 			}
-			answers[i], err = p.write(ctx, d, p.head(Events(3)))
+			answers[i], err = p.writeBriefly(events, i%2 == 1)
 			return err
 		})
 	}
 	return answers, c.wait()
+}
+
+// writeBriefly writes with a context that ends soon, by its deadline or before.
+func (p *probe) writeBriefly(events []*inlet.Event, cancelled bool) (answer, error) {
+	if !cancelled {
+		return p.write(p.ctx, short, events)
+	}
+	ctx, cancel := context.WithCancel(p.ctx)
+	defer cancel()
+	defer time.AfterFunc(short, cancel).Stop()
+	return p.write(ctx, p.f.Patience, events)
 }
 
 func takesDoneContext(p *probe) error {
@@ -61,7 +92,7 @@ func takesDoneContext(p *probe) error {
 	if err := p.putStored(Events(3)); err != nil {
 		return fmt.Errorf("in the call after it: %w", err)
 	}
-	return nil
+	return p.comesAgain([]answer{a})
 }
 
 // honest requires that what the answers say is stored is, and that the failures
@@ -70,7 +101,7 @@ func (p *probe) honest(answers []answer) error {
 	if err := p.onlyTemporary(answers); err != nil {
 		return err
 	}
-	return p.requireStored(storedOf(answers))
+	return p.requirePresent(storedOf(answers))
 }
 
 // onlyTemporary requires that no event has failed for good where it is no fault
@@ -91,15 +122,10 @@ func abilitiesReturn(p *probe) error {
 	if err != nil {
 		return err
 	}
-	release := p.f.Stall(p.sink)
-	hung := start(func() error {
-		_, err := p.write(p.ctx, short, p.head(Events(2)))
-		return err
-	})
-	p.pause()
+	release := p.hang(p.head(Events(2)))
 	closed, err := p.askAll(short)
-	release()
-	err = errors.Join(err, <-hung)
+	_, heldErr := release()
+	err = errors.Join(err, heldErr)
 	if err != nil || !closed || p.reader == nil {
 		return err
 	}

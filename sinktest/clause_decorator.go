@@ -116,7 +116,7 @@ func failsMalformed(p *probe) error {
 // and Close return.
 func endsAttempts(p *probe) error {
 	p.inner.failAll(errInner)
-	answers, err := p.giveUp()
+	answers, err := p.giveUp(p.head(Events(3)))
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"runtime/pprof"
 	"strings"
@@ -33,11 +34,10 @@ func (p *probe) useUp() error {
 	if err := p.workload(func(*loan) error { return nil }); err != nil {
 		return err
 	}
-	release := p.f.Stall(p.sink)
-	_, err := p.giveUp()
-	release()
-	if err != nil {
-		return err
+	release := p.hang(p.head(Events(3)))
+	_, err := p.giveUp(p.head(Events(3)))
+	if _, heldErr := release(); err != nil || heldErr != nil {
+		return errors.Join(err, heldErr)
 	}
 	return p.close()
 }

@@ -1,6 +1,7 @@
 package sinktest
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -65,20 +66,22 @@ func modifiesNothing(p *probe) error { return p.workload((*loan).changed) }
 // store hangs. What becomes of their events later is open, but none of them may
 // be stored as what stands there now.
 func givesUpTheBatch(p *probe) error {
-	release := p.f.Stall(p.sink)
-	answers, err := p.giveUp()
+	release := p.hang(p.head(Events(3)))
+	answers, err := p.giveUp(p.head(Events(3)))
 	if err != nil {
-		release()
-		return err
+		_, heldErr := release()
+		return errors.Join(err, heldErr)
 	}
 	var lent lending
 	for _, a := range answers {
 		a.lent.spoil()
 		lent.add(a.lent)
 	}
-	release()
+	if _, err := release(); err != nil {
+		return err
+	}
 	p.linger()
-	if _, err := p.put(Events(3)); err != nil {
+	if err := p.eventually(Events(3)); err != nil {
 		return fmt.Errorf("in a call after it: %w", err)
 	}
 	if err := p.close(); err != nil {

@@ -7,7 +7,7 @@ import (
 
 // panicFailsItsCall has the store panic for one call, and then now and then while
 // others are under way. The calls may panic too, or fail temporarily, and what
-// is acknowledged is stored.
+// is acknowledged is stored, also when it comes again.
 func panicFailsItsCall(p *probe) error {
 	p.panics = true
 	a, err := p.writeInPanic()
@@ -17,8 +17,8 @@ func panicFailsItsCall(p *probe) error {
 	if err := p.honest([]answer{a}); err != nil {
 		return err
 	}
-	if _, err := p.put(Events(1)); err != nil {
-		return fmt.Errorf("in the call after it: %w", err)
+	if err := p.comesAgain([]answer{a}); err != nil {
+		return err
 	}
 	answers, err := p.panicNowAndThen()
 	if err != nil {
@@ -27,7 +27,7 @@ func panicFailsItsCall(p *probe) error {
 	if err := p.honest(answers); err != nil {
 		return fmt.Errorf("of calls at once: %w", err)
 	}
-	return nil
+	return p.comesAgain(answers)
 }
 
 // writeInPanic makes a call while the store panics.
@@ -74,6 +74,11 @@ func worksOnAfterPanic(p *probe) error {
 	for range 2 {
 		if _, err := p.writeInPanic(); err != nil {
 			return err
+		}
+		if p.f.Buffers { // what was acknowledged may be lost, and the next flush may say so
+			if err := p.askOnly(flushing); err != nil {
+				return err
+			}
 		}
 		if err := p.putStored(Events(3)); err != nil {
 			return err

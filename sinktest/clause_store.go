@@ -94,9 +94,13 @@ func storesOnce(p *probe) error      { return p.storedTimes(1) }
 // storedTimes writes events in two calls, and another twice in one, and requires
 // that each is stored so many times.
 func (p *probe) storedTimes(want int) error {
-	again, twice := Events(3), Events(1)
+	var batches [][]*inlet.Event
+	for range 5 {
+		again, twice := Events(3), Events(1)
+		batches = append(batches, again, again[1:], []*inlet.Event{twice[0], twice[0]})
+	}
 	written := make(map[string]int)
-	for _, batch := range [][]*inlet.Event{again, again[1:], {twice[0], twice[0]}} {
+	for _, batch := range batches {
 		answers, err := p.put(batch)
 		if err != nil {
 			return err
@@ -117,17 +121,23 @@ func (p *probe) storedTimes(want int) error {
 	return nil
 }
 
+// dropsAlone has one event of each call dropped, and the others stored.
 func dropsAlone(p *probe) error {
-	events := p.head(Events(5))
-	drop := len(events) / 2
-	p.f.Drop(events[drop])
-	answers, err := p.put(events)
-	if err != nil {
-		return err
+	for i := range 10 {
+		events := p.head(Events(5))
+		dropped := events[i%len(events)]
+		p.f.Drop(dropped)
+		answers, err := p.put(events)
+		if err != nil {
+			return err
+		}
+		if err := p.requireStored(slices.DeleteFunc(storedOf(answers), func(e *inlet.Event) bool {
+			return e.MessageID == dropped.MessageID
+		})); err != nil {
+			return err
+		}
 	}
-	return p.requireStored(slices.DeleteFunc(storedOf(answers), func(e *inlet.Event) bool {
-		return e.MessageID == events[drop].MessageID
-	}))
+	return nil
 }
 
 // survivesCrash asks what is left of several calls of which the last have been

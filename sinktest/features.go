@@ -38,6 +38,9 @@ type Features struct {
 	// several Writes. It then has a context of its own, with a deadline, but
 	// without the values of a request. Defaults to false.
 	Gathers bool
+	// Bounds says of a decorator that its Write returns with its context also if
+	// that of its sink looks at none. Defaults to false.
+	Bounds bool
 	// MaxBatch is the most events that one Write takes. Defaults to 0, no bound.
 	MaxBatch int
 

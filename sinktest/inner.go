@@ -15,6 +15,7 @@ type inner struct {
 	durability inlet.Durability
 	next       inlet.Sink // stores, or fails now and then
 	rights     rights
+	deaf       bool // a Write that hangs looks at no context
 
 	mu      sync.Mutex
 	events  []*inlet.Event
@@ -28,7 +29,7 @@ type inner struct {
 
 // newInner returns a sink that fails as planned, never if the plan is nil.
 func newInner(d inlet.Durability, plan *FlakyOptions, f Features) *inner {
-	s := &inner{durability: d}
+	s := &inner{durability: d, deaf: f.Bounds}
 	s.rights.gathers = f.Gathers
 	s.next = inlet.SinkFunc(s.store)
 	if plan != nil {
@@ -40,7 +41,11 @@ func newInner(d inlet.Durability, plan *FlakyOptions, f Features) *inner {
 // Write stores the events, unless the suite wants something else.
 func (s *inner) Write(ctx context.Context, events []*inlet.Event) error {
 	s.rights.note(ctx, events)
-	if err := s.wait(ctx); err != nil {
+	waiting := ctx
+	if s.deaf {
+		waiting = context.WithoutCancel(ctx)
+	}
+	if err := s.wait(waiting); err != nil {
 		return err
 	}
 	return s.next.Write(ctx, events)

@@ -130,24 +130,41 @@ func batchErrorOf(err error) (*inlet.BatchError, bool) {
 }
 
 // put writes events until the sink has stored all that it does not refuse for
-// good, and returns the answers. Without [Features.Fails], a failure is a breach,
-// and with it, one that took all the time that there was.
-func (p *probe) put(events []*inlet.Event) (answers []answer, err error) {
-	for range attempts + len(events) { // one that takes few at once needs many calls
-		begun := time.Now()
-		a, err := p.write(p.ctx, p.f.Patience, p.head(events))
-		switch {
-		case err != nil:
-			return answers, err
-		case a.err != nil && (!p.f.Fails || time.Since(begun) >= p.f.Patience):
-			return answers, fmt.Errorf("good events were not stored: %w", a.err)
+// good, and returns the answers. Without [Features.Fails], a failure is a breach.
+func (p *probe) put(events []*inlet.Event) ([]answer, error) {
+	return p.insist(events, func(a answer) error {
+		if p.f.Fails {
+			return nil
 		}
-		answers = append(answers, a)
-		if events = append(a.temporary(), events[len(a.events):]...); len(events) == 0 {
-			return answers, nil
+		return fmt.Errorf("good events were not stored: %w", a.err)
+	})
+}
+
+// insist writes what has failed temporarily again, as long as anything comes of it
+// and failed allows it.
+func (p *probe) insist(events []*inlet.Event, failed func(answer) error) (said []answer, err error) {
+	for vain := 0; len(events) > 0; {
+		begun := time.Now()
+		a, err := p.write(p.ctx, p.f.Patience, p.head(events[:min(len(events), largeBatch)]))
+		if err != nil {
+			return said, err
+		}
+		said = append(said, a)
+		left := append(a.temporary(), events[len(a.events):]...)
+		if vain++; len(left) < len(events) {
+			vain = 0
+		}
+		if events = left; a.err == nil {
+			continue
+		}
+		if err := failed(a); err != nil {
+			return said, err
+		}
+		if vain == attempts || time.Since(begun) >= p.f.Patience {
+			return said, fmt.Errorf("%d events were not stored in %d attempts: %w", len(left), vain, a.err)
 		}
 	}
-	return answers, fmt.Errorf("%d events were not stored in %d attempts", len(events), attempts)
+	return said, nil
 }
 
 // putStored is put, and requires that what was acknowledged is stored.
@@ -157,6 +174,32 @@ func (p *probe) putStored(events []*inlet.Event) error {
 		return err
 	}
 	return p.requireStored(storedOf(answers))
+}
+
+// comesAgain writes again what has failed temporarily, as clients do, until it is
+// stored: soon after what was in the way has gone.
+func (p *probe) comesAgain(answers []answer) error {
+	var failed []*inlet.Event
+	for _, a := range answers {
+		failed = append(failed, a.temporary()...)
+	}
+	if err := p.eventually(failed); err != nil {
+		return fmt.Errorf("of events that came again: %w", err)
+	}
+	return nil
+}
+
+// eventually writes events until they are stored or refused for good, with time
+// between the attempts for what was in the way.
+func (p *probe) eventually(events []*inlet.Event) error {
+	said, err := p.insist(events, func(answer) error {
+		p.linger()
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return p.requirePresent(storedOf(said))
 }
 
 // head returns as many of the events as the sink takes at once.
