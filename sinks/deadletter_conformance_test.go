@@ -81,11 +81,7 @@ func TestDeadLetterConformanceOfTheLetters(t *testing.T) {
 	))
 	t.Run("whose sink hangs", over(
 		func() inlet.Sink { return &hanging{hold: make(chan struct{}, 1)} },
-		sinktest.Features{Stall: func(s inlet.Sink) func() {
-			hold := s.(withLetters).letters.(*hanging).hold
-			hold <- struct{}{}
-			return func() { <-hold }
-		}},
+		sinktest.Features{Stall: func(s inlet.Sink) func() { return s.(withLetters).letters.(*hanging).stall() }},
 	))
 }
 

@@ -9,7 +9,15 @@ import (
 
 func TestFilterConformance(t *testing.T) {
 	t.Parallel()
-	overAll(t, sinktest.Features{}, func(t testing.TB, inner inlet.Sink) inlet.Sink {
-		return newFilter(t, inner, func(e *inlet.Event) bool { return e.Dialect != "unwanted" })
+	const unwanted = "unwanted"
+	sinktest.RunDecorator(t, sinktest.DecoratorHarness{
+		New: func(t testing.TB, inner inlet.Sink) inlet.Sink {
+			return newFilter(t, inner, func(e *inlet.Event) bool { return e.Dialect != unwanted })
+		},
+		Features: sinktest.Features{
+			Durability: inlet.DurabilityMemory,
+			Ordered:    true,
+			Drop:       func(e *inlet.Event) { e.Dialect = unwanted },
+		},
 	})
 }

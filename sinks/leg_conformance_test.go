@@ -1,6 +1,7 @@
 package sinks_test
 
 import (
+	"context"
 	"testing"
 
 	"github.com/inlet-go/inlet"
@@ -17,10 +18,11 @@ type ables interface {
 	inlet.Durable
 }
 
-// An open is a decorator of several sinks that the tests can look into.
+// An open is a decorator of the suite's sink and of others, into which the tests
+// can look.
 type open struct {
 	ables
-	legs []inlet.Sink
+	others []inlet.Sink
 }
 
 // perfect is how a sink conforms that never fails.
@@ -29,56 +31,60 @@ func perfect() inlet.Sink { return new(sinks.Memory) }
 // flaky is a sink that fails now and then.
 func flaky() inlet.Sink { return sinktest.Flaky(new(sinks.Memory), nil) }
 
-// hangs is a sink that [stallLeg] makes hang.
+// hangs is a sink that [stallOther] makes hang.
 func hangs() inlet.Sink { return &hanging{hold: make(chan struct{}, 1)} }
 
-// stallLeg makes the first leg that can hang do so.
-func stallLeg(s inlet.Sink) (release func()) {
-	for _, leg := range s.(open).legs {
-		if h, ok := leg.(*hanging); ok {
-			h.hold <- struct{}{}
-			return func() { <-h.hold }
+// stallOther makes the first of the others that can hang do so.
+func stallOther(s inlet.Sink) (release func()) {
+	for _, other := range s.(open).others {
+		if h, ok := other.(*hanging); ok {
+			return h.stall()
 		}
 	}
-	panic("no leg can hang")
+	panic("no sink can hang")
 }
 
-// A wrap makes a decorator of legs, and reads what it has stored.
+// hanging is a Memory that takes one write at a time, and none while its token
+// is held.
+type hanging struct {
+	sinks.Memory
+	hold chan struct{}
+}
+
+func (h *hanging) Write(ctx context.Context, events []*inlet.Event) error {
+	select {
+	case h.hold <- struct{}{}:
+		defer func() { <-h.hold }()
+		return h.Memory.Write(ctx, events)
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// stall makes the sink hang until release is called.
+func (h *hanging) stall() (release func()) {
+	h.hold <- struct{}{}
+	return func() { <-h.hold }
+}
+
+// A wrap makes a decorator of the suite's sink and of others, and reads what it
+// has stored.
 type wrap struct {
-	new  func(testing.TB, []inlet.Sink) ables
-	read func(testing.TB, inlet.Sink) []*inlet.Event
+	new  func(t testing.TB, inner inlet.Sink, others []inlet.Sink) ables
+	read func(t testing.TB, s inlet.Sink, stored []*inlet.Event) []*inlet.Event
 }
 
-// over runs the suite over the decorator of such legs.
-func (w wrap) over(f sinktest.Features, legs ...func() inlet.Sink) func(*testing.T) {
+// beside runs the suite over the decorator of its sink and of such others.
+func (w wrap) beside(f sinktest.Features, others ...func() inlet.Sink) func(*testing.T) {
 	return func(t *testing.T) {
 		t.Parallel()
 		f.Durability = inlet.DurabilityMemory
-		sinktest.Run(t, sinktest.Harness{Read: w.read, Features: f, New: func(t testing.TB) inlet.Sink {
-			made := make([]inlet.Sink, len(legs))
-			for i, newLeg := range legs {
-				made[i] = newLeg()
+		sinktest.RunDecorator(t, sinktest.DecoratorHarness{Read: w.read, Features: f, New: func(t testing.TB, inner inlet.Sink) inlet.Sink {
+			made := make([]inlet.Sink, len(others))
+			for i, newSink := range others {
+				made[i] = newSink()
 			}
-			return open{w.new(t, made), made}
+			return open{w.new(t, inner, made), made}
 		}})
 	}
-}
-
-// overAll runs the suite over a decorator that has the abilities of its sink:
-// over one that works, one that fails now and then, and one that hangs.
-func overAll(t *testing.T, f sinktest.Features, wrap func(testing.TB, inlet.Sink) inlet.Sink) {
-	over := func(inner func() inlet.Sink, change func(*sinktest.Features)) func(*testing.T) {
-		f := f
-		f.Ordered, f.Durability = true, inlet.DurabilityMemory
-		change(&f)
-		return func(t *testing.T) {
-			t.Parallel()
-			sinktest.Run(t, sinktest.Harness{Read: readMemory, Features: f, New: func(t testing.TB) inlet.Sink { return wrap(t, inner()) }})
-		}
-	}
-	t.Run("plain", over(perfect, func(*sinktest.Features) {}))
-	t.Run("over a sink that fails now and then", over(flaky, func(f *sinktest.Features) { f.Partial, f.Fails = true, true }))
-	t.Run("over a sink that hangs", over(hangs, func(f *sinktest.Features) {
-		f.Stall = func(s inlet.Sink) func() { return stallLeg(open{legs: []inlet.Sink{s.(inlet.Unwrapper).Unwrap()}}) }
-	}))
 }

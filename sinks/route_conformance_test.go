@@ -11,23 +11,21 @@ import (
 
 func TestRouteConformance(t *testing.T) {
 	t.Parallel()
-	byType := wrap{read: inAny, new: func(t testing.TB, legs []inlet.Sink) ables {
-		return newRoute(t, legs[2],
-			sinks.Rule{Name: "views", Sink: legs[0], Match: isOf(inlet.TypePage, inlet.TypeScreen)},
-			sinks.Rule{Name: "people", Sink: legs[1], Match: isOf(inlet.TypeIdentify, inlet.TypeAlias)},
-			sinks.Rule{Name: "acts", Sink: legs[0], Match: isOf(inlet.TypeTrack)},
+	byType := wrap{read: inAny, new: func(t testing.TB, inner inlet.Sink, others []inlet.Sink) ables {
+		return newRoute(t, others[1],
+			sinks.Rule{Name: "views", Sink: inner, Match: isOf(inlet.TypePage, inlet.TypeScreen)},
+			sinks.Rule{Name: "people", Sink: others[0], Match: isOf(inlet.TypeIdentify, inlet.TypeAlias)},
+			sinks.Rule{Name: "acts", Sink: inner, Match: isOf(inlet.TypeTrack)},
 		)
 	}}
-	toOne := wrap{read: inAny, new: func(t testing.TB, legs []inlet.Sink) ables {
-		return newRoute(t, legs[0], sinks.Rule{Name: "all", Sink: legs[1], Match: func(*inlet.Event) bool { return true }})
+	toOne := wrap{read: inAny, new: func(t testing.TB, inner inlet.Sink, others []inlet.Sink) ables {
+		return newRoute(t, others[0], sinks.Rule{Name: "all", Sink: inner, Match: func(*inlet.Event) bool { return true }})
 	}}
-	fails := sinktest.Features{Partial: true, Fails: true}
-	stalls := sinktest.Features{Partial: true, Stall: stallLeg}
 
-	t.Run("plain", byType.over(sinktest.Features{}, perfect, perfect, perfect))
-	t.Run("with all events for one sink", toOne.over(sinktest.Features{Ordered: true}, perfect, perfect))
-	t.Run("over sinks that fail now and then", byType.over(fails, flaky, perfect, flaky))
-	t.Run("over a sink that hangs", byType.over(stalls, perfect, hangs, perfect))
+	t.Run("plain", byType.beside(sinktest.Features{Partial: true}, perfect, perfect))
+	t.Run("with all events for one sink", toOne.beside(sinktest.Features{Ordered: true}, perfect))
+	t.Run("beside a sink that fails now and then", byType.beside(sinktest.Features{Partial: true, Fails: true}, perfect, flaky))
+	t.Run("beside a sink that hangs", byType.beside(sinktest.Features{Partial: true, Stall: stallOther}, hangs, perfect))
 }
 
 // isOf matches the events of the types.
@@ -35,10 +33,10 @@ func isOf(types ...inlet.Type) func(*inlet.Event) bool {
 	return func(e *inlet.Event) bool { return slices.Contains(types, e.Type) }
 }
 
-// inAny reads what any leg has stored.
-func inAny(t testing.TB, s inlet.Sink) (events []*inlet.Event) {
-	for _, leg := range s.(open).legs {
-		events = append(events, readMemory(t, leg)...)
+// inAny reads what any of the sinks has stored.
+func inAny(t testing.TB, s inlet.Sink, stored []*inlet.Event) []*inlet.Event {
+	for _, other := range s.(open).others {
+		stored = append(stored, readMemory(t, other)...)
 	}
-	return events
+	return stored
 }

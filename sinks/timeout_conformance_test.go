@@ -17,18 +17,6 @@ func TestTimeoutConformance(t *testing.T) {
 			silent := slog.New(slog.DiscardHandler) // of panics on purpose
 			return newTimeout(t, inner, time.Minute, &sinks.TimeoutOptions{Logger: silent})
 		},
-		Features: sinktest.Features{Durability: inlet.DurabilityMemory, Ordered: true, Partial: true},
-	})
-}
-
-func TestTimeoutConformanceOverASinkThatLooksAtNoContext(t *testing.T) {
-	t.Parallel()
-	sinktest.Run(t, sinktest.Harness{
-		New:  func(t testing.TB) inlet.Sink { return newTimeout(t, new(deaf), time.Minute, nil) },
-		Read: readMemory,
-		Features: sinktest.Features{Ordered: true, Grace: time.Second, Stall: func(s inlet.Sink) func() {
-			release := s.(*sinks.Timeout).Unwrap().(*deaf).stall()
-			return func() { release(nil) }
-		}},
+		Features: sinktest.Features{Durability: inlet.DurabilityMemory, Ordered: true, Bounds: true},
 	})
 }

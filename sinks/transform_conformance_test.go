@@ -16,14 +16,19 @@ const refusable = "to be refused"
 
 func TestTransformConformance(t *testing.T) {
 	t.Parallel()
-	f := sinktest.Features{Partial: true, Refuse: func(e *inlet.Event) { e.UserID = refusable }}
-	overAll(t, f, func(t testing.TB, inner inlet.Sink) inlet.Sink {
-		return newTransform(t, inner, func(_ context.Context, e *inlet.Event) error {
-			if e.UserID == refusable {
-				return inlet.Permanent(errInner)
-			}
-			return nil
-		})
+	sinktest.RunDecorator(t, sinktest.DecoratorHarness{
+		New: func(t testing.TB, inner inlet.Sink) inlet.Sink {
+			return newTransform(t, inner, func(_ context.Context, e *inlet.Event) error {
+				if e.UserID == refusable {
+					return inlet.Permanent(errInner)
+				}
+				return nil
+			})
+		},
+		Features: sinktest.Features{
+			Durability: inlet.DurabilityMemory, Ordered: true, Partial: true,
+			Refuse: func(e *inlet.Event) { e.UserID = refusable },
+		},
 	})
 }
 
