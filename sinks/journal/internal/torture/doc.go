@@ -1,8 +1,9 @@
 // Package torture holds the tests that do to a journal, in a process of its own
 // and on a real file system, what may happen to it in production: kills, power
-// cuts, full disks, damaged bytes, files that vanish, system calls that fail. An
-// oracle outside of that process remembers what was acknowledged. The package
-// also breaks the journal on purpose, in many ways, and shows that each is found.
+// cuts, full disks, damaged bytes, files that vanish, system calls that fail; and
+// to its deliveries, destinations that fail, hang or are dead. An oracle outside of
+// that process remembers what was acknowledged. The package also breaks the journal
+// on purpose, in many ways, and shows that each is found.
 //
 // Everything is behind a build tag, and most of it needs Linux and root:
 //

@@ -8,7 +8,7 @@ var deliveryMutants = map[string]mutant{
 	"a cursor is saved before the destination has taken the batch": {
 		file: "deliver_run.go", from: "taken := len(d.pump.events)\n", to: "taken := len(d.pump.events)\n\td.passed()\n",
 	},
-	"a cursor is saved before the destination has taken the batch, seen by kills": {
+	"a cursor is saved before the destination has taken the batch, seen from outside": {
 		file: "deliver_run.go", from: "taken := len(d.pump.events)\n", to: "taken := len(d.pump.events)\n\td.passed()\n",
 		rig: "TestOneDeadOneHungOneHealthy",
 	},
@@ -17,6 +17,10 @@ var deliveryMutants = map[string]mutant{
 	},
 	"a cursor is not saved at the end": {
 		file: "deliver_run.go", from: "\t\terr = d.save()\n", to: "",
+	},
+	"a cursor is not saved at the end, seen from outside": {
+		file: "deliver_run.go", from: "\t\terr = d.save()\n", to: "",
+		rig: "TestNothingComesAgainAfterAClose",
 	},
 	"a cursor is not saved while there is nothing to deliver": {
 		file: "deliver_run.go", from: "time.Until(d.savedAt.Add(saveEvery))", to: "1000 * time.Hour",
@@ -41,6 +45,13 @@ var deliveryMutants = map[string]mutant{
 	},
 	"a damaged cursor is none": {
 		file: "cursor.go", from: "at = cursor{holds: true}", to: "continue",
+	},
+	"a damaged cursor begins at the end": {
+		file: "cursor.go", from: "at = cursor{holds: true}", to: "at = cursor{seq: 1 << 40, holds: true}",
+	},
+	"a damaged cursor begins at the end, seen from outside": {
+		file: "cursor.go", from: "at = cursor{holds: true}", to: "at = cursor{seq: 1 << 40, holds: true}",
+		rig: "TestCursorsThatAreDamaged",
 	},
 	"the checksum of a cursor is not looked at": {
 		file: "cursor.go", from: "|| file.Sum != ", to: "|| file.Sum == \"\" && file.Sum != ",
@@ -84,6 +95,10 @@ var deliveryMutants = map[string]mutant{
 	"only the first event that failed is written again": {
 		file: "pump.go", from: "p.events = append(left, p.events[len(batch):]...)", to: "p.events = append(left[:1], p.events[len(batch):]...)",
 	},
+	"only the first event that failed is written again, seen by kills": {
+		file: "pump.go", from: "p.events = append(left, p.events[len(batch):]...)", to: "p.events = append(left[:1], p.events[len(batch):]...)",
+		rig: "TestKillsWhileDelivering",
+	},
 	"the batch is written again as a whole": {
 		file: "pump.go", from: "\t\tif err == nil {\n\t\t\tcontinue\n\t\t}\n", to: "",
 	},
@@ -106,6 +121,10 @@ var deliveryMutants = map[string]mutant{
 		file: "pump.go", from: "p.last, p.tail.next = m.last,", to: "p.last, p.tail.next = p.last,",
 	},
 
+	"nothing is flushed, seen by a power cut while it is delivered": {
+		file: "segment.go", from: "if err := s.active.file.Sync(); err != nil {", to: "if err := error(nil); err != nil {",
+		rig: "TestPowerCutsWhileDelivering",
+	},
 	"a reader goes beyond the mark": {
 		file: "progress.go", from: "\t\treturn m.size\n", to: "\t\treturn all\n",
 	},
@@ -165,7 +184,10 @@ var deliveryMutants = map[string]mutant{
 		file: "../deadletter.go", from: "if errs != nil && errs[n] != nil {", to: "if len(errs) < 0 {",
 	},
 	"an id is remembered before its event is stored": {
-		file: "../dedupe.go", from: "if returned && (errs == nil || errs[n] == nil) {", to: "if returned || errs == nil {",
+		file: "../dedupe.go", from: "d.held[c.keys[i]] = claim{c, i}\n", to: "d.held[c.keys[i]] = claim{c, i}\n\t\t\td.seen.add(c.keys[i], now)\n",
+	},
+	"an id is remembered although its event is not stored": {
+		file: "../dedupe.go", from: "if returned && (errs == nil || errs[n] == nil) {", to: "if returned && (errs == nil || errs[n] == nil || n >= 0) {",
 	},
 	"an id is not held while its event is written": {
 		file: "../dedupe.go", from: "d.held[c.keys[i]] = claim{c, i}\n", to: "",

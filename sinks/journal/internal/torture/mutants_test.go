@@ -175,8 +175,8 @@ func journalDir(t *testing.T) string {
 
 func TestEveryMutantStillHasItsPlace(t *testing.T) {
 	dir := journalDir(t)
-	for name, m := range allMutants() {
-		t.Run(name, func(t *testing.T) { m.apply(t, filepath.Join(dir, m.file)) })
+	for _, m := range allMutants() {
+		m.apply(t, filepath.Join(dir, m.file))
 	}
 }
 
