@@ -168,18 +168,16 @@ func byID(events []*inlet.Event) map[string][]*inlet.Event {
 // requireStored says which of the events are not stored, if they can be read:
 // that is, which are missing, changed, or there more often than written.
 func (p *probe) requireStored(want []*inlet.Event) error {
-	if p.reader == nil {
-		return nil
-	}
-	stored, err := p.read()
-	if err != nil {
-		return err
-	}
-	return p.compare(want, stored)
+	return p.inspect(func(stored map[string][]*inlet.Event) error { return p.compare(want, stored) })
 }
 
 // requirePresent is requireStored for events that may have been stored more often.
 func (p *probe) requirePresent(want []*inlet.Event) error {
+	return p.inspect(func(stored map[string][]*inlet.Event) error { return contains(stored, want) })
+}
+
+// inspect shows what is stored, if that can be read.
+func (p *probe) inspect(look func(stored map[string][]*inlet.Event) error) error {
 	if p.reader == nil {
 		return nil
 	}
@@ -187,7 +185,7 @@ func (p *probe) requirePresent(want []*inlet.Event) error {
 	if err != nil {
 		return err
 	}
-	return contains(stored, want)
+	return look(stored)
 }
 
 // compare is requireStored for what has been read. An event stands in want as
