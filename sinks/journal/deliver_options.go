@@ -29,7 +29,8 @@ type DeliverOptions struct {
 	// goes on where it was. A replay always begins here. Defaults to FromOldest.
 	Start Start
 	// Filter says which events the destination gets. It must not change them, and
-	// is called for one event at a time. Defaults to nil, all events.
+	// is called for one event at a time. If it panics the delivery waits, and asks
+	// it again; a replay ends. Defaults to nil, all events.
 	Filter func(*inlet.Event) bool
 
 	// MaxEvents bounds a Write to the destination, in events. Defaults to 500.

@@ -21,6 +21,8 @@ func (d *Delivery) run() {
 		m, moved := d.j.progress.after()
 		switch err := d.pump.fill(d.ctx, m); {
 		case errors.Is(err, io.EOF):
+			d.failures = 0
+			d.attempted(failure{})
 			d.passed()
 			d.rest(moved)
 		case d.ctx.Err() != nil:
@@ -111,7 +113,7 @@ func (d *Delivery) hopeless(m mark, err error) bool {
 	switch {
 	case errors.Is(err, errGone):
 		return true
-	case errors.Is(err, errUnlisted), isScarce(err), d.pump.tail.entry.first >= m.segment:
+	case errors.Is(err, errUnlisted), errors.Is(err, errFilter), isScarce(err), d.pump.tail.entry.first >= m.segment:
 		return false
 	}
 	return d.failures >= readAttempts
@@ -167,6 +169,9 @@ func (d *Delivery) leave() {
 	}
 	if d.letterbox != nil {
 		err = errors.Join(err, d.letterbox.close())
+	}
+	if err != nil {
+		d.log.Error("journal: a delivery did not end well; its destination may get events again", "error", err)
 	}
 	d.cancel()
 	d.err = err

@@ -279,6 +279,34 @@ func TestAFilterKeepsEventsFromADestination(t *testing.T) {
 	})
 }
 
+func TestAFilterThatPanicsHoldsItsOwnDeliveryUp(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		j := openMem(t, newMemFS(), Options{SegmentBytes: two})
+		broken, to := new(switchVar), &target{}
+		broken.set(true)
+		write(t, j, "a", "b", "c", "d", "e")
+		filter := func(e *inlet.Event) bool {
+			if e.MessageID == "d" && broken.get() {
+				panic("oops")
+			}
+			return e.MessageID < "b" || e.MessageID == "c"
+		}
+		d := deliver(t, j, to, &DeliverOptions{Filter: filter})
+		time.Sleep(time.Hour)
+		require.Equal(t, []string{"a", "c"}, to.ids(), "it is neither delivered nor passed over")
+		require.ErrorContains(t, d.Stats().Err, "oops")
+		n, err := j.Replay(t.Context(), &target{}, &DeliverOptions{Filter: filter})
+		require.ErrorContains(t, err, "oops")
+		require.EqualValues(t, 2, n)
+		broken.set(false)
+		drain(t, d)
+		require.Equal(t, []string{"a", "c"}, to.ids())
+		require.NoError(t, d.Stats().Err, "also if nothing is delivered after it")
+		require.Zero(t, d.Stats().Dropped)
+	})
+}
+
 func TestWhereANewDestinationBegins(t *testing.T) {
 	t.Parallel()
 	tests := []struct {

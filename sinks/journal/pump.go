@@ -54,7 +54,7 @@ func (p *pump) fill(ctx context.Context, m mark) error {
 	p.broken = nil
 	for err == nil && len(p.events) < p.opts.MaxEvents && p.bytes < p.opts.MaxBytes {
 		if err = p.tail.advance(ctx, m); err == nil {
-			p.add()
+			err = p.add()
 		}
 	}
 	p.room = p.events
@@ -70,21 +70,35 @@ func (p *pump) fill(ctx context.Context, m mark) error {
 	return err
 }
 
-// add adds the event that the tail has come to, if it is wanted.
-func (p *pump) add() {
+// add adds the event that the tail has come to, if it is wanted. If that cannot be
+// known it is the next to be read again.
+func (p *pump) add() error {
+	r, err := p.tail.record(nil)
+	if err != nil { // its checksum is right: it was written so
+		p.log.Error("journal: event cannot be read", "seq", p.tail.scan.seq, "error", err)
+		p.tail.missed++
+	}
+	wanted, failed := err == nil, error(nil)
+	if wanted && p.opts.Filter != nil {
+		wanted, failed = p.wants(r.Event)
+	}
+	if failed != nil {
+		p.tail.next = r.Seq
+		return failed
+	}
 	p.last = p.tail.scan.seq
 	p.bytes += len(p.tail.scan.line)
-	r, err := p.tail.record(nil)
-	switch {
-	case err != nil: // its checksum is right: it was written so
-		p.log.Error("journal: event cannot be read", "seq", p.last, "error", err)
-		p.tail.missed++
-	case p.opts.Filter == nil || p.opts.Filter(r.Event):
-		if len(p.events) == 0 {
-			p.first = r.Event.ReceivedAt
-		}
-		p.events = append(p.events, r.Event)
+	if wanted {
+		p.take(r.Event)
 	}
+	return nil
+}
+
+func (p *pump) take(e *inlet.Event) {
+	if len(p.events) == 0 {
+		p.first = e.ReceivedAt
+	}
+	p.events = append(p.events, e)
 }
 
 // settle writes the batch until the sink has taken all of it. It ends before that
