@@ -85,7 +85,8 @@ func (d Durability) String() string {
 // [DurabilityOf] find the outermost implementer of a chain of decorators.
 type (
 	// A Flusher returns once everything written before the call is stored as
-	// durably as the sink declares. It may run concurrently with Write.
+	// durably as the sink declares, or soon after ctx is done. It may run
+	// concurrently with Write, with itself and with Close.
 	Flusher interface {
 		Flush(ctx context.Context) error
 	}
@@ -98,8 +99,9 @@ type (
 		Close(ctx context.Context) error
 	}
 
-	// A Checker says whether the sink could store events now. Readiness is
-	// built on it; it should answer quickly and store nothing.
+	// A Checker says whether the sink could store events now: not after Close, for
+	// one. Readiness is built on it; it should answer quickly, soon after ctx is
+	// done at the latest, and store nothing. It may run concurrently with all else.
 	Checker interface {
 		Check(ctx context.Context) error
 	}
@@ -210,7 +212,7 @@ func (e *BatchError) Unwrap() []error {
 // Validate reports whether e is a well-formed answer for a batch of n events:
 // at least one item, every index within the batch and named once, no nil error.
 func (e *BatchError) Validate(n int) error {
-	if len(e.Items) == 0 {
+	if e == nil || len(e.Items) == 0 {
 		return errors.New("inlet: batch error without items")
 	}
 	seen := make([]bool, n)

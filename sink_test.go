@@ -14,6 +14,15 @@ import (
 
 var errDown = errors.New("down")
 
+func TestANilBatchErrorIsAFailureOfTheWholeBatch(t *testing.T) {
+	t.Parallel()
+	var err error = (*inlet.BatchError)(nil)
+	errs := inlet.ItemErrors(err, 2)
+	require.Len(t, errs, 2)
+	require.ErrorContains(t, errs[1], "without items")
+	require.False(t, inlet.IsPermanent(errs[0]))
+}
+
 func TestPermanent(t *testing.T) {
 	t.Parallel()
 	permanent := inlet.Permanent(errDown)

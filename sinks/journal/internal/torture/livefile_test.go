@@ -5,6 +5,7 @@ package torture
 import (
 	"maps"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -50,12 +51,29 @@ func takeAway(t *testing.T, ahead bool, accident func(string) error, spare bool)
 	blind := newOracle().addIf(c, func(a ack) bool { return a.at.After(at) && a.at.Before(noticed.at) })
 	require.LessOrEqual(t, blind, 2*do.Writers, "acknowledged before it was noticed")
 	after, all := newOracle(), newOracle()
-	after.addIf(c, func(a ack) bool { return a.at.After(noticed.at) })
+	after.addIf(c, sinceThen(noticed.at))
 	v := after.requireKept(t, dir)
 	if all.add(c); spare {
 		requireAll(t, all, dir, name)
 	}
 	t.Logf("noticed after %v, %d acknowledged meanwhile; after it: %v", noticed.at.Sub(at).Round(10*time.Microsecond), blind, v)
+}
+
+// sinceThen says of each acknowledgement, in order, whether it is of a write that
+// began after a time. The first that a writer reports after it need not be: one
+// writer may say that it has failed before another says that its write of the
+// group before was acknowledged.
+func sinceThen(at time.Time) func(ack) bool {
+	reported := map[string]bool{}
+	return func(a ack) bool {
+		if !a.at.After(at) {
+			return false
+		}
+		writer := a.prefix[:strings.LastIndexByte(a.prefix, '-')]
+		again := reported[writer]
+		reported[writer] = true
+		return again
+	}
 }
 
 // requireAll holds that whatever was acknowledged is in the journal's files or in
