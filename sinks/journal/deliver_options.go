@@ -43,7 +43,8 @@ type DeliverOptions struct {
 	// MinBackoff and MaxBackoff bound the wait after a failed Write: random, up to
 	// MinBackoff after the first failure, doubled with each more that follows, up to
 	// MaxBackoff; and never shorter than the destination asks for by
-	// [inlet.RetryAfter]. They default to 100 milliseconds and 1 minute.
+	// [inlet.RetryAfter]. They default to 100 milliseconds and 1 minute, or
+	// MinBackoff if that is more.
 	MinBackoff, MaxBackoff time.Duration
 
 	// WhenFull is what happens when the destination is further behind than the
@@ -85,17 +86,17 @@ func (o *DeliverOptions) validate(sink inlet.Sink) error {
 	case sink == nil:
 		return errors.New("journal: the destination's sink is nil")
 	case o.MaxEvents < 0:
-		return invalidDelivery("MaxEvents", o.MaxEvents)
+		return invalid("DeliverOptions.MaxEvents", o.MaxEvents)
 	case o.MaxBytes < 0:
-		return invalidDelivery("MaxBytes", o.MaxBytes)
+		return invalid("DeliverOptions.MaxBytes", o.MaxBytes)
 	case o.Timeout < 0:
-		return invalidDelivery("Timeout", o.Timeout)
+		return invalid("DeliverOptions.Timeout", o.Timeout)
 	case o.MinBackoff < 0:
-		return invalidDelivery("MinBackoff", o.MinBackoff)
+		return invalid("DeliverOptions.MinBackoff", o.MinBackoff)
 	case o.MaxBackoff < o.MinBackoff:
-		return invalidDelivery("MaxBackoff", o.MaxBackoff)
+		return invalid("DeliverOptions.MaxBackoff", o.MaxBackoff)
 	case o.WhenFull < Block || o.WhenFull > DropOldest:
-		return invalidDelivery("WhenFull", int(o.WhenFull))
+		return invalid("DeliverOptions.WhenFull", int(o.WhenFull))
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package journal
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -401,6 +402,49 @@ func TestAWriteHasADeadline(t *testing.T) {
 		drain(t, d)
 		require.Equal(t, time.Minute, left)
 	})
+}
+
+func TestABatchIsBoundedInEventsAndBytes(t *testing.T) {
+	t.Parallel()
+	line := len(lineOf(event("m-0"), 1))
+	for name, test := range map[string]struct {
+		o    DeliverOptions
+		want []int // events a write
+	}{
+		"the defaults":        {DeliverOptions{}, []int{500, 200}},
+		"events":              {DeliverOptions{MaxEvents: 300}, []int{300, 300, 100}},
+		"bytes, of two lines": {DeliverOptions{MaxBytes: 2*line - 10, MaxEvents: 1000}, nil},
+		"less than one line":  {DeliverOptions{MaxBytes: 1}, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			j, to := openTest(t, t.TempDir(), nil), &target{}
+			require.NoError(t, j.Write(t.Context(), events("m", 700)))
+			drain(t, deliver(t, j, to, &test.o))
+			require.Len(t, to.ids(), 700)
+			var sizes []int
+			for _, c := range to.writes() {
+				sizes = append(sizes, len(c.ids))
+			}
+			if test.want != nil {
+				require.Equal(t, test.want, sizes)
+				return
+			}
+			most := 1 + test.o.MaxBytes/line // the last may go beyond
+			require.Equal(t, most, sizes[0])
+			require.LessOrEqual(t, slices.Max(sizes), most)
+		})
+	}
+}
+
+func TestTheDefaultsOfADelivery(t *testing.T) {
+	t.Parallel()
+	var none *DeliverOptions
+	require.Equal(t, DeliverOptions{
+		MaxEvents: 500, MaxBytes: 1 << 20, Timeout: 30 * time.Second,
+		MinBackoff: 100 * time.Millisecond, MaxBackoff: time.Minute, WhenFull: Block,
+	}, none.withDefaults())
+	require.Equal(t, time.Hour, (&DeliverOptions{MinBackoff: time.Hour}).withDefaults().MaxBackoff)
 }
 
 func TestDeliverRefusesWhatCannotWork(t *testing.T) {

@@ -134,31 +134,27 @@ func (o *Options) withDefaults() Options {
 func (o *Options) validate() error {
 	switch {
 	case o.SegmentBytes < 0:
-		return invalid("SegmentBytes", o.SegmentBytes)
+		return invalid("Options.SegmentBytes", o.SegmentBytes)
 	case o.SegmentAge < 0:
-		return invalid("SegmentAge", o.SegmentAge)
+		return invalid("Options.SegmentAge", o.SegmentAge)
 	case o.Sync < SyncAlways || o.Sync > SyncNever:
-		return invalid("Sync", int(o.Sync))
+		return invalid("Options.Sync", int(o.Sync))
 	case o.Interval < 0:
-		return invalid("Interval", o.Interval)
+		return invalid("Options.Interval", o.Interval)
 	case o.MaxGroupBytes < 0:
-		return invalid("MaxGroupBytes", o.MaxGroupBytes)
+		return invalid("Options.MaxGroupBytes", o.MaxGroupBytes)
 	case o.MaxQueueBytes < 0:
-		return invalid("MaxQueueBytes", o.MaxQueueBytes)
+		return invalid("Options.MaxQueueBytes", o.MaxQueueBytes)
 	case o.RetainBytes != 0 && o.RetainBytes < o.SegmentBytes:
-		return invalid("RetainBytes", o.RetainBytes)
+		return invalid("Options.RetainBytes", o.RetainBytes)
 	case o.RetainAge < 0:
-		return invalid("RetainAge", o.RetainAge)
+		return invalid("Options.RetainAge", o.RetainAge)
 	}
 	return nil
 }
 
-func invalidDelivery(field string, value any) error {
-	return fmt.Errorf("journal: DeliverOptions.%s is %v", field, value)
-}
-
 func invalid(field string, value any) error {
-	return fmt.Errorf("journal: Options.%s is %v", field, value)
+	return fmt.Errorf("journal: %s is %v", field, value)
 }
 
 // lowWater is the free space to keep on a file system of total bytes.
