@@ -101,10 +101,11 @@ type Delivery struct {
 	settled progress // how far the sink has come
 	state   deliveryState
 
-	saved    cursor    // as it is on the disk
-	savedAt  time.Time // when it was last tried
-	unsaved  int       // bytes that were settled since
-	failures int       // reads of the journal in a row that failed
+	saving   sync.Mutex // its cursor, which the store may want saved at once
+	left     bool       // nothing is saved any more
+	savedAt  time.Time  // when the delivery itself last tried
+	unsaved  int        // bytes that were settled since then
+	failures int        // reads of the journal in a row that failed
 }
 
 // start finds where to begin, and makes sure that there is a cursor.
@@ -117,13 +118,13 @@ func (d *Delivery) start(at cursor, found bool) error {
 		at.seq = first - 1
 	}
 	holds := d.pump.opts.WhenFull == Block
-	d.saved = at
 	d.pump.tail.next, d.pump.last = at.seq+1, at.seq
 	d.settled.set(mark{last: at.seq})
 	d.state.saved.Store(at.seq)
 	if found && at.holds == holds {
 		return nil
 	}
+	d.savedAt = time.Now()
 	return d.save()
 }
 

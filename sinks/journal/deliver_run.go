@@ -4,6 +4,8 @@ import (
 	"errors"
 	"io"
 	"time"
+
+	"github.com/inlet-go/inlet"
 )
 
 const (
@@ -63,7 +65,7 @@ func (d *Delivery) passed() {
 // that is due.
 func (d *Delivery) rest(moved <-chan struct{}) {
 	var due <-chan time.Time
-	if d.saved.seq != d.pump.last {
+	if d.unsavedCursor() {
 		timer := time.NewTimer(time.Until(d.savedAt.Add(saveEvery)))
 		defer timer.Stop()
 		due = timer.C
@@ -138,35 +140,52 @@ func (d *Delivery) noteMissed() {
 	}
 }
 
-// save notes on the disk how far the destination has come.
+// unsavedCursor reports whether the destination has come further than its cursor
+// on the disk says.
+func (d *Delivery) unsavedCursor() bool { return d.state.saved.Load() < d.settled.now().last }
+
+// save notes on the disk how far the destination has come. It fails once the
+// delivery has ended, for the destination may have been forgotten since.
 func (d *Delivery) save() error {
-	at := cursor{d.pump.last, d.pump.opts.WhenFull == Block}
-	d.savedAt, d.unsaved = time.Now(), 0
+	d.saving.Lock()
+	defer d.saving.Unlock()
+	if d.left {
+		return inlet.ErrClosed
+	}
+	at := cursor{d.settled.now().last, d.pump.opts.WhenFull == Block}
 	if err := d.j.destinations.save(d.name, at); err != nil {
 		return err
 	}
-	d.saved = at
 	d.state.saved.Store(at.seq)
 	return nil
 }
 
+// saveOrLog is save where a failure is to be tried again.
 func (d *Delivery) saveOrLog() {
-	if d.saved.seq == d.pump.last {
+	if !d.unsavedCursor() {
 		return
 	}
+	d.savedAt, d.unsaved = time.Now(), 0
 	if err := d.save(); err != nil {
 		d.log.Error("journal: how far the destination has come cannot be noted, will try again", "error", err)
 	}
 }
 
+// saveLast saves the cursor for the last time.
+func (d *Delivery) saveLast() (err error) {
+	if d.unsavedCursor() {
+		err = d.save()
+	}
+	d.saving.Lock()
+	d.left = true
+	d.saving.Unlock()
+	return err
+}
+
 // leave ends the delivery.
 func (d *Delivery) leave() {
 	d.pump.tail.close()
-	d.pump.last = d.settled.now().last // not that of a batch which was given up
-	var err error
-	if d.saved.seq != d.pump.last {
-		err = d.save()
-	}
+	err := d.saveLast()
 	if d.letterbox != nil {
 		err = errors.Join(err, d.letterbox.close())
 	}

@@ -477,3 +477,16 @@ func TestDeliverRefusesWhatCannotWork(t *testing.T) {
 	_, err = j.Deliver("e", &target{}, nil)
 	require.ErrorIs(t, err, inlet.ErrClosed)
 }
+
+// The store saves cursors too, and may be about to when a delivery ends.
+func TestADeliveryThatHasEndedSavesNothing(t *testing.T) {
+	t.Parallel()
+	j := openMem(t, newMemFS(), Options{})
+	d := deliver(t, j, &target{}, nil)
+	write(t, j, "a")
+	drain(t, d)
+	require.NoError(t, d.Stop(t.Context()))
+	require.NoError(t, j.Forget("d"))
+	require.ErrorIs(t, d.save(), inlet.ErrClosed)
+	require.Empty(t, j.Deliveries())
+}

@@ -58,6 +58,20 @@ func (d *destinations) holder(end uint64) (name string, held bool) {
 	return name, held
 }
 
+// hasten saves the cursors of those that have come to end and have only not noted
+// it yet, and reports whether that made a difference. One that cannot be saved is
+// its delivery's to report.
+func (d *destinations) hasten(end uint64) (saved bool) {
+	running, cursors := d.list()
+	for name, v := range running {
+		at := cursors[name]
+		if at.holds && at.seq < end && v.settled.now().last >= end && v.save() == nil {
+			saved = true
+		}
+	}
+	return saved
+}
+
 // begin notes that a delivery runs, for which there must be no other, and returns
 // the cursor of its destination, if there is one.
 func (d *destinations) begin(v *Delivery) (at cursor, found bool, err error) {

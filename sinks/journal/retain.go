@@ -137,14 +137,18 @@ func (s *store) flushRemovals() {
 }
 
 // room fails if there are more bytes than are to be retained, because a
-// destination has not come far enough for any of them to go.
+// destination has not come far enough for any of them to go. One that has, and has
+// only not noted it yet, is made to first.
 func (s *store) room() error {
-	if !s.overfull() {
-		return nil
-	}
-	s.retain(time.Now())
-	if end, ok := s.oldestEnd(); ok && s.overfull() {
-		return behindError(s.destinations, end)
+	for s.overfull() {
+		s.retain(time.Now())
+		end, ok := s.oldestEnd()
+		if !ok || !s.overfull() {
+			return nil
+		}
+		if !s.destinations.hasten(end) {
+			return behindError(s.destinations, end)
+		}
 	}
 	return nil
 }

@@ -147,6 +147,23 @@ func TestADestinationHoldsWhatItHasNotHad(t *testing.T) {
 	})
 }
 
+func TestADestinationThatIsUpToDateHoldsUpNobody(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		j := openMem(t, newMemFS(), Options{SegmentBytes: two, RetainBytes: two})
+		one := deliver(t, j, &target{}, nil)
+		other, err := j.Deliver("other", &target{}, nil)
+		require.NoError(t, err)
+		for i := range 100 { // within the second in which a cursor is saved
+			require.NoError(t, writeOne(t, j, fmt.Sprint(i)))
+			drain(t, one)
+			drain(t, other)
+		}
+		require.Greater(t, j.Stats().Removed, uint64(40))
+		require.NoError(t, j.Check(t.Context()))
+	})
+}
+
 func TestADestinationThatIsForgottenHoldsNothing(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -13,7 +13,8 @@ var deliveryMutants = map[string]mutant{
 		rig: "TestOneDeadOneHungOneHealthy",
 	},
 	"a cursor is saved ahead of the batch that a stop cuts short": {
-		file: "deliver_run.go", from: "d.pump.last = d.settled.now().last", to: "_ = d.settled.now().last",
+		file: "deliver_run.go", from: "saveLast() (err error) {\n",
+		to: "saveLast() (err error) {\n\td.settled.set(mark{last: d.pump.last})\n",
 	},
 	"a cursor is not saved at the end": {
 		file: "deliver_run.go", from: "\t\terr = d.save()\n", to: "",
@@ -67,6 +68,12 @@ var deliveryMutants = map[string]mutant{
 		file: "retain.go", from: "destinations.holder(end); held {", to: "destinations.holder(end); held && end == 0 {",
 		rig: "TestADeadDestinationThatHoldsUpTheWriters",
 	},
+	"a destination that is up to date is not made to note it": {
+		file: "retain.go", from: "if !s.destinations.hasten(end) {", to: "if end > 0 {",
+	},
+	"a delivery that has ended saves its cursor": {
+		file: "deliver_run.go", from: "\tif d.left {", to: "\tif d.left && d == nil {",
+	},
 	"retention looks at the position, not at the cursor": {
 		file: "destinations.go", from: "\t\tif c.holds && c.seq < least {",
 		to: "\t\tif v := d.running[n]; v != nil {\n\t\t\tc.seq = v.settled.now().last\n\t\t}\n\t\tif c.holds && c.seq < least {",
@@ -89,7 +96,7 @@ var deliveryMutants = map[string]mutant{
 		file: "retain.go", from: "\t\ts.put(sealedSegment{e.first, size, written})\n", to: "\t\t_, _ = size, written\n",
 	},
 	"beyond the bound it goes on writing": {
-		file: "retain.go", from: "ok && s.overfull() {", to: "ok && !s.overfull() {",
+		file: "retain.go", from: "!ok || !s.overfull() {", to: "!ok || s.overfull() {",
 	},
 
 	"only the first event that failed is written again": {
