@@ -92,6 +92,7 @@ func TestAWarehouseThatIsStoppedGetsEverythingLater(t *testing.T) {
 	dir := t.TempDir()
 	p := start(t, dir)
 	p.await(t, 0, works)
+	p.await(t, 0, `archive: ([3-9]\d|\d{3,}) taken`)
 	p.press(t, fails)
 	p.press(t, works)
 	p.press(t, fails)
