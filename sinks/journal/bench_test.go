@@ -53,7 +53,9 @@ func compare(b *testing.B, ahead bool, writers, batch int) {
 		for range slices {
 			appended = append(appended, measureLoad(writers, batch, slice, func() { raw.write(ticket.buf) }))
 			floor = append(floor, measureLoad(writers, batch, slice, func() { same.write(ticket.buf) }))
+			same.awaitFilled()
 			ours = append(ours, measureLoad(writers, batch, slice, func() { mustWrite(j, list) }))
+			awaitAhead(j)
 		}
 		b.ReportMetric(0, "ns/op")
 		b.ReportMetric(middle(ours, nil, func(l, _ load) float64 { return l.rate }), "events/s")
@@ -68,16 +70,21 @@ func compare(b *testing.B, ahead bool, writers, batch int) {
 
 // openAhead opens a journal and, if it is to write ahead, waits until it does.
 func openAhead(b *testing.B, ahead bool) *Journal {
-	dir := b.TempDir()
-	j := openTest(b, dir, &Options{WriteAhead: ahead})
-	for ahead {
-		info, err := os.Stat(filepath.Join(dir, aheadName))
+	j := openTest(b, b.TempDir(), &Options{WriteAhead: ahead})
+	awaitAhead(j)
+	return j
+}
+
+// awaitAhead waits until the next file is filled, if there is to be one, so that a
+// slice has its own filling and none of the one before.
+func awaitAhead(j *Journal) {
+	for j.opts.WriteAhead {
+		info, err := os.Stat(filepath.Join(j.dir, aheadName))
 		if err == nil && info.Size() == defaultSegmentBytes {
-			break
+			return
 		}
 		time.Sleep(time.Millisecond)
 	}
-	return j
 }
 
 // BenchmarkProcessors shows that groups form on any number of processors.
@@ -278,6 +285,9 @@ func (l *rawLog) open() {
 	}
 	l.fill()
 }
+
+// awaitFilled is awaitAhead for the floor.
+func (l *rawLog) awaitFilled() { l.next <- <-l.next }
 
 func (l *rawLog) fill() {
 	go func() {

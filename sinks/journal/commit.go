@@ -5,6 +5,12 @@ import (
 	"time"
 )
 
+// patienceShare is the part of a flush, one over it, for which the committer waits
+// for the writers of the last group of whom there is no sign yet: who comes too late
+// waits for two flushes, but to wait for all of them costs more than it saves where a
+// flush is fast and they are many.
+const patienceShare = 4
+
 // A committer is the one goroutine that writes. It takes what waits as a group,
 // gives the lines their numbers, writes and flushes them at once, and only then
 // tells those who wait.
@@ -18,6 +24,8 @@ type committer struct {
 	seq   uint64 // of the next line
 	group []*ticket
 	buf   []byte // the lines of a group of several tickets
+
+	flushTook time.Duration // the last one
 
 	done chan struct{}
 	err  error // of sealing the last segment; set when done is closed
@@ -57,7 +65,7 @@ func (c *committer) arm(timer *time.Timer) {
 
 // commitNext commits one group, if there is one.
 func (c *committer) commitNext() {
-	c.group = c.queue.gather(c.group[:0], c.maxGroup)
+	c.group = c.queue.gather(c.group, c.maxGroup, c.flushTook/patienceShare)
 	if len(c.group) == 0 {
 		return
 	}
@@ -106,7 +114,7 @@ func (c *committer) apply(s sums) error {
 		return err
 	}
 	if s.flush || c.policy == SyncAlways {
-		if err := c.store.sync(); err != nil {
+		if err := c.flush(); err != nil {
 			return err
 		}
 	}
@@ -117,6 +125,14 @@ func (c *committer) apply(s sums) error {
 	c.store.ack(c.seq - 1)
 	c.store.health.stored()
 	return nil
+}
+
+// flush flushes what was written, and notes how long that takes.
+func (c *committer) flush() error {
+	began := time.Now()
+	err := c.store.sync()
+	c.flushTook = time.Since(began)
+	return err
 }
 
 // frame numbers the lines of the group and returns them in one piece. The

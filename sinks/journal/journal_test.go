@@ -160,7 +160,7 @@ func gathered(writers int) int {
 		group.Go(func() { _ = q.put(newTicket()) })
 	}
 	<-q.wake
-	n := len(q.gather(nil, 1<<20))
+	n := len(q.gather(nil, 1<<20, 0))
 	group.Wait()
 	return n
 }

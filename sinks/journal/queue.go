@@ -4,15 +4,18 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/inlet-go/inlet"
 )
 
 // How often the committer lets writers run before it takes a group: while that
-// makes the queue grow, and while others still encode on another processor.
+// makes the queue grow, while others still encode on another processor, and while
+// those who were answered last may be about to come back.
 const (
 	maxYields = 8
 	maxWaits  = 64
+	maxQuiet  = 6
 )
 
 // A queue holds the tickets that wait for the committer, bounded in bytes.
@@ -79,9 +82,11 @@ func (q *queue) close() {
 	q.signal()
 }
 
-// gather lets writers run, then takes a group; see take.
-func (q *queue) gather(group []*ticket, max int) []*ticket {
-	q.settle()
+// gather lets writers run, then takes a group in the place of the last one; see
+// settle and take.
+func (q *queue) gather(group []*ticket, max int, patience time.Duration) []*ticket {
+	q.settle(len(group), patience)
+	group = group[:0]
 	return q.take(group, max)
 }
 
@@ -112,18 +117,22 @@ func (q *queue) release(bytes int) {
 // settle lets writers run while that makes the queue grow. Without it, a single
 // processor would commit nearly every write by itself: the committer runs as
 // soon as the first of them blocks. It does not sleep, and who encodes never
-// waits for anything.
-func (q *queue) settle() {
-	for yields, waits := 0, 0; yields < maxYields && waits < maxWaits; {
+// waits for anything. Patience is how long it may go on without a sign of another
+// writer, while there are fewer than the last time.
+func (q *queue) settle(last int, patience time.Duration) {
+	began := time.Now()
+	for yields, waits, quiet := 0, 0, 0; yields < maxYields && waits < maxWaits && quiet < maxQuiet; {
 		before := q.len()
 		runtime.Gosched()
 		switch {
 		case q.len() != before:
-			yields++
+			yields, quiet = yields+1, 0
 		case q.encoding.Load() > 0:
 			waits++
-		default:
+		case before >= last, time.Since(began) >= patience:
 			return
+		default:
+			quiet++
 		}
 	}
 }

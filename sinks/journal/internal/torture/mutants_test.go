@@ -39,13 +39,13 @@ var mutants = map[string]mutant{
 		return err
 	}
 	if s.flush || c.policy == SyncAlways {
-		if err := c.store.sync(); err != nil {
+		if err := c.flush(); err != nil {
 			return err
 		}
 	}
 `,
 		to: `	if s.flush || c.policy == SyncAlways {
-		if err := c.store.sync(); err != nil {
+		if err := c.flush(); err != nil {
 			return err
 		}
 	}
@@ -148,7 +148,7 @@ var mutants = map[string]mutant{
 		file: "queue.go", from: "for n < len(q.tickets) && (n == 0 ||", to: "for n < min(1, len(q.tickets)) && (n == 0 ||",
 	},
 	"the committer does not let writers run": {
-		file: "queue.go", from: "\tq.settle()\n\treturn", to: "\treturn",
+		file: "queue.go", from: "\tq.settle(len(group), patience)\n", to: "",
 	},
 	"a segment keeps its blank lines": {
 		file: "segment.go", from: "if g.filled <= g.size {", to: "if true || g.filled <= g.size {",
