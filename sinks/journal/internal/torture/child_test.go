@@ -36,7 +36,8 @@ type child struct {
 	closed   bool
 }
 
-// An ack is a write that was acknowledged, a failure one that was not.
+// An ack is a write that was acknowledged, a failure one that was not, and when by
+// the child's word: what it says may lie in the pipe for a while.
 type (
 	ack struct {
 		prefix string
@@ -92,11 +93,13 @@ func (c *child) hear(line string) {
 	case "ready":
 		c.ready = true
 	case "a":
-		prefix, count, _ := strings.Cut(rest, " ")
+		at, what := cutTime(rest)
+		prefix, count, _ := strings.Cut(what, " ")
 		n, _ := strconv.Atoi(count)
-		c.acks = append(c.acks, ack{prefix, n, time.Now()})
+		c.acks = append(c.acks, ack{prefix, n, at})
 	case "e":
-		c.failures = append(c.failures, failure{rest, time.Now()})
+		at, text := cutTime(rest)
+		c.failures = append(c.failures, failure{text, at})
 	case "p":
 		c.poisoned = true
 	case "t":
@@ -107,6 +110,13 @@ func (c *child) hear(line string) {
 	case "closed":
 		c.closed = true
 	}
+}
+
+// cutTime takes the time off the beginning of what a child said.
+func cutTime(text string) (at time.Time, rest string) {
+	nanos, rest, _ := strings.Cut(text, " ")
+	n, _ := strconv.ParseInt(nanos, 10, 64)
+	return time.Unix(0, n), rest
 }
 
 // parse reads what a child said in JSON.

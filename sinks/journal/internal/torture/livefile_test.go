@@ -38,6 +38,11 @@ func takeAway(t *testing.T, ahead bool, accident func(string) error, spare bool)
 	do := crashTask(dir, "l", ahead)
 	do.Writers, do.Batch, do.SegmentBytes = 8, 1, 64<<20
 	c := start(t, do, 2)
+	if ahead {
+		c.await(t, 20*time.Second, "write into a file that was filled ahead", func() bool {
+			return activeLength(t, dir) == do.SegmentBytes
+		})
+	}
 	c.awaitAcks(t, 2000)
 	name := activeFile(t, dir)
 	require.NoError(t, accident(name))
@@ -57,6 +62,20 @@ func takeAway(t *testing.T, ahead bool, accident func(string) error, spare bool)
 		requireAll(t, all, dir, name)
 	}
 	t.Logf("noticed after %v, %d acknowledged meanwhile; after it: %v", noticed.at.Sub(at).Round(10*time.Microsecond), blind, v)
+}
+
+// activeLength returns the length of the active file, or 0 while there is none.
+func activeLength(t *testing.T, dir string) int64 {
+	t.Helper()
+	name, found := findActive(t, dir)
+	if !found {
+		return 0
+	}
+	info, err := os.Stat(name)
+	if err != nil {
+		return 0 // sealed meanwhile
+	}
+	return info.Size()
 }
 
 // sinceThen says of each acknowledgement, in order, whether it is of a write that

@@ -50,7 +50,7 @@ func runChild(config string) int {
 		err = w.run()
 	}
 	if err != nil {
-		w.say("e " + oneLine(err))
+		w.fail(err)
 		return 1
 	}
 	w.say("closed")
@@ -60,8 +60,8 @@ func runChild(config string) int {
 // A writer is the child's side of the pipe. It says, in a line each,
 //
 //	ready              the journal is open
-//	a PREFIX N         events PREFIX-0 to PREFIX-(N-1) were acknowledged
-//	e TEXT             a write failed
+//	a TIME PREFIX N    events PREFIX-0 to PREFIX-(N-1) were acknowledged
+//	e TIME TEXT        a write failed
 //	p TEXT             the journal is poisoned
 //	t TAKING           a destination has taken events
 //	r REPORT           how a destination does
@@ -110,18 +110,22 @@ func (w *writer) say(line string) {
 	os.Stdout.WriteString(line + "\n")
 }
 
+func (w *writer) fail(err error) {
+	w.say(fmt.Sprintf("e %d %s", time.Now().UnixNano(), oneLine(err)))
+}
+
 // write writes until ctx is done, with a short rest after an error.
 func (w *writer) write(ctx context.Context, number int) {
 	for i := 0; ctx.Err() == nil; i++ {
 		prefix := fmt.Sprintf("%s-w%d-%d", w.Prefix, number, i)
 		n := 1 + i%w.Batch
 		if err := w.journal.Write(context.Background(), batch(prefix, n)); err != nil {
-			w.say("e " + oneLine(err))
+			w.fail(err)
 			time.Sleep(20 * time.Millisecond)
 			continue
 		}
 		w.delays.acked(prefix)
-		w.say(fmt.Sprintf("a %s %d", prefix, n))
+		w.say(fmt.Sprintf("a %d %s %d", time.Now().UnixNano(), prefix, n))
 		time.Sleep(w.Rest)
 	}
 }
