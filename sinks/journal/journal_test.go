@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -161,6 +162,46 @@ func gathered(writers int) int {
 	}
 	<-q.wake
 	n := len(q.gather(nil, 1<<20, 0))
+	group.Wait()
+	return n
+}
+
+// A writer that was just answered takes a moment to come back, of which there is no
+// sign before. The committer waits for it, but not for more than there were.
+func TestTheCommitterWaitsForTheWritersOfItsLastGroup(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	const rounds = 20
+	for _, test := range []struct {
+		name     string
+		last     int
+		patience time.Duration
+		waits    bool
+	}{
+		{"for one that is missing", 2, time.Hour, true},
+		{"not for more than there were", 1, time.Hour, false},
+		{"not beyond its patience", 2, 0, false},
+	} {
+		waited := 0
+		for range rounds {
+			waited += gatheredBesideALateOne(test.last, test.patience) - 1
+		}
+		require.Equal(t, test.waits, waited > rounds/2, "%s: %d of %d", test.name, waited, rounds)
+	}
+}
+
+// gatheredBesideALateOne returns how many tickets are in a group of which one is there
+// and another comes when other goroutines have run a few times.
+func gatheredBesideALateOne(last int, patience time.Duration) int {
+	q := newQueue(1 << 20)
+	_ = q.put(newTicket())
+	var group sync.WaitGroup
+	group.Go(func() {
+		for range 3 {
+			runtime.Gosched()
+		}
+		_ = q.put(newTicket())
+	})
+	n := len(q.gather(make([]*ticket, last), 1<<20, patience))
 	group.Wait()
 	return n
 }

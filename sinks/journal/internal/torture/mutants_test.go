@@ -147,6 +147,12 @@ var mutants = map[string]mutant{
 	"writers do not share a flush": {
 		file: "queue.go", from: "for n < len(q.tickets) && (n == 0 ||", to: "for n < min(1, len(q.tickets)) && (n == 0 ||",
 	},
+	"the committer does not wait for the writers of its last group": {
+		file: "queue.go", from: "case before >= last, time.Since(began) >= patience:", to: "case time.Since(began) >= 0:",
+	},
+	"the committer waits for more writers than there were": {
+		file: "queue.go", from: "case before >= last, time.Since(began) >= patience:", to: "case time.Since(began) >= patience:",
+	},
 	"the committer does not let writers run": {
 		file: "queue.go", from: "\tq.settle(len(group), patience)\n", to: "",
 	},
