@@ -24,7 +24,7 @@ var modules = map[string]struct {
 }{
 	"github.com/go-json-experiment/json": {
 		reason: "reads JSON without reflection, depth limits and rounding; its API still moves, so one package knows it",
-		in:     []string{"internal/wire"},
+		in:     []string{"internal/wire", "internal/check"},
 	},
 	"golang.org/x/time": {
 		reason: "the token bucket of the rate limits",
@@ -47,12 +47,14 @@ var modules = map[string]struct {
 // import. A name stands for the package and those below it; the longest that
 // fits counts. "." is the root package.
 var arrows = map[string][]string{
-	".":                {"internal/wire"},
+	".":                {"internal/wire", "internal/check"},
 	"internal/wire":    {},
 	"internal/backoff": {},
-	"middleware":       {"."},
-	"sinks":            {".", "internal/backoff"},
-	"sinks/journal":    {".", "sinks", "internal/backoff"},
+	"internal/check":   {},
+	"internal/testkit": {"."},
+	"middleware":       {".", "internal/check"},
+	"sinks":            {".", "internal/backoff", "internal/check"},
+	"sinks/journal":    {".", "sinks", "internal/backoff", "internal/check"},
 	"sinktest":         {"."},
 	"inspector":        {"."},
 	"examples":         {".", "middleware", "sinks", "inspector"},
