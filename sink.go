@@ -120,7 +120,7 @@ type (
 // Flush flushes the outermost [Flusher] of s; without one there is nothing to
 // do and it returns nil.
 func Flush(ctx context.Context, s Sink) error {
-	if f, ok := ability[Flusher](s); ok {
+	if f, ok := As[Flusher](s); ok {
 		return f.Flush(ctx)
 	}
 	return nil
@@ -129,7 +129,7 @@ func Flush(ctx context.Context, s Sink) error {
 // Close closes the outermost [Closer] of s; without one there is nothing to do
 // and it returns nil.
 func Close(ctx context.Context, s Sink) error {
-	if c, ok := ability[Closer](s); ok {
+	if c, ok := As[Closer](s); ok {
 		return c.Close(ctx)
 	}
 	return nil
@@ -138,7 +138,7 @@ func Close(ctx context.Context, s Sink) error {
 // Check asks the outermost [Checker] of s whether it could store events now;
 // without one the answer is yes, nil.
 func Check(ctx context.Context, s Sink) error {
-	if c, ok := ability[Checker](s); ok {
+	if c, ok := As[Checker](s); ok {
 		return c.Check(ctx)
 	}
 	return nil
@@ -147,14 +147,16 @@ func Check(ctx context.Context, s Sink) error {
 // DurabilityOf returns what the outermost [Durable] of s declares, or
 // [DurabilityUnknown].
 func DurabilityOf(s Sink) Durability {
-	if d, ok := ability[Durable](s); ok {
+	if d, ok := As[Durable](s); ok {
 		return d.Durability()
 	}
 	return DurabilityUnknown
 }
 
-// ability walks the chain of decorators from the outside in.
-func ability[T any](s Sink) (found T, ok bool) {
+// As returns the outermost sink in the chain of decorators s that is a T, and whether
+// there is one. T is an optional ability such as [Flusher], an interface of a host's own,
+// or the type of a sink. The chain is followed through [Unwrapper].
+func As[T any](s Sink) (found T, ok bool) {
 	for s != nil {
 		if t, ok := s.(T); ok {
 			return t, true

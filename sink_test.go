@@ -153,6 +153,12 @@ func TestAbilitiesAreThoseOfTheOutermostThatHasThem(t *testing.T) {
 	require.Equal(t, 1, c.closed)
 	require.Equal(t, inlet.DurabilityUnknown, inlet.DurabilityOf(nil))
 	require.NoError(t, inlet.Flush(ctx, around{nil}))
+
+	found, ok := inlet.As[*closing](around{c})
+	require.True(t, ok)
+	require.Same(t, c, found)
+	_, ok = inlet.As[*closing](hidden)
+	require.False(t, ok)
 }
 
 func TestDurabilitiesHaveNames(t *testing.T) {

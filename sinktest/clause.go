@@ -166,22 +166,6 @@ func (c clause) skip(p *probe) string {
 
 // has reports whether a sink in the chain of decorators has the ability T.
 func has[T any](s inlet.Sink) bool {
-	_, ok := outermost[T](s)
+	_, ok := inlet.As[T](s)
 	return ok
-}
-
-// outermost returns the outermost sink of the chain of decorators that has the
-// ability T.
-func outermost[T any](s inlet.Sink) (found T, ok bool) {
-	for s != nil {
-		if t, ok := s.(T); ok {
-			return t, true
-		}
-		u, ok := s.(inlet.Unwrapper)
-		if !ok {
-			break
-		}
-		s = u.Unwrap()
-	}
-	return found, false
 }

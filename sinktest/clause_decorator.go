@@ -158,7 +158,7 @@ func closesOnce(p *probe) error {
 		return err
 	}
 	times := p.inner.timesClosed()
-	if c, _ := outermost[inlet.Closer](p.sink); times == 1 || times > 1 && c == inlet.Closer(p.inner) {
+	if c, _ := inlet.As[inlet.Closer](p.sink); times == 1 || times > 1 && c == inlet.Closer(p.inner) {
 		return nil
 	}
 	return fmt.Errorf("it was closed %d times", times)
@@ -195,7 +195,7 @@ func unwraps(p *probe) error {
 	if p.f.Buffers {
 		return errors.New("a decorator that acknowledges before its sink has stored must not have Unwrap")
 	}
-	if s, ok := outermost[*inner](p.sink); !ok || s != p.inner {
+	if s, ok := inlet.As[*inner](p.sink); !ok || s != p.inner {
 		return errors.New("it does not lead to the sink that is wrapped")
 	}
 	return p.eachDurability(func(q *probe, inner inlet.Durability) error {
