@@ -8,23 +8,6 @@ import (
 	"time"
 )
 
-// A Form is the form in which a route answers.
-type Form uint8
-
-const (
-	// FormJSON answers 200 {"success":true}, which is what every SDK of the
-	// Segment family takes for a success, and errors with their status.
-	FormJSON Form = iota
-	// FormEmpty answers a success with 204 and no body, and errors as FormJSON.
-	FormEmpty
-	// FormLenient answers 200 also where every event was refused: only the body
-	// says so. Refusals of the request as a whole are those of FormJSON.
-	FormLenient
-	// FormPixel always answers 200 with a transparent GIF. An error's code is in
-	// the header X-Inlet-Error.
-	FormPixel
-)
-
 // Values of headers, made once: net/http does not change them.
 var (
 	jsonType    = []string{"application/json"}

@@ -11,40 +11,6 @@ import (
 	"strings"
 )
 
-// A Source is whoever a write key belongs to: a website, an app, a server. It
-// is immutable once it has been given to this package, shared between requests,
-// and may be kept.
-type Source struct {
-	// ID names the source in events, logs and metrics. It is no secret and is
-	// never the write key. Required.
-	ID string
-	// Disabled refuses everything that the source sends, with 403. Defaults to
-	// false.
-	Disabled bool
-	// Origins makes the source's keys browser keys: requests must come from one
-	// of these origins ("https://shop.example"), else they get 403. Defaults to
-	// none, for server keys, which need no Origin.
-	Origins []string
-	// Rate limits the source's requests, in requests per second, and Burst how
-	// many may come at once, where the rate limit is by source. Default to those
-	// of the middleware.
-	Rate  float64
-	Burst int
-	// EventRate limits the events that the source may have stored, in events per
-	// second, and ByteRate the bytes of its bodies after decompression, in bytes
-	// per second, where the rate limit is by source. Those of ten seconds may come
-	// at once. Default to those of the middleware, which are none unless set.
-	EventRate float64
-	ByteRate  float64
-}
-
-// allows reports whether requests may come from origin, which is "" for a client
-// that is no browser.
-func (s *Source) allows(origin string) bool {
-	same := func(o string) bool { return strings.EqualFold(strings.TrimSuffix(o, "/"), origin) }
-	return len(s.Origins) == 0 || slices.ContainsFunc(s.Origins, same)
-}
-
 // Credentials are what a request presents.
 type Credentials struct {
 	// Key is the write key. Never empty.

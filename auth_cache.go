@@ -10,6 +10,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/inlet-go/inlet/internal/check"
 )
 
 // CacheOptions configure a [Cache]. Nil is all defaults.
@@ -62,11 +64,11 @@ func (o *CacheOptions) withDefaults() (CacheOptions, error) {
 	filled.MaxLookups = cmp.Or(filled.MaxLookups, 64)
 	filled.Logger = cmp.Or(filled.Logger, slog.Default())
 	return filled, errors.Join(
-		atLeast("TTL", filled.TTL, 1),
-		atLeast("Timeout", filled.Timeout, 1),
-		atLeast("MaxKeys", filled.MaxKeys, 1),
-		atLeast("MaxUnknown", filled.MaxUnknown, 2),
-		atLeast("MaxLookups", filled.MaxLookups, 1),
+		check.AtLeast("TTL", filled.TTL, 1),
+		check.AtLeast("Timeout", filled.Timeout, 1),
+		check.AtLeast("MaxKeys", filled.MaxKeys, 1),
+		check.AtLeast("MaxUnknown", filled.MaxUnknown, 2),
+		check.AtLeast("MaxLookups", filled.MaxLookups, 1),
 	)
 }
 

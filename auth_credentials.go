@@ -11,16 +11,6 @@ import (
 	"github.com/inlet-go/inlet/internal/wire"
 )
 
-// Header names in the canonical form in which net/http keeps them, for looking
-// them up without a conversion.
-const (
-	headerAuthorization   = "Authorization"
-	headerAuthentication  = "Authentication"
-	headerContentEncoding = "Content-Encoding"
-	headerOrigin          = "Origin"
-	headerWriteKey        = "X-Write-Key"
-)
-
 // credentialFinder looks for a write key where the dialects' clients put it.
 type credentialFinder struct {
 	query    []string
@@ -221,11 +211,4 @@ func appendNew(list []string, names ...string) []string {
 		}
 	}
 	return list
-}
-
-func first(values []string) string {
-	if len(values) == 0 {
-		return ""
-	}
-	return values[0]
 }

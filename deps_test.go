@@ -24,7 +24,7 @@ var modules = map[string]struct {
 }{
 	"github.com/go-json-experiment/json": {
 		reason: "reads JSON without reflection, depth limits and rounding; its API still moves, so one package knows it",
-		in:     []string{"internal/wire", "internal/check"},
+		in:     []string{"internal/wire"},
 	},
 	"golang.org/x/time": {
 		reason: "the token bucket of the rate limits",

@@ -1,10 +1,11 @@
 package inlet
 
 import (
+	"encoding/json"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
-	"sync"
 )
 
 // A Dialect is one vendor's wire protocol: its routes, its payloads, and where
@@ -98,14 +99,6 @@ type KeyPlaces struct {
 	Query []string
 	// Members are names in the root of the body and in each listed event.
 	Members []string
-}
-
-// Dialects returns the built-in dialects: SegmentStream's, Segment's, what
-// MetaRouter, Astronomer, RudderStack and Jitsu have beside that, and Commanders
-// Act's. The first two share a path, which a payload in SegmentStream's shape takes
-// first.
-func Dialects() []Dialect {
-	return []Dialect{SegmentStream(), Segment(), MetaRouter(), RudderStack(), Jitsu(), CommandersAct()}
 }
 
 // routes finds the route of a request.
@@ -261,6 +254,63 @@ func normalPath(path string) string {
 	return b.String()
 }
 
-// builtinRoutes are the routes of the built-in dialects, by which layers before
-// the handler answer in the form of the route.
-var builtinRoutes = sync.OnceValue(func() *routes { return newRoutes(Dialects()) })
+// A Form is the form in which a route answers.
+type Form uint8
+
+const (
+	// FormJSON answers 200 {"success":true}, which is what every SDK of the
+	// Segment family takes for a success, and errors with their status.
+	FormJSON Form = iota
+	// FormEmpty answers a success with 204 and no body, and errors as FormJSON.
+	FormEmpty
+	// FormLenient answers 200 also where every event was refused: only the body
+	// says so. Refusals of the request as a whole are those of FormJSON.
+	FormLenient
+	// FormPixel always answers 200 with a transparent GIF. An error's code is in
+	// the header X-Inlet-Error.
+	FormPixel
+)
+
+// An Inquiry is a request that asks for something else than to store events,
+// such as that of a library which asks on its start where to send them. It
+// belongs to one call of [Route.Reply].
+type Inquiry struct {
+	// Request is the request. Its body is not read.
+	Request *http.Request
+	// Header is that of the answer. The content type is set already.
+	Header http.Header
+	// HTTPConfig is [Options.HTTPConfig], or nil. Read-only.
+	HTTPConfig json.RawMessage
+
+	public *url.URL // Options.PublicURL, or nil
+}
+
+// Mount returns where clients reach the handler, without a slash at the end:
+// [Options.PublicURL] or, without that, the scheme, host and path prefix by which
+// this request came. What a client says of itself must not be kept for others:
+// the answer is then marked as not to be stored.
+func (q *Inquiry) Mount() *url.URL {
+	if q.public != nil {
+		return q.public
+	}
+	q.Header["Cache-Control"] = noStore
+	mount := &url.URL{Scheme: "http", Host: q.Request.Host, Path: mountPath(q.Request)}
+	if q.Request.TLS != nil {
+		mount.Scheme = "https"
+	}
+	return mount
+}
+
+// mountPath is what layers before the handler, such as [http.StripPrefix], took
+// from the path. It is "" if the path was rewritten in another way.
+func mountPath(r *http.Request) string {
+	asked, err := url.ParseRequestURI(r.RequestURI)
+	if err != nil {
+		return ""
+	}
+	prefix, _ := strings.CutSuffix(asked.Path, r.URL.Path)
+	if prefix == asked.Path {
+		return ""
+	}
+	return strings.TrimRight(prefix, "/")
+}

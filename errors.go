@@ -5,6 +5,8 @@ import (
 	"errors"
 	"net/http"
 	"time"
+
+	"github.com/inlet-go/inlet/internal/wire"
 )
 
 // A Code is the machine-readable reason of a refusal. The set is closed; each
@@ -187,4 +189,26 @@ func asError(err error) *Error {
 		return e
 	}
 	return &Error{Code: CodeInternal, Err: err}
+}
+
+// problem returns a Problem with the fixed text of its code.
+func problem(code Code, field string) *Problem {
+	return &Problem{Code: code, Message: code.text(), Field: field}
+}
+
+// problemOf says what a fault of an event's structure is.
+func problemOf(f wire.Fault) *Problem {
+	switch f.Kind {
+	case wire.NotObject:
+		return problem(CodeNotObject, "")
+	case wire.Duplicate:
+		return problem(CodeDuplicateName, f.Name)
+	case wire.TooDeep:
+		return problem(CodeTooDeep, "")
+	case wire.TooManyMembers:
+		return problem(CodeTooManyMembers, "")
+	case wire.TooLarge:
+		return problem(CodeEventTooLarge, "")
+	}
+	return nil
 }

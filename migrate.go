@@ -1,8 +1,15 @@
 package inlet
 
 import (
+	"bytes"
+	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -193,4 +200,314 @@ func (commandersActMigration) Applies(r *http.Request) bool {
 // Migrate is [MigrateCommandersActV1].
 func (commandersActMigration) Migrate(dst, src []byte, o MigrateOptions) ([]byte, MigrationReport, error) {
 	return MigrateCommandersActV1(dst, src, o)
+}
+
+// A MigrationReport is what a migration did to a payload. It belongs to whoever
+// got it.
+type MigrationReport struct {
+	// Events counts the events of the payload.
+	Events int `json:"events"`
+	// Migrated counts those that were changed, Failed those that cannot be
+	// migrated and stand in the result as they came. The others were fine.
+	Migrated int `json:"migrated"`
+	Failed   int `json:"failed"`
+	// Notes say what was done and found, event by event.
+	Notes []MigrationNote `json:"notes,omitempty"`
+}
+
+// A MigrationNote is one thing that a migration did to an event or found in it.
+type MigrationNote struct {
+	// Index is the event's place in the payload, from 0.
+	Index int           `json:"index"`
+	Kind  MigrationKind `json:"kind"`
+	Code  MigrationCode `json:"code"`
+	// Field is the member in question, as the payload had it, such as
+	// "properties.user.id", or "".
+	Field string `json:"field,omitempty"`
+	// To is where the member stands now, if it has another name.
+	To string `json:"to,omitempty"`
+	// Value is what the result no longer says, or nil. It is a client's.
+	Value json.RawMessage `json:"value,omitempty"`
+}
+
+// A MigrationKind says what a note means for the event.
+type MigrationKind string
+
+// The kinds of notes.
+const (
+	// MigrationRename: a member has another name now, or an unusual place.
+	MigrationRename MigrationKind = "rename"
+	// MigrationConflict: two members claimed one place, and the note holds the
+	// value that had to give way.
+	MigrationConflict MigrationKind = "conflict"
+	// MigrationWarning: something was guessed, made up or is missing.
+	MigrationWarning MigrationKind = "warning"
+	// MigrationFailure: the event cannot be migrated.
+	MigrationFailure MigrationKind = "failure"
+)
+
+// A MigrationCode names something that a migration did or found. The set is
+// closed for [MigrateCommandersActV1]; other migrations may have codes of their
+// own.
+type MigrationCode string
+
+// Codes of renames and conflicts.
+const (
+	// MigrationRenamed: Field is now To.
+	MigrationRenamed MigrationCode = "renamed"
+	// MigrationConflicting: Field gave way to what stands in its place.
+	MigrationConflicting MigrationCode = "conflict"
+)
+
+// Codes of warnings.
+const (
+	// MigrationUnknownRoot: a root member that no document names was moved into
+	// the context.
+	MigrationUnknownRoot MigrationCode = "unknown_root"
+	// MigrationMissingID: the event has no id. It gets one when it is stored.
+	MigrationMissingID MigrationCode = "missing_id"
+	// MigrationIDNotString: the id was a number, and is now a string of its
+	// digits.
+	MigrationIDNotString MigrationCode = "id_not_string"
+	// MigrationMissingRequired: 2.0 requires a member that nobody can make up.
+	MigrationMissingRequired MigrationCode = "missing_required"
+	// MigrationLocationKept: page.location stays, as page.url says otherwise.
+	MigrationLocationKept MigrationCode = "location_kept"
+	// MigrationTextRepaired: broken text was replaced by U+FFFD.
+	MigrationTextRepaired MigrationCode = "text_repaired"
+
+	// MigrationTimestampSeconds: a number too small for milliseconds was read as
+	// seconds.
+	MigrationTimestampSeconds MigrationCode = "timestamp_s"
+	// MigrationTimestampZone: a time without a zone was read as UTC.
+	MigrationTimestampZone MigrationCode = "timestamp_zone"
+	// MigrationTimestampCreated: there was no time, properties.created stands in
+	// for it.
+	MigrationTimestampCreated MigrationCode = "timestamp_from_created"
+	// MigrationTimestampMissing: there was no time, that of the arrival stands in
+	// for it.
+	MigrationTimestampMissing MigrationCode = "timestamp_missing"
+	// MigrationTimestampInvalid: the time cannot be read, that of the arrival
+	// stands in for it. In strict mode, a failure.
+	MigrationTimestampInvalid MigrationCode = "timestamp_invalid"
+)
+
+// Codes of failures, beside those of a payload's structure: [CodeDuplicateName],
+// [CodeTooDeep], [CodeTooManyMembers] and [CodeEventTooLarge].
+const (
+	MigrationNotObject           MigrationCode = "not_object"
+	MigrationPropertiesNotObject MigrationCode = "properties_not_object"
+	MigrationContextNotObject    MigrationCode = "context_not_object"
+	// MigrationEventNameRequired: neither event_name nor event is a text.
+	MigrationEventNameRequired MigrationCode = "event_name_required"
+	// MigrationWrongDialect: the event has Segment's form.
+	MigrationWrongDialect MigrationCode = "wrong_dialect"
+)
+
+// LogValue is the report for logs: counts, and nothing of what clients sent.
+func (r MigrationReport) LogValue() slog.Value {
+	counts := map[MigrationCode]int{}
+	for _, n := range r.Notes {
+		counts[n.Code]++
+	}
+	attrs := []slog.Attr{slog.Int("events", r.Events), slog.Int("migrated", r.Migrated), slog.Int("failed", r.Failed)}
+	for _, code := range slices.Sorted(maps.Keys(counts)) {
+		attrs = append(attrs, slog.Int(string(code), counts[code]))
+	}
+	return slog.GroupValue(attrs...)
+}
+
+// A reporter makes the report of a payload, or only counts if nobody asked for
+// more.
+type reporter struct {
+	report MigrationReport
+	index  int
+	counts bool
+}
+
+func (r *reporter) note(kind MigrationKind, code MigrationCode, field, to string, lost []byte) {
+	if r.counts {
+		return
+	}
+	note := MigrationNote{Index: r.index, Kind: kind, Code: code, Field: field, To: to, Value: bytes.Clone(lost)}
+	r.report.Notes = append(r.report.Notes, note)
+}
+
+func (r *reporter) warn(code MigrationCode, field string) {
+	r.note(MigrationWarning, code, field, "", nil)
+}
+
+func (r *reporter) renamed(field, to string) {
+	r.note(MigrationRename, MigrationRenamed, field, to, nil)
+}
+
+// conflict notes that a value had to give way to another one, unless that says
+// the same.
+func (r *reporter) conflict(field string, lost, kept []byte) {
+	if !bytes.Equal(lost, kept) {
+		r.note(MigrationConflict, MigrationConflicting, field, "", lost)
+	}
+}
+
+// fail notes that the event cannot be migrated, and reports that it is not to be
+// changed.
+func (r *reporter) fail(code MigrationCode, field string) (change bool) {
+	r.report.Failed++
+	r.note(MigrationFailure, code, field, "", nil)
+	return false
+}
+
+// MigratorOptions say how a [Migrator] works. Nil is all defaults.
+type MigratorOptions struct {
+	// Strict does not migrate an event whose time cannot be read, so that the
+	// handler refuses it. Defaults to false.
+	Strict bool
+	// Shadow has payloads migrated and reported, but passes them on as they
+	// came: to see what would happen. It needs a Report. Defaults to false.
+	Shadow bool
+	// Report is told about every payload that was looked at, before it is passed
+	// on. It may be called concurrently, and may keep the report, which can hold
+	// what clients sent; see [MigrationReport.LogValue] for logs. Defaults to
+	// none, which saves making reports.
+	Report func(context.Context, *http.Request, MigrationReport)
+	// Payload bounds the reading of bodies, where no other layer has read them.
+	// Defaults to those of [PayloadOptions].
+	Payload *PayloadOptions
+	// Limits bound the structure of bodies, as received. Where they are the
+	// handler's a body is read once. Defaults to those of [Limits].
+	Limits Limits
+}
+
+// A Migrator puts a [Migration] in front of a handler: it replaces the payload of a
+// request by its new form. It may be used concurrently.
+type Migrator struct {
+	migration Migration
+	options   MigratorOptions
+	payloads  *PayloadReader
+	limits    wire.Limits
+	memory    sync.Pool // of *actsMigration
+}
+
+// NewMigrator returns a migrator. The error names the field of the options that is
+// out of range.
+func NewMigrator(m Migration, o *MigratorOptions) (*Migrator, error) {
+	if m == nil {
+		return nil, errors.New("inlet: NewMigrator: the migration is nil")
+	}
+	var filled MigratorOptions
+	if o != nil {
+		filled = *o
+	}
+	if filled.Shadow && filled.Report == nil {
+		return nil, errors.New("inlet: MigratorOptions: Shadow needs a Report")
+	}
+	limits, err := filled.Limits.withDefaults()
+	if err != nil {
+		return nil, fmt.Errorf("inlet: MigratorOptions: %w", err)
+	}
+	payloads, err := NewPayloadReader(filled.Payload)
+	if err != nil {
+		return nil, err
+	}
+	return &Migrator{migration: m, options: filled, payloads: payloads, limits: limits.wire()}, nil
+}
+
+// Migrate returns the request to pass on, whose Body and ContentLength are those
+// of the payload in its new form, and that payload, or nil if the migration does
+// not apply to r. The caller must Release it when the next handler has returned. r
+// itself is never changed. The limits of the handler are about what was received.
+//
+// A payload that cannot be understood at all is passed on as it is, for the handler
+// to refuse. The error is to be answered by [WriteError], and the request is then
+// not to be passed on.
+func (g *Migrator) Migrate(w http.ResponseWriter, r *http.Request) (*http.Request, *Payload, error) {
+	if r.Body == nil || r.Body == http.NoBody || !g.migration.Applies(r) {
+		return r, nil, nil
+	}
+	now := time.Now()
+	read, p, err := g.payloads.Read(w, r)
+	if err != nil {
+		return r, nil, err
+	}
+	changed, report, err := g.migrate(p, now)
+	if err != nil {
+		p.Release()
+		return r, nil, err
+	}
+	if g.options.Report != nil {
+		g.options.Report(read.Context(), read, report)
+	}
+	if changed == nil {
+		return read, p, nil
+	}
+	next, replaced := replacePayload(r, read, p, changed)
+	p.Release()
+	return next, replaced, nil
+}
+
+// migrate returns memory with the new form of a payload, or nil if it is to stay.
+func (g *Migrator) migrate(p *Payload, now time.Time) (*payloadMemory, MigrationReport, error) {
+	m := payloadPool.Get().(*payloadMemory)
+	report, changed, err := g.into(m, p, MigrateOptions{ReceivedAt: now.UTC(), Strict: g.options.Strict})
+	if err == nil && changed && !g.options.Shadow {
+		return m, report, nil
+	}
+	if cap(m.bytes) <= keptMemory {
+		m.document.Reset()
+		payloadPool.Put(m)
+	}
+	return nil, report, err
+}
+
+// into writes the new form of a payload to m. The built-in migration makes its
+// document on the way.
+func (g *Migrator) into(m *payloadMemory, p *Payload, o MigrateOptions) (report MigrationReport, changed bool, err error) {
+	if _, builtin := g.migration.(commandersActMigration); builtin {
+		report, changed = g.commandersAct(m, p, o)
+		return report, changed, nil
+	}
+	m.document.Reset()
+	m.bytes, report, err = g.migration.Migrate(m.bytes[:0], p.Bytes(), o)
+	return report, err == nil && string(m.bytes) != string(p.Bytes()), err
+}
+
+func (g *Migrator) commandersAct(m *payloadMemory, p *Payload, o MigrateOptions) (report MigrationReport, changed bool) {
+	acts, _ := g.memory.Get().(*actsMigration)
+	if acts == nil {
+		acts = new(actsMigration)
+	}
+	if from := acts.readPayload(p, g.limits); from != nil {
+		acts.options, acts.counts = o, g.options.Report == nil
+		m.bytes, changed = acts.migrate(m.bytes[:0], from, &m.document)
+		report = acts.report
+	}
+	acts.reset()
+	g.memory.Put(acts)
+	return report, changed
+}
+
+// readPayload returns the document of a payload, which another layer may have read
+// already, or nil if it cannot be read.
+func (m *actsMigration) readPayload(p *Payload, limits wire.Limits) *wire.Document {
+	d := &p.memory.document
+	if d.Limits() != (wire.Limits{}) {
+		m.outline.Use(d)
+		return d
+	}
+	m.outline.Watch = actsWatch
+	if m.outline.Read(d, p.Bytes(), batchMember, limits) != nil {
+		return nil
+	}
+	return d
+}
+
+// replacePayload returns the request with m in place of p. The request that was
+// read is changed if it is not the caller's own.
+func replacePayload(r, read *http.Request, p *Payload, m *payloadMemory) (*http.Request, *Payload) {
+	next, replaced := read, stateOf(read.Context()).replace(p, m)
+	if next == r {
+		next = r.WithContext(r.Context())
+	}
+	next.Body, next.ContentLength, next.TransferEncoding = &replaced.body, int64(len(m.bytes)), nil
+	return next, replaced
 }

@@ -9,23 +9,6 @@ import (
 	"github.com/inlet-go/inlet/internal/wire"
 )
 
-// commandersActTime reads a time as clients of Commanders Act write it: a number
-// or a string of digits, which are milliseconds and, if too small for that,
-// seconds; or ISO 8601. It is not ok for a value that is no time: null, "" and
-// nothing, without a warning, and all else with one.
-func commandersActTime(raw []byte) (t time.Time, w Warnings, ok bool) {
-	t, code := readCommandersActTime(raw)
-	switch code {
-	case MigrationTimestampMissing:
-		return t, 0, false
-	case MigrationTimestampInvalid:
-		return t, WarnTimestampInvalid, false
-	case MigrationTimestampSeconds, MigrationTimestampZone:
-		return t, WarnTimestampGuessed, true
-	}
-	return t, 0, true
-}
-
 // Numbers below leastMilli are no milliseconds, but seconds or nothing: so no
 // time before it can be said in milliseconds.
 const (

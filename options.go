@@ -8,9 +8,10 @@ import (
 	"fmt"
 	"log/slog"
 	"net/url"
-	"slices"
+	"strings"
 	"time"
 
+	"github.com/inlet-go/inlet/internal/check"
 	"github.com/inlet-go/inlet/internal/wire"
 )
 
@@ -73,60 +74,6 @@ type Options struct {
 	public *url.URL // PublicURL
 }
 
-// Limits bound what clients may send. Each is finite by default. A "KB" of the
-// vendors' documents is read as the larger of its meanings.
-type Limits struct {
-	// EventBytes bounds an event as it was sent. Defaults to 32,768.
-	EventBytes int
-	// HitBytes bounds a hit of the SegmentStream dialect. Defaults to 65,536.
-	HitBytes int
-	// BatchBytes bounds a batch request after decompression. Defaults to
-	// 512,000.
-	BatchBytes int64
-	// ImportBytes bounds an import request after decompression. Defaults to
-	// 4 MiB.
-	ImportBytes int64
-	// Events bounds the events of a request. Defaults to 2,500.
-	Events int
-	// Depth bounds the nesting of an event, the event itself being 1. Defaults
-	// to 200.
-	Depth int
-	// Members bounds the names in an event, at all depths. Defaults to 10,000.
-	Members int
-	// MessageIDLength bounds a message id, in characters. Defaults to 100.
-	MessageIDLength int
-}
-
-func (l Limits) withDefaults() (Limits, error) {
-	l.EventBytes = cmp.Or(l.EventBytes, 32_768)
-	l.HitBytes = cmp.Or(l.HitBytes, 65_536)
-	l.BatchBytes = cmp.Or(l.BatchBytes, 512_000)
-	l.ImportBytes = cmp.Or(l.ImportBytes, 4<<20)
-	l.Events = cmp.Or(l.Events, 2_500)
-	l.Depth = cmp.Or(l.Depth, 200)
-	l.Members = cmp.Or(l.Members, 10_000)
-	l.MessageIDLength = cmp.Or(l.MessageIDLength, 100)
-	return l, errors.Join(
-		atLeast("Limits.EventBytes", l.EventBytes, 1),
-		atLeast("Limits.HitBytes", l.HitBytes, 1),
-		atLeast("Limits.BatchBytes", l.BatchBytes, 1),
-		atMost("Limits.BatchBytes", l.BatchBytes, maxPayload),
-		atLeast("Limits.ImportBytes", l.ImportBytes, 1),
-		atMost("Limits.ImportBytes", l.ImportBytes, maxPayload),
-		atLeast("Limits.Events", l.Events, 1),
-		atLeast("Limits.Depth", l.Depth, 1),
-		atMost("Limits.Depth", l.Depth, 1000),
-		atLeast("Limits.Members", l.Members, 1),
-		atMost("Limits.Members", l.Members, 1_000_000),
-		atLeast("Limits.MessageIDLength", l.MessageIDLength, 1),
-	)
-}
-
-// wire returns the limits that act while a body is read.
-func (l Limits) wire() wire.Limits {
-	return wire.Limits{Depth: l.Depth, Members: l.Members, Bytes: l.EventBytes, Items: l.Events}
-}
-
 // withDefaults returns a filled copy. The error names every field at fault.
 func (o *Options) withDefaults() (Options, error) {
 	var filled Options
@@ -146,33 +93,41 @@ func (o *Options) withDefaults() (Options, error) {
 	filled.RetryAfter = cmp.Or(filled.RetryAfter, time.Second)
 	filled.Logger = cmp.Or(filled.Logger, slog.Default())
 	return filled, errors.Join(limitsErr, publicErr, checkHTTPConfig(filled.HTTPConfig, filled.Limits.wire()),
-		atLeast("WriteTimeout", filled.WriteTimeout, 1),
-		atLeast("MaxInFlight", filled.MaxInFlight, 1),
-		atLeast("MaxQueueTime", filled.MaxQueueTime, 1),
-		atLeast("RetryAfter", filled.RetryAfter, time.Second),
-		noneNil("Dialects", filled.Dialects, func(d Dialect) bool { return d == nil }),
-		noneNil("Validators", filled.Validators, func(v Validator) bool { return v == nil }),
-		noneNil("Enrichers", filled.Enrichers, func(e Enricher) bool { return e == nil }),
+		check.AtLeast("WriteTimeout", filled.WriteTimeout, 1),
+		check.AtLeast("MaxInFlight", filled.MaxInFlight, 1),
+		check.AtLeast("MaxQueueTime", filled.MaxQueueTime, 1),
+		check.AtLeast("RetryAfter", filled.RetryAfter, time.Second),
+		check.NoneNil("Dialects", filled.Dialects, func(d Dialect) bool { return d == nil }),
+		check.NoneNil("Validators", filled.Validators, func(v Validator) bool { return v == nil }),
+		check.NoneNil("Enrichers", filled.Enrichers, func(e Enricher) bool { return e == nil }),
 	)
 }
 
-func noneNil[T any](field string, values []T, isNil func(T) bool) error {
-	if i := slices.IndexFunc(values, isNil); i >= 0 {
-		return fmt.Errorf("%s[%d] is nil", field, i)
+// parsePublicURL reads [Options.PublicURL], nil for "".
+func parsePublicURL(text string) (*url.URL, error) {
+	if text == "" {
+		return nil, nil
 	}
-	return nil
+	u, err := url.Parse(text)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("PublicURL: %w", err)
+	case u.Scheme != "http" && u.Scheme != "https", u.Host == "":
+		return nil, errors.New("PublicURL must begin with http:// or https:// and a host")
+	case u.User != nil || u.RawQuery != "" || u.Fragment != "":
+		return nil, errors.New("PublicURL must end with its path")
+	}
+	return &url.URL{Scheme: u.Scheme, Host: u.Host, Path: strings.TrimRight(u.Path, "/")}, nil
 }
 
-func atLeast[T cmp.Ordered](field string, value, least T) error {
-	if value < least {
-		return fmt.Errorf("%s is %v, must be at least %v", field, value, least)
+// checkHTTPConfig reports whether raw can be sent in an answer.
+func checkHTTPConfig(raw json.RawMessage, limits wire.Limits) error {
+	if raw == nil {
+		return nil
 	}
-	return nil
-}
-
-func atMost[T cmp.Ordered](field string, value, most T) error {
-	if value > most {
-		return fmt.Errorf("%s is %v, must be at most %v", field, value, most)
+	var doc wire.Document
+	if err := doc.Read(raw, "", limits); err != nil {
+		return fmt.Errorf("HTTPConfig is no JSON object: %w", err)
 	}
 	return nil
 }

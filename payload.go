@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"net/http"
+	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/inlet-go/inlet/internal/check"
 	"github.com/inlet-go/inlet/internal/wire"
 )
 
@@ -52,13 +54,13 @@ func (o *PayloadOptions) withDefaults() (PayloadOptions, error) {
 	least := max(4<<20, 4*filled.MaxBytes, 4*filled.MaxWireBytes)
 	filled.MaxBytesInFlight = cmp.Or(filled.MaxBytesInFlight, max(256<<20, least))
 	return filled, errors.Join(
-		atLeast("MaxBytes", filled.MaxBytes, 1),
-		atMost("MaxBytes", filled.MaxBytes, maxPayload),
-		atLeast("MaxWireBytes", filled.MaxWireBytes, 1),
-		atMost("MaxWireBytes", filled.MaxWireBytes, maxPayload),
-		atLeast("MaxRatio", filled.MaxRatio, 1),
-		atLeast("ReadTimeout", filled.ReadTimeout, 1),
-		atLeast("MaxBytesInFlight", filled.MaxBytesInFlight, least),
+		check.AtLeast("MaxBytes", filled.MaxBytes, 1),
+		check.AtMost("MaxBytes", filled.MaxBytes, maxPayload),
+		check.AtLeast("MaxWireBytes", filled.MaxWireBytes, 1),
+		check.AtMost("MaxWireBytes", filled.MaxWireBytes, maxPayload),
+		check.AtLeast("MaxRatio", filled.MaxRatio, 1),
+		check.AtLeast("ReadTimeout", filled.ReadTimeout, 1),
+		check.AtLeast("MaxBytesInFlight", filled.MaxBytesInFlight, least),
 	)
 }
 
@@ -220,65 +222,42 @@ func NewPayloadReader(o *PayloadOptions) (*PayloadReader, error) {
 	return &PayloadReader{options: filled, budget: budget{most: filled.MaxBytesInFlight}}, nil
 }
 
-// Read returns the payload of r and the request to pass on: a copy of r whose
-// Body reads from the payload. If r.Body is such a reader already, and nobody
-// has read from it, its payload is shared and r returned as it is. Whatever
-// else stands in r.Body is read: a layer between may have replaced it.
-//
-// The caller must Release the payload when the next handler has returned. The
-// error is an [*Error], to be answered by [WriteError].
-func (pr *PayloadReader) Read(w http.ResponseWriter, r *http.Request) (*http.Request, *Payload, error) {
-	next, s := withState(r)
-	p, err := pr.read(w, r, s, pr.options.MaxBytes, time.Now())
-	if err != nil {
-		return r, nil, err
+// longestQuery bounds the query of a pixel. Browsers and proxies give up long
+// before it.
+const longestQuery = 64 << 10
+
+// contentEncoding returns "gzip", "deflate", "zstd" or "" for none.
+func contentEncoding(r *http.Request) (string, error) {
+	values := r.Header[headerContentEncoding]
+	if len(values) == 0 {
+		return "", nil
 	}
-	if r.Body == &p.body {
-		return r, p, nil
+	switch name := strings.ToLower(strings.TrimSpace(strings.Join(values, ","))); name {
+	case "", "identity":
+		return "", nil
+	case "gzip", "x-gzip":
+		return "gzip", nil
+	case "deflate", "zstd":
+		return name, nil
 	}
-	if next == r {
-		next = r.WithContext(r.Context())
-	}
-	next.Body, next.ContentLength, next.TransferEncoding = &p.body, int64(len(p.Bytes())), nil
-	if _, encoded := r.Header[headerContentEncoding]; encoded {
-		next.Header = maps.Clone(r.Header)
-		delete(next.Header, headerContentEncoding)
-	}
-	return next, p, nil
+	return "", &Error{Code: CodeUnsupportedEncoding, Field: headerContentEncoding,
+		Message: "the content encoding must be gzip, deflate, zstd or none, and only one"}
 }
 
-// read returns the payload of r, held for the caller, and notes it in s.
-func (pr *PayloadReader) read(w http.ResponseWriter, r *http.Request, s *state, limit int64, now time.Time) (*Payload, error) {
-	if b, ok := r.Body.(*payloadBody); ok && b.offset.Load() == 0 {
-		if !b.payload.acquire() {
-			return nil, &Error{Code: CodeOverloaded, Err: errors.New("the payload was used after its layer had returned")}
-		}
-		return b.payload, nil
-	}
-	body, size, err := pr.readBody(w, r, min(limit, pr.options.MaxBytes), now)
-	if err != nil {
-		return nil, err
-	}
-	return s.hold(memoryOf(body), size), nil
+func tooLarge(limit int64) *Error {
+	return &Error{Code: CodePayloadTooLarge, Message: fmt.Sprintf("the payload is larger than %d bytes", limit)}
 }
 
-// hold makes the payload of a request, with the caller as its holder.
-func (s *state) hold(m *payloadMemory, size int64) *Payload {
-	p := &s.first
-	if s.payload.Load() != nil {
-		p = new(Payload)
+// bodyError turns what went wrong while reading into what the client is told.
+func bodyError(err error) error {
+	if known, ok := errors.AsType[*Error](err); ok {
+		return known
 	}
-	p.memory, p.size, p.received = m, size, len(m.bytes)
-	p.body.payload = p
-	p.holders.Store(1)
-	s.payload.Store(p)
-	return p
-}
-
-// replace makes the payload that stands for p in the layers behind the caller,
-// who holds it. The layers before keep p.
-func (s *state) replace(p *Payload, m *payloadMemory) *Payload {
-	next := s.hold(m, p.size)
-	next.received = p.received
-	return next
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return &Error{Code: CodeBodyTimeout, Err: err}
+	}
+	if foreign, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		return tooLarge(foreign.Limit)
+	}
+	return &Error{Code: CodeIncompleteBody, Err: err}
 }

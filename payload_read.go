@@ -1,12 +1,9 @@
 package inlet
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
-	"os"
-	"strings"
 	"time"
 )
 
@@ -64,42 +61,6 @@ func (pr *PayloadReader) readWire(w http.ResponseWriter, r *http.Request, most i
 	}
 	_ = deadline.SetReadDeadline(time.Time{})
 	return body, nil
-}
-
-// contentEncoding returns "gzip", "deflate", "zstd" or "" for none.
-func contentEncoding(r *http.Request) (string, error) {
-	values := r.Header[headerContentEncoding]
-	if len(values) == 0 {
-		return "", nil
-	}
-	switch name := strings.ToLower(strings.TrimSpace(strings.Join(values, ","))); name {
-	case "", "identity":
-		return "", nil
-	case "gzip", "x-gzip":
-		return "gzip", nil
-	case "deflate", "zstd":
-		return name, nil
-	}
-	return "", &Error{Code: CodeUnsupportedEncoding, Field: headerContentEncoding,
-		Message: "the content encoding must be gzip, deflate, zstd or none, and only one"}
-}
-
-func tooLarge(limit int64) *Error {
-	return &Error{Code: CodePayloadTooLarge, Message: fmt.Sprintf("the payload is larger than %d bytes", limit)}
-}
-
-// bodyError turns what went wrong while reading into what the client is told.
-func bodyError(err error) error {
-	if known, ok := errors.AsType[*Error](err); ok {
-		return known
-	}
-	if errors.Is(err, os.ErrDeadlineExceeded) {
-		return &Error{Code: CodeBodyTimeout, Err: err}
-	}
-	if foreign, ok := errors.AsType[*http.MaxBytesError](err); ok {
-		return tooLarge(foreign.Limit)
-	}
-	return &Error{Code: CodeIncompleteBody, Err: err}
 }
 
 // boundedReader fails when more than its limit is there to be read.

@@ -2,6 +2,8 @@ package inlet
 
 import (
 	"context"
+	"errors"
+	"maps"
 	"net"
 	"net/http"
 	"net/netip"
@@ -207,4 +209,194 @@ func (c *sinkContext) release() {
 	if c.waiting.Load() {
 		c.cancel()
 	}
+}
+
+// A Visitor is what a request says about whoever sent it, beside its events: for
+// enrichers, which do not see the request.
+type Visitor struct {
+	// UserAgent is the request's User-Agent, as it was sent, or "".
+	UserAgent string
+	// AnonymousID is an id that the host's server gave the browser, as in a
+	// cookie, or "".
+	AnonymousID string
+	// OptedOut says that the visitor asked not to be tracked.
+	OptedOut bool
+}
+
+// visitorContext carries a visitor.
+type visitorContext struct {
+	context.Context
+	visitor Visitor
+}
+
+type visitorKey struct{}
+
+// Value returns the context itself for its key.
+func (c *visitorContext) Value(key any) any {
+	if key == (visitorKey{}) {
+		return c
+	}
+	return c.Context.Value(key)
+}
+
+// WithVisitor says who sent r. Layers of package middleware do.
+func WithVisitor(r *http.Request, v Visitor) *http.Request {
+	return r.WithContext(&visitorContext{r.Context(), v})
+}
+
+// VisitorOf returns what [WithVisitor] said last, or the zero Visitor. ctx is that
+// of a request, of a [Sink] or of an [Enricher].
+func VisitorOf(ctx context.Context) Visitor {
+	if c, ok := ctx.Value(visitorKey{}).(*visitorContext); ok {
+		return c.visitor
+	}
+	return Visitor{}
+}
+
+// Header names in the canonical form in which net/http keeps them, for looking
+// them up without a conversion.
+const (
+	headerAuthorization   = "Authorization"
+	headerAuthentication  = "Authentication"
+	headerContentEncoding = "Content-Encoding"
+	headerOrigin          = "Origin"
+	headerWriteKey        = "X-Write-Key"
+)
+
+func first(values []string) string {
+	if len(values) == 0 {
+		return ""
+	}
+	return values[0]
+}
+
+// Read returns the payload of r and the request to pass on: a copy of r whose
+// Body reads from the payload. If r.Body is such a reader already, and nobody
+// has read from it, its payload is shared and r returned as it is. Whatever
+// else stands in r.Body is read: a layer between may have replaced it.
+//
+// The caller must Release the payload when the next handler has returned. The
+// error is an [*Error], to be answered by [WriteError].
+func (pr *PayloadReader) Read(w http.ResponseWriter, r *http.Request) (*http.Request, *Payload, error) {
+	next, s := withState(r)
+	p, err := pr.read(w, r, s, pr.options.MaxBytes, time.Now())
+	if err != nil {
+		return r, nil, err
+	}
+	if r.Body == &p.body {
+		return r, p, nil
+	}
+	if next == r {
+		next = r.WithContext(r.Context())
+	}
+	next.Body, next.ContentLength, next.TransferEncoding = &p.body, int64(len(p.Bytes())), nil
+	if _, encoded := r.Header[headerContentEncoding]; encoded {
+		next.Header = maps.Clone(r.Header)
+		delete(next.Header, headerContentEncoding)
+	}
+	return next, p, nil
+}
+
+// read returns the payload of r, held for the caller, and notes it in s.
+func (pr *PayloadReader) read(w http.ResponseWriter, r *http.Request, s *state, limit int64, now time.Time) (*Payload, error) {
+	if b, ok := r.Body.(*payloadBody); ok && b.offset.Load() == 0 {
+		if !b.payload.acquire() {
+			return nil, &Error{Code: CodeOverloaded, Err: errors.New("the payload was used after its layer had returned")}
+		}
+		return b.payload, nil
+	}
+	body, size, err := pr.readBody(w, r, min(limit, pr.options.MaxBytes), now)
+	if err != nil {
+		return nil, err
+	}
+	return s.hold(memoryOf(body), size), nil
+}
+
+// hold makes the payload of a request, with the caller as its holder.
+func (s *state) hold(m *payloadMemory, size int64) *Payload {
+	p := &s.first
+	if s.payload.Load() != nil {
+		p = new(Payload)
+	}
+	p.memory, p.size, p.received = m, size, len(m.bytes)
+	p.body.payload = p
+	p.holders.Store(1)
+	s.payload.Store(p)
+	return p
+}
+
+// replace makes the payload that stands for p in the layers behind the caller,
+// who holds it. The layers before keep p.
+func (s *state) replace(p *Payload, m *payloadMemory) *Payload {
+	next := s.hold(m, p.size)
+	next.received = p.received
+	return next
+}
+
+// Usage is what a request holds, for layers that limit it.
+type Usage struct {
+	// Events counts the events that are to be stored.
+	Events int
+	// Bytes is the size of the body after decompression; of a pixel, of its event.
+	Bytes int
+}
+
+// WithCharge has the handler call charge when it has read and checked r, and
+// before anything is stored. If it returns an error, normally an [*Error] with
+// [CodeRateLimited], nothing is stored, and the request is answered with it. If
+// several layers do this, the outermost is asked first. It is not called for a
+// request of which there is nothing to store.
+//
+// The request returned is r itself if another layer of this module came before.
+func WithCharge(r *http.Request, charge func(ctx context.Context, u Usage) error) *http.Request {
+	r, s := withState(r)
+	s.charges.Store(&charges{before: s.charges.Load(), last: charge})
+	return r
+}
+
+// charges are those of several layers, the innermost last.
+type charges struct {
+	before *charges
+	last   func(context.Context, Usage) error
+}
+
+func (l *charges) charge(ctx context.Context, u Usage) error {
+	if l.before != nil {
+		if err := l.before.charge(ctx, u); err != nil {
+			return err
+		}
+	}
+	return l.last(ctx, u)
+}
+
+// An Observer is told of every request that a handler has answered, for metrics.
+//
+// Concurrency: it is called inline, by many requests at a time, and must neither
+// block nor panic.
+//
+// Ownership: the record is lent until the call returns.
+type Observer interface {
+	ObserveRequest(ctx context.Context, r *RequestRecord)
+}
+
+// A RequestRecord is what became of a request. It holds no write key, no payload
+// and nothing else that a client could make arbitrarily many of.
+type RequestRecord struct {
+	// Dialect and Path are those of the route, "" if there was none.
+	Dialect, Path string
+	// Source is whoever the write key belongs to, nil if nobody vouched.
+	Source *Source
+	// Status is the HTTP status of the answer.
+	Status int
+	// Code is why the request was refused, "" if it was not.
+	Code Code
+	// Accepted and Rejected count the request's events.
+	Accepted, Rejected int
+	// Rejects are the events that were refused.
+	Rejects []Reject
+	// WireBytes and Bytes are the sizes of the body as sent and decompressed.
+	WireBytes, Bytes int
+	// Duration is from the call of the handler to its answer, Write that of the
+	// sink in it.
+	Duration, Write time.Duration
 }

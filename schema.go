@@ -2,9 +2,17 @@ package inlet
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
+	"errors"
 	"iter"
+	"slices"
+	"strings"
 	"time"
+	"unicode/utf8"
+
+	"github.com/inlet-go/inlet/internal/check"
+	"github.com/inlet-go/inlet/internal/wire"
 )
 
 // A Type is one of the six calls that every dialect is normalised to.
@@ -267,3 +275,120 @@ type Reject struct {
 // nil to accept it. It must not change or keep the event, and may be called
 // concurrently.
 type Validator func(*Event) *Problem
+
+// Limits bound what clients may send. Each is finite by default. A "KB" of the
+// vendors' documents is read as the larger of its meanings.
+type Limits struct {
+	// EventBytes bounds an event as it was sent. Defaults to 32,768.
+	EventBytes int
+	// HitBytes bounds a hit of the SegmentStream dialect. Defaults to 65,536.
+	HitBytes int
+	// BatchBytes bounds a batch request after decompression. Defaults to
+	// 512,000.
+	BatchBytes int64
+	// ImportBytes bounds an import request after decompression. Defaults to
+	// 4 MiB.
+	ImportBytes int64
+	// Events bounds the events of a request. Defaults to 2,500.
+	Events int
+	// Depth bounds the nesting of an event, the event itself being 1. Defaults
+	// to 200.
+	Depth int
+	// Members bounds the names in an event, at all depths. Defaults to 10,000.
+	Members int
+	// MessageIDLength bounds a message id, in characters. Defaults to 100.
+	MessageIDLength int
+}
+
+func (l Limits) withDefaults() (Limits, error) {
+	l.EventBytes = cmp.Or(l.EventBytes, 32_768)
+	l.HitBytes = cmp.Or(l.HitBytes, 65_536)
+	l.BatchBytes = cmp.Or(l.BatchBytes, 512_000)
+	l.ImportBytes = cmp.Or(l.ImportBytes, 4<<20)
+	l.Events = cmp.Or(l.Events, 2_500)
+	l.Depth = cmp.Or(l.Depth, 200)
+	l.Members = cmp.Or(l.Members, 10_000)
+	l.MessageIDLength = cmp.Or(l.MessageIDLength, 100)
+	return l, errors.Join(
+		check.AtLeast("Limits.EventBytes", l.EventBytes, 1),
+		check.AtLeast("Limits.HitBytes", l.HitBytes, 1),
+		check.AtLeast("Limits.BatchBytes", l.BatchBytes, 1),
+		check.AtMost("Limits.BatchBytes", l.BatchBytes, maxPayload),
+		check.AtLeast("Limits.ImportBytes", l.ImportBytes, 1),
+		check.AtMost("Limits.ImportBytes", l.ImportBytes, maxPayload),
+		check.AtLeast("Limits.Events", l.Events, 1),
+		check.AtLeast("Limits.Depth", l.Depth, 1),
+		check.AtMost("Limits.Depth", l.Depth, 1000),
+		check.AtLeast("Limits.Members", l.Members, 1),
+		check.AtMost("Limits.Members", l.Members, 1_000_000),
+		check.AtLeast("Limits.MessageIDLength", l.MessageIDLength, 1),
+	)
+}
+
+// wire returns the limits that act while a body is read.
+func (l Limits) wire() wire.Limits {
+	return wire.Limits{Depth: l.Depth, Members: l.Members, Bytes: l.EventBytes, Items: l.Events}
+}
+
+// A Source is whoever a write key belongs to: a website, an app, a server. It
+// is immutable once it has been given to this package, shared between requests,
+// and may be kept.
+type Source struct {
+	// ID names the source in events, logs and metrics. It is no secret and is
+	// never the write key. Required.
+	ID string
+	// Disabled refuses everything that the source sends, with 403. Defaults to
+	// false.
+	Disabled bool
+	// Origins makes the source's keys browser keys: requests must come from one
+	// of these origins ("https://shop.example"), else they get 403. Defaults to
+	// none, for server keys, which need no Origin.
+	Origins []string
+	// Rate limits the source's requests, in requests per second, and Burst how
+	// many may come at once, where the rate limit is by source. Default to those
+	// of the middleware.
+	Rate  float64
+	Burst int
+	// EventRate limits the events that the source may have stored, in events per
+	// second, and ByteRate the bytes of its bodies after decompression, in bytes
+	// per second, where the rate limit is by source. Those of ten seconds may come
+	// at once. Default to those of the middleware, which are none unless set.
+	EventRate float64
+	ByteRate  float64
+}
+
+// allows reports whether requests may come from origin, which is "" for a client
+// that is no browser.
+func (s *Source) allows(origin string) bool {
+	same := func(o string) bool { return strings.EqualFold(strings.TrimSuffix(o, "/"), origin) }
+	return len(s.Origins) == 0 || slices.ContainsFunc(s.Origins, same)
+}
+
+// check is what every event must meet, whatever its dialect, but for the user,
+// whom some dialects need not name. The rules are those of Segment's
+// specification; alias and group need their second id on a server, which cannot
+// fill it in as a browser library does.
+func (e *Event) check(l *Limits, userOptional bool) *Problem {
+	switch {
+	case e.Type == "":
+		return problem(CodeTypeRequired, "type")
+	case !e.Type.Valid():
+		return problem(CodeTypeUnknown, "type")
+	case l.tooLong(e.MessageID):
+		return problem(CodeMessageIDTooLong, "messageId")
+	case e.UserID == "" && e.AnonymousID == "" && !userOptional:
+		return problem(CodeNoUserAnonID, "userId")
+	case e.Type == TypeTrack && e.Name == "":
+		return problem(CodeEventNotDefined, "event")
+	case e.Type == TypeGroup && e.GroupID == "":
+		return problem(CodeIDRequired, "groupId")
+	case e.Type == TypeAlias && e.PreviousID == "":
+		return problem(CodeIDRequired, "previousId")
+	}
+	return nil
+}
+
+// tooLong reports whether a message id is beyond the limit.
+func (l *Limits) tooLong(messageID string) bool {
+	return len(messageID) > l.MessageIDLength && utf8.RuneCountInString(messageID) > l.MessageIDLength
+}

@@ -7,6 +7,58 @@ import (
 	"sync"
 )
 
+// Dialects returns the built-in dialects: SegmentStream's, Segment's, what
+// MetaRouter, Astronomer, RudderStack and Jitsu have beside that, and Commanders
+// Act's. The first two share a path, which a payload in SegmentStream's shape takes
+// first.
+func Dialects() []Dialect {
+	return []Dialect{SegmentStream(), Segment(), MetaRouter(), RudderStack(), Jitsu(), CommandersAct()}
+}
+
+// builtinRoutes are the routes of the built-in dialects, by which layers before
+// the handler answer in the form of the route.
+var builtinRoutes = sync.OnceValue(func() *routes { return newRoutes(Dialects()) })
+
+// FillAnonymousID returns the dialects so that their events have the visitor's
+// AnonymousID where they name nobody, neither by userId nor by anonymousId. It is
+// not an enricher, as an event without an id is refused before enrichers see it:
+//
+//	Options{Dialects: FillAnonymousID(Dialects()...)}
+func FillAnonymousID(dialects ...Dialect) []Dialect {
+	filling := make([]Dialect, len(dialects))
+	for i, d := range dialects {
+		filling[i] = anonymousIDs{d}
+	}
+	return filling
+}
+
+// anonymousIDs is a dialect whose routes fill in ids.
+type anonymousIDs struct{ Dialect }
+
+// Routes are those of the dialect.
+func (d anonymousIDs) Routes() []Route {
+	routes := slices.Clone(d.Dialect.Routes())
+	for i := range routes {
+		if decode := routes[i].Decode; decode != nil {
+			routes[i].Decode = func(in *Input) error {
+				err := decode(in)
+				in.fillAnonymousID()
+				return err
+			}
+		}
+	}
+	return routes
+}
+
+func (in *Input) fillAnonymousID() {
+	id := VisitorOf(in.Request.Context()).AnonymousID
+	for _, e := range in.events {
+		if e.UserID == "" && e.AnonymousID == "" {
+			e.AnonymousID = id
+		}
+	}
+}
+
 // redacted stands where a secret stood.
 const redacted = "REDACTED"
 
