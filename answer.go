@@ -10,11 +10,10 @@ import (
 
 // Values of headers, made once: net/http does not change them.
 var (
-	jsonType    = []string{"application/json"}
-	gifType     = []string{"image/gif"}
-	noStore     = []string{"no-store"}
-	noSniff     = []string{"nosniff"}
-	connections = []string{"close"}
+	jsonType        = []string{"application/json"}
+	gifType         = []string{"image/gif"}
+	noSniff         = []string{"nosniff"}
+	closeConnection = []string{"close"}
 )
 
 var successBody = []byte(`{"success":true}`)
@@ -22,17 +21,23 @@ var successBody = []byte(`{"success":true}`)
 // pixelBody is a transparent GIF of one pixel.
 var pixelBody = []byte("GIF89a\x01\x00\x01\x00\x80\x00\x00\x00\x00\x00\xff\xff\xff!\xf9\x04\x01\x00\x00\x00\x00,\x00\x00\x00\x00\x01\x00\x01\x00\x00\x02\x02D\x01\x00;")
 
-// WriteError answers a request that is refused, in the form of its route, as the
-// handler would. It is for layers around the handler, so that an SDK understands
-// their refusals, too. It knows the routes of the built-in dialects. An error that
-// is no [*Error] is answered 500 without its text.
+// WriteError answers a request that is refused, in the form of its route, as the handler
+// would. It is for layers around the handler, so that an SDK understands their refusals,
+// too. The route is the one that a layer of this module has matched; before any such layer
+// it is that of the built-in dialects. An error that is not an [*Error] is answered 500
+// without its text.
 func WriteError(w http.ResponseWriter, r *http.Request, err error) {
 	s := stateOf(r.Context())
 	if s == nil {
 		s = &state{Context: r.Context()}
 	}
-	out := answer{err: err, route: builtinRoutes().match(r)}
-	out.write(w, r, s)
+	route := s.route()
+	if route == nil {
+		route, _ = s.match(builtinRoutes(), r)
+	}
+	out := answer{err: err, route: route}
+	s.setOutcome(out.outcome())
+	out.write(w, s)
 }
 
 func writeSuccess(w http.ResponseWriter) {
@@ -40,7 +45,7 @@ func writeSuccess(w http.ResponseWriter) {
 	w.Write(successBody)
 }
 
-// answer is what a request is answered. It is the only place that writes one.
+// answer is the answer to a request. Nothing else writes one.
 type answer struct {
 	err      error
 	route    *boundRoute
@@ -64,17 +69,44 @@ func (o *answer) form() Form {
 	return o.route.Form
 }
 
-// write answers, leaves a note for the layers outside, and returns the status.
-func (o *answer) write(w http.ResponseWriter, r *http.Request, s *state) (status int) {
-	s.note(o.outcome())
+// status returns the HTTP status.
+func (o *answer) status() int {
+	code := o.code()
+	status := code.Status()
 	switch {
 	case o.form() == FormPixel:
-		return o.writePixel(w)
+		return http.StatusOK
+	case code == "" && o.form() == FormEmpty && len(o.rejects) == 0:
+		return http.StatusNoContent
+	case code == "":
+		return http.StatusOK
+	case o.form() == FormLenient && len(o.rejects) > 0 && code != CodeStrictMode && status == http.StatusBadRequest:
+		return http.StatusOK
+	}
+	return status
+}
+
+// outcome returns the record of the answer.
+func (o *answer) outcome() Outcome {
+	out := Outcome{Status: o.status(), Code: o.code(), Accepted: o.accepted, Rejected: len(o.rejects), Rejects: o.rejects}
+	if o.route != nil {
+		out.Dialect, out.Path = o.route.dialect, o.route.Path
+	}
+	if o.err != nil {
+		out.Err = asError(o.err).Err
+	}
+	return out
+}
+
+// write answers.
+func (o *answer) write(w http.ResponseWriter, s *state) {
+	switch {
+	case o.form() == FormPixel:
+		o.writePixel(w)
 	case o.err != nil:
-		return o.writeError(w, s)
+		o.writeError(w, s)
 	case o.form() == FormEmpty && len(o.rejects) == 0:
 		w.WriteHeader(http.StatusNoContent)
-		return http.StatusNoContent
 	case len(o.rejects) > 0:
 		w.Header()["Content-Type"] = jsonType
 		w.Write(append(o.appendRejects([]byte(`{"success":true`)), '}'))
@@ -84,53 +116,35 @@ func (o *answer) write(w http.ResponseWriter, r *http.Request, s *state) (status
 	default:
 		writeSuccess(w)
 	}
-	return http.StatusOK
 }
 
-func (o *answer) outcome() Outcome {
-	out := Outcome{Accepted: o.accepted, Rejected: len(o.rejects), Code: o.code()}
-	if o.route != nil {
-		out.Dialect = o.route.dialect
-	}
-	if o.err != nil {
-		out.Err = asError(o.err).Err
-	}
-	return out
-}
-
-func (o *answer) writePixel(w http.ResponseWriter) int {
+func (o *answer) writePixel(w http.ResponseWriter) {
 	header := w.Header()
 	header["Content-Type"], header["Cache-Control"] = gifType, noStore
 	if code := o.code(); code != "" {
 		header["X-Inlet-Error"] = []string{string(code)}
 	}
 	w.Write(pixelBody)
-	return http.StatusOK
 }
 
-func (o *answer) writeError(w http.ResponseWriter, s *state) int {
+func (o *answer) writeError(w http.ResponseWriter, s *state) {
 	e := asError(o.err)
-	if e.Code == CodeInternal && RequestIDOf(s) == "" {
+	if e.Code == CodeInternal && RequestIDFromContext(s) == "" {
 		id := newID(new(strings.Builder))
 		s.requestID.Store(&id)
 	}
-	status := e.Code.Status()
-	if o.form() == FormLenient && len(o.rejects) > 0 && e.Code != CodeStrictMode && status == http.StatusBadRequest {
-		status = http.StatusOK
-	}
 	o.setHeaders(w.Header(), e)
 	boundRest(w, e)
-	w.WriteHeader(status)
-	w.Write(o.appendError(nil, e, RequestIDOf(s)))
-	return status
+	w.WriteHeader(o.status())
+	w.Write(o.appendError(nil, e, RequestIDFromContext(s)))
 }
 
-// restTimeout is how long the rest of a body that is refused may take to arrive.
-// The server reads a short one to its end before it answers, and would wait for
-// ever for a client that sends no more.
+// restTimeout is how long the rest of a refused body may take to arrive. The server reads a
+// short rest to its end before it answers, and would otherwise wait forever for a client
+// that sends no more.
 const restTimeout = 5 * time.Second
 
-// boundRest sets the deadline of that, unless the time is over already.
+// boundRest sets the deadline for the rest of the body, unless its time is over already.
 func boundRest(w http.ResponseWriter, e *Error) {
 	if e.Code != CodeBodyTimeout {
 		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(restTimeout))
@@ -143,7 +157,7 @@ func (o *answer) setHeaders(header http.Header, e *Error) {
 		header["Allow"] = []string{method.allow}
 	}
 	if e.Code == CodeShuttingDown {
-		header["Connection"] = connections
+		header["Connection"] = closeConnection
 	}
 	if wait := e.retryAfter(); wait > 0 {
 		seconds := []string{strconv.Itoa(int((wait-1)/time.Second) + 1)}
@@ -154,8 +168,8 @@ func (o *answer) setHeaders(header http.Header, e *Error) {
 	}
 }
 
-// appendError appends the body of a refusal. SDKs need all three of code, message
-// and error.
+// appendError appends the body of a refusal. SDKs need all three of code, message and
+// error.
 func (o *answer) appendError(dst []byte, e *Error, requestID string) []byte {
 	dst = append(dst, `{"success":false`...)
 	dst = appendText(dst, `,"code":`, string(e.Code))
@@ -174,7 +188,7 @@ func (o *answer) appendError(dst []byte, e *Error, requestID string) []byte {
 	return append(dst, '}')
 }
 
-// appendRejects appends how many events were taken and which were not.
+// appendRejects appends how many events were accepted, and which were not.
 func (o *answer) appendRejects(dst []byte) []byte {
 	dst = strconv.AppendInt(append(dst, `,"accepted":`...), int64(o.accepted), 10)
 	dst = append(dst, `,"rejected":[`...)

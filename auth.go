@@ -11,7 +11,7 @@ import (
 	"strings"
 )
 
-// Credentials are what a request presents.
+// Credentials are what a request presents to be authenticated.
 type Credentials struct {
 	// Key is the write key. Never empty.
 	Key string
@@ -21,18 +21,17 @@ type Credentials struct {
 	Origin string
 }
 
-// ErrUnknownKey is what an [Authenticator] returns for a key that it does not
-// know.
+// ErrUnknownKey is what an [Authenticator] returns for a key that it does not know.
 var ErrUnknownKey error = &Error{Code: CodeUnknownKey}
 
-// An Authenticator says which source a write key belongs to.
+// An Authenticator returns the source that a write key belongs to.
 //
-// Result: the source, which must not be changed afterwards. Whether it is
-// disabled or bound to origins is checked by the caller.
+// Result: the source, which must not be changed afterwards. The caller checks whether it is
+// disabled or bound to origins.
 //
-// Errors: [ErrUnknownKey] for a key that does not exist, answered with 401. An
-// [*Error] is answered as it says. Any other error means that keys cannot be
-// checked now, and is answered with 503, so that clients keep their events.
+// Errors: [ErrUnknownKey] for a key that does not exist, answered with 401. An [*Error] is
+// answered by its own code. Any other error means that keys cannot be checked now, and is
+// answered with 503, so that clients keep their events.
 //
 // Context: that of the request.
 //
@@ -41,7 +40,7 @@ type Authenticator interface {
 	Authenticate(ctx context.Context, c Credentials) (*Source, error)
 }
 
-// AuthenticatorFunc makes an [Authenticator] of a function.
+// AuthenticatorFunc is a function as an [Authenticator].
 type AuthenticatorFunc func(ctx context.Context, c Credentials) (*Source, error)
 
 // Authenticate calls f.
@@ -49,8 +48,8 @@ func (f AuthenticatorFunc) Authenticate(ctx context.Context, c Credentials) (*So
 	return f(ctx, c)
 }
 
-// Keys is a fixed set of write keys. It holds digests, not the keys, and its
-// work does not depend on the key that is asked for. It may be used concurrently.
+// Keys is a fixed set of write keys. It holds digests, not the keys, and compares them in
+// constant time. It may be used concurrently.
 type Keys struct {
 	sources map[[sha256.Size]byte]*keyedSource
 }
@@ -60,9 +59,9 @@ type keyedSource struct {
 	source Source
 }
 
-// NewKeys returns the set of the given write keys. Several keys may belong to
-// the same source ID, as while one key replaces another. The error names what
-// is wrong, and never a key.
+// NewKeys returns the set of the given write keys. Several keys may belong to the same
+// source ID, for example while one key replaces another. The error names what is wrong, and
+// never a key.
 func NewKeys(keys map[string]Source) (*Keys, error) {
 	k := &Keys{sources: make(map[[sha256.Size]byte]*keyedSource, len(keys))}
 	for key, source := range keys {
@@ -88,8 +87,7 @@ func checkKey(key string, source Source) error {
 	return nil
 }
 
-// MustKeys is [NewKeys] for keys in the program's own text: it panics on an
-// error.
+// MustKeys is [NewKeys] for keys in the source text of a program: it panics on an error.
 func MustKeys(keys map[string]Source) *Keys {
 	k, err := NewKeys(keys)
 	if err != nil {
@@ -108,97 +106,61 @@ func (k *Keys) Authenticate(_ context.Context, c Credentials) (*Source, error) {
 	return &found.source, nil
 }
 
-// AuthOptions say where keys may stand. Nil is all defaults.
+// AuthOptions configure [Authenticate]. A nil pointer means all defaults.
 type AuthOptions struct {
-	// Dialects are those whose key places are searched and whose open routes
-	// pass without a key. Defaults to all of [Dialects].
-	Dialects []Dialect
-	// Payload bounds the reading of bodies that are searched for a key, where no
-	// other layer has read them. Defaults to those of [PayloadOptions].
-	Payload *PayloadOptions
-	// Limits bound the structure of such bodies. Where they are the handler's
-	// the body is searched and decoded in one pass. Defaults to those of
-	// [Limits].
-	Limits Limits
-	// AcceptAuthenticationHeader reads the credentials from a header called
-	// Authentication, too, as an old vendor's page prints it. Defaults to
-	// false: the 401 then explains the slip.
+	// Protocol has the dialects whose key places are searched and whose open routes pass
+	// without a key, and bounds the bodies that are searched. Defaults to that of
+	// [Protocol].
+	Protocol *Protocol
+	// AcceptAuthenticationHeader also reads the credentials from a header called
+	// Authentication, as an old vendor's page prints it. Defaults to false: the 401 then
+	// explains the misspelt header.
 	AcceptAuthenticationHeader bool
 }
 
-// A Gate vouches for requests: it finds the credentials, has them checked, and
-// names the source to the layers behind it. It may be used concurrently.
-type Gate struct {
+// authentication is the step of [Authenticate]: it finds the credentials of a request, has
+// them checked, and names the source to the layers behind it.
+type authentication struct {
 	authenticator Authenticator
+	protocol      *protocol
 	finder        credentialFinder
-	routes        *routes
 }
 
-// NewGate returns a gate that has keys checked by a. The error names the field
-// of the options that is out of range.
-func NewGate(a Authenticator, o *AuthOptions) (*Gate, error) {
-	if a == nil {
-		return nil, errors.New("inlet: NewGate: the authenticator is nil")
+func newAuthentication(a Authenticator, p *protocol, o *AuthOptions) *authentication {
+	dialects := p.dialects
+	if dialects == nil {
+		dialects = Dialects()
 	}
-	var filled AuthOptions
-	if o != nil {
-		filled = *o
-	}
-	if filled.Dialects == nil {
-		filled.Dialects = Dialects()
-	}
-	limits, err := filled.Limits.withDefaults()
-	if err != nil {
-		return nil, fmt.Errorf("inlet: AuthOptions: %w", err)
-	}
-	payloads, err := NewPayloadReader(filled.Payload)
-	if err != nil {
-		return nil, err
-	}
-	g := &Gate{authenticator: a, routes: newRoutes(filled.Dialects)}
-	g.finder = newCredentialFinder(filled, payloads, limits)
-	return g, nil
+	return &authentication{a, p, newCredentialFinder(dialects, p, o.AcceptAuthenticationHeader)}
 }
 
-// Admit returns the request to pass on, which carries the source, and the
-// payload, if the search for the key had to read it, else nil. The caller must
-// Release the payload when the next handler has returned. A request for an open
-// route passes as it is.
-//
-// The error is to be answered by [WriteError], and the request is then not to be
-// passed on.
-func (g *Gate) Admit(w http.ResponseWriter, r *http.Request) (*http.Request, *Payload, error) {
-	route := g.routes.match(r)
+// step returns the request with its source, and the payload, if the search for the key had
+// to read it.
+func (a *authentication) step(w http.ResponseWriter, given *http.Request) (*http.Request, *payload, error) {
+	r, s := withState(given)
+	route, _ := s.match(a.protocol.routes, r)
 	if route != nil && route.Open {
 		return r, nil, nil
 	}
-	next, payload, err := g.admit(w, r, route)
+	next, found, payload, err := a.finder.find(w, given, r, s, route)
 	if err != nil {
-		payload.Release()
-		return r, nil, err
+		return r, payload, err
 	}
+	source, err := a.identify(r.Context(), found)
+	if err != nil {
+		return r, payload, err
+	}
+	s.source.Store(source)
 	return next, payload, nil
 }
 
-func (g *Gate) admit(w http.ResponseWriter, r *http.Request, route *boundRoute) (*http.Request, *Payload, error) {
-	next, found, payload, err := g.finder.find(w, r, route)
-	if err != nil {
-		return r, payload, err
-	}
-	source, err := g.authenticate(r.Context(), found)
-	if err != nil {
-		return r, payload, err
-	}
-	return WithSource(next, source), payload, nil
-}
-
-// authenticate tries the key as it is and, if that is unknown, what stands
-// before its first colon: a Basic user name with a password behind it.
-func (g *Gate) authenticate(ctx context.Context, found foundCredentials) (*Source, error) {
-	source, err := g.authenticator.Authenticate(ctx, found.Credentials)
+// identify returns the source of a key: of the key as it is and, if that is unknown, of the
+// part before its first colon, which is a Basic user name with a password.
+func (a *authentication) identify(ctx context.Context, found foundCredentials) (*Source, error) {
+	source, err := a.authenticator.Authenticate(ctx, found.Credentials)
 	if user, _, ok := strings.Cut(found.Key, ":"); ok && found.basic && errors.Is(err, ErrUnknownKey) {
 		found.Key = user
-		source, err = g.authenticator.Authenticate(ctx, found.Credentials)
+		source, err = a.authenticator.Authenticate(ctx, found.Credentials)
 	}
 	switch {
 	case err != nil:

@@ -13,50 +13,48 @@ import (
 
 // credentialFinder looks for a write key where the dialects' clients put it.
 type credentialFinder struct {
+	protocol *protocol
 	query    []string
 	members  []string // quoted
 	header   string   // a second header to read credentials from, or ""
-	payloads *PayloadReader
-	limits   wire.Limits
 }
 
-// foundCredentials are credentials, and whether the key came as a Basic user
-// name, which may have a password behind it.
+// foundCredentials are credentials, and whether the key came as a Basic user name, which a
+// password may follow.
 type foundCredentials struct {
 	Credentials
 	basic bool
 }
 
-func newCredentialFinder(o AuthOptions, payloads *PayloadReader, limits Limits) credentialFinder {
-	f := credentialFinder{payloads: payloads, limits: limits.wire()}
-	for _, d := range o.Dialects {
+func newCredentialFinder(dialects []Dialect, p *protocol, acceptAuthentication bool) credentialFinder {
+	f := credentialFinder{protocol: p}
+	for _, d := range dialects {
 		places := d.KeyPlaces()
 		f.query = appendNew(f.query, places.Query...)
 		for _, name := range places.Members {
 			f.members = appendNew(f.members, string(wire.AppendString(nil, name)))
 		}
 	}
-	if o.AcceptAuthenticationHeader {
+	if acceptAuthentication {
 		f.header = headerAuthentication
 	}
 	return f
 }
 
-// find returns the credentials of the first place that has a key: a header, the
-// query, the root of the body, the events in it, where the route alone has it. A
-// Bearer token is the key only where no other place has one. The body is read
-// only if it has to be; the payload is then held for the caller, also beside an
-// error.
-func (f *credentialFinder) find(w http.ResponseWriter, r *http.Request, route *boundRoute) (*http.Request, foundCredentials, *Payload, error) {
+// find returns the credentials of the first place that has a key: a header, the query, the
+// root of the body, the events in it, a place that only the route has. A Bearer token is the
+// key only if no other place has one. The body is read only if it has to be; the payload is
+// then held for the caller, with an error too.
+func (f *credentialFinder) find(w http.ResponseWriter, given, r *http.Request, s *state, route *boundRoute) (*http.Request, foundCredentials, *payload, error) {
 	next, found := r, f.inHeaders(r)
-	var payload *Payload
+	var payload *payload
 	var err error
 	if found.Key == "" {
 		found.Key = f.inQuery(r.URL.RawQuery)
 	}
 	bearerIsKey := route != nil && route.BearerIsKey && found.Bearer != ""
 	if found.Key == "" && !bearerIsKey {
-		next, payload, found.Key, err = f.inPayload(w, r, route)
+		next, payload, found.Key, err = f.inPayload(w, given, r, s, route)
 	}
 	switch {
 	case err != nil:
@@ -81,11 +79,11 @@ func (f *credentialFinder) missing(r *http.Request) *Error {
 }
 
 func (f *credentialFinder) inHeaders(r *http.Request) foundCredentials {
-	found := foundCredentials{Credentials: Credentials{Origin: first(r.Header[headerOrigin])}}
-	found.Key = strings.TrimSpace(first(r.Header[headerWriteKey]))
-	value := first(r.Header[headerAuthorization])
+	found := foundCredentials{Credentials: Credentials{Origin: firstValue(r.Header[headerOrigin])}}
+	found.Key = strings.TrimSpace(firstValue(r.Header[headerWriteKey]))
+	value := firstValue(r.Header[headerAuthorization])
 	if value == "" && f.header != "" {
-		value = first(r.Header[f.header])
+		value = firstValue(r.Header[f.header])
 	}
 	scheme, rest, _ := strings.Cut(strings.TrimSpace(value), " ")
 	rest = strings.TrimSpace(rest)
@@ -99,9 +97,9 @@ func (f *credentialFinder) inHeaders(r *http.Request) foundCredentials {
 	return found
 }
 
-// basicKey decodes the user name of Basic credentials, which is the write key.
-// net/http's own reading insists on a colon and on padding, which published
-// examples lack. Text that cannot be decoded has no key.
+// basicKey decodes the user name of Basic credentials, which is the write key. net/http
+// insists on a colon and on padding, which published examples lack. Text that cannot be
+// decoded has no key.
 func basicKey(encoded string) string {
 	encoded = strings.TrimRight(encoded, "=")
 	var buf [128]byte // of most keys; the others grow it
@@ -116,8 +114,8 @@ func basicKey(encoded string) string {
 	return string(bytes.TrimSuffix(key, []byte{':'}))
 }
 
-// inQuery returns the first non-empty parameter that may hold a key. Keys hold
-// "+", which clients forget to escape, so that it is not read as a space.
+// inQuery returns the first non-empty parameter that may hold a key. A "+" is not read as a
+// space: keys contain it, and clients forget to escape it.
 func (f *credentialFinder) inQuery(query string) string {
 	for query != "" {
 		var pair string
@@ -134,7 +132,7 @@ func (f *credentialFinder) inQuery(query string) string {
 }
 
 // inPayload reads the payload and returns the key in it, or "".
-func (f *credentialFinder) inPayload(w http.ResponseWriter, r *http.Request, route *boundRoute) (*http.Request, *Payload, string, error) {
+func (f *credentialFinder) inPayload(w http.ResponseWriter, given, r *http.Request, s *state, route *boundRoute) (*http.Request, *payload, string, error) {
 	if route != nil && route.Body != nil {
 		key, err := f.inMadeBody(r, route)
 		return r, nil, key, err
@@ -142,11 +140,11 @@ func (f *credentialFinder) inPayload(w http.ResponseWriter, r *http.Request, rou
 	if r.Body == nil || r.Body == http.NoBody {
 		return r, nil, "", nil
 	}
-	next, payload, err := f.payloads.Read(w, r)
+	next, payload, err := readPayload(f.protocol.bodies, w, given, r, s, f.protocol.maxBytes)
 	if err != nil {
 		return r, nil, "", err
 	}
-	doc, err := payload.document(f.limits)
+	doc, err := payload.index(f.protocol.index)
 	if err != nil {
 		return r, payload, "", err
 	}
@@ -161,8 +159,8 @@ func (f *credentialFinder) inMadeBody(r *http.Request, route *boundRoute) (strin
 		return "", err
 	}
 	var doc wire.Document
-	if err := doc.Read(body, batchMember, f.limits); err != nil {
-		return "", documentError(err, f.limits)
+	if err := doc.Read(body, batchMember, f.protocol.index); err != nil {
+		return "", documentError(err, f.protocol.index)
 	}
 	return f.inDocument(r, &doc, route)
 }
@@ -172,8 +170,8 @@ func (f *credentialFinder) inDocument(r *http.Request, doc *wire.Document, route
 		return wire.Text(key), nil
 	}
 	items, _ := doc.Items()
-	if route != nil && !route.lists() {
-		items = nil // what such a member lists are no events, and would be stored with its keys
+	if route != nil && !route.Batch {
+		items = nil // the elements of such a member are data, and would be stored with their keys
 	}
 	var key []byte
 	for i := range items {
@@ -186,14 +184,13 @@ func (f *credentialFinder) inDocument(r *http.Request, doc *wire.Document, route
 		}
 	}
 	if key == nil && route != nil && route.Key != nil {
-		return route.Key(r, Object{doc.Root()}), nil
+		return route.Key(r, rootObject(doc)), nil
 	}
 	return wire.Text(key), nil
 }
 
-// inObject returns the value of a member that may hold a key and is a string that
-// is not empty. Where there are several it is the one that the dialects list
-// first.
+// inObject returns the value of a member that may hold a key and is a non-empty string. Of
+// several it returns the one that the dialects list first.
 func (f *credentialFinder) inObject(o wire.Object) []byte {
 	for _, member := range f.members {
 		if value := o.Get(member); len(value) > len(`""`) && wire.Kind(value) == '"' {
@@ -203,7 +200,7 @@ func (f *credentialFinder) inObject(o wire.Object) []byte {
 	return nil
 }
 
-// appendNew appends the names that are not in list yet.
+// appendNew appends the names that list does not have yet.
 func appendNew(list []string, names ...string) []string {
 	for _, name := range names {
 		if !slices.Contains(list, name) {

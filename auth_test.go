@@ -16,25 +16,15 @@ import (
 	"github.com/inlet-go/inlet"
 )
 
-// mustGate returns a gate.
-func mustGate(t testing.TB, a inlet.Authenticator, o *inlet.AuthOptions) *inlet.Gate {
-	t.Helper()
-	g, err := inlet.NewGate(a, o)
-	require.NoError(t, err)
-	return g
-}
+// A layer is a middleware.
+type layer = func(http.Handler) http.Handler
 
-// gated is the least layer that admits requests.
-func gated(g *inlet.Gate, next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		r, p, err := g.Admit(w, r)
-		if err != nil {
-			inlet.WriteError(w, r, err)
-			return
-		}
-		next.ServeHTTP(w, r)
-		p.Release()
-	})
+// mustAuth returns an authentication layer.
+func mustAuth(t testing.TB, a inlet.Authenticator, o *inlet.AuthOptions) layer {
+	t.Helper()
+	l, err := inlet.Authenticate(a, o)
+	require.NoError(t, err)
+	return l
 }
 
 // presented serves a request behind a gate and returns the credentials that the
@@ -45,7 +35,7 @@ func presented(t testing.TB, r *http.Request, o *inlet.AuthOptions) (asked []inl
 		asked = append(asked, c)
 		return nil, inlet.ErrUnknownKey
 	})
-	return asked, serve(gated(mustGate(t, unknown, o), http.NotFoundHandler()), r)
+	return asked, serve(mustAuth(t, unknown, o)(http.NotFoundHandler()), r)
 }
 
 func base64Of(text string) string { return base64.StdEncoding.EncodeToString([]byte(text)) }
@@ -238,7 +228,7 @@ func TestWhatAnAuthenticatorMayAnswer(t *testing.T) {
 			if test.origin != "" {
 				r.Header.Set("Origin", test.origin)
 			}
-			w := serve(gated(mustGate(t, a, nil), mustNew(t, sink, nil)), r)
+			w := serve(mustAuth(t, a, nil)(mustNew(t, sink, nil)), r)
 			require.NotContains(t, w.Body.String(), secret)
 			if test.code == "" {
 				requireTaken(t, w)
@@ -256,7 +246,7 @@ func TestAnOpenRouteNeedsNoKey(t *testing.T) {
 	never := inlet.AuthenticatorFunc(func(context.Context, inlet.Credentials) (*inlet.Source, error) {
 		panic("asked for a key")
 	})
-	requireTaken(t, serve(gated(mustGate(t, never, nil), mustNew(t, new(keeper), nil)), request("POST", "/m/", strings.NewReader("{}"))))
+	requireTaken(t, serve(mustAuth(t, never, nil)(mustNew(t, new(keeper), nil)), request("POST", "/m/", strings.NewReader("{}"))))
 }
 
 // Keys are removed from what is stored, and appear in no answer, log or record.
@@ -269,7 +259,7 @@ func TestKeysGoNowhere(t *testing.T) {
 	for _, err := range []error{nil, errors.New("down")} {
 		sink.answer = func(context.Context, []*inlet.Event) error { return err }
 		h := mustNew(t, sink, &inlet.Options{Logger: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})), Observer: seen})
-		chain := gated(mustGate(t, inlet.MustKeys(map[string]inlet.Source{key: {ID: "web"}}), nil), h)
+		chain := mustAuth(t, inlet.MustKeys(map[string]inlet.Source{key: {ID: "web"}}), nil)(h)
 		event := `{"type":"page","userId":"u","writeKey":"` + key + `","writekey":"` + key + `","write\u004bey2":1}`
 		for _, r := range []*http.Request{
 			request("POST", "/v1/page", strings.NewReader(event)),
@@ -303,7 +293,7 @@ func TestAPayloadThatWasSearchedForTheKeyIsNotReadTwice(t *testing.T) {
 	r := request("POST", "/v1/page", nil)
 	r.Body, r.ContentLength = body, body.Size()
 	sink := new(keeper)
-	requireTaken(t, serve(gated(mustGate(t, inlet.MustKeys(map[string]inlet.Source{"k": {ID: "web"}}), nil), mustNew(t, sink, nil)), r))
+	requireTaken(t, serve(mustAuth(t, inlet.MustKeys(map[string]inlet.Source{"k": {ID: "web"}}), nil)(mustNew(t, sink, nil)), r))
 	require.LessOrEqual(t, body.reads, 2)
 	require.Len(t, sink.kept(), 1)
 }
@@ -344,12 +334,12 @@ func TestKeys(t *testing.T) {
 	}
 }
 
-func TestNewGateNamesWhatIsWrong(t *testing.T) {
+func TestAuthenticateOptions(t *testing.T) {
 	t.Parallel()
-	_, err := inlet.NewGate(nil, nil)
-	require.ErrorContains(t, err, "authenticator")
-	_, err = inlet.NewGate(inlet.MustKeys(nil), &inlet.AuthOptions{Limits: inlet.Limits{Depth: -1}})
+	_, err := inlet.Authenticate(nil, nil)
+	require.EqualError(t, err, "inlet: AuthOptions: the authenticator is nil")
+	_, err = inlet.Authenticate(inlet.MustKeys(nil), &inlet.AuthOptions{Protocol: &inlet.Protocol{Limits: inlet.Limits{Depth: -1}}})
 	require.ErrorContains(t, err, "Limits.Depth")
-	_, err = inlet.NewGate(inlet.MustKeys(nil), &inlet.AuthOptions{Payload: &inlet.PayloadOptions{MaxRatio: -1}})
+	_, err = inlet.Authenticate(inlet.MustKeys(nil), &inlet.AuthOptions{Protocol: &inlet.Protocol{Payload: inlet.PayloadLimits{MaxRatio: -1}}})
 	require.ErrorContains(t, err, "MaxRatio")
 }

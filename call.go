@@ -6,26 +6,28 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"net/http"
 	"runtime/debug"
 	"slices"
 	"time"
 
-	"github.com/inlet-go/inlet/internal/wire"
+	"github.com/inlet-go/inlet/internal/admission"
 )
 
-// call is one request on its way through a handler.
+// call is one request on its way through a handler. Its steps are the methods that serve
+// calls, in handler.go; each leaves its result in a field for the next.
 type call struct {
 	h        *Handler
 	w        http.ResponseWriter
 	r        *http.Request
 	state    *state
 	started  time.Time
-	found    *boundRoute
+	route    *boundRoute
 	source   *Source
-	payload  *Payload
+	payload  *payload
 	input    *Input
-	body     []byte // of a route with a Reply
+	body     []byte // the answer of a route with a Reply
 	accepted int
 	wrote    time.Time // when the sink was called
 	lost     bool      // the sink panicked: its memory may still be in use
@@ -40,12 +42,26 @@ func newCall(h *Handler, w http.ResponseWriter, r *http.Request) call {
 	return call{h: h, w: w, r: r, state: s, started: time.Now()}
 }
 
-// enter counts the request in.
-func (c *call) enter() error { return c.h.gate.enter() }
+// admitted maps an error of package admission to what the client is told.
+func admitted(err error) error {
+	switch err {
+	case nil:
+		return nil
+	case admission.ErrClosed:
+		return &Error{Code: CodeShuttingDown}
+	}
+	return overloaded()
+}
 
-// route finds what the request is for.
-func (c *call) route() (err error) {
-	c.found, err = c.h.routes.find(c.r)
+// overloaded refuses a request, with a wait that differs between clients that are refused
+// together.
+func overloaded() *Error {
+	return &Error{Code: CodeOverloaded, RetryAfter: 1 + rand.N(3*time.Second)}
+}
+
+// match finds the route of the request.
+func (c *call) match() (err error) {
+	c.route, err = c.state.match(c.h.protocol.routes, c.r)
 	return err
 }
 
@@ -53,93 +69,94 @@ func (c *call) route() (err error) {
 func (c *call) reply() (err error) {
 	c.w.Header()["Content-Type"] = jsonType
 	o := &c.h.options
-	c.body, err = c.found.Reply(&Inquiry{Request: c.r, Header: c.w.Header(), HTTPConfig: o.HTTPConfig, public: o.public})
+	c.body, err = c.route.Reply(&Inquiry{Request: c.r, Header: c.w.Header(), HTTPConfig: o.HTTPConfig, public: o.public})
 	return err
 }
 
-// admit refuses what nobody has vouched for, and what the sink is too busy for,
-// before its body is read.
+// anonymous is the source of the events of unauthenticated requests.
+var anonymous = Source{ID: "anonymous"}
+
+// admit refuses unauthenticated requests, and those that the sink is too busy for, before
+// their bodies are read.
 func (c *call) admit() error {
-	if err := c.vouched(); err != nil || c.found.Open {
-		return err
+	c.source = c.state.source.Load()
+	switch {
+	case c.route.Open:
+		return nil
+	case c.source == nil && !c.h.options.AllowAnonymous:
+		return &Error{Code: CodeMissingKey, Field: headerAuthorization}
+	case c.source == nil:
+		c.source = &anonymous
 	}
-	if c.h.queue.full(c.started) {
+	if c.h.queue.Full(c.started) {
 		return overloaded()
 	}
 	return nil
 }
 
-func (c *call) vouched() error {
-	c.source = c.state.source.Load()
-	if c.source != nil || c.found.Open {
-		return nil
-	}
-	if !c.h.options.AllowAnonymous {
-		return &Error{Code: CodeMissingKey, Field: headerAuthorization}
-	}
-	c.source = &anonymous
-	return nil
-}
-
-// anonymous is the source of events that nobody has vouched for.
-var anonymous = Source{ID: "anonymous"}
-
-// read reads the payload, or takes the one that an earlier layer has read.
+// read reads the payload, or uses the one that an earlier layer has read, and selects the
+// route that it has the shape of. The payload of an open route is read and dropped.
 func (c *call) read() (err error) {
-	limit := c.found.room(&c.h.options.Limits)
-	if c.found.Body != nil {
+	c.input = inputs.Get().(*Input)
+	if c.route.Body != nil {
 		var m payloadMemory
-		if m.bytes, err = c.found.Body(c.r); err == nil {
-			c.payload = c.state.hold(&m, int64(len(c.r.URL.RawQuery)))
+		if m.bytes, err = c.route.Body(c.r); err == nil {
+			c.payload = c.state.newPayload(&m, int64(len(c.r.URL.RawQuery)))
 		}
 	} else {
-		c.payload, err = c.h.payloads.read(c.w, c.r, c.state, limit, c.started)
+		c.payload, err = c.state.readPayload(c.h.protocol.bodies, c.w, c.r, c.route.maxPayload, c.started)
 	}
-	if err == nil && int64(c.payload.received) > limit {
-		err = tooLarge(limit)
+	if err == nil && int64(c.payload.received) > c.route.maxPayload {
+		err = tooLarge(c.route.maxPayload)
 	}
-	return err
+	if err != nil || c.route.Open {
+		return err
+	}
+	return c.selectRoute()
+}
+
+// selectRoute indexes the payload and settles on the route of its shape, and on its limit.
+func (c *call) selectRoute() error {
+	doc, err := c.payload.index(c.h.protocol.index)
+	if err != nil {
+		return err
+	}
+	route := c.route.selectShape(rootObject(doc))
+	if route == nil {
+		return &Error{Code: CodeInvalidRequest, Message: "the payload has none of the forms that this endpoint accepts"}
+	}
+	c.route, c.input.doc = route, doc
+	c.state.selected.Store(route)
+	if int64(c.payload.received) > route.MaxBytes {
+		return tooLarge(route.MaxBytes)
+	}
+	return nil
 }
 
 // decode has the dialect make events of the payload. An open route has none.
 func (c *call) decode() error {
-	c.input = inputs.Get().(*Input)
-	if c.found.Open {
+	if c.route.Open {
 		return nil
 	}
-	doc, err := c.payload.document(c.h.options.Limits.wire())
-	if err != nil {
-		return err
-	}
-	if err := c.shape(doc); err != nil {
-		return err
-	}
 	in := c.input
-	in.Request, in.ReceivedAt, in.doc, in.limits = c.r, c.started.UTC(), doc, &c.h.options.Limits
-	in.room = in.limits.of(c.found.Size)
-	return c.found.Decode(in)
-}
-
-// shape settles on the route whose payload this is, and on its limit.
-func (c *call) shape(doc *wire.Document) error {
-	route := c.found.shaped(Object{doc.Root()})
-	if route == nil {
-		return &Error{Code: CodeInvalidRequest, Message: "the payload has none of the forms that this endpoint takes"}
+	in.Request, in.ReceivedAt = c.r, c.started.UTC()
+	in.limits, in.maxBytes = &c.h.protocol.limits, c.route.MaxBytes
+	if err := c.route.Decode(in); err != nil {
+		return err
 	}
-	c.found = route
-	if limit := c.h.options.Limits.of(route.Size); int64(c.payload.received) > limit {
-		return tooLarge(limit)
+	if c.h.options.FillAnonymousID {
+		in.fillAnonymousID(VisitorFromContext(c.r.Context()).AnonymousID)
 	}
 	return nil
 }
 
-// check refuses the events that lack what every event needs, and those that the
-// host's validators refuse.
+// check refuses the events that lack what every event needs, and those that the host's
+// validators refuse.
 func (c *call) check() error {
 	in := c.input
 	kept := 0
 	for i, e := range in.events {
-		if p := c.h.checkEvent(e, c.found.UserOptional); p != nil {
+		if p := c.h.checkEvent(e, c.route.UserOptional); p != nil {
 			in.Refuse(in.places[i], e.MessageID, p)
 			continue
 		}
@@ -151,7 +168,7 @@ func (c *call) check() error {
 }
 
 func (h *Handler) checkEvent(e *Event, userOptional bool) *Problem {
-	if p := e.check(&h.options.Limits, userOptional); p != nil {
+	if p := e.check(&h.protocol.limits, userOptional); p != nil {
 		return p
 	}
 	for _, valid := range h.options.Validators {
@@ -162,8 +179,8 @@ func (h *Handler) checkEvent(e *Event, userOptional bool) *Problem {
 	return nil
 }
 
-// refusal is the error of a request of which nothing is to be stored: all of it
-// was refused, or some of it in strict mode.
+// refusal returns the error of a request of which nothing is to be stored: all of it was
+// refused, or some of it in strict mode.
 func (c *call) refusal() error {
 	in := c.input
 	switch {
@@ -180,20 +197,20 @@ func (c *call) refusal() error {
 	return nil
 }
 
-// isStrict reports whether the client asked to have the whole request refused
-// for any event that is.
+// isStrict reports whether the client asked to have the whole request refused if any event
+// is.
 func isStrict(r *http.Request) bool {
-	mode := first(r.Header["X-Strict-Mode"])
+	mode := firstValue(r.Header["X-Strict-Mode"])
 	return mode == "1" || mode == "true"
 }
 
-// charge asks the layers that limit what a request holds.
+// charge calls the layers that limit what a request consumes.
 func (c *call) charge() error {
 	l := c.state.charges.Load()
 	if l == nil || len(c.input.events) == 0 {
 		return nil
 	}
-	return l.charge(c.r.Context(), Usage{Events: len(c.input.events), Bytes: len(c.payload.Bytes())})
+	return l.charge(c.r.Context(), Usage{Events: len(c.input.events), Bytes: len(c.payload.bytes())})
 }
 
 // enrich sets what every event in a sink has, and what the host adds to it.
@@ -201,7 +218,7 @@ func (c *call) enrich() {
 	in := c.input
 	ctx := c.sinkContext()
 	for _, e := range in.events {
-		c.h.enrichEvent(ctx, e, in, c.source, c.found.dialect)
+		c.h.enrichEvent(ctx, e, in, c.source, c.route.dialect)
 	}
 }
 
@@ -214,6 +231,7 @@ func (h *Handler) enrichEvent(ctx context.Context, e *Event, in *Input, source *
 	}
 }
 
+// sinkContext returns the context of the write, whose deadline counts from the first call.
 func (c *call) sinkContext() *sinkContext {
 	ctx := &c.state.sink
 	if ctx.values == nil {
@@ -241,7 +259,7 @@ func (c *call) write() error {
 		c.accepted = len(in.events)
 		return nil
 	}
-	return c.partial(err)
+	return c.storeError(err)
 }
 
 // store calls the sink. A panic in it is a temporary failure of this call.
@@ -251,18 +269,18 @@ func (h *Handler) store(ctx context.Context, events []*Event, now time.Time) (pa
 			if cause == http.ErrAbortHandler {
 				panic(cause)
 			}
-			h.options.Logger.ErrorContext(ctx, "inlet: the sink panicked", "panic", cause, "stack", string(debug.Stack()))
+			h.options.Logger.ErrorContext(ctx, "inlet: sink panicked", "panic", cause, "stack", string(debug.Stack()))
 			panicked, err = true, fmt.Errorf("the sink panicked: %v", cause)
 		}
 	}()
-	defer h.queue.end(now, h.queue.begin(now))
+	defer h.queue.End(now, h.queue.Begin(now))
 	return false, h.sink.Write(ctx, events)
 }
 
-// partial answers for a write that did not store everything. One temporary
-// failure fails the request: the client sends it again, and the ids tell which
-// events are stored already. Events that can never be stored are refused.
-func (c *call) partial(err error) error {
+// storeError returns the error of a request of which the sink did not store everything. One
+// temporary failure fails the request: the client sends it again, and the message ids
+// identify which events are stored already. Events that can never be stored are refused.
+func (c *call) storeError(err error) error {
 	in := c.input
 	failed := ItemErrors(err, len(in.events))
 	for _, e := range failed {
@@ -286,7 +304,7 @@ func (c *call) partial(err error) error {
 	return c.refusal()
 }
 
-// refusedBySink tells the client why only if the sink meant it to.
+// refusedBySink returns the reason only if the sink made it public.
 func refusedBySink(err error) *Problem {
 	if p, ok := errors.AsType[*Problem](err); ok {
 		return p
@@ -305,61 +323,50 @@ func (h *Handler) unavailable(err error) error {
 	return e
 }
 
-// answer tells the client, the log and the observer what happened.
+// answer answers the client, and then logs and notifies the observer.
 func (c *call) answer(err error) {
-	out := answer{err: err, route: c.found, body: c.body, accepted: c.accepted}
+	out := answer{err: err, route: c.route, body: c.body, accepted: c.accepted}
 	if c.input != nil {
 		out.rejects = c.input.rejects
 		slices.SortStableFunc(out.rejects, func(a, b Reject) int { return cmp.Compare(a.Index, b.Index) })
 	}
-	status := out.write(c.w, c.r, c.state)
-	if err != nil {
-		c.log(status, asError(err))
+	outcome := out.outcome()
+	outcome.Source = c.source
+	if c.payload != nil {
+		outcome.Bytes, outcome.WireBytes = len(c.payload.bytes()), int(c.payload.size)
 	}
 	if c.h.options.Observer != nil {
-		c.observe(status, &out)
+		c.measure(&outcome)
+	}
+	c.state.setOutcome(outcome)
+	out.write(c.w, c.state)
+	if err != nil {
+		c.log(outcome.Status, asError(err))
+	}
+	if c.h.options.Observer != nil {
+		c.h.options.Observer.ObserveRequest(c.r.Context(), c.state.outcome.Load())
 	}
 }
 
-// log writes down what the client is not told: why it was answered 5xx.
+// measure sets how long the request took, until its answer.
+func (c *call) measure(o *Outcome) {
+	now := time.Now()
+	o.Duration = now.Sub(c.started)
+	if !c.wrote.IsZero() {
+		o.Write = now.Sub(c.wrote)
+	}
+}
+
+// log records what the client is not told: why it was answered 5xx.
 func (c *call) log(status int, e *Error) {
 	if status >= 500 && e.Err != nil {
 		c.h.options.Logger.LogAttrs(c.r.Context(), slog.LevelError, "inlet: request failed",
-			slog.String("code", string(e.Code)), slog.Any("error", e.Err), slog.String("requestId", RequestIDOf(c.state)))
+			slog.String("code", string(e.Code)), slog.Any("error", e.Err), slog.String("requestId", RequestIDFromContext(c.state)))
 	}
 }
 
-func (c *call) observe(status int, out *answer) {
-	now := time.Now()
-	record := c.record()
-	*record = RequestRecord{
-		Source: c.source, Status: status, Code: out.code(), Accepted: out.accepted, Rejected: len(out.rejects),
-		Rejects: out.rejects, Duration: now.Sub(c.started),
-	}
-	if !c.wrote.IsZero() {
-		record.Write = now.Sub(c.wrote)
-	}
-	if c.found != nil {
-		record.Dialect, record.Path = c.found.dialect, c.found.Path
-	}
-	if c.payload != nil {
-		record.Bytes, record.WireBytes = len(c.payload.Bytes()), int(c.payload.WireSize())
-	}
-	c.h.options.Observer.ObserveRequest(c.r.Context(), record)
-}
-
-// record returns memory for a record: a request that has got as far as its
-// events has it already.
-func (c *call) record() *RequestRecord {
-	if c.input == nil {
-		return new(RequestRecord)
-	}
-	return &c.input.record
-}
-
-// release gives the memory of the request to the next one. It is not deferred:
-// after a panic the memory may still be in somebody's hands, and goes to the
-// collector.
+// release gives the memory of the request to the next one. It is not deferred: after a
+// panic the memory may still be in use, and goes to the garbage collector.
 func (c *call) release() {
 	if c.lost {
 		return
@@ -367,5 +374,5 @@ func (c *call) release() {
 	if c.input != nil {
 		c.input.release()
 	}
-	c.payload.Release()
+	c.payload.release()
 }

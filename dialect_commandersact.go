@@ -5,39 +5,39 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
 
+	"github.com/inlet-go/inlet/internal/pixel"
+
 	"github.com/inlet-go/inlet/internal/wire"
 )
 
-// CommandersAct returns the dialect of version 2.0 of Commanders Act's HTTP
-// tracking API and of its tracking pixel. Events of version 1.0 are refused, each
-// on its own, unless a layer before the handler has migrated them.
+// CommandersAct returns the dialect of version 2.0 of Commanders Act's HTTP tracking API and
+// of its tracking pixel. Events of version 1.0 are refused one by one, unless a layer before
+// the handler has migrated them.
 //
-// As documented, an answer is 200 also where events were refused: the body says
-// which. Only a body that is too large or no JSON is 400. A request that is not
-// vouched for, or comes too fast, or while events cannot be stored, is answered
-// as in all dialects.
+// As documented, an answer is 200 even if events were refused: the body names them. Only a
+// body that is too large or not JSON is 400. A request that is not authenticated, or over its
+// rate, or comes while events cannot be stored, is answered as in all dialects.
 func CommandersAct() Dialect { return commandersAct{} }
 
 type commandersAct struct{}
 
-// Name is "commandersact".
+// Name returns "commandersact".
 func (commandersAct) Name() string { return "commandersact" }
 
-// KeyPlaces are the query, beside the Bearer token of older documents.
+// KeyPlaces returns the query, in addition to the Bearer token of older documents.
 func (commandersAct) KeyPlaces() KeyPlaces { return KeyPlaces{Query: []string{queryToken}} }
 
-// Parameters of the query that are no data of an event's.
+// Parameters of the query that are not data of an event.
 const (
 	queryToken = "token"
 	querySite  = "tc_s"
 )
 
-// Routes are the documented ones: an event, a batch, and the pixel.
+// Routes returns the documented ones: an event, a batch, and the pixel.
 func (commandersAct) Routes() []Route {
 	event := Route{Path: "/events", BearerIsKey: true, UserOptional: true}
 	post, pixel, batch := event, event, event
@@ -45,23 +45,29 @@ func (commandersAct) Routes() []Route {
 	pixel.Method, pixel.Form, pixel.Decode = http.MethodGet, FormPixel, decodeActsPixel
 	pixel.Body = actsPixel
 	batch.Method, batch.Form, batch.Decode = http.MethodPost, FormLenient, decodeActsBatch
-	batch.Path, batch.Size = "/events/batch", SizeBatch
+	batch.Path, batch.Batch = "/events/batch", true
 	return []Route{post, pixel, batch}
 }
 
 // decodeActsEvent reads a body that is one event.
-func decodeActsEvent(in *Input) error { return in.addOnlyActs(in.doc.AsItem()) }
+func decodeActsEvent(in *Input) error {
+	object, ok := in.Single()
+	if !ok {
+		return nil
+	}
+	return in.addOnlyActs(object)
+}
 
-func (in *Input) addOnlyActs(item wire.Item) error {
+func (in *Input) addOnlyActs(object Object) error {
 	site, err := in.site()
 	if err == nil {
-		in.addActs(0, &item, site)
+		in.addActs(0, object, site)
 	}
 	return err
 }
 
-// typicalText is the room for the strings of an event of a batch: a name, two
-// ids of the user's and one of the event's.
+// typicalText is how many bytes the strings of an event of a batch typically need: a name,
+// two ids of the user and one of the event.
 const typicalText = 128
 
 // decodeActsBatch reads a body that lists events.
@@ -80,13 +86,17 @@ func decodeActsBatch(in *Input) error {
 	in.structs = slices.Grow(in.structs, len(items))
 	in.text.Grow(typicalText * len(items))
 	for i := range items {
-		in.addActs(i, &items[i], site)
+		if p := problemOf(items[i].Fault); p != nil {
+			in.Refuse(i, "", p)
+			continue
+		}
+		in.addActs(i, Object{items[i].Object, items[i].Repaired}, site)
 	}
 	return nil
 }
 
-// site returns the Extra of all events of the request, which holds the id of the
-// site that the query names, or nil.
+// site returns the Extra of all events of the request, which holds the id of the site that
+// the query names, or nil.
 func (in *Input) site() (json.RawMessage, error) {
 	id := queryValue(in.Request.URL.RawQuery, querySite)
 	if id == "" {
@@ -95,10 +105,9 @@ func (in *Input) site() (json.RawMessage, error) {
 	if len(id) > in.limits.MessageIDLength { // it is stored with every event
 		return nil, &Error{Code: CodeInvalidRequest, Message: "the id of the site is too long", Field: querySite}
 	}
-	start := len(in.raw)
-	in.raw = wire.AppendString(append(in.raw, `{"`+querySite+`":`...), id)
-	in.raw = append(in.raw, '}')
-	return in.raw[start:len(in.raw):len(in.raw)], nil
+	return in.AppendRaw(func(dst []byte) []byte {
+		return append(wire.AppendString(append(dst, `{"`+querySite+`":`...), id), '}')
+	}), nil
 }
 
 // queryValue returns the first value of a parameter, or "".
@@ -140,7 +149,7 @@ const (
 	actsUser
 	actsContext
 	actsIntegrations
-	actsID         // beside the context, as the documents' batch prints the time
+	actsID         // in the root, where the documents' batch prints the time
 	actsTime       // as above
 	actsProperties // of version 1.0, or a property of this name
 	actsVersion    // as above
@@ -177,14 +186,14 @@ func actsSlotOf(quoted []byte) actsSlot {
 	return actsProperty
 }
 
-// Members of an event's context and user that the normalised form has fields for.
-// The vendor's own sender calls the id eventId, and says created for the time.
+// Members of an event's context and user that fields are set from. The vendor's own sender
+// calls the id eventId and the time created.
 var (
 	actsContextMembers = []string{`"event_id"`, `"eventId"`, `"event_timestamp"`, `"created"`, `"version"`}
 	actsUserMembers    = []string{`"id"`, `"consistent_anonymous_id"`}
 )
 
-// actsMembers are the values of an event that the normalised form has fields for.
+// actsMembers are the values of an event that fields are set from.
 type actsMembers struct {
 	root    wire.Object
 	at      [actsSlotCount][]byte
@@ -193,10 +202,10 @@ type actsMembers struct {
 	named   actsSlot  // which member is the event's name
 }
 
-// find notes the members of an event and returns how much room its strings need
-// at most.
-func (m *actsMembers) find(root wire.Object) (room int) {
-	m.root = root
+// find finds the members that fields are set from, and returns how many bytes their strings
+// need at most.
+func (m *actsMembers) find(root Object) (size int) {
+	m.root = root.members
 	for i := range root.Len() {
 		if slot := actsSlotOf(root.Name(i)); slot < actsSlotCount {
 			m.at[slot] = root.Value(i)
@@ -214,7 +223,7 @@ func (m *actsMembers) find(root wire.Object) (room int) {
 			m.named = actsAlias
 		}
 	}
-	return idLength + len(m.at[m.named]) + len(m.at[actsID]) + len(m.context[0]) + len(m.context[1]) +
+	return len(m.at[m.named]) + len(m.at[actsID]) + len(m.context[0]) + len(m.context[1]) +
 		len(m.user[0]) + len(m.user[1])
 }
 
@@ -223,10 +232,10 @@ func (m *actsMembers) isV1() bool {
 	return commandersActClassOf(m.at[actsContext], m.at[actsProperties], m.at[actsVersion]) == commandersActV1
 }
 
-// besideContext returns what a published example of 2.0 has in the root, not in
-// the context. In an event whose context says that it is version 2, as one that was
-// migrated does, such a member is a property and nothing else.
-func (m *actsMembers) besideContext(slot actsSlot) []byte {
+// outsideContext returns what a published example of 2.0 has in the root, not in the
+// context. In an event whose context has version 2, as that of a migrated event, such a
+// member is a property and nothing else.
+func (m *actsMembers) outsideContext(slot actsSlot) []byte {
 	if string(m.context[4]) == "2" {
 		return nil
 	}
@@ -252,27 +261,23 @@ type actsEvent struct {
 }
 
 // addActs adds the event at a place of the request, or refuses it.
-func (in *Input) addActs(place int, item *wire.Item, extra json.RawMessage) {
-	if p := problemOf(item.Fault); p != nil {
-		in.Refuse(place, "", p)
-		return
-	}
+func (in *Input) addActs(place int, object Object, extra json.RawMessage) {
 	var m actsMembers
-	in.text.Grow(m.find(item.Object))
+	in.GrowText(m.find(object))
 	e := actsEvent{in.Add(place), in, &m}
-	if item.Repaired {
+	if object.Repaired() {
 		e.Warnings |= WarnTextRepaired
 	}
-	if p := e.fill(); p != nil {
-		in.refuseLast(p)
+	if p := e.setFields(); p != nil {
+		in.Withdraw(p)
 		return
 	}
-	e.setTime()
+	e.setTimestamp()
 	e.Properties, e.Extra = e.properties(), extra
 }
 
-// fill sets what can be wrong with an event.
-func (e *actsEvent) fill() *Problem {
+// setFields sets the fields for which an event can be refused.
+func (e *actsEvent) setFields() *Problem {
 	if p := e.setMessageID(); p != nil {
 		return p
 	}
@@ -285,29 +290,28 @@ func (e *actsEvent) fill() *Problem {
 	if p := e.setObjects(); p != nil {
 		return p
 	}
-	if p := e.setID(&e.UserID, e.m.user[0], "user.id"); p != nil {
+	if p := e.in.SetID(e.Event, &e.UserID, e.m.user[0], "user.id"); p != nil {
 		return p
 	}
-	return e.setID(&e.AnonymousID, e.m.user[1], "user.consistent_anonymous_id")
+	return e.in.SetID(e.Event, &e.AnonymousID, e.m.user[1], "user.consistent_anonymous_id")
 }
 
-// setMessageID takes the id of the context, by its name and that which the
-// vendor's own sender uses, or else of the root.
+// setMessageID sets the id of the context, by its name and by that which the vendor's own
+// sender uses, or else that of the root.
 func (e *actsEvent) setMessageID() *Problem {
-	if p := e.setID(&e.MessageID, e.m.context[0], "context.event_id"); p != nil || e.MessageID != "" {
-		return p
+	for _, id := range [...]struct {
+		raw   json.RawMessage
+		field string
+	}{
+		{e.m.context[0], "context.event_id"},
+		{e.m.context[1], "context.eventId"},
+		{e.m.outsideContext(actsID), "event_id"},
+	} {
+		if p := e.in.SetID(e.Event, &e.MessageID, id.raw, id.field); p != nil || e.MessageID != "" {
+			return p
+		}
 	}
-	if p := e.setID(&e.MessageID, e.m.context[1], "context.eventId"); p != nil || e.MessageID != "" {
-		return p
-	}
-	return e.setID(&e.MessageID, e.m.besideContext(actsID), "event_id")
-}
-
-func (e *actsEvent) setID(dst *string, raw json.RawMessage, field string) *Problem {
-	text, warnings, p := e.in.ID(raw, field)
-	*dst = text
-	e.Warnings |= warnings
-	return p
+	return nil
 }
 
 // setName sets the name and the type, which follows from it.
@@ -329,28 +333,21 @@ func (e *actsEvent) setName() *Problem {
 }
 
 func (e *actsEvent) setObjects() *Problem {
-	if p := e.setObject(&e.Context, actsContext, CodeContextNotObject, "context"); p != nil {
+	if p := e.in.SetObject(e.Event, &e.Context, e.m.at[actsContext], CodeContextNotObject, "context"); p != nil {
 		return p
 	}
-	if p := e.setObject(&e.Traits, actsUser, CodeTraitsNotObject, "user"); p != nil {
+	if p := e.in.SetObject(e.Event, &e.Traits, e.m.at[actsUser], CodeTraitsNotObject, "user"); p != nil {
 		p.Message = "user must be an object"
 		return p
 	}
-	return e.setObject(&e.Integrations, actsIntegrations, CodeIntegrationsNotObject, "integrations")
+	return e.in.SetObject(e.Event, &e.Integrations, e.m.at[actsIntegrations], CodeIntegrationsNotObject, "integrations")
 }
 
-func (e *actsEvent) setObject(dst *json.RawMessage, slot actsSlot, code Code, field string) *Problem {
-	raw, warnings, p := e.in.Object(e.m.at[slot], code, field)
-	*dst = raw
-	e.Warnings |= warnings
-	return p
-}
-
-// setTime sets when the event happened: what the context says, or else the root,
-// or else when the vendor's own sender made the event. No document says when the
-// request was sent, so that the time is not corrected.
-func (e *actsEvent) setTime() {
-	for _, raw := range [...][]byte{e.m.context[2], e.m.besideContext(actsTime), e.m.context[3]} {
+// setTimestamp sets when the event happened: the time of the context, or else of the root,
+// or else when the vendor's own sender made the event. No document says when the request
+// was sent, so the time is not corrected.
+func (e *actsEvent) setTimestamp() {
+	for _, raw := range [...][]byte{e.m.context[2], e.m.outsideContext(actsTime), e.m.context[3]} {
 		t, warnings, ok := commandersActTime(raw)
 		if ok || warnings != 0 {
 			e.Timestamp = t
@@ -360,8 +357,7 @@ func (e *actsEvent) setTime() {
 	}
 }
 
-// properties puts together the members that no field holds, nil if there are
-// none.
+// properties returns the members that no field holds, nil if there are none.
 func (e *actsEvent) properties() json.RawMessage {
 	in, root := e.in, e.m.root
 	start := len(in.raw)
@@ -381,167 +377,24 @@ func (e *actsEvent) properties() json.RawMessage {
 
 // actsPixel makes the payload of a pixel of its query.
 func actsPixel(r *http.Request) ([]byte, error) {
-	if len(r.URL.RawQuery) > longestQuery {
-		return nil, tooLarge(longestQuery)
+	if len(r.URL.RawQuery) > maxQuery {
+		return nil, tooLarge(maxQuery)
 	}
-	return bracketObject(r.URL.RawQuery, querySite, queryToken)
+	object, err := pixel.Brackets(r.URL.RawQuery, querySite, queryToken)
+	if err != nil {
+		return nil, &Error{Code: CodeInvalidRequest, Message: "the query cannot be read", Err: err}
+	}
+	return object, nil
 }
 
-// decodeActsPixel reads the event that actsPixel made. Broken text was repaired
-// there already, which only the query still shows.
+// decodeActsPixel reads the event that actsPixel made. Invalid text was repaired there
+// already, which only the query still shows.
 func decodeActsPixel(in *Input) error {
-	item := in.doc.AsItem()
+	object, ok := in.Single()
+	if !ok {
+		return nil
+	}
 	text, _ := url.QueryUnescape(in.Request.URL.RawQuery) // actsPixel has read it
-	item.Repaired = item.Repaired || !utf8.ValidString(text)
-	return in.addOnlyActs(item)
-}
-
-// bracketObject makes a JSON object of the parameters of a query, but for those to
-// leave out. Brackets in their names say where they belong:
-//
-//	user[id]=7&items[0][product][id]=p1&items[0][quantity]=2&tags[]=a&tags[]=b
-//
-// is {"user":{"id":"7"},"items":[{"product":{"id":"p1"},"quantity":"2"}],"tags":["a","b"]}.
-// All values are strings. A level whose names are all empty, or all numbers, is a
-// list, without gaps. A name with brackets that do not match is taken as it stands.
-// What stands twice stands twice in the result, too, for the reader to refuse.
-func bracketObject(query string, without ...string) ([]byte, error) {
-	var root bracketLevel
-	for pair := range strings.SplitSeq(query, "&") {
-		if pair == "" {
-			continue
-		}
-		rawName, rawValue, _ := strings.Cut(pair, "=")
-		name, err := url.QueryUnescape(rawName)
-		if err != nil {
-			return nil, queryError(err)
-		}
-		value, err := url.QueryUnescape(rawValue)
-		if err != nil {
-			return nil, queryError(err)
-		}
-		if !slices.Contains(without, name) {
-			root.put(bracketPath(name), value)
-		}
-	}
-	return root.appendObject(nil), nil
-}
-
-func queryError(err error) *Error {
-	return &Error{Code: CodeInvalidRequest, Message: "the query cannot be read", Err: err}
-}
-
-// bracketPath splits "a[b][c]" into its names. A name whose brackets do not match
-// is one.
-func bracketPath(name string) []string {
-	first, rest, found := strings.Cut(name, "[")
-	if !found || first == "" || !strings.HasSuffix(rest, "]") {
-		return []string{name}
-	}
-	path := append([]string{first}, strings.Split(rest[:len(rest)-1], "][")...)
-	for _, part := range path {
-		if strings.ContainsAny(part, "[]") {
-			return []string{name}
-		}
-	}
-	return path
-}
-
-// bracketLevel is a level of the object: its members in the order in which they
-// came.
-type bracketLevel struct {
-	members []bracketMember
-	levels  map[string]*bracketLevel
-}
-
-// bracketMember is a level, or a value if that is nil.
-type bracketMember struct {
-	name, value string
-	level       *bracketLevel
-}
-
-func (l *bracketLevel) put(path []string, value string) {
-	for _, name := range path[:len(path)-1] {
-		l = l.below(name)
-	}
-	l.members = append(l.members, bracketMember{name: path[len(path)-1], value: value})
-}
-
-// below returns the level with a name, which is a new one each time for the name
-// of a new element, "".
-func (l *bracketLevel) below(name string) *bracketLevel {
-	if next := l.levels[name]; next != nil && name != "" {
-		return next
-	}
-	if l.levels == nil {
-		l.levels = map[string]*bracketLevel{}
-	}
-	next := new(bracketLevel)
-	l.levels[name] = next
-	l.members = append(l.members, bracketMember{name: name, level: next})
-	return next
-}
-
-func (l *bracketLevel) appendJSON(dst []byte) []byte {
-	if !l.isList() {
-		return l.appendObject(dst)
-	}
-	dst = append(dst, '[')
-	for i, m := range l.members {
-		if i > 0 {
-			dst = append(dst, ',')
-		}
-		dst = m.appendJSON(dst)
-	}
-	return append(dst, ']')
-}
-
-func (l *bracketLevel) appendObject(dst []byte) []byte {
-	dst = append(dst, '{')
-	for i, m := range l.members {
-		if i > 0 {
-			dst = append(dst, ',')
-		}
-		dst = m.appendJSON(append(wire.AppendString(dst, m.name), ':'))
-	}
-	return append(dst, '}')
-}
-
-func (m *bracketMember) appendJSON(dst []byte) []byte {
-	if m.level != nil {
-		return m.level.appendJSON(dst)
-	}
-	return wire.AppendString(dst, m.value)
-}
-
-// isList reports whether the level is a list, and brings one with numbers into
-// their order.
-func (l *bracketLevel) isList() bool {
-	if !slices.ContainsFunc(l.members, func(m bracketMember) bool { return m.name != "" }) {
-		return true
-	}
-	if slices.ContainsFunc(l.members, func(m bracketMember) bool { return !isIndex(m.name) }) {
-		return false
-	}
-	ordered := slices.Clone(l.members)
-	slices.SortFunc(ordered, func(a, b bracketMember) int { return indexOf(a.name) - indexOf(b.name) })
-	for i := range ordered[1:] {
-		if ordered[i].name == ordered[i+1].name {
-			return false
-		}
-	}
-	l.members = ordered
-	return true
-}
-
-// isIndex reports whether a name is a number as one writes it, of which there is
-// one way each.
-func isIndex(name string) bool {
-	n, err := strconv.Atoi(name)
-	return err == nil && 0 <= n && n < 1e9 && strconv.Itoa(n) == name
-}
-
-func indexOf(name string) int {
-	n, _ := strconv.Atoi(name) // isIndex has read it
-	return n
+	object.repaired = object.repaired || !utf8.ValidString(text)
+	return in.addOnlyActs(object)
 }

@@ -13,20 +13,20 @@ import (
 // A handler that speaks nothing but Commanders Act. An event that is refused is
 // named in the answer, whose status is 200 as the vendor documents it.
 func ExampleCommandersAct() {
-	dialects := []inlet.Dialect{inlet.CommandersAct()}
+	protocol := &inlet.Protocol{Dialects: []inlet.Dialect{inlet.CommandersAct()}}
 	sink := inlet.SinkFunc(func(_ context.Context, events []*inlet.Event) error {
 		for _, e := range events {
 			fmt.Println(e.Type, e.Name, e.UserID, string(e.Properties))
 		}
 		return nil
 	})
-	api, err := inlet.New(sink, &inlet.Options{Dialects: dialects})
+	api, err := inlet.New(sink, &inlet.Options{Protocol: protocol})
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
 	keys := inlet.MustKeys(map[string]inlet.Source{"my-source-key": {ID: "site"}})
-	h := middleware.Auth(keys, &inlet.AuthOptions{Dialects: dialects})(api)
+	h := middleware.Auth(keys, &inlet.AuthOptions{Protocol: protocol})(api)
 
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, httptest.NewRequest("POST", "/events/batch?tc_s=1234&token=my-source-key", strings.NewReader(

@@ -48,10 +48,10 @@ func fuzzHandler(f *testing.F) func(t *testing.T, r *http.Request) fuzzed {
 }
 
 // recordKeeper keeps what the handler says of the last request.
-type recordKeeper struct{ record inlet.RequestRecord }
+type recordKeeper struct{ record inlet.Outcome }
 
 // ObserveRequest keeps a copy.
-func (k *recordKeeper) ObserveRequest(_ context.Context, r *inlet.RequestRecord) { k.record = *r }
+func (k *recordKeeper) ObserveRequest(_ context.Context, r *inlet.Outcome) { k.record = *r }
 
 func FuzzSegmentStream(f *testing.F) {
 	_, bodies := goldenRequests(f, "testdata/segmentstream")

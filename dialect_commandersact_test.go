@@ -365,7 +365,7 @@ func TestCommandersActRefusesVersion1WithoutMigration(t *testing.T) {
 	require.Len(t, a.Rejected, 1)
 	require.Equal(t, inlet.CodePayloadV1, a.Rejected[0].Code)
 	require.Equal(t, "old", a.Rejected[0].MessageID)
-	require.Contains(t, a.Rejected[0].Message, "middleware.Migrate")
+	require.Contains(t, a.Rejected[0].Message, "accepts v2")
 	s.only(t)
 }
 

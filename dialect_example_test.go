@@ -23,7 +23,7 @@ func (importer) KeyPlaces() inlet.KeyPlaces {
 
 func (i importer) Routes() []inlet.Route {
 	return []inlet.Route{{
-		Method: http.MethodPost, Path: "/example/import", Size: inlet.SizeBatch, Decode: i.decode,
+		Method: http.MethodPost, Path: "/example/import", Batch: true, Decode: i.decode,
 	}}
 }
 
@@ -38,39 +38,35 @@ func (i importer) decode(in *inlet.Input) error {
 		if item.Len() == 0 {
 			continue // refused already
 		}
-		if e, p := i.event(in, item); p != nil {
-			in.Refuse(place, e.MessageID, p)
-		} else {
-			*in.Add(place) = e
+		if p := i.fill(in, in.Add(place), item); p != nil {
+			in.Withdraw(p)
 		}
 	}
 	return nil
 }
 
-func (importer) event(in *inlet.Input, item inlet.Object) (e inlet.Event, p *inlet.Problem) {
-	var warnings [3]inlet.Warnings
+func (importer) fill(in *inlet.Input, e *inlet.Event, item inlet.Object) *inlet.Problem {
 	e.Type, e.Name, e.MessageID = inlet.TypeTrack, in.Text(item.Get("name")), in.Text(item.Get("id"))
-	if e.UserID, warnings[0], p = in.ID(item.Get("user"), "user"); p != nil {
-		return e, p
+	if item.Repaired() {
+		e.Warnings |= inlet.WarnTextRepaired
 	}
-	if e.Properties, warnings[1], p = in.Object(item.Get("data"), inlet.CodePropertiesNotObject, "data"); p != nil {
-		return e, p
+	if p := in.SetID(e, &e.UserID, item.Get("user"), "user"); p != nil {
+		return p
 	}
-	e.Timestamp, warnings[2] = in.Time(item.Get("at"))
-	e.Warnings = warnings[0] | warnings[1] | warnings[2]
-	return e, nil
+	in.SetTime(e, &e.Timestamp, item.Get("at"))
+	return in.SetObject(e, &e.Properties, item.Get("data"), inlet.CodePropertiesNotObject, "data")
 }
 
 // A dialect of a team's own beside the built-in ones. The layer that looks for
 // keys must know it, too.
 func ExampleDialect() {
-	dialects := append(inlet.Dialects(), importer{})
-	h, err := inlet.New(inlet.SinkFunc(printEvents), &inlet.Options{Dialects: dialects})
+	protocol := &inlet.Protocol{Dialects: append(inlet.Dialects(), importer{})}
+	h, err := inlet.New(inlet.SinkFunc(printEvents), &inlet.Options{Protocol: protocol})
 	if err != nil {
 		panic(err)
 	}
 	keys := inlet.MustKeys(map[string]inlet.Source{"K": {ID: "crm"}})
-	api := middleware.Auth(keys, &inlet.AuthOptions{Dialects: dialects})(h)
+	api := middleware.Auth(keys, &inlet.AuthOptions{Protocol: protocol})(h)
 
 	send(api, "POST", "/example/import?project=K", `{"batch":[
 		{"id":"e-1","name":"Signed Up","user":7,"at":1772366400,"data":{"plan":"pro"}},

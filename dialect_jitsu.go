@@ -2,24 +2,24 @@ package inlet
 
 import "net/http"
 
-// Jitsu returns the routes of Jitsu's SDK, whose events are Segment's. The other
-// routes of Jitsu's own server are [Segment]'s.
+// Jitsu returns the routes of Jitsu's SDK, whose events are Segment's. The other routes of
+// Jitsu's own server are [Segment]'s.
 //
-// Its keys have the form "id:secret" and stand in X-Write-Key. The one in the
-// body is masked; it is dropped like any other.
+// Its keys have the form "id:secret" and are sent in X-Write-Key. The one in the body is
+// masked; it is dropped like any other.
 func Jitsu() Dialect { return jitsu{} }
 
 type jitsu struct{}
 
-// Name is "jitsu".
+// Name returns "jitsu".
 func (jitsu) Name() string { return "jitsu" }
 
-// KeyPlaces are the query, in small letters.
+// KeyPlaces returns the query, in lower case.
 func (jitsu) KeyPlaces() KeyPlaces { return KeyPlaces{Query: []string{"writekey"}} }
 
-// Routes are those for browsers and those for servers, a type each, "event" for
-// events that say their type, the batch, and the pixels. Jitsu takes events that
-// name no user.
+// Routes returns those for browsers and those for servers, one for each type and "event" for
+// events with a type of their own, the batch, and the pixels. Jitsu accepts events that name
+// no user.
 func (jitsu) Routes() []Route {
 	var routes []Route
 	for _, t := range []Type{TypeIdentify, TypeTrack, TypePage, TypeScreen, TypeGroup, TypeAlias, ""} {
@@ -34,6 +34,6 @@ func (jitsu) Routes() []Route {
 			Route{Method: http.MethodGet, Path: "/api/px/" + name, UserOptional: true, Form: FormPixel, Body: segmentPixel, Decode: single})
 	}
 	return append(routes,
-		Route{Method: http.MethodPost, Path: "/api/s/s2s/batch", UserOptional: true, Size: SizeBatch, Decode: decodeSegmentBatch},
-		Route{Method: http.MethodPost, Path: "/v1/batch/b", Size: SizeBatch, Decode: decodeSegmentBatch})
+		Route{Method: http.MethodPost, Path: "/api/s/s2s/batch", UserOptional: true, Batch: true, Decode: decodeSegmentBatch},
+		Route{Method: http.MethodPost, Path: "/v1/batch/b", Batch: true, Decode: decodeSegmentBatch})
 }

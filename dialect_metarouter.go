@@ -9,29 +9,27 @@ import (
 	"github.com/inlet-go/inlet/internal/wire"
 )
 
-// MetaRouter returns what MetaRouter, and Astronomer before it, have beside
-// Segment's API: their webhook, their custom events, and the place where the
-// older of them put the key into a body. All else is [Segment]'s, which must be
-// there, too.
+// MetaRouter returns what MetaRouter, and Astronomer before it, have in addition to Segment's
+// API: their webhook, their custom events, and the place of the key in the bodies of the
+// older of them. All else is [Segment]'s, which must be in the list, too.
 func MetaRouter() Dialect { return metaRouter{} }
 
 type metaRouter struct{}
 
 const (
-	metaRouterKey  = `"appId"`     // the write key, in bodies of the time of Astronomer
-	eventNameAlias = `"eventName"` // what a table of the documents calls "event"
+	metaRouterKey  = `"appId"`   // the write key, in bodies of the time of Astronomer
+	eventNameAlias = "eventName" // what a table of the documents calls "event"
 )
 
-// Name is "metarouter".
+// Name returns "metarouter".
 func (metaRouter) Name() string { return "metarouter" }
 
-// KeyPlaces are the query of a webhook, which outranks the body, and "appId".
+// KeyPlaces returns the query of a webhook, which precedes the body, and "appId".
 func (metaRouter) KeyPlaces() KeyPlaces {
 	return KeyPlaces{Query: []string{"writeKey"}, Members: []string{"appId"}}
 }
 
-// Routes are the webhook, whose body is an event that says its type, and custom
-// events.
+// Routes returns the webhook, whose body is an event with its type, and custom events.
 func (metaRouter) Routes() []Route {
 	webhook := func(in *Input) error { return decodeSegmentSingle(in, "") }
 	return []Route{
@@ -41,19 +39,19 @@ func (metaRouter) Routes() []Route {
 	}
 }
 
-// metaRouterName returns the value that names a track event: said or, if that is
-// nothing, the member that the documents' table calls eventName. That stays an
-// unknown member as well.
-func metaRouterName(e *segmentEvent, said json.RawMessage) json.RawMessage {
-	if kind := wire.Kind(said); kind != 0 && kind != 'n' || !e.slots.extra {
-		return said
+// metaRouterName returns the value that names a track event: the given one or, if that is
+// absent, the member that the documents' table calls eventName. That remains an unknown
+// member as well.
+func metaRouterName(e *segmentEvent, event json.RawMessage) json.RawMessage {
+	if kind := wire.Kind(event); kind != 0 && kind != 'n' || !e.slots.extra {
+		return event
 	}
 	return e.object.Get(eventNameAlias)
 }
 
-// A custom event is any JSON object, and a second one, the metadata, that says
-// what the platform must know of it. The metadata stands in a header, in the
-// query or in the body. Of a member that several places have the first counts.
+// A custom event is any JSON object, and a second one, the metadata, with what the platform
+// must know about it. The metadata is in a header, in the query or in the body. Of a member
+// that several places have the first counts.
 const (
 	customHeader = "X-Event-Metadata"
 	customMember = `"_metarouter"`
@@ -74,8 +72,7 @@ var customMembers = []string{
 	customKey, customName, customID, customTimestamp, customAnonymousID, customUserID, customIP,
 }
 
-// customMetadata puts the metadata of a request together. The body's part is nil
-// where it has none.
+// customMetadata assembles the metadata of a request. The body's part is nil if it has none.
 func customMetadata(r *http.Request, body json.RawMessage, limits wire.Limits) (wire.Object, error) {
 	metadata := customQuery(r)
 	if kind := wire.Kind(body); kind == '{' {
@@ -112,8 +109,7 @@ func customQuery(r *http.Request) []byte {
 	return append(object, '}')
 }
 
-// findCustomKey finds the write key in the metadata. Metadata that cannot be read
-// has none.
+// findCustomKey finds the write key in the metadata. Metadata that cannot be read has none.
 func findCustomKey(r *http.Request, root Object) string {
 	limits, _ := Limits{}.withDefaults()
 	metadata, err := customMetadata(r, root.members.Get(customMember), limits.wire())
@@ -123,45 +119,41 @@ func findCustomKey(r *http.Request, root Object) string {
 	return wire.Text(metadata.Get(customKey))
 }
 
-// decodeCustom makes a track call of a custom event. Its properties are the body
-// without the metadata.
+// decodeCustom makes a track call of a custom event. Its properties are the body without the
+// metadata.
 func decodeCustom(in *Input) error {
-	item := in.doc.AsItem()
-	if p := problemOf(item.Fault); p != nil {
-		in.Refuse(0, "", p)
+	object, ok := in.Single()
+	if !ok {
 		return nil
 	}
-	metadata, err := customMetadata(in.Request, item.Object.Get(customMember), in.limits.wire())
+	metadata, err := customMetadata(in.Request, object.members.Get(customMember), in.limits.wire())
 	if err != nil {
 		return err
 	}
 	e := in.Add(0)
 	e.Type = TypeTrack
-	if item.Repaired {
+	if object.Repaired() {
 		e.Warnings = WarnTextRepaired
 	}
 	if p := in.setCustom(e, metadata); p != nil {
-		in.refuseLast(p)
+		in.Withdraw(p)
 		return nil
 	}
-	e.Properties = in.objectWithout(item.Object, func(name string) bool {
+	e.Properties = in.objectWithout(object.members, func(name string) bool {
 		return name == customMember || segmentSlotOf([]byte(name)) == slotKey
 	})
 	return nil
 }
 
-// setCustom sets what the metadata says.
+// setCustom sets what the metadata defines.
 func (in *Input) setCustom(e *Event, metadata wire.Object) *Problem {
 	for _, id := range []struct {
 		field *string
 		name  string
 	}{{&e.MessageID, customID}, {&e.UserID, customUserID}, {&e.AnonymousID, customAnonymousID}} {
-		text, warnings, p := in.ID(metadata.Get(id.name), id.name[1:len(id.name)-1])
-		if p != nil {
+		if p := in.SetID(e, id.field, metadata.Get(id.name), id.name[1:len(id.name)-1]); p != nil {
 			return p
 		}
-		*id.field = text
-		e.Warnings |= warnings
 	}
 	switch name := metadata.Get(customName); wire.Kind(name) {
 	case '"':
@@ -175,13 +167,11 @@ func (in *Input) setCustom(e *Event, metadata wire.Object) *Problem {
 	return nil
 }
 
-// setCustomContent sets what cannot be wrong. Members that nobody documents, and
-// values that are not what they should be, are kept as unknown ones.
+// setCustomContent sets the fields for which an event cannot be refused. Undocumented
+// members, and values of the wrong kind, are kept as unknown members.
 func (in *Input) setCustomContent(e *Event, metadata wire.Object) {
-	var warnings Warnings
 	known := slices.Clone(customMembers)
-	e.Timestamp, warnings = in.Time(metadata.Get(customTimestamp))
-	if e.Warnings |= warnings; warnings.Has(WarnTimestampInvalid) {
+	if !in.SetTime(e, &e.Timestamp, metadata.Get(customTimestamp)) {
 		known = slices.DeleteFunc(known, func(name string) bool { return name == customTimestamp })
 	}
 	if ip := metadata.Get(customIP); wire.Kind(ip) == '"' {
@@ -195,8 +185,8 @@ func (in *Input) setCustomContent(e *Event, metadata wire.Object) {
 	}
 }
 
-// objectWithout returns an object without the members that drop reports, by their
-// quoted names.
+// objectWithout returns an object without the members that drop reports, by their quoted
+// names.
 func (in *Input) objectWithout(o wire.Object, drop func(name string) bool) json.RawMessage {
 	start := len(in.raw)
 	in.raw = append(in.raw, '{')

@@ -8,25 +8,25 @@ import (
 	"github.com/inlet-go/inlet/internal/wire"
 )
 
-// RudderStack returns what RudderStack's SDKs need beside Segment's API: the
-// configuration that the browser SDK asks for on its start, its beacons, and the
-// pixels. All else is [Segment]'s, which must be there, too. There is no
-// /v1/merge: it is none of the six calls.
+// RudderStack returns what RudderStack's SDKs need in addition to Segment's API: the
+// configuration that the browser SDK requests when it starts, its beacons, and the pixels.
+// All else is [Segment]'s, which must be in the list, too. There is no /v1/merge: it is none
+// of the six calls.
 func RudderStack() Dialect { return rudderStack{} }
 
 type rudderStack struct{}
 
-// Name is "rudderstack".
+// Name returns "rudderstack".
 func (rudderStack) Name() string { return "rudderstack" }
 
-// KeyPlaces are the query of beacons and pixels.
+// KeyPlaces returns the query, for beacons and pixels.
 func (rudderStack) KeyPlaces() KeyPlaces { return KeyPlaces{Query: []string{"writeKey"}} }
 
-// Routes are the configuration, the beacon and two pixels.
+// Routes returns the configuration, the beacon and two pixels.
 func (rudderStack) Routes() []Route {
 	routes := []Route{
 		{Method: http.MethodGet, Path: "/sourceConfig", Open: true, Reply: sourceConfig},
-		{Method: http.MethodPost, Path: "/beacon/v1/batch", Size: SizeBatch, Decode: decodeSegmentBatch},
+		{Method: http.MethodPost, Path: "/beacon/v1/batch", Batch: true, Decode: decodeSegmentBatch},
 	}
 	for _, t := range []Type{TypeTrack, TypePage} {
 		single := func(in *Input) error { return decodeSegmentSingle(in, t) }
@@ -37,8 +37,8 @@ func (rudderStack) Routes() []Route {
 	return routes
 }
 
-// sourceConfig answers the browser SDK that asks on its start which destinations
-// it must load. It must load none. The answer is the same for any key.
+// sourceConfig answers the browser SDK that asks when it starts which destinations it must
+// load: none. The answer is the same for any key.
 func sourceConfig(*Inquiry) ([]byte, error) { return sourceConfigBody, nil }
 
 var sourceConfigBody = []byte(`{"source":{"id":"inlet","name":"Inlet","enabled":true,` +
@@ -50,20 +50,20 @@ const (
 	headerSentAt      = "Sentat"
 )
 
-// setRequestDefaults takes from the headers what the body does not say: when the
-// request was sent, and the anonymous id of events that have none.
+// setRequestDefaults reads from the headers what the body does not have: when the request
+// was sent, and the anonymous id of events without one.
 func (in *Input) setRequestDefaults() {
-	header, env := in.Request.Header, &in.envelope
-	if id := first(header[headerAnonymousID]); id != "" {
+	header, env := in.Request.Header, &in.segment.envelope
+	if id := firstValue(header[headerAnonymousID]); id != "" {
 		env.anonymousID = decodeAnonymousID(id)
 	}
-	if at := first(header[headerSentAt]); at != "" && env.sentAt.IsZero() {
-		env.sentAt, _ = in.Time(wire.AppendString(nil, at))
+	if at := firstValue(header[headerSentAt]); at != "" && env.sentAt.IsZero() {
+		env.sentAt, _ = in.time(wire.AppendString(nil, at))
 	}
 }
 
-// decodeAnonymousID reads the id in the header, which is in base64. What is not
-// has no id: a wrong one would join users who are strangers.
+// decodeAnonymousID decodes the id in the header, which is in base64. A value that is not has
+// no id: a wrong one would merge different users.
 func decodeAnonymousID(text string) string {
 	id, err := base64.StdEncoding.DecodeString(text)
 	if err != nil || !utf8.Valid(id) {

@@ -3,12 +3,13 @@ package inlet
 import (
 	"encoding/base64"
 	"encoding/json"
-	"maps"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/inlet-go/inlet/internal/pixel"
 
 	"github.com/inlet-go/inlet/internal/wire"
 )
@@ -20,19 +21,21 @@ func Segment() Dialect { return segment{} }
 
 type segment struct{}
 
-// Name is "segment".
+// Name returns "segment".
 func (segment) Name() string { return "segment" }
 
-// KeyPlaces are the query of beacons and pixels, and the body, where most of the
-// SDKs put the key.
+// KeyPlaces returns the query, for beacons and pixels, and the body, where most of the SDKs
+// put the key.
 func (segment) KeyPlaces() KeyPlaces {
 	return KeyPlaces{Query: []string{"writeKey", "writekey"}, Members: []string{"writeKey"}}
 }
 
-// Routes are those of the API in their long and short forms, with the batch
-// routes of old and mobile SDKs, the pixels, the settings that browser and mobile
-// SDKs ask for on their start, and the metrics of browser SDKs, which are taken
-// and dropped.
+// maxImportBytes bounds an import request, which may be larger than a batch.
+const maxImportBytes = 4 << 20
+
+// Routes returns those of the API in their long and short forms, the batch routes of old and
+// mobile SDKs, the pixels, the settings that browser and mobile SDKs request when they
+// start, and the metrics of browser SDKs, which are accepted and dropped.
 func (segment) Routes() []Route {
 	var routes []Route
 	for _, t := range []Type{TypeIdentify, TypeTrack, TypePage, TypeScreen, TypeGroup, TypeAlias} {
@@ -43,15 +46,26 @@ func (segment) Routes() []Route {
 			Route{Method: http.MethodGet, Path: "/v1/pixel/" + string(t), Form: FormPixel, Body: segmentPixel, Decode: single})
 	}
 	for _, path := range []string{"/v1/batch", "/v1/b"} {
-		routes = append(routes, Route{Method: http.MethodPost, Path: path, Size: SizeBatch, Decode: decodeSegmentBatch})
+		routes = append(routes, Route{Method: http.MethodPost, Path: path, Batch: true, Decode: decodeSegmentBatch})
 	}
 	return append(routes,
-		Route{Method: http.MethodPost, Path: "/v1/import", Size: SizeImport, Decode: decodeSegmentBatch},
+		Route{Method: http.MethodPost, Path: "/v1/import", Batch: true, MaxBytes: maxImportBytes, Decode: decodeSegmentBatch},
 		Route{Method: http.MethodGet, Path: "/v1/projects/{key}/settings", Open: true, Reply: projectSettings},
-		Route{Method: http.MethodPost, Path: "/v1/m", Open: true, Size: SizeBatch})
+		Route{Method: http.MethodPost, Path: "/v1/m", Open: true, Batch: true})
 }
 
-// segmentEnvelope is what a batch, or the request's headers, say for all of its
+// segmentMemory is what decoding needs in addition to the events, kept from one request to
+// the next: an allocation each would be too many.
+type segmentMemory struct {
+	slots    []segmentSlots // of each event
+	envelope segmentEnvelope
+}
+
+func (m *segmentMemory) reset() {
+	m.slots, m.envelope = m.slots[:0], segmentEnvelope{}
+}
+
+// segmentEnvelope is what a batch, or the headers of the request, define for all of its
 // events.
 type segmentEnvelope struct {
 	context, integrations json.RawMessage
@@ -60,17 +74,17 @@ type segmentEnvelope struct {
 	warnings              Warnings
 }
 
-// decodeSegmentSingle reads a body that is one event. Its type is the route's.
+// decodeSegmentSingle reads a body that is one event. Its type is that of the route.
 func decodeSegmentSingle(in *Input, t Type) error {
-	item := in.doc.AsItem()
-	if p := problemOf(item.Fault); p != nil {
-		in.Refuse(0, "", p)
+	object, ok := in.Single()
+	if !ok {
 		return nil
 	}
 	in.setRequestDefaults()
-	in.slots = append(in.slots, segmentSlots{})
-	in.text.Grow(in.slots[0].fill(item.Object))
-	in.addSegment(0, &item, &in.slots[0], t)
+	m := &in.segment
+	m.slots = append(m.slots, segmentSlots{})
+	in.text.Grow(m.slots[0].sort(object.members))
+	in.addSegment(0, object, &m.slots[0], t)
 	return nil
 }
 
@@ -86,53 +100,54 @@ func decodeSegmentBatch(in *Input) error {
 	if err := in.setEnvelope(len(items)); err != nil {
 		return err
 	}
-	in.fillSegment(items)
+	in.sortSegment(items)
 	for i := range items {
 		if p := problemOf(items[i].Fault); p != nil {
 			in.Refuse(i, "", p)
 			continue
 		}
-		in.addSegment(i, &items[i], &in.slots[i], "")
+		in.addSegment(i, Object{items[i].Object, items[i].Repaired}, &in.segment.slots[i], "")
 	}
 	return nil
 }
 
-// fillSegment sorts the members of all events, so that the room for all their
-// strings can be made at once.
-func (in *Input) fillSegment(items []wire.Item) {
-	in.slots = slices.Grow(in.slots, len(items))[:len(items)]
+// sortSegment sorts the members of all events into slots, so that the memory for all their
+// strings can be allocated together.
+func (in *Input) sortSegment(items []wire.Item) {
+	m := &in.segment
+	m.slots = slices.Grow(m.slots, len(items))[:len(items)]
 	in.structs = slices.Grow(in.structs, len(items))
-	room := 0
+	size := 0
 	for i := range items {
-		in.slots[i] = segmentSlots{}
-		room += in.slots[i].fill(items[i].Object)
+		m.slots[i] = segmentSlots{}
+		size += m.slots[i].sort(items[i].Object)
 	}
-	in.text.Grow(room)
+	in.text.Grow(size)
 }
 
-// maxExpansion is how many times the limit of the request all events together may come to
-// once each has the batch's defaults: they are sent once and stored with every
+// maxExpansion is how many times larger than the limit of the request all events together
+// may become when each gets the batch's defaults: those are sent once and stored with every
 // event.
 const maxExpansion = 8
 
-// setEnvelope reads what a batch of some events says for all of them.
+// setEnvelope reads what a batch of so many events defines for all of them.
 func (in *Input) setEnvelope(events int) error {
-	root, env := in.doc.Root(), &in.envelope
+	root, env := in.doc.Root(), &in.segment.envelope
 	var warnContext, warnIntegrations Warnings
 	var p *Problem
-	env.context, warnContext, p = in.Object(root.Get(`"context"`), CodeContextNotObject, "context")
+	env.context, warnContext, p = objectOf(root.Get(`"context"`), CodeContextNotObject, "context")
 	if p == nil {
-		env.integrations, warnIntegrations, p = in.Object(root.Get(`"integrations"`), CodeIntegrationsNotObject, "integrations")
+		env.integrations, warnIntegrations, p = objectOf(root.Get(`"integrations"`), CodeIntegrationsNotObject, "integrations")
 	}
 	if p != nil {
 		return &Error{Code: p.Code, Message: p.Message, Field: p.Field}
 	}
-	if all := int64(len(env.context)+len(env.integrations)) * int64(events); all > maxExpansion*in.room {
+	if all := int64(len(env.context)+len(env.integrations)) * int64(events); all > maxExpansion*in.maxBytes {
 		return &Error{Code: CodePayloadTooLarge, Field: "context",
 			Message: "context and integrations of the batch, repeated for every event, are too large"}
 	}
-	env.sentAt, _ = in.Time(root.Get(`"sentAt"`))
-	env.timestamp, _ = in.Time(root.Get(`"timestamp"`))
+	env.sentAt, _ = in.time(root.Get(`"sentAt"`))
+	env.timestamp, _ = in.time(root.Get(`"timestamp"`))
 	in.setRequestDefaults()
 	env.warnings = warnContext | warnIntegrations
 	if in.doc.Repaired() {
@@ -141,13 +156,12 @@ func (in *Input) setEnvelope(events int) error {
 	return nil
 }
 
-// maxKeyBytes is how long a key in an answer may be: as long as one in Basic
-// credentials.
+// maxKeyBytes is how long a key in an answer may be: as long as one in Basic credentials.
 const maxKeyBytes = 255
 
-// projectSettings answers browser and mobile libraries that ask on their start
-// where to send events. They trust the host in it more than their own
-// configuration. The answer is the same for any key.
+// projectSettings answers browser and mobile libraries that ask when they start where to
+// send events. They trust the host in it more than their own configuration. The answer is
+// the same for any key.
 func projectSettings(q *Inquiry) ([]byte, error) {
 	key := q.Request.PathValue("key")
 	if len(key) > maxKeyBytes {
@@ -188,12 +202,12 @@ const (
 	slotExtra    // any other
 )
 
-// segmentSlots says which members of an event are in which slot: by index from 1,
-// 0 for none. Without pointers it costs the collector nothing.
+// segmentSlots is which members of an event are in which slot: by index from 1, 0 for none.
+// It has no pointers, so the garbage collector does not scan it.
 type segmentSlots struct {
 	at       [segmentSlotCount]int32
 	extra    bool   // there are members that go to Extra
-	reserved bool   // and among them ones that only we may set
+	reserved bool   // and among them some that only we may set
 	aside    uint32 // slots, as bits, whose values go to Extra after all
 }
 
@@ -205,7 +219,7 @@ func (s *segmentSlots) value(o wire.Object, slot segmentSlot) json.RawMessage {
 	return nil
 }
 
-// setAside keeps a member that cannot be what its field says.
+// setAside keeps a member whose value could not be read as what it is called.
 func (s *segmentSlots) setAside(slot segmentSlot) {
 	s.extra = true
 	s.aside |= 1 << slot
@@ -256,9 +270,9 @@ func segmentSlotOf(quoted []byte) segmentSlot {
 	return slotExtra
 }
 
-// fill sorts the members of an event into their slots and returns how much room
-// the event's strings need at most.
-func (s *segmentSlots) fill(o wire.Object) (room int) {
+// sort sorts the members of an event into their slots and returns how many bytes the event's
+// strings need at most.
+func (s *segmentSlots) sort(o wire.Object) (size int) {
 	for i := range o.Len() {
 		switch slot := segmentSlotOf(o.Name(i)); slot {
 		case slotKey:
@@ -269,44 +283,44 @@ func (s *segmentSlots) fill(o wire.Object) (room int) {
 		default:
 			s.at[slot] = int32(i + 1)
 			if slotEvent <= slot && slot <= slotGroupID {
-				room += len(o.Value(i))
+				size += len(o.Value(i))
 			}
 		}
 	}
 	if s.at[slotMessageID] == 0 {
-		room += idLength
+		size += idLength
 	}
-	return room
+	return size
 }
 
 // segmentEvent is an event on its way from a payload.
 type segmentEvent struct {
 	*Event
 	in     *Input
-	object wire.Object
+	object Object
 	slots  *segmentSlots
 }
 
-// addSegment adds the event at a place of the request, or refuses it. The type is
-// the route's, or "" where the event must say it.
-func (in *Input) addSegment(place int, item *wire.Item, s *segmentSlots, t Type) {
-	e := segmentEvent{in.Add(place), in, item.Object, s}
-	e.Warnings = in.envelope.warnings
-	if item.Repaired {
+// addSegment adds the event at a place of the request, or refuses it. The type is that of
+// the route, or "" if the event must have one.
+func (in *Input) addSegment(place int, object Object, s *segmentSlots, t Type) {
+	e := segmentEvent{in.Add(place), in, object, s}
+	e.Warnings = in.segment.envelope.warnings
+	if object.Repaired() {
 		e.Warnings |= WarnTextRepaired
 	}
-	if p := e.fill(t); p != nil {
-		in.refuseLast(p)
+	if p := e.setFields(t); p != nil {
+		in.Withdraw(p)
 		return
 	}
 	e.setTimes()
 	if s.extra || s.hasOtherName(e.Type) {
-		e.Extra = e.extra()
+		e.setExtra()
 	}
 }
 
-// fill sets what can be wrong with an event.
-func (e *segmentEvent) fill(route Type) *Problem {
+// setFields sets the fields for which an event can be refused.
+func (e *segmentEvent) setFields(route Type) *Problem {
 	if p := e.setIDs(); p != nil {
 		return p
 	}
@@ -319,7 +333,9 @@ func (e *segmentEvent) fill(route Type) *Problem {
 	return e.setObjects()
 }
 
-func (e *segmentEvent) value(slot segmentSlot) json.RawMessage { return e.slots.value(e.object, slot) }
+func (e *segmentEvent) value(slot segmentSlot) json.RawMessage {
+	return e.slots.value(e.object.members, slot)
+}
 
 func (e *segmentEvent) setIDs() *Problem {
 	if p := e.setID(&e.MessageID, slotMessageID, "messageId"); p != nil {
@@ -335,7 +351,7 @@ func (e *segmentEvent) setIDs() *Problem {
 		return p
 	}
 	if e.AnonymousID == "" {
-		e.AnonymousID = e.in.envelope.anonymousID
+		e.AnonymousID = e.in.segment.envelope.anonymousID
 	}
 	return e.setID(&e.GroupID, slotGroupID, "groupId")
 }
@@ -344,13 +360,10 @@ func (e *segmentEvent) setID(dst *string, slot segmentSlot, field string) *Probl
 	if e.slots.at[slot] == 0 {
 		return nil
 	}
-	text, warnings, p := e.in.ID(e.value(slot), field)
-	*dst = text
-	e.Warnings |= warnings
-	return p
+	return e.in.SetID(e.Event, dst, e.value(slot), field)
 }
 
-// setType takes the type of the route, or else of the event.
+// setType sets the type of the route, or else that of the event.
 func (e *segmentEvent) setType(route Type) *Problem {
 	said := e.value(slotType)
 	if e.Type = route; route == "" {
@@ -363,7 +376,7 @@ func (e *segmentEvent) setType(route Type) *Problem {
 	return nil
 }
 
-// segmentTypeOf returns the type that a value says, "" if it is none.
+// segmentTypeOf returns the type that a value names, "" if it names none.
 func segmentTypeOf(raw []byte) Type {
 	switch string(raw) {
 	case `"track"`:
@@ -386,8 +399,8 @@ func typeProblem(raw []byte) *Problem {
 	return problem(CodeTypeUnknown, "type")
 }
 
-// nameSlot is where the name of an event of the type stands, slotExtra for the
-// types that have none.
+// nameSlot returns the slot of the name of an event of the type, slotExtra for the types
+// that have none.
 func nameSlot(t Type) segmentSlot {
 	switch t {
 	case TypeTrack:
@@ -438,8 +451,8 @@ func (e *segmentEvent) setObjects() *Problem {
 	if p := e.setObject(&e.Integrations, slotIntegrations, CodeIntegrationsNotObject, "integrations"); p != nil {
 		return p
 	}
-	e.Context = e.in.merged(e.in.envelope.context, e.Context)
-	e.Integrations = e.in.merged(e.in.envelope.integrations, e.Integrations)
+	e.Context = e.in.merged(e.in.segment.envelope.context, e.Context)
+	e.Integrations = e.in.merged(e.in.segment.envelope.integrations, e.Integrations)
 	if e.Type == TypeIdentify && e.Traits == nil {
 		e.Traits = contextTraits(e.Context)
 	}
@@ -450,14 +463,11 @@ func (e *segmentEvent) setObject(dst *json.RawMessage, slot segmentSlot, code Co
 	if e.slots.at[slot] == 0 {
 		return nil
 	}
-	raw, warnings, p := e.in.Object(e.value(slot), code, field)
-	*dst = raw
-	e.Warnings |= warnings
-	return p
+	return e.in.SetObject(e.Event, dst, e.value(slot), code, field)
 }
 
-// contextTraits returns the traits in a context, where some libraries put those
-// of an identify call, and only there.
+// contextTraits returns the traits in a context: some libraries put those of an identify
+// call only there.
 func contextTraits(context json.RawMessage) json.RawMessage {
 	if context == nil {
 		return nil
@@ -468,7 +478,7 @@ func contextTraits(context json.RawMessage) json.RawMessage {
 	return nil
 }
 
-// merged returns the object over with what under has beside it.
+// merged returns the object over with the members that only under has.
 func (in *Input) merged(under, over json.RawMessage) json.RawMessage {
 	switch {
 	case over == nil:
@@ -481,10 +491,9 @@ func (in *Input) merged(under, over json.RawMessage) json.RawMessage {
 	return in.raw[start:len(in.raw):len(in.raw)]
 }
 
-// setTimes sets the times. Some libraries call the client's own time
-// originalTimestamp, and send a timestamp beside it only where the caller gave
-// one, which is then the time of the event. A time that cannot be read is set
-// aside.
+// setTimes sets the times. Some libraries call the client's own time originalTimestamp, and
+// send a timestamp in addition only if the caller gave one, which is then the time of the
+// event. A time that cannot be read is set aside.
 func (e *segmentEvent) setTimes() {
 	slot := slotTimestamp
 	if e.slots.at[slotTimestamp] == 0 {
@@ -492,81 +501,54 @@ func (e *segmentEvent) setTimes() {
 	} else if e.slots.at[slotOriginalTimestamp] != 0 {
 		e.slots.setAside(slotOriginalTimestamp)
 	}
-	var warnings Warnings
-	if e.Timestamp, warnings = e.time(slot); e.Timestamp.IsZero() && warnings == 0 {
-		e.Timestamp = e.in.envelope.timestamp
+	if e.setTime(&e.Timestamp, slot) && e.Timestamp.IsZero() {
+		e.Timestamp = e.in.segment.envelope.timestamp
 	}
-	e.Warnings |= warnings
-	if e.SentAt, _ = e.time(slotSentAt); e.SentAt.IsZero() {
-		e.SentAt = e.in.envelope.sentAt
+	before := e.Warnings
+	e.setTime(&e.SentAt, slotSentAt)
+	e.Warnings = before // they are about Timestamp
+	if e.SentAt.IsZero() {
+		e.SentAt = e.in.segment.envelope.sentAt
 	}
 }
 
-func (e *segmentEvent) time(slot segmentSlot) (time.Time, Warnings) {
+// setTime sets a time, and reports whether its value was absent or could be read.
+func (e *segmentEvent) setTime(dst *time.Time, slot segmentSlot) bool {
 	if e.slots.at[slot] == 0 {
-		return time.Time{}, 0
+		return true
 	}
-	t, warnings := e.in.Time(e.value(slot))
-	if warnings.Has(WarnTimestampInvalid) {
+	ok := e.in.SetTime(e.Event, dst, e.value(slot))
+	if !ok {
 		e.slots.setAside(slot)
 	}
-	return t, warnings
+	return ok
 }
 
-// hasOtherName reports whether the event has a name where another type has it,
-// which is an unknown member of this one.
+// hasOtherName reports whether the event has a name where another type has it, which is an
+// unknown member of this type.
 func (s *segmentSlots) hasOtherName(t Type) bool {
 	slot := nameSlot(t)
 	return slot != slotEvent && s.at[slotEvent] != 0 || slot != slotName && s.at[slotName] != 0
 }
 
-// extra puts together the members that no field holds. Those whose names are
-// ours, and times that could not be read, go below "_client".
-func (e *segmentEvent) extra() json.RawMessage {
-	in, o := e.in, e.object
-	start := len(in.raw)
-	in.raw = append(in.raw, '{')
-	name := nameSlot(e.Type)
-	for i := range o.Len() {
-		slot := segmentSlotOf(o.Name(i))
-		if slot == slotExtra || slot != name && (slot == slotEvent || slot == slotName) {
-			in.raw = wire.AppendMember(in.raw, start+1, o.Name(i), o.Value(i))
-		}
-	}
+// setExtra keeps the members that no field holds. Those whose names are ours, and times that
+// could not be read, go below "_client".
+func (e *segmentEvent) setExtra() {
 	if e.slots.reserved {
 		e.Warnings |= WarnReservedMember
 	}
-	if e.slots.reserved || e.slots.aside != 0 {
-		e.appendAside(start + 1)
-	}
-	in.raw = append(in.raw, '}')
-	return in.raw[start:len(in.raw):len(in.raw)]
+	name := nameSlot(e.Type)
+	e.in.SetExtra(e.Event, e.object, func(i int) (extra, client bool) {
+		slot := segmentSlotOf(e.object.Name(i))
+		return slot == slotExtra || slot != name && (slot == slotEvent || slot == slotName), e.slots.isAside(slot)
+	})
 }
 
-// appendAside appends the member "_client" to the object whose members begin at
-// first.
-func (e *segmentEvent) appendAside(first int) {
-	in, o := e.in, e.object
-	in.raw = wire.AppendMember(in.raw, first, []byte(`"`+clientMember+`"`), []byte{'{'})
-	first = len(in.raw)
-	for i := range o.Len() {
-		if e.slots.isAside(segmentSlotOf(o.Name(i))) {
-			in.raw = wire.AppendMember(in.raw, first, o.Name(i), o.Value(i))
-		}
-	}
-	in.raw = append(in.raw, '}')
-}
-
-// mostLevels bounds the levels of all names in such a query together: each costs
-// hundreds of bytes, for one that was sent.
-const mostLevels = 1000
-
-// segmentPixel makes the payload of a pixel of its query: the JSON in "data", in
-// base64 or plain, or an object of the other parameters, of which dots separate
-// the levels.
+// segmentPixel makes the payload of a pixel of its query: the JSON in "data", in base64 or
+// plain, or an object of the other parameters, whose levels are separated by dots.
 func segmentPixel(r *http.Request) ([]byte, error) {
-	if len(r.URL.RawQuery) > longestQuery {
-		return nil, tooLarge(longestQuery)
+	if len(r.URL.RawQuery) > maxQuery {
+		return nil, tooLarge(maxQuery)
 	}
 	query, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
@@ -575,7 +557,7 @@ func segmentPixel(r *http.Request) ([]byte, error) {
 	data := strings.ReplaceAll(query.Get("data"), " ", "+") // a "+" that was not escaped
 	switch {
 	case data == "":
-		return flatObject(query)
+		return dottedPayload(query)
 	case strings.HasPrefix(strings.TrimSpace(query.Get("data")), "{"):
 		return []byte(query.Get("data")), nil
 	}
@@ -590,54 +572,10 @@ func segmentPixel(r *http.Request) ([]byte, error) {
 	return body, nil
 }
 
-// flatObject makes an object of parameters whose names say where they belong:
-// "properties.subject=x" is {"properties":{"subject":"x"}}. All values are
-// strings. A name that is both a value and a level is a level.
-func flatObject(query url.Values) ([]byte, error) {
-	var root queryNode
-	levels := 0
-	for name, values := range query {
-		if levels += strings.Count(name, ".") + 1; levels > mostLevels {
-			return nil, &Error{Code: CodeTooManyMembers}
-		}
-		root.at(strings.Split(name, ".")).value = first(values)
+func dottedPayload(query url.Values) ([]byte, error) {
+	object, err := pixel.Dotted(query)
+	if err != nil {
+		return nil, &Error{Code: CodeTooManyMembers}
 	}
-	return root.appendJSON(nil), nil
-}
-
-// queryNode is a value, or a level if it has children.
-type queryNode struct {
-	value    string
-	children map[string]*queryNode
-}
-
-func (n *queryNode) at(path []string) *queryNode {
-	for _, name := range path {
-		if n.children == nil {
-			n.children = map[string]*queryNode{}
-		}
-		child := n.children[name]
-		if child == nil {
-			child = new(queryNode)
-			n.children[name] = child
-		}
-		n = child
-	}
-	return n
-}
-
-func (n *queryNode) appendJSON(dst []byte) []byte {
-	dst = append(dst, '{')
-	for i, name := range slices.Sorted(maps.Keys(n.children)) {
-		if i > 0 {
-			dst = append(dst, ',')
-		}
-		dst = append(wire.AppendString(dst, name), ':')
-		if child := n.children[name]; child.children != nil {
-			dst = child.appendJSON(dst)
-		} else {
-			dst = wire.AppendString(dst, child.value)
-		}
-	}
-	return append(dst, '}')
+	return object, nil
 }

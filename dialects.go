@@ -7,69 +7,32 @@ import (
 	"sync"
 )
 
-// Dialects returns the built-in dialects: SegmentStream's, Segment's, what
-// MetaRouter, Astronomer, RudderStack and Jitsu have beside that, and Commanders
-// Act's. The first two share a path, which a payload in SegmentStream's shape takes
-// first.
+// Dialects returns the built-in dialects: SegmentStream's, Segment's, what MetaRouter,
+// Astronomer, RudderStack and Jitsu have in addition to that, and Commanders Act's. The
+// first two share a path, on which a payload in SegmentStream's shape is SegmentStream's.
 func Dialects() []Dialect {
 	return []Dialect{SegmentStream(), Segment(), MetaRouter(), RudderStack(), Jitsu(), CommandersAct()}
 }
 
-// builtinRoutes are the routes of the built-in dialects, by which layers before
-// the handler answer in the form of the route.
-var builtinRoutes = sync.OnceValue(func() *routes { return newRoutes(Dialects()) })
+// builtinRoutes returns the table of the built-in dialects within the default limits. All
+// handlers and layers without dialects and limits of their own share it, so that a request
+// is matched once.
+var builtinRoutes = sync.OnceValue(func() *routes {
+	limits, _ := Limits{}.withDefaults() // the defaults are valid
+	return newRoutes(Dialects(), &limits)
+})
 
-// FillAnonymousID returns the dialects so that their events have the visitor's
-// AnonymousID where they name nobody, neither by userId nor by anonymousId. It is
-// not an enricher, as an event without an id is refused before enrichers see it:
-//
-//	Options{Dialects: FillAnonymousID(Dialects()...)}
-func FillAnonymousID(dialects ...Dialect) []Dialect {
-	filling := make([]Dialect, len(dialects))
-	for i, d := range dialects {
-		filling[i] = anonymousIDs{d}
-	}
-	return filling
-}
-
-// anonymousIDs is a dialect whose routes fill in ids.
-type anonymousIDs struct{ Dialect }
-
-// Routes are those of the dialect.
-func (d anonymousIDs) Routes() []Route {
-	routes := slices.Clone(d.Dialect.Routes())
-	for i := range routes {
-		if decode := routes[i].Decode; decode != nil {
-			routes[i].Decode = func(in *Input) error {
-				err := decode(in)
-				in.fillAnonymousID()
-				return err
-			}
-		}
-	}
-	return routes
-}
-
-func (in *Input) fillAnonymousID() {
-	id := VisitorOf(in.Request.Context()).AnonymousID
-	for _, e := range in.events {
-		if e.UserID == "" && e.AnonymousID == "" {
-			e.AnonymousID = id
-		}
-	}
-}
-
-// redacted stands where a secret stood.
+// redacted replaces a secret.
 const redacted = "REDACTED"
 
-// RedactURL returns u as text for a log: without user information and fragment,
-// with REDACTED for the values of the query parameters in which clients of the
-// built-in dialects put write keys and whole events, and for the key in the path
-// of a settings request. Of a pixel's query, which is an event, no value is left.
+// RedactURL returns u as text for a log: without user information and fragment, with
+// REDACTED for the values of the query parameters in which clients of the built-in dialects
+// send write keys and whole events, and for the key in the path of a settings request. A
+// pixel's query is an event: all of its values are redacted.
 //
-// It is for hosts that log URLs themselves; the layers of package middleware
-// never log a query. It knows the paths below any mount, and leaves other
-// parameters as they are: those of the host.
+// It is for hosts that log URLs themselves; the layers of package middleware never log a
+// query. It recognises the paths below any mount, and leaves other parameters as they are:
+// those of the host.
 func RedactURL(u *url.URL) string {
 	if u == nil {
 		return ""
@@ -83,13 +46,14 @@ func RedactURL(u *url.URL) string {
 	return safe.String()
 }
 
-// secretPlaces are where the built-in dialects have what must not be logged.
+// secretPlaces is where the built-in dialects have what must not be logged.
 type secretPlaces struct {
 	params    []string    // names of query parameters
 	pixels    []string    // ends of paths whose query is an event
-	wildcards [][2]string // what stands in a path before and after a key
+	wildcards [][2]string // what a path has before and after a key
 }
 
+// redactions returns the places of all built-in dialects.
 var redactions = sync.OnceValue(func() *secretPlaces {
 	p := &secretPlaces{params: []string{"data"}}
 	for _, d := range Dialects() {
@@ -108,7 +72,7 @@ var redactions = sync.OnceValue(func() *secretPlaces {
 	return p
 })
 
-// path returns the path without the key in it, if it has one.
+// path returns the path with its key redacted, and whether it has one.
 func (p *secretPlaces) path(path string) (string, bool) {
 	path = normalPath(path)
 	for _, w := range p.wildcards {
@@ -133,8 +97,8 @@ func (p *secretPlaces) query(u *url.URL) string {
 	return strings.Join(pairs, "&")
 }
 
-// secret reports whether the parameter may hold a key or an event. A name that
-// cannot be read may be anything.
+// secret reports whether the parameter may hold a key or an event. A name that cannot be
+// decoded may be anything.
 func (p *secretPlaces) secret(escaped string) bool {
 	name, err := url.QueryUnescape(escaped)
 	return err != nil || slices.ContainsFunc(p.params, func(param string) bool { return strings.EqualFold(param, name) })

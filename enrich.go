@@ -14,7 +14,7 @@ import (
 // one: they are slices of the request, which other events may share. A raw field
 // that it sets must be valid JSON, and must not be changed afterwards.
 //
-// Context: that of the write. [SourceOf] and [RequestIDOf] work on it.
+// Context: that of the write. [SourceFromContext] and [RequestIDFromContext] work on it.
 //
 // Concurrency: it is called concurrently, for different events.
 type Enricher func(ctx context.Context, e *Event)

@@ -30,7 +30,7 @@ func ContextUserAgent(o *ContextUserAgentOptions) Enricher {
 		takes = func(s *Source) bool { return slices.Contains(ids, s.ID) }
 	}
 	return func(ctx context.Context, e *Event) {
-		agent := VisitorOf(ctx).UserAgent
+		agent := VisitorFromContext(ctx).UserAgent
 		if agent == "" || !takes(e.Source) || textMember(e.Context, memberUserAgent) != "" {
 			return
 		}
@@ -99,7 +99,7 @@ type botFinder struct{ BotOptions }
 func (b botFinder) enrich(ctx context.Context, e *Event) {
 	agent := textMember(e.Context, memberUserAgent)
 	if agent == "" {
-		agent = VisitorOf(ctx).UserAgent
+		agent = VisitorFromContext(ctx).UserAgent
 	}
 	if b.isBot(agent) {
 		setRaw(&e.Context, memberBot, []byte("true"))

@@ -84,11 +84,11 @@ func ExampleWhenOptedOut() {
 }
 
 // Events that name nobody get the id of the browser's cookie.
-func ExampleFillAnonymousID() {
+func ExampleOptions_fillAnonymousID() {
 	events := new(sinks.Memory)
 	h, err := inlet.New(events, &inlet.Options{
-		Dialects:       inlet.FillAnonymousID(inlet.Dialects()...),
-		AllowAnonymous: true,
+		AllowAnonymous:  true,
+		FillAnonymousID: true,
 	})
 	if err != nil {
 		panic(err)
@@ -102,9 +102,9 @@ func ExampleFillAnonymousID() {
 }
 
 // An enricher of a team's own.
-func ExampleVisitorOf() {
+func ExampleVisitorFromContext() {
 	agent := func(ctx context.Context, e *inlet.Event) {
-		fmt.Println(e.Name, "by", inlet.VisitorOf(ctx).UserAgent)
+		fmt.Println(e.Name, "by", inlet.VisitorFromContext(ctx).UserAgent)
 	}
 	enrich(agent, inlet.Visitor{UserAgent: "Mozilla/5.0"})
 	// Output:

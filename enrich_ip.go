@@ -128,10 +128,10 @@ type contextIP struct{ ContextIPOptions }
 
 func (c contextIP) enrich(ctx context.Context, e *Event) {
 	rule := c.ruleOf(e.Source)
-	if VisitorOf(ctx).OptedOut {
+	if VisitorFromContext(ctx).OptedOut {
 		rule = IPRule{Policy: IPDrop}
 	}
-	if e.Dialect != ingestDialect {
+	if e.Dialect != DialectIngest {
 		rule.fill(ctx, e)
 	}
 	if rule.Policy == IPKeep {
@@ -156,22 +156,12 @@ func (r IPRule) fill(ctx context.Context, e *Event) {
 	if r.Fill == IPFillNever || r.Fill == IPFillAbsent && textMember(e.Context, memberIP) != "" {
 		return
 	}
-	switch ip := r.Policy.Apply(knownIP(ctx)); {
+	switch ip := r.Policy.Apply(ClientIPFromContext(ctx)); {
 	case ip.IsValid():
 		setRaw(&e.Context, memberIP, wire.AppendString(nil, ip.String()))
 	case r.Fill == IPFillAlways:
 		editRaw(&e.Context, addressPaths[0], IPDrop.edit)
 	}
-}
-
-// knownIP returns the address that a layer set, or the zero Addr.
-func knownIP(ctx context.Context) netip.Addr {
-	if s := stateOf(ctx); s != nil {
-		if ip := s.clientIP.Load(); ip != nil {
-			return *ip
-		}
-	}
-	return netip.Addr{}
 }
 
 // edit appends what may be known of an address in a JSON string, nil if that is

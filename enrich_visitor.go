@@ -10,7 +10,7 @@ import (
 func WhenOptedOut(enrichers ...Enricher) Enricher {
 	enrichers = slices.Clone(enrichers)
 	return func(ctx context.Context, e *Event) {
-		if !VisitorOf(ctx).OptedOut {
+		if !VisitorFromContext(ctx).OptedOut {
 			return
 		}
 		for _, enrich := range enrichers {

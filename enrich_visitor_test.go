@@ -244,7 +244,7 @@ func TestFillAnonymousID(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			memory := new(sinks.Memory)
-			h, err := inlet.New(memory, &inlet.Options{AllowAnonymous: true, Dialects: inlet.FillAnonymousID(inlet.Dialects()...)})
+			h, err := inlet.New(memory, &inlet.Options{AllowAnonymous: true, FillAnonymousID: true})
 			require.NoError(t, err)
 			path := "/v1/track"
 			if strings.Contains(tt.body, "batch") {
@@ -266,16 +266,16 @@ func TestFillAnonymousID(t *testing.T) {
 func TestVisitorIsFoundWithoutAllocating(t *testing.T) {
 	r := inlet.WithSource(httptest.NewRequest("GET", "/", nil), pageSource)
 	ctx := inlet.WithVisitor(r, inlet.Visitor{UserAgent: "x"}).Context()
-	require.Equal(t, "x", inlet.VisitorOf(ctx).UserAgent)
-	require.Equal(t, pageSource, inlet.SourceOf(ctx))
-	require.Zero(t, testing.AllocsPerRun(100, func() { inlet.VisitorOf(ctx) }))
-	require.Zero(t, inlet.VisitorOf(context.Background()))
+	require.Equal(t, "x", inlet.VisitorFromContext(ctx).UserAgent)
+	require.Equal(t, pageSource, inlet.SourceFromContext(ctx))
+	require.Zero(t, testing.AllocsPerRun(100, func() { inlet.VisitorFromContext(ctx) }))
+	require.Zero(t, inlet.VisitorFromContext(context.Background()))
 }
 
 // observed keeps what an observer was told.
 type observed struct{ text bytes.Buffer }
 
-func (o *observed) ObserveRequest(_ context.Context, r *inlet.RequestRecord) {
+func (o *observed) ObserveRequest(_ context.Context, r *inlet.Outcome) {
 	told, _ := json.Marshal(r)
 	o.text.Write(told)
 }

@@ -9,74 +9,159 @@ import (
 	"github.com/inlet-go/inlet/internal/wire"
 )
 
-// A Code is the machine-readable reason of a refusal. The set is closed; each
-// code has one HTTP status and is, or is not, worth a retry by the client.
+// A Code is the machine-readable reason of a refusal. The set is closed; each code has one
+// HTTP status, and is or is not worth a retry by the client. docs/OPERATIONS.md has the
+// table, which is generated from the comments here.
 type Code string
 
 // Why a request was refused.
 const (
-	CodeInvalidJSON         Code = "invalid_json"
-	CodeInvalidRequest      Code = "invalid_request"
-	CodePayloadTooLarge     Code = "payload_too_large"
-	CodeIncompleteBody      Code = "incomplete_body"
-	CodeInvalidEncoding     Code = "invalid_encoding"
+	// CodeInvalidJSON: the body is not JSON. SDKs drop the request. Fix: Send valid JSON; offset
+	// in the answer is the byte at which it stops being JSON.
+	CodeInvalidJSON Code = "invalid_json"
+	// CodeInvalidRequest: the body is JSON, but has none of the forms of the endpoint, or a query
+	// or header cannot be read. SDKs drop the request. Fix: Follow the message, which names what
+	// is missing.
+	CodeInvalidRequest Code = "invalid_request"
+	// CodePayloadTooLarge: the body, or what it decompresses to, is larger than the endpoint
+	// accepts. It is 400, not 413, because every SDK that gives up at all gives up on 400. SDKs
+	// drop the request. Fix: Send smaller batches, or raise the limit.
+	CodePayloadTooLarge Code = "payload_too_large"
+	// CodeIncompleteBody: the connection or the compressed data ended before the body did. SDKs
+	// drop the request. Fix: Look for a proxy that truncates bodies.
+	CodeIncompleteBody Code = "incomplete_body"
+	// CodeInvalidEncoding: the body is not in the encoding that its header or parameter names.
+	// SDKs drop the request. Fix: Send the encoding that the header names.
+	CodeInvalidEncoding Code = "invalid_encoding"
+	// CodeUnsupportedEncoding: the Content-Encoding is not gzip, deflate or zstd, or there are
+	// several. SDKs drop the request. Fix: Use one of them, or none.
 	CodeUnsupportedEncoding Code = "unsupported_encoding"
-	CodeBodyTimeout         Code = "body_timeout"
-	CodeEmptyBatch          Code = "empty_batch"
-	CodeBatchNotArray       Code = "batch_not_array"
-	CodeTooManyEvents       Code = "too_many_events"
-	CodeAllRefused          Code = "all_refused"
-	CodeStrictMode          Code = "strict_mode"
-	CodeNotFound            Code = "not_found"
-	CodeMethodNotAllowed    Code = "method_not_allowed"
-	CodeMissingKey          Code = "missing_key"
-	CodeUnknownKey          Code = "unknown_key"
-	CodeConflictingKeys     Code = "conflicting_keys"
-	CodeSourceDisabled      Code = "source_disabled"
-	CodeOriginNotAllowed    Code = "origin_not_allowed"
-	CodeRateLimited         Code = "rate_limited"
-	CodeOverloaded          Code = "overloaded"
-	CodeAuthUnavailable     Code = "auth_unavailable"
-	CodeSinkUnavailable     Code = "sink_unavailable"
-	CodeShuttingDown        Code = "shutting_down"
-	CodeInternal            Code = "internal"
+	// CodeBodyTimeout: the body did not arrive before its deadline. SDKs keep the events and
+	// retry. Fix: Raise the time to read a body if clients are on slow networks.
+	CodeBodyTimeout Code = "body_timeout"
+	// CodeEmptyBatch: the batch is an empty array. SDKs drop the request. Fix: Do not send empty
+	// batches.
+	CodeEmptyBatch Code = "empty_batch"
+	// CodeBatchNotArray: the member batch is missing or is not an array. SDKs drop the request.
+	// Fix: Send the events in an array named batch.
+	CodeBatchNotArray Code = "batch_not_array"
+	// CodeTooManyEvents: the batch has more events than a request may have. SDKs drop the request.
+	// Fix: Send smaller batches.
+	CodeTooManyEvents Code = "too_many_events"
+	// CodeAllRefused: every event of a batch was refused; rejected has the reason of each. SDKs
+	// drop the request. Fix: Fix the events by their own codes.
+	CodeAllRefused Code = "all_refused"
+	// CodeStrictMode: an event was refused, and the client asked for all or nothing with
+	// X-Strict-Mode. SDKs drop the request. Fix: Fix the events in rejected, or leave the header
+	// out.
+	CodeStrictMode Code = "strict_mode"
+	// CodeNotFound: no dialect has a route for the path. Most SDKs drop the request. Fix: Check
+	// the host and path in the SDK's configuration, and the prefix that the server strips.
+	CodeNotFound Code = "not_found"
+	// CodeMethodNotAllowed: the path has a route, but not for this method; the header Allow lists
+	// its methods. Most SDKs drop the request. Fix: Use one of them, usually POST.
+	CodeMethodNotAllowed Code = "method_not_allowed"
+	// CodeMissingKey: the request has no write key in any place of its dialect. Most SDKs drop the
+	// request. Fix: Configure the write key in the SDK.
+	CodeMissingKey Code = "missing_key"
+	// CodeUnknownKey: the write key belongs to no source. Most SDKs drop the request. Fix: Check
+	// the key, or add it to the server.
+	CodeUnknownKey Code = "unknown_key"
+	// CodeConflictingKeys: two places of the request, or two events of a batch, have different
+	// write keys. Most SDKs drop the request. Fix: Send one key.
+	CodeConflictingKeys Code = "conflicting_keys"
+	// CodeSourceDisabled: the write key is known, but its source is disabled. Most SDKs drop the
+	// request. Fix: Enable the source, or stop sending.
+	CodeSourceDisabled Code = "source_disabled"
+	// CodeOriginNotAllowed: the write key is bound to origins, and the request comes from none of
+	// them. Most SDKs drop the request. Fix: Add the page's origin to the source.
+	CodeOriginNotAllowed Code = "origin_not_allowed"
+	// CodeRateLimited: the source or the address has used up its rate; Retry-After says how long
+	// to wait. SDKs keep the events and retry. Fix: Send less, or raise the rate.
+	CodeRateLimited Code = "rate_limited"
+	// CodeOverloaded: the server has no memory or time left for the request. SDKs keep the events
+	// and retry. Fix: Nothing in the client; add capacity if it lasts.
+	CodeOverloaded Code = "overloaded"
+	// CodeAuthUnavailable: the store of the write keys did not answer. SDKs keep the events and
+	// retry. Fix: Repair the key store; the log has the cause.
+	CodeAuthUnavailable Code = "auth_unavailable"
+	// CodeSinkUnavailable: the sink failed temporarily; part of the events may be stored, and
+	// message ids identify them. SDKs keep the events and retry. Fix: Repair the sink; the log has
+	// the cause.
+	CodeSinkUnavailable Code = "sink_unavailable"
+	// CodeShuttingDown: the server does not accept requests any more. SDKs keep the events and
+	// retry. Fix: Nothing; another server or the next start accepts them.
+	CodeShuttingDown Code = "shutting_down"
+	// CodeInternal: an error that is not meant for clients; the answer has a requestId that is in
+	// the log, too. SDKs keep the events and retry. Fix: Look up the requestId in the log.
+	CodeInternal Code = "internal"
 )
 
-// Why an event was refused. The names are Segment's where it publishes one.
+// Why an event was refused. The codes are Segment's where it publishes one. SDKs do not
+// send such an event again.
 const (
-	CodeNotObject             Code = "not_object"
-	CodeDuplicateName         Code = "duplicate_name"
-	CodeTooDeep               Code = "too_deep"
-	CodeTooManyMembers        Code = "too_many_members"
-	CodeEventTooLarge         Code = "event_too_large"
-	CodeTypeRequired          Code = "type_required"
-	CodeTypeUnknown           Code = "type_unknown"
-	CodeNoUserAnonID          Code = "no_user_anon_id"
-	CodeIDRequired            Code = "id_required"
-	CodeIDNotString           Code = "id_not_string"
-	CodeMessageIDTooLong      Code = "message_id_too_long"
-	CodeEventNotDefined       Code = "event_not_defined"
-	CodeEventNotString        Code = "event_not_string"
-	CodeNameNotString         Code = "name_not_string"
-	CodePropertiesNotObject   Code = "properties_not_object"
-	CodeTraitsNotObject       Code = "traits_not_object"
-	CodeContextNotObject      Code = "context_not_object"
+	// CodeNotObject: the event is not a JSON object. Fix: Send an object.
+	CodeNotObject Code = "not_object"
+	// CodeDuplicateName: an object of the event has two members of one name, and parsers disagree
+	// on which one counts. Fix: Send each name once.
+	CodeDuplicateName Code = "duplicate_name"
+	// CodeTooDeep: the event has more levels of nesting than accepted. Fix: Send flatter
+	// properties.
+	CodeTooDeep Code = "too_deep"
+	// CodeTooManyMembers: the event has more members, at all levels together, than accepted. Fix:
+	// Send fewer properties.
+	CodeTooManyMembers Code = "too_many_members"
+	// CodeEventTooLarge: the event has more bytes than accepted. Fix: Send fewer or shorter
+	// properties.
+	CodeEventTooLarge Code = "event_too_large"
+	// CodeTypeRequired: an event of a batch has no type. Fix: Set type to one of the six calls.
+	CodeTypeRequired Code = "type_required"
+	// CodeTypeUnknown: the type is none of the six calls. Fix: Use one of them.
+	CodeTypeUnknown Code = "type_unknown"
+	// CodeNoUserAnonID: the event names no user. Fix: Set userId or anonymousId.
+	CodeNoUserAnonID Code = "no_user_anon_id"
+	// CodeIDRequired: a group call has no groupId, or an alias call no previousId. Fix: Set it.
+	CodeIDRequired Code = "id_required"
+	// CodeIDNotString: an id is an object, an array or a boolean. Fix: Send a string.
+	CodeIDNotString Code = "id_not_string"
+	// CodeMessageIDTooLong: the messageId has more characters than accepted. Fix: Send a UUID.
+	CodeMessageIDTooLong Code = "message_id_too_long"
+	// CodeEventNotDefined: a track call has no name. Fix: Set the name of the event.
+	CodeEventNotDefined Code = "event_not_defined"
+	// CodeEventNotString: the name of a track call is not a string. Fix: Send a string.
+	CodeEventNotString Code = "event_not_string"
+	// CodeNameNotString: the name of a page or screen call is not a string. Fix: Send a string.
+	CodeNameNotString Code = "name_not_string"
+	// CodePropertiesNotObject: properties is not an object. Fix: Send an object, or leave it out.
+	CodePropertiesNotObject Code = "properties_not_object"
+	// CodeTraitsNotObject: traits is not an object. Fix: Send an object, or leave it out.
+	CodeTraitsNotObject Code = "traits_not_object"
+	// CodeContextNotObject: context is not an object. Fix: Send an object, or leave it out.
+	CodeContextNotObject Code = "context_not_object"
+	// CodeIntegrationsNotObject: integrations is not an object. Fix: Send an object, or leave it
+	// out.
 	CodeIntegrationsNotObject Code = "integrations_not_object"
-	CodePayloadV1             Code = "payload_v1"
-	CodeInvalidEvent          Code = "invalid_event"
-	CodeRefusedBySink         Code = "refused_by_sink"
+	// CodePayloadV1: an event of Commanders Act is in the format of version 1.0. Fix: Send version
+	// 2.0, or put the migration layer in front of the handler.
+	CodePayloadV1 Code = "payload_v1"
+	// CodeInvalidEvent: the event is not valid for a reason that has no code of its own. Fix:
+	// Follow the message.
+	CodeInvalidEvent Code = "invalid_event"
+	// CodeRefusedBySink: the sink refused the event permanently. Fix: Look up the cause in the
+	// log.
+	CodeRefusedBySink Code = "refused_by_sink"
 )
 
 // codeRow is what a code means on the wire.
 type codeRow struct {
 	status int
 	retry  bool
-	text   string // what the client is told if the error has no message of its own
+	text   string // sent to the client if the error has no message of its own
 }
 
-// codeTable has a row for every code. Too large is 400, as three of the four
-// vendors document it: it is the status on which every SDK gives up. 408 and
-// 503 are what every SDK retries.
+// codeTable has a row for every code. Too large is 400, as three of the four vendors
+// document it: it is the status on which every SDK gives up. 408 and 503 are what every SDK
+// retries.
 var codeTable = map[Code]codeRow{
 	CodeInvalidJSON:         {400, false, "the body is not valid JSON"},
 	CodeInvalidRequest:      {400, false, "the request cannot be understood"},
@@ -91,7 +176,7 @@ var codeTable = map[Code]codeRow{
 	CodeAllRefused:          {400, false, "every event was refused"},
 	CodeStrictMode:          {400, false, "an event was refused, and in strict mode nothing is stored then"},
 	CodeNotFound:            {404, false, "there is no such endpoint"},
-	CodeMethodNotAllowed:    {405, false, "the endpoint does not take this method"},
+	CodeMethodNotAllowed:    {405, false, "the endpoint does not support this method"},
 	CodeMissingKey:          {401, false, "a write key is required"},
 	CodeUnknownKey:          {401, false, "the write key is not known"},
 	CodeConflictingKeys:     {401, false, "the request carries different write keys"},
@@ -105,7 +190,7 @@ var codeTable = map[Code]codeRow{
 	CodeInternal:            {500, true, "internal error"},
 
 	CodeNotObject:             {400, false, "an event must be an object"},
-	CodeDuplicateName:         {400, false, "a member name stands twice in one object"},
+	CodeDuplicateName:         {400, false, "duplicate member name in an object"},
 	CodeTooDeep:               {400, false, "the event is nested too deeply"},
 	CodeTooManyMembers:        {400, false, "the event has too many members"},
 	CodeEventTooLarge:         {400, false, "the event is too large"},
@@ -122,7 +207,7 @@ var codeTable = map[Code]codeRow{
 	CodeTraitsNotObject:       {400, false, "traits must be an object"},
 	CodeContextNotObject:      {400, false, "context must be an object"},
 	CodeIntegrationsNotObject: {400, false, "integrations must be an object"},
-	CodePayloadV1:             {400, false, "the event has the form of version 1.0, which only middleware.Migrate makes one of 2.0"},
+	CodePayloadV1:             {400, false, "the event is in v1 format; this endpoint accepts v2"},
 	CodeInvalidEvent:          {400, false, "the event is not valid"},
 	CodeRefusedBySink:         {400, false, "the event cannot be stored"},
 }
@@ -140,20 +225,19 @@ func (c Code) text() string {
 	return cmp.Or(codeTable[c].text, codeTable[CodeInternal].text)
 }
 
-// An Error is the refusal of a request. Everything in it but Err is public.
+// An Error is the refusal of a request. Everything in it except Err is public.
 type Error struct {
 	// Code is the reason, and decides the status.
 	Code Code
-	// Message is what the client is told. Defaults to the fixed text of the
-	// code.
+	// Message is sent to the client. Defaults to the fixed text of the code.
 	Message string
 	// Field is the member or header at fault, or "".
 	Field string
-	// Offset is the byte of the decoded body at which it stopped being JSON.
-	// Only told with [CodeInvalidJSON].
+	// Offset is the byte of the decoded body at which it stopped being JSON. It is only
+	// sent with [CodeInvalidJSON].
 	Offset int64
-	// RetryAfter is how long the client should wait. Defaults to one second
-	// where the code is worth a retry at all.
+	// RetryAfter is how long the client should wait. Defaults to one second for a code
+	// that is worth a retry.
 	RetryAfter time.Duration
 	// Err is the private cause. It is logged, and never reaches the client.
 	Err error
@@ -171,10 +255,10 @@ func (e *Error) Error() string {
 // Unwrap returns the private cause.
 func (e *Error) Unwrap() error { return e.Err }
 
-// text returns what the client is told.
+// text returns the message for the client.
 func (e *Error) text() string { return cmp.Or(e.Message, e.Code.text()) }
 
-// retryAfter returns the wait to tell the client, 0 if it is not to come back.
+// retryAfter returns how long the client is asked to wait, 0 if it must not retry.
 func (e *Error) retryAfter() time.Duration {
 	if !e.Code.Retryable() {
 		return 0
@@ -182,8 +266,8 @@ func (e *Error) retryAfter() time.Duration {
 	return max(e.RetryAfter, time.Second)
 }
 
-// asError returns the [*Error] in err, or an internal one whose cause is err:
-// what is not meant for a client does not reach it.
+// asError returns the [*Error] in err, or an internal one whose cause is err: what is not
+// meant for a client does not reach it.
 func asError(err error) *Error {
 	if e, ok := errors.AsType[*Error](err); ok {
 		return e
@@ -196,7 +280,7 @@ func problem(code Code, field string) *Problem {
 	return &Problem{Code: code, Message: code.text(), Field: field}
 }
 
-// problemOf says what a fault of an event's structure is.
+// problemOf returns the problem of a fault in the structure of an event, nil for none.
 func problemOf(f wire.Fault) *Problem {
 	switch f.Kind {
 	case wire.NotObject:

@@ -119,5 +119,5 @@ func TestWriteErrorAnswersInTheFormOfTheRoute(t *testing.T) {
 	w = httptest.NewRecorder()
 	inlet.WriteError(w, r, errors.New(secret))
 	require.Equal(t, "named", read(t, w).RequestID)
-	require.Equal(t, inlet.CodeInternal, inlet.OutcomeOf(r.Context()).Code)
+	require.Equal(t, inlet.CodeInternal, inlet.OutcomeFromContext(r.Context()).Code)
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -72,9 +73,9 @@ func ExampleMustKeys() {
 	// Output: inlet: NewKeys: a source has no ID
 }
 
-// A gate is what an authentication layer is made of; package middleware has one.
-func ExampleNewGate() {
-	gate, err := inlet.NewGate(inlet.MustKeys(map[string]inlet.Source{"ILoveData123": {ID: "web"}}), nil)
+// The layer as package middleware has it, with errors instead of panics.
+func ExampleAuthenticate() {
+	auth, err := inlet.Authenticate(inlet.MustKeys(map[string]inlet.Source{"ILoveData123": {ID: "web"}}), nil)
 	if err != nil {
 		panic(err)
 	}
@@ -82,37 +83,23 @@ func ExampleNewGate() {
 	if err != nil {
 		panic(err)
 	}
-	layer := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		admitted, payload, err := gate.Admit(w, r)
-		if err != nil {
-			inlet.WriteError(w, r, err)
-			return
-		}
-		h.ServeHTTP(w, admitted)
-		payload.Release()
-	})
-	answerOf(layer, exampleRequest("/v1/page", `{"userId":"u1","name":"Home","properties":{}}`))
+	answerOf(auth(h), exampleRequest("/v1/page", `{"userId":"u1","name":"Home","properties":{}}`))
 	// Output:
 	// web page Home u1 {}
 	// 200 {"success":true}
 }
 
-func ExampleNewPayloadReader() {
-	reader, err := inlet.NewPayloadReader(&inlet.PayloadOptions{MaxBytes: 20})
+func ExampleReadPayload() {
+	read, err := inlet.ReadPayload(&inlet.Protocol{Payload: inlet.PayloadLimits{MaxBytes: 20}})
 	if err != nil {
 		panic(err)
 	}
-	layer := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		_, payload, err := reader.Read(w, r)
-		if err != nil {
-			inlet.WriteError(w, r, err)
-			return
-		}
-		fmt.Fprintf(w, "%d bytes", len(payload.Bytes()))
-		payload.Release()
-	})
-	answerOf(layer, exampleRequest("/v1/page", `{"userId":"u1"}`))
-	answerOf(layer, exampleRequest("/v1/page", `{"userId":"u1","name":"Home"}`))
+	h := read(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		fmt.Fprintf(w, "%d bytes", len(body))
+	}))
+	answerOf(h, exampleRequest("/v1/page", `{"userId":"u1"}`))
+	answerOf(h, exampleRequest("/v1/page", `{"userId":"u1","name":"Home"}`))
 	// Output:
 	// 200 15 bytes
 	// 400 {"success":false,"code":"payload_too_large","message":"the payload is larger than 20 bytes","error":"the payload is larger than 20 bytes"}

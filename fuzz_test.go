@@ -187,7 +187,7 @@ func FuzzPayload(f *testing.F) {
 	f.Add("deflate", []byte(encoded(f, "flate", goodTrack)))
 	f.Add("gzip", []byte(encoded(f, "gzip", strings.Repeat(" ", 100_000))))
 	const most = 64 << 10
-	pr := mustReader(f, &inlet.PayloadOptions{MaxBytes: most, MaxRatio: 1 << 30})
+	pr := mustReader(f, inlet.PayloadLimits{MaxBytes: most, MaxRatio: 1 << 30})
 	f.Fuzz(func(t *testing.T, encoding string, body []byte) {
 		r := request("POST", "/v1/track", bytes.NewReader(body))
 		r.Header["Content-Encoding"] = []string{encoding}
@@ -250,12 +250,11 @@ func FuzzCredentials(f *testing.F) {
 		r := request("POST", "/v1/track", nil)
 		r.Header["Authorization"] = []string{value}
 		var asked []inlet.Credentials
-		g := mustGate(t, inlet.AuthenticatorFunc(func(_ context.Context, c inlet.Credentials) (*inlet.Source, error) {
+		g := mustAuth(t, inlet.AuthenticatorFunc(func(_ context.Context, c inlet.Credentials) (*inlet.Source, error) {
 			asked = append(asked, c)
 			return nil, inlet.ErrUnknownKey
 		}), nil)
-		_, _, err := g.Admit(nil, r)
-		require.Error(t, err)
+		require.Equal(t, 401, serve(g(http.NotFoundHandler()), r).Code)
 		want := referenceKey(value)
 		if want == "" {
 			require.Empty(t, asked)

@@ -11,67 +11,68 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/inlet-go/inlet/internal/admission"
+	"github.com/inlet-go/inlet/internal/check"
+
 	"github.com/inlet-go/inlet/internal/wire"
 )
 
-// A Handler is the ingestion API as an [http.Handler]. It opens no port, starts
-// no goroutine and keeps no global state. All methods may be called
-// concurrently. Make one with [New].
+// A Handler is the ingestion API as an [http.Handler]. It opens no port, starts no
+// goroutine and keeps no global state. All methods may be called concurrently. [New] makes
+// one.
 type Handler struct {
 	sink     Sink
 	options  Options
-	routes   *routes
-	payloads *PayloadReader
-	gate     gate
-	queue    *writeQueue
+	protocol *protocol
+	inFlight admission.InFlight
+	queue    *admission.Queue
 	server   serverCheck
 }
 
-// New returns a handler that writes accepted events to sink. Nil options are all
-// defaults. The error names the field of the options that is out of range, or
-// says that the sink is less durable than required. The sink stays the caller's:
-// to be closed after [Handler.Shutdown].
+// New returns a handler that writes accepted events to sink. The error names every field of
+// the options that is out of range, or states that the sink is less durable than required.
+// The sink remains the caller's, who closes it after [Handler.Shutdown].
 func New(sink Sink, o *Options) (*Handler, error) {
 	if sink == nil {
 		return nil, errors.New("inlet: New: the sink is nil")
 	}
 	filled, err := o.withDefaults()
-	payloads, payloadErr := NewPayloadReader(filled.Payload)
-	if err := errors.Join(err, payloadErr); err != nil {
-		return nil, fmt.Errorf("inlet: Options: %w", err)
+	protocol, protocolErr := filled.Protocol.build()
+	if err := check.Options("inlet", "Options", err, protocolErr); err != nil {
+		return nil, err
 	}
 	if have := DurabilityOf(sink); have < filled.RequireDurability {
-		return nil, fmt.Errorf("inlet: Options: RequireDurability is %v, but the sink declares %v", filled.RequireDurability, have)
+		fault := check.Fault("RequireDurability", "is %v, but the sink declares %v", filled.RequireDurability, have)
+		return nil, check.Options("inlet", "Options", fault)
 	}
-	h := &Handler{sink: sink, options: filled, payloads: payloads, routes: newRoutes(filled.Dialects)}
-	h.gate.limit(filled.MaxInFlight)
-	h.queue = newWriteQueue(filled.MaxQueueTime)
+	h := &Handler{sink: sink, options: filled, protocol: protocol}
+	h.inFlight.Init(filled.MaxInFlight)
+	h.queue = admission.NewQueue(filled.MaxQueueTime)
 	return h, nil
 }
 
-// ServeHTTP takes in the events of a request and answers in the form of its
-// dialect. It answers a success only after the sink has said that it holds the
-// events, and never with a redirect.
+// ServeHTTP ingests the events of a request and answers in the form of its dialect. It
+// answers a success only after the sink has stored the events, and never with a redirect.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	h.server.look(r, h.options.Logger)
+	h.server.warnOnce(r, h.options.Logger)
 	c := newCall(h, w, r)
-	err := c.enter()
+	err := admitted(h.inFlight.Enter())
 	if err == nil {
-		defer h.gate.leave()
+		defer h.inFlight.Leave()
 		err = c.serve()
 	} else {
-		c.found = h.routes.match(r) // for the form of the answer
+		_ = c.match() // for the form of the answer
 	}
 	c.answer(err)
 	c.release()
 }
 
-// serve is the way of a request. The first error ends it.
+// serve does the steps of a request. The first error ends it.
 func (c *call) serve() error {
-	if err := c.route(); err != nil {
+	if err := c.match(); err != nil {
 		return err
 	}
-	if c.found.Reply != nil {
+	if c.route.Reply != nil {
 		return c.reply()
 	}
 	if err := c.admit(); err != nil {
@@ -93,18 +94,17 @@ func (c *call) serve() error {
 	return c.write()
 }
 
-// Shutdown refuses new requests with 503, waits for those in flight, and flushes
-// the sink. It returns early when ctx is done. It does not close the sink, which
-// is its maker's.
+// Shutdown refuses new requests with 503, waits for those in flight, and flushes the sink.
+// It returns early when ctx is done. It does not close the sink.
 func (h *Handler) Shutdown(ctx context.Context) error {
-	if err := h.gate.close(ctx); err != nil {
+	if err := h.inFlight.Close(ctx); err != nil {
 		return fmt.Errorf("inlet: requests are still in flight: %w", err)
 	}
 	return Flush(ctx, h.sink)
 }
 
-// Ready returns a handler that answers 200 while events would be taken: until
-// Shutdown, and as long as the sink's Check says so; else 503.
+// Ready returns a handler that answers 200 while events are accepted: until Shutdown, and
+// as long as the sink's Check returns nil; else 503.
 func (h *Handler) Ready() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if err := h.ready(r.Context()); err != nil {
@@ -116,7 +116,7 @@ func (h *Handler) Ready() http.Handler {
 }
 
 func (h *Handler) ready(ctx context.Context) error {
-	if h.gate.closed() {
+	if h.inFlight.Closed() {
 		return &Error{Code: CodeShuttingDown}
 	}
 	ctx, cancel := context.WithTimeout(ctx, h.options.WriteTimeout)
@@ -132,30 +132,29 @@ func (h *Handler) Live() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { writeSuccess(w) })
 }
 
-// ingestDialect is the Dialect of events that did not come by HTTP.
-const ingestDialect = "inlet"
+// DialectIngest is the Dialect of events that [Handler.Ingest] was given.
+const DialectIngest = "inlet"
 
-// Ingest takes events of the host's own program through the same checks,
-// enrichers and sink as those of clients. It returns nil when every event is
-// stored, as durably as the sink declares.
+// Ingest passes events of the host's own program through the same checks, enrichers and
+// sink as those of clients. It returns nil when every event is stored, as durably as the
+// sink declares.
 //
-// Errors: a [*BatchError] names the events that are not stored by their index.
-// One that fails its checks is a permanent failure and holds a [*Problem]; those
-// of the sink are as it returned them. Any other error means that nothing may be
-// assumed stored.
+// Errors: a [*BatchError] names the events that are not stored by their index. An event
+// that fails its checks is a permanent failure with a [*Problem]; errors of the sink are
+// returned as they are. Any other error means that nothing may be assumed stored.
 //
-// Ownership: the events are read, and may be used again once Ingest has returned.
-// What they lack is set on copies: MessageID, Timestamp, ReceivedAt, Source.
+// Ownership: the events are read, and may be used again after Ingest has returned. What
+// they lack is set on copies: MessageID, Timestamp, ReceivedAt, Source.
 //
-// Context: the write ends at ctx's end or after the handler's WriteTimeout.
+// Context: the write ends when ctx does or after the handler's WriteTimeout.
 func (h *Handler) Ingest(ctx context.Context, source *Source, events ...*Event) error {
 	if source == nil || source.ID == "" {
 		return errors.New("inlet: Ingest: the source is nil or has no ID")
 	}
-	if err := h.gate.enter(); err != nil {
+	if err := admitted(h.inFlight.Enter()); err != nil {
 		return err
 	}
-	defer h.gate.leave()
+	defer h.inFlight.Leave()
 	state := &state{Context: ctx}
 	state.source.Store(source)
 	ctx, cancel := context.WithTimeout(state, h.options.WriteTimeout)
@@ -173,7 +172,7 @@ func (h *Handler) ingest(ctx context.Context, source *Source, events []*Event) e
 			failed = append(failed, ItemError{i, Permanent(p)})
 			continue
 		}
-		h.enrichEvent(ctx, e, in, source, ingestDialect)
+		h.enrichEvent(ctx, e, in, source, DialectIngest)
 		accepted, places = append(accepted, e), append(places, i)
 	}
 	if len(accepted) > 0 {
@@ -190,8 +189,7 @@ func (h *Handler) ingest(ctx context.Context, source *Source, events []*Event) e
 	return nil
 }
 
-// prepare copies a host's event and checks what a dialect has checked for a
-// client's.
+// prepare copies a host's event and checks what a dialect has checked for a client's.
 func (h *Handler) prepare(e, given *Event) *Problem {
 	if given == nil {
 		return problem(CodeNotObject, "")
@@ -200,13 +198,13 @@ func (h *Handler) prepare(e, given *Event) *Problem {
 	if p := e.checkText(); p != nil {
 		return p
 	}
-	if p := e.checkRaw(h.options.Limits.wire()); p != nil {
+	if p := e.checkRaw(h.protocol.index); p != nil {
 		return p
 	}
 	return h.checkEvent(e, false)
 }
 
-// checkText refuses what the canonical form could not say again.
+// checkText refuses what the canonical form cannot represent.
 func (e *Event) checkText() *Problem {
 	for _, field := range [...]struct{ name, text string }{
 		{"name", e.Name}, {"messageId", e.MessageID}, {"userId", e.UserID}, {"anonymousId", e.AnonymousID},
@@ -224,8 +222,8 @@ func (e *Event) checkText() *Problem {
 	return nil
 }
 
-// checkRaw refuses raw fields that are not objects within the limits, and extra
-// members that have a field of their own.
+// checkRaw refuses raw fields that are not objects within the limits, and extra members that
+// have a field of their own.
 func (e *Event) checkRaw(limits wire.Limits) *Problem {
 	names := [...]string{"properties", "traits", "context", "integrations", "extra"}
 	var doc wire.Document
@@ -236,11 +234,11 @@ func (e *Event) checkRaw(limits wire.Limits) *Problem {
 		}
 		size += len(*raw)
 		if err := doc.Read(*raw, "", limits); err != nil || doc.Repaired() {
-			return &Problem{Code: CodeInvalidEvent, Message: "it is not a valid JSON object, or beyond the limits", Field: names[i]}
+			return &Problem{Code: CodeInvalidEvent, Message: "the field is not a valid JSON object within the limits", Field: names[i]}
 		}
 		if raw == &e.Extra {
 			if name := canonicalName(doc.Root(), e.Type); name != "" {
-				return &Problem{Code: CodeInvalidEvent, Message: "the name belongs to a field of its own", Field: name}
+				return &Problem{Code: CodeInvalidEvent, Message: "the member has a field of its own", Field: name}
 			}
 		}
 	}
@@ -250,8 +248,8 @@ func (e *Event) checkRaw(limits wire.Limits) *Problem {
 	return nil
 }
 
-// canonicalName returns the first member of an Extra that has a field of its own
-// in the canonical form of the type, or "".
+// canonicalName returns the first member of an Extra that has a field of its own in the
+// canonical form of the type, or "".
 func canonicalName(extra wire.Object, t Type) string {
 	e := Event{Type: t}
 	for i := range extra.Len() {
@@ -269,38 +267,38 @@ func canonicalName(extra wire.Object, t Type) string {
 
 // What [Harden] sets.
 const (
-	hardHeaderTimeout = 5 * time.Second
-	hardIdleTimeout   = 60 * time.Second
-	hardHeaderBytes   = 64 << 10
+	hardenedHeaderTimeout = 5 * time.Second
+	hardenedIdleTimeout   = 60 * time.Second
+	hardenedHeaderBytes   = 64 << 10
 )
 
-// Harden bounds on s what a handler cannot, since it is called too late for it:
-// how long a client may take over its headers (ReadHeaderTimeout, 5 seconds), how
-// long an idle connection is kept (IdleTimeout, 60 seconds), and how large headers
-// may be (MaxHeaderBytes, 64 KiB: a pixel's event stands in its URL, which counts).
-// What is set already stays. It leaves alone ReadTimeout and WriteTimeout, which
-// would end the long downloads and streams that the host may have beside the API;
-// bodies that the API reads have a time of their own.
+// Harden bounds on s what a handler cannot, since it is called too late: how long a client
+// may take to send its headers (ReadHeaderTimeout, 5 seconds), how long an idle connection
+// is kept (IdleTimeout, 60 seconds), and how large headers may be (MaxHeaderBytes, 64 KiB:
+// the URL counts, and a pixel's event is in it). A field that is set already is not changed.
+// ReadTimeout and WriteTimeout are left alone: they would end the long downloads and streams
+// that the host may serve next to the API. Bodies that the API reads have a deadline of
+// their own.
 //
 // Call it before the server serves. It returns s.
 func Harden(s *http.Server) *http.Server {
-	s.ReadHeaderTimeout = cmp.Or(s.ReadHeaderTimeout, hardHeaderTimeout)
-	s.IdleTimeout = cmp.Or(s.IdleTimeout, hardIdleTimeout)
-	s.MaxHeaderBytes = cmp.Or(s.MaxHeaderBytes, hardHeaderBytes)
+	s.ReadHeaderTimeout = cmp.Or(s.ReadHeaderTimeout, hardenedHeaderTimeout)
+	s.IdleTimeout = cmp.Or(s.IdleTimeout, hardenedIdleTimeout)
+	s.MaxHeaderBytes = cmp.Or(s.MaxHeaderBytes, hardenedHeaderBytes)
 	return s
 }
 
-// serverCheck looks once at the server that a handler is called by.
+// serverCheck examines the server that calls a handler, once.
 type serverCheck struct{ done atomic.Bool }
 
-// look warns if the server waits for headers for ever. After the first request it
+// warnOnce warns if the server never times out reading headers. After the first request it
 // costs a load.
-func (c *serverCheck) look(r *http.Request, logger *slog.Logger) {
+func (c *serverCheck) warnOnce(r *http.Request, logger *slog.Logger) {
 	if c.done.Load() || c.done.Swap(true) {
 		return
 	}
 	s, ok := r.Context().Value(http.ServerContextKey).(*http.Server)
 	if ok && s.ReadHeaderTimeout <= 0 && s.ReadTimeout <= 0 {
-		logger.WarnContext(r.Context(), "inlet: the http.Server has no ReadHeaderTimeout: a client may hold a connection for ever; see inlet.Harden")
+		logger.WarnContext(r.Context(), "inlet: http.Server has no ReadHeaderTimeout, so that a client can hold a connection forever; set it or call inlet.Harden")
 	}
 }

@@ -281,24 +281,25 @@ func TestNewNamesEveryFieldThatIsOutOfRange(t *testing.T) {
 	_, err := inlet.New(nil, nil)
 	require.ErrorContains(t, err, "sink")
 	_, err = inlet.New(new(keeper), &inlet.Options{
-		Limits: inlet.Limits{
-			EventBytes: -1, HitBytes: -1, BatchBytes: -1, ImportBytes: -1, Events: -1, Depth: -1, Members: -1, MessageIDLength: -1,
+		Protocol: &inlet.Protocol{
+			Dialects: []inlet.Dialect{nil},
+			Limits:   inlet.Limits{EventBytes: -1, BatchBytes: -1, Events: -1, Depth: -1, Members: -1, MessageIDLength: -1},
+			Payload:  inlet.PayloadLimits{MaxBytes: -1},
 		},
-		Payload:      &inlet.PayloadOptions{MaxBytes: -1},
 		WriteTimeout: -1, MaxInFlight: -1, RetryAfter: time.Millisecond,
-		Validators: []inlet.Validator{nil}, Enrichers: []inlet.Enricher{nil}, Dialects: []inlet.Dialect{nil},
+		Validators: []inlet.Validator{nil}, Enrichers: []inlet.Enricher{nil},
 	})
 	for _, field := range []string{
-		"Limits.EventBytes", "Limits.HitBytes", "Limits.BatchBytes", "Limits.ImportBytes", "Limits.Events", "Limits.Depth",
+		"Limits.EventBytes", "Limits.BatchBytes", "Limits.Events", "Limits.Depth",
 		"Limits.Members", "Limits.MessageIDLength", "MaxBytes", "WriteTimeout", "MaxInFlight", "RetryAfter",
 		"Validators[0]", "Enrichers[0]", "Dialects[0]",
 	} {
 		require.ErrorContains(t, err, field+" is")
 	}
-	_, err = inlet.New(new(keeper), &inlet.Options{Limits: inlet.Limits{
-		BatchBytes: 1<<30 + 1, ImportBytes: 1<<30 + 1, Depth: 1001, Members: 1_000_001,
-	}})
-	for _, field := range []string{"Limits.BatchBytes", "Limits.ImportBytes", "Limits.Depth", "Limits.Members"} {
+	_, err = inlet.New(new(keeper), &inlet.Options{Protocol: &inlet.Protocol{Limits: inlet.Limits{
+		BatchBytes: 1<<30 + 1, Depth: 1001, Members: 1_000_001,
+	}}})
+	for _, field := range []string{"Limits.BatchBytes", "Limits.Depth", "Limits.Members"} {
 		require.ErrorContains(t, err, field+" is")
 	}
 }
@@ -490,8 +491,8 @@ func TestTheContextOfAWrite(t *testing.T) {
 			require.NoError(t, ctx.Err(), "the client's leaving ends the write")
 			require.NoError(t, context.Cause(ctx), "the client's leaving is the cause of something")
 			require.Equal(t, "value", ctx.Value(contextKey{}))
-			require.Same(t, website, inlet.SourceOf(ctx))
-			require.Equal(t, "r1", inlet.RequestIDOf(ctx))
+			require.Same(t, website, inlet.SourceFromContext(ctx))
+			require.Equal(t, "r1", inlet.RequestIDFromContext(ctx))
 			deadline, ok := ctx.Deadline()
 			require.True(t, ok)
 			require.Equal(t, time.Minute, time.Until(deadline))
@@ -545,9 +546,9 @@ func TestTheTimerOfAWriteEndsWithIt(t *testing.T) {
 }
 
 // observer notes the records it is given.
-type observer struct{ records []inlet.RequestRecord }
+type observer struct{ records []inlet.Outcome }
 
-func (o *observer) ObserveRequest(_ context.Context, r *inlet.RequestRecord) {
+func (o *observer) ObserveRequest(_ context.Context, r *inlet.Outcome) {
 	record := *r
 	record.Rejects = append([]inlet.Reject(nil), r.Rejects...)
 	o.records = append(o.records, record)
@@ -571,13 +572,13 @@ func TestObserverIsToldOfEveryRequest(t *testing.T) {
 		require.Len(t, seen.records, 5)
 
 		batch := seen.records[0]
-		require.Equal(t, inlet.RequestRecord{
+		require.Equal(t, inlet.Outcome{
 			Dialect: "segment", Path: "/v1/b", Source: website, Status: 200, Accepted: 1, Rejected: 1, Rejects: batch.Rejects,
 			WireBytes: len(zipped), Bytes: len(batchOf(typedEvent("page"), `{"type":"page"}`)), Duration: 2 * time.Second, Write: 2 * time.Second,
 		}, batch)
 		require.Equal(t, inlet.CodeNoUserAnonID, batch.Rejects[0].Code)
-		require.Equal(t, inlet.RequestRecord{Dialect: seen.records[1].Dialect, Path: "/v1/track", Status: 401, Code: inlet.CodeMissingKey}, seen.records[1])
-		require.Equal(t, inlet.RequestRecord{Status: 404, Code: inlet.CodeNotFound}, seen.records[2])
+		require.Equal(t, inlet.Outcome{Dialect: seen.records[1].Dialect, Path: "/v1/track", Status: 401, Code: inlet.CodeMissingKey}, seen.records[1])
+		require.Equal(t, inlet.Outcome{Status: 404, Code: inlet.CodeNotFound}, seen.records[2])
 		require.Equal(t, 200, seen.records[3].Status)
 		require.Equal(t, inlet.CodeEventNotDefined, seen.records[3].Code)
 		require.Equal(t, 503, seen.records[4].Status)
@@ -594,19 +595,24 @@ func TestOutcomeOfIsLeftForOuterLayers(t *testing.T) {
 		body string
 		want inlet.Outcome
 	}{
-		{"stored", nil, batchOf(typedEvent("page")), inlet.Outcome{Dialect: "segment", Accepted: 1}},
-		{"some refused", nil, batchOf(typedEvent("page"), "{}"), inlet.Outcome{Dialect: "segment", Accepted: 1, Rejected: 1}},
-		{"failed", cause, batchOf(typedEvent("page")), inlet.Outcome{Dialect: "segment", Code: inlet.CodeSinkUnavailable, Err: cause}},
+		{"stored", nil, batchOf(typedEvent("page")), inlet.Outcome{Status: 200, Accepted: 1}},
+		{"some refused", nil, batchOf(typedEvent("page"), "{}"), inlet.Outcome{Status: 200, Accepted: 1, Rejected: 1, Rejects: []inlet.Reject{
+			{Index: 1, Problem: inlet.Problem{Code: inlet.CodeTypeRequired, Message: "type is required", Field: "type"}},
+		}}},
+		{"failed", cause, batchOf(typedEvent("page")), inlet.Outcome{Status: 503, Code: inlet.CodeSinkUnavailable, Err: cause}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			r := vouched("/v1/batch", test.body)
-			require.Zero(t, inlet.OutcomeOf(r.Context()))
+			require.Zero(t, inlet.OutcomeFromContext(r.Context()))
 			serve(mustNew(t, failing(test.err), nil), r)
-			require.Equal(t, test.want, inlet.OutcomeOf(r.Context()))
+			want := test.want
+			want.Dialect, want.Path, want.Source = "segment", "/v1/batch", website
+			want.Bytes, want.WireBytes = len(test.body), len(test.body)
+			require.Equal(t, want, inlet.OutcomeFromContext(r.Context()))
 		})
 	}
-	require.Zero(t, inlet.OutcomeOf(t.Context()))
+	require.Zero(t, inlet.OutcomeFromContext(t.Context()))
 }
 
 // A dialect of a host's own, for what the built-in ones do not do.
@@ -616,14 +622,19 @@ func (ownDialect) Name() string               { return "own" }
 func (d ownDialect) Routes() []inlet.Route    { return d.routes }
 func (ownDialect) KeyPlaces() inlet.KeyPlaces { return inlet.KeyPlaces{} }
 
+// speaking returns a protocol with routes of a host's own alone.
+func speaking(routes ...inlet.Route) *inlet.Protocol {
+	return &inlet.Protocol{Dialects: []inlet.Dialect{ownDialect{routes}}}
+}
+
 func TestAnUnexpectedErrorIsAnswered500WithoutItsText(t *testing.T) {
 	t.Parallel()
 	var log bytes.Buffer
 	h := mustNew(t, new(keeper), &inlet.Options{
 		Logger: slog.New(slog.NewTextHandler(&log, nil)),
-		Dialects: []inlet.Dialect{ownDialect{[]inlet.Route{{Method: "POST", Path: "/own", Decode: func(*inlet.Input) error {
+		Protocol: speaking(inlet.Route{Method: "POST", Path: "/own", Decode: func(*inlet.Input) error {
 			return errors.New(secret)
-		}}}}},
+		}}),
 	})
 	w := serve(h, vouched("/own", "{}"))
 	a := requireRefused(t, w, 500, inlet.CodeInternal)
@@ -654,13 +665,13 @@ func TestADialectOfAHostsOwn(t *testing.T) {
 		}
 		return nil
 	}
-	h := mustNew(t, sink, &inlet.Options{Dialects: []inlet.Dialect{ownDialect{[]inlet.Route{
-		{Method: "POST", Path: "/sites/{site}/hits", Size: inlet.SizeBatch, Form: inlet.FormLenient, Decode: decode},
-		{Method: "PUT", Path: "/sites/{site}/hits", Size: inlet.SizeBatch, Form: inlet.FormEmpty, Decode: decode},
-		{Method: "GET", Path: "/settings/{site}", Open: true, Reply: func(q *inlet.Inquiry) ([]byte, error) {
+	h := mustNew(t, sink, &inlet.Options{Protocol: speaking(
+		inlet.Route{Method: "POST", Path: "/sites/{site}/hits", Batch: true, Form: inlet.FormLenient, Decode: decode},
+		inlet.Route{Method: "PUT", Path: "/sites/{site}/hits", Batch: true, Form: inlet.FormEmpty, Decode: decode},
+		inlet.Route{Method: "GET", Path: "/settings/{site}", Open: true, Reply: func(q *inlet.Inquiry) ([]byte, error) {
 			return []byte(`{"site":"` + q.Request.PathValue("site") + `"}`), nil
 		}},
-	}}}})
+	)})
 	hit := `{"user":"u","id":"m","data":{"n":12345678901234567890}}`
 	requireTaken(t, serve(h, vouched("/sites/s1/hits/", batchOf(hit))))
 	require.JSONEq(t, `{"n":12345678901234567890}`, string(sink.kept()[0].Properties))
@@ -721,7 +732,9 @@ func TestValidatorsAndEnrichers(t *testing.T) {
 			func(e *inlet.Event) *inlet.Problem { order = append(order, "second "+e.UserID); return nil },
 		},
 		Enrichers: []inlet.Enricher{
-			func(ctx context.Context, e *inlet.Event) { e.GroupID = inlet.SourceOf(ctx).ID + "/" + e.MessageID },
+			func(ctx context.Context, e *inlet.Event) {
+				e.GroupID = inlet.SourceFromContext(ctx).ID + "/" + e.MessageID
+			},
 			func(_ context.Context, e *inlet.Event) { e.GroupID += "!" },
 		},
 	})

@@ -11,23 +11,24 @@ import (
 	"github.com/inlet-go/inlet/internal/wire"
 )
 
-// An Input is one request as its dialect sees it. The dialect reads the payload
-// from it and adds the events to it. It belongs to one call of [Route.Decode].
+// An Input is one request as its dialect sees it. The dialect reads the payload from it and
+// adds the events to it. It belongs to one call of [Route.Decode], and must not be used
+// concurrently.
 type Input struct {
 	// Request is the request. Its body has been read already.
 	Request *http.Request
 	// ReceivedAt is when the request arrived, in UTC.
 	ReceivedAt time.Time
 
-	doc    *wire.Document
-	limits *Limits
-	room   int64 // the limit of the request, in bytes
-	batchOf
+	doc      *wire.Document
+	limits   *Limits
+	maxBytes int64 // of the payload
+	batch
 }
 
-// batchOf is the memory for the events of a request. It is used for one request
-// after another.
-type batchOf struct {
+// batch is the memory for the events of a request. It is used for one request after
+// another.
+type batch struct {
 	structs []Event
 	events  []*Event
 	places  []int // of the events in the request
@@ -36,48 +37,52 @@ type batchOf struct {
 	text    strings.Builder // all strings of the events, in one allocation
 	raw     []byte          // raw JSON that had to be put together
 	scratch []byte
-
-	// Of the Segment dialect, for which an allocation each would be too many.
-	slots    []segmentSlots
-	envelope segmentEnvelope
-
-	record RequestRecord
+	segment segmentMemory
 }
 
 var inputs = sync.Pool{New: func() any { return new(Input) }}
 
-// keptEvents is how many events an Input may leave room for.
-const keptEvents = 4096
+// maxPooledEvents is the capacity for events that an Input may leave to the next request.
+const maxPooledEvents = 4096
 
-// release gives the memory to the next request. It must not be called while a
-// sink may still look at the events.
+// release gives the memory to the next request. It must not be called while a sink may
+// still read the events. Rejects are not reused: an outcome keeps them.
 func (in *Input) release() {
-	if cap(in.structs) > keptEvents || cap(in.raw) > keptMemory {
+	if cap(in.structs) > maxPooledEvents || cap(in.raw) > maxPooled {
 		return
 	}
 	clear(in.structs)
 	clear(in.events)
-	clear(in.rejects)
-	in.structs, in.events, in.places, in.rejects = in.structs[:0], in.events[:0], in.places[:0], in.rejects[:0]
+	in.structs, in.events, in.places, in.rejects = in.structs[:0], in.events[:0], in.places[:0], nil
 	in.checked = false
 	in.text.Reset()
-	in.raw, in.scratch, in.slots = in.raw[:0], in.scratch[:0], in.slots[:0]
-	in.envelope, in.record = segmentEnvelope{}, RequestRecord{}
+	in.raw, in.scratch = in.raw[:0], in.scratch[:0]
+	in.segment.reset()
 	in.Request, in.doc, in.limits = nil, nil, nil
 	inputs.Put(in)
 }
 
 // Root returns the root object of the payload.
-func (in *Input) Root() Object { return Object{in.doc.Root()} }
+func (in *Input) Root() Object { return rootObject(in.doc) }
 
-// Items returns the events listed in the root member "batch", and whether there
-// is such a list. Those that are no usable objects are refused by the first call,
-// and are empty.
+// Single returns the payload as the only event of the request, and whether it is usable. If
+// it is not, because of its structure, it has been refused.
+func (in *Input) Single() (Object, bool) {
+	item := in.doc.AsItem()
+	if p := problemOf(item.Fault); p != nil {
+		in.Refuse(0, "", p)
+		return Object{}, false
+	}
+	return Object{item.Object, item.Repaired}, true
+}
+
+// Items returns the events listed in the root member "batch", and whether there is such a
+// list. Those that are not usable objects are refused by the first call, and are empty.
 func (in *Input) Items() ([]Object, bool) {
 	items, listed := in.doc.Items()
 	objects := make([]Object, len(items))
 	for i, it := range items {
-		objects[i] = Object{it.Object}
+		objects[i] = Object{it.Object, it.Repaired}
 		if p := problemOf(it.Fault); p != nil && !in.checked {
 			in.Refuse(i, "", p)
 		}
@@ -86,9 +91,9 @@ func (in *Input) Items() ([]Object, bool) {
 	return objects, listed
 }
 
-// Add adds an event, to be filled in by the caller. The place is that of the
-// event in the request, from 0. Properties, Traits, Context, Integrations and
-// Extra may be slices of what the input gave out.
+// Add adds an event, for the caller to fill in. The place is that of the event in the
+// request, from 0. Properties, Traits, Context, Integrations and Extra may be slices of
+// what the input returned.
 func (in *Input) Add(place int) *Event {
 	in.structs = append(in.structs, Event{})
 	e := &in.structs[len(in.structs)-1]
@@ -97,9 +102,10 @@ func (in *Input) Add(place int) *Event {
 	return e
 }
 
-// Refuse refuses the event at a place in the request. Its id, if it has one, is
-// told to the client. A code that is no refusal of an event, with status 400,
-// becomes [CodeInvalidEvent]: the client must not send the event again.
+// Refuse refuses the event at a place in the request. Its id, if it has one, is sent to the
+// client. A code that is not a refusal of an event, with status 400, becomes
+// [CodeInvalidEvent]: the client must not send the event again. A Problem without a Message
+// gets the fixed text of its code.
 func (in *Input) Refuse(place int, messageID string, p *Problem) {
 	if in.limits.tooLong(messageID) {
 		messageID = ""
@@ -112,16 +118,20 @@ func (in *Input) Refuse(place int, messageID string, p *Problem) {
 	in.rejects = append(in.rejects, reject)
 }
 
-// refuseLast takes the event that was added last out again, and refuses it.
-func (in *Input) refuseLast(p *Problem) {
+// Withdraw takes back the event that was added last, and refuses it.
+func (in *Input) Withdraw(p *Problem) {
 	last := len(in.events) - 1
 	in.Refuse(in.places[last], in.events[last].MessageID, p)
 	*in.events[last] = Event{}
 	in.structs, in.events, in.places = in.structs[:len(in.structs)-1], in.events[:last], in.places[:last]
 }
 
-// Text returns what a JSON string says, and "" for a value that is no string.
-// The result may be kept.
+// GrowText reserves memory for n more bytes of text and one generated id, so that all
+// strings of an event are cut from one allocation. It is an optimisation alone.
+func (in *Input) GrowText(n int) { in.text.Grow(n + idLength) }
+
+// Text returns the text of a JSON string, and "" for a value that is not a string. The
+// result may be kept.
 func (in *Input) Text(raw json.RawMessage) string {
 	if wire.Kind(raw) != '"' {
 		return ""
@@ -136,28 +146,39 @@ func (in *Input) Text(raw json.RawMessage) string {
 	return in.text.String()[start:]
 }
 
-// ID returns the id that a value holds: a string, or a number, whose digits are
-// kept with a warning. Null, white space and nothing are no id, "". The problem
-// is nil, or that the value can be no id.
-func (in *Input) ID(raw json.RawMessage, field string) (string, Warnings, *Problem) {
+// SetID sets a field of e to the id that a value holds: a string, or a number, whose digits
+// are kept with a warning. Null, white space and an absent value are no id, "". The problem
+// is nil, or that the value cannot be an id.
+func (in *Input) SetID(e *Event, dst *string, raw json.RawMessage, field string) *Problem {
+	*dst = ""
 	switch kind := wire.Kind(raw); {
 	case kind == 0, kind == 'n':
-		return "", 0, nil
 	case kind == '"':
-		return strings.TrimSpace(in.Text(raw)), 0, nil
+		*dst = strings.TrimSpace(in.Text(raw))
 	case kind == '-', '0' <= kind && kind <= '9':
 		start := in.text.Len()
 		in.text.Write(raw)
-		return in.text.String()[start:], WarnIDNotString, nil
+		*dst = in.text.String()[start:]
+		e.Warnings |= WarnIDNotString
+	default:
+		return problem(CodeIDNotString, field)
 	}
-	return "", 0, problem(CodeIDNotString, field)
+	return nil
 }
 
-// Time returns the time that a value holds, in any form of ISO 8601 that clients
-// write, or as a Unix time. Null and nothing are no time, the zero Time; the
-// warning says that a value could not be read, or that its zone or unit had to
-// be guessed.
-func (in *Input) Time(raw json.RawMessage) (time.Time, Warnings) {
+// SetTime sets a field of e to the time that a value holds, in any form of ISO 8601 that
+// clients write, or as a Unix time. Null and an absent value are no time, the zero Time. It
+// returns false, with a warning, for a value that cannot be read; a zone or unit that had
+// to be guessed is a warning, too.
+func (in *Input) SetTime(e *Event, dst *time.Time, raw json.RawMessage) (ok bool) {
+	t, warnings := in.time(raw)
+	*dst = t
+	e.Warnings |= warnings
+	return !warnings.Has(WarnTimestampInvalid)
+}
+
+// time returns the time that a value holds, and the warnings for it.
+func (in *Input) time(raw json.RawMessage) (time.Time, Warnings) {
 	var t time.Time
 	guessed, ok := true, false
 	switch kind := wire.Kind(raw); {
@@ -188,10 +209,17 @@ func (in *Input) Time(raw json.RawMessage) (time.Time, Warnings) {
 	return t, 0
 }
 
-// Object returns a value that must be an object: nil for null and nothing, {}
-// for the empty list that PHP writes for an empty map. The problem is nil, or
-// the given code for the field.
-func (in *Input) Object(raw json.RawMessage, code Code, field string) (json.RawMessage, Warnings, *Problem) {
+// SetObject sets a field of e to a value that must be an object: nil for null and an absent
+// value, {} with a warning for the empty list that PHP writes for an empty map. The problem
+// is nil, or the given code for the field.
+func (in *Input) SetObject(e *Event, dst *json.RawMessage, raw json.RawMessage, code Code, field string) *Problem {
+	object, warnings, p := objectOf(raw, code, field)
+	*dst = object
+	e.Warnings |= warnings
+	return p
+}
+
+func objectOf(raw json.RawMessage, code Code, field string) (json.RawMessage, Warnings, *Problem) {
 	switch wire.Kind(raw) {
 	case '{':
 		return raw, 0, nil
@@ -207,15 +235,91 @@ func (in *Input) Object(raw json.RawMessage, code Code, field string) (json.RawM
 
 var emptyObject = json.RawMessage(`{}`)
 
-// An Object is a JSON object of a payload. What it returns are slices of the
-// payload, read-only, and lent until the event's Write has returned.
-type Object struct{ members wire.Object }
+// SetExtra sets the Extra of e to an object of the members of o that no field holds. For
+// the i-th member place returns whether it belongs there, and whether below "_client",
+// which is for members with a meaning of our own in the canonical form, and for values that
+// could not be read as what they are called.
+func (in *Input) SetExtra(e *Event, o Object, place func(i int) (extra, client bool)) {
+	start := len(in.raw)
+	in.raw = append(in.raw, '{')
+	anyClient := false
+	for i := range o.Len() {
+		extra, client := place(i)
+		anyClient = anyClient || client
+		if extra && !client {
+			in.raw = wire.AppendMember(in.raw, start+1, o.Name(i), o.Value(i))
+		}
+	}
+	if anyClient {
+		in.raw = wire.AppendMember(in.raw, start+1, []byte(`"`+clientMember+`"`), []byte{'{'})
+		first := len(in.raw)
+		for i := range o.Len() {
+			if _, client := place(i); client {
+				in.raw = wire.AppendMember(in.raw, first, o.Name(i), o.Value(i))
+			}
+		}
+		in.raw = append(in.raw, '}')
+	}
+	in.raw = append(in.raw, '}')
+	if len(in.raw) > start+len(`{}`) {
+		e.Extra = in.raw[start:len(in.raw):len(in.raw)]
+	}
+}
+
+// AppendRaw returns JSON that f appends to a buffer, in memory of the request. f must append
+// valid JSON, and return the buffer that it was given, extended.
+func (in *Input) AppendRaw(f func(dst []byte) []byte) json.RawMessage {
+	start := len(in.raw)
+	in.raw = f(in.raw)
+	return in.raw[start:len(in.raw):len(in.raw)]
+}
+
+// Find looks up members of an object inside of the payload, in one pass: values[i] is set
+// to the value of the member names[i], nil if there is none. A value that is not an object
+// has none.
+func (in *Input) Find(object json.RawMessage, names []string, values []json.RawMessage) {
+	clear(values)
+	if wire.Kind(object) != '{' {
+		return
+	}
+	for w := wire.Walk(object); w.Next(); {
+		for i, name := range names {
+			if isQuoted(w.Name, name) {
+				values[i] = w.Value
+			}
+		}
+	}
+}
+
+// isQuoted reports whether quoted is a name in quotes.
+func isQuoted(quoted []byte, name string) bool {
+	return len(quoted) == len(name)+2 && string(quoted[1:len(quoted)-1]) == name
+}
+
+// fillAnonymousID gives events that name no user an anonymous id.
+func (in *Input) fillAnonymousID(id string) {
+	for _, e := range in.events {
+		if e.UserID == "" && e.AnonymousID == "" {
+			e.AnonymousID = id
+		}
+	}
+}
+
+// An Object is a JSON object of a payload. What it returns are slices of the payload,
+// read-only, and lent until the event's Write has returned.
+type Object struct {
+	members  wire.Object
+	repaired bool
+}
+
+// rootObject returns the root of a document.
+func rootObject(doc *wire.Document) Object { return Object{doc.Root(), doc.Repaired()} }
 
 // Len returns the number of members.
 func (o Object) Len() int { return o.members.Len() }
 
-// Name returns the i-th member's name in quotes, without needless escapes: names
-// that say the same are the same bytes.
+// Name returns the i-th member's name in quotes, without needless escapes: equal names are
+// equal bytes.
 func (o Object) Name(i int) json.RawMessage { return o.members.Name(i) }
 
 // Value returns the i-th member's value.
@@ -224,9 +328,22 @@ func (o Object) Value(i int) json.RawMessage { return o.members.Value(i) }
 // Get returns the value of the member with a name, or nil.
 func (o Object) Get(name string) json.RawMessage {
 	for i := range o.Len() {
-		if quoted := o.members.Name(i); len(quoted) == len(name)+2 && string(quoted[1:len(quoted)-1]) == name {
+		if isQuoted(o.members.Name(i), name) {
 			return o.Value(i)
 		}
 	}
 	return nil
 }
+
+// Text returns the text of the member with a name, and "" if there is none or it is not a
+// string.
+func (o Object) Text(name string) string {
+	if raw := o.Get(name); wire.Kind(raw) == '"' {
+		return wire.Text(raw)
+	}
+	return ""
+}
+
+// Repaired reports whether text in the object was repaired: invalid UTF-8 or unpaired
+// surrogates were replaced by U+FFFD. Its event has [WarnTextRepaired].
+func (o Object) Repaired() bool { return o.repaired }

@@ -44,29 +44,19 @@ func ExampleCommandersActV1() {
 	// /v1/track false
 }
 
-// A layer of one's own around a [inlet.Migrator]; middleware.Migrate is one.
-func ExampleNewMigrator() {
-	migrator, err := inlet.NewMigrator(inlet.CommandersActV1(), nil)
+// The layer as package middleware has it, with errors instead of panics.
+func ExampleMigratePayload() {
+	layer, err := inlet.MigratePayload(inlet.CommandersActV1(), nil)
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
-	next := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	h := layer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		fmt.Println(r.ContentLength, string(body))
-	})
-	layer := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		migrated, payload, err := migrator.Migrate(w, r)
-		if err != nil {
-			inlet.WriteError(w, r, err)
-			return
-		}
-		next.ServeHTTP(w, migrated)
-		payload.Release()
-	})
-
+	}))
 	v1 := `{"event":"login","eventId":"E1","eventTimestamp":1639044446636,"properties":{"method":"mail"}}`
-	layer.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodPost, "/events", strings.NewReader(v1)))
+	h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodPost, "/events", strings.NewReader(v1)))
 	// Output:
 	// 110 {"event_name":"login","method":"mail","context":{"event_id":"E1","event_timestamp":1639044446636,"version":2}}
 }

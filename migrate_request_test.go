@@ -91,7 +91,7 @@ func TestMigratePassesOn(t *testing.T) {
 	})
 	t.Run("the caller's request keeps its body", func(t *testing.T) {
 		t.Parallel()
-		reader, err := inlet.NewPayloadReader(nil)
+		reader, err := inlet.NewPayloadReader(inlet.PayloadLimits{})
 		require.NoError(t, err)
 		r, outer, err := reader.Read(httptest.NewRecorder(), httptest.NewRequest(http.MethodPost, "/events", strings.NewReader(vectors[0].v1)))
 		require.NoError(t, err)
@@ -109,7 +109,7 @@ func TestMigratePassesOn(t *testing.T) {
 	})
 	t.Run("what is 2.0 already shares the payload", func(t *testing.T) {
 		t.Parallel()
-		reader, err := inlet.NewPayloadReader(nil)
+		reader, err := inlet.NewPayloadReader(inlet.PayloadLimits{})
 		require.NoError(t, err)
 		r, outer, err := reader.Read(httptest.NewRecorder(), httptest.NewRequest(http.MethodPost, "/events", strings.NewReader(vectors[0].v2)))
 		require.NoError(t, err)
@@ -130,12 +130,12 @@ func TestMigratePassesOn(t *testing.T) {
 	})
 }
 
-func TestMigratorOptions(t *testing.T) {
+func TestMigratePayloadOptions(t *testing.T) {
 	t.Parallel()
 	t.Run("a shadow reports and changes nothing", func(t *testing.T) {
 		t.Parallel()
 		var reports []inlet.MigrationReport
-		m, err := inlet.NewMigrator(inlet.CommandersActV1(), &inlet.MigratorOptions{
+		m, err := inlet.NewMigrator(inlet.CommandersActV1(), &inlet.MigratePayloadOptions{
 			Shadow: true,
 			Report: func(_ context.Context, r *http.Request, report inlet.MigrationReport) {
 				require.Equal(t, "/events", r.URL.Path)
@@ -153,16 +153,16 @@ func TestMigratorOptions(t *testing.T) {
 	})
 	t.Run("a shadow that reports nothing is a mistake", func(t *testing.T) {
 		t.Parallel()
-		_, err := inlet.NewMigrator(inlet.CommandersActV1(), &inlet.MigratorOptions{Shadow: true})
+		_, err := inlet.NewMigrator(inlet.CommandersActV1(), &inlet.MigratePayloadOptions{Shadow: true})
 		require.ErrorContains(t, err, "Report")
 		_, err = inlet.NewMigrator(nil, nil)
 		require.Error(t, err)
-		_, err = inlet.NewMigrator(inlet.CommandersActV1(), &inlet.MigratorOptions{Limits: inlet.Limits{Depth: -1}})
+		_, err = inlet.NewMigrator(inlet.CommandersActV1(), &inlet.MigratePayloadOptions{Protocol: &inlet.Protocol{Limits: inlet.Limits{Depth: -1}}})
 		require.ErrorContains(t, err, "Depth")
 	})
 	t.Run("strict mode leaves an event whose time cannot be read", func(t *testing.T) {
 		t.Parallel()
-		m, err := inlet.NewMigrator(inlet.CommandersActV1(), &inlet.MigratorOptions{Strict: true})
+		m, err := inlet.NewMigrator(inlet.CommandersActV1(), &inlet.MigratePayloadOptions{Strict: true})
 		require.NoError(t, err)
 		const body = `{"event":"x","event_timestamp":"11/01/2022 14:32","properties":{}}`
 		_, p, err := m.Migrate(httptest.NewRecorder(), httptest.NewRequest(http.MethodPost, "/events", strings.NewReader(body)))

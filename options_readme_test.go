@@ -17,15 +17,17 @@ func TestTheReadmeNamesTheDefaults(t *testing.T) {
 	require.NoError(t, err)
 	o, err := (*Options)(nil).withDefaults()
 	require.NoError(t, err)
-	p, err := o.Payload.withDefaults()
+	l, err := Limits{}.withDefaults()
+	require.NoError(t, err)
+	p, err := PayloadLimits{}.withDefaults()
 	require.NoError(t, err)
 	for _, row := range []string{
-		fmt.Sprintf("| single event | %s bytes (SegmentStream %s) |", grouped(o.Limits.EventBytes), grouped(o.Limits.HitBytes)),
-		fmt.Sprintf("| batch | %s bytes decompressed, %s events |", grouped(int(o.Limits.BatchBytes)), grouped(o.Limits.Events)),
-		fmt.Sprintf("| import | %d MiB decompressed |", o.Limits.ImportBytes>>20),
-		fmt.Sprintf("a body may grow %d times, once %d KiB are out |", p.MaxRatio, ratioFrom>>10),
-		fmt.Sprintf("| nesting, names in an event | %d, %s |", o.Limits.Depth, grouped(o.Limits.Members)),
-		fmt.Sprintf("| `messageId` | %d characters |", o.Limits.MessageIDLength),
+		fmt.Sprintf("| single event | %s bytes (SegmentStream %s) |", grouped(l.EventBytes), grouped(maxHitBytes)),
+		fmt.Sprintf("| batch | %s bytes decompressed, %s events |", grouped(int(l.BatchBytes)), grouped(l.Events)),
+		fmt.Sprintf("| import | %d MiB decompressed |", maxImportBytes>>20),
+		fmt.Sprintf("a body may grow %d times, once 64 KiB are out |", p.MaxRatio),
+		fmt.Sprintf("| nesting, names in an event | %d, %s |", l.Depth, grouped(l.Members)),
+		fmt.Sprintf("| `messageId` | %d characters |", l.MessageIDLength),
 		fmt.Sprintf("| %.0f s, %.0f s |", p.ReadTimeout.Seconds(), o.WriteTimeout.Seconds()),
 		fmt.Sprintf("| %s; %d MiB; then 503 |", grouped(o.MaxInFlight), p.MaxBytesInFlight>>20),
 		fmt.Sprintf("| about %d ms, then 503 |", o.MaxQueueTime.Milliseconds()),

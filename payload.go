@@ -6,83 +6,82 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"os"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/inlet-go/inlet/internal/body"
 	"github.com/inlet-go/inlet/internal/check"
 	"github.com/inlet-go/inlet/internal/wire"
 )
 
-// PayloadOptions bound what a request may make us read. Nil is all defaults.
-type PayloadOptions struct {
-	// MaxBytes bounds a body after decompression. The routes of a handler have
-	// lower limits of their own. Defaults to 4 MiB.
+// PayloadLimits bound what the body of a request may make the server read and hold. The
+// zero value means all defaults.
+type PayloadLimits struct {
+	// MaxBytes bounds a body after decompression, in bytes. Routes have lower limits of
+	// their own. Defaults to 4 MiB.
 	MaxBytes int64
-	// MaxWireBytes bounds a body as it was sent. Defaults to MaxBytes.
+	// MaxWireBytes bounds a body as it was sent, in bytes. Defaults to MaxBytes.
 	MaxWireBytes int64
-	// MaxRatio bounds how many times larger a body gets by decompression, from
-	// 64 KiB on. Defaults to 200.
+	// MaxRatio bounds how many times larger a body gets by decompression, from 64 KiB on.
+	// Defaults to 200.
 	MaxRatio int64
-	// ReadTimeout is how long a body may take to arrive; it stands in for the
-	// server's own ReadTimeout. Defaults to 10 seconds.
+	// ReadTimeout is how long a body may take to arrive. It replaces the server's own
+	// ReadTimeout. Defaults to 10 seconds.
 	ReadTimeout time.Duration
-	// MaxBytesInFlight bounds the memory that all bodies hold at a time, as sent
-	// and as decompressed. A body that would not fit in by its announced length
-	// is refused with 503 before it is read, and one that grows too large on the
-	// way, then. A body holds 32 KiB by its mere announcement and what is more
-	// only as it arrives, so that announcing alone starves nobody. At least 4 MiB
-	// and four times each of MaxBytes and MaxWireBytes. Defaults to 256 MiB, or
-	// that least if it is more.
+	// MaxBytesInFlight bounds the memory that all bodies hold together, as sent and as
+	// decompressed, in bytes. A body whose announced length would not fit is refused with
+	// 503 before it is read; one that outgrows the bound on the way, then. A body holds
+	// 32 KiB on its announcement and more only as it arrives, so that a large
+	// Content-Length alone cannot exhaust the budget. The minimum is 4 MiB and four times
+	// each of MaxBytes and MaxWireBytes. Defaults to 256 MiB, or the minimum if that is
+	// more.
 	MaxBytesInFlight int64
 }
 
-// ratioFrom is the size up to which a body may grow without regard to MaxRatio.
-const ratioFrom = 64 << 10
-
-func (o *PayloadOptions) withDefaults() (PayloadOptions, error) {
-	var filled PayloadOptions
-	if o != nil {
-		filled = *o
-	}
-	filled.MaxBytes = cmp.Or(filled.MaxBytes, 4<<20)
-	filled.MaxWireBytes = cmp.Or(filled.MaxWireBytes, filled.MaxBytes)
-	filled.MaxRatio = cmp.Or(filled.MaxRatio, 200)
-	filled.ReadTimeout = cmp.Or(filled.ReadTimeout, 10*time.Second)
-	least := max(4<<20, 4*filled.MaxBytes, 4*filled.MaxWireBytes)
-	filled.MaxBytesInFlight = cmp.Or(filled.MaxBytesInFlight, max(256<<20, least))
-	return filled, errors.Join(
-		check.AtLeast("MaxBytes", filled.MaxBytes, 1),
-		check.AtMost("MaxBytes", filled.MaxBytes, maxPayload),
-		check.AtLeast("MaxWireBytes", filled.MaxWireBytes, 1),
-		check.AtMost("MaxWireBytes", filled.MaxWireBytes, maxPayload),
-		check.AtLeast("MaxRatio", filled.MaxRatio, 1),
-		check.AtLeast("ReadTimeout", filled.ReadTimeout, 1),
-		check.AtLeast("MaxBytesInFlight", filled.MaxBytesInFlight, least),
+// withDefaults returns a filled copy. The error names every field at fault.
+func (l PayloadLimits) withDefaults() (PayloadLimits, error) {
+	l.MaxBytes = cmp.Or(l.MaxBytes, 4<<20)
+	l.MaxWireBytes = cmp.Or(l.MaxWireBytes, l.MaxBytes)
+	l.MaxRatio = cmp.Or(l.MaxRatio, 200)
+	l.ReadTimeout = cmp.Or(l.ReadTimeout, 10*time.Second)
+	minInFlight := max(4<<20, 4*l.MaxBytes, 4*l.MaxWireBytes)
+	l.MaxBytesInFlight = cmp.Or(l.MaxBytesInFlight, max(256<<20, minInFlight))
+	return l, errors.Join(
+		check.AtLeast("Payload.MaxBytes", l.MaxBytes, 1),
+		check.AtMost("Payload.MaxBytes", l.MaxBytes, body.MaxBytes),
+		check.AtLeast("Payload.MaxWireBytes", l.MaxWireBytes, 1),
+		check.AtMost("Payload.MaxWireBytes", l.MaxWireBytes, body.MaxBytes),
+		check.AtLeast("Payload.MaxRatio", l.MaxRatio, 1),
+		check.AtLeast("Payload.ReadTimeout", l.ReadTimeout, 1),
+		check.AtLeast("Payload.MaxBytesInFlight", l.MaxBytesInFlight, minInFlight),
 	)
 }
 
-// maxPayload is what the index of a body can address.
-const maxPayload = 1 << 30
+// reader returns the reader of bodies within filled limits.
+func (l PayloadLimits) reader() *body.Reader {
+	return body.NewReader(body.Options{
+		MaxBytes: l.MaxBytes, MaxWireBytes: l.MaxWireBytes, MaxRatio: l.MaxRatio,
+		ReadTimeout: l.ReadTimeout, MaxBytesInFlight: l.MaxBytesInFlight,
+	})
+}
 
-// A Payload is the decoded body of a request, read once and shared by every
-// layer that needs it.
+// A payload is the decoded body of a request, read once and shared by every layer that
+// needs it.
 //
-// Ownership: whoever got a payload from [PayloadReader.Read] may use its bytes,
-// read-only, until it calls Release, and must call it exactly once. When the
-// last one has, the memory is used for another request. A layer that panics
-// does not release, and its memory is left to the collector.
+// Ownership: whoever got it may use its bytes, read-only, until it calls release, which it
+// must do exactly once. When the last holder has released it, the memory is used for
+// another request. A layer that panics does not release, and its memory is left to the
+// garbage collector.
 //
-// Concurrency: Release and the reader that stands in r.Body may be called
-// concurrently; Bytes may not be used concurrently with one's own Release.
-type Payload struct {
+// Concurrency: release, and the reader in r.Body, may be called concurrently; bytes may
+// not be used concurrently with one's own release.
+type payload struct {
 	holders atomic.Int32
 	memory  *payloadMemory
 	size    int64 // as sent
-	// received is the length of the body as it came, decoded, which limits are
-	// about even where a layer has put another one in its place.
+	// received is the decoded length of the body as it came, to which limits apply even
+	// where a layer has replaced it.
 	received int
 	body     payloadBody
 }
@@ -91,44 +90,41 @@ type Payload struct {
 type payloadMemory struct {
 	bytes    []byte
 	document wire.Document
-	room     *room  // that bytes are in, if they were read from a request
-	own      []byte // what bytes were before
+	buffer   *body.Buffer // that bytes are in, if they were read from a request
+	unused   []byte       // memory of its own, while bytes are in a buffer
 }
 
-// keptMemory is how much memory a payload may leave to the next one; what a
-// rare large body needed goes back to the collector.
-const keptMemory = 1 << 20
+// maxPooled is how much memory a payload may leave to the next one. What a rare large body
+// needed goes back to the garbage collector.
+const maxPooled = 1 << 20
 
 var payloadPool = sync.Pool{New: func() any { return new(payloadMemory) }}
 
-// memoryOf returns memory with the bytes of a room, which it holds from then on.
-// Only a body that has arrived gets as much.
-func memoryOf(r *room) *payloadMemory {
+// newPayloadMemory returns memory that holds the bytes of a buffer. Only a body that has
+// arrived gets as much.
+func newPayloadMemory(b *body.Buffer) *payloadMemory {
 	m := payloadPool.Get().(*payloadMemory)
-	m.own, m.bytes, m.room = m.bytes, r.bytes, r
+	m.unused, m.bytes, m.buffer = m.bytes, b.Bytes, b
 	return m
 }
 
 // free gives the memory to the next payload.
 func (m *payloadMemory) free() {
-	if m.room != nil {
-		m.room.free()
-		m.bytes, m.own, m.room = m.own, nil, nil
+	if m.buffer != nil {
+		m.buffer.Free()
+		m.bytes, m.unused, m.buffer = m.unused, nil, nil
 	}
-	if cap(m.bytes) <= keptMemory {
+	if cap(m.bytes) <= maxPooled {
 		m.document.Reset()
 		payloadPool.Put(m)
 	}
 }
 
-// Bytes returns the decoded body.
-func (p *Payload) Bytes() []byte { return p.memory.bytes }
+// bytes returns the decoded body.
+func (p *payload) bytes() []byte { return p.memory.bytes }
 
-// WireSize returns the length of the body as it was sent.
-func (p *Payload) WireSize() int64 { return p.size }
-
-// Release gives up the caller's hold. It does nothing on a nil payload.
-func (p *Payload) Release() {
+// release gives up the caller's hold. It does nothing on a nil payload.
+func (p *payload) release() {
 	if p == nil || p.holders.Add(-1) != 0 {
 		return
 	}
@@ -138,7 +134,7 @@ func (p *Payload) Release() {
 }
 
 // acquire adds a holder, unless the last one has left.
-func (p *Payload) acquire() bool {
+func (p *payload) acquire() bool {
 	for {
 		n := p.holders.Load()
 		if n == 0 {
@@ -150,9 +146,9 @@ func (p *Payload) acquire() bool {
 	}
 }
 
-// document returns the structure of the body. It is read on the first call, and
-// again if the limits are others.
-func (p *Payload) document(limits wire.Limits) (*wire.Document, error) {
+// index returns the structure of the body. It is read on the first call, and again if the
+// limits differ.
+func (p *payload) index(limits wire.Limits) (*wire.Document, error) {
 	d := &p.memory.document
 	if d.Limits() == limits {
 		return d, nil
@@ -163,10 +159,10 @@ func (p *Payload) document(limits wire.Limits) (*wire.Document, error) {
 	return d, nil
 }
 
-// batchMember is the root member that lists events, in every dialect that has
-// batches at all.
+// batchMember is the root member that lists events, in every dialect that has batches.
 const batchMember = `"batch"`
 
+// documentError maps an error of the index to what the client is told.
 func documentError(err error, limits wire.Limits) *Error {
 	var syntax *wire.SyntaxError
 	var fault *wire.FaultError
@@ -182,19 +178,19 @@ func documentError(err error, limits wire.Limits) *Error {
 	return &Error{Code: CodeInvalidRequest, Message: "the body must be a JSON object"}
 }
 
-// payloadBody stands in r.Body for a payload. It copies out: what it is read
-// into is the reader's own, whatever becomes of the payload.
+// payloadBody is the r.Body of a request whose payload was read. It copies out: the buffer
+// that it reads into belongs to its caller, whatever becomes of the payload.
 type payloadBody struct {
-	payload *Payload
+	payload *payload
 	offset  atomic.Int64
 }
 
-// Read copies from the payload, and fails once its last holder has left.
+// Read copies from the payload, and fails after its last holder has left.
 func (b *payloadBody) Read(dst []byte) (int, error) {
 	if !b.payload.acquire() {
 		return 0, http.ErrBodyReadAfterClose
 	}
-	defer b.payload.Release()
+	defer b.payload.release()
 	n := copy(dst, b.payload.memory.bytes[b.offset.Load():])
 	if n == 0 && len(dst) > 0 {
 		return 0, io.EOF
@@ -206,58 +202,36 @@ func (b *payloadBody) Read(dst []byte) (int, error) {
 // Close does nothing: the body that was read belongs to the server.
 func (b *payloadBody) Close() error { return nil }
 
-// A PayloadReader reads bodies within bounds. It may be used concurrently.
-type PayloadReader struct {
-	options PayloadOptions
-	budget  budget
-}
-
-// NewPayloadReader returns a reader with the given bounds. The error names the
-// field of the options that is out of range.
-func NewPayloadReader(o *PayloadOptions) (*PayloadReader, error) {
-	filled, err := o.withDefaults()
-	if err != nil {
-		return nil, fmt.Errorf("inlet: PayloadOptions: %w", err)
-	}
-	return &PayloadReader{options: filled, budget: budget{most: filled.MaxBytesInFlight}}, nil
-}
-
-// longestQuery bounds the query of a pixel. Browsers and proxies give up long
-// before it.
-const longestQuery = 64 << 10
-
-// contentEncoding returns "gzip", "deflate", "zstd" or "" for none.
-func contentEncoding(r *http.Request) (string, error) {
-	values := r.Header[headerContentEncoding]
-	if len(values) == 0 {
-		return "", nil
-	}
-	switch name := strings.ToLower(strings.TrimSpace(strings.Join(values, ","))); name {
-	case "", "identity":
-		return "", nil
-	case "gzip", "x-gzip":
-		return "gzip", nil
-	case "deflate", "zstd":
-		return name, nil
-	}
-	return "", &Error{Code: CodeUnsupportedEncoding, Field: headerContentEncoding,
-		Message: "the content encoding must be gzip, deflate, zstd or none, and only one"}
-}
+// maxQuery bounds the query of a request, in bytes. A pixel's event is in it. Browsers and
+// proxies give up long before it.
+const maxQuery = 64 << 10
 
 func tooLarge(limit int64) *Error {
 	return &Error{Code: CodePayloadTooLarge, Message: fmt.Sprintf("the payload is larger than %d bytes", limit)}
 }
 
-// bodyError turns what went wrong while reading into what the client is told.
+// bodyError maps an error of reading a body to what the client is told. It is the only
+// place that does.
 func bodyError(err error) error {
-	if known, ok := errors.AsType[*Error](err); ok {
-		return known
+	if big, ok := errors.AsType[*body.TooLargeError](err); ok {
+		return tooLarge(big.Limit)
 	}
-	if errors.Is(err, os.ErrDeadlineExceeded) {
+	switch {
+	case errors.Is(err, body.ErrOverBudget):
+		return &Error{Code: CodeOverloaded}
+	case errors.Is(err, body.ErrExpandsTooMuch):
+		return &Error{Code: CodePayloadTooLarge, Message: "the payload expands too much"}
+	case errors.Is(err, body.ErrUnsupportedEncoding):
+		return &Error{Code: CodeUnsupportedEncoding, Field: headerContentEncoding,
+			Message: "the content encoding must be gzip, deflate, zstd or none, and only one"}
+	case errors.Is(err, body.ErrZstdWindow):
+		return &Error{Code: CodeInvalidEncoding, Message: "the zstd window is larger than 8 MiB"}
+	case errors.Is(err, body.ErrTimeout):
 		return &Error{Code: CodeBodyTimeout, Err: err}
+	case errors.Is(err, body.ErrIncomplete):
+		return &Error{Code: CodeIncompleteBody, Err: err}
+	case errors.Is(err, body.ErrCorrupt):
+		return &Error{Code: CodeInvalidEncoding, Err: err}
 	}
-	if foreign, ok := errors.AsType[*http.MaxBytesError](err); ok {
-		return tooLarge(foreign.Limit)
-	}
-	return &Error{Code: CodeIncompleteBody, Err: err}
+	return asError(err)
 }

@@ -29,8 +29,8 @@ const (
 	allSmall   = allBytes / smallBytes
 )
 
-func inFlight() *inlet.PayloadOptions {
-	return &inlet.PayloadOptions{MaxBytes: 1 << 20, MaxBytesInFlight: allBytes, MaxRatio: 1 << 20}
+func inFlight() inlet.PayloadLimits {
+	return inlet.PayloadLimits{MaxBytes: 1 << 20, MaxBytesInFlight: allBytes, MaxRatio: 1 << 20}
 }
 
 // sent returns a request with a body that is sent in an encoding.
@@ -162,7 +162,7 @@ func stall(t testing.TB, n int, length int64, serve func(*http.Request)) (waitin
 
 func TestABodyThatWouldNotFitInIsRefusedUnread(t *testing.T) {
 	t.Parallel()
-	h := mustNew(t, new(keeper), &inlet.Options{Payload: inFlight()})
+	h := mustNew(t, new(keeper), &inlet.Options{Protocol: &inlet.Protocol{Payload: inFlight()}})
 	waiting, done := stall(t, allSmall-2, 30_000, func(r *http.Request) { serve(h, inlet.WithSource(r, website)) })
 	require.EqualValues(t, allSmall-2, waiting, "announcing alone takes little")
 	unread := iotest.ErrReader(errors.New("the body was read"))
@@ -179,7 +179,7 @@ func TestABodyThatWouldNotFitInIsRefusedUnread(t *testing.T) {
 // Not parallel: memory is measured for the whole process.
 func TestTenThousandBodiesThatAreOnlyAnnouncedCostLittle(t *testing.T) {
 	const all = 16 << 20
-	pr := mustReader(t, &inlet.PayloadOptions{MaxBytesInFlight: all})
+	pr := mustReader(t, inlet.PayloadLimits{MaxBytesInFlight: all})
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	waiting, done := stall(t, 10_000, 4<<20, func(r *http.Request) {
@@ -221,7 +221,7 @@ func TestEventsAreMeasuredAsTheyWereReceived(t *testing.T) {
 	for _, encoding := range []string{"", "gzip", "zstd"} {
 		t.Run("encoding "+encoding, func(t *testing.T) {
 			t.Parallel()
-			h := mustNew(t, new(keeper), &inlet.Options{Payload: &inlet.PayloadOptions{MaxRatio: 1 << 20}})
+			h := mustNew(t, new(keeper), &inlet.Options{Protocol: &inlet.Protocol{Payload: inlet.PayloadLimits{MaxRatio: 1 << 20}}})
 			r := inlet.WithSource(sent(encoding, strings.NewReader(encoded(t, encoding, batchOf(broken(32_768), broken(32_769), padTo(32_768), padTo(32_769))))), website)
 			a := read(t, serve(h, r))
 			require.Equal(t, 2, *a.Accepted)
@@ -253,7 +253,7 @@ func TestAQueryHasALimit(t *testing.T) {
 func slowServer(t testing.TB, http2 bool) (*httptest.Server, *keeper) {
 	t.Helper()
 	sink := new(keeper)
-	h := mustNew(t, sink, &inlet.Options{AllowAnonymous: true, Payload: &inlet.PayloadOptions{ReadTimeout: 250 * time.Millisecond}})
+	h := mustNew(t, sink, &inlet.Options{AllowAnonymous: true, Protocol: &inlet.Protocol{Payload: inlet.PayloadLimits{ReadTimeout: 250 * time.Millisecond}}})
 	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h.ServeHTTP(onlyUnwraps{onlyUnwraps{w}}, r)
 	}))

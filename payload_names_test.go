@@ -16,7 +16,7 @@ func behindKeys(t testing.TB) (func(path, body string) *httptest.ResponseRecorde
 	t.Helper()
 	sink := new(keeper)
 	keys := inlet.MustKeys(map[string]inlet.Source{"known": {ID: "shop"}, "other": {ID: "bank"}})
-	h := gated(mustGate(t, keys, nil), mustNew(t, sink, nil))
+	h := mustAuth(t, keys, nil)(mustNew(t, sink, nil))
 	return func(path, body string) *httptest.ResponseRecorder {
 		return serve(h, request("POST", path, strings.NewReader(body)))
 	}, sink

@@ -166,11 +166,11 @@ func TestALongHonestBodyMayShrinkAsFarAsTheRatioAllows(t *testing.T) {
 	require.Greater(t, ratio, int64(200))
 	for most, status := range map[int64]int{ratio + 2: 200, ratio / 2: 400, 0: 400} {
 		h := mustNew(t, new(keeper), &inlet.Options{
-			Limits: inlet.Limits{EventBytes: 1 << 20}, Payload: &inlet.PayloadOptions{MaxRatio: most},
+			Protocol: &inlet.Protocol{Limits: inlet.Limits{EventBytes: 1 << 20}, Payload: inlet.PayloadLimits{MaxRatio: most}},
 		})
 		require.Equal(t, status, serve(h, vouched("/v1/track", body, "Content-Encoding", "gzip")).Code, "ratio %d", most)
 	}
-	h := mustNew(t, new(keeper), &inlet.Options{Payload: &inlet.PayloadOptions{MaxRatio: 1}})
+	h := mustNew(t, new(keeper), &inlet.Options{Protocol: &inlet.Protocol{Payload: inlet.PayloadLimits{MaxRatio: 1}}})
 	short := encoded(t, "gzip", `{"userId":"u","event":"E","properties":{"s":"`+strings.Repeat("a", 30_000)+`"}}`)
 	requireTaken(t, serve(h, vouched("/v1/track", short, "Content-Encoding", "gzip")))
 }
@@ -246,7 +246,7 @@ func mustNewLoose(t testing.TB, h http.Handler, encoding string) http.Handler {
 	if encoding == "" {
 		return h
 	}
-	return mustNew(t, new(keeper), &inlet.Options{Payload: &inlet.PayloadOptions{MaxRatio: 1 << 20}})
+	return mustNew(t, new(keeper), &inlet.Options{Protocol: &inlet.Protocol{Payload: inlet.PayloadLimits{MaxRatio: 1 << 20}}})
 }
 
 func TestAnEventOfABatchThatIsTooLargeIsRefusedAlone(t *testing.T) {
@@ -305,7 +305,7 @@ func (d *deadliner) SetReadDeadline(when time.Time) error {
 
 func TestReadDeadlines(t *testing.T) {
 	t.Parallel()
-	timeout := &inlet.Options{Payload: &inlet.PayloadOptions{ReadTimeout: time.Minute}}
+	timeout := &inlet.Options{Protocol: &inlet.Protocol{Payload: inlet.PayloadLimits{ReadTimeout: time.Minute}}}
 	tests := []struct {
 		name    string
 		request *http.Request
@@ -359,7 +359,7 @@ func TestASlowBodyIsAnswered408AtTheDeadline(t *testing.T) {
 		t.Run(fmt.Sprintf("wrapped %t", wrapped), func(t *testing.T) {
 			t.Parallel()
 			sink := new(keeper)
-			h := mustNew(t, sink, &inlet.Options{AllowAnonymous: true, Payload: &inlet.PayloadOptions{ReadTimeout: 100 * time.Millisecond}})
+			h := mustNew(t, sink, &inlet.Options{AllowAnonymous: true, Protocol: &inlet.Protocol{Payload: inlet.PayloadLimits{ReadTimeout: 100 * time.Millisecond}}})
 			s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				if wrapped {
 					w = onlyUnwraps{onlyUnwraps{w}}
@@ -383,7 +383,7 @@ func TestASlowBodyIsAnswered408AtTheDeadline(t *testing.T) {
 
 func TestAConnectionOutlivesTheDeadlineOfABodyThatArrived(t *testing.T) {
 	t.Parallel()
-	h := mustNew(t, new(keeper), &inlet.Options{AllowAnonymous: true, Payload: &inlet.PayloadOptions{ReadTimeout: 50 * time.Millisecond}})
+	h := mustNew(t, new(keeper), &inlet.Options{AllowAnonymous: true, Protocol: &inlet.Protocol{Payload: inlet.PayloadLimits{ReadTimeout: 50 * time.Millisecond}}})
 	s := httptest.NewServer(h)
 	defer s.Close()
 	conn := dial(t, s)
@@ -438,7 +438,7 @@ func TestBodiesOnTheWire(t *testing.T) {
 }
 
 // mustReader returns a reader of payloads.
-func mustReader(t testing.TB, o *inlet.PayloadOptions) *inlet.PayloadReader {
+func mustReader(t testing.TB, o inlet.PayloadLimits) *inlet.PayloadReader {
 	t.Helper()
 	pr, err := inlet.NewPayloadReader(o)
 	require.NoError(t, err)
@@ -507,7 +507,7 @@ func TestLayersBetweenPayloadAndHandler(t *testing.T) {
 					outer.Header.Set("Content-Encoding", encoding)
 				}
 				body, header := outer.Body, outer.Header.Clone()
-				w := serve(payloadLayer(mustReader(t, nil), http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				w := serve(payloadLayer(mustReader(t, inlet.PayloadLimits{}), http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 					require.Empty(t, r.Header.Get("Content-Encoding"))
 					require.Equal(t, int64(len(goodTrack)), r.ContentLength)
 					h.ServeHTTP(w, test.layer(r))
@@ -527,7 +527,7 @@ func TestLayersBetweenPayloadAndHandler(t *testing.T) {
 func TestABodyThatWasReadHalfIsNotTakenForTheWholeOne(t *testing.T) {
 	t.Parallel()
 	h := mustNew(t, new(keeper), &inlet.Options{AllowAnonymous: true})
-	w := serve(payloadLayer(mustReader(t, nil), http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	w := serve(payloadLayer(mustReader(t, inlet.PayloadLimits{}), http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, err := io.ReadFull(r.Body, make([]byte, 5))
 		require.NoError(t, err)
 		h.ServeHTTP(w, r)
@@ -537,7 +537,7 @@ func TestABodyThatWasReadHalfIsNotTakenForTheWholeOne(t *testing.T) {
 
 func TestAPayloadIsReadOnceAndSharedUntilItsLastRelease(t *testing.T) {
 	t.Parallel()
-	pr := mustReader(t, nil)
+	pr := mustReader(t, inlet.PayloadLimits{})
 	outer := vouched("/v1/track", encoded(t, "gzip", goodTrack), "Content-Encoding", "gzip")
 	sent := outer.ContentLength
 	r1, p1, err := pr.Read(httptest.NewRecorder(), outer)
@@ -563,7 +563,7 @@ func TestAPayloadThatWasGivenBackIsNotUsedAgain(t *testing.T) {
 	t.Parallel()
 	sink := new(keeper)
 	h := mustNew(t, sink, &inlet.Options{AllowAnonymous: true})
-	r, p, err := mustReader(t, nil).Read(httptest.NewRecorder(), vouched("/v1/track", goodTrack))
+	r, p, err := mustReader(t, inlet.PayloadLimits{}).Read(httptest.NewRecorder(), vouched("/v1/track", goodTrack))
 	require.NoError(t, err)
 	p.Release()
 	requireRefused(t, serve(h, r), 503, inlet.CodeOverloaded)
@@ -584,7 +584,7 @@ func TestTimeoutHandlerBetweenTheLayers(t *testing.T) {
 		return nil
 	}
 	h := mustNew(t, sink, &inlet.Options{AllowAnonymous: true})
-	chain := payloadLayer(mustReader(t, nil), http.TimeoutHandler(h, 20*time.Millisecond, "late"))
+	chain := payloadLayer(mustReader(t, inlet.PayloadLimits{}), http.TimeoutHandler(h, 20*time.Millisecond, "late"))
 	body := func(name, fill string) string {
 		return `{"userId":"u","event":"` + name + `","properties":{"s":"` + strings.Repeat(fill, 2000) + `"}}`
 	}
@@ -599,8 +599,8 @@ func TestTimeoutHandlerBetweenTheLayers(t *testing.T) {
 func TestAPanicLeavesThePayloadToTheCollector(t *testing.T) {
 	t.Parallel()
 	var lost []byte
-	chain := payloadLayer(mustReader(t, nil), http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		_, p, err := mustReader(t, nil).Read(nil, r)
+	chain := payloadLayer(mustReader(t, inlet.PayloadLimits{}), http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		_, p, err := mustReader(t, inlet.PayloadLimits{}).Read(nil, r)
 		require.NoError(t, err)
 		lost = p.Bytes()
 		panic(http.ErrAbortHandler)
@@ -615,19 +615,19 @@ func TestAPanicLeavesThePayloadToTheCollector(t *testing.T) {
 
 func TestNewPayloadReaderNamesEveryFieldThatIsOutOfRange(t *testing.T) {
 	t.Parallel()
-	_, err := inlet.NewPayloadReader(&inlet.PayloadOptions{MaxBytes: -1, MaxWireBytes: -1, MaxRatio: -1, ReadTimeout: -1, MaxBytesInFlight: -1})
+	_, err := inlet.NewPayloadReader(inlet.PayloadLimits{MaxBytes: -1, MaxWireBytes: -1, MaxRatio: -1, ReadTimeout: -1, MaxBytesInFlight: -1})
 	for _, field := range []string{"MaxBytes", "MaxWireBytes", "MaxRatio", "ReadTimeout", "MaxBytesInFlight"} {
 		require.ErrorContains(t, err, field+" is")
 	}
-	for field, o := range map[string]inlet.PayloadOptions{
+	for field, o := range map[string]inlet.PayloadLimits{
 		"MaxBytes":         {MaxBytes: 1<<30 + 1},
 		"MaxWireBytes":     {MaxWireBytes: 1<<30 + 1},
 		"MaxBytesInFlight": {MaxBytesInFlight: 16<<20 - 1}, // four times the default of MaxBytes
 	} {
-		_, err = inlet.NewPayloadReader(&o)
+		_, err = inlet.NewPayloadReader(o)
 		require.ErrorContains(t, err, field+" is")
 	}
-	_, err = inlet.NewPayloadReader(&inlet.PayloadOptions{MaxBytes: 10, MaxBytesInFlight: 4<<20 - 1})
+	_, err = inlet.NewPayloadReader(inlet.PayloadLimits{MaxBytes: 10, MaxBytesInFlight: 4<<20 - 1})
 	require.ErrorContains(t, err, "MaxBytesInFlight is 4194303, must be at least 4194304")
-	mustReader(t, &inlet.PayloadOptions{MaxBytes: 1 << 30})
+	mustReader(t, inlet.PayloadLimits{MaxBytes: 1 << 30})
 }

@@ -3,6 +3,7 @@ package inlet
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"net"
 	"net/http"
@@ -10,19 +11,41 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/inlet-go/inlet/internal/body"
 )
 
-// state is what the layers of this module know of one request. The first of
-// them puts it into the context, the later ones fill it in: one allocation and
-// one copy of the request, however many layers there are. It is a context
-// itself, so that carrying it costs nothing more.
+// Names of headers in the canonical form in which net/http keeps them, for lookups without
+// a conversion.
+const (
+	headerAuthorization   = "Authorization"
+	headerAuthentication  = "Authentication"
+	headerContentEncoding = "Content-Encoding"
+	headerOrigin          = "Origin"
+	headerWriteKey        = "X-Write-Key"
+)
+
+// firstValue returns the first of a header's values, or "".
+func firstValue(values []string) string {
+	if len(values) == 0 {
+		return ""
+	}
+	return values[0]
+}
+
+// state is what the layers of this module know about one request. The first of them puts
+// it into the context, the later ones fill it in: one allocation and one copy of the
+// request, however many layers there are. It is itself a context, so that carrying it
+// costs nothing more.
 //
-// A layer may outlive the one around it (http.TimeoutHandler returns while its
-// handler still runs), so whatever two layers may touch is atomic.
+// A layer may outlive the one around it (http.TimeoutHandler returns while its handler
+// still runs), so whatever two layers may touch is atomic.
 type state struct {
 	context.Context
 
-	payload   atomic.Pointer[Payload]
+	matched   atomic.Pointer[match]
+	selected  atomic.Pointer[boundRoute]
+	payload   atomic.Pointer[payload]
 	source    atomic.Pointer[Source]
 	requestID atomic.Pointer[string]
 	clientIP  atomic.Pointer[netip.Addr]
@@ -30,21 +53,12 @@ type state struct {
 	charges   atomic.Pointer[charges]
 
 	// Memory for what most requests need once.
-	first  Payload
-	sink   sinkContext
-	result Outcome
-	noted  atomic.Bool // result is taken
-}
-
-// note leaves an outcome for the layers outside.
-func (s *state) note(o Outcome) {
-	if s.noted.CompareAndSwap(false, true) {
-		s.result = o
-		s.outcome.Store(&s.result)
-		return
-	}
-	again := o
-	s.outcome.Store(&again)
+	firstMatch   match
+	firstPayload payload
+	firstOutcome Outcome
+	hasMatch     atomic.Bool // firstMatch is in use
+	hasOutcome   atomic.Bool // firstOutcome is in use
+	sink         sinkContext
 }
 
 type stateKey struct{}
@@ -72,18 +86,132 @@ func withState(r *http.Request) (*http.Request, *state) {
 	return r.WithContext(s), s
 }
 
-// WithSource vouches for r: it says that whoever sent it may write to src. It
-// is for authentication layers other than the ones here. The request returned
-// is r itself if another layer of this module came before.
+// WithState returns a request in which the layers behind leave what they find out, for a
+// layer that reads it after they have returned, such as a log: what the …FromContext
+// functions return. It sets nothing. The request returned is r itself if another layer of
+// this module came before.
+func WithState(r *http.Request) *http.Request {
+	r, _ = withState(r)
+	return r
+}
+
+// match returns the route of r in a table. The result of another layer is used if it was
+// found in the same table for the same path, which a layer between may have changed.
+func (s *state) match(t *routes, r *http.Request) (*boundRoute, error) {
+	m := s.matched.Load()
+	if m == nil || m.table != t || m.path != r.URL.Path || m.method != r.Method {
+		m = s.keepMatch(t.find(r))
+	}
+	if m.name != "" {
+		r.SetPathValue(m.name, m.value)
+	}
+	return m.route, m.err
+}
+
+// keepMatch keeps the newest match. A match that found nothing does not replace one that
+// did: it belongs to a layer that sees another path.
+func (s *state) keepMatch(found match) *match {
+	m := &s.firstMatch
+	if !s.hasMatch.CompareAndSwap(false, true) {
+		m = new(match)
+	}
+	*m = found
+	if m.route != nil || s.matched.Load() == nil {
+		s.matched.Store(m)
+	}
+	return m
+}
+
+// route returns the route of the request, nil if no layer has found one: the one that the
+// shape of the payload has selected, or else the first that its path has.
+func (s *state) route() *boundRoute {
+	if route := s.selected.Load(); route != nil {
+		return route
+	}
+	if m := s.matched.Load(); m != nil {
+		return m.route
+	}
+	return nil
+}
+
+// readPayload returns the payload of r, held for the caller, and the request to pass on: a
+// copy of given whose Body reads from the payload, and which has no Content-Encoding. r is
+// given itself, or a copy of it that the caller has made, which is then changed.
+//
+// If r.Body is such a reader already, and nothing was read from it, its payload is shared.
+// Any other r.Body is read: a layer between may have replaced it.
+func readPayload(bodies *body.Reader, w http.ResponseWriter, given, r *http.Request, s *state, limit int64) (*http.Request, *payload, error) {
+	p, err := s.readPayload(bodies, w, r, limit, time.Now())
+	if err != nil || r.Body == &p.body {
+		return r, p, err
+	}
+	return withPayload(given, r, p), p, nil
+}
+
+// withPayload returns a copy of given whose Body is p: r, if that is a copy already.
+func withPayload(given, r *http.Request, p *payload) *http.Request {
+	if r == given {
+		r = r.WithContext(r.Context())
+	}
+	r.Body, r.ContentLength, r.TransferEncoding = &p.body, int64(len(p.bytes())), nil
+	if _, encoded := r.Header[headerContentEncoding]; encoded {
+		r.Header = maps.Clone(r.Header)
+		delete(r.Header, headerContentEncoding)
+	}
+	return r
+}
+
+// readPayload returns the payload of r, held for the caller, and keeps it in s.
+func (s *state) readPayload(bodies *body.Reader, w http.ResponseWriter, r *http.Request, limit int64, now time.Time) (*payload, error) {
+	if b, ok := r.Body.(*payloadBody); ok && b.offset.Load() == 0 {
+		if !b.payload.acquire() {
+			return nil, &Error{Code: CodeOverloaded, Err: errors.New("the payload was used after its layer had returned")}
+		}
+		return b.payload, nil
+	}
+	if r.Body != nil && r.Body != http.NoBody && len(r.URL.RawQuery) > maxQuery {
+		return nil, &Error{Code: CodePayloadTooLarge, Message: fmt.Sprintf("the query is longer than %d bytes", maxQuery)}
+	}
+	buffer, size, err := bodies.Read(w, r, limit, now)
+	if err != nil {
+		return nil, bodyError(err)
+	}
+	return s.newPayload(newPayloadMemory(buffer), size), nil
+}
+
+// newPayload makes the payload of a request, with the caller as its holder.
+func (s *state) newPayload(m *payloadMemory, size int64) *payload {
+	p := &s.firstPayload
+	if s.payload.Load() != nil {
+		p = new(payload)
+	}
+	p.memory, p.size, p.received = m, size, len(m.bytes)
+	p.body.payload = p
+	p.holders.Store(1)
+	s.payload.Store(p)
+	return p
+}
+
+// replacePayload makes the payload that replaces p in the layers behind the caller, which
+// holds it. The layers before keep p.
+func (s *state) replacePayload(p *payload, m *payloadMemory) *payload {
+	next := s.newPayload(m, p.size)
+	next.received = p.received
+	return next
+}
+
+// WithSource authenticates r: it states that its sender may write to src. It is for
+// authentication layers other than [Authenticate]. The request returned is r itself if
+// another layer of this module came before.
 func WithSource(r *http.Request, src *Source) *http.Request {
 	r, s := withState(r)
 	s.source.Store(src)
 	return r
 }
 
-// SourceOf returns the source that an authentication layer vouched for, or nil.
-// ctx is that of a request, of a [Sink] or of an [Enricher].
-func SourceOf(ctx context.Context) *Source {
+// SourceFromContext returns the source that an authentication layer found, or nil. ctx is
+// that of a request, of a [Sink] or of an [Enricher].
+func SourceFromContext(ctx context.Context) *Source {
 	if s := stateOf(ctx); s != nil {
 		return s.source.Load()
 	}
@@ -97,8 +225,8 @@ func WithRequestID(r *http.Request, id string) *http.Request {
 	return r
 }
 
-// RequestIDOf returns the id that [WithRequestID] gave the request, or "".
-func RequestIDOf(ctx context.Context) string {
+// RequestIDFromContext returns the id that [WithRequestID] gave the request, or "".
+func RequestIDFromContext(ctx context.Context) string {
 	if s := stateOf(ctx); s != nil {
 		if id := s.requestID.Load(); id != nil {
 			return *id
@@ -107,8 +235,8 @@ func RequestIDOf(ctx context.Context) string {
 	return ""
 }
 
-// WithClientIP sets the address that the client's requests come from, for a
-// layer that knows better than the connection, such as one behind a proxy.
+// WithClientIP sets the address of the client, for a layer that knows it better than the
+// connection does, such as one behind a proxy.
 func WithClientIP(r *http.Request, ip netip.Addr) *http.Request {
 	r, s := withState(r)
 	ip = ip.Unmap()
@@ -116,19 +244,30 @@ func WithClientIP(r *http.Request, ip netip.Addr) *http.Request {
 	return r
 }
 
-// ClientIPOf returns the address that [WithClientIP] set, else that of the
-// connection. It is the zero Addr if neither is an IP address.
-func ClientIPOf(r *http.Request) netip.Addr {
+// ClientIPFromContext returns the address that [WithClientIP] set. It is the zero Addr if
+// no layer did: the address of the connection may be a proxy's.
+func ClientIPFromContext(ctx context.Context) netip.Addr {
+	if s := stateOf(ctx); s != nil {
+		if ip := s.clientIP.Load(); ip != nil {
+			return *ip
+		}
+	}
+	return netip.Addr{}
+}
+
+// ClientIP returns the address that [WithClientIP] set, else that of the connection. It is
+// the zero Addr if neither is an IP address.
+func ClientIP(r *http.Request) netip.Addr {
 	if s := stateOf(r.Context()); s != nil {
 		if ip := s.clientIP.Load(); ip != nil {
 			return *ip
 		}
 	}
-	return remoteIP(r)
+	return connectionIP(r)
 }
 
-// remoteIP returns the address of the connection.
-func remoteIP(r *http.Request) netip.Addr {
+// connectionIP returns the address of the connection.
+func connectionIP(r *http.Request) netip.Addr {
 	if addr, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
 		return addr.Addr().Unmap()
 	}
@@ -140,90 +279,17 @@ func remoteIP(r *http.Request) netip.Addr {
 	return ip.Unmap()
 }
 
-// An Outcome is what became of a request, for logs and metrics.
-type Outcome struct {
-	// Dialect is the protocol of the route, "" where none was found.
-	Dialect string
-	// Accepted and Rejected count the request's events.
-	Accepted, Rejected int
-	// Code is why the request was refused, "" if it was not.
-	Code Code
-	// Err is the private cause of a refusal, or nil. It is for logs.
-	Err error
-}
-
-// OutcomeOf returns what became of the request, after the handler has answered
-// it. It is the zero Outcome where no layer of this module came before the
-// caller or none after it has answered.
-func OutcomeOf(ctx context.Context) Outcome {
-	if s := stateOf(ctx); s != nil {
-		if o := s.outcome.Load(); o != nil {
-			return *o
-		}
-	}
-	return Outcome{}
-}
-
-// sinkContext is the context of a write: the values of the request and a
-// deadline of our own, without the client's cancellation. Its timer is made
-// only if somebody waits on it.
-type sinkContext struct {
-	values   context.Context
-	deadline time.Time
-
-	once    sync.Once
-	timed   context.Context
-	cancel  context.CancelFunc
-	waiting atomic.Bool
-}
-
-// Deadline returns the end of the time to write.
-func (c *sinkContext) Deadline() (time.Time, bool) { return c.deadline, true }
-
-// Value returns the request's value, and not the cause of its cancellation, which
-// package context keeps among the values.
-func (c *sinkContext) Value(key any) any { return context.WithoutCancel(c.values).Value(key) }
-
-// Done makes the timer on its first call.
-func (c *sinkContext) Done() <-chan struct{} {
-	c.once.Do(func() {
-		c.timed, c.cancel = context.WithDeadline(context.WithoutCancel(c.values), c.deadline)
-		c.waiting.Store(true)
-	})
-	return c.timed.Done()
-}
-
-// Err reports whether the time is over.
-func (c *sinkContext) Err() error {
-	if c.waiting.Load() {
-		return c.timed.Err()
-	}
-	if !time.Now().Before(c.deadline) {
-		return context.DeadlineExceeded
-	}
-	return nil
-}
-
-// release stops the timer, if there is one, once the write has returned.
-func (c *sinkContext) release() {
-	if c.waiting.Load() {
-		c.cancel()
-	}
-}
-
-// A Visitor is what a request says about whoever sent it, beside its events: for
+// A Visitor is what a request says about its sender, in addition to its events, for
 // enrichers, which do not see the request.
 type Visitor struct {
 	// UserAgent is the request's User-Agent, as it was sent, or "".
 	UserAgent string
-	// AnonymousID is an id that the host's server gave the browser, as in a
-	// cookie, or "".
+	// AnonymousID is an id that the host's server gave the browser, as in a cookie, or "".
 	AnonymousID string
-	// OptedOut says that the visitor asked not to be tracked.
+	// OptedOut reports that the visitor asked not to be tracked.
 	OptedOut bool
 }
 
-// visitorContext carries a visitor.
 type visitorContext struct {
 	context.Context
 	visitor Visitor
@@ -239,113 +305,89 @@ func (c *visitorContext) Value(key any) any {
 	return c.Context.Value(key)
 }
 
-// WithVisitor says who sent r. Layers of package middleware do.
+// WithVisitor sets what the request says about its sender.
 func WithVisitor(r *http.Request, v Visitor) *http.Request {
 	return r.WithContext(&visitorContext{r.Context(), v})
 }
 
-// VisitorOf returns what [WithVisitor] said last, or the zero Visitor. ctx is that
-// of a request, of a [Sink] or of an [Enricher].
-func VisitorOf(ctx context.Context) Visitor {
+// VisitorFromContext returns what [WithVisitor] set, or the zero Visitor. ctx is that of a
+// request, of a [Sink] or of an [Enricher].
+func VisitorFromContext(ctx context.Context) Visitor {
 	if c, ok := ctx.Value(visitorKey{}).(*visitorContext); ok {
 		return c.visitor
 	}
 	return Visitor{}
 }
 
-// Header names in the canonical form in which net/http keeps them, for looking
-// them up without a conversion.
-const (
-	headerAuthorization   = "Authorization"
-	headerAuthentication  = "Authentication"
-	headerContentEncoding = "Content-Encoding"
-	headerOrigin          = "Origin"
-	headerWriteKey        = "X-Write-Key"
-)
-
-func first(values []string) string {
-	if len(values) == 0 {
-		return ""
-	}
-	return values[0]
+// An Outcome is what became of a request, for logs and metrics. It holds no write key, no
+// payload, and nothing that a client could make arbitrarily many of, except Rejects.
+type Outcome struct {
+	// Dialect and Path are those of the route, "" if there was none.
+	Dialect, Path string
+	// Source is the owner of the write key, nil for an unauthenticated request.
+	Source *Source
+	// Status is the HTTP status of the answer.
+	Status int
+	// Code is why the request was refused, "" if it was not.
+	Code Code
+	// Err is the private cause of a refusal, or nil. It is for logs.
+	Err error
+	// Accepted and Rejected count the events of the request.
+	Accepted, Rejected int
+	// Rejects are the events that were refused. Read-only.
+	Rejects []Reject
+	// WireBytes and Bytes are the sizes of the body as sent and decompressed.
+	WireBytes, Bytes int
+	// Duration is from the call of the handler to its answer, Write that of the sink in
+	// it. They are only measured for an [Observer].
+	Duration, Write time.Duration
 }
 
-// Read returns the payload of r and the request to pass on: a copy of r whose
-// Body reads from the payload. If r.Body is such a reader already, and nobody
-// has read from it, its payload is shared and r returned as it is. Whatever
-// else stands in r.Body is read: a layer between may have replaced it.
+// An Observer is notified of every request that a handler has answered, for metrics.
 //
-// The caller must Release the payload when the next handler has returned. The
-// error is an [*Error], to be answered by [WriteError].
-func (pr *PayloadReader) Read(w http.ResponseWriter, r *http.Request) (*http.Request, *Payload, error) {
-	next, s := withState(r)
-	p, err := pr.read(w, r, s, pr.options.MaxBytes, time.Now())
-	if err != nil {
-		return r, nil, err
-	}
-	if r.Body == &p.body {
-		return r, p, nil
-	}
-	if next == r {
-		next = r.WithContext(r.Context())
-	}
-	next.Body, next.ContentLength, next.TransferEncoding = &p.body, int64(len(p.Bytes())), nil
-	if _, encoded := r.Header[headerContentEncoding]; encoded {
-		next.Header = maps.Clone(r.Header)
-		delete(next.Header, headerContentEncoding)
-	}
-	return next, p, nil
+// Concurrency: it is called inline, by many requests concurrently, and must neither block
+// nor panic.
+//
+// Ownership: the outcome is read-only and lent until the call returns.
+type Observer interface {
+	ObserveRequest(ctx context.Context, o *Outcome)
 }
 
-// read returns the payload of r, held for the caller, and notes it in s.
-func (pr *PayloadReader) read(w http.ResponseWriter, r *http.Request, s *state, limit int64, now time.Time) (*Payload, error) {
-	if b, ok := r.Body.(*payloadBody); ok && b.offset.Load() == 0 {
-		if !b.payload.acquire() {
-			return nil, &Error{Code: CodeOverloaded, Err: errors.New("the payload was used after its layer had returned")}
+// OutcomeFromContext returns what became of the request, after it was answered. It is the
+// zero Outcome if no layer of this module came before the caller, or none behind it has
+// answered.
+func OutcomeFromContext(ctx context.Context) Outcome {
+	if s := stateOf(ctx); s != nil {
+		if o := s.outcome.Load(); o != nil {
+			return *o
 		}
-		return b.payload, nil
 	}
-	body, size, err := pr.readBody(w, r, min(limit, pr.options.MaxBytes), now)
-	if err != nil {
-		return nil, err
-	}
-	return s.hold(memoryOf(body), size), nil
+	return Outcome{}
 }
 
-// hold makes the payload of a request, with the caller as its holder.
-func (s *state) hold(m *payloadMemory, size int64) *Payload {
-	p := &s.first
-	if s.payload.Load() != nil {
-		p = new(Payload)
+// setOutcome keeps an outcome for the layers outside.
+func (s *state) setOutcome(o Outcome) {
+	kept := &s.firstOutcome
+	if !s.hasOutcome.CompareAndSwap(false, true) {
+		kept = new(Outcome)
 	}
-	p.memory, p.size, p.received = m, size, len(m.bytes)
-	p.body.payload = p
-	p.holders.Store(1)
-	s.payload.Store(p)
-	return p
+	*kept = o
+	s.outcome.Store(kept)
 }
 
-// replace makes the payload that stands for p in the layers behind the caller,
-// who holds it. The layers before keep p.
-func (s *state) replace(p *Payload, m *payloadMemory) *Payload {
-	next := s.hold(m, p.size)
-	next.received = p.received
-	return next
-}
-
-// Usage is what a request holds, for layers that limit it.
+// Usage is what a request consumes, for layers that limit it.
 type Usage struct {
 	// Events counts the events that are to be stored.
 	Events int
-	// Bytes is the size of the body after decompression; of a pixel, of its event.
+	// Bytes is the size of the body after decompression; of a pixel, that of its event.
 	Bytes int
 }
 
-// WithCharge has the handler call charge when it has read and checked r, and
-// before anything is stored. If it returns an error, normally an [*Error] with
-// [CodeRateLimited], nothing is stored, and the request is answered with it. If
-// several layers do this, the outermost is asked first. It is not called for a
-// request of which there is nothing to store.
+// WithCharge has the handler call charge after it has read and checked r, and before
+// anything is stored. If charge returns an error, normally an [*Error] with
+// [CodeRateLimited], nothing is stored and the request is answered with it. If several
+// layers do this, the outermost is called first. It is not called for a request of which
+// nothing is to be stored.
 //
 // The request returned is r itself if another layer of this module came before.
 func WithCharge(r *http.Request, charge func(ctx context.Context, u Usage) error) *http.Request {
@@ -369,34 +411,48 @@ func (l *charges) charge(ctx context.Context, u Usage) error {
 	return l.last(ctx, u)
 }
 
-// An Observer is told of every request that a handler has answered, for metrics.
-//
-// Concurrency: it is called inline, by many requests at a time, and must neither
-// block nor panic.
-//
-// Ownership: the record is lent until the call returns.
-type Observer interface {
-	ObserveRequest(ctx context.Context, r *RequestRecord)
+// sinkContext is the context of a write: the values of the request and a deadline of our
+// own, without the client's cancellation. Its timer is made only if somebody waits on it.
+type sinkContext struct {
+	values   context.Context
+	deadline time.Time
+
+	once    sync.Once
+	timed   context.Context
+	cancel  context.CancelFunc
+	waiting atomic.Bool
 }
 
-// A RequestRecord is what became of a request. It holds no write key, no payload
-// and nothing else that a client could make arbitrarily many of.
-type RequestRecord struct {
-	// Dialect and Path are those of the route, "" if there was none.
-	Dialect, Path string
-	// Source is whoever the write key belongs to, nil if nobody vouched.
-	Source *Source
-	// Status is the HTTP status of the answer.
-	Status int
-	// Code is why the request was refused, "" if it was not.
-	Code Code
-	// Accepted and Rejected count the request's events.
-	Accepted, Rejected int
-	// Rejects are the events that were refused.
-	Rejects []Reject
-	// WireBytes and Bytes are the sizes of the body as sent and decompressed.
-	WireBytes, Bytes int
-	// Duration is from the call of the handler to its answer, Write that of the
-	// sink in it.
-	Duration, Write time.Duration
+// Deadline returns the end of the time to write.
+func (c *sinkContext) Deadline() (time.Time, bool) { return c.deadline, true }
+
+// Value returns the request's value, and not the cause of its cancellation, which package
+// context keeps among the values.
+func (c *sinkContext) Value(key any) any { return context.WithoutCancel(c.values).Value(key) }
+
+// Done makes the timer on its first call.
+func (c *sinkContext) Done() <-chan struct{} {
+	c.once.Do(func() {
+		c.timed, c.cancel = context.WithDeadline(context.WithoutCancel(c.values), c.deadline)
+		c.waiting.Store(true)
+	})
+	return c.timed.Done()
+}
+
+// Err reports whether the time is over.
+func (c *sinkContext) Err() error {
+	if c.waiting.Load() {
+		return c.timed.Err()
+	}
+	if !time.Now().Before(c.deadline) {
+		return context.DeadlineExceeded
+	}
+	return nil
+}
+
+// release stops the timer, if there is one, after the write has returned.
+func (c *sinkContext) release() {
+	if c.waiting.Load() {
+		c.cancel()
+	}
 }

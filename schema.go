@@ -11,6 +11,8 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/inlet-go/inlet/internal/body"
+
 	"github.com/inlet-go/inlet/internal/check"
 	"github.com/inlet-go/inlet/internal/wire"
 )
@@ -281,14 +283,9 @@ type Validator func(*Event) *Problem
 type Limits struct {
 	// EventBytes bounds an event as it was sent. Defaults to 32,768.
 	EventBytes int
-	// HitBytes bounds a hit of the SegmentStream dialect. Defaults to 65,536.
-	HitBytes int
 	// BatchBytes bounds a batch request after decompression. Defaults to
 	// 512,000.
 	BatchBytes int64
-	// ImportBytes bounds an import request after decompression. Defaults to
-	// 4 MiB.
-	ImportBytes int64
 	// Events bounds the events of a request. Defaults to 2,500.
 	Events int
 	// Depth bounds the nesting of an event, the event itself being 1. Defaults
@@ -302,20 +299,15 @@ type Limits struct {
 
 func (l Limits) withDefaults() (Limits, error) {
 	l.EventBytes = cmp.Or(l.EventBytes, 32_768)
-	l.HitBytes = cmp.Or(l.HitBytes, 65_536)
 	l.BatchBytes = cmp.Or(l.BatchBytes, 512_000)
-	l.ImportBytes = cmp.Or(l.ImportBytes, 4<<20)
 	l.Events = cmp.Or(l.Events, 2_500)
 	l.Depth = cmp.Or(l.Depth, 200)
 	l.Members = cmp.Or(l.Members, 10_000)
 	l.MessageIDLength = cmp.Or(l.MessageIDLength, 100)
 	return l, errors.Join(
 		check.AtLeast("Limits.EventBytes", l.EventBytes, 1),
-		check.AtLeast("Limits.HitBytes", l.HitBytes, 1),
 		check.AtLeast("Limits.BatchBytes", l.BatchBytes, 1),
-		check.AtMost("Limits.BatchBytes", l.BatchBytes, maxPayload),
-		check.AtLeast("Limits.ImportBytes", l.ImportBytes, 1),
-		check.AtMost("Limits.ImportBytes", l.ImportBytes, maxPayload),
+		check.AtMost("Limits.BatchBytes", l.BatchBytes, body.MaxBytes),
 		check.AtLeast("Limits.Events", l.Events, 1),
 		check.AtLeast("Limits.Depth", l.Depth, 1),
 		check.AtMost("Limits.Depth", l.Depth, 1000),

@@ -34,9 +34,7 @@ func AccessLog(o *AccessLogOptions) func(http.Handler) http.Handler {
 	}
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			// Any value gives the request the memory in which the layers
-			// behind leave theirs; this one changes nothing.
-			r = inlet.WithClientIP(r, inlet.ClientIPOf(r))
+			r = inlet.WithState(r) // in which the layers behind leave what is logged
 			a := access{w: record(w), r: r, began: time.Now(), panicked: true}
 			defer func() { a.log(orDefault(logger)) }()
 			next.ServeHTTP(a.w, r)
@@ -77,7 +75,7 @@ func (a *access) log(logger *slog.Logger) {
 		slog.Int("status", status),
 		slog.Int64("bytes", a.w.bytes),
 		slog.Duration("duration", time.Since(a.began)))
-	if ip := inlet.ClientIPOf(a.r); ip.IsValid() {
+	if ip := inlet.ClientIP(a.r); ip.IsValid() {
 		attrs = append(attrs, slog.String("clientIP", ip.String()))
 	}
 	attrs = a.appendKnown(attrs, status)
@@ -92,11 +90,11 @@ func (a *access) appendKnown(attrs []slog.Attr, status int) []slog.Attr {
 			attrs = append(attrs, slog.String(name, value))
 		}
 	}
-	text("requestId", inlet.RequestIDOf(ctx))
-	if source := inlet.SourceOf(ctx); source != nil {
+	text("requestId", inlet.RequestIDFromContext(ctx))
+	if source := inlet.SourceFromContext(ctx); source != nil {
 		text("source", source.ID)
 	}
-	out := inlet.OutcomeOf(ctx)
+	out := inlet.OutcomeFromContext(ctx)
 	text("dialect", out.Dialect)
 	if out.Accepted+out.Rejected > 0 {
 		attrs = append(attrs, slog.Int("accepted", out.Accepted), slog.Int("rejected", out.Rejected))

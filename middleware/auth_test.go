@@ -14,7 +14,7 @@ import (
 
 // sourceID is a handler that is not ours: it answers with its source and body.
 var sourceID = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-	if source := inlet.SourceOf(r.Context()); source != nil {
+	if source := inlet.SourceFromContext(r.Context()); source != nil {
 		w.Header().Set("Source", source.ID)
 	}
 	echo(w, r)

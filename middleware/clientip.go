@@ -30,7 +30,7 @@ const (
 	headerForwarded     = "Forwarded"
 )
 
-// ClientIP finds out where a request comes from, for [inlet.ClientIPOf]: for
+// ClientIP finds out where a request comes from, for [inlet.ClientIP]: for
 // limits by IP, the access log and the events behind it.
 //
 // A proxy appends the address of whoever it was called by. So a list is read from

@@ -12,7 +12,7 @@ import (
 
 // sayIP answers with the address that it is told.
 var sayIP = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-	fmt.Fprint(w, inlet.ClientIPOf(r))
+	fmt.Fprint(w, inlet.ClientIP(r))
 })
 
 // Behind a load balancer in 10.0.0.0/8, which appends to X-Forwarded-For.
@@ -41,7 +41,7 @@ func ExampleIdentity() {
 	h := middleware.Identity(&middleware.IdentityOptions{
 		Cookie: &middleware.IdentityCookie{Name: "__Host-shop-id"},
 	})(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		fmt.Fprintf(w, "%+v", inlet.VisitorOf(r.Context()))
+		fmt.Fprintf(w, "%+v", inlet.VisitorFromContext(r.Context()))
 	}))
 
 	r := httptest.NewRequest("POST", "/", nil)

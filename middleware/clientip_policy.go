@@ -41,7 +41,7 @@ func IPPolicy(o *IPPolicyOptions) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if p := filled.of(r); p != inlet.IPKeep {
-				r = inlet.WithClientIP(r, p.Apply(inlet.ClientIPOf(r)))
+				r = inlet.WithClientIP(r, p.Apply(inlet.ClientIP(r)))
 			}
 			next.ServeHTTP(w, r)
 		})
@@ -61,7 +61,7 @@ func (o *IPPolicyOptions) check() error {
 }
 
 func (o *IPPolicyOptions) of(r *http.Request) inlet.IPPolicy {
-	if source := inlet.SourceOf(r.Context()); source != nil {
+	if source := inlet.SourceFromContext(r.Context()); source != nil {
 		if p, ok := o.Sources[source.ID]; ok {
 			return p
 		}

@@ -25,7 +25,7 @@ func clientIP(o *middleware.ClientIPOptions, remote, name string, lines ...strin
 	r.RemoteAddr = remote
 	r.Header[name] = lines
 	middleware.ClientIP(o)(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		found = inlet.ClientIPOf(r)
+		found = inlet.ClientIP(r)
 	})).ServeHTTP(httptest.NewRecorder(), r)
 	return found
 }
@@ -148,7 +148,7 @@ func TestIPPolicyBySource(t *testing.T) {
 			r = inlet.WithSource(r, &inlet.Source{ID: source})
 		}
 		layer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-			require.Equal(t, want, inlet.ClientIPOf(r).String(), source)
+			require.Equal(t, want, inlet.ClientIP(r).String(), source)
 		})).ServeHTTP(httptest.NewRecorder(), r)
 	}
 }

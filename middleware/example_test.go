@@ -54,7 +54,7 @@ func ExampleChain() {
 func ExampleAuth() {
 	keys := inlet.MustKeys(map[string]inlet.Source{"ILoveData123": {ID: "web"}})
 	hello := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		fmt.Fprint(w, "hello ", inlet.SourceOf(r.Context()).ID)
+		fmt.Fprint(w, "hello ", inlet.SourceFromContext(r.Context()).ID)
 	})
 	h := middleware.Auth(keys, nil)(hello)
 
@@ -71,7 +71,7 @@ func ExamplePayload() {
 		fmt.Fprint(w, strings.ToUpper(string(body)))
 	})
 	h := middleware.Payload(&middleware.PayloadOptions{
-		PayloadOptions: inlet.PayloadOptions{MaxBytes: 8},
+		Protocol: &inlet.Protocol{Payload: inlet.PayloadLimits{MaxBytes: 8}},
 	})(shout)
 
 	ask(h, httptest.NewRequest("POST", "/", strings.NewReader("hello")))
@@ -151,7 +151,7 @@ func ExampleRecover() {
 func ExampleRequestID() {
 	h := middleware.RequestID(&middleware.RequestIDOptions{TrustIncoming: true})(
 		http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			fmt.Fprint(w, inlet.RequestIDOf(r.Context()))
+			fmt.Fprint(w, inlet.RequestIDFromContext(r.Context()))
 		}))
 
 	r := httptest.NewRequest("GET", "/", nil)

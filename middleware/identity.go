@@ -82,7 +82,7 @@ func (l *identity) wrap(next http.Handler) http.Handler {
 			v.AnonymousID = l.cookie.id(w, r)
 		}
 		if v.OptedOut {
-			r = inlet.WithClientIP(r, inlet.IPTruncate.Apply(inlet.ClientIPOf(r)))
+			r = inlet.WithClientIP(r, inlet.IPTruncate.Apply(inlet.ClientIP(r)))
 		}
 		next.ServeHTTP(w, inlet.WithVisitor(r, v))
 	})

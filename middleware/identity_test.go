@@ -32,7 +32,7 @@ func visit(o *middleware.IdentityOptions, method string, headers map[string]stri
 	}
 	w := httptest.NewRecorder()
 	middleware.Identity(o)(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		v, ip = inlet.VisitorOf(r.Context()), inlet.ClientIPOf(r).String()
+		v, ip = inlet.VisitorFromContext(r.Context()), inlet.ClientIP(r).String()
 	})).ServeHTTP(w, r)
 	return v, ip, w.Result().Cookies()
 }
@@ -164,7 +164,7 @@ func TestAVisitorFromEndToEnd(t *testing.T) {
 			t.Parallel()
 			events, said := new(sinks.Memory), new(bytes.Buffer)
 			h, err := inlet.New(events, &inlet.Options{
-				Logger: quiet, Dialects: inlet.FillAnonymousID(inlet.Dialects()...),
+				Logger: quiet, FillAnonymousID: true,
 				Enrichers: []inlet.Enricher{addresses, inlet.ContextUserAgent(nil)},
 			})
 			require.NoError(t, err)

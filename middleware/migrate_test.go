@@ -19,7 +19,7 @@ import (
 
 func ExampleMigrate() {
 	echo := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.Copy(w, r.Body) })
-	h := middleware.Migrate(inlet.CommandersActV1(), &inlet.MigratorOptions{
+	h := middleware.Migrate(inlet.CommandersActV1(), &inlet.MigratePayloadOptions{
 		Report: func(_ context.Context, _ *http.Request, report inlet.MigrationReport) {
 			fmt.Println("migrated", report.LogValue())
 		},
@@ -37,7 +37,7 @@ func ExampleMigrate() {
 // In shadow mode a report comes of every payload, and the payload stays.
 func ExampleMigrate_shadow() {
 	echo := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.Copy(w, r.Body) })
-	h := middleware.Migrate(inlet.CommandersActV1(), &inlet.MigratorOptions{
+	h := middleware.Migrate(inlet.CommandersActV1(), &inlet.MigratePayloadOptions{
 		Shadow: true,
 		Report: func(_ context.Context, r *http.Request, report inlet.MigrationReport) {
 			fmt.Println(r.URL.Path, "would migrate", report.Migrated, "of", report.Events)
@@ -57,11 +57,11 @@ func TestMigrate(t *testing.T) {
 	t.Run("a migration that is nil is a mistake of the program", func(t *testing.T) {
 		t.Parallel()
 		require.Panics(t, func() { middleware.Migrate(nil, nil) })
-		require.Panics(t, func() { middleware.Migrate(inlet.CommandersActV1(), &inlet.MigratorOptions{Shadow: true}) })
+		require.Panics(t, func() { middleware.Migrate(inlet.CommandersActV1(), &inlet.MigratePayloadOptions{Shadow: true}) })
 	})
 	t.Run("a body that is too large is refused", func(t *testing.T) {
 		t.Parallel()
-		h := middleware.Migrate(inlet.CommandersActV1(), &inlet.MigratorOptions{Payload: &inlet.PayloadOptions{MaxBytes: 8}})(http.NotFoundHandler())
+		h := middleware.Migrate(inlet.CommandersActV1(), &inlet.MigratePayloadOptions{Protocol: &inlet.Protocol{Payload: inlet.PayloadLimits{MaxBytes: 8}}})(http.NotFoundHandler())
 		w := httptest.NewRecorder()
 		h.ServeHTTP(w, httptest.NewRequest("POST", "/events", strings.NewReader(v1Body)))
 		require.Equal(t, http.StatusBadRequest, w.Code)

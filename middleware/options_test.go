@@ -29,7 +29,7 @@ func TestOptionsThatCanNeverWork(t *testing.T) {
 	}{
 		{"no authenticator", func() layer { return middleware.Auth(nil, nil) }, "authenticator"},
 		{"limits of auth", func() layer {
-			return middleware.Auth(keys, &inlet.AuthOptions{Limits: inlet.Limits{Depth: -1}})
+			return middleware.Auth(keys, &inlet.AuthOptions{Protocol: &inlet.Protocol{Limits: inlet.Limits{Depth: -1}}})
 		}, "Limits.Depth"},
 		{"no limit at all", func() layer { return middleware.RateLimit(nil) }, "Rate"},
 		{"no rate", limit(middleware.RateLimitOptions{Key: middleware.ByIP}), "Rate"},
@@ -47,7 +47,7 @@ func TestOptionsThatCanNeverWork(t *testing.T) {
 			return middleware.Payload(&middleware.PayloadOptions{MaxInFlight: -1})
 		}, "MaxInFlight"},
 		{"a negative body", func() layer {
-			return middleware.Payload(&middleware.PayloadOptions{PayloadOptions: inlet.PayloadOptions{MaxBytes: -1}})
+			return middleware.Payload(&middleware.PayloadOptions{Protocol: &inlet.Protocol{Payload: inlet.PayloadLimits{MaxBytes: -1}}})
 		}, "MaxBytes"},
 		{"the origin null", cors(middleware.CORSOptions{Origins: []string{"null"}}), "Origins"},
 		{"an origin without a scheme", cors(middleware.CORSOptions{Origins: []string{"shop.example"}}), "Origins"},

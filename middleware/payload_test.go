@@ -33,7 +33,7 @@ func zipped(t testing.TB, body string) string {
 
 func TestPayloadAroundAHandlerThatIsNotOurs(t *testing.T) {
 	t.Parallel()
-	small := &middleware.PayloadOptions{PayloadOptions: inlet.PayloadOptions{MaxBytes: 10}}
+	small := &middleware.PayloadOptions{Protocol: &inlet.Protocol{Payload: inlet.PayloadLimits{MaxBytes: 10}}}
 	gzipped := map[string]string{"Content-Encoding": "gzip"}
 	for _, tt := range []struct {
 		name    string
@@ -107,7 +107,7 @@ func TestPayloadBoundsTheRequestsInFlight(t *testing.T) {
 func TestPayloadBoundsTheBytesInFlight(t *testing.T) {
 	t.Parallel()
 	entered, leave := make(chan struct{}), make(chan struct{})
-	m := middleware.Payload(&middleware.PayloadOptions{PayloadOptions: inlet.PayloadOptions{MaxBytes: 1 << 20, MaxBytesInFlight: 4 << 20}})
+	m := middleware.Payload(&middleware.PayloadOptions{Protocol: &inlet.Protocol{Payload: inlet.PayloadLimits{MaxBytes: 1 << 20, MaxBytesInFlight: 4 << 20}}})
 	waiting := m(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { entered <- struct{}{}; <-leave }))
 	large := strings.Repeat("a", 1<<20)
 	var inside sync.WaitGroup
@@ -139,7 +139,7 @@ func TestABodyThatDoesNotArriveIsAnsweredInTime(t *testing.T) {
 	t.Parallel()
 	h := middleware.Chain(
 		middleware.Recover(nil), middleware.AccessLog(&middleware.AccessLogOptions{Logger: quiet}), wrapping,
-		middleware.Payload(&middleware.PayloadOptions{PayloadOptions: inlet.PayloadOptions{ReadTimeout: 20 * time.Millisecond}}),
+		middleware.Payload(&middleware.PayloadOptions{Protocol: &inlet.Protocol{Payload: inlet.PayloadLimits{ReadTimeout: 20 * time.Millisecond}}}),
 	)(echo)
 	server := httptest.NewServer(h)
 	defer server.Close()

@@ -41,7 +41,7 @@ func ByNetwork(bits4, bits6 int) func(*http.Request) (RateKey, bool) {
 }
 
 func byNetwork(r *http.Request, bits4, bits6 int) (RateKey, bool) {
-	ip := inlet.ClientIPOf(r)
+	ip := inlet.ClientIP(r)
 	bits := bits4
 	if ip.Is6() {
 		bits = bits6
@@ -54,7 +54,7 @@ func byNetwork(r *http.Request, bits4, bits6 int) (RateKey, bool) {
 // for, with the source's own rates where it has them. Requests without a source
 // are not counted.
 func BySource(r *http.Request) (RateKey, bool) {
-	source := inlet.SourceOf(r.Context())
+	source := inlet.SourceFromContext(r.Context())
 	if source == nil {
 		return RateKey{}, false
 	}

@@ -48,7 +48,7 @@ func recovered(w *recorder, r *http.Request, logger *slog.Logger, cause any) {
 	r = identified(w, r)
 	orDefault(logger).ErrorContext(r.Context(), "inlet: a handler panicked",
 		"panic", fmt.Sprint(cause), "method", clip(r.Method), "path", loggedPath(r),
-		"requestId", inlet.RequestIDOf(r.Context()), "stack", string(debug.Stack()))
+		"requestId", inlet.RequestIDFromContext(r.Context()), "stack", string(debug.Stack()))
 	if w.status != 0 {
 		panic(http.ErrAbortHandler)
 	}
@@ -64,7 +64,7 @@ var bodyHeaders = []string{"Content-Length", "Content-Encoding", "Etag", "Last-M
 // identified gives the request an id, so that the answer and the log name the
 // same. A layer inside that gave it one has left it in the answer's header.
 func identified(w http.ResponseWriter, r *http.Request) *http.Request {
-	if inlet.RequestIDOf(r.Context()) != "" {
+	if inlet.RequestIDFromContext(r.Context()) != "" {
 		return r
 	}
 	id := w.Header().Get(headerRequestID)

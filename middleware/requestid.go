@@ -21,7 +21,7 @@ const headerRequestID = "X-Request-Id"
 
 // RequestID gives each request an id: it stands in the answer's X-Request-Id, in
 // logs, in the answer to an unexpected error, and is to be had by
-// [inlet.RequestIDOf]. An id of our own has 26 random characters.
+// [inlet.RequestIDFromContext]. An id of our own has 26 random characters.
 func RequestID(o *RequestIDOptions) func(http.Handler) http.Handler {
 	trust := o != nil && o.TrustIncoming
 	return func(next http.Handler) http.Handler {

@@ -34,7 +34,7 @@ func TestRequestID(t *testing.T) {
 			t.Parallel()
 			var inside string
 			h := middleware.RequestID(tt.options)(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-				inside = inlet.RequestIDOf(r.Context())
+				inside = inlet.RequestIDFromContext(r.Context())
 			}))
 			w := call{header: map[string]string{"X-Request-Id": tt.incoming}}.do(h)
 			require.Regexp(t, tt.pattern, inside)

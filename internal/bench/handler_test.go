@@ -74,7 +74,7 @@ func (c *counter) Write(_ context.Context, events []*inlet.Event) error {
 	return nil
 }
 
-func (c *counter) ObserveRequest(context.Context, *inlet.RequestRecord) { c.requests.Add(1) }
+func (c *counter) ObserveRequest(context.Context, *inlet.Outcome) { c.requests.Add(1) }
 
 // bareHandler is the floor for a handler: it reads the body into pooled memory
 // and answers 200 if it is good, which everything is by default.

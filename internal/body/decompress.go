@@ -1,9 +1,8 @@
-package inlet
+package body
 
 import (
 	"bytes"
 	"encoding/binary"
-	"errors"
 	"io"
 	"sync"
 
@@ -13,40 +12,32 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// decompress returns the decompressed body, and frees the one that was sent. The
-// limits act while it grows: a bomb costs as much memory as an honest body.
-func (pr *PayloadReader) decompress(sent *room, encoding string, limit int64) (*room, error) {
-	defer sent.free()
+// minRatioBytes is the size up to which a body may grow regardless of MaxRatio.
+const minRatioBytes = 64 << 10
+
+// decompress returns the decompressed body, and frees the one that was sent. The limits
+// act while it grows: a decompression bomb costs as much memory as an ordinary body.
+func (rd *Reader) decompress(sent *Buffer, encoding string, limit int64) (*Buffer, error) {
+	defer sent.Free()
 	d := decompressors.Get().(*decompressor)
 	defer decompressors.Put(d)
-	d.sent, d.limit, d.ratio = sent.bytes, limit, pr.options.MaxRatio
-	r, err := d.run(&pr.budget, encoding)
+	d.sent, d.limit, d.ratio = sent.Bytes, limit, rd.options.MaxRatio
+	buf, err := d.run(&rd.budget, encoding)
 	d.sent = nil
 	d.source.Reset(nil)
 	if err != nil {
-		return nil, encodingError(err)
+		return nil, decodeError(err)
 	}
-	return r, nil
-}
-
-// encodingError turns what went wrong into what the client is told.
-func encodingError(err error) error {
-	if known, ok := errors.AsType[*Error](err); ok {
-		return known
-	}
-	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-		return &Error{Code: CodeIncompleteBody, Err: err}
-	}
-	return &Error{Code: CodeInvalidEncoding, Err: err}
+	return buf, nil
 }
 
 var decompressors = sync.Pool{New: func() any { return new(decompressor) }}
 
-// decompressor decompresses one body after another. It keeps the memory of
-// decoders, which is large beside a payload.
+// decompressor decompresses one body after another. It keeps the memory of the decoders,
+// which is large compared to a body.
 type decompressor struct {
-	sent         []byte // the body
-	limit, ratio int64  // of what becomes of it
+	sent         []byte // the body as it was sent
+	limit, ratio int64  // of the decompressed body
 
 	source bytes.Reader // of sent
 	plain  boundedReader
@@ -56,7 +47,7 @@ type decompressor struct {
 	zstd   *zstd.Decoder
 }
 
-func (d *decompressor) run(b *budget, encoding string) (*room, error) {
+func (d *decompressor) run(b *budget, encoding string) (*Buffer, error) {
 	if encoding == "zstd" {
 		return d.runZstd(b)
 	}
@@ -68,49 +59,46 @@ func (d *decompressor) run(b *budget, encoding string) (*room, error) {
 	d.plain = boundedReader{src: src, left: d.limit, limit: d.limit}
 	defer func() { d.plain.src = nil }()
 	if encoding != "gzip" {
-		return d.fill(b, trusted, d.limit)
+		return d.readAll(b, minBuffer, d.limit)
 	}
 	size := d.gzipSize()
 	if size <= d.limit {
-		return d.fill(b, size, size)
+		return d.readAll(b, size, size)
 	}
-	// It is to be refused, be that size true or not. What for takes no memory.
+	// The trailer says that the body is too large. It is refused either way; decoding it
+	// to io.Discard only decides the error.
 	if _, err = io.Copy(io.Discard, d); err == nil {
-		err = tooLarge(d.limit)
+		err = &TooLargeError{d.limit}
 	}
 	return nil, err
 }
 
-// fill decompresses to a room that is first as large as it says.
-func (d *decompressor) fill(b *budget, first, expected int64) (*room, error) {
-	r, err := b.room(first)
+// readAll decompresses to a buffer that begins with the given size.
+func (d *decompressor) readAll(b *budget, size, expected int64) (*Buffer, error) {
+	buf, err := b.buffer(size)
 	if err != nil {
 		return nil, err
 	}
-	if err := r.fill(d, d.limit, expected); err != nil {
-		r.free()
+	if err := buf.readFrom(d, d.limit, expected); err != nil {
+		buf.Free()
 		return nil, err
 	}
-	return r, nil
+	return buf, nil
 }
 
-// ratioLead is how much of a body is taken to have been used when its decoder
-// begins: short bodies are measured as a whole.
+// ratioLead is how many bytes count as consumed as soon as a decoder begins, so that
+// short bodies are measured as a whole.
 const ratioLead = 256
 
-// Read reads what is decompressed, and compares how much that is so far with
-// what it was made of.
+// Read reads decompressed bytes and compares how many there are so far with the bytes
+// that they were made from.
 func (d *decompressor) Read(dst []byte) (int, error) {
 	n, err := d.plain.Read(dst)
 	out, in := d.plain.limit-d.plain.left, min(len(d.sent)-d.source.Len()+ratioLead, len(d.sent))
-	if out > ratioFrom && out > int64(in)*d.ratio {
-		return n, expandsTooMuch()
+	if out > minRatioBytes && out > int64(in)*d.ratio {
+		return n, ErrExpandsTooMuch
 	}
 	return n, err
-}
-
-func expandsTooMuch() *Error {
-	return &Error{Code: CodePayloadTooLarge, Message: "the payload expands too much"}
 }
 
 // open returns the decoder for a body, which is "gzip" or "deflate".
@@ -124,7 +112,7 @@ func (d *decompressor) open(encoding string) (io.Reader, error) {
 	return d.openFlate()
 }
 
-// gzipSize is the size that stands at the end of gzip, for what that is worth.
+// gzipSize returns the size in the trailer of gzip (unverified).
 func (d *decompressor) gzipSize() int64 {
 	if len(d.sent) < 4 {
 		return 0
@@ -144,8 +132,8 @@ func (d *decompressor) openGzip() (io.Reader, error) {
 	return d.gzip, err
 }
 
-// isZlib tells the zlib form of "deflate", which the standard means, from the
-// raw form, which some clients send: the header is a multiple of 31.
+// isZlib distinguishes the zlib form of "deflate", which the standard means, from the raw
+// form, which some clients send: the zlib header is a multiple of 31.
 func isZlib(sent []byte) bool {
 	return len(sent) >= 2 && sent[0]&0x0f == 8 && binary.BigEndian.Uint16(sent)%31 == 0
 }

@@ -1,0 +1,61 @@
+package inlet
+
+import (
+	"net/http"
+
+	"github.com/inlet-go/inlet/internal/check"
+)
+
+// What the external tests need of the plumbing of the layers.
+
+// Payload is the payload of a request.
+type Payload = payload
+
+// Bytes returns the decoded body.
+func (p *payload) Bytes() []byte { return p.bytes() }
+
+// WireSize returns the length of the body as it was sent.
+func (p *payload) WireSize() int64 { return p.size }
+
+// Release gives up the caller's hold.
+func (p *payload) Release() { p.release() }
+
+// A PayloadReader reads payloads as the layers do.
+type PayloadReader struct{ protocol *protocol }
+
+// NewPayloadReader returns a reader within limits.
+func NewPayloadReader(l PayloadLimits) (*PayloadReader, error) {
+	p, err := (&Protocol{Payload: l}).build()
+	return &PayloadReader{p}, check.Options("inlet", "Protocol", err)
+}
+
+// Read returns the request to pass on and the payload, held for the caller.
+func (pr *PayloadReader) Read(w http.ResponseWriter, r *http.Request) (*http.Request, *Payload, error) {
+	next, s := withState(r)
+	return readPayload(pr.protocol.bodies, w, r, next, s, pr.protocol.maxBytes)
+}
+
+// A Migrator migrates payloads as its layer does.
+type Migrator struct{ migrator }
+
+// NewMigrator returns a migrator.
+func NewMigrator(m Migration, o *MigratePayloadOptions) (*Migrator, error) {
+	if _, err := MigratePayload(m, o); err != nil {
+		return nil, err
+	}
+	if o == nil {
+		o = new(MigratePayloadOptions)
+	}
+	p, err := o.Protocol.build()
+	return &Migrator{migrator{migration: m, options: *o, protocol: p}}, err
+}
+
+// Migrate returns the request to pass on and its payload, held for the caller.
+func (m *Migrator) Migrate(w http.ResponseWriter, r *http.Request) (*http.Request, *Payload, error) {
+	next, p, err := m.step(w, r)
+	if err != nil {
+		p.release()
+		return next, nil, err
+	}
+	return next, p, nil
+}

@@ -1,0 +1,137 @@
+// Package body reads the bodies of requests: once, within bounds, decompressed.
+//
+// A [Reader] owns a budget of memory that all bodies share. A body takes its buffer from
+// the budget before the bytes arrive, in steps: 32 KiB on the mere announcement of a body,
+// and more only as bytes arrive, so that a large Content-Length alone cannot exhaust the
+// budget. Files: read.go reads what the client sends, buffer.go has the budget and the
+// buffers, decompress.go and zstd.go the encodings, errors.go the sentinels.
+//
+// The package knows no code of the root package. It returns the sentinels of errors.go,
+// which the root maps to codes in one place.
+package body
+
+import (
+	"io"
+	"net/http"
+	"strings"
+	"time"
+)
+
+// MaxBytes is the largest body that the index of its JSON can address.
+const MaxBytes = 1 << 30
+
+// Options bound bodies. There are no defaults here: every field is required.
+type Options struct {
+	// MaxBytes bounds a body after decompression, MaxWireBytes as it is sent.
+	MaxBytes, MaxWireBytes int64
+	// MaxRatio bounds how many times larger a body gets by decompression, from 64 KiB on.
+	MaxRatio int64
+	// ReadTimeout is how long a body may take to arrive.
+	ReadTimeout time.Duration
+	// MaxBytesInFlight bounds the memory that all bodies hold together.
+	MaxBytesInFlight int64
+}
+
+// A Reader reads bodies within its options. It may be used concurrently.
+type Reader struct {
+	options Options
+	budget  budget
+}
+
+// NewReader returns a reader.
+func NewReader(o Options) *Reader {
+	return &Reader{options: o, budget: budget{max: o.MaxBytesInFlight}}
+}
+
+// Read reads the body of r, decompresses it, and returns it with its length as it was
+// sent. The smaller of limit and MaxBytes bounds the decompressed body. The deadline for
+// the body counts from now. The caller frees the buffer.
+//
+// A compressed body is decompressed after it has arrived: a slow client holds the bytes
+// that it has sent, and no decoder.
+func (rd *Reader) Read(w http.ResponseWriter, r *http.Request, limit int64, now time.Time) (*Buffer, int64, error) {
+	if r.Body == nil || r.Body == http.NoBody {
+		return new(Buffer), 0, nil
+	}
+	encoding, err := contentEncoding(r)
+	if err != nil {
+		return nil, 0, err
+	}
+	limit = min(limit, rd.options.MaxBytes)
+	wireLimit := limit
+	if encoding != "" {
+		wireLimit += limit/64 + 1024 // what an encoding adds to bytes that it cannot shorten
+	}
+	buf, err := rd.readWire(w, r, min(wireLimit, rd.options.MaxWireBytes), now)
+	if err != nil {
+		return nil, 0, err
+	}
+	size := int64(len(buf.Bytes))
+	if encoding != "" {
+		buf, err = rd.decompress(buf, encoding, limit)
+	}
+	return buf, size, err
+}
+
+// readWire reads the body of r as it is sent, before its deadline.
+func (rd *Reader) readWire(w http.ResponseWriter, r *http.Request, limit int64, now time.Time) (*Buffer, error) {
+	if r.ContentLength > limit {
+		return nil, &TooLargeError{limit}
+	}
+	expected := r.ContentLength
+	if expected < 0 {
+		expected = limit
+	}
+	buf, err := rd.budget.announce(r.ContentLength, expected)
+	if err != nil {
+		return nil, err
+	}
+	deadline := http.NewResponseController(w)
+	// There is nothing to do if the server does not support deadlines.
+	_ = deadline.SetReadDeadline(now.Add(rd.options.ReadTimeout))
+	buf.source = boundedReader{src: r.Body, left: limit, limit: limit}
+	err = buf.readFrom(&buf.source, limit, expected)
+	buf.source.src = nil
+	if err != nil { // the server, which reads the rest before it answers, keeps the deadline
+		buf.Free()
+		return nil, readError(err)
+	}
+	_ = deadline.SetReadDeadline(time.Time{})
+	return buf, nil
+}
+
+// contentEncoding returns "gzip", "deflate", "zstd" or "" for none.
+func contentEncoding(r *http.Request) (string, error) {
+	values := r.Header["Content-Encoding"]
+	if len(values) == 0 {
+		return "", nil
+	}
+	switch name := strings.ToLower(strings.TrimSpace(strings.Join(values, ","))); name {
+	case "", "identity":
+		return "", nil
+	case "gzip", "x-gzip":
+		return "gzip", nil
+	case "deflate", "zstd":
+		return name, nil
+	}
+	return "", ErrUnsupportedEncoding
+}
+
+// boundedReader fails when src has more bytes than the limit.
+type boundedReader struct {
+	src         io.Reader
+	left, limit int64
+}
+
+// Read reads at most what is left, and one byte more to find out whether that is all.
+func (b *boundedReader) Read(dst []byte) (int, error) {
+	if int64(len(dst)) > b.left+1 {
+		dst = dst[:b.left+1]
+	}
+	n, err := b.src.Read(dst)
+	if int64(n) > b.left {
+		return int(b.left), &TooLargeError{b.limit}
+	}
+	b.left -= int64(n)
+	return n, err
+}

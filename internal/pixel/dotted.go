@@ -1,0 +1,77 @@
+// Package pixel makes JSON objects of the queries of tracking pixels, in the two forms in
+// which vendors nest parameters: dots (dotted.go) and brackets (bracket.go). All values
+// are strings.
+package pixel
+
+import (
+	"errors"
+	"maps"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/inlet-go/inlet/internal/wire"
+)
+
+// ErrTooManyLevels is returned for a query whose names have too many levels.
+var ErrTooManyLevels = errors.New("pixel: the names have too many levels")
+
+// maxLevels bounds the levels of all names in a query together: each costs hundreds of
+// bytes for the one that was sent.
+const maxLevels = 1000
+
+// Dotted makes an object of parameters whose names have a dot between levels:
+// "properties.subject=x" is {"properties":{"subject":"x"}}. A name that is both a value
+// and a level is a level. Of a parameter that is sent twice the first value counts.
+func Dotted(query url.Values) ([]byte, error) {
+	var root dottedNode
+	levels := 0
+	for name, values := range query {
+		if levels += strings.Count(name, ".") + 1; levels > maxLevels {
+			return nil, ErrTooManyLevels
+		}
+		node := root.at(strings.Split(name, "."))
+		if len(values) > 0 {
+			node.value = values[0]
+		}
+	}
+	return root.appendJSON(nil), nil
+}
+
+// dottedNode is a value, or a level if it has children.
+type dottedNode struct {
+	value    string
+	children map[string]*dottedNode
+}
+
+// at returns the node at a path, and creates what is missing.
+func (n *dottedNode) at(path []string) *dottedNode {
+	for _, name := range path {
+		if n.children == nil {
+			n.children = map[string]*dottedNode{}
+		}
+		child := n.children[name]
+		if child == nil {
+			child = new(dottedNode)
+			n.children[name] = child
+		}
+		n = child
+	}
+	return n
+}
+
+func (n *dottedNode) appendJSON(dst []byte) []byte {
+	dst = append(dst, '{')
+	for i, name := range slices.Sorted(maps.Keys(n.children)) {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = append(wire.AppendString(dst, name), ':')
+		if child := n.children[name]; child.children != nil {
+			dst = child.appendJSON(dst)
+		} else {
+			dst = wire.AppendString(dst, child.value)
+		}
+	}
+	return append(dst, '}')
+}
