@@ -1,103 +1,102 @@
-// Package inlet is an event ingestion API to mount into the web server that a
-// program already runs: the HTTP tracking APIs of Segment and its relatives,
-// spoken as the published SDKs speak them, behind one small interface, [Sink],
-// through which every accepted event leaves.
+// Package inlet is an event ingestion API to mount into the web server that a program already
+// runs: the HTTP tracking APIs of Segment and its relatives, spoken as the published SDKs speak
+// them, behind one small interface, [Sink], to which every accepted event goes.
 //
-// It is a library first: it opens no port, starts no goroutine and keeps no
-// global state of its own.
+// It is a library first: it opens no port, starts no goroutine and keeps no global state of its
+// own.
 //
 // # Overview
 //
-// [New] makes a [Handler] of a sink. Layers of package middleware around it say
-// who may write ([Authenticator], [Keys]) and how much:
+// [New] makes a [Handler] of a sink. Layers of package middleware around it decide who may write
+// ([Authenticator], [Keys]) and how much:
 //
 //	h, err := inlet.New(sink, nil)
 //	keys := inlet.MustKeys(map[string]inlet.Source{"a write key": {ID: "web"}})
-//	mux.Handle("/analytics/", http.StripPrefix("/analytics", middleware.Chain(
+//	mux.Handle("/t/", http.StripPrefix("/t", middleware.Chain(
 //		middleware.CORS(nil),
 //		middleware.Payload(nil),
 //		middleware.Auth(keys, nil),
 //	)(h)))
 //
-// The layers are plain func(http.Handler) http.Handler, may be left out, put in
-// another order, or have others between them. The handler is closed by default:
-// what no layer has vouched for gets 401.
+// The layers are plain func(http.Handler) http.Handler. They may be left out, put in another
+// order, or have others between them. The handler is closed by default: unauthenticated requests
+// get 401. A handler and its layers that differ from the defaults in dialects or limits share one
+// [Protocol].
 //
 // # Flow
 //
-//	SDK ──HTTP──▶ the host's mux
-//	     │  layers: recover · request id · access log · client IP · CORS · limit by IP ·
-//	     │          payload · auth · limit by source · migrate
-//	     ▼
-//	Handler
-//	  1 route      method and path → dialect
-//	  2 admit      a source was vouched for
-//	  3 read       the payload, once, bounded, decompressed
-//	  4 decode     dialect → events, per-event problems
-//	  5 check      required fields, limits, validators
-//	  6 enrich     ids, times, clock skew, enrichers
-//	  7 write      Sink.Write, in a context that outlives the client
-//	  8 answer     what happened, in the dialect's own form
+// layers: recover, request id, access log, client IP, CORS, limit by IP, payload, auth, limit by
+// source, migrate.
+//
+//	SDK ──HTTP──▶ the host's mux ──▶ the layers ──▶ Handler
+//	   1 match     method and path → route of a dialect, once per request
+//	   2 reply     to a request for settings; it ends here
+//	   3 admit     the request is authenticated, and the sink not too busy
+//	   4 read      the payload: once, bounded, decompressed; the route of its shape
+//	   5 decode    dialect → events, problems of single events
+//	   6 check     required fields, limits, validators
+//	   7 charge    layers that limit what a request consumes
+//	   8 enrich    ids, times, clock skew, enrichers
+//	   9 write     Sink.Write, in a context that outlives the client
+//	  10 answer    what happened, in the form of the route
 //	     ▼
 //	Sink: decorators of package sinks, the journal, yours
 //
 // # Terminology
 //
-// An event is one identify, track, page, screen, group or alias call. A dialect
-// is one vendor's wire protocol. A source is whoever a write key belongs to. A
-// sink is where accepted events go; a decorator wraps a sink. The journal is the
-// embedded durable log. A reject is an event that was refused.
+// An event is one identify, track, page, screen, group or alias call. A dialect is one vendor's
+// wire protocol. A source is the owner of a write key. A sink is where accepted events go; a
+// decorator wraps a sink. The journal is the embedded durable log. A reject is an event that was
+// refused.
 //
 // # Delivery
 //
-// A success is answered only after the sink has said that it holds the events,
-// as durably as it declares ([Durability]). With the journal of package
-// sinks/journal that is: on stable storage. [Options.RequireDurability] makes New
-// refuse a sink that declares less.
+// A success is answered only after the sink has stored the events, as durably as it declares
+// ([Durability]). With the journal of package sinks/journal that is: on stable storage.
+// [Options.RequireDurability] makes New refuse a sink that declares less.
 //
-// Delivery is at least once. Where the outcome of a write is unknown the client
-// is told 503 and sends the request again; the message ids tell which events are
-// stored already, and a decorator such as sinks.Dedupe drops them. A client that
-// leaves after its request was read does not abort the write.
+// Delivery is at least once. If the outcome of a write is unknown, the client gets 503 and sends
+// the request again; the message ids identify events that are stored already, and a decorator
+// such as sinks.Dedupe drops them. A client that leaves after its request was read does not abort
+// the write.
 //
-// One bad event does not fail its batch: the good ones are stored, and the answer
-// names the others by index with a code. A client that sends "X-Strict-Mode: 1"
-// has all of it refused instead.
+// One bad event does not fail its batch: the good ones are stored, and the answer names the
+// others by index with a code. A client that sends "X-Strict-Mode: 1" has all of it refused
+// instead.
 //
 // # Errors
 //
-// Every refusal is a JSON object with success, code, message and error, which is
-// what SDKs need to give up or to come back as they should. Each [Code] has one
-// status. The private cause of an [Error] is logged and never sent.
+// Every refusal is a JSON object with success, code, message and error, which SDKs need to give
+// up or to retry as they should. Each [Code] has one status. The private cause of an [Error] is
+// logged and never sent.
 //
 //	400  the payload is at fault, or too large: every SDK gives up
-//	401  no key, or an unknown one        403  the source is disabled, or the origin not its own
+//	401  no key, or an unknown one        403  the source is disabled, or bound to other origins
 //	404  no such endpoint                 405  not with this method
-//	408  the body did not arrive in time  415  an encoding that is not taken
+//	408  the body did not arrive in time  415  unsupported encoding
 //	429  over the rate, with Retry-After  503  not now, with Retry-After
 //
 // # Security
 //
-// Bodies are bounded as sent and decompressed, in ratio, time, depth, members,
-// events and bytes per event, by default, and while they are read. A member name
-// that stands twice refuses the event, at any depth: parsers disagree on which one
-// counts. Broken text is repaired with a warning. Write keys are removed from what
-// is stored, and appear in no log, metric or answer. What only the host's own
-// server can bound, such as slow headers, is in docs/OPERATIONS.md.
+// Bodies are bounded as sent and decompressed, in ratio, time, depth, members, events and bytes
+// per event, by default, and while they are read. A duplicate member name refuses the event, at
+// any depth: parsers disagree on which one counts. Invalid text is repaired with a warning. Write
+// keys are removed from what is stored, and appear in no log, metric or answer. What only the
+// host's own server can bound, such as slow headers, is in docs/OPERATIONS.md.
 //
 // # Writing a sink
 //
-// Implement [Sink], whose comment is the contract; [SinkFunc] makes one of a
-// function. Events are lent until Write returns: [CloneEvents] keeps them. Return
-// a [*BatchError] if some of them failed, and mark with [Permanent] what repeating
-// cannot mend. Package sinktest checks all of it. Optional abilities are [Flusher],
-// [Closer], [Checker] and [Durable]; a decorator passes on those of the sink it
-// wraps by [Unwrapper].
+// Implement [Sink], whose comment is the contract; [SinkFunc] is a function as one. Events are
+// lent until Write returns: [CloneEvents] keeps them. Return a [*BatchError] if some of them
+// failed, and mark with [Permanent] what retrying cannot fix. Package sinktest checks all of it.
+// Optional abilities are [Flusher], [Closer], [Checker] and [Durable]; a decorator passes on those
+// of the sink that it wraps by [Unwrapper].
 //
 // # Writing a dialect
 //
-// Implement [Dialect]: its [Route]s decode a payload through an [Input], which
-// gives out the members of its objects as slices, and takes the events. List it
-// in [Options.Dialects] and in [AuthOptions], whose search for the key walks the
-// places that the dialects name.
+// Implement [Dialect]: its [Route]s decode a payload through an [Input], which returns the members
+// of its objects as slices, and receives the events. Put it into [Protocol.Dialects], and give
+// that protocol to the handler and its layers: authentication searches the places that the
+// dialects name for the key. The file dialect_segmentstream.go is an example: it uses only
+// exported names.
 package inlet

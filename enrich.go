@@ -10,29 +10,30 @@ import (
 
 // An Enricher changes an event that has passed its checks, before it is written.
 //
-// Ownership: it may set any field, but must not write into the bytes of a raw
-// one: they are slices of the request, which other events may share. A raw field
-// that it sets must be valid JSON, and must not be changed afterwards.
+// Ownership: it may set any field, but must not write into the bytes of a raw one: they are
+// slices of the request, which other events may share. A raw field that it sets must be valid
+// JSON, and must not be changed afterwards.
 //
-// Context: that of the write. [SourceFromContext] and [RequestIDFromContext] work on it.
+// Context: that of the write. It has the values of the request, such as
+// [SourceFromContext] and [VisitorFromContext].
 //
 // Concurrency: it is called concurrently, for different events.
 type Enricher func(ctx context.Context, e *Event)
 
-// When the client's clock is believed.
+// When the client's clock is trusted.
 const (
-	// leastSkew is what latency and rounding amount to.
-	leastSkew = 5 * time.Second
-	// mostSkew is beyond what a wrong clock explains: more likely the client
-	// kept the request in a queue while it was offline.
-	mostSkew = 24 * time.Hour
-	// mostFuture is how far ahead of us a time may lie.
-	mostFuture = 5 * time.Second
+	// minSkew is what latency and rounding amount to.
+	minSkew = 5 * time.Second
+	// maxSkew is beyond what a wrong clock explains: more likely the client kept the request
+	// in a queue while it was offline.
+	maxSkew = 24 * time.Hour
+	// maxFuture is how far ahead of our clock a time may be.
+	maxFuture = 5 * time.Second
 )
 
-// stamp sets the event's times. What stands in Timestamp is the client's own
-// word; it is corrected by the skew between the two clocks, as Segment's
-// specification says, where the client told when it sent the request.
+// stamp sets the event's times. Timestamp is what the client sent; it is corrected by the
+// skew between the two clocks, as Segment's specification describes, if the client said when
+// it sent the request.
 func (e *Event) stamp(receivedAt time.Time) {
 	e.ReceivedAt = receivedAt
 	if e.Timestamp.IsZero() {
@@ -43,7 +44,7 @@ func (e *Event) stamp(receivedAt time.Time) {
 	if !e.SentAt.IsZero() {
 		e.correct(receivedAt.Sub(e.SentAt))
 	}
-	if e.Timestamp.Sub(receivedAt) > mostFuture {
+	if e.Timestamp.Sub(receivedAt) > maxFuture {
 		e.Timestamp = receivedAt
 		e.Warnings |= WarnTimestampClamped
 	}
@@ -51,9 +52,9 @@ func (e *Event) stamp(receivedAt time.Time) {
 
 func (e *Event) correct(skew time.Duration) {
 	switch size := skew.Abs(); {
-	case size > mostSkew:
+	case size > maxSkew:
 		e.Warnings |= WarnSkewImplausible
-	case size >= leastSkew:
+	case size >= minSkew:
 		e.Timestamp = e.Timestamp.Add(skew)
 	}
 }

@@ -39,66 +39,61 @@ func (t Type) Valid() bool {
 	return false
 }
 
-// An Event is one call of a client, normalised: what everybody needs is typed,
-// the rest is raw JSON, exactly as it was sent. Numbers are never parsed, so
-// integers beyond 2^53 pass unchanged.
+// An Event is one call of a client, normalised: what every sink needs is typed, the rest is
+// raw JSON, exactly as it was sent. Numbers are never parsed, so integers beyond 2^53 pass
+// unchanged.
 //
-// An event that a [Sink] is given is read-only and lent until Write returns:
-// the raw fields are slices of the request's memory. The strings and the Source
-// may be kept.
+// An event that a [Sink] is given is read-only and lent until Write returns: the raw fields
+// are slices of the request's memory. The strings and the Source may be kept.
 type Event struct {
 	// Type is the call. Never empty in a sink.
 	Type Type
 	// Name is the event of a track call and the name of a page or screen.
 	Name string
 
-	// MessageID identifies the event for deduplication, within its source.
-	// Never empty in a sink; see GeneratedID.
+	// MessageID identifies the event for deduplication, within its source. Never empty in a
+	// sink; see GeneratedID.
 	MessageID string
-	// UserID, AnonymousID, PreviousID and GroupID are "" where the client sent
-	// none.
+	// UserID, AnonymousID, PreviousID and GroupID are "" if the client sent none.
 	UserID, AnonymousID, PreviousID, GroupID string
 
-	// Timestamp is when the event happened, in UTC, corrected for the skew of
-	// the client's clock. Never zero in a sink.
+	// Timestamp is when the event happened, in UTC, corrected for the skew of the client's
+	// clock. Never zero in a sink.
 	Timestamp time.Time
-	// OriginalTimestamp is the client's own word for it, before correction.
-	// Zero if the client gave none or it could not be read.
+	// OriginalTimestamp is the timestamp as sent by the client, before correction. Zero if
+	// the client sent none or it could not be read.
 	OriginalTimestamp time.Time
-	// SentAt is when the client says that it sent the request. Zero if unknown.
+	// SentAt is when the client sent the request, by its own clock. Zero if unknown.
 	SentAt time.Time
 	// ReceivedAt is when the request arrived here. Never zero in a sink.
 	ReceivedAt time.Time
 
-	// Source is whoever the write key belongs to. Shared and immutable; never
-	// nil in a sink.
+	// Source is the owner of the write key. Shared and immutable; never nil in a sink.
 	Source *Source
 	// Dialect is the name of the protocol that the event came by.
 	Dialect string
 
-	// Properties, Traits, Context and Integrations are JSON objects, or nil
-	// where the client sent none.
+	// Properties, Traits, Context and Integrations are JSON objects, or nil if the client
+	// sent none.
 	Properties, Traits, Context, Integrations json.RawMessage
-	// Extra is a JSON object of the members that no other field holds, or nil
-	// if there are none. Nothing that a client sends is dropped, but for its
-	// write key.
+	// Extra is a JSON object of the members that no other field holds, or nil if there are
+	// none. Nothing that a client sends is dropped, except its write key.
 	Extra json.RawMessage
 
-	// Warnings says what was repaired, clamped or guessed.
+	// Warnings is what was repaired, clamped or guessed.
 	Warnings Warnings
 }
 
-// GeneratedID reports whether the MessageID is ours because the client sent
-// none: a retry of such an event cannot be recognised.
+// GeneratedID reports whether the MessageID is ours because the client sent none: a retry of
+// such an event cannot be recognised.
 func (e *Event) GeneratedID() bool { return e.Warnings.Has(WarnMessageIDGenerated) }
 
-// Clone returns a copy of e that shares no memory with it but immutable
-// strings and the Source.
+// Clone returns a copy of e that shares no memory with it except immutable strings and the
+// Source.
 func (e *Event) Clone() *Event { return CloneEvents([]*Event{e})[0] }
 
-// CloneEvents returns copies of the events that share no memory with them but
-// immutable strings and Sources. The raw JSON of all of them is copied into a
-// single allocation.
+// CloneEvents returns copies of the events that share no memory with them except immutable
+// strings and Sources. The raw JSON of all of them is copied into a single allocation.
 func CloneEvents(events []*Event) []*Event {
 	var size int
 	for _, e := range events {
@@ -119,8 +114,8 @@ func CloneEvents(events []*Event) []*Event {
 	return clones
 }
 
-// cloneRaw moves *raw to the end of arena, which has room for it. The capacity
-// is clipped so that an append by the new owner cannot reach a neighbour.
+// cloneRaw copies *raw to the end of arena, which has the capacity for it. The capacity of
+// the copy is clipped so that an append by the new owner cannot overwrite a neighbour.
 func cloneRaw(raw *json.RawMessage, arena []byte) []byte {
 	if *raw == nil {
 		return arena
@@ -135,8 +130,8 @@ func (e *Event) rawFields() [5]*json.RawMessage {
 	return [...]*json.RawMessage{&e.Properties, &e.Traits, &e.Context, &e.Integrations, &e.Extra}
 }
 
-// Equal reports whether e and o say the same, as the canonical form does: the
-// same fields, the same instants, the same source ID and the same raw JSON text.
+// Equal reports whether e and o have the same canonical form: the same fields, the same
+// instants, the same source ID and the same raw JSON text.
 func (e *Event) Equal(o *Event) bool {
 	a, b := e.rawFields(), o.rawFields()
 	for i := range a {
@@ -159,40 +154,40 @@ func (e *Event) sourceID() string {
 	return e.Source.ID
 }
 
-// Warnings is the set of things about an event that were repaired, clamped or
-// guessed. Its canonical form is a list of codes.
+// Warnings is the set of what was repaired, clamped or guessed in an event. Its canonical
+// form is a list of codes.
 type Warnings uint32
 
-// The warnings. Each one's code is in its comment.
+// The warnings. The comment of each has its code.
 const (
 	// WarnMessageIDGenerated: the client sent no id ("message_id_generated").
 	WarnMessageIDGenerated Warnings = 1 << iota
-	// WarnTimestampInvalid: the client's time could not be read, ReceivedAt
-	// stands in for it ("timestamp_invalid").
+	// WarnTimestampInvalid: the client's time could not be read, and ReceivedAt is used
+	// instead ("timestamp_invalid").
 	WarnTimestampInvalid
-	// WarnTimestampClamped: the time lay in the future, ReceivedAt stands in
-	// for it ("timestamp_clamped").
+	// WarnTimestampClamped: the time was in the future, and ReceivedAt is used instead
+	// ("timestamp_clamped").
 	WarnTimestampClamped
-	// WarnTimestampGuessed: the time had no zone and was read as UTC, or was a
-	// number and was read as a Unix time ("timestamp_guessed").
+	// WarnTimestampGuessed: the time had no zone and was read as UTC, or was a number and
+	// was read as a Unix time ("timestamp_guessed").
 	WarnTimestampGuessed
-	// WarnSkewImplausible: the clocks differ by more than a day, more likely an
+	// WarnSkewImplausible: the clocks differ by more than a day, more likely because of an
 	// offline queue; the time was not corrected ("skew_implausible").
 	WarnSkewImplausible
-	// WarnTextRepaired: invalid UTF-8 or half a surrogate pair was replaced by
-	// U+FFFD ("text_repaired").
+	// WarnTextRepaired: invalid UTF-8 or an unpaired surrogate was replaced by U+FFFD
+	// ("text_repaired").
 	WarnTextRepaired
 	// WarnIDNotString: an id was sent as a number; its digits are kept
 	// ("id_not_string").
 	WarnIDNotString
-	// WarnEmptyList: an empty list stood where an object belongs, as PHP
-	// writes an empty map ("empty_list").
+	// WarnEmptyList: an empty list was sent for an object, as PHP writes an empty map
+	// ("empty_list").
 	WarnEmptyList
-	// WarnReservedMember: the client sent a member that only we set; it is kept
-	// below "_client" ("reserved_member").
+	// WarnReservedMember: the client sent a member that only we set; it is kept below
+	// "_client" ("reserved_member").
 	WarnReservedMember
-	// WarnTypeMismatch: the route says another type than the body; the route
-	// wins ("type_mismatch").
+	// WarnTypeMismatch: the type in the body differs from that of the route, which wins
+	// ("type_mismatch").
 	WarnTypeMismatch
 
 	warningsEnd
@@ -239,7 +234,7 @@ func (w Warnings) code() string {
 	return ""
 }
 
-// warningOf is the inverse of code; 0 for a code that it does not know.
+// warningOf is the inverse of code: 0 for an unknown code.
 func warningOf(code string) Warnings {
 	for bit := Warnings(1); bit < warningsEnd; bit <<= 1 {
 		if bit.code() == code {
@@ -249,13 +244,12 @@ func warningOf(code string) Warnings {
 	return 0
 }
 
-// A Problem is why an event was refused. It is public: its text reaches the
-// client.
+// A Problem is why an event was refused. It is public: its text reaches the client.
 type Problem struct {
-	// Code is the machine-readable reason. Where Segment publishes one for the
-	// same fault, it is Segment's.
+	// Code is the machine-readable reason: Segment's, if it publishes one for the same
+	// fault.
 	Code Code `json:"code"`
-	// Message says it in words.
+	// Message is the reason in words.
 	Message string `json:"message"`
 	// Field is the member at fault, such as "userId" or "context.page", or "".
 	Field string `json:"field,omitempty"`
@@ -273,25 +267,22 @@ type Reject struct {
 	Problem
 }
 
-// A Validator checks an event after the built-in checks have passed. It returns
-// nil to accept it. It must not change or keep the event, and may be called
-// concurrently.
+// A Validator checks an event after the built-in checks have passed. It returns nil to accept
+// it. It must not change or keep the event, and may be called concurrently.
 type Validator func(*Event) *Problem
 
-// Limits bound what clients may send. Each is finite by default. A "KB" of the
-// vendors' documents is read as the larger of its meanings.
+// Limits bound what clients may send. Each is finite by default, and the zero value means all
+// defaults. A "KB" of the vendors' documents is read as the larger of its meanings.
 type Limits struct {
-	// EventBytes bounds an event as it was sent. Defaults to 32,768.
+	// EventBytes bounds an event as it was sent, in bytes. Defaults to 32,768.
 	EventBytes int
-	// BatchBytes bounds a batch request after decompression. Defaults to
-	// 512,000.
+	// BatchBytes bounds a batch request after decompression, in bytes. Defaults to 512,000.
 	BatchBytes int64
 	// Events bounds the events of a request. Defaults to 2,500.
 	Events int
-	// Depth bounds the nesting of an event, the event itself being 1. Defaults
-	// to 200.
+	// Depth bounds the nesting of an event, the event itself being 1. Defaults to 200.
 	Depth int
-	// Members bounds the names in an event, at all depths. Defaults to 10,000.
+	// Members bounds the names in an event, at all levels together. Defaults to 10,000.
 	Members int
 	// MessageIDLength bounds a message id, in characters. Defaults to 100.
 	MessageIDLength int
@@ -317,49 +308,47 @@ func (l Limits) withDefaults() (Limits, error) {
 	)
 }
 
-// wire returns the limits that act while a body is read.
+// wire returns the limits that apply while a body is indexed.
 func (l Limits) wire() wire.Limits {
 	return wire.Limits{Depth: l.Depth, Members: l.Members, Bytes: l.EventBytes, Items: l.Events}
 }
 
-// A Source is whoever a write key belongs to: a website, an app, a server. It
-// is immutable once it has been given to this package, shared between requests,
-// and may be kept.
+// A Source is the owner of a write key: a website, an app, a server. It is immutable after it
+// was given to this package, shared between requests, and may be kept.
 type Source struct {
-	// ID names the source in events, logs and metrics. It is no secret and is
-	// never the write key. Required.
+	// ID names the source in events, logs and metrics. It is not a secret, and never the
+	// write key. Required.
 	ID string
-	// Disabled refuses everything that the source sends, with 403. Defaults to
-	// false.
+	// Disabled refuses everything that the source sends, with 403. Defaults to false.
 	Disabled bool
-	// Origins makes the source's keys browser keys: requests must come from one
-	// of these origins ("https://shop.example"), else they get 403. Defaults to
-	// none, for server keys, which need no Origin.
+	// Origins makes the source's keys browser keys: requests must come from one of these
+	// origins ("https://shop.example"), else they get 403. Defaults to none, for server
+	// keys, which need no Origin.
 	Origins []string
-	// Rate limits the source's requests, in requests per second, and Burst how
-	// many may come at once, where the rate limit is by source. Default to those
-	// of the middleware.
-	Rate  float64
+	// Rate limits the source's requests, in requests per second, if the rate limit is by
+	// source. Defaults to that of the middleware.
+	Rate float64
+	// Burst is how many requests may come together. Defaults to that of the middleware.
 	Burst int
-	// EventRate limits the events that the source may have stored, in events per
-	// second, and ByteRate the bytes of its bodies after decompression, in bytes
-	// per second, where the rate limit is by source. Those of ten seconds may come
-	// at once. Default to those of the middleware, which are none unless set.
+	// EventRate limits the events of the source that are stored, in events per second, if
+	// the rate limit is by source. Those of ten seconds may come together. Defaults to that
+	// of the middleware, which is none unless it is set.
 	EventRate float64
-	ByteRate  float64
+	// ByteRate limits the bodies of the source after decompression, in bytes per second,
+	// as EventRate does events. Defaults to that of the middleware.
+	ByteRate float64
 }
 
-// allows reports whether requests may come from origin, which is "" for a client
-// that is no browser.
+// allows reports whether requests may come from origin, which is "" for a client that is not
+// a browser.
 func (s *Source) allows(origin string) bool {
 	same := func(o string) bool { return strings.EqualFold(strings.TrimSuffix(o, "/"), origin) }
 	return len(s.Origins) == 0 || slices.ContainsFunc(s.Origins, same)
 }
 
-// check is what every event must meet, whatever its dialect, but for the user,
-// whom some dialects need not name. The rules are those of Segment's
-// specification; alias and group need their second id on a server, which cannot
-// fill it in as a browser library does.
+// check checks what every event must have, whatever its dialect, except the user, which is
+// optional in some dialects. The rules are those of Segment's specification; alias and group
+// calls need their second id on a server, which cannot fill it in as a browser library does.
 func (e *Event) check(l *Limits, userOptional bool) *Problem {
 	switch {
 	case e.Type == "":

@@ -10,14 +10,14 @@ import (
 	"github.com/inlet-go/inlet/internal/wire"
 )
 
-// clientMember holds, in the canonical form, the members of a client's event
-// whose names only we may set.
+// clientMember holds, in the canonical form, the members of a client's event whose names only
+// we may set.
 const clientMember = "_client"
 
-// AppendJSON appends the canonical form of e to dst: one JSON object on one
-// line, with Segment's common names for the fields, then the members of Extra.
-// Fields that are empty are left out. The raw fields must be valid JSON, as
-// those of every event in a sink are; only their line breaks are looked for.
+// AppendJSON appends the canonical form of e to dst: one JSON object on one line, with
+// Segment's common names for the fields, then the members of Extra. Empty fields are omitted.
+// The raw fields must be valid JSON, as those of every event in a sink are; line breaks in
+// them are removed.
 func (e *Event) AppendJSON(dst []byte) []byte {
 	dst = wire.AppendString(append(dst, `{"type":`...), string(e.Type))
 	if member := nameMember(e.Type); member != "" {
@@ -43,8 +43,8 @@ func (e *Event) AppendJSON(dst []byte) []byte {
 	return append(dst, '}')
 }
 
-// nameMember is the member that holds Name in the canonical form, or "" for the
-// types that have no name.
+// nameMember returns the member that holds Name in the canonical form, "" for the types that
+// have no name.
 func nameMember(t Type) string {
 	switch t {
 	case TypeTrack:
@@ -93,9 +93,8 @@ func appendWarnings(dst []byte, w Warnings) []byte {
 // MarshalJSON returns the canonical form; see [Event.AppendJSON].
 func (e *Event) MarshalJSON() ([]byte, error) { return e.AppendJSON(nil), nil }
 
-// UnmarshalJSON reads the canonical form back: an event that equals the one it
-// was written from, but for the Source, of which only the ID is known. Members
-// that it does not know go to Extra.
+// UnmarshalJSON reads the canonical form back: an event that equals the one it was written
+// from, except for the Source, of which only the ID is known. Unknown members go to Extra.
 func (e *Event) UnmarshalJSON(data []byte) error {
 	*e = Event{}
 	members, err := wire.Members(bytes.Clone(data)) // the raw fields are slices of it
@@ -204,7 +203,7 @@ func (e *Event) setWarnings(raw []byte) error {
 	return nil
 }
 
-// setText sets s to what a JSON string says, or to "" for null.
+// setText sets s to the text of a JSON string, or to "" for null.
 func setText(s *string, raw []byte) error {
 	if kind := wire.Kind(raw); kind != '"' && kind != 'n' {
 		return errors.New("is not a string")

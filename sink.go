@@ -9,60 +9,57 @@ import (
 
 // A Sink is where accepted events go.
 //
-// Acknowledgement: Write returns nil only when every one of the events is
-// stored as durably as the sink declares (see [Durable]). The client is told
-// 200 on the strength of it.
+// Acknowledgement: Write returns nil only when every event is stored as durably as the sink
+// declares (see [Durable]). The client's 200 means this.
 //
-// Partial failure: a [*BatchError] names the events that failed by their index
-// in the slice; those it does not name are stored. After any other error
-// nothing may be assumed stored. A malformed BatchError (an index out of range
-// or named twice, a nil error) counts as a failure of the whole batch.
+// Partial failure: a [*BatchError] names the events that failed by their index in the slice;
+// those that it does not name are stored. After any other error nothing may be assumed
+// stored. A malformed BatchError (an index out of range or named twice, a nil error) counts as
+// a failure of the whole batch.
 //
-// Errors: an error is temporary unless it says otherwise. [Permanent] marks one
-// that repeating cannot mend, [RetryAfter] says when to try again.
+// Errors: an unclassified error is temporary. [Permanent] marks one that retrying cannot fix,
+// [RetryAfter] sets when to retry.
 //
-// Context: carries the values of the request and a deadline of the handler's,
-// and outlives the client's connection, so a closed tab does not abort a
-// commit. Write must return soon after it is done. What was stored then is
-// unknown, and the error is temporary.
+// Context: carries the values of the request and the handler's deadline, and outlives the
+// client's connection, so that a closed tab does not abort a commit. Write must return soon
+// after the context is done. What was stored then is unknown, and the error is temporary.
 //
-// Ownership: the slice, the Event structs and their raw JSON are lent until
-// Write returns, and are read-only. Strings and the Source may be kept as they
-// are; to keep an event, [Event.Clone] it (or [CloneEvents] all of them).
+// Ownership: the slice, the Event structs and their raw JSON are lent until Write returns, and
+// are read-only. Strings and the Source may be kept as they are; to keep an event,
+// [Event.Clone] it (or [CloneEvents] all of them).
 //
-// Concurrency: Write runs concurrently with itself and with Flush. Within one
-// call the order is the client's; across calls there is none.
+// Concurrency: Write runs concurrently with itself and with Flush. Within one call the events
+// are in the client's order; across calls there is no order.
 //
-// Duplicates: the same event may come again, after an error or because the
-// client sent it twice. Its MessageID is then the same.
+// Duplicates: the same event may come again, after an error or because the client sent it
+// twice. Its MessageID is then the same.
 //
-// Policy: a sink does not retry without bound, drop duplicates or park what it
+// Policy: a sink does not retry without bound, drop duplicates or store elsewhere what it
 // cannot store; decorators do that, and they are sinks too.
 //
-// Panics: count as a temporary failure of that call; the process lives.
+// Panics: count as a temporary failure of that call; the process continues.
 //
-// What a sink may rely on: the batch is never empty, no event is nil, every
-// event has passed its checks and has a Type, a MessageID, a ReceivedAt and a
-// Source.
+// What a sink may rely on: the batch is never empty, no event is nil, every event has passed
+// its checks and has a Type, a MessageID, a ReceivedAt and a Source.
 //
 // Package sinktest checks all of this for a sink of your own.
 type Sink interface {
 	Write(ctx context.Context, events []*Event) error
 }
 
-// SinkFunc makes a [Sink] of a function.
+// SinkFunc is a function as a [Sink].
 type SinkFunc func(ctx context.Context, events []*Event) error
 
 // Write calls f.
 func (f SinkFunc) Write(ctx context.Context, events []*Event) error { return f(ctx, events) }
 
-// Durability says what a nil from [Sink.Write] is worth. Higher is safer.
+// Durability is what an acknowledged event survives. Higher is safer.
 type Durability int
 
 const (
-	// DurabilityUnknown is what a sink has that does not implement [Durable].
+	// DurabilityUnknown is that of a sink that does not implement [Durable].
 	DurabilityUnknown Durability = iota
-	// DurabilityMemory survives nothing: the events are in this process.
+	// DurabilityMemory survives nothing: the events are in the memory of this process.
 	DurabilityMemory
 	// DurabilityOSBuffer survives the end of the process, not of the machine.
 	DurabilityOSBuffer
@@ -81,44 +78,41 @@ func (d Durability) String() string {
 	return names[d]
 }
 
-// Optional abilities of a sink. The functions [Flush], [Close], [Check] and
-// [DurabilityOf] find the outermost implementer of a chain of decorators.
+// Optional abilities of a sink. The functions [Flush], [Close], [Check] and [DurabilityOf] find
+// the outermost implementer of a chain of decorators, and [As] that of any ability.
 type (
-	// A Flusher returns once everything written before the call is stored as
-	// durably as the sink declares, or soon after ctx is done. It may run
-	// concurrently with Write, with itself and with Close.
+	// A Flusher returns after everything written before the call is stored as durably as
+	// the sink declares, or soon after ctx is done. It may run concurrently with Write, with
+	// itself and with Close.
 	Flusher interface {
 		Flush(ctx context.Context) error
 	}
 
-	// A Closer stops the sink: it flushes what it holds within ctx and frees
-	// what it owns. Close is idempotent, may run concurrently with Write, and
-	// a Write after it returns [ErrClosed]. A decorator closes the sink
-	// it wraps, exactly once.
+	// A Closer stops the sink: it flushes what it holds within ctx and frees what it owns.
+	// Close is idempotent, may run concurrently with Write, and a Write after it returns
+	// [ErrClosed]. A decorator closes the sink that it wraps exactly once.
 	Closer interface {
 		Close(ctx context.Context) error
 	}
 
-	// A Checker says whether the sink could store events now: not after Close, for
-	// one. Readiness is built on it; it should answer quickly, soon after ctx is
-	// done at the latest, and store nothing. It may run concurrently with all else.
+	// A Checker reports whether the sink could store events now; after Close it could not.
+	// Readiness is built on it. It should return quickly, soon after ctx is done at the
+	// latest, and store nothing. It may run concurrently with everything else.
 	Checker interface {
 		Check(ctx context.Context) error
 	}
 
-	// A Durable sink declares what a nil from Write is worth. The answer never
-	// changes. A decorator that acknowledges before the sink it wraps has
-	// stored must declare its own, lower durability.
+	// A Durable sink declares what an acknowledged event survives. The value never changes.
+	// A decorator that acknowledges before the sink that it wraps has stored must declare
+	// its own, lower durability.
 	Durable interface{ Durability() Durability }
 
-	// An Unwrapper is a decorator that neither stores nor acknowledges early,
-	// so that the abilities of the sink it wraps are its own. It has none of
-	// the abilities that it does not implement itself beyond those.
+	// An Unwrapper is a decorator that neither stores nor acknowledges early: it has the
+	// abilities of the sink that it wraps, except those that it implements itself.
 	Unwrapper interface{ Unwrap() Sink }
 )
 
-// Flush flushes the outermost [Flusher] of s; without one there is nothing to
-// do and it returns nil.
+// Flush flushes the outermost [Flusher] of s. Without one it returns nil.
 func Flush(ctx context.Context, s Sink) error {
 	if f, ok := As[Flusher](s); ok {
 		return f.Flush(ctx)
@@ -126,8 +120,7 @@ func Flush(ctx context.Context, s Sink) error {
 	return nil
 }
 
-// Close closes the outermost [Closer] of s; without one there is nothing to do
-// and it returns nil.
+// Close closes the outermost [Closer] of s. Without one it returns nil.
 func Close(ctx context.Context, s Sink) error {
 	if c, ok := As[Closer](s); ok {
 		return c.Close(ctx)
@@ -135,8 +128,8 @@ func Close(ctx context.Context, s Sink) error {
 	return nil
 }
 
-// Check asks the outermost [Checker] of s whether it could store events now;
-// without one the answer is yes, nil.
+// Check asks the outermost [Checker] of s whether it could store events now. Without one it
+// returns nil.
 func Check(ctx context.Context, s Sink) error {
 	if c, ok := As[Checker](s); ok {
 		return c.Check(ctx)
@@ -144,8 +137,7 @@ func Check(ctx context.Context, s Sink) error {
 	return nil
 }
 
-// DurabilityOf returns what the outermost [Durable] of s declares, or
-// [DurabilityUnknown].
+// DurabilityOf returns what the outermost [Durable] of s declares, or [DurabilityUnknown].
 func DurabilityOf(s Sink) Durability {
 	if d, ok := As[Durable](s); ok {
 		return d.Durability()
@@ -170,24 +162,24 @@ func As[T any](s Sink) (found T, ok bool) {
 	return found, false
 }
 
-// Errors a sink returns for the two commonest temporary conditions.
+// Errors that a sink returns for the two most common temporary conditions.
 var (
 	// ErrClosed is returned by a Write after Close.
 	ErrClosed = errors.New("inlet: sink is closed")
-	// ErrOverloaded is returned when a sink has more waiting than it can take.
+	// ErrOverloaded is returned when more writes wait than a sink can accept.
 	ErrOverloaded = errors.New("inlet: sink is overloaded")
 )
 
-// A BatchError is returned by [Sink.Write] when some events of a batch failed.
-// Every event that Items does not name is stored.
+// A BatchError is returned by [Sink.Write] when some events of a batch failed. Every event that
+// Items does not name is stored.
 type BatchError struct {
 	// Items names the failed events, each once, in any order.
 	Items []ItemError
 }
 
-// An ItemError says why one event of a batch failed.
+// An ItemError is why one event of a batch failed.
 type ItemError struct {
-	// Index is the event's place in the slice that was given to Write.
+	// Index is the index of the event in the slice that was given to Write.
 	Index int
 	// Err is never nil. It has a class of its own, temporary or permanent.
 	Err error
@@ -202,7 +194,7 @@ func (e *BatchError) Error() string {
 	return fmt.Sprintf("inlet: %d events failed, first at index %d: %v", len(e.Items), first.Index, first.Err)
 }
 
-// Unwrap gives the errors of all items.
+// Unwrap returns the errors of all items.
 func (e *BatchError) Unwrap() []error {
 	errs := make([]error, len(e.Items))
 	for i, it := range e.Items {
@@ -211,8 +203,8 @@ func (e *BatchError) Unwrap() []error {
 	return errs
 }
 
-// Validate reports whether e is a well-formed answer for a batch of n events:
-// at least one item, every index within the batch and named once, no nil error.
+// Validate reports whether e is well-formed for a batch of n events: at least one item, every
+// index within the batch and named once, no nil error.
 func (e *BatchError) Validate(n int) error {
 	if e == nil || len(e.Items) == 0 {
 		return errors.New("inlet: batch error without items")
@@ -232,10 +224,10 @@ func (e *BatchError) Validate(n int) error {
 	return nil
 }
 
-// ItemErrors breaks the outcome of a Write of n events down to one error per
-// event, nil where it is stored. A nil slice means that all are stored. An
-// error that is no well-formed [*BatchError] stands for every event; a
-// malformed one is temporary, whatever its items say.
+// ItemErrors splits the result of a Write of n events into one error per event, nil for a
+// stored one. A nil slice means that all are stored. An error that is not a well-formed
+// [*BatchError] is the error of every event; a malformed one is temporary, whatever the class
+// of its items.
 func ItemErrors(err error, n int) []error {
 	if err == nil {
 		return nil
@@ -259,8 +251,8 @@ func ItemErrors(err error, n int) []error {
 	return errs
 }
 
-// asBatchError looks through wrapped errors but not into joined ones: beside
-// another error, what the batch error leaves unnamed need not be stored.
+// asBatchError unwraps wrapped errors but not joined ones: if there is another error, events
+// that the batch error does not name need not be stored.
 func asBatchError(err error) (*BatchError, bool) {
 	for err != nil {
 		if batch, ok := err.(*BatchError); ok {
@@ -275,9 +267,8 @@ type permanentError struct{ error }
 
 func (e permanentError) Unwrap() error { return e.error }
 
-// Permanent marks err as one that repeating the write cannot mend: the event
-// is refused and its client is not asked to send it again. Permanent(nil) is
-// nil.
+// Permanent marks err as one that retrying cannot fix: the event is refused, and its client
+// is not asked to send it again. Permanent(nil) is nil.
 func Permanent(err error) error {
 	if err == nil {
 		return nil
@@ -285,9 +276,8 @@ func Permanent(err error) error {
 	return permanentError{err}
 }
 
-// IsPermanent reports whether err was marked by [Permanent]. Errors joined into
-// one are permanent only if every one of them is, so that a permanent failure
-// never takes a temporary one with it.
+// IsPermanent reports whether err was marked by [Permanent]. Joined errors are permanent only if
+// every one of them is, so that a permanent failure never turns a temporary one permanent.
 func IsPermanent(err error) bool {
 	switch e := err.(type) {
 	case nil:
@@ -318,8 +308,8 @@ type retryAfterError struct {
 
 func (e retryAfterError) Unwrap() error { return e.error }
 
-// RetryAfter marks err with the time to wait before the write is tried again;
-// its class stays what it was. RetryAfter(nil, d) is nil.
+// RetryAfter marks err with the time to wait before the write is retried. It does not change the
+// class of err. RetryAfter(nil, d) is nil.
 func RetryAfter(err error, d time.Duration) error {
 	if err == nil {
 		return nil
@@ -327,8 +317,7 @@ func RetryAfter(err error, d time.Duration) error {
 	return retryAfterError{err, d}
 }
 
-// RetryDelay returns the longest wait that [RetryAfter] put into err, and false
-// if there is none.
+// RetryDelay returns the longest wait that [RetryAfter] put into err, and whether there is one.
 func RetryDelay(err error) (time.Duration, bool) {
 	switch e := err.(type) {
 	case nil:
