@@ -1,4 +1,4 @@
-package inlet_test
+package authcache_test
 
 import (
 	"context"
@@ -6,10 +6,11 @@ import (
 	"time"
 
 	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/authcache"
 )
 
 // Keys in a database are looked up once a minute, and go on while it is down.
-func ExampleNewCache() {
+func ExampleNew() {
 	inDatabase := func(ctx context.Context, c inlet.Credentials) (*inlet.Source, error) {
 		// SELECT source_id FROM keys WHERE digest = sha256(c.Key)
 		fmt.Println("looking up a key")
@@ -18,7 +19,7 @@ func ExampleNewCache() {
 		}
 		return &inlet.Source{ID: "web"}, nil
 	}
-	cache, err := inlet.NewCache(inlet.AuthenticatorFunc(inDatabase), &inlet.CacheOptions{TTL: time.Minute, Timeout: time.Second})
+	cache, err := authcache.New(inlet.AuthenticatorFunc(inDatabase), &authcache.Options{TTL: time.Minute, Timeout: time.Second})
 	if err != nil {
 		panic(err)
 	}

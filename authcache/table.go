@@ -1,9 +1,11 @@
-package inlet
+package authcache
 
 import (
 	"crypto/sha256"
 	"encoding/binary"
 	"time"
+
+	"github.com/inlet-go/inlet"
 )
 
 // cacheKey is the digest of credentials.
@@ -11,7 +13,7 @@ type cacheKey [sha256.Size]byte
 
 // digest depends on a secret of the process, so that what is in memory cannot be
 // compared with a list of keys. Key and token are told apart by the key's length.
-func (c *Cache) digest(creds Credentials) cacheKey {
+func (c *Cache) digest(creds inlet.Credentials) cacheKey {
 	var room [256]byte
 	text := append(room[:0], c.secret[:]...)
 	text = binary.BigEndian.AppendUint64(text, uint64(len(creds.Key)))
@@ -21,7 +23,7 @@ func (c *Cache) digest(creds Credentials) cacheKey {
 
 // knownKey is a key that exists. Its zero value is one that is not remembered.
 type knownKey struct {
-	source  *Source
+	source  *inlet.Source
 	expires time.Time // when it is to be looked up again
 	again   time.Time // not before, as the last time failed; zero if it did not
 }

@@ -1,21 +1,23 @@
-package inlet
+// Package authcache remembers which write keys exist, for keys that are kept in a
+// database or behind a network.
+package authcache
 
 import (
 	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
-	"fmt"
 	"log/slog"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/inlet-go/inlet"
 	"github.com/inlet-go/inlet/internal/check"
 )
 
-// CacheOptions configure a [Cache]. Nil is all defaults.
-type CacheOptions struct {
+// Options configure a [Cache]. Nil is all defaults.
+type Options struct {
 	// TTL is how long a key is known before it is looked up again: how long a
 	// key that was revoked may still be used. Defaults to 1 minute.
 	TTL time.Duration
@@ -50,8 +52,8 @@ type CacheOptions struct {
 }
 
 // withDefaults returns a filled copy. The error names every field at fault.
-func (o *CacheOptions) withDefaults() (CacheOptions, error) {
-	var filled CacheOptions
+func (o *Options) withDefaults() (Options, error) {
+	var filled Options
 	if o != nil {
 		filled = *o
 	}
@@ -63,7 +65,7 @@ func (o *CacheOptions) withDefaults() (CacheOptions, error) {
 	filled.MaxUnknown = cmp.Or(filled.MaxUnknown, 8_192)
 	filled.MaxLookups = cmp.Or(filled.MaxLookups, 64)
 	filled.Logger = cmp.Or(filled.Logger, slog.Default())
-	return filled, errors.Join(
+	return filled, check.Options("authcache", "Options",
 		check.AtLeast("TTL", filled.TTL, 1),
 		check.AtLeast("Timeout", filled.Timeout, 1),
 		check.AtLeast("MaxKeys", filled.MaxKeys, 1),
@@ -72,7 +74,7 @@ func (o *CacheOptions) withDefaults() (CacheOptions, error) {
 	)
 }
 
-// A Cache is an [Authenticator] that remembers what another one said, for keys
+// A Cache is an [inlet.Authenticator] that remembers what another one said, for keys
 // that are kept in a database or behind a network.
 //
 // Known keys are answered from memory for the TTL, then looked up again. While
@@ -88,8 +90,8 @@ func (o *CacheOptions) withDefaults() (CacheOptions, error) {
 // nothing to close.
 //
 // The authenticator: is asked without an Origin, as what it answers is for all
-// of them; those of the source are checked by the caller. An [*Error] that is
-// not worth a retry is a refusal, as [ErrUnknownKey] is. Anything else, a panic
+// of them; those of the source are checked by the caller. An [*inlet.Error] that is
+// not worth a retry is a refusal, as [inlet.ErrUnknownKey] is. Anything else, a panic
 // included, is a failed look-up.
 //
 // Secrets: the cache holds digests, keyed with a secret of the process, and no
@@ -97,8 +99,8 @@ func (o *CacheOptions) withDefaults() (CacheOptions, error) {
 //
 // Concurrency: a Cache may be used concurrently.
 type Cache struct {
-	inner   Authenticator
-	options CacheOptions
+	inner   inlet.Authenticator
+	options Options
 	secret  [32]byte
 	failing atomic.Bool
 
@@ -108,17 +110,17 @@ type Cache struct {
 	flights map[cacheKey]*flight
 }
 
-var _ Authenticator = (*Cache)(nil)
+var _ inlet.Authenticator = (*Cache)(nil)
 
-// NewCache returns a cache before a. The error names the field of the options
+// New returns a cache before a. The error names the field of the options
 // that is out of range.
-func NewCache(a Authenticator, o *CacheOptions) (*Cache, error) {
+func New(a inlet.Authenticator, o *Options) (*Cache, error) {
 	if a == nil {
-		return nil, errors.New("inlet: NewCache: the authenticator is nil")
+		return nil, errors.New("authcache: New: the authenticator is nil")
 	}
 	filled, err := o.withDefaults()
 	if err != nil {
-		return nil, fmt.Errorf("inlet: CacheOptions: %w", err)
+		return nil, err
 	}
 	c := &Cache{
 		inner: a, options: filled,
@@ -130,7 +132,7 @@ func NewCache(a Authenticator, o *CacheOptions) (*Cache, error) {
 }
 
 // Authenticate returns the source of the key, from memory or by a look-up.
-func (c *Cache) Authenticate(ctx context.Context, creds Credentials) (*Source, error) {
+func (c *Cache) Authenticate(ctx context.Context, creds inlet.Credentials) (*inlet.Source, error) {
 	if !c.options.ByBearer {
 		creds.Bearer = ""
 	}
@@ -155,7 +157,7 @@ func (c *Cache) recall(id cacheKey) (knownKey, refusal) {
 
 // ask looks the key up. What is known of it stands in for an answer that cannot
 // be had.
-func (c *Cache) ask(ctx context.Context, id cacheKey, creds Credentials, known knownKey, now time.Time) (*Source, error) {
+func (c *Cache) ask(ctx context.Context, id cacheKey, creds inlet.Credentials, known knownKey, now time.Time) (*inlet.Source, error) {
 	stale := known.source != nil && now.Before(known.expires.Add(c.options.StaleFor))
 	if stale && !known.again.IsZero() { // it failed the last time: nobody is made to wait for it again
 		if now.After(known.again) {
@@ -164,7 +166,7 @@ func (c *Cache) ask(ctx context.Context, id cacheKey, creds Credentials, known k
 		return known.source, nil
 	}
 	f, err := c.join(ctx, id, creds)
-	var source *Source
+	var source *inlet.Source
 	if err == nil {
 		source, err = f.wait(ctx)
 	}
@@ -177,6 +179,6 @@ func (c *Cache) ask(ctx context.Context, id cacheKey, creds Credentials, known k
 // isRefusal reports whether err is the authenticator's word on the key, and not
 // that it has none.
 func isRefusal(err error) bool {
-	known, ok := errors.AsType[*Error](err)
+	known, ok := errors.AsType[*inlet.Error](err)
 	return ok && !known.Code.Retryable()
 }

@@ -1,4 +1,4 @@
-package inlet
+package authcache
 
 import (
 	"context"
@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"runtime/debug"
 	"time"
+
+	"github.com/inlet-go/inlet"
 )
 
 // Why a look-up has no answer.
@@ -25,12 +27,12 @@ type flight struct {
 	done   chan struct{}
 	ctx    context.Context // its deadline is that of whoever waits
 	cancel context.CancelFunc
-	source *Source
+	source *inlet.Source
 	err    error
 }
 
 // wait returns the result of the look-up, or that there is none in time.
-func (f *flight) wait(ctx context.Context) (*Source, error) {
+func (f *flight) wait(ctx context.Context) (*inlet.Source, error) {
 	select {
 	case <-f.done:
 		return f.source, f.err
@@ -47,7 +49,7 @@ func (f *flight) wait(ctx context.Context) (*Source, error) {
 }
 
 // join returns the look-up of the key that is under way, or starts one.
-func (c *Cache) join(ctx context.Context, id cacheKey, creds Credentials) (*flight, error) {
+func (c *Cache) join(ctx context.Context, id cacheKey, creds inlet.Credentials) (*flight, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if f := c.flights[id]; f != nil {
@@ -64,7 +66,7 @@ func (c *Cache) join(ctx context.Context, id cacheKey, creds Credentials) (*flig
 }
 
 // fly is a look-up from its start to its end.
-func (c *Cache) fly(f *flight, id cacheKey, creds Credentials) {
+func (c *Cache) fly(f *flight, id cacheKey, creds inlet.Credentials) {
 	defer f.cancel()
 	f.source, f.err = c.look(f.ctx, creds)
 	c.settle(id, f, time.Now())
@@ -73,7 +75,7 @@ func (c *Cache) fly(f *flight, id cacheKey, creds Credentials) {
 }
 
 // look asks the authenticator. A panic in it is a failure of this look-up.
-func (c *Cache) look(ctx context.Context, creds Credentials) (source *Source, err error) {
+func (c *Cache) look(ctx context.Context, creds inlet.Credentials) (source *inlet.Source, err error) {
 	defer func() {
 		if cause := recover(); cause != nil {
 			source, err = nil, fmt.Errorf("the authenticator panicked: %v\n%s", cause, debug.Stack())

@@ -1,4 +1,4 @@
-package inlet_test
+package authcache_test
 
 import (
 	"bytes"
@@ -20,6 +20,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/authcache"
 	"github.com/inlet-go/inlet/middleware"
 )
 
@@ -80,18 +81,18 @@ func (s *keyStore) lookups() int {
 	return len(s.asked)
 }
 
-func newCache(t testing.TB, a inlet.Authenticator, o inlet.CacheOptions) *inlet.Cache {
+func newCache(t testing.TB, a inlet.Authenticator, o authcache.Options) *authcache.Cache {
 	t.Helper()
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	c, err := inlet.NewCache(a, &o)
+	c, err := authcache.New(a, &o)
 	require.NoError(t, err)
 	return c
 }
 
 // newPatientCache is for tests that run on the real clock of a busy machine.
-func newPatientCache(t testing.TB, a inlet.Authenticator, o inlet.CacheOptions) *inlet.Cache {
+func newPatientCache(t testing.TB, a inlet.Authenticator, o authcache.Options) *authcache.Cache {
 	o.Timeout = time.Minute
 	return newCache(t, a, o)
 }
@@ -122,9 +123,9 @@ func TestCacheTimes(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name string
-		test func(t *testing.T, store *keyStore, cache *inlet.Cache)
+		test func(t *testing.T, store *keyStore, cache *authcache.Cache)
 	}{
-		{"a known key is looked up again after its TTL, not before", func(t *testing.T, store *keyStore, cache *inlet.Cache) {
+		{"a known key is looked up again after its TTL, not before", func(t *testing.T, store *keyStore, cache *authcache.Cache) {
 			requireKnown(t, cache, "a")
 			time.Sleep(time.Minute - 1)
 			requireKnown(t, cache, "a")
@@ -133,7 +134,7 @@ func TestCacheTimes(t *testing.T) {
 			requireKnown(t, cache, "a")
 			require.Equal(t, 2, store.lookups())
 		}},
-		{"a revoked key ends with its TTL", func(t *testing.T, store *keyStore, cache *inlet.Cache) {
+		{"a revoked key ends with its TTL", func(t *testing.T, store *keyStore, cache *authcache.Cache) {
 			requireKnown(t, cache, "a")
 			store.change(func() { delete(store.keys, "a") })
 			requireKnown(t, cache, "a")
@@ -142,7 +143,7 @@ func TestCacheTimes(t *testing.T) {
 			requireUnknown(t, cache, "a")
 			require.Equal(t, 2, store.lookups())
 		}},
-		{"a new key that was tried too early is known after the negative TTL", func(t *testing.T, store *keyStore, cache *inlet.Cache) {
+		{"a new key that was tried too early is known after the negative TTL", func(t *testing.T, store *keyStore, cache *authcache.Cache) {
 			requireUnknown(t, cache, "new")
 			store.change(func() { store.keys["new"] = &inlet.Source{ID: "source-of-new"} })
 			time.Sleep(10*time.Second - 1)
@@ -151,7 +152,7 @@ func TestCacheTimes(t *testing.T) {
 			requireKnown(t, cache, "new")
 			require.Equal(t, 2, store.lookups())
 		}},
-		{"a known key goes on for ten minutes after its TTL while the store is down", func(t *testing.T, store *keyStore, cache *inlet.Cache) {
+		{"a known key goes on for ten minutes after its TTL while the store is down", func(t *testing.T, store *keyStore, cache *authcache.Cache) {
 			requireKnown(t, cache, "a")
 			store.change(func() { store.err = errStoreDown })
 			for range 659 { // a second short of the TTL and ten minutes
@@ -162,7 +163,7 @@ func TestCacheTimes(t *testing.T) {
 			_, err := sourceOf(cache, "a")
 			require.ErrorIs(t, err, errStoreDown)
 		}},
-		{"only the first request waits for a store that is slow", func(t *testing.T, store *keyStore, cache *inlet.Cache) {
+		{"only the first request waits for a store that is slow", func(t *testing.T, store *keyStore, cache *authcache.Cache) {
 			requireKnown(t, cache, "a")
 			store.change(func() { store.slow = time.Hour })
 			time.Sleep(time.Minute)
@@ -177,7 +178,7 @@ func TestCacheTimes(t *testing.T) {
 			}
 			require.Less(t, store.lookups(), 12, "about one a second")
 		}},
-		{"an unknown key is refused neither nor taken after the deadline", func(t *testing.T, store *keyStore, cache *inlet.Cache) {
+		{"an unknown key is refused neither nor taken after the deadline", func(t *testing.T, store *keyStore, cache *authcache.Cache) {
 			store.slow = time.Hour
 			began := time.Now()
 			_, err := sourceOf(cache, "a")
@@ -185,7 +186,7 @@ func TestCacheTimes(t *testing.T) {
 			require.NotErrorIs(t, err, inlet.ErrUnknownKey)
 			require.Equal(t, 250*time.Millisecond, time.Since(began))
 		}},
-		{"an answer after the deadline serves the next request", func(t *testing.T, store *keyStore, cache *inlet.Cache) {
+		{"an answer after the deadline serves the next request", func(t *testing.T, store *keyStore, cache *authcache.Cache) {
 			store.slow, store.deaf = time.Second, true
 			_, err := sourceOf(cache, "a")
 			require.Error(t, err)
@@ -193,7 +194,7 @@ func TestCacheTimes(t *testing.T) {
 			requireKnown(t, cache, "a")
 			require.Equal(t, 1, store.lookups())
 		}},
-		{"a recovered store is believed again", func(t *testing.T, store *keyStore, cache *inlet.Cache) {
+		{"a recovered store is believed again", func(t *testing.T, store *keyStore, cache *authcache.Cache) {
 			requireKnown(t, cache, "a")
 			store.change(func() { store.err = errStoreDown })
 			time.Sleep(time.Minute)
@@ -204,7 +205,7 @@ func TestCacheTimes(t *testing.T) {
 			synctest.Wait()
 			requireUnknown(t, cache, "a")
 		}},
-		{"a revoked key does not come back when the store goes down", func(t *testing.T, store *keyStore, cache *inlet.Cache) {
+		{"a revoked key does not come back when the store goes down", func(t *testing.T, store *keyStore, cache *authcache.Cache) {
 			requireKnown(t, cache, "a")
 			store.change(func() { delete(store.keys, "a") })
 			time.Sleep(time.Minute)
@@ -214,7 +215,7 @@ func TestCacheTimes(t *testing.T) {
 			_, err := sourceOf(cache, "a")
 			require.ErrorIs(t, err, errStoreDown)
 		}},
-		{"a client that leaves does not abort the look-up", func(t *testing.T, store *keyStore, cache *inlet.Cache) {
+		{"a client that leaves does not abort the look-up", func(t *testing.T, store *keyStore, cache *authcache.Cache) {
 			store.slow = 100 * time.Millisecond
 			ctx, cancel := context.WithTimeout(context.Background(), time.Millisecond)
 			defer cancel()
@@ -229,7 +230,7 @@ func TestCacheTimes(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				store := newKeyStore("a")
-				tt.test(t, store, newCache(t, store, inlet.CacheOptions{}))
+				tt.test(t, store, newCache(t, store, authcache.Options{}))
 			})
 		})
 	}
@@ -239,7 +240,7 @@ func TestCacheWithoutStaleKeysAndRefusals(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		store := newKeyStore("a")
-		cache := newCache(t, store, inlet.CacheOptions{NegativeTTL: -1, StaleFor: -1})
+		cache := newCache(t, store, authcache.Options{NegativeTTL: -1, StaleFor: -1})
 		requireUnknown(t, cache, "nope")
 		requireUnknown(t, cache, "nope")
 		require.Equal(t, 2, store.lookups())
@@ -256,7 +257,7 @@ func TestCacheLooksUpAKeyOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := newKeyStore("a")
 		store.slow = 100 * time.Millisecond
-		cache := newCache(t, store, inlet.CacheOptions{})
+		cache := newCache(t, store, authcache.Options{})
 		var group sync.WaitGroup
 		for range 100 {
 			group.Go(func() { requireKnown(t, cache, "a") })
@@ -271,7 +272,7 @@ func TestCacheBoundsItsGoroutines(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		store := newKeyStore("a")
-		cache := newCache(t, store, inlet.CacheOptions{MaxLookups: 4})
+		cache := newCache(t, store, authcache.Options{MaxLookups: 4})
 		requireKnown(t, cache, "a")
 		store.change(func() { store.slow, store.deaf = time.Hour, true })
 		for i := range 100 {
@@ -301,7 +302,7 @@ func TestAFloodOfUnknownKeys(t *testing.T) {
 			return known, nil
 		}
 		return nil, inlet.ErrUnknownKey
-	}), inlet.CacheOptions{TTL: time.Hour})
+	}), authcache.Options{TTL: time.Hour})
 	requireKnown(t, cache, "a")
 	fill := func(from, to int) {
 		for i := from; i < to; i++ {
@@ -329,7 +330,7 @@ func TestCacheBoundsItsKnownKeys(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		store := newKeyStore("a", "b", "c")
-		cache := newCache(t, store, inlet.CacheOptions{MaxKeys: 2})
+		cache := newCache(t, store, authcache.Options{MaxKeys: 2})
 		for _, key := range []string{"a", "b", "c"} {
 			requireKnown(t, cache, key)
 			time.Sleep(time.Second)
@@ -365,7 +366,7 @@ func TestCacheAnswers(t *testing.T) {
 			cache := newPatientCache(t, inlet.AuthenticatorFunc(func(context.Context, inlet.Credentials) (*inlet.Source, error) {
 				asked.Add(1)
 				return tt.answer()
-			}), inlet.CacheOptions{})
+			}), authcache.Options{})
 			for range 2 {
 				_, err := sourceOf(cache, "a")
 				require.Error(t, err)
@@ -396,7 +397,7 @@ func TestCacheAsksByTheKeyAlone(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			store := newKeyStore("a")
-			cache := newPatientCache(t, store, inlet.CacheOptions{ByBearer: tt.byBearer})
+			cache := newPatientCache(t, store, authcache.Options{ByBearer: tt.byBearer})
 			for i, bearer := range tt.bearers {
 				creds := inlet.Credentials{Key: "a", Bearer: bearer, Origin: fmt.Sprintf("https://%d.example", i)}
 				_, err := cache.Authenticate(context.Background(), creds)
@@ -415,7 +416,7 @@ func TestCacheTellsKeyAndTokenApart(t *testing.T) {
 	t.Parallel()
 	cache := newPatientCache(t, inlet.AuthenticatorFunc(func(_ context.Context, c inlet.Credentials) (*inlet.Source, error) {
 		return &inlet.Source{ID: c.Key + " " + c.Bearer}, nil
-	}), inlet.CacheOptions{ByBearer: true})
+	}), authcache.Options{ByBearer: true})
 	for _, creds := range []inlet.Credentials{{Key: "ab", Bearer: "c"}, {Key: "a", Bearer: "bc"}, {Key: "abc"}} {
 		source, err := cache.Authenticate(context.Background(), creds)
 		require.NoError(t, err)
@@ -426,7 +427,7 @@ func TestCacheTellsKeyAndTokenApart(t *testing.T) {
 func TestCacheUnderLoad(t *testing.T) {
 	t.Parallel()
 	store := newKeyStore("a", "b", "c")
-	cache := newPatientCache(t, store, inlet.CacheOptions{TTL: time.Microsecond, NegativeTTL: time.Microsecond, MaxKeys: 2, MaxUnknown: 4})
+	cache := newPatientCache(t, store, authcache.Options{TTL: time.Microsecond, NegativeTTL: time.Microsecond, MaxKeys: 2, MaxUnknown: 4})
 	var group sync.WaitGroup
 	for worker := range 8 {
 		group.Go(func() {
@@ -446,7 +447,7 @@ func TestCacheUnderLoad(t *testing.T) {
 }
 
 func TestCacheHitAllocatesNothing(t *testing.T) {
-	cache := newPatientCache(t, newKeyStore("ILoveData123"), inlet.CacheOptions{TTL: time.Hour, NegativeTTL: time.Hour})
+	cache := newPatientCache(t, newKeyStore("ILoveData123"), authcache.Options{TTL: time.Hour, NegativeTTL: time.Hour})
 	ctx := context.Background()
 	for _, key := range []string{"ILoveData123", "nope"} {
 		creds := inlet.Credentials{Key: key, Origin: "https://shop.example"}
@@ -456,7 +457,7 @@ func TestCacheHitAllocatesNothing(t *testing.T) {
 }
 
 func BenchmarkCacheHit(b *testing.B) {
-	cache := newPatientCache(b, newKeyStore("ILoveData123"), inlet.CacheOptions{TTL: time.Hour})
+	cache := newPatientCache(b, newKeyStore("ILoveData123"), authcache.Options{TTL: time.Hour})
 	ctx := context.Background()
 	b.ReportAllocs()
 	for b.Loop() {
@@ -466,19 +467,19 @@ func BenchmarkCacheHit(b *testing.B) {
 
 func TestCacheOptionsAreChecked(t *testing.T) {
 	t.Parallel()
-	for field, o := range map[string]inlet.CacheOptions{
+	for field, o := range map[string]authcache.Options{
 		"TTL":        {TTL: -1},
 		"Timeout":    {Timeout: -1},
 		"MaxKeys":    {MaxKeys: -1},
 		"MaxUnknown": {MaxUnknown: 1},
 		"MaxLookups": {MaxLookups: -1},
 	} {
-		_, err := inlet.NewCache(newKeyStore(), &o)
+		_, err := authcache.New(newKeyStore(), &o)
 		require.ErrorContains(t, err, field)
 	}
-	_, err := inlet.NewCache(nil, nil)
+	_, err := authcache.New(nil, nil)
 	require.ErrorContains(t, err, "nil")
-	_, err = inlet.NewCache(newKeyStore(), nil)
+	_, err = authcache.New(newKeyStore(), nil)
 	require.NoError(t, err)
 }
 
@@ -495,7 +496,7 @@ func TestKeyStoreDownOrSlow(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				store := newKeyStore("a")
 				var log bytes.Buffer
-				cache := newCache(t, store, inlet.CacheOptions{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+				cache := newCache(t, store, authcache.Options{Logger: slog.New(slog.NewTextHandler(&log, nil))})
 				h := middleware.Auth(cache, nil)(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 				require.Equal(t, 200, tryKey(h, "a").Code)
 				store.change(func() { break_(store) })
@@ -530,7 +531,7 @@ func tryKey(h http.Handler, key string) *httptest.ResponseRecorder {
 // whatever form, are answered alike, from the cache as by a look-up.
 func TestKeyEnumeration(t *testing.T) {
 	t.Parallel()
-	cache := newPatientCache(t, newKeyStore("a"), inlet.CacheOptions{})
+	cache := newPatientCache(t, newKeyStore("a"), authcache.Options{})
 	h := middleware.Auth(cache, nil)(http.NotFoundHandler())
 	want := tryKey(h, "nope")
 	require.Equal(t, 401, want.Code)
@@ -552,7 +553,7 @@ func TestRotationOfKeys(t *testing.T) {
 	web := inlet.Source{ID: "web"}
 	keys, err := inlet.NewKeys(map[string]inlet.Source{"old": web, "new": web})
 	require.NoError(t, err)
-	for _, a := range []inlet.Authenticator{keys, newPatientCache(t, keys, inlet.CacheOptions{})} {
+	for _, a := range []inlet.Authenticator{keys, newPatientCache(t, keys, authcache.Options{})} {
 		for _, key := range []string{"old", "new"} {
 			id, err := sourceOf(a, key)
 			require.NoError(t, err)
@@ -569,7 +570,7 @@ func TestKeysAndOrigins(t *testing.T) {
 		"browser": {ID: "shop", Origins: []string{"https://shop.example", "https://Pay.Example:8443/"}},
 		"server":  {ID: "backend"},
 	})
-	cached := newPatientCache(t, keys, inlet.CacheOptions{})
+	cached := newPatientCache(t, keys, authcache.Options{})
 	for _, tt := range []struct {
 		key     string
 		origins []string // lines of the header
