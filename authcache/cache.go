@@ -1,5 +1,8 @@
-// Package authcache remembers which write keys exist, for keys that are kept in a
-// database or behind a network.
+// Package authcache provides an [inlet.Authenticator] that caches the answers of another one,
+// for write keys that are kept in a database or behind a network.
+//
+// The package consists of three parts: the [Cache] and its options (cache.go), the lookups in
+// flight (lookup.go), and the two bounded tables of known and of refused keys (table.go).
 package authcache
 
 import (
@@ -16,38 +19,37 @@ import (
 	"github.com/inlet-go/inlet/internal/check"
 )
 
-// Options configure a [Cache]. Nil is all defaults.
+// Options configure a [Cache]. A nil pointer means all defaults.
 type Options struct {
-	// TTL is how long a key is known before it is looked up again: how long a
-	// key that was revoked may still be used. Defaults to 1 minute.
+	// TTL is how long a known key is served from memory before it is looked up again, and
+	// so how long a revoked key may still be used. Defaults to 1 minute.
 	TTL time.Duration
-	// NegativeTTL is how long a refusal is remembered: how long a new key that
-	// was tried too early stays unknown. Below zero, not at all. Defaults to 10
+	// NegativeTTL is how long a refusal is served from memory, and so how long a new key
+	// that was tried too early stays unknown. A negative value disables it. Defaults to 10
 	// seconds.
 	NegativeTTL time.Duration
-	// StaleFor is how long after its TTL a known key goes on while it cannot be
-	// looked up. Below zero, not at all. Defaults to 10 minutes.
+	// StaleFor is how long after its TTL a known key stays valid while it cannot be looked
+	// up. A negative value disables it. Defaults to 10 minutes.
 	StaleFor time.Duration
-	// Timeout is the deadline of a look-up. Defaults to 250 milliseconds.
+	// Timeout is the deadline of a lookup. Defaults to 250 milliseconds.
 	Timeout time.Duration
-	// MaxKeys bounds the known keys that are remembered. Only keys that exist
-	// take room. Defaults to 65,536.
+	// MaxKeys is the maximum number of known keys in memory. Keys that do not exist are
+	// not among them. Defaults to 65,536.
 	MaxKeys int
-	// MaxUnknown bounds the refusals that are remembered, in room of their own,
-	// at least 2: random keys neither grow it nor push out known ones. Defaults
-	// to 8,192, about 1 MiB.
+	// MaxUnknown is the maximum number of refusals in memory, at least 2. They have a table
+	// of their own: random keys neither grow the table of known keys nor evict its entries.
+	// Defaults to 8,192, about 1 MiB.
 	MaxUnknown int
-	// MaxLookups bounds the look-ups under way at a time, and with them the
-	// goroutines. Beyond it a key counts as one that cannot be looked up.
-	// Defaults to 64.
+	// MaxLookups is the maximum number of concurrent lookups, and so of goroutines. Beyond
+	// it a key counts as one that cannot be looked up. Defaults to 64.
 	MaxLookups int
-	// ByBearer tells the authenticator the Bearer token that stands beside the
-	// key, and remembers each pair of them. It must then refuse tokens that it
-	// does not know: else anybody with one key can fill the room of the known
-	// ones. Defaults to false: the authenticator is asked for the key alone.
+	// ByBearer passes the Bearer token that came with the key to the authenticator, and
+	// caches each pair of key and token. The authenticator must then refuse tokens that it
+	// does not know: otherwise a client with one valid key can fill the table of known keys.
+	// Defaults to false: the authenticator gets the key alone.
 	ByBearer bool
-	// Logger is told when look-ups begin to fail and when they work again. It
-	// never gets a key. Defaults to [slog.Default], as it is at construction.
+	// Logger gets one line when lookups begin to fail and one when they work again. It
+	// never gets a key. Defaults to [slog.Default].
 	Logger *slog.Logger
 }
 
@@ -74,46 +76,43 @@ func (o *Options) withDefaults() (Options, error) {
 	)
 }
 
-// A Cache is an [inlet.Authenticator] that remembers what another one said, for keys
-// that are kept in a database or behind a network.
+// A Cache is an [inlet.Authenticator] that caches the answers of another one.
 //
-// Known keys are answered from memory for the TTL, then looked up again. While
-// that fails they go on, for StaleFor. A key that was refused is refused from
-// memory for the NegativeTTL. A key that is not known and cannot be looked up is
-// neither: the client is told 503 and keeps its events, never 401.
+// Known keys are served from memory for the TTL, then looked up again. While that fails, they
+// stay valid for StaleFor. A refused key is refused from memory for the NegativeTTL. A key that
+// is neither known nor refused and cannot be looked up is not refused: its client is answered
+// 503 and keeps its events, and never 401.
 //
-// Look-ups: one at a time for each key, however many requests wait for it. It
-// runs in a goroutine that outlives the request which caused it, in a context
-// with that request's values, the deadline of Timeout, and no cancellation by the
-// client. Nobody waits for it longer than that. The goroutine ends when the
-// authenticator returns; until then it counts towards MaxLookups. There is
-// nothing to close.
+// Lookups: one per key, which all concurrent requests with the key share. It runs in a
+// goroutine that outlives the request that caused it. Its context has the values of that
+// request and the deadline of Timeout, and is not cancelled when the client leaves. No request
+// waits longer than Timeout. The goroutine ends when the authenticator returns and counts
+// towards MaxLookups until then. A Cache needs no Close.
 //
-// The authenticator: is asked without an Origin, as what it answers is for all
-// of them; those of the source are checked by the caller. An [*inlet.Error] that is
-// not worth a retry is a refusal, as [inlet.ErrUnknownKey] is. Anything else, a panic
-// included, is a failed look-up.
+// The authenticator: it gets no Origin, because its answer is cached for all origins; the
+// caller checks the origins of the source. An [*inlet.Error] that is not worth a retry is a
+// refusal, as [inlet.ErrUnknownKey] is. Anything else, including a panic, is a failed lookup.
 //
-// Secrets: the cache holds digests, keyed with a secret of the process, and no
-// key. The work for a key does not depend on whether it is known.
+// Secrets: the cache holds digests, keyed with a secret of the process, and never a key. The
+// work for a key does not depend on whether the key is known.
 //
-// Concurrency: a Cache may be used concurrently.
+// Concurrency: the methods of a Cache may be called concurrently.
 type Cache struct {
 	inner   inlet.Authenticator
 	options Options
 	secret  [32]byte
-	failing atomic.Bool
+	failing atomic.Bool // the last lookup failed
 
 	mu      sync.RWMutex
-	known   map[cacheKey]knownKey
+	known   map[digest]knownKey
 	refused refusals
-	flights map[cacheKey]*flight
+	lookups map[digest]*lookup // those in flight
 }
 
 var _ inlet.Authenticator = (*Cache)(nil)
 
-// New returns a cache before a. The error names the field of the options
-// that is out of range.
+// New returns a cache in front of a. The error names every field of the options that is out of
+// range.
 func New(a inlet.Authenticator, o *Options) (*Cache, error) {
 	if a == nil {
 		return nil, errors.New("authcache: New: the authenticator is nil")
@@ -124,51 +123,52 @@ func New(a inlet.Authenticator, o *Options) (*Cache, error) {
 	}
 	c := &Cache{
 		inner: a, options: filled,
-		known: map[cacheKey]knownKey{}, flights: map[cacheKey]*flight{},
+		known: map[digest]knownKey{}, lookups: map[digest]*lookup{},
 		refused: newRefusals(filled.MaxUnknown),
 	}
 	rand.Read(c.secret[:]) // never fails, as its documentation says
 	return c, nil
 }
 
-// Authenticate returns the source of the key, from memory or by a look-up.
+// Authenticate returns the source of the key, from memory or by a lookup. An error that is not
+// an [*inlet.Error] means that the key could not be looked up.
 func (c *Cache) Authenticate(ctx context.Context, creds inlet.Credentials) (*inlet.Source, error) {
 	if !c.options.ByBearer {
 		creds.Bearer = ""
 	}
 	creds.Origin = ""
-	id, now := c.digest(creds), time.Now()
-	known, refusal := c.recall(id)
+	id, now := c.digestOf(creds), time.Now()
+	known, refused := c.recall(id)
 	switch {
 	case now.Before(known.expires):
 		return known.source, nil
-	case now.Before(refusal.expires):
-		return nil, refusal.err
+	case now.Before(refused.expires):
+		return nil, refused.err
 	}
-	return c.ask(ctx, id, creds, known, now)
+	return c.resolve(ctx, id, creds, known, now)
 }
 
-// recall looks into both tables, whatever the first says.
-func (c *Cache) recall(id cacheKey) (knownKey, refusal) {
+// recall reads both tables, whatever the first one has: the work must not depend on whether the
+// key is known.
+func (c *Cache) recall(id digest) (knownKey, refusal) {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
 	return c.known[id], c.refused.get(id)
 }
 
-// ask looks the key up. What is known of it stands in for an answer that cannot
-// be had.
-func (c *Cache) ask(ctx context.Context, id cacheKey, creds inlet.Credentials, known knownKey, now time.Time) (*inlet.Source, error) {
+// resolve looks the key up. If that fails, a known key that is not yet too old stays valid.
+func (c *Cache) resolve(ctx context.Context, id digest, creds inlet.Credentials, known knownKey, now time.Time) (*inlet.Source, error) {
 	stale := known.source != nil && now.Before(known.expires.Add(c.options.StaleFor))
-	if stale && !known.again.IsZero() { // it failed the last time: nobody is made to wait for it again
-		if now.After(known.again) {
+	if stale && !known.retryAt.IsZero() { // the last lookup failed: no other request waits for the next one
+		if now.After(known.retryAt) {
 			c.join(ctx, id, creds)
 		}
 		return known.source, nil
 	}
-	f, err := c.join(ctx, id, creds)
+	l, err := c.join(ctx, id, creds)
 	var source *inlet.Source
 	if err == nil {
-		source, err = f.wait(ctx)
+		source, err = l.wait(ctx)
 	}
 	if err != nil && stale && !isRefusal(err) {
 		return known.source, nil
@@ -176,8 +176,8 @@ func (c *Cache) ask(ctx context.Context, id cacheKey, creds inlet.Credentials, k
 	return source, err
 }
 
-// isRefusal reports whether err is the authenticator's word on the key, and not
-// that it has none.
+// isRefusal reports whether err is the authenticator's answer for the key, and not a failure to
+// answer.
 func isRefusal(err error) bool {
 	known, ok := errors.AsType[*inlet.Error](err)
 	return ok && !known.Code.Retryable()

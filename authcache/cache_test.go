@@ -21,18 +21,21 @@ import (
 
 	"github.com/inlet-go/inlet"
 	"github.com/inlet-go/inlet/authcache"
+	"github.com/inlet-go/inlet/internal/testkit"
 	"github.com/inlet-go/inlet/middleware"
 )
 
-// keyStore is an authenticator like one before a database. Its fields may be
-// changed between calls.
+func TestMain(m *testing.M) { testkit.Main(m) }
+
+// keyStore is an authenticator like one in front of a database. Its fields may be changed
+// between calls.
 type keyStore struct {
-	mu    sync.Mutex
-	keys  map[string]*inlet.Source
-	err   error         // what every look-up fails with
-	slow  time.Duration // how long one takes
-	deaf  bool          // it ignores its context
-	asked []inlet.Credentials
+	mu            sync.Mutex
+	keys          map[string]*inlet.Source
+	err           error         // returned by every lookup
+	delay         time.Duration // of every lookup
+	ignoreContext bool
+	lookedUp      []inlet.Credentials
 }
 
 var errStoreDown = errors.New("connection refused")
@@ -47,14 +50,14 @@ func newKeyStore(keys ...string) *keyStore {
 
 func (s *keyStore) Authenticate(ctx context.Context, c inlet.Credentials) (*inlet.Source, error) {
 	s.mu.Lock()
-	s.asked = append(s.asked, c)
-	source, err, slow, deaf := s.keys[c.Key], s.err, s.slow, s.deaf
+	s.lookedUp = append(s.lookedUp, c)
+	source, err, delay, ignoreContext := s.keys[c.Key], s.err, s.delay, s.ignoreContext
 	s.mu.Unlock()
-	if slow > 0 && deaf {
-		time.Sleep(slow)
-	} else if slow > 0 {
+	if delay > 0 && ignoreContext {
+		time.Sleep(delay)
+	} else if delay > 0 {
 		select {
-		case <-time.After(slow):
+		case <-time.After(delay):
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		}
@@ -68,7 +71,7 @@ func (s *keyStore) Authenticate(ctx context.Context, c inlet.Credentials) (*inle
 	return source, nil
 }
 
-// change is for what a test changes while look-ups may be under way.
+// change runs f while no lookup reads the fields.
 func (s *keyStore) change(f func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -78,7 +81,7 @@ func (s *keyStore) change(f func()) {
 func (s *keyStore) lookups() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return len(s.asked)
+	return len(s.lookedUp)
 }
 
 func newCache(t testing.TB, a inlet.Authenticator, o authcache.Options) *authcache.Cache {
@@ -91,13 +94,13 @@ func newCache(t testing.TB, a inlet.Authenticator, o authcache.Options) *authcac
 	return c
 }
 
-// newPatientCache is for tests that run on the real clock of a busy machine.
-func newPatientCache(t testing.TB, a inlet.Authenticator, o authcache.Options) *authcache.Cache {
+// newCacheOnRealClock returns a cache whose lookups do not time out on a busy machine.
+func newCacheOnRealClock(t testing.TB, a inlet.Authenticator, o authcache.Options) *authcache.Cache {
 	o.Timeout = time.Minute
 	return newCache(t, a, o)
 }
 
-// sourceOf asks for a key and returns the ID of its source, or the error.
+// sourceOf returns the ID of the source of a key, or the error.
 func sourceOf(c inlet.Authenticator, key string) (string, error) {
 	source, err := c.Authenticate(context.Background(), inlet.Credentials{Key: key})
 	if err != nil {
@@ -119,13 +122,14 @@ func requireUnknown(t testing.TB, c inlet.Authenticator, key string) {
 	require.ErrorIs(t, err, inlet.ErrUnknownKey)
 }
 
-func TestCacheTimes(t *testing.T) {
+func TestCache(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
-		name string
-		test func(t *testing.T, store *keyStore, cache *authcache.Cache)
+		name    string
+		options authcache.Options
+		test    func(t *testing.T, store *keyStore, cache *authcache.Cache)
 	}{
-		{"a known key is looked up again after its TTL, not before", func(t *testing.T, store *keyStore, cache *authcache.Cache) {
+		{"a known key expires with its TTL", authcache.Options{}, func(t *testing.T, store *keyStore, cache *authcache.Cache) {
 			requireKnown(t, cache, "a")
 			time.Sleep(time.Minute - 1)
 			requireKnown(t, cache, "a")
@@ -134,7 +138,7 @@ func TestCacheTimes(t *testing.T) {
 			requireKnown(t, cache, "a")
 			require.Equal(t, 2, store.lookups())
 		}},
-		{"a revoked key ends with its TTL", func(t *testing.T, store *keyStore, cache *authcache.Cache) {
+		{"a revoked key expires with its TTL", authcache.Options{}, func(t *testing.T, store *keyStore, cache *authcache.Cache) {
 			requireKnown(t, cache, "a")
 			store.change(func() { delete(store.keys, "a") })
 			requireKnown(t, cache, "a")
@@ -143,7 +147,7 @@ func TestCacheTimes(t *testing.T) {
 			requireUnknown(t, cache, "a")
 			require.Equal(t, 2, store.lookups())
 		}},
-		{"a new key that was tried too early is known after the negative TTL", func(t *testing.T, store *keyStore, cache *authcache.Cache) {
+		{"a new key is known after the negative TTL", authcache.Options{}, func(t *testing.T, store *keyStore, cache *authcache.Cache) {
 			requireUnknown(t, cache, "new")
 			store.change(func() { store.keys["new"] = &inlet.Source{ID: "source-of-new"} })
 			time.Sleep(10*time.Second - 1)
@@ -152,7 +156,7 @@ func TestCacheTimes(t *testing.T) {
 			requireKnown(t, cache, "new")
 			require.Equal(t, 2, store.lookups())
 		}},
-		{"a known key goes on for ten minutes after its TTL while the store is down", func(t *testing.T, store *keyStore, cache *authcache.Cache) {
+		{"a known key stays valid for ten minutes without the store", authcache.Options{}, func(t *testing.T, store *keyStore, cache *authcache.Cache) {
 			requireKnown(t, cache, "a")
 			store.change(func() { store.err = errStoreDown })
 			for range 659 { // a second short of the TTL and ten minutes
@@ -163,9 +167,9 @@ func TestCacheTimes(t *testing.T) {
 			_, err := sourceOf(cache, "a")
 			require.ErrorIs(t, err, errStoreDown)
 		}},
-		{"only the first request waits for a store that is slow", func(t *testing.T, store *keyStore, cache *authcache.Cache) {
+		{"only the first request waits for a slow store", authcache.Options{}, func(t *testing.T, store *keyStore, cache *authcache.Cache) {
 			requireKnown(t, cache, "a")
-			store.change(func() { store.slow = time.Hour })
+			store.change(func() { store.delay = time.Hour })
 			time.Sleep(time.Minute)
 			began := time.Now()
 			requireKnown(t, cache, "a")
@@ -178,23 +182,23 @@ func TestCacheTimes(t *testing.T) {
 			}
 			require.Less(t, store.lookups(), 12, "about one a second")
 		}},
-		{"an unknown key is refused neither nor taken after the deadline", func(t *testing.T, store *keyStore, cache *authcache.Cache) {
-			store.slow = time.Hour
+		{"an unknown key is not refused at the deadline", authcache.Options{}, func(t *testing.T, store *keyStore, cache *authcache.Cache) {
+			store.delay = time.Hour
 			began := time.Now()
 			_, err := sourceOf(cache, "a")
 			require.Error(t, err)
 			require.NotErrorIs(t, err, inlet.ErrUnknownKey)
 			require.Equal(t, 250*time.Millisecond, time.Since(began))
 		}},
-		{"an answer after the deadline serves the next request", func(t *testing.T, store *keyStore, cache *authcache.Cache) {
-			store.slow, store.deaf = time.Second, true
+		{"an answer after the deadline serves the next request", authcache.Options{}, func(t *testing.T, store *keyStore, cache *authcache.Cache) {
+			store.delay, store.ignoreContext = time.Second, true
 			_, err := sourceOf(cache, "a")
 			require.Error(t, err)
 			time.Sleep(time.Second)
 			requireKnown(t, cache, "a")
 			require.Equal(t, 1, store.lookups())
 		}},
-		{"a recovered store is believed again", func(t *testing.T, store *keyStore, cache *authcache.Cache) {
+		{"a recovered store is used again", authcache.Options{}, func(t *testing.T, store *keyStore, cache *authcache.Cache) {
 			requireKnown(t, cache, "a")
 			store.change(func() { store.err = errStoreDown })
 			time.Sleep(time.Minute)
@@ -205,7 +209,7 @@ func TestCacheTimes(t *testing.T) {
 			synctest.Wait()
 			requireUnknown(t, cache, "a")
 		}},
-		{"a revoked key does not come back when the store goes down", func(t *testing.T, store *keyStore, cache *authcache.Cache) {
+		{"a revoked key stays revoked when the store goes down", authcache.Options{}, func(t *testing.T, store *keyStore, cache *authcache.Cache) {
 			requireKnown(t, cache, "a")
 			store.change(func() { delete(store.keys, "a") })
 			time.Sleep(time.Minute)
@@ -215,8 +219,8 @@ func TestCacheTimes(t *testing.T) {
 			_, err := sourceOf(cache, "a")
 			require.ErrorIs(t, err, errStoreDown)
 		}},
-		{"a client that leaves does not abort the look-up", func(t *testing.T, store *keyStore, cache *authcache.Cache) {
-			store.slow = 100 * time.Millisecond
+		{"a client that leaves does not cancel the lookup", authcache.Options{}, func(t *testing.T, store *keyStore, cache *authcache.Cache) {
+			store.delay = 100 * time.Millisecond
 			ctx, cancel := context.WithTimeout(context.Background(), time.Millisecond)
 			defer cancel()
 			_, err := cache.Authenticate(ctx, inlet.Credentials{Key: "a"})
@@ -225,95 +229,87 @@ func TestCacheTimes(t *testing.T) {
 			requireKnown(t, cache, "a")
 			require.Equal(t, 1, store.lookups())
 		}},
+		{"negative durations disable stale keys and refusals", authcache.Options{NegativeTTL: -1, StaleFor: -1}, func(t *testing.T, store *keyStore, cache *authcache.Cache) {
+			requireUnknown(t, cache, "nope")
+			requireUnknown(t, cache, "nope")
+			require.Equal(t, 2, store.lookups())
+			requireKnown(t, cache, "a")
+			store.change(func() { store.err = errStoreDown })
+			time.Sleep(time.Minute)
+			_, err := sourceOf(cache, "a")
+			require.ErrorIs(t, err, errStoreDown)
+		}},
+		{"concurrent requests share one lookup", authcache.Options{}, func(t *testing.T, store *keyStore, cache *authcache.Cache) {
+			store.delay = 100 * time.Millisecond
+			var group sync.WaitGroup
+			for range 100 {
+				group.Go(func() { requireKnown(t, cache, "a") })
+			}
+			group.Wait()
+			require.Equal(t, 1, store.lookups())
+		}},
+		{"goroutines that ignore the deadline are bounded", authcache.Options{MaxLookups: 4}, func(t *testing.T, store *keyStore, cache *authcache.Cache) {
+			requireKnown(t, cache, "a")
+			store.change(func() { store.delay, store.ignoreContext = time.Hour, true })
+			for i := range 100 {
+				_, err := sourceOf(cache, fmt.Sprint("random ", i))
+				require.Error(t, err)
+				require.NotErrorIs(t, err, inlet.ErrUnknownKey)
+			}
+			require.Equal(t, 1+4, store.lookups())
+			time.Sleep(time.Minute)
+			requireKnown(t, cache, "a")
+			time.Sleep(time.Hour) // all of them have returned
+			store.change(func() { store.delay = 0 })
+			requireUnknown(t, cache, "another")
+		}},
+		{"the oldest known key is evicted", authcache.Options{MaxKeys: 2}, func(t *testing.T, store *keyStore, cache *authcache.Cache) {
+			for _, key := range []string{"a", "b", "c"} {
+				requireKnown(t, cache, key)
+				time.Sleep(time.Second)
+			}
+			requireKnown(t, cache, "b")
+			requireKnown(t, cache, "c")
+			require.Equal(t, 3, store.lookups())
+			requireKnown(t, cache, "a") // it was the oldest
+			require.Equal(t, 4, store.lookups())
+		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				store := newKeyStore("a")
-				tt.test(t, store, newCache(t, store, authcache.Options{}))
+				store := newKeyStore("a", "b", "c")
+				tt.test(t, store, newCache(t, store, tt.options))
 			})
 		})
 	}
 }
 
-func TestCacheWithoutStaleKeysAndRefusals(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		store := newKeyStore("a")
-		cache := newCache(t, store, authcache.Options{NegativeTTL: -1, StaleFor: -1})
-		requireUnknown(t, cache, "nope")
-		requireUnknown(t, cache, "nope")
-		require.Equal(t, 2, store.lookups())
-		requireKnown(t, cache, "a")
-		store.change(func() { store.err = errStoreDown })
-		time.Sleep(time.Minute)
-		_, err := sourceOf(cache, "a")
-		require.ErrorIs(t, err, errStoreDown)
-	})
-}
-
-func TestCacheLooksUpAKeyOnce(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		store := newKeyStore("a")
-		store.slow = 100 * time.Millisecond
-		cache := newCache(t, store, authcache.Options{})
-		var group sync.WaitGroup
-		for range 100 {
-			group.Go(func() { requireKnown(t, cache, "a") })
-		}
-		group.Wait()
-		require.Equal(t, 1, store.lookups())
-	})
-}
-
-// An authenticator that ignores its deadline can hold only so many goroutines.
-func TestCacheBoundsItsGoroutines(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		store := newKeyStore("a")
-		cache := newCache(t, store, authcache.Options{MaxLookups: 4})
-		requireKnown(t, cache, "a")
-		store.change(func() { store.slow, store.deaf = time.Hour, true })
-		for i := range 100 {
-			_, err := sourceOf(cache, fmt.Sprint("random ", i))
-			require.Error(t, err)
-			require.NotErrorIs(t, err, inlet.ErrUnknownKey)
-		}
-		require.Equal(t, 1+4, store.lookups())
-		time.Sleep(time.Minute)
-		requireKnown(t, cache, "a")
-		time.Sleep(time.Hour) // all of them have returned
-		store.change(func() { store.slow = 0 })
-		requireUnknown(t, cache, "another")
-	})
-}
-
-// RELIABILITY: a million keys. A flood of random ones takes no more memory than
-// the table has room, and leaves the known keys alone.
+// RELIABILITY: a million keys. A flood of random ones takes no more memory than the table of
+// refusals, and evicts no known key.
 func TestAFloodOfUnknownKeys(t *testing.T) {
 	if testing.Short() {
-		t.Skip("many look-ups")
+		t.Skip("many lookups")
 	}
 	store := newKeyStore("a")
 	known, _ := store.Authenticate(context.Background(), inlet.Credentials{Key: "a"})
-	cache := newPatientCache(t, inlet.AuthenticatorFunc(func(_ context.Context, c inlet.Credentials) (*inlet.Source, error) {
+	cache := newCacheOnRealClock(t, inlet.AuthenticatorFunc(func(_ context.Context, c inlet.Credentials) (*inlet.Source, error) {
 		if c.Key == "a" {
 			return known, nil
 		}
 		return nil, inlet.ErrUnknownKey
 	}), authcache.Options{TTL: time.Hour})
 	requireKnown(t, cache, "a")
-	fill := func(from, to int) {
+	flood := func(from, to int) {
 		for i := from; i < to; i++ {
 			requireUnknown(t, cache, fmt.Sprint("random ", i))
 		}
 	}
 	before := heap()
-	fill(0, 20_000)
+	flood(0, 20_000)
 	full := heap()
 	require.Less(t, full-before, int64(4<<20))
-	fill(20_000, 250_000)
+	flood(20_000, 250_000)
 	require.Less(t, heap()-full, int64(1<<20))
 	requireKnown(t, cache, "a")
 	runtime.KeepAlive(cache)
@@ -324,23 +320,6 @@ func heap() int64 {
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	return int64(m.HeapAlloc)
-}
-
-func TestCacheBoundsItsKnownKeys(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		store := newKeyStore("a", "b", "c")
-		cache := newCache(t, store, authcache.Options{MaxKeys: 2})
-		for _, key := range []string{"a", "b", "c"} {
-			requireKnown(t, cache, key)
-			time.Sleep(time.Second)
-		}
-		requireKnown(t, cache, "b")
-		requireKnown(t, cache, "c")
-		require.Equal(t, 3, store.lookups())
-		requireKnown(t, cache, "a") // the oldest made room
-		require.Equal(t, 4, store.lookups())
-	})
 }
 
 func TestCacheAnswers(t *testing.T) {
@@ -363,7 +342,7 @@ func TestCacheAnswers(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			var asked atomic.Int32
-			cache := newPatientCache(t, inlet.AuthenticatorFunc(func(context.Context, inlet.Credentials) (*inlet.Source, error) {
+			cache := newCacheOnRealClock(t, inlet.AuthenticatorFunc(func(context.Context, inlet.Credentials) (*inlet.Source, error) {
 				asked.Add(1)
 				return tt.answer()
 			}), authcache.Options{})
@@ -382,8 +361,8 @@ func TestCacheAnswers(t *testing.T) {
 	}
 }
 
-// What a client may choose freely beside a known key must not take room.
-func TestCacheAsksByTheKeyAlone(t *testing.T) {
+// What a client may choose freely in addition to a known key must not fill the tables.
+func TestCacheByBearer(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name     string
@@ -391,43 +370,42 @@ func TestCacheAsksByTheKeyAlone(t *testing.T) {
 		bearers  []string
 		lookups  int
 	}{
-		{"origins and tokens are not told", false, []string{"", "x", "y"}, 1},
-		{"tokens are told if the authenticator wants them", true, []string{"", "x", "y", "x"}, 3},
+		{"off: the authenticator gets neither origin nor token", false, []string{"", "x", "y"}, 1},
+		{"on: the authenticator gets the token", true, []string{"", "x", "y", "x"}, 3},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			store := newKeyStore("a")
-			cache := newPatientCache(t, store, authcache.Options{ByBearer: tt.byBearer})
+			cache := newCacheOnRealClock(t, store, authcache.Options{ByBearer: tt.byBearer})
 			for i, bearer := range tt.bearers {
 				creds := inlet.Credentials{Key: "a", Bearer: bearer, Origin: fmt.Sprintf("https://%d.example", i)}
 				_, err := cache.Authenticate(context.Background(), creds)
 				require.NoError(t, err)
 			}
-			require.Len(t, store.asked, tt.lookups)
-			for i, creds := range store.asked {
+			require.Len(t, store.lookedUp, tt.lookups)
+			for i, creds := range store.lookedUp {
 				require.Empty(t, creds.Origin)
 				require.Equal(t, tt.byBearer && i > 0, creds.Bearer != "")
 			}
 		})
 	}
+	t.Run("key and token are kept apart", func(t *testing.T) {
+		t.Parallel()
+		cache := newCacheOnRealClock(t, inlet.AuthenticatorFunc(func(_ context.Context, c inlet.Credentials) (*inlet.Source, error) {
+			return &inlet.Source{ID: c.Key + " " + c.Bearer}, nil
+		}), authcache.Options{ByBearer: true})
+		for _, creds := range []inlet.Credentials{{Key: "ab", Bearer: "c"}, {Key: "a", Bearer: "bc"}, {Key: "abc"}} {
+			source, err := cache.Authenticate(context.Background(), creds)
+			require.NoError(t, err)
+			require.Equal(t, creds.Key+" "+creds.Bearer, source.ID)
+		}
+	})
 }
 
-func TestCacheTellsKeyAndTokenApart(t *testing.T) {
-	t.Parallel()
-	cache := newPatientCache(t, inlet.AuthenticatorFunc(func(_ context.Context, c inlet.Credentials) (*inlet.Source, error) {
-		return &inlet.Source{ID: c.Key + " " + c.Bearer}, nil
-	}), authcache.Options{ByBearer: true})
-	for _, creds := range []inlet.Credentials{{Key: "ab", Bearer: "c"}, {Key: "a", Bearer: "bc"}, {Key: "abc"}} {
-		source, err := cache.Authenticate(context.Background(), creds)
-		require.NoError(t, err)
-		require.Equal(t, creds.Key+" "+creds.Bearer, source.ID)
-	}
-}
-
-func TestCacheUnderLoad(t *testing.T) {
+func TestCacheConcurrent(t *testing.T) {
 	t.Parallel()
 	store := newKeyStore("a", "b", "c")
-	cache := newPatientCache(t, store, authcache.Options{TTL: time.Microsecond, NegativeTTL: time.Microsecond, MaxKeys: 2, MaxUnknown: 4})
+	cache := newCacheOnRealClock(t, store, authcache.Options{TTL: time.Microsecond, NegativeTTL: time.Microsecond, MaxKeys: 2, MaxUnknown: 4})
 	var group sync.WaitGroup
 	for worker := range 8 {
 		group.Go(func() {
@@ -436,7 +414,7 @@ func TestCacheUnderLoad(t *testing.T) {
 				case 3:
 					requireUnknown(t, cache, fmt.Sprint(worker, i))
 				case 4:
-					store.change(func() { store.asked = nil })
+					store.change(func() { store.lookedUp = nil })
 				default:
 					requireKnown(t, cache, string("abc"[i%5]))
 				}
@@ -446,8 +424,8 @@ func TestCacheUnderLoad(t *testing.T) {
 	group.Wait()
 }
 
-func TestCacheHitAllocatesNothing(t *testing.T) {
-	cache := newPatientCache(t, newKeyStore("ILoveData123"), authcache.Options{TTL: time.Hour, NegativeTTL: time.Hour})
+func TestCacheAllocs(t *testing.T) {
+	cache := newCacheOnRealClock(t, newKeyStore("ILoveData123"), authcache.Options{TTL: time.Hour, NegativeTTL: time.Hour})
 	ctx := context.Background()
 	for _, key := range []string{"ILoveData123", "nope"} {
 		creds := inlet.Credentials{Key: key, Origin: "https://shop.example"}
@@ -457,7 +435,7 @@ func TestCacheHitAllocatesNothing(t *testing.T) {
 }
 
 func BenchmarkCacheHit(b *testing.B) {
-	cache := newPatientCache(b, newKeyStore("ILoveData123"), authcache.Options{TTL: time.Hour})
+	cache := newCacheOnRealClock(b, newKeyStore("ILoveData123"), authcache.Options{TTL: time.Hour})
 	ctx := context.Background()
 	b.ReportAllocs()
 	for b.Loop() {
@@ -465,7 +443,7 @@ func BenchmarkCacheHit(b *testing.B) {
 	}
 }
 
-func TestCacheOptionsAreChecked(t *testing.T) {
+func TestNew(t *testing.T) {
 	t.Parallel()
 	for field, o := range map[string]authcache.Options{
 		"TTL":        {TTL: -1},
@@ -475,21 +453,24 @@ func TestCacheOptionsAreChecked(t *testing.T) {
 		"MaxLookups": {MaxLookups: -1},
 	} {
 		_, err := authcache.New(newKeyStore(), &o)
-		require.ErrorContains(t, err, field)
+		require.ErrorContains(t, err, "authcache: Options: "+field+" is")
 	}
-	_, err := authcache.New(nil, nil)
+	_, err := authcache.New(newKeyStore(), &authcache.Options{TTL: -1, MaxKeys: -1})
+	require.ErrorContains(t, err, "TTL")
+	require.ErrorContains(t, err, "MaxKeys", "the error names all faults")
+	_, err = authcache.New(nil, nil)
 	require.ErrorContains(t, err, "nil")
 	_, err = authcache.New(newKeyStore(), nil)
 	require.NoError(t, err)
 }
 
-// RELIABILITY: key store down or slow. Known keys go on, unknown ones get 503
-// with a time to come back, never 401.
-func TestKeyStoreDownOrSlow(t *testing.T) {
+// RELIABILITY: key store down or slow. Known keys stay valid, unknown ones get 503 with a time
+// to retry, never 401.
+func TestKeyStoreOutage(t *testing.T) {
 	t.Parallel()
-	for name, break_ := range map[string]func(*keyStore){
+	for name, fail := range map[string]func(*keyStore){
 		"down": func(s *keyStore) { s.err = errStoreDown },
-		"slow": func(s *keyStore) { s.slow = time.Hour },
+		"slow": func(s *keyStore) { s.delay = time.Hour },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -499,7 +480,7 @@ func TestKeyStoreDownOrSlow(t *testing.T) {
 				cache := newCache(t, store, authcache.Options{Logger: slog.New(slog.NewTextHandler(&log, nil))})
 				h := middleware.Auth(cache, nil)(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 				require.Equal(t, 200, tryKey(h, "a").Code)
-				store.change(func() { break_(store) })
+				store.change(func() { fail(store) })
 				time.Sleep(5 * time.Minute)
 				require.Equal(t, 200, tryKey(h, "a").Code)
 				w := tryKey(h, "a new key")
@@ -507,18 +488,18 @@ func TestKeyStoreDownOrSlow(t *testing.T) {
 				require.Contains(t, w.Body.String(), `"code":"auth_unavailable"`)
 				require.Equal(t, "1", w.Header().Get("Retry-After"))
 				synctest.Wait()
-				require.Equal(t, 1, strings.Count(log.String(), "cannot be looked up"))
+				require.Equal(t, 1, strings.Count(log.String(), "authcache: key lookups failing"))
 				require.NotContains(t, log.String(), "a new key")
-				store.change(func() { store.err, store.slow = nil, 0 })
+				store.change(func() { store.err, store.delay = nil, 0 })
 				require.Equal(t, 401, tryKey(h, "a new key").Code)
 				synctest.Wait()
-				require.Contains(t, log.String(), "can be looked up again")
+				require.Contains(t, log.String(), "authcache: key lookups working again")
 			})
 		})
 	}
 }
 
-// tryKey has h serve a request with a key in its header.
+// tryKey returns the answer of h to a request with a key in its header.
 func tryKey(h http.Handler, key string) *httptest.ResponseRecorder {
 	r := httptest.NewRequest("POST", "/v1/track", http.NoBody)
 	r.Header.Set("X-Write-Key", key)
@@ -527,11 +508,11 @@ func tryKey(h http.Handler, key string) *httptest.ResponseRecorder {
 	return w
 }
 
-// RELIABILITY: timing of key compare, key enumeration. Keys that do not exist, of
-// whatever form, are answered alike, from the cache as by a look-up.
+// RELIABILITY: timing of key compare, key enumeration. Keys that do not exist, of any form, are
+// answered alike, from the cache as by a lookup.
 func TestKeyEnumeration(t *testing.T) {
 	t.Parallel()
-	cache := newPatientCache(t, newKeyStore("a"), authcache.Options{})
+	cache := newCacheOnRealClock(t, newKeyStore("a"), authcache.Options{})
 	h := middleware.Auth(cache, nil)(http.NotFoundHandler())
 	want := tryKey(h, "nope")
 	require.Equal(t, 401, want.Code)
@@ -548,12 +529,12 @@ func TestKeyEnumeration(t *testing.T) {
 	}
 }
 
-func TestRotationOfKeys(t *testing.T) {
+func TestKeyRotation(t *testing.T) {
 	t.Parallel()
 	web := inlet.Source{ID: "web"}
 	keys, err := inlet.NewKeys(map[string]inlet.Source{"old": web, "new": web})
 	require.NoError(t, err)
-	for _, a := range []inlet.Authenticator{keys, newPatientCache(t, keys, authcache.Options{})} {
+	for _, a := range []inlet.Authenticator{keys, newCacheOnRealClock(t, keys, authcache.Options{})} {
 		for _, key := range []string{"old", "new"} {
 			id, err := sourceOf(a, key)
 			require.NoError(t, err)
@@ -563,14 +544,14 @@ func TestRotationOfKeys(t *testing.T) {
 	}
 }
 
-// A browser key is for its origins, a server key for none in particular.
-func TestKeysAndOrigins(t *testing.T) {
+// A browser key is valid for its origins, a server key for any.
+func TestKeyOrigins(t *testing.T) {
 	t.Parallel()
 	keys := inlet.MustKeys(map[string]inlet.Source{
 		"browser": {ID: "shop", Origins: []string{"https://shop.example", "https://Pay.Example:8443/"}},
 		"server":  {ID: "backend"},
 	})
-	cached := newPatientCache(t, keys, authcache.Options{})
+	cached := newCacheOnRealClock(t, keys, authcache.Options{})
 	for _, tt := range []struct {
 		key     string
 		origins []string // lines of the header

@@ -9,7 +9,7 @@ import (
 	"github.com/inlet-go/inlet/authcache"
 )
 
-// Keys in a database are looked up once a minute, and go on while it is down.
+// Keys in a database are looked up once a minute, and stay valid while it is down.
 func ExampleNew() {
 	inDatabase := func(ctx context.Context, c inlet.Credentials) (*inlet.Source, error) {
 		// SELECT source_id FROM keys WHERE digest = sha256(c.Key)

@@ -11,111 +11,110 @@ import (
 	"github.com/inlet-go/inlet"
 )
 
-// Why a look-up has no answer.
+// Why a lookup has no answer.
 var (
-	errLookups = errors.New("too many look-ups of keys are under way")
-	errTimeout = errors.New("the look-up of the key took too long")
-	errNothing = errors.New("the authenticator returned neither a source nor an error")
+	errTooManyLookups = errors.New("authcache: too many key lookups in flight")
+	errTimeout        = errors.New("authcache: key lookup timed out")
+	errNoAnswer       = errors.New("authcache: the authenticator returned neither a source nor an error")
 )
 
-// pause is how long a key that could not be looked up goes on before it is tried
-// again.
-const pause = time.Second
+// retryInterval is how long a key whose lookup failed stays valid before the next lookup.
+const retryInterval = time.Second
 
-// flight is a look-up under way. Its results are set before done is closed.
-type flight struct {
+// A lookup is in flight. Its results are set before done is closed.
+type lookup struct {
 	done   chan struct{}
-	ctx    context.Context // its deadline is that of whoever waits
+	ctx    context.Context // its deadline bounds the lookup and everyone who waits for it
 	cancel context.CancelFunc
 	source *inlet.Source
 	err    error
 }
 
-// wait returns the result of the look-up, or that there is none in time.
-func (f *flight) wait(ctx context.Context) (*inlet.Source, error) {
+// wait returns the result of the lookup, or an error if there is none in time.
+func (l *lookup) wait(ctx context.Context) (*inlet.Source, error) {
 	select {
-	case <-f.done:
-		return f.source, f.err
+	case <-l.done:
+		return l.source, l.err
 	case <-ctx.Done():
 		return nil, ctx.Err()
-	case <-f.ctx.Done():
+	case <-l.ctx.Done():
 	}
 	select {
-	case <-f.done: // it ended at the same time
-		return f.source, f.err
+	case <-l.done: // both channels were ready
+		return l.source, l.err
 	default:
 		return nil, errTimeout
 	}
 }
 
-// join returns the look-up of the key that is under way, or starts one.
-func (c *Cache) join(ctx context.Context, id cacheKey, creds inlet.Credentials) (*flight, error) {
+// join returns the lookup of the key that is in flight, or starts one.
+func (c *Cache) join(ctx context.Context, id digest, creds inlet.Credentials) (*lookup, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if f := c.flights[id]; f != nil {
-		return f, nil
+	if l := c.lookups[id]; l != nil {
+		return l, nil
 	}
-	if len(c.flights) >= c.options.MaxLookups {
-		return nil, errLookups
+	if len(c.lookups) >= c.options.MaxLookups {
+		return nil, errTooManyLookups
 	}
-	f := &flight{done: make(chan struct{})}
-	f.ctx, f.cancel = context.WithTimeout(context.WithoutCancel(ctx), c.options.Timeout)
-	c.flights[id] = f
-	go c.fly(f, id, creds)
-	return f, nil
+	l := &lookup{done: make(chan struct{})}
+	l.ctx, l.cancel = context.WithTimeout(context.WithoutCancel(ctx), c.options.Timeout)
+	c.lookups[id] = l
+	go c.run(l, id, creds)
+	return l, nil
 }
 
-// fly is a look-up from its start to its end.
-func (c *Cache) fly(f *flight, id cacheKey, creds inlet.Credentials) {
-	defer f.cancel()
-	f.source, f.err = c.look(f.ctx, creds)
-	c.settle(id, f, time.Now())
-	close(f.done)
-	c.report(f)
+// run executes a lookup from its start to its end.
+func (c *Cache) run(l *lookup, id digest, creds inlet.Credentials) {
+	defer l.cancel()
+	l.source, l.err = c.authenticateInner(l.ctx, creds)
+	c.record(id, l, time.Now())
+	close(l.done)
+	c.report(l)
 }
 
-// look asks the authenticator. A panic in it is a failure of this look-up.
-func (c *Cache) look(ctx context.Context, creds inlet.Credentials) (source *inlet.Source, err error) {
+// authenticateInner calls the authenticator. A panic in it is a failure of this lookup.
+func (c *Cache) authenticateInner(ctx context.Context, creds inlet.Credentials) (source *inlet.Source, err error) {
 	defer func() {
 		if cause := recover(); cause != nil {
-			source, err = nil, fmt.Errorf("the authenticator panicked: %v\n%s", cause, debug.Stack())
+			source, err = nil, fmt.Errorf("authcache: the authenticator panicked: %v\n%s", cause, debug.Stack())
 		}
 	}()
 	if source, err = c.inner.Authenticate(ctx, creds); source == nil && err == nil {
-		err = errNothing
+		err = errNoAnswer
 	}
 	return source, err
 }
 
-// settle remembers what a look-up has found, also one that came too late for
-// those who waited. A key that could not be looked up stays what it was.
-func (c *Cache) settle(id cacheKey, f *flight, now time.Time) {
+// record stores the result of a lookup, also one that came too late for the requests that
+// waited. If the lookup failed, a known key stays known.
+func (c *Cache) record(id digest, l *lookup, now time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	delete(c.flights, id)
+	delete(c.lookups, id)
 	switch {
-	case f.err == nil:
-		c.remember(id, knownKey{source: f.source, expires: now.Add(c.options.TTL)})
-	case isRefusal(f.err):
+	case l.err == nil:
+		c.remember(id, knownKey{source: l.source, expires: now.Add(c.options.TTL)})
+	case isRefusal(l.err):
 		delete(c.known, id)
-		c.refused.add(id, refusal{f.err, now.Add(c.options.NegativeTTL)})
+		c.refused.add(id, refusal{l.err, now.Add(c.options.NegativeTTL)})
 	default:
 		if known, ok := c.known[id]; ok {
-			known.again = now.Add(pause)
+			known.retryAt = now.Add(retryInterval)
 			c.known[id] = known
 		}
 	}
 }
 
-// report tells the operators once that look-ups fail, and once that they work.
-func (c *Cache) report(f *flight) {
-	failed := f.err != nil && !isRefusal(f.err)
+// report logs once that lookups fail, and once that they work again.
+func (c *Cache) report(l *lookup) {
+	failed := l.err != nil && !isRefusal(l.err)
 	if c.failing.Swap(failed) == failed {
 		return
 	}
 	if failed {
-		c.options.Logger.LogAttrs(f.ctx, slog.LevelError, "inlet: write keys cannot be looked up", slog.Any("error", f.err))
+		c.options.Logger.LogAttrs(l.ctx, slog.LevelError, "authcache: key lookups failing; serving known keys from memory", slog.Any("error", l.err))
 		return
 	}
-	c.options.Logger.LogAttrs(f.ctx, slog.LevelInfo, "inlet: write keys can be looked up again")
+	c.options.Logger.LogAttrs(l.ctx, slog.LevelInfo, "authcache: key lookups working again")
 }

@@ -8,83 +8,82 @@ import (
 	"github.com/inlet-go/inlet"
 )
 
-// cacheKey is the digest of credentials.
-type cacheKey [sha256.Size]byte
+// digest identifies credentials in the tables.
+type digest [sha256.Size]byte
 
-// digest depends on a secret of the process, so that what is in memory cannot be
-// compared with a list of keys. Key and token are told apart by the key's length.
-func (c *Cache) digest(creds inlet.Credentials) cacheKey {
-	var room [256]byte
-	text := append(room[:0], c.secret[:]...)
+// digestOf depends on a secret of the process, so that what is in memory cannot be compared
+// with a list of keys. The length of the key separates it from the token.
+func (c *Cache) digestOf(creds inlet.Credentials) digest {
+	var buffer [256]byte
+	text := append(buffer[:0], c.secret[:]...)
 	text = binary.BigEndian.AppendUint64(text, uint64(len(creds.Key)))
 	text = append(append(text, creds.Key...), creds.Bearer...)
 	return sha256.Sum256(text)
 }
 
-// knownKey is a key that exists. Its zero value is one that is not remembered.
+// knownKey is a key that exists. The zero value means that none is in memory.
 type knownKey struct {
 	source  *inlet.Source
-	expires time.Time // when it is to be looked up again
-	again   time.Time // not before, as the last time failed; zero if it did not
+	expires time.Time // when to look the key up again
+	retryAt time.Time // if the last lookup failed: when to try again; otherwise zero
 }
 
-// candidates is how many keys are looked at for one to make room.
-const candidates = 8
+// evictionSample is how many keys are compared to find one to evict.
+const evictionSample = 8
 
-// remember adds a known key. If there is no room the one of a few that was looked
-// up longest ago makes some.
-func (c *Cache) remember(id cacheKey, k knownKey) {
+// remember adds a known key. When the table is full, it evicts the oldest of a small random
+// sample.
+func (c *Cache) remember(id digest, k knownKey) {
 	if _, ok := c.known[id]; !ok && len(c.known) >= c.options.MaxKeys {
-		delete(c.known, c.oldest())
+		delete(c.known, c.oldestOfSample())
 	}
 	c.known[id] = k
 }
 
-// oldest relies on maps being walked from a random place.
-func (c *Cache) oldest() (id cacheKey) {
+// oldestOfSample relies on the random order in which Go iterates over a map.
+func (c *Cache) oldestOfSample() (id digest) {
 	seen := 0
-	var first time.Time
+	var oldest time.Time
 	for candidate, k := range c.known {
-		if seen == 0 || k.expires.Before(first) {
-			id, first = candidate, k.expires
+		if seen == 0 || k.expires.Before(oldest) {
+			id, oldest = candidate, k.expires
 		}
-		if seen++; seen == candidates {
+		if seen++; seen == evictionSample {
 			break
 		}
 	}
 	return id
 }
 
-// refusal is what was said of a key that does not exist. Its zero value is one
-// that is not remembered.
+// refusal is the answer for a key that was refused. The zero value means that none is in memory.
 type refusal struct {
 	err     error
 	expires time.Time
 }
 
-// refusals are a bounded table of them, in two halves: when the younger is full
-// it becomes the older, whose content is forgotten. So adding one costs the same
-// however many there are, and no memory once both have been full.
+// refusals is a bounded table in two halves. When the younger half is full, the older one is
+// cleared and the two change places. So adding a refusal costs the same however many there are,
+// and allocates nothing once both halves have been full.
 type refusals struct {
-	most       int // in each half
-	young, old map[cacheKey]refusal
+	maxPerHalf int
+	young, old map[digest]refusal
 }
 
-func newRefusals(most int) refusals {
-	return refusals{most: most / 2, young: map[cacheKey]refusal{}, old: map[cacheKey]refusal{}}
+func newRefusals(maxKeys int) refusals {
+	return refusals{maxPerHalf: maxKeys / 2, young: map[digest]refusal{}, old: map[digest]refusal{}}
 }
 
-func (r *refusals) get(id cacheKey) refusal {
+func (r *refusals) get(id digest) refusal {
 	if found, ok := r.young[id]; ok {
 		return found
 	}
 	return r.old[id]
 }
 
-func (r *refusals) add(id cacheKey, new refusal) {
-	if len(r.young) >= r.most {
+func (r *refusals) add(id digest, added refusal) {
+	if len(r.young) >= r.maxPerHalf {
 		r.young, r.old = r.old, r.young
 		clear(r.young)
 	}
-	r.young[id] = new
+	r.young[id] = added
 }
