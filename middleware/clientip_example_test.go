@@ -7,6 +7,7 @@ import (
 	"net/netip"
 
 	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/enrichers"
 	"github.com/inlet-go/inlet/middleware"
 )
 
@@ -29,7 +30,7 @@ func ExampleClientIP() {
 }
 
 func ExampleIPPolicy() {
-	h := middleware.IPPolicy(&middleware.IPPolicyOptions{Policy: inlet.IPTruncate})(sayIP)
+	h := middleware.IPPolicy(&middleware.IPPolicyOptions{Policy: enrichers.IPTruncate})(sayIP)
 
 	r := httptest.NewRequest("GET", "/", nil)
 	r.RemoteAddr = "203.0.113.77:4711"

@@ -8,17 +8,18 @@ import (
 	"slices"
 
 	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/enrichers"
 )
 
 // IPPolicyOptions say how much of a client's address may be known. Nil is all
 // defaults.
 type IPPolicyOptions struct {
 	// Policy is for requests without a source, and for sources that have no
-	// policy of their own. Defaults to [inlet.IPKeep].
-	Policy inlet.IPPolicy
+	// policy of their own. Defaults to [enrichers.IPKeep].
+	Policy enrichers.IPPolicy
 	// Sources has policies for single sources, by ID. They need the layer to
 	// stand behind [Auth]. Defaults to none.
-	Sources map[string]inlet.IPPolicy
+	Sources map[string]enrichers.IPPolicy
 }
 
 // IPPolicy leaves only so much of the client's address: the layers behind, the
@@ -26,7 +27,7 @@ type IPPolicyOptions struct {
 // its record at the end.
 //
 // Where it stands decides. Behind [ClientIP] and before everything else nothing
-// sees more; a limit by IP then counts networks, and with [inlet.IPDrop] it counts
+// sees more; a limit by IP then counts networks, and with [enrichers.IPDrop] it counts
 // nothing. Behind the limit, that one has whole addresses, and so have the records
 // of what it refuses. It may stand twice: for all requests, and behind Auth for
 // some sources.
@@ -40,7 +41,7 @@ func IPPolicy(o *IPPolicyOptions) func(http.Handler) http.Handler {
 	must("IPPolicy", filled.check())
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if p := filled.of(r); p != inlet.IPKeep {
+			if p := filled.of(r); p != enrichers.IPKeep {
 				r = inlet.WithClientIP(r, p.Apply(inlet.ClientIP(r)))
 			}
 			next.ServeHTTP(w, r)
@@ -60,7 +61,7 @@ func (o *IPPolicyOptions) check() error {
 	return nil
 }
 
-func (o *IPPolicyOptions) of(r *http.Request) inlet.IPPolicy {
+func (o *IPPolicyOptions) of(r *http.Request) enrichers.IPPolicy {
 	if source := inlet.SourceFromContext(r.Context()); source != nil {
 		if p, ok := o.Sources[source.ID]; ok {
 			return p

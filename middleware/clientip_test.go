@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/enrichers"
 	"github.com/inlet-go/inlet/middleware"
 )
 
@@ -139,7 +140,7 @@ func TestClientIPReadsNoHeaderByDefault(t *testing.T) {
 func TestIPPolicyBySource(t *testing.T) {
 	t.Parallel()
 	layer := middleware.IPPolicy(&middleware.IPPolicyOptions{
-		Policy: inlet.IPTruncate, Sources: map[string]inlet.IPPolicy{"web": inlet.IPKeep, "old": inlet.IPDrop},
+		Policy: enrichers.IPTruncate, Sources: map[string]enrichers.IPPolicy{"web": enrichers.IPKeep, "old": enrichers.IPDrop},
 	})
 	for source, want := range map[string]string{"": "203.0.113.0", "web": "203.0.113.77", "old": "invalid IP", "shop": "203.0.113.0"} {
 		r := httptest.NewRequest("GET", "/", nil)
@@ -169,7 +170,7 @@ func TestClientIPOptionsAreChecked(t *testing.T) {
 	}
 	require.Panics(t, func() { middleware.IPPolicy(&middleware.IPPolicyOptions{Policy: 9}) })
 	require.Panics(t, func() {
-		middleware.IPPolicy(&middleware.IPPolicyOptions{Sources: map[string]inlet.IPPolicy{"a": 9}})
+		middleware.IPPolicy(&middleware.IPPolicyOptions{Sources: map[string]enrichers.IPPolicy{"a": 9}})
 	})
 }
 

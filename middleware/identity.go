@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/enrichers"
 )
 
 // IdentityOptions say what is to be known of visitors. Nil is all defaults.
@@ -47,8 +48,8 @@ type IdentityCookie struct {
 //
 // Of a visitor who opted out no cookie is read, and one that is there is deleted.
 // The address is truncated for whatever stands behind, and for [AccessLog].
-// inlet.ContextIP then writes none into events and takes out theirs; other
-// enrichers follow by inlet.WhenOptedOut. What an event itself says, such as its
+// [enrichers.IP] then writes none into events and takes out theirs; other
+// enrichers follow by [enrichers.OptOut]. What an event itself says, such as its
 // anonymousId, is the page's own doing, and stays unless an enricher takes it out.
 //
 // It stands behind [ClientIP], and behind a limit by IP, which an opt-out is to
@@ -82,7 +83,7 @@ func (l *identity) wrap(next http.Handler) http.Handler {
 			v.AnonymousID = l.cookie.id(w, r)
 		}
 		if v.OptedOut {
-			r = inlet.WithClientIP(r, inlet.IPTruncate.Apply(inlet.ClientIP(r)))
+			r = inlet.WithClientIP(r, enrichers.IPTruncate.Apply(inlet.ClientIP(r)))
 		}
 		next.ServeHTTP(w, inlet.WithVisitor(r, v))
 	})

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/enrichers"
 	"github.com/inlet-go/inlet/middleware"
 	"github.com/inlet-go/inlet/sinks"
 )
@@ -149,7 +150,9 @@ func TestOptOut(t *testing.T) {
 // All of it in a chain: what is stored and what is logged of a visitor.
 func TestAVisitorFromEndToEnd(t *testing.T) {
 	t.Parallel()
-	addresses, err := inlet.ContextIP(&inlet.ContextIPOptions{Browsers: inlet.IPRule{Fill: inlet.IPFillAlways}})
+	addresses, err := enrichers.IP(&enrichers.IPOptions{Browsers: enrichers.IPRule{Fill: enrichers.IPFillAlways}})
+	require.NoError(t, err)
+	agent, err := enrichers.UserAgent(nil)
 	require.NoError(t, err)
 	for _, tt := range []struct {
 		name            string
@@ -165,7 +168,7 @@ func TestAVisitorFromEndToEnd(t *testing.T) {
 			events, said := new(sinks.Memory), new(bytes.Buffer)
 			h, err := inlet.New(events, &inlet.Options{
 				Logger: quiet, FillAnonymousID: true,
-				Enrichers: []inlet.Enricher{addresses, inlet.ContextUserAgent(nil)},
+				Enrichers: []inlet.Enricher{addresses, agent},
 			})
 			require.NoError(t, err)
 			chain := middleware.Chain(

@@ -1,4 +1,4 @@
-package inlet
+package enrichers
 
 import (
 	"context"
@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"slices"
 
+	"github.com/inlet-go/inlet"
 	"github.com/inlet-go/inlet/internal/wire"
 )
 
@@ -75,8 +76,8 @@ func (r IPRule) check(field string) error {
 	return nil
 }
 
-// ContextIPOptions configure [ContextIP]. Nil is all defaults.
-type ContextIPOptions struct {
+// IPOptions configure [IP]. Nil is all defaults.
+type IPOptions struct {
 	// Browsers is for sources that are bound to origins: what a page says of its
 	// address is no evidence. Defaults to leaving events as they were sent.
 	Browsers IPRule
@@ -98,20 +99,20 @@ const (
 // Act's, which is never filled in.
 var addressPaths = [...][]string{{memberIP}, {`"device"`, memberIP}}
 
-// ContextIP returns an enricher that decides about context.ip, the address of the
+// IP returns an enricher that decides about context.ip, the address of the
 // user, by the rule of the event's source. The rule's Policy is also for
 // context.device.ip.
 //
-// The address is the one that [WithClientIP] left, as middleware.ClientIP does;
+// The address is the one that [inlet.WithClientIP] left, as middleware.ClientIP does;
 // without such a layer none is known. That of the host's own events, given to
-// [Handler.Ingest], never is. Visitors who opted out ([Visitor]) have none, and
+// [inlet.Handler.Ingest], never is. Visitors who opted out ([inlet.Visitor]) have none, and
 // what their events say of it is taken out, whatever the rule.
 //
 // The error names the rule that is wrong.
-func ContextIP(o *ContextIPOptions) (Enricher, error) {
+func IP(o *IPOptions) (inlet.Enricher, error) {
 	var rules contextIP
 	if o != nil {
-		rules.ContextIPOptions = *o
+		rules.IPOptions = *o
 		rules.Sources = maps.Clone(o.Sources)
 	}
 	errs := []error{rules.Browsers.check("Browsers"), rules.Servers.check("Servers")}
@@ -119,19 +120,19 @@ func ContextIP(o *ContextIPOptions) (Enricher, error) {
 		errs = append(errs, rules.Sources[id].check(fmt.Sprintf("Sources[%q]", id)))
 	}
 	if err := errors.Join(errs...); err != nil {
-		return nil, fmt.Errorf("inlet: ContextIPOptions: %w", err)
+		return nil, fmt.Errorf("enrichers: IPOptions: %w", err)
 	}
 	return rules.enrich, nil
 }
 
-type contextIP struct{ ContextIPOptions }
+type contextIP struct{ IPOptions }
 
-func (c contextIP) enrich(ctx context.Context, e *Event) {
+func (c contextIP) enrich(ctx context.Context, e *inlet.Event) {
 	rule := c.ruleOf(e.Source)
-	if VisitorFromContext(ctx).OptedOut {
+	if inlet.VisitorFromContext(ctx).OptedOut {
 		rule = IPRule{Policy: IPDrop}
 	}
-	if e.Dialect != DialectIngest {
+	if e.Dialect != inlet.DialectIngest {
 		rule.fill(ctx, e)
 	}
 	if rule.Policy == IPKeep {
@@ -142,7 +143,7 @@ func (c contextIP) enrich(ctx context.Context, e *Event) {
 	}
 }
 
-func (c contextIP) ruleOf(s *Source) IPRule {
+func (c contextIP) ruleOf(s *inlet.Source) IPRule {
 	if rule, ok := c.Sources[s.ID]; ok {
 		return rule
 	}
@@ -152,11 +153,11 @@ func (c contextIP) ruleOf(s *Source) IPRule {
 	return c.Servers
 }
 
-func (r IPRule) fill(ctx context.Context, e *Event) {
+func (r IPRule) fill(ctx context.Context, e *inlet.Event) {
 	if r.Fill == IPFillNever || r.Fill == IPFillAbsent && textMember(e.Context, memberIP) != "" {
 		return
 	}
-	switch ip := r.Policy.Apply(ClientIPFromContext(ctx)); {
+	switch ip := r.Policy.Apply(inlet.ClientIPFromContext(ctx)); {
 	case ip.IsValid():
 		setRaw(&e.Context, memberIP, wire.AppendString(nil, ip.String()))
 	case r.Fill == IPFillAlways:

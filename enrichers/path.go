@@ -1,4 +1,4 @@
-package inlet
+package enrichers
 
 import (
 	"encoding/json"
@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/internal/canonical"
 	"github.com/inlet-go/inlet/internal/wire"
 )
 
@@ -38,36 +40,52 @@ func (p *eventPath) parse(path string) error {
 		p.rest = append(p.rest, string(wire.AppendString(nil, name)))
 	}
 	p.root = names[0]
-	switch p.root {
-	case "type", "event", "name", "messageId", "sourceId", "dialect", "warnings",
-		"timestamp", "originalTimestamp", "sentAt", "receivedAt", "_seq", "_c":
-		return fmt.Errorf("every event needs its %s", p.root)
-	case "userId", "anonymousId", "previousId", "groupId":
+	switch canonical.KindOf(p.root) {
+	case canonical.KindExtra, canonical.KindNote: // a member of Extra
+	case canonical.KindID:
 		if len(names) > 1 {
 			return fmt.Errorf("%s has no members", p.root)
 		}
-	case "properties", "traits", "context", "integrations":
+	case canonical.KindObject:
 		p.rest = p.rest[1:]
+	default:
+		return fmt.Errorf("every event needs its %s", p.root)
 	}
 	return nil
 }
 
 // edit replaces what stands at the path of an event by what edit appends for it,
 // and takes it out if that is nil.
-func (p *eventPath) edit(e *Event, edit func(dst, value []byte) []byte) {
-	if text := e.textField(p.root); text != nil {
-		if *text != "" {
-			*text = wire.Text(edit(nil, wire.AppendString(nil, *text)))
-		}
-		return
+func (p *eventPath) edit(e *inlet.Event, edit func(dst, value []byte) []byte) {
+	switch p.root {
+	case canonical.UserID:
+		editText(&e.UserID, edit)
+	case canonical.AnonymousID:
+		editText(&e.AnonymousID, edit)
+	case canonical.PreviousID:
+		editText(&e.PreviousID, edit)
+	case canonical.GroupID:
+		editText(&e.GroupID, edit)
+	case canonical.Properties:
+		editRaw(&e.Properties, p.rest, edit)
+	case canonical.Traits:
+		editRaw(&e.Traits, p.rest, edit)
+	case canonical.Context:
+		editRaw(&e.Context, p.rest, edit)
+	case canonical.Integrations:
+		editRaw(&e.Integrations, p.rest, edit)
+	default:
+		editRaw(&e.Extra, p.rest, edit)
 	}
-	raw := e.rawField(p.root)
-	if raw == nil {
-		raw = &e.Extra
-	}
-	editRaw(raw, p.rest, edit)
 	if string(e.Extra) == "{}" {
 		e.Extra = nil
+	}
+}
+
+// editText replaces an id that is there.
+func editText(text *string, edit func(dst, value []byte) []byte) {
+	if *text != "" {
+		*text = wire.Text(edit(nil, wire.AppendString(nil, *text)))
 	}
 }
 

@@ -1,4 +1,4 @@
-package inlet_test
+package enrichers_test
 
 import (
 	"context"
@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/enrichers"
 )
 
 // personal is an event with something personal in every field that may have it.
@@ -54,7 +55,7 @@ func TestRedactPaths(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			redact, err := inlet.RedactPaths(tt.path)
+			redact, err := enrichers.Redact(tt.path)
 			require.NoError(t, err)
 			got, sent, want := personal(), personal(), personal()
 			raw := got.Clone()
@@ -77,7 +78,7 @@ func digestOf(key, text string) string {
 func TestHashPaths(t *testing.T) {
 	t.Parallel()
 	const key = "a secret of thirty-two bytes ..."
-	hash, err := inlet.HashPaths([]byte(key),
+	hash, err := enrichers.Hash([]byte(key),
 		"userId", "previousId", "traits.email", "properties.n", "properties.tags", "properties.products", "properties.empty", "properties.none")
 	require.NoError(t, err)
 	e := personal()
@@ -93,21 +94,21 @@ func TestHashPaths(t *testing.T) {
 func TestPathsAreChecked(t *testing.T) {
 	t.Parallel()
 	for _, path := range []string{"", ".", "traits.", ".email", "traits..email", "userId.x", "messageId", "type", "event", "name", "timestamp", "receivedAt", "sourceId", "_c"} {
-		_, err := inlet.RedactPaths("traits.email", path)
+		_, err := enrichers.Redact("traits.email", path)
 		require.ErrorContains(t, err, `"`+path+`"`)
-		_, err = inlet.HashPaths(make([]byte, 16), "traits.email", path)
+		_, err = enrichers.Hash(make([]byte, 16), "traits.email", path)
 		require.ErrorContains(t, err, `"`+path+`"`)
 	}
-	_, err := inlet.RedactPaths()
+	_, err := enrichers.Redact()
 	require.ErrorContains(t, err, "no path")
-	_, err = inlet.HashPaths(make([]byte, 15), "traits.email")
+	_, err = enrichers.Hash(make([]byte, 15), "traits.email")
 	require.ErrorContains(t, err, "at least 16")
 }
 
 func TestHashPathsCopiesItsKey(t *testing.T) {
 	t.Parallel()
 	key := []byte("a secret of thirty-two bytes ...")
-	hash, err := inlet.HashPaths(key, "userId")
+	hash, err := enrichers.Hash(key, "userId")
 	require.NoError(t, err)
 	want := digestOf(string(key), "u1")
 	clear(key)
@@ -117,7 +118,7 @@ func TestHashPathsCopiesItsKey(t *testing.T) {
 }
 
 func TestPathsThatAreNotThereCostNothing(t *testing.T) {
-	redact, err := inlet.RedactPaths("traits.phone", "context.traits.email", "previousId", "properties.products.size")
+	redact, err := enrichers.Redact("traits.phone", "context.traits.email", "previousId", "properties.products.size")
 	require.NoError(t, err)
 	e, ctx := personal(), context.Background()
 	e.Traits = json.RawMessage(`{"email":"t@example.com","address":{}}`) // a name with escapes costs

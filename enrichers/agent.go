@@ -1,4 +1,4 @@
-package inlet
+package enrichers
 
 import (
 	"context"
@@ -6,11 +6,12 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/inlet-go/inlet"
 	"github.com/inlet-go/inlet/internal/wire"
 )
 
-// ContextUserAgentOptions configure [ContextUserAgent]. Nil is all defaults.
-type ContextUserAgentOptions struct {
+// UserAgentOptions configure [UserAgent]. Nil is all defaults.
+type UserAgentOptions struct {
 	// Sources are the IDs of the sources whose requests come from the users
 	// themselves. Defaults to those that are bound to origins: the User-Agent of
 	// another server's request names a library.
@@ -20,26 +21,26 @@ type ContextUserAgentOptions struct {
 // longestAgent bounds a user agent that is filled in, in bytes.
 const longestAgent = 1024
 
-// ContextUserAgent returns an enricher that fills in context.userAgent where the
-// client sent none, with the User-Agent that the request's [Visitor] has: up to
+// UserAgent returns an enricher that fills in context.userAgent where the
+// client sent none, with the User-Agent that the request's [inlet.Visitor] has: up to
 // 1,024 bytes of it. middleware.Identity leaves one.
-func ContextUserAgent(o *ContextUserAgentOptions) Enricher {
-	takes := func(s *Source) bool { return len(s.Origins) > 0 }
+func UserAgent(o *UserAgentOptions) (inlet.Enricher, error) {
+	takes := func(s *inlet.Source) bool { return len(s.Origins) > 0 }
 	if o != nil && o.Sources != nil {
 		ids := slices.Clone(o.Sources)
-		takes = func(s *Source) bool { return slices.Contains(ids, s.ID) }
+		takes = func(s *inlet.Source) bool { return slices.Contains(ids, s.ID) }
 	}
-	return func(ctx context.Context, e *Event) {
-		agent := VisitorFromContext(ctx).UserAgent
+	return func(ctx context.Context, e *inlet.Event) {
+		agent := inlet.VisitorFromContext(ctx).UserAgent
 		if agent == "" || !takes(e.Source) || textMember(e.Context, memberUserAgent) != "" {
 			return
 		}
 		setRaw(&e.Context, memberUserAgent, wire.AppendString(nil, agent[:min(len(agent), longestAgent)]))
-	}
+	}, nil
 }
 
-// BotOptions configure [FlagBots]. Nil is all defaults.
-type BotOptions struct {
+// BotsOptions configure [Bots]. Nil is all defaults.
+type BotsOptions struct {
 	// Words mark a user agent as a bot's, wherever they stand in it, without
 	// regard to case. Defaults to those that crawlers, monitors and headless
 	// browsers name themselves by, such as "bot", "crawl" and "headless".
@@ -49,7 +50,7 @@ type BotOptions struct {
 	Except []string
 }
 
-// Default words of [BotOptions], in lower case.
+// Default words of [BotsOptions], in lower case.
 var (
 	botWords = []string{
 		"bot", "crawl", "spider", "slurp", "headless", "lighthouse", "phantomjs", "pingdom",
@@ -58,14 +59,14 @@ var (
 	notBotWords = []string{"cubot"}
 )
 
-// FlagBots returns an enricher that sets context.bot to true for events whose
+// Bots returns an enricher that sets context.bot to true for events whose
 // user agent says that it is a program: the event's own context.userAgent or, if
-// it has none, that of the request's [Visitor]. Nothing is dropped, and what else
+// it has none, that of the request's [inlet.Visitor]. Nothing is dropped, and what else
 // stands in context.bot is left.
 //
 // It finds bots that say so, and no others. The error names the field that has an
 // empty word.
-func FlagBots(o *BotOptions) (Enricher, error) {
+func Bots(o *BotsOptions) (inlet.Enricher, error) {
 	var words botFinder
 	if o != nil {
 		words.Words, words.Except = lowered(o.Words), lowered(o.Except)
@@ -78,9 +79,9 @@ func FlagBots(o *BotOptions) (Enricher, error) {
 	}
 	switch {
 	case slices.Contains(words.Words, ""):
-		return nil, errors.New("inlet: BotOptions: Words has an empty word")
+		return nil, errors.New("enrichers: BotsOptions: Words has an empty word")
 	case slices.Contains(words.Except, ""):
-		return nil, errors.New("inlet: BotOptions: Except has an empty word")
+		return nil, errors.New("enrichers: BotsOptions: Except has an empty word")
 	}
 	return words.enrich, nil
 }
@@ -94,12 +95,12 @@ func lowered(words []string) []string {
 	return words
 }
 
-type botFinder struct{ BotOptions }
+type botFinder struct{ BotsOptions }
 
-func (b botFinder) enrich(ctx context.Context, e *Event) {
+func (b botFinder) enrich(ctx context.Context, e *inlet.Event) {
 	agent := textMember(e.Context, memberUserAgent)
 	if agent == "" {
-		agent = VisitorFromContext(ctx).UserAgent
+		agent = inlet.VisitorFromContext(ctx).UserAgent
 	}
 	if b.isBot(agent) {
 		setRaw(&e.Context, memberBot, []byte("true"))

@@ -1,4 +1,4 @@
-package inlet
+package enrichers
 
 import (
 	"context"
@@ -8,10 +8,11 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/inlet-go/inlet"
 	"github.com/inlet-go/inlet/internal/wire"
 )
 
-// RedactPaths returns an enricher that takes out of every event what stands at
+// Redact returns an enricher that takes out of every event what stands at
 // the given paths, before it is stored.
 //
 // A path has the names of the canonical form with dots between them, such as
@@ -23,13 +24,13 @@ import (
 // its ids.
 //
 // The error names the path that is wrong.
-func RedactPaths(paths ...string) (Enricher, error) {
+func Redact(paths ...string) (inlet.Enricher, error) {
 	parsed, err := newEventPaths(paths)
 	if err != nil {
-		return nil, fmt.Errorf("inlet: RedactPaths: %w", err)
+		return nil, fmt.Errorf("enrichers: Redact: %w", err)
 	}
 	remove := func(_, _ []byte) []byte { return nil }
-	return func(_ context.Context, e *Event) {
+	return func(_ context.Context, e *inlet.Event) {
 		for i := range parsed {
 			parsed[i].edit(e, remove)
 		}
@@ -39,10 +40,10 @@ func RedactPaths(paths ...string) (Enricher, error) {
 // leastHashKey is the length from which on a key cannot be found by trying.
 const leastHashKey = 16
 
-// HashPaths returns an enricher that replaces what stands at the given paths of
+// Hash returns an enricher that replaces what stands at the given paths of
 // every event by its keyed digest, so that events of one person can still be
 // joined: HMAC-SHA-256 in 64 hexadecimal digits. Paths are those of
-// [RedactPaths].
+// [Redact].
 //
 // Hashed is the text of a string, and the digits of a number as they were sent;
 // nothing is normalised, so "A@example.com" and "a@example.com" differ. Of an
@@ -53,16 +54,16 @@ const leastHashKey = 16
 // out likely values, which for addresses and numbers is quick: a digest is a
 // pseudonym, not anonymous. The error says what is wrong with it, or names the
 // path.
-func HashPaths(key []byte, paths ...string) (Enricher, error) {
+func Hash(key []byte, paths ...string) (inlet.Enricher, error) {
 	if len(key) < leastHashKey {
-		return nil, fmt.Errorf("inlet: HashPaths: the key has %d bytes, must have at least %d", len(key), leastHashKey)
+		return nil, fmt.Errorf("enrichers: Hash: the key has %d bytes, must have at least %d", len(key), leastHashKey)
 	}
 	parsed, err := newEventPaths(paths)
 	if err != nil {
-		return nil, fmt.Errorf("inlet: HashPaths: %w", err)
+		return nil, fmt.Errorf("enrichers: Hash: %w", err)
 	}
 	h := hashing(slices.Clone(key))
-	return func(_ context.Context, e *Event) {
+	return func(_ context.Context, e *inlet.Event) {
 		for i := range parsed {
 			parsed[i].edit(e, h.edit)
 		}

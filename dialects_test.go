@@ -1,12 +1,15 @@
 package inlet_test
 
 import (
+	"net/http/httptest"
 	"net/url"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/sinks"
 )
 
 func TestRedactURL(t *testing.T) {
@@ -37,4 +40,39 @@ func TestRedactURL(t *testing.T) {
 		})
 	}
 	require.Empty(t, inlet.RedactURL(nil))
+}
+
+func TestFillAnonymousID(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name, id, body string
+		status         int
+		want           []string // user id and anonymous id of each event
+	}{
+		{"an event that names nobody", "id", `{"event":"E"}`, 200, []string{"", "id"}},
+		{"an event with a user", "id", `{"event":"E","userId":"u"}`, 200, []string{"u", ""}},
+		{"an event with an id of its own", "id", `{"event":"E","anonymousId":"a"}`, 200, []string{"", "a"}},
+		{"without an id there is none", "", `{"event":"E"}`, 400, nil},
+		{"the events of a batch", "id", `{"batch":[{"type":"track","event":"E"},{"type":"track","event":"E","userId":"u"}]}`, 200, []string{"", "id", "u", ""}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			memory := new(sinks.Memory)
+			h, err := inlet.New(memory, &inlet.Options{AllowAnonymous: true, FillAnonymousID: true})
+			require.NoError(t, err)
+			path := "/v1/track"
+			if strings.Contains(tt.body, "batch") {
+				path = "/v1/batch"
+			}
+			r := inlet.WithVisitor(httptest.NewRequest("POST", path, strings.NewReader(tt.body)), inlet.Visitor{AnonymousID: tt.id})
+			w := httptest.NewRecorder()
+			h.ServeHTTP(w, r)
+			require.Equal(t, tt.status, w.Code, "%s", w.Body)
+			var got []string
+			for _, e := range memory.Events() {
+				got = append(got, e.UserID, e.AnonymousID)
+			}
+			require.Equal(t, tt.want, got)
+		})
+	}
 }
