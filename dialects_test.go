@@ -49,7 +49,7 @@ func TestFillAnonymousID(t *testing.T) {
 		status         int
 		want           []string // user id and anonymous id of each event
 	}{
-		{"an event that names nobody", "id", `{"event":"E"}`, 200, []string{"", "id"}},
+		{"an event without ids", "id", `{"event":"E"}`, 200, []string{"", "id"}},
 		{"an event with a user", "id", `{"event":"E","userId":"u"}`, 200, []string{"u", ""}},
 		{"an event with an id of its own", "id", `{"event":"E","anonymousId":"a"}`, 200, []string{"", "a"}},
 		{"without an id there is none", "", `{"event":"E"}`, 400, nil},

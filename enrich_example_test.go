@@ -11,7 +11,7 @@ import (
 	"github.com/inlet-go/inlet/sinks"
 )
 
-// Events that name nobody get the id of the browser's cookie.
+// Events without a user or an anonymous id get the id of the browser's cookie.
 func ExampleOptions_fillAnonymousID() {
 	events := new(sinks.Memory)
 	h, err := inlet.New(events, &inlet.Options{
@@ -30,7 +30,7 @@ func ExampleOptions_fillAnonymousID() {
 }
 
 // An enricher of a team's own.
-func ExampleVisitorFromContext() {
+func ExampleVisitorOf() {
 	agent := func(ctx context.Context, e *inlet.Event) {
 		fmt.Println(e.Name, "by", inlet.VisitorFromContext(ctx).UserAgent)
 	}

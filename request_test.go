@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -22,7 +23,7 @@ import (
 	"github.com/inlet-go/inlet/sinks"
 )
 
-func TestVisitorIsFoundWithoutAllocating(t *testing.T) {
+func TestVisitorOf(t *testing.T) {
 	r := inlet.WithSource(httptest.NewRequest("GET", "/", nil), website)
 	ctx := inlet.WithVisitor(r, inlet.Visitor{UserAgent: "x"}).Context()
 	require.Equal(t, "x", inlet.VisitorFromContext(ctx).UserAgent)
@@ -31,16 +32,39 @@ func TestVisitorIsFoundWithoutAllocating(t *testing.T) {
 	require.Zero(t, inlet.VisitorFromContext(context.Background()))
 }
 
-// observed keeps what an observer was told.
+// Unlike ClientIPOf it never returns the address of the connection.
+func TestClientIPFromContext(t *testing.T) {
+	t.Parallel()
+	ip := netip.MustParseAddr("198.51.100.9")
+	r := httptest.NewRequest("GET", "/", nil)
+	for _, tt := range []struct {
+		name string
+		ctx  context.Context
+		want netip.Addr
+	}{
+		{"no layer", r.Context(), netip.Addr{}},
+		{"a layer that sets no address", inlet.WithSource(r, website).Context(), netip.Addr{}},
+		{"a layer that sets one", inlet.WithClientIP(r, ip).Context(), ip},
+		{"an address mapped into IPv6", inlet.WithClientIP(r, netip.MustParseAddr("::ffff:198.51.100.9")).Context(), ip},
+		{"a layer that takes it away", inlet.WithClientIP(inlet.WithClientIP(r, ip), netip.Addr{}).Context(), netip.Addr{}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			require.Equal(t, tt.want, inlet.ClientIPFromContext(tt.ctx))
+		})
+	}
+}
+
+// observed keeps what an observer got.
 type observed struct{ text bytes.Buffer }
 
 func (o *observed) ObserveRequest(_ context.Context, r *inlet.Outcome) {
-	told, _ := json.Marshal(r)
-	o.text.Write(told)
+	record, _ := json.Marshal(r)
+	o.text.Write(record)
 }
 
-// RELIABILITY: keys in query strings and logs. Wherever a key stands, and whatever
-// becomes of the request, it is in no log, record, error, event or answer.
+// RELIABILITY: keys in query strings and logs. A key is in no log, record, error, event or answer,
+// wherever the client sent it and whatever the outcome.
 func TestKeysInQueryStringsAndLogs(t *testing.T) {
 	t.Parallel()
 	const key = "sEcReT+Key=="
@@ -71,8 +95,8 @@ func TestKeysInQueryStringsAndLogs(t *testing.T) {
 				if outcome.known {
 					keys = inlet.MustKeys(map[string]inlet.Source{key: {ID: "web"}})
 				}
-				var said bytes.Buffer
-				log := slog.New(slog.NewTextHandler(&said, &slog.HandlerOptions{Level: slog.LevelDebug}))
+				var logged bytes.Buffer
+				log := slog.New(slog.NewTextHandler(&logged, &slog.HandlerOptions{Level: slog.LevelDebug}))
 				observer, memory := new(observed), new(sinks.Memory)
 				h, err := inlet.New(inlet.SinkFunc(func(ctx context.Context, events []*inlet.Event) error {
 					if outcome.sink != nil {
@@ -99,25 +123,25 @@ func TestKeysInQueryStringsAndLogs(t *testing.T) {
 				}
 				require.Len(t, memory.Events(), map[string]int{"stored": 1}[outcome.name])
 				for _, e := range memory.Events() {
-					said.Write(e.AppendJSON(nil))
+					logged.Write(e.AppendJSON(nil))
 				}
-				require.NotEmpty(t, said.String())
-				said.Write(observer.text.Bytes())
-				said.WriteString(w.Body.String())
+				require.NotEmpty(t, logged.String())
+				logged.Write(observer.text.Bytes())
+				logged.WriteString(w.Body.String())
 				for name, values := range w.Header() {
-					said.WriteString(name + strings.Join(values, " "))
+					logged.WriteString(name + strings.Join(values, " "))
 				}
-				said.WriteString(inlet.RedactURL(r.URL))
+				logged.WriteString(inlet.RedactURL(r.URL))
 				for _, form := range []string{"sEcReT", base64.StdEncoding.EncodeToString([]byte(key))[:8], pixel(`{"writeKey":"` + key)[:24]} {
-					require.NotContains(t, said.String(), form)
+					require.NotContains(t, logged.String(), form)
 				}
 			})
 		}
 	}
 }
 
-// RELIABILITY: personal data in logs. What a policy takes from the address, no log
-// has either, also if its layer stands outside.
+// RELIABILITY: personal data in logs. What a policy removes from the address is in no log either,
+// also if the layer that logs is further out.
 func TestPersonalDataInLogs(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -132,8 +156,8 @@ func TestPersonalDataInLogs(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			for _, status := range []int{200, 401} {
-				var said bytes.Buffer
-				log := slog.New(slog.NewTextHandler(&said, &slog.HandlerOptions{Level: slog.LevelDebug}))
+				var logged bytes.Buffer
+				log := slog.New(slog.NewTextHandler(&logged, &slog.HandlerOptions{Level: slog.LevelDebug}))
 				h, err := inlet.New(new(sinks.Memory), &inlet.Options{Logger: log})
 				require.NoError(t, err)
 				chain := middleware.Chain(
@@ -149,10 +173,10 @@ func TestPersonalDataInLogs(t *testing.T) {
 				w := httptest.NewRecorder()
 				chain.ServeHTTP(w, r)
 				require.Equal(t, status, w.Code)
-				require.Contains(t, said.String(), tt.want)
-				require.Equal(t, tt.want == "", !strings.Contains(said.String(), "clientIP"))
-				require.Equal(t, tt.name == "kept", strings.Contains(said.String(), "203.0.113.77"))
-				require.NotContains(t, said.String(), "jane")
+				require.Contains(t, logged.String(), tt.want)
+				require.Equal(t, tt.want == "", !strings.Contains(logged.String(), "clientIP"))
+				require.Equal(t, tt.name == "kept", strings.Contains(logged.String(), "203.0.113.77"))
+				require.NotContains(t, logged.String(), "jane")
 			}
 		})
 	}

@@ -274,6 +274,16 @@ func TestCache(t *testing.T) {
 			requireKnown(t, cache, "a") // it was the oldest
 			require.Equal(t, 4, store.lookups())
 		}},
+		{"a key that comes in is not the one evicted", authcache.Options{MaxKeys: 20}, func(t *testing.T, store *keyStore, cache *authcache.Cache) {
+			for i := range 30 {
+				key := fmt.Sprint("key ", i)
+				store.keys[key] = &inlet.Source{ID: "source-of-" + key}
+				requireKnown(t, cache, key)
+				requireKnown(t, cache, key)
+				require.Equal(t, i+1, store.lookups())
+				time.Sleep(time.Second)
+			}
+		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

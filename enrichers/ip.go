@@ -2,33 +2,34 @@ package enrichers
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"net/netip"
 	"slices"
 
 	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/internal/check"
 	"github.com/inlet-go/inlet/internal/wire"
 )
 
-// An IPPolicy says how much of a client's address may be known.
+// An IPPolicy is how much of a client address is retained.
 type IPPolicy uint8
 
 const (
-	// IPKeep is all of it.
+	// IPKeep retains the whole address.
 	IPKeep IPPolicy = iota
-	// IPTruncate is its network: the first 24 bits of an IPv4 address, the first
-	// 48 of an IPv6 address, and zeros.
+	// IPTruncate retains the network: the first 24 bits of an IPv4 address and the first 48
+	// of an IPv6 address. The other bits become zero.
 	IPTruncate
-	// IPDrop is nothing.
+	// IPDrop retains nothing.
 	IPDrop
 )
 
 // Valid reports whether p is one of the policies.
 func (p IPPolicy) Valid() bool { return p <= IPDrop }
 
-// Apply returns what may be known of ip, the zero Addr if that is nothing.
+// Apply returns what is retained of ip, or the zero Addr if that is nothing. An IPv4 address
+// that is mapped into IPv6 counts as IPv4. A policy that is not valid retains nothing.
 func (p IPPolicy) Apply(ip netip.Addr) netip.Addr {
 	ip = ip.Unmap()
 	bits := 48
@@ -45,46 +46,58 @@ func (p IPPolicy) Apply(ip netip.Addr) netip.Addr {
 	return netip.Addr{}
 }
 
-// An IPFill says whether the address that a request came from is written into the
-// context of its events.
+// appendApplied appends what is retained of the address in a JSON string, as an editor does.
+func (p IPPolicy) appendApplied(dst, value []byte) []byte {
+	ip, err := netip.ParseAddr(wire.Text(value))
+	if ip = p.Apply(ip); err != nil || !ip.IsValid() {
+		return nil
+	}
+	return wire.AppendString(dst, ip.String())
+}
+
+// An IPFill is whether the address that a request came from is written into the context of its
+// events.
 type IPFill uint8
 
 const (
-	// IPFillNever leaves the client's word, or none.
+	// IPFillNever leaves what the client sent, or nothing.
 	IPFillNever IPFill = iota
-	// IPFillAbsent writes it where the client sent none.
+	// IPFillAbsent writes the address where the client sent none.
 	IPFillAbsent
-	// IPFillAlways writes it over the client's word, which is no evidence. Where
-	// the address is not known the client's word is taken out.
+	// IPFillAlways overwrites what the client sent, which proves nothing. Where the address
+	// is not known, it removes what the client sent.
 	IPFillAlways
 )
 
-// An IPRule is what becomes of the address in an event. Its zero value leaves the
-// event as it was sent.
+// An IPRule is what happens to the address in an event. The zero value leaves the event as the
+// client sent it.
 type IPRule struct {
-	// Fill comes first. Defaults to IPFillNever.
+	// Fill is applied first. Defaults to IPFillNever.
 	Fill IPFill
-	// Policy is for what stands there then, whoever wrote it. Text that is no
-	// address cannot be truncated, and is taken out instead. Defaults to IPKeep.
+	// Policy is then applied to the address in the event, whether the client sent it or Fill
+	// wrote it. Text that is not an address cannot be truncated and is removed instead.
+	// Defaults to IPKeep.
 	Policy IPPolicy
 }
 
-func (r IPRule) check(field string) error {
-	if !r.Policy.Valid() || r.Fill > IPFillAlways {
-		return fmt.Errorf("%s has a policy or a fill that does not exist", field)
+// faults returns what is wrong with the rule in the option called field.
+func (r IPRule) faults(field string) []error {
+	return []error{
+		check.Known(field+".Fill", r.Fill, IPFillNever, IPFillAbsent, IPFillAlways),
+		check.Known(field+".Policy", r.Policy, IPKeep, IPTruncate, IPDrop),
 	}
-	return nil
 }
 
-// IPOptions configure [IP]. Nil is all defaults.
+// IPOptions configure [IP]. A nil pointer means all defaults.
 type IPOptions struct {
-	// Browsers is for sources that are bound to origins: what a page says of its
-	// address is no evidence. Defaults to leaving events as they were sent.
+	// Browsers is the rule for sources that are bound to origins: an address that a page
+	// claims proves nothing. Defaults to leaving events as they were sent.
 	Browsers IPRule
-	// Servers is for all other sources: what a server says of its users'
-	// addresses is data. Defaults to leaving events as they were sent.
+	// Servers is the rule for all other sources: an address that a server sends for one of
+	// its users is data. Defaults to leaving events as they were sent.
 	Servers IPRule
-	// Sources has rules for single sources, by ID, instead. Defaults to none.
+	// Sources has rules for single sources, by source ID. They replace the other two.
+	// Defaults to none.
 	Sources map[string]IPRule
 }
 
@@ -95,82 +108,71 @@ const (
 	memberBot       = `"bot"`
 )
 
-// addressPaths are where addresses stand in a context: Segment's, and Commanders
-// Act's, which is never filled in.
+// addressPaths are the paths of addresses in a context: Segment's, and Commanders Act's, which
+// is never filled in.
 var addressPaths = [...][]string{{memberIP}, {`"device"`, memberIP}}
 
-// IP returns an enricher that decides about context.ip, the address of the
-// user, by the rule of the event's source. The rule's Policy is also for
-// context.device.ip.
+// IP returns an enricher that applies the rule of the event's source to context.ip, the address
+// of the user. It applies the rule's Policy to context.device.ip as well.
 //
-// The address is the one that [inlet.WithClientIP] left, as middleware.ClientIP does;
-// without such a layer none is known. That of the host's own events, given to
-// [inlet.Handler.Ingest], never is. Visitors who opted out ([inlet.Visitor]) have none, and
-// what their events say of it is taken out, whatever the rule.
+// The address is [inlet.ClientIPFromContext]: the one that a layer such as middleware.ClientIP
+// has set. Without such a layer the address is not known. For the host's own events, given to
+// [inlet.Handler.Ingest], it never is. Visitors who opted out (see [inlet.Visitor]) have no
+// address: it is not filled in, and removed where the client sent it, whatever the rule.
 //
-// The error names the rule that is wrong.
+// The error names every rule that is out of range.
 func IP(o *IPOptions) (inlet.Enricher, error) {
-	var rules contextIP
+	var rules ipRules
 	if o != nil {
 		rules.IPOptions = *o
 		rules.Sources = maps.Clone(o.Sources)
 	}
-	errs := []error{rules.Browsers.check("Browsers"), rules.Servers.check("Servers")}
+	faults := append(rules.Browsers.faults("Browsers"), rules.Servers.faults("Servers")...)
 	for _, id := range slices.Sorted(maps.Keys(rules.Sources)) {
-		errs = append(errs, rules.Sources[id].check(fmt.Sprintf("Sources[%q]", id)))
+		faults = append(faults, rules.Sources[id].faults(fmt.Sprintf("Sources[%q]", id))...)
 	}
-	if err := errors.Join(errs...); err != nil {
-		return nil, fmt.Errorf("enrichers: IPOptions: %w", err)
+	if err := check.Options("enrichers", "IPOptions", faults...); err != nil {
+		return nil, err
 	}
 	return rules.enrich, nil
 }
 
-type contextIP struct{ IPOptions }
+type ipRules struct{ IPOptions }
 
-func (c contextIP) enrich(ctx context.Context, e *inlet.Event) {
-	rule := c.ruleOf(e.Source)
+func (r ipRules) enrich(ctx context.Context, e *inlet.Event) {
+	rule := r.ruleOf(e.Source)
 	if inlet.VisitorFromContext(ctx).OptedOut {
 		rule = IPRule{Policy: IPDrop}
 	}
 	if e.Dialect != inlet.DialectIngest {
-		rule.fill(ctx, e)
+		rule.fillIn(ctx, e)
 	}
 	if rule.Policy == IPKeep {
 		return
 	}
 	for _, path := range addressPaths {
-		editRaw(&e.Context, path, rule.Policy.edit)
+		editRaw(&e.Context, path, rule.Policy.appendApplied)
 	}
 }
 
-func (c contextIP) ruleOf(s *inlet.Source) IPRule {
-	if rule, ok := c.Sources[s.ID]; ok {
+func (r ipRules) ruleOf(s *inlet.Source) IPRule {
+	if rule, ok := r.Sources[s.ID]; ok {
 		return rule
 	}
 	if len(s.Origins) > 0 {
-		return c.Browsers
+		return r.Browsers
 	}
-	return c.Servers
+	return r.Servers
 }
 
-func (r IPRule) fill(ctx context.Context, e *inlet.Event) {
+func (r IPRule) fillIn(ctx context.Context, e *inlet.Event) {
 	if r.Fill == IPFillNever || r.Fill == IPFillAbsent && textMember(e.Context, memberIP) != "" {
 		return
 	}
 	switch ip := r.Policy.Apply(inlet.ClientIPFromContext(ctx)); {
 	case ip.IsValid():
-		setRaw(&e.Context, memberIP, wire.AppendString(nil, ip.String()))
+		setMember(&e.Context, memberIP, wire.AppendString(nil, ip.String()))
 	case r.Fill == IPFillAlways:
-		editRaw(&e.Context, addressPaths[0], IPDrop.edit)
+		editRaw(&e.Context, addressPaths[0], IPDrop.appendApplied)
 	}
-}
-
-// edit appends what may be known of an address in a JSON string, nil if that is
-// nothing.
-func (p IPPolicy) edit(dst, value []byte) []byte {
-	ip, err := netip.ParseAddr(wire.Text(value))
-	if ip = p.Apply(ip); err != nil || !ip.IsValid() {
-		return nil
-	}
-	return wire.AppendString(dst, ip.String())
 }

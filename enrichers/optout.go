@@ -7,8 +7,10 @@ import (
 	"github.com/inlet-go/inlet"
 )
 
-// OptOut returns an enricher that has the given ones, in their order, change
-// the events of visitors who asked not to be tracked, and no others.
+// OptOut returns an enricher that runs the given ones, in their order, for the events of
+// visitors who opted out of tracking, and for no others. Whether a visitor opted out is in the
+// request's [inlet.Visitor], which a layer has to set, such as middleware.Identity. The enrichers
+// must not be nil.
 func OptOut(enrichers ...inlet.Enricher) inlet.Enricher {
 	enrichers = slices.Clone(enrichers)
 	return func(ctx context.Context, e *inlet.Event) {

@@ -11,28 +11,28 @@ import (
 	"github.com/inlet-go/inlet/internal/wire"
 )
 
-// eventPath is a place in events, in the names of their canonical form.
-type eventPath struct {
-	root string   // a field, or the first name in Extra
-	rest []string // quoted names of members below
+// A path is a place in an event, by the names of the canonical form.
+type path struct {
+	root string   // a field, or a member of Extra
+	rest []string // quoted names of members below the field, or below Extra
 }
 
-// newEventPaths reads paths of names with dots between them.
-func newEventPaths(paths []string) ([]eventPath, error) {
-	if len(paths) == 0 {
-		return nil, errors.New("there is no path")
+// parsePaths parses paths whose names are separated by dots. The error has all faults.
+func parsePaths(texts []string) ([]path, error) {
+	if len(texts) == 0 {
+		return nil, errors.New("no path given")
 	}
-	parsed := make([]eventPath, len(paths))
-	for i, path := range paths {
-		if err := parsed[i].parse(path); err != nil {
-			return nil, fmt.Errorf("path %q: %w", path, err)
+	paths, faults := make([]path, len(texts)), make([]error, len(texts))
+	for i, text := range texts {
+		if err := paths[i].parse(text); err != nil {
+			faults[i] = fmt.Errorf("path %q: %w", text, err)
 		}
 	}
-	return parsed, nil
+	return paths, errors.Join(faults...)
 }
 
-func (p *eventPath) parse(path string) error {
-	names := strings.Split(path, ".")
+func (p *path) parse(text string) error {
+	names := strings.Split(text, ".")
 	for _, name := range names {
 		if name == "" {
 			return errors.New("a name is empty")
@@ -44,19 +44,22 @@ func (p *eventPath) parse(path string) error {
 	case canonical.KindExtra, canonical.KindNote: // a member of Extra
 	case canonical.KindID:
 		if len(names) > 1 {
-			return fmt.Errorf("%s has no members", p.root)
+			return fmt.Errorf("%s is text and has no members", p.root)
 		}
 	case canonical.KindObject:
 		p.rest = p.rest[1:]
 	default:
-		return fmt.Errorf("every event needs its %s", p.root)
+		return fmt.Errorf("%s cannot be changed: it is part of every event", p.root)
 	}
 	return nil
 }
 
-// edit replaces what stands at the path of an event by what edit appends for it,
-// and takes it out if that is nil.
-func (p *eventPath) edit(e *inlet.Event, edit func(dst, value []byte) []byte) {
+// An editor appends to dst what replaces a JSON value. It returns nil if the value is to be
+// removed.
+type editor func(dst, value []byte) []byte
+
+// apply edits the value at the path of an event, if there is one.
+func (p *path) apply(e *inlet.Event, edit editor) {
 	switch p.root {
 	case canonical.UserID:
 		editText(&e.UserID, edit)
@@ -82,31 +85,30 @@ func (p *eventPath) edit(e *inlet.Event, edit func(dst, value []byte) []byte) {
 	}
 }
 
-// editText replaces an id that is there.
-func editText(text *string, edit func(dst, value []byte) []byte) {
+// editText edits a field of text, unless it is empty.
+func editText(text *string, edit editor) {
 	if *text != "" {
 		*text = wire.Text(edit(nil, wire.AppendString(nil, *text)))
 	}
 }
 
-// editRaw replaces what stands at a path of a raw field, which is otherwise left
-// alone: its bytes are not ours.
-func editRaw(raw *json.RawMessage, path []string, edit func(dst, value []byte) []byte) {
+// editRaw edits the value at the path of a raw field. It makes a new object: the bytes of the
+// old one belong to the request.
+func editRaw(raw *json.RawMessage, path []string, edit editor) {
 	object := wire.Trim(*raw)
 	if wire.Kind(object) == '{' && wire.Has(object, path) {
 		*raw = wire.AppendEdited(nil, object, path, edit)
 	}
 }
 
-// setRaw sets a member of a raw field, which may be nil.
-func setRaw(raw *json.RawMessage, quoted string, value []byte) {
+// setMember sets a member of a raw field, which may be nil.
+func setMember(raw *json.RawMessage, quoted string, value []byte) {
 	if object := wire.Trim(*raw); len(object) == 0 || wire.Kind(object) == '{' {
 		*raw = wire.AppendSet(make([]byte, 0, len(object)+len(quoted)+len(value)+4), object, quoted, value)
 	}
 }
 
-// textMember returns what the member of a raw field says, "" if it is no string
-// or not there.
+// textMember returns the text of a member of a raw field, "" if it is not a string or absent.
 func textMember(raw json.RawMessage, quoted string) string {
 	object := wire.Trim(raw)
 	if wire.Kind(object) != '{' {

@@ -5,75 +5,72 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
-	"fmt"
 	"slices"
 
 	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/internal/check"
 	"github.com/inlet-go/inlet/internal/wire"
 )
 
-// Redact returns an enricher that takes out of every event what stands at
-// the given paths, before it is stored.
+// Redact returns an enricher that removes the values at the given paths from every event,
+// before it is stored.
 //
-// A path has the names of the canonical form with dots between them, such as
-// "traits.email", "context.ip" or "userId", and is compared exactly. An unknown
-// root member is named as it was sent. A path that leads through an array leads
-// through each of its elements. The same fact may stand in several places
-// ("context.traits.email"): each needs a path. What every event must have (type,
-// name, messageId and the times) cannot be taken out; an event may lose all of
-// its ids.
+// A path consists of names of the canonical form, separated by dots, such as "traits.email",
+// "context.ip" or "userId". Names are compared exactly. A member that the canonical form does
+// not define has the name that the client sent. A path that leads through an array leads through
+// each of its elements. The same fact may be in several places ("context.traits.email"): each
+// needs a path of its own. The type, the name, the message id, the times and what Inlet sets
+// itself cannot be removed. All ids of a person can: the event is stored without them.
 //
-// The error names the path that is wrong.
+// At least one path is required. The error names every path that is not valid.
 func Redact(paths ...string) (inlet.Enricher, error) {
-	parsed, err := newEventPaths(paths)
-	if err != nil {
-		return nil, fmt.Errorf("enrichers: Redact: %w", err)
+	parsed, err := parsePaths(paths)
+	if err = check.Options("enrichers", "Redact", err); err != nil {
+		return nil, err
 	}
 	remove := func(_, _ []byte) []byte { return nil }
 	return func(_ context.Context, e *inlet.Event) {
 		for i := range parsed {
-			parsed[i].edit(e, remove)
+			parsed[i].apply(e, remove)
 		}
 	}, nil
 }
 
-// leastHashKey is the length from which on a key cannot be found by trying.
-const leastHashKey = 16
+// minHashKeyBytes is the length from which on a key cannot be found by trial.
+const minHashKeyBytes = 16
 
-// Hash returns an enricher that replaces what stands at the given paths of
-// every event by its keyed digest, so that events of one person can still be
-// joined: HMAC-SHA-256 in 64 hexadecimal digits. Paths are those of
-// [Redact].
+// Hash returns an enricher that replaces the values at the given paths of every event by their
+// keyed digest, so that events of one person can still be joined: HMAC-SHA-256 in 64 hexadecimal
+// digits. The paths are those of [Redact].
 //
-// Hashed is the text of a string, and the digits of a number as they were sent;
-// nothing is normalised, so "A@example.com" and "a@example.com" differ. Of an
-// array each element is hashed. Null and the empty string stay; an object, which
-// has no single text, is taken out.
+// The digest is that of the text of a string, or of the digits of a number as they were sent.
+// Nothing is normalised: "A@example.com" and "a@example.com" differ. Each element of an array is
+// hashed. Null and the empty string stay as they are. An object has no single text and is
+// removed.
 //
-// The key is a secret of at least 16 bytes, and is copied. Whoever has it can try
-// out likely values, which for addresses and numbers is quick: a digest is a
-// pseudonym, not anonymous. The error says what is wrong with it, or names the
-// path.
+// The key is a secret of at least 16 bytes. It is copied. Anyone who has it can try likely
+// values, which is quick for addresses and phone numbers: a digest is a pseudonym and not
+// anonymous.
+//
+// The error names every path that is not valid, and the length of a key that is too short.
 func Hash(key []byte, paths ...string) (inlet.Enricher, error) {
-	if len(key) < leastHashKey {
-		return nil, fmt.Errorf("enrichers: Hash: the key has %d bytes, must have at least %d", len(key), leastHashKey)
+	parsed, err := parsePaths(paths)
+	if err = check.Options("enrichers", "Hash", check.AtLeast("len(key)", len(key), minHashKeyBytes), err); err != nil {
+		return nil, err
 	}
-	parsed, err := newEventPaths(paths)
-	if err != nil {
-		return nil, fmt.Errorf("enrichers: Hash: %w", err)
-	}
-	h := hashing(slices.Clone(key))
+	h := hasher(slices.Clone(key))
 	return func(_ context.Context, e *inlet.Event) {
 		for i := range parsed {
-			parsed[i].edit(e, h.edit)
+			parsed[i].apply(e, h.appendHashed)
 		}
 	}, nil
 }
 
-// hashing is the key of a digest.
-type hashing []byte
+// hasher is the key of a digest.
+type hasher []byte
 
-func (h hashing) edit(dst, value []byte) []byte {
+// appendHashed is an editor.
+func (h hasher) appendHashed(dst, value []byte) []byte {
 	switch wire.Kind(value) {
 	case '"':
 		if len(value) == len(`""`) {
@@ -81,7 +78,7 @@ func (h hashing) edit(dst, value []byte) []byte {
 		}
 		return h.appendDigest(dst, wire.AppendText(nil, value))
 	case '[':
-		return wire.AppendElements(dst, value, h.edit)
+		return wire.AppendElements(dst, value, h.appendHashed)
 	case '{':
 		return nil
 	case 'n':
@@ -90,7 +87,7 @@ func (h hashing) edit(dst, value []byte) []byte {
 	return h.appendDigest(dst, value)
 }
 
-func (h hashing) appendDigest(dst, text []byte) []byte {
+func (h hasher) appendDigest(dst, text []byte) []byte {
 	mac := hmac.New(sha256.New, h)
 	mac.Write(text)
 	return append(hex.AppendEncode(append(dst, '"'), mac.Sum(nil)), '"')

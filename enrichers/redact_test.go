@@ -12,6 +12,7 @@ import (
 
 	"github.com/inlet-go/inlet"
 	"github.com/inlet-go/inlet/enrichers"
+	"github.com/inlet-go/inlet/internal/canonical"
 )
 
 // personal is an event with something personal in every field that may have it.
@@ -26,7 +27,7 @@ func personal() *inlet.Event {
 	}
 }
 
-func TestRedactPaths(t *testing.T) {
+func TestRedact(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name, path string
@@ -38,20 +39,23 @@ func TestRedactPaths(t *testing.T) {
 		{"a member whose name was sent with escapes", "traits.email", func(e *inlet.Event) {
 			e.Traits = json.RawMessage(`{"address":{"city":"Ghent","street":"Main"}}`)
 		}},
-		{"a member further in", "traits.address.street", func(e *inlet.Event) {
+		{"a member of a member", "traits.address.street", func(e *inlet.Event) {
 			e.Traits = json.RawMessage(`{"\u0065mail":"t@example.com","address":{"city":"Ghent"}}`)
 		}},
 		{"a member of the objects in an array", "properties.products.coupon", func(e *inlet.Event) {
 			e.Properties = json.RawMessage(`{"email":"p@example.com","n":12345678901234567890,"products":[{"sku":"1"},{"sku":"2"}],"tags":["a","b",null,{"c":1}]}`)
 		}},
 		{"a whole field", "traits", func(e *inlet.Event) { e.Traits = nil }},
-		{"an id", "userId", func(e *inlet.Event) { e.UserID = "" }},
-		{"a member of an unknown one", "rev.vip", func(e *inlet.Event) { e.Extra = json.RawMessage(`{"rev":{}}`) }},
+		{"the user id", "userId", func(e *inlet.Event) { e.UserID = "" }},
+		{"the anonymous id", "anonymousId", func(e *inlet.Event) { e.AnonymousID = "" }},
+		{"the group id", "groupId", func(e *inlet.Event) { e.GroupID = "" }},
+		{"the previous id, where there is none", "previousId", func(*inlet.Event) {}},
+		{"a member of an unknown member", "rev.vip", func(e *inlet.Event) { e.Extra = json.RawMessage(`{"rev":{}}`) }},
 		{"the only unknown member", "rev", func(e *inlet.Event) { e.Extra = nil }},
-		{"nothing where there is nothing", "traits.phone", func(*inlet.Event) {}},
-		{"nothing where case differs", "traits.Email", func(*inlet.Event) {}},
-		{"nothing in a field that is not there", "integrations.all", func(*inlet.Event) {}},
-		{"nothing below a value that is no object", "context.ip.version", func(*inlet.Event) {}},
+		{"an absent member", "traits.phone", func(*inlet.Event) {}},
+		{"a name in another case", "traits.Email", func(*inlet.Event) {}},
+		{"a member of an absent field", "integrations.all", func(*inlet.Event) {}},
+		{"a member of a value that is not an object", "context.ip.version", func(*inlet.Event) {}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -68,59 +72,70 @@ func TestRedactPaths(t *testing.T) {
 	}
 }
 
-// digestOf is the reference for HashPaths.
+// digestOf is the reference for Hash.
 func digestOf(key, text string) string {
 	mac := hmac.New(sha256.New, []byte(key))
 	mac.Write([]byte(text))
 	return hex.EncodeToString(mac.Sum(nil))
 }
 
-func TestHashPaths(t *testing.T) {
+func TestHash(t *testing.T) {
 	t.Parallel()
-	const key = "a secret of thirty-two bytes ..."
-	hash, err := enrichers.Hash([]byte(key),
-		"userId", "previousId", "traits.email", "properties.n", "properties.tags", "properties.products", "properties.empty", "properties.none")
-	require.NoError(t, err)
-	e := personal()
-	e.Properties = json.RawMessage(`{"n":12345678901234567890,"tags":["a","b",null,{"c":1},["\u0061"]],"products":{"sku":1},"empty":"","none":null}`)
-	hash(context.Background(), e)
-	a := digestOf(key, "a")
-	require.Equal(t, digestOf(key, "u1"), e.UserID)
-	require.Empty(t, e.PreviousID)
-	require.JSONEq(t, `{"n":"`+digestOf(key, "12345678901234567890")+`","tags":["`+a+`","`+digestOf(key, "b")+`",null,["`+a+`"]],"empty":"","none":null}`, string(e.Properties))
-	require.JSONEq(t, `{"email":"`+digestOf(key, "t@example.com")+`","address":{"city":"Ghent","street":"Main"}}`, string(e.Traits))
+	t.Run("values", func(t *testing.T) {
+		t.Parallel()
+		const key = "a secret of thirty-two bytes ..."
+		hash, err := enrichers.Hash([]byte(key),
+			"userId", "previousId", "traits.email", "properties.n", "properties.tags", "properties.products", "properties.empty", "properties.none")
+		require.NoError(t, err)
+		e := personal()
+		e.Properties = json.RawMessage(`{"n":12345678901234567890,"tags":["a","b",null,{"c":1},["\u0061"]],"products":{"sku":1},"empty":"","none":null}`)
+		hash(context.Background(), e)
+		a := digestOf(key, "a")
+		require.Equal(t, digestOf(key, "u1"), e.UserID)
+		require.Empty(t, e.PreviousID)
+		require.JSONEq(t, `{"n":"`+digestOf(key, "12345678901234567890")+`","tags":["`+a+`","`+digestOf(key, "b")+`",null,["`+a+`"]],"empty":"","none":null}`, string(e.Properties))
+		require.JSONEq(t, `{"email":"`+digestOf(key, "t@example.com")+`","address":{"city":"Ghent","street":"Main"}}`, string(e.Traits))
+	})
+	t.Run("the key is copied", func(t *testing.T) {
+		t.Parallel()
+		key := []byte("a secret of thirty-two bytes ...")
+		hash, err := enrichers.Hash(key, "userId")
+		require.NoError(t, err)
+		want := digestOf(string(key), "u1")
+		clear(key)
+		e := personal()
+		hash(context.Background(), e)
+		require.Equal(t, want, e.UserID)
+	})
 }
 
-func TestPathsAreChecked(t *testing.T) {
+func TestPaths(t *testing.T) {
 	t.Parallel()
 	for _, path := range []string{"", ".", "traits.", ".email", "traits..email", "userId.x", "messageId", "type", "event", "name", "timestamp", "receivedAt", "sourceId", "_c"} {
 		_, err := enrichers.Redact("traits.email", path)
-		require.ErrorContains(t, err, `"`+path+`"`)
+		require.ErrorContains(t, err, `enrichers: Redact: path "`+path+`": `)
 		_, err = enrichers.Hash(make([]byte, 16), "traits.email", path)
-		require.ErrorContains(t, err, `"`+path+`"`)
+		require.ErrorContains(t, err, `enrichers: Hash: path "`+path+`": `)
+	}
+	for _, name := range canonical.Names() {
+		kind := canonical.KindOf(name)
+		_, err := enrichers.Redact(name)
+		require.Equal(t, kind == canonical.KindID || kind == canonical.KindObject || kind == canonical.KindNote, err == nil, name)
 	}
 	_, err := enrichers.Redact()
 	require.ErrorContains(t, err, "no path")
 	_, err = enrichers.Hash(make([]byte, 15), "traits.email")
-	require.ErrorContains(t, err, "at least 16")
+	require.EqualError(t, err, "enrichers: Hash: len(key) is 15, must be at least 16")
+	_, err = enrichers.Hash(nil, "type", "traits.email", "_c")
+	for _, fault := range []string{"at least 16", `path "type"`, `path "_c"`} {
+		require.ErrorContains(t, err, fault, "the error names all faults")
+	}
 }
 
-func TestHashPathsCopiesItsKey(t *testing.T) {
-	t.Parallel()
-	key := []byte("a secret of thirty-two bytes ...")
-	hash, err := enrichers.Hash(key, "userId")
-	require.NoError(t, err)
-	want := digestOf(string(key), "u1")
-	clear(key)
-	e := personal()
-	hash(context.Background(), e)
-	require.Equal(t, want, e.UserID)
-}
-
-func TestPathsThatAreNotThereCostNothing(t *testing.T) {
+func TestRedactAllocs(t *testing.T) {
 	redact, err := enrichers.Redact("traits.phone", "context.traits.email", "previousId", "properties.products.size")
 	require.NoError(t, err)
 	e, ctx := personal(), context.Background()
-	e.Traits = json.RawMessage(`{"email":"t@example.com","address":{}}`) // a name with escapes costs
+	e.Traits = json.RawMessage(`{"email":"t@example.com","address":{}}`) // a name with escapes allocates
 	require.Zero(t, testing.AllocsPerRun(100, func() { redact(ctx, e) }))
 }
