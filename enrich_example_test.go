@@ -30,7 +30,7 @@ func ExampleOptions_fillAnonymousID() {
 }
 
 // An enricher of a team's own.
-func ExampleVisitorOf() {
+func ExampleVisitorFromContext() {
 	agent := func(ctx context.Context, e *inlet.Event) {
 		fmt.Println(e.Name, "by", inlet.VisitorFromContext(ctx).UserAgent)
 	}
