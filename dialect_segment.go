@@ -197,18 +197,16 @@ const (
 	slotIntegrations
 	segmentSlotCount
 
-	slotKey      // the write key, which is dropped
-	slotReserved // a member that only we may set
-	slotExtra    // any other
+	slotKey   // the write key, which is dropped
+	slotExtra // any other
 )
 
 // segmentSlots is which members of an event are in which slot: by index from 1, 0 for none.
 // It has no pointers, so the garbage collector does not scan it.
 type segmentSlots struct {
-	at       [segmentSlotCount]int32
-	extra    bool   // there are members that go to Extra
-	reserved bool   // and among them some that only we may set
-	aside    uint32 // slots, as bits, whose values go to Extra after all
+	at    [segmentSlotCount]int32
+	extra bool   // there are members that go to Extra
+	aside uint32 // slots, as bits, whose values go to Extra after all
 }
 
 // value returns the value in a slot, or nil.
@@ -225,10 +223,8 @@ func (s *segmentSlots) setAside(slot segmentSlot) {
 	s.aside |= 1 << slot
 }
 
-// isAside reports whether a member goes below "_client".
-func (s *segmentSlots) isAside(slot segmentSlot) bool {
-	return slot == slotReserved || s.aside>>slot&1 != 0
-}
+// isAside reports whether the member in a slot was set aside.
+func (s *segmentSlots) isAside(slot segmentSlot) bool { return s.aside>>slot&1 != 0 }
 
 func segmentSlotOf(quoted []byte) segmentSlot {
 	switch string(quoted) {
@@ -264,8 +260,6 @@ func segmentSlotOf(quoted []byte) segmentSlot {
 		return slotIntegrations
 	case `"writeKey"`, `"writekey"`, metaRouterKey:
 		return slotKey
-	case `"receivedAt"`, `"sourceId"`, `"dialect"`, `"warnings"`, `"_seq"`, `"_c"`, `"_client"`, `"_refused"`:
-		return slotReserved
 	}
 	return slotExtra
 }
@@ -276,8 +270,6 @@ func (s *segmentSlots) sort(o wire.Object) (size int) {
 	for i := range o.Len() {
 		switch slot := segmentSlotOf(o.Name(i)); slot {
 		case slotKey:
-		case slotReserved:
-			s.extra, s.reserved = true, true
 		case slotExtra:
 			s.extra = true
 		default:
@@ -531,12 +523,9 @@ func (s *segmentSlots) hasOtherName(t Type) bool {
 	return slot != slotEvent && s.at[slotEvent] != 0 || slot != slotName && s.at[slotName] != 0
 }
 
-// setExtra keeps the members that no field holds. Those whose names are ours, and times that
-// could not be read, go below "_client".
+// setExtra keeps the members that no field holds. Times that could not be read go below
+// "_client".
 func (e *segmentEvent) setExtra() {
-	if e.slots.reserved {
-		e.Warnings |= WarnReservedMember
-	}
 	name := nameSlot(e.Type)
 	e.in.SetExtra(e.Event, e.object, func(i int) (extra, client bool) {
 		slot := segmentSlotOf(e.object.Name(i))

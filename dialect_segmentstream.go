@@ -83,10 +83,9 @@ const (
 	hitAnonymousID // as above
 	hitSlotCount
 
-	hitKey      // a write key, which is dropped
-	hitType     // is "event" in every hit of the browser sender
-	hitReserved // a member that the canonical form has a field for, but not this dialect
-	hitExtra    // any other
+	hitKey   // a write key, which is dropped
+	hitType  // is "event" in every hit of the browser sender
+	hitExtra // any other
 )
 
 func hitSlotOf(quoted []byte) hitSlot {
@@ -109,9 +108,6 @@ func hitSlotOf(quoted []byte) hitSlot {
 		return hitKey
 	case `"type"`:
 		return hitType
-	case `"messageId"`, `"previousId"`, `"groupId"`, `"timestamp"`, `"originalTimestamp"`, `"properties"`, `"traits"`,
-		`"receivedAt"`, `"sourceId"`, `"dialect"`, `"warnings"`, `"_seq"`, `"_c"`, `"_client"`, `"_refused"`:
-		return hitReserved
 	}
 	return hitExtra
 }
@@ -140,7 +136,7 @@ func (h *hit) find() (size int) {
 	for i := range h.root.Len() {
 		switch slot := hitSlotOf(h.root.Name(i)); slot {
 		case hitKey:
-		case hitType, hitExtra, hitReserved:
+		case hitType, hitExtra:
 			h.extra = true
 		default:
 			h.at[slot] = h.root.Value(i)
@@ -234,16 +230,12 @@ func (h *hit) setTimestamp() {
 	}
 }
 
-// setExtra keeps the members that no field holds. Those whose names have another meaning in
-// the canonical form go below "_client".
+// setExtra keeps the members that no field holds.
 func (h *hit) setExtra() {
 	h.in.SetExtra(h.Event, h.root, func(i int) (extra, client bool) {
 		switch slot := hitSlotOf(h.root.Name(i)); slot {
 		case hitExtra:
 			return true, false
-		case hitReserved:
-			h.Warnings |= WarnReservedMember
-			return true, true
 		case hitType:
 			return true, true
 		default:

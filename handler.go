@@ -12,6 +12,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/inlet-go/inlet/internal/admission"
+	"github.com/inlet-go/inlet/internal/canonical"
 	"github.com/inlet-go/inlet/internal/check"
 
 	"github.com/inlet-go/inlet/internal/wire"
@@ -251,15 +252,9 @@ func (e *Event) checkRaw(limits wire.Limits) *Problem {
 // canonicalName returns the first member of an Extra that has a field of its own in the
 // canonical form of the type, or "".
 func canonicalName(extra wire.Object, t Type) string {
-	e := Event{Type: t}
 	for i := range extra.Len() {
-		switch name := wire.Text(extra.Name(i)); name {
-		case "type", "timestamp", "originalTimestamp", "sentAt", "receivedAt", "sourceId", "warnings", "_seq", "_c":
+		if name := wire.Text(extra.Name(i)); canonical.IsField(name, string(t)) {
 			return name
-		default:
-			if e.textField(name) != nil || e.rawField(name) != nil {
-				return name
-			}
 		}
 	}
 	return ""

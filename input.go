@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/inlet-go/inlet/internal/canonical"
 	"github.com/inlet-go/inlet/internal/wire"
 )
 
@@ -235,26 +236,31 @@ func objectOf(raw json.RawMessage, code Code, field string) (json.RawMessage, Wa
 
 var emptyObject = json.RawMessage(`{}`)
 
-// SetExtra sets the Extra of e to an object of the members of o that no field holds. For
-// the i-th member place returns whether it belongs there, and whether below "_client",
-// which is for members with a meaning of our own in the canonical form, and for values that
-// could not be read as what they are called.
+// SetExtra sets the Extra of e to an object of the members of o that no field holds. For the
+// i-th member place returns whether it belongs there, and whether below the member "_client",
+// which is for values that could not be read as what they are called. A member whose name
+// has a meaning of its own in the canonical form goes there in any case, with
+// [WarnReservedMember]. The type of e must be set.
 func (in *Input) SetExtra(e *Event, o Object, place func(i int) (extra, client bool)) {
 	start := len(in.raw)
 	in.raw = append(in.raw, '{')
 	anyClient := false
 	for i := range o.Len() {
 		extra, client := place(i)
+		if extra && !client && isReserved(o.Name(i), e.Type) {
+			e.Warnings |= WarnReservedMember
+			client = true
+		}
 		anyClient = anyClient || client
 		if extra && !client {
 			in.raw = wire.AppendMember(in.raw, start+1, o.Name(i), o.Value(i))
 		}
 	}
 	if anyClient {
-		in.raw = wire.AppendMember(in.raw, start+1, []byte(`"`+clientMember+`"`), []byte{'{'})
+		in.raw = wire.AppendMember(in.raw, start+1, []byte(`"`+canonical.Client+`"`), []byte{'{'})
 		first := len(in.raw)
 		for i := range o.Len() {
-			if _, client := place(i); client {
+			if extra, client := place(i); client || extra && isReserved(o.Name(i), e.Type) {
 				in.raw = wire.AppendMember(in.raw, first, o.Name(i), o.Value(i))
 			}
 		}
@@ -264,6 +270,17 @@ func (in *Input) SetExtra(e *Event, o Object, place func(i int) (extra, client b
 	if len(in.raw) > start+len(`{}`) {
 		e.Extra = in.raw[start:len(in.raw):len(in.raw)]
 	}
+}
+
+// isReserved reports whether the canonical form has something of its own under a quoted name.
+func isReserved(quoted []byte, t Type) bool {
+	switch kind := canonical.KindOfQuoted(quoted); kind {
+	case canonical.KindExtra:
+		return false
+	case canonical.KindName:
+		return string(quoted[1:len(quoted)-1]) == canonical.NameMember(string(t))
+	}
+	return true
 }
 
 // AppendRaw returns JSON that f appends to a buffer, in memory of the request. f must append

@@ -7,38 +7,35 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/inlet-go/inlet/internal/canonical"
 	"github.com/inlet-go/inlet/internal/wire"
 )
-
-// clientMember holds, in the canonical form, the members of a client's event whose names only
-// we may set.
-const clientMember = "_client"
 
 // AppendJSON appends the canonical form of e to dst: one JSON object on one line, with
 // Segment's common names for the fields, then the members of Extra. Empty fields are omitted.
 // The raw fields must be valid JSON, as those of every event in a sink are; line breaks in
 // them are removed.
 func (e *Event) AppendJSON(dst []byte) []byte {
-	dst = wire.AppendString(append(dst, `{"type":`...), string(e.Type))
+	dst = wire.AppendString(append(dst, `{"`+canonical.Type+`":`...), string(e.Type))
 	if member := nameMember(e.Type); member != "" {
 		dst = appendText(dst, member, e.Name)
 	}
-	dst = appendText(dst, `,"messageId":`, e.MessageID)
-	dst = appendText(dst, `,"userId":`, e.UserID)
-	dst = appendText(dst, `,"anonymousId":`, e.AnonymousID)
-	dst = appendText(dst, `,"previousId":`, e.PreviousID)
-	dst = appendText(dst, `,"groupId":`, e.GroupID)
-	dst = appendTime(dst, `,"timestamp":`, e.Timestamp)
-	dst = appendTime(dst, `,"originalTimestamp":`, e.OriginalTimestamp)
-	dst = appendTime(dst, `,"sentAt":`, e.SentAt)
-	dst = appendTime(dst, `,"receivedAt":`, e.ReceivedAt)
-	dst = appendText(dst, `,"sourceId":`, e.sourceID())
-	dst = appendText(dst, `,"dialect":`, e.Dialect)
+	dst = appendText(dst, `,"`+canonical.MessageID+`":`, e.MessageID)
+	dst = appendText(dst, `,"`+canonical.UserID+`":`, e.UserID)
+	dst = appendText(dst, `,"`+canonical.AnonymousID+`":`, e.AnonymousID)
+	dst = appendText(dst, `,"`+canonical.PreviousID+`":`, e.PreviousID)
+	dst = appendText(dst, `,"`+canonical.GroupID+`":`, e.GroupID)
+	dst = appendTime(dst, `,"`+canonical.Timestamp+`":`, e.Timestamp)
+	dst = appendTime(dst, `,"`+canonical.OriginalTimestamp+`":`, e.OriginalTimestamp)
+	dst = appendTime(dst, `,"`+canonical.SentAt+`":`, e.SentAt)
+	dst = appendTime(dst, `,"`+canonical.ReceivedAt+`":`, e.ReceivedAt)
+	dst = appendText(dst, `,"`+canonical.SourceID+`":`, e.sourceID())
+	dst = appendText(dst, `,"`+canonical.Dialect+`":`, e.Dialect)
 	dst = appendWarnings(dst, e.Warnings)
-	dst = appendRaw(dst, `,"properties":`, e.Properties)
-	dst = appendRaw(dst, `,"traits":`, e.Traits)
-	dst = appendRaw(dst, `,"context":`, e.Context)
-	dst = appendRaw(dst, `,"integrations":`, e.Integrations)
+	dst = appendRaw(dst, `,"`+canonical.Properties+`":`, e.Properties)
+	dst = appendRaw(dst, `,"`+canonical.Traits+`":`, e.Traits)
+	dst = appendRaw(dst, `,"`+canonical.Context+`":`, e.Context)
+	dst = appendRaw(dst, `,"`+canonical.Integrations+`":`, e.Integrations)
 	dst = wire.AppendMembers(dst, e.Extra)
 	return append(dst, '}')
 }
@@ -48,9 +45,9 @@ func (e *Event) AppendJSON(dst []byte) []byte {
 func nameMember(t Type) string {
 	switch t {
 	case TypeTrack:
-		return `,"event":`
+		return `,"` + canonical.Event + `":`
 	case TypePage, TypeScreen:
-		return `,"name":`
+		return `,"` + canonical.Name + `":`
 	}
 	return ""
 }
@@ -81,7 +78,7 @@ func appendWarnings(dst []byte, w Warnings) []byte {
 	if w == 0 {
 		return dst
 	}
-	dst = append(dst, `,"warnings":[`...)
+	dst = append(dst, `,"`+canonical.Warnings+`":[`...)
 	sep := ""
 	for code := range w.Codes() {
 		dst = append(append(append(append(dst, sep...), '"'), code...), '"')
@@ -102,7 +99,7 @@ func (e *Event) UnmarshalJSON(data []byte) error {
 		return fmt.Errorf("inlet: event: %w", err)
 	}
 	for _, m := range members {
-		if string(m.Name()) == "type" {
+		if string(m.Name()) == canonical.Type {
 			e.Type = Type(wire.Text(m.Value))
 		}
 	}
@@ -119,19 +116,19 @@ func (e *Event) UnmarshalJSON(data []byte) error {
 
 func (e *Event) setMember(m wire.Member) error {
 	switch name := string(m.Name()); name {
-	case "type":
+	case canonical.Type:
 		return nil
-	case "sourceId":
+	case canonical.SourceID:
 		e.Source = &Source{ID: wire.Text(m.Value)}
-	case "warnings":
+	case canonical.Warnings:
 		return e.setWarnings(m.Value)
-	case "timestamp":
+	case canonical.Timestamp:
 		return setTime(&e.Timestamp, m.Value)
-	case "originalTimestamp":
+	case canonical.OriginalTimestamp:
 		return setTime(&e.OriginalTimestamp, m.Value)
-	case "sentAt":
+	case canonical.SentAt:
 		return setTime(&e.SentAt, m.Value)
-	case "receivedAt":
+	case canonical.ReceivedAt:
 		return setTime(&e.ReceivedAt, m.Value)
 	default:
 		if s := e.textField(name); s != nil {
@@ -149,20 +146,20 @@ func (e *Event) setMember(m wire.Member) error {
 // textField returns the string field that the canonical form calls name.
 func (e *Event) textField(name string) *string {
 	switch name {
-	case "messageId":
+	case canonical.MessageID:
 		return &e.MessageID
-	case "userId":
+	case canonical.UserID:
 		return &e.UserID
-	case "anonymousId":
+	case canonical.AnonymousID:
 		return &e.AnonymousID
-	case "previousId":
+	case canonical.PreviousID:
 		return &e.PreviousID
-	case "groupId":
+	case canonical.GroupID:
 		return &e.GroupID
-	case "dialect":
+	case canonical.Dialect:
 		return &e.Dialect
-	case "event", "name":
-		if nameMember(e.Type) == `,"`+name+`":` {
+	case canonical.Event, canonical.Name:
+		if canonical.NameMember(string(e.Type)) == name {
 			return &e.Name
 		}
 	}
@@ -172,13 +169,13 @@ func (e *Event) textField(name string) *string {
 // rawField returns the raw field that the canonical form calls name.
 func (e *Event) rawField(name string) *json.RawMessage {
 	switch name {
-	case "properties":
+	case canonical.Properties:
 		return &e.Properties
-	case "traits":
+	case canonical.Traits:
 		return &e.Traits
-	case "context":
+	case canonical.Context:
 		return &e.Context
-	case "integrations":
+	case canonical.Integrations:
 		return &e.Integrations
 	}
 	return nil
