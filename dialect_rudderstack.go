@@ -52,8 +52,8 @@ const (
 
 // setRequestDefaults reads from the headers what the body does not have: when the request
 // was sent, and the anonymous id of events without one.
-func (in *Input) setRequestDefaults() {
-	header, env := in.Request.Header, &in.segment.envelope
+func setRequestDefaults(in *Input, env *segmentEnvelope) {
+	header := in.Request.Header
 	if id := firstValue(header[headerAnonymousID]); id != "" {
 		env.anonymousID = decodeAnonymousID(id)
 	}

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/inlet-go/inlet/internal/pixel"
@@ -54,15 +55,29 @@ func (segment) Routes() []Route {
 		Route{Method: http.MethodPost, Path: "/v1/m", Open: true, Batch: true})
 }
 
-// segmentMemory is what decoding needs in addition to the events, kept from one request to
-// the next: an allocation each would be too many.
-type segmentMemory struct {
-	slots    []segmentSlots // of each event
+// segmentDecoder decodes the requests of the dialect, one after another: an allocation for
+// each of its parts would be too many.
+type segmentDecoder struct {
+	in       *Input
 	envelope segmentEnvelope
+	slots    []segmentSlots // of each event
 }
 
-func (m *segmentMemory) reset() {
-	m.slots, m.envelope = m.slots[:0], segmentEnvelope{}
+var segmentDecoders = sync.Pool{New: func() any { return new(segmentDecoder) }}
+
+// newSegmentDecoder returns a decoder for a request, which release gives back.
+func newSegmentDecoder(in *Input) *segmentDecoder {
+	d := segmentDecoders.Get().(*segmentDecoder)
+	d.in = in
+	return d
+}
+
+func (d *segmentDecoder) release() {
+	d.in, d.envelope = nil, segmentEnvelope{}
+	if cap(d.slots) <= maxPooledEvents {
+		d.slots = d.slots[:0]
+		segmentDecoders.Put(d)
+	}
 }
 
 // segmentEnvelope is what a batch, or the headers of the request, define for all of its
@@ -80,11 +95,12 @@ func decodeSegmentSingle(in *Input, t Type) error {
 	if !ok {
 		return nil
 	}
-	in.setRequestDefaults()
-	m := &in.segment
-	m.slots = append(m.slots, segmentSlots{})
-	in.text.Grow(m.slots[0].sort(object.members))
-	in.addSegment(0, object, &m.slots[0], t)
+	d := newSegmentDecoder(in)
+	defer d.release()
+	setRequestDefaults(in, &d.envelope)
+	d.slots = append(d.slots, segmentSlots{})
+	in.text.Grow(d.slots[0].sort(object.members))
+	d.add(0, object, t)
 	return nil
 }
 
@@ -97,32 +113,33 @@ func decodeSegmentBatch(in *Input) error {
 	if len(items) == 0 {
 		return &Error{Code: CodeEmptyBatch, Field: "batch"}
 	}
-	if err := in.setEnvelope(len(items)); err != nil {
+	d := newSegmentDecoder(in)
+	defer d.release()
+	if err := d.setEnvelope(len(items)); err != nil {
 		return err
 	}
-	in.sortSegment(items)
+	d.sort(items)
 	for i := range items {
 		if p := problemOf(items[i].Fault); p != nil {
 			in.Refuse(i, "", p)
 			continue
 		}
-		in.addSegment(i, Object{items[i].Object, items[i].Repaired}, &in.segment.slots[i], "")
+		d.add(i, Object{items[i].Object, items[i].Repaired}, "")
 	}
 	return nil
 }
 
-// sortSegment sorts the members of all events into slots, so that the memory for all their
-// strings can be allocated together.
-func (in *Input) sortSegment(items []wire.Item) {
-	m := &in.segment
-	m.slots = slices.Grow(m.slots, len(items))[:len(items)]
-	in.structs = slices.Grow(in.structs, len(items))
+// sort sorts the members of all events into slots, so that the memory for all their strings
+// can be allocated together.
+func (d *segmentDecoder) sort(items []wire.Item) {
+	d.slots = slices.Grow(d.slots, len(items))[:len(items)]
+	d.in.structs = slices.Grow(d.in.structs, len(items))
 	size := 0
 	for i := range items {
-		m.slots[i] = segmentSlots{}
-		size += m.slots[i].sort(items[i].Object)
+		d.slots[i] = segmentSlots{}
+		size += d.slots[i].sort(items[i].Object)
 	}
-	in.text.Grow(size)
+	d.in.text.Grow(size)
 }
 
 // maxExpansion is how many times larger than the limit of the request all events together
@@ -131,8 +148,9 @@ func (in *Input) sortSegment(items []wire.Item) {
 const maxExpansion = 8
 
 // setEnvelope reads what a batch of so many events defines for all of them.
-func (in *Input) setEnvelope(events int) error {
-	root, env := in.doc.Root(), &in.segment.envelope
+func (d *segmentDecoder) setEnvelope(events int) error {
+	in, env := d.in, &d.envelope
+	root := in.doc.Root()
 	var warnContext, warnIntegrations Warnings
 	var p *Problem
 	env.context, warnContext, p = objectOf(root.Get(`"context"`), CodeContextNotObject, "context")
@@ -148,7 +166,7 @@ func (in *Input) setEnvelope(events int) error {
 	}
 	env.sentAt, _ = in.time(root.Get(`"sentAt"`))
 	env.timestamp, _ = in.time(root.Get(`"timestamp"`))
-	in.setRequestDefaults()
+	setRequestDefaults(in, env)
 	env.warnings = warnContext | warnIntegrations
 	if in.doc.Repaired() {
 		env.warnings |= WarnTextRepaired
@@ -288,21 +306,23 @@ func (s *segmentSlots) sort(o wire.Object) (size int) {
 // segmentEvent is an event on its way from a payload.
 type segmentEvent struct {
 	*Event
-	in     *Input
-	object Object
-	slots  *segmentSlots
+	in       *Input
+	envelope *segmentEnvelope
+	object   Object
+	slots    *segmentSlots
 }
 
-// addSegment adds the event at a place of the request, or refuses it. The type is that of
-// the route, or "" if the event must have one.
-func (in *Input) addSegment(place int, object Object, s *segmentSlots, t Type) {
-	e := segmentEvent{in.Add(place), in, object, s}
-	e.Warnings = in.segment.envelope.warnings
+// add adds the event at a place of the request, or refuses it. The type is that of the
+// route, or "" if the event must have one.
+func (d *segmentDecoder) add(place int, object Object, t Type) {
+	s := &d.slots[place]
+	e := segmentEvent{d.in.Add(place), d.in, &d.envelope, object, s}
+	e.Warnings = d.envelope.warnings
 	if object.Repaired() {
 		e.Warnings |= WarnTextRepaired
 	}
 	if p := e.setFields(t); p != nil {
-		in.Withdraw(p)
+		d.in.Withdraw(p)
 		return
 	}
 	e.setTimes()
@@ -343,7 +363,7 @@ func (e *segmentEvent) setIDs() *Problem {
 		return p
 	}
 	if e.AnonymousID == "" {
-		e.AnonymousID = e.in.segment.envelope.anonymousID
+		e.AnonymousID = e.envelope.anonymousID
 	}
 	return e.setID(&e.GroupID, slotGroupID, "groupId")
 }
@@ -443,8 +463,8 @@ func (e *segmentEvent) setObjects() *Problem {
 	if p := e.setObject(&e.Integrations, slotIntegrations, CodeIntegrationsNotObject, "integrations"); p != nil {
 		return p
 	}
-	e.Context = e.in.merged(e.in.segment.envelope.context, e.Context)
-	e.Integrations = e.in.merged(e.in.segment.envelope.integrations, e.Integrations)
+	e.Context = e.in.merged(e.envelope.context, e.Context)
+	e.Integrations = e.in.merged(e.envelope.integrations, e.Integrations)
 	if e.Type == TypeIdentify && e.Traits == nil {
 		e.Traits = contextTraits(e.Context)
 	}
@@ -494,13 +514,13 @@ func (e *segmentEvent) setTimes() {
 		e.slots.setAside(slotOriginalTimestamp)
 	}
 	if e.setTime(&e.Timestamp, slot) && e.Timestamp.IsZero() {
-		e.Timestamp = e.in.segment.envelope.timestamp
+		e.Timestamp = e.envelope.timestamp
 	}
 	before := e.Warnings
 	e.setTime(&e.SentAt, slotSentAt)
 	e.Warnings = before // they are about Timestamp
 	if e.SentAt.IsZero() {
-		e.SentAt = e.in.segment.envelope.sentAt
+		e.SentAt = e.envelope.sentAt
 	}
 }
 

@@ -38,7 +38,6 @@ type batch struct {
 	text    strings.Builder // all strings of the events, in one allocation
 	raw     []byte          // raw JSON that had to be put together
 	scratch []byte
-	segment segmentMemory
 }
 
 var inputs = sync.Pool{New: func() any { return new(Input) }}
@@ -58,7 +57,6 @@ func (in *Input) release() {
 	in.checked = false
 	in.text.Reset()
 	in.raw, in.scratch = in.raw[:0], in.scratch[:0]
-	in.segment.reset()
 	in.Request, in.doc, in.limits = nil, nil, nil
 	inputs.Put(in)
 }

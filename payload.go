@@ -202,6 +202,9 @@ func (b *payloadBody) Read(dst []byte) (int, error) {
 // Close does nothing: the body that was read belongs to the server.
 func (b *payloadBody) Close() error { return nil }
 
+// headerContentEncoding is in the canonical form in which net/http keeps it.
+const headerContentEncoding = "Content-Encoding"
+
 // maxQuery bounds the query of a request, in bytes. A pixel's event is in it. Browsers and
 // proxies give up long before it.
 const maxQuery = 64 << 10

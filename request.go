@@ -20,7 +20,6 @@ import (
 const (
 	headerAuthorization   = "Authorization"
 	headerAuthentication  = "Authentication"
-	headerContentEncoding = "Content-Encoding"
 	headerOrigin          = "Origin"
 	headerWriteKey        = "X-Write-Key"
 )
