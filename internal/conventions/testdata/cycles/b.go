@@ -1,0 +1,7 @@
+package fixture
+
+func next(s *state) int {
+	s.field = 1
+	var p pair[int]
+	return p.last()
+}

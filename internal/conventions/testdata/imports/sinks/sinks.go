@@ -1,0 +1,6 @@
+package sinks
+
+import (
+	_ "example.com/fixture"
+	_ "example.com/fixture/internal/a"
+)
