@@ -32,6 +32,12 @@ func lines(findings []finding) string {
 // fixtures is every check as it runs over the small module of its name in testdata, which
 // breaks the rule in every way that the check knows, and keeps it in ways that look alike.
 var fixtures = map[string]func(t *testing.T, tr *tree) []finding{
+	"api": func(_ *testing.T, tr *tree) (findings []finding) {
+		for _, line := range api(tr.pkgs["."]) {
+			findings = append(findings, finding{text: line})
+		}
+		return findings
+	},
 	"files":  func(_ *testing.T, tr *tree) []finding { return fileCount(tr, 2) },
 	"cycles": func(_ *testing.T, tr *tree) []finding { return fileCycles(tr, 2) },
 	"imports": func(_ *testing.T, tr *tree) []finding {
