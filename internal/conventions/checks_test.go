@@ -38,6 +38,15 @@ var fixtures = map[string]func(t *testing.T, tr *tree) []finding{
 		}
 		return findings
 	},
+	"prose": func(t *testing.T, tr *tree) []finding {
+		docs, err := proseFiles(tr.dir)
+		require.NoError(t, err)
+		return slices.Concat(findRetired(docs, []keptWord{
+			{file: "prose.go", text: "name of a song", reason: "the song is called that"},
+			{file: "prose.go", text: "no such text", reason: "shows that a row without use is found"},
+			{file: "prose.md", text: "without a reason"},
+		}), findLong(docs))
+	},
 	"files":  func(_ *testing.T, tr *tree) []finding { return fileCount(tr, 2) },
 	"cycles": func(_ *testing.T, tr *tree) []finding { return fileCycles(tr, 2) },
 	"imports": func(_ *testing.T, tr *tree) []finding {
