@@ -47,8 +47,10 @@ var fixtures = map[string]func(t *testing.T, tr *tree) []finding{
 			{file: "prose.md", text: "without a reason"},
 		}), findLong(docs))
 	},
-	"files":  func(_ *testing.T, tr *tree) []finding { return fileCount(tr, 2) },
-	"cycles": func(_ *testing.T, tr *tree) []finding { return fileCycles(tr, 2) },
+	"clients": func(_ *testing.T, tr *tree) []finding { return goNamesForClients(tr) },
+	"logs":    func(_ *testing.T, tr *tree) []finding { return badLogs(tr) },
+	"files":   func(_ *testing.T, tr *tree) []finding { return fileCount(tr, 2) },
+	"cycles":  func(_ *testing.T, tr *tree) []finding { return fileCycles(tr, 2) },
 	"imports": func(_ *testing.T, tr *tree) []finding {
 		return wrongImports(tr, map[string][]string{".": {"internal/a"}, "internal/a": {}, "sinks": {"."}})
 	},
