@@ -49,8 +49,14 @@ var fixtures = map[string]func(t *testing.T, tr *tree) []finding{
 	},
 	"clients": func(_ *testing.T, tr *tree) []finding { return goNamesForClients(tr) },
 	"logs":    func(_ *testing.T, tr *tree) []finding { return badLogs(tr) },
-	"files":   func(_ *testing.T, tr *tree) []finding { return fileCount(tr, 2) },
-	"cycles":  func(_ *testing.T, tr *tree) []finding { return fileCycles(tr, 2) },
+	"docs":    func(_ *testing.T, tr *tree) []finding { return undocumented(tr) },
+	"options": func(_ *testing.T, tr *tree) []finding {
+		return slices.Concat(silentOnNil(tr), withoutDefaults(tr), ownOptionErrors(tr))
+	},
+	"names":    func(_ *testing.T, tr *tree) []finding { return ambiguousMethods(tr) },
+	"examples": func(_ *testing.T, tr *tree) []finding { return withoutExample(tr) },
+	"files":    func(_ *testing.T, tr *tree) []finding { return fileCount(tr, 2) },
+	"cycles":   func(_ *testing.T, tr *tree) []finding { return fileCycles(tr, 2) },
 	"imports": func(_ *testing.T, tr *tree) []finding {
 		return wrongImports(tr, map[string][]string{".": {"internal/a"}, "internal/a": {}, "sinks": {"."}})
 	},
