@@ -201,7 +201,9 @@ func (p *pkg) optionsTypes() map[*types.TypeName]bool {
 	for _, name := range p.types.Scope().Names() {
 		obj := p.types.Scope().Lookup(name)
 		if typ, ok := obj.(*types.TypeName); ok && obj.Exported() && strings.HasSuffix(name, "Options") && isStruct(typ.Type()) {
-			found[typ] = found[typ] || false
+			if _, seen := found[typ]; !seen {
+				found[typ] = false
+			}
 		}
 		fn, ok := obj.(*types.Func)
 		if !ok || !obj.Exported() {
