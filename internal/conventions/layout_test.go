@@ -55,12 +55,13 @@ var requirements = map[string]struct {
 // alone, or with "/..." for those below it too. "." is the root package.
 var arrows = map[string][]string{
 	".": {
-		"internal/admission", "internal/body", "internal/check", "internal/commandersact",
+		"internal/admission", "internal/body", "internal/canonical", "internal/check", "internal/commandersact",
 		"internal/guard", "internal/pixel", "internal/timestamp", "internal/wire",
 	},
 	"internal/admission":     {},
 	"internal/backoff":       {},
 	"internal/body":          {},
+	"internal/canonical":     {},
 	"internal/check":         {},
 	"internal/commandersact": {"internal/timestamp", "internal/wire"},
 	"internal/guard":         {},
@@ -70,13 +71,13 @@ var arrows = map[string][]string{
 	"internal/timestamp":     {},
 	"internal/wire":          {},
 
-	"enrichers":  {".", "internal/wire"},
+	"enrichers":  {".", "internal/canonical", "internal/check", "internal/wire"},
 	"authcache":  {".", "internal/check"},
 	"middleware": {".", "enrichers", "internal/check"},
 
-	"sinks":                             {".", "internal/backoff", "internal/check", "internal/guard", "internal/itemerrors"},
+	"sinks":                             {".", "internal/backoff", "internal/canonical", "internal/check", "internal/guard", "internal/itemerrors"},
 	"sinks/httpsink":                    {".", "sinks", "internal/backoff", "internal/check", "internal/guard"},
-	"sinks/journal":                     {".", "sinks", "sinks/journal/internal/...", "internal/backoff", "internal/check", "internal/guard"},
+	"sinks/journal":                     {".", "sinks", "sinks/journal/internal/...", "internal/backoff", "internal/canonical", "internal/check", "internal/guard"},
 	"sinks/journal/internal/osfs":       {},
 	"sinks/journal/internal/osfs/memfs": {"sinks/journal/internal/osfs"},
 	"sinks/journal/internal":            {".", "sinks", "sinks/journal", "sinks/journal/internal/..."},
