@@ -29,9 +29,9 @@ type foundCredentials struct {
 func newCredentialFinder(dialects []Dialect, p *protocol, acceptAuthentication bool) credentialFinder {
 	f := credentialFinder{protocol: p}
 	for _, d := range dialects {
-		places := d.KeyPlaces()
-		f.query = appendNew(f.query, places.Query...)
-		for _, name := range places.Members {
+		query, members := d.KeyPlaces()
+		f.query = appendNew(f.query, query...)
+		for _, name := range members {
 			f.members = appendNew(f.members, string(wire.AppendString(nil, name)))
 		}
 	}

@@ -210,7 +210,7 @@ func (c *call) charge() error {
 	if l == nil || len(c.input.events) == 0 {
 		return nil
 	}
-	return l.charge(c.r.Context(), Usage{Events: len(c.input.events), Bytes: len(c.payload.bytes())})
+	return l.charge(c.r.Context(), len(c.input.events), len(c.payload.bytes()))
 }
 
 // enrich sets what every event in a sink has, and what the host adds to it.

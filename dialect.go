@@ -20,8 +20,9 @@ type Dialect interface {
 	// Routes returns the endpoints. It is called once, at construction.
 	Routes() []Route
 	// KeyPlaces returns where a client may put its write key, in addition to the headers
-	// that all dialects share.
-	KeyPlaces() KeyPlaces
+	// that all dialects share: names of query parameters, and names of members in the root
+	// of the body and in each listed event. Names are exact.
+	KeyPlaces() (query, members []string)
 }
 
 // A Route is an endpoint of a dialect.
@@ -65,14 +66,6 @@ type Route struct {
 	// events are refused by [Input.Refuse]. A route whose Decode adds no event is answered
 	// as a success. Required, unless the route is Open.
 	Decode func(*Input) error
-}
-
-// KeyPlaces are where a dialect's clients put their write key. Names are exact.
-type KeyPlaces struct {
-	// Query are names of query parameters.
-	Query []string
-	// Members are names in the root of the body and in each listed event.
-	Members []string
 }
 
 // A Form is the form in which a route answers.

@@ -29,7 +29,7 @@ type commandersAct struct{}
 func (commandersAct) Name() string { return "commandersact" }
 
 // KeyPlaces returns the query, in addition to the Bearer token of older documents.
-func (commandersAct) KeyPlaces() KeyPlaces { return KeyPlaces{Query: []string{queryToken}} }
+func (commandersAct) KeyPlaces() (query, members []string) { return []string{queryToken}, nil }
 
 // Parameters of the query that are not data of an event.
 const (
@@ -51,7 +51,7 @@ func (commandersAct) Routes() []Route {
 
 // decodeActsEvent reads a body that is one event.
 func decodeActsEvent(in *Input) error {
-	object, ok := in.Single()
+	object, ok := in.single()
 	if !ok {
 		return nil
 	}
@@ -65,10 +65,6 @@ func (in *Input) addOnlyActs(object Object) error {
 	}
 	return err
 }
-
-// typicalText is how many bytes the strings of an event of a batch typically need: a name,
-// two ids of the user and one of the event.
-const typicalText = 128
 
 // decodeActsBatch reads a body that lists events.
 func decodeActsBatch(in *Input) error {
@@ -263,7 +259,7 @@ type actsEvent struct {
 // addActs adds the event at a place of the request, or refuses it.
 func (in *Input) addActs(place int, object Object, extra json.RawMessage) {
 	var m actsMembers
-	in.GrowText(m.find(object))
+	in.text.Grow(m.find(object) + idLength)
 	e := actsEvent{in.Add(place), in, &m}
 	if object.Repaired() {
 		e.Warnings |= WarnTextRepaired
@@ -390,7 +386,7 @@ func actsPixel(r *http.Request) ([]byte, error) {
 // decodeActsPixel reads the event that actsPixel made. Invalid text was repaired there
 // already, which only the query still shows.
 func decodeActsPixel(in *Input) error {
-	object, ok := in.Single()
+	object, ok := in.single()
 	if !ok {
 		return nil
 	}

@@ -17,8 +17,8 @@ type importer struct{}
 
 func (importer) Name() string { return "example" }
 
-func (importer) KeyPlaces() inlet.KeyPlaces {
-	return inlet.KeyPlaces{Query: []string{"project"}}
+func (importer) KeyPlaces() (query, members []string) {
+	return []string{"project"}, nil
 }
 
 func (i importer) Routes() []inlet.Route {

@@ -15,7 +15,7 @@ type jitsu struct{}
 func (jitsu) Name() string { return "jitsu" }
 
 // KeyPlaces returns the query, in lower case.
-func (jitsu) KeyPlaces() KeyPlaces { return KeyPlaces{Query: []string{"writekey"}} }
+func (jitsu) KeyPlaces() (query, members []string) { return []string{"writekey"}, nil }
 
 // Routes returns those for browsers and those for servers, one for each type and "event" for
 // events with a type of their own, the batch, and the pixels. Jitsu accepts events that name

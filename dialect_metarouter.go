@@ -25,8 +25,8 @@ const (
 func (metaRouter) Name() string { return "metarouter" }
 
 // KeyPlaces returns the query of a webhook, which precedes the body, and "appId".
-func (metaRouter) KeyPlaces() KeyPlaces {
-	return KeyPlaces{Query: []string{"writeKey"}, Members: []string{"appId"}}
+func (metaRouter) KeyPlaces() (query, members []string) {
+	return []string{"writeKey"}, []string{"appId"}
 }
 
 // Routes returns the webhook, whose body is an event with its type, and custom events.

@@ -20,7 +20,7 @@ type rudderStack struct{}
 func (rudderStack) Name() string { return "rudderstack" }
 
 // KeyPlaces returns the query, for beacons and pixels.
-func (rudderStack) KeyPlaces() KeyPlaces { return KeyPlaces{Query: []string{"writeKey"}} }
+func (rudderStack) KeyPlaces() (query, members []string) { return []string{"writeKey"}, nil }
 
 // Routes returns the configuration, the beacon and two pixels.
 func (rudderStack) Routes() []Route {

@@ -27,8 +27,8 @@ func (segment) Name() string { return "segment" }
 
 // KeyPlaces returns the query, for beacons and pixels, and the body, where most of the SDKs
 // put the key.
-func (segment) KeyPlaces() KeyPlaces {
-	return KeyPlaces{Query: []string{"writeKey", "writekey"}, Members: []string{"writeKey"}}
+func (segment) KeyPlaces() (query, members []string) {
+	return []string{"writeKey", "writekey"}, []string{"writeKey"}
 }
 
 // maxImportBytes bounds an import request, which may be larger than a batch.
@@ -91,7 +91,7 @@ type segmentEnvelope struct {
 
 // decodeSegmentSingle reads a body that is one event. Its type is that of the route.
 func decodeSegmentSingle(in *Input, t Type) error {
-	object, ok := in.Single()
+	object, ok := in.single()
 	if !ok {
 		return nil
 	}

@@ -20,7 +20,7 @@ type segmentStream struct{}
 func (segmentStream) Name() string { return "segmentstream" }
 
 // KeyPlaces returns none except the headers: the documents know only Basic credentials.
-func (segmentStream) KeyPlaces() KeyPlaces { return KeyPlaces{} }
+func (segmentStream) KeyPlaces() (query, members []string) { return nil, nil }
 
 // maxHitBytes bounds a hit, as documented.
 const maxHitBytes = 64 << 10
@@ -37,7 +37,10 @@ func (segmentStream) Routes() []Route {
 // isHit distinguishes a hit from a track call of the Segment dialect.
 func isHit(root Object) bool { return hitKind(root.Get("event")) == '{' }
 
-func projectKey(_ *http.Request, root Object) string { return root.Text("projectId") }
+func projectKey(_ *http.Request, root Object) (key string) {
+	_ = json.Unmarshal(root.Get("projectId"), &key) // a value that is not a string is no key
+	return key
+}
 
 // hitKind returns the first byte of a value, which identifies its kind, 0 for an absent one.
 func hitKind(value json.RawMessage) byte {
@@ -54,7 +57,7 @@ func decodeHit(in *Input) error {
 		return nil
 	}
 	h := hit{in: in, root: root}
-	in.GrowText(h.find())
+	h.find()
 	h.Event = in.Add(0)
 	if root.Repaired() {
 		h.Warnings |= WarnTextRepaired
@@ -130,9 +133,8 @@ type hit struct {
 	aside uint32             // slots, as bits, whose values go to Extra after all
 }
 
-// find finds the members that fields are set from, and returns how many bytes their strings
-// need at most.
-func (h *hit) find() (size int) {
+// find finds the members that fields are set from.
+func (h *hit) find() {
 	for i := range h.root.Len() {
 		switch slot := hitSlotOf(h.root.Name(i)); slot {
 		case hitKey:
@@ -144,8 +146,6 @@ func (h *hit) find() (size int) {
 	}
 	h.in.Find(h.at[hitEvent], hitEventNames, h.event[:])
 	h.in.Find(h.event[1], hitUserNames, h.user[:])
-	return len(h.at[hitID]) + len(h.event[0]) + len(h.user[0]) + len(h.user[1]) +
-		len(h.at[hitUserID]) + len(h.at[hitAnonymousID])
 }
 
 // setAside keeps a member that did not become a field.

@@ -57,7 +57,8 @@ type secretPlaces struct {
 var redactions = sync.OnceValue(func() *secretPlaces {
 	p := &secretPlaces{params: []string{"data"}}
 	for _, d := range Dialects() {
-		p.params = append(p.params, d.KeyPlaces().Query...)
+		query, _ := d.KeyPlaces()
+		p.params = append(p.params, query...)
 		for _, route := range d.Routes() {
 			path := strings.TrimPrefix(route.Path, strings.TrimSuffix(versionPrefix, "/"))
 			if route.Body != nil {

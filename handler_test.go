@@ -618,9 +618,9 @@ func TestOutcomeOfIsLeftForOuterLayers(t *testing.T) {
 // A dialect of a host's own, for what the built-in ones do not do.
 type ownDialect struct{ routes []inlet.Route }
 
-func (ownDialect) Name() string               { return "own" }
-func (d ownDialect) Routes() []inlet.Route    { return d.routes }
-func (ownDialect) KeyPlaces() inlet.KeyPlaces { return inlet.KeyPlaces{} }
+func (ownDialect) Name() string                         { return "own" }
+func (d ownDialect) Routes() []inlet.Route              { return d.routes }
+func (ownDialect) KeyPlaces() (query, members []string) { return nil, nil }
 
 // speaking returns a protocol with routes of a host's own alone.
 func speaking(routes ...inlet.Route) *inlet.Protocol {

@@ -67,6 +67,15 @@ func (in *Input) Root() Object { return rootObject(in.doc) }
 // Single returns the payload as the only event of the request, and whether it is usable. If
 // it is not, because of its structure, it has been refused.
 func (in *Input) Single() (Object, bool) {
+	in.text.Grow(typicalText + idLength)
+	return in.single()
+}
+
+// typicalText is how many bytes the strings of an event typically need: a name, two ids of
+// the user and one of the event.
+const typicalText = 128
+
+func (in *Input) single() (Object, bool) {
 	item := in.doc.AsItem()
 	if p := problemOf(item.Fault); p != nil {
 		in.Refuse(0, "", p)
@@ -124,10 +133,6 @@ func (in *Input) Withdraw(p *Problem) {
 	*in.events[last] = Event{}
 	in.structs, in.events, in.places = in.structs[:len(in.structs)-1], in.events[:last], in.places[:last]
 }
-
-// GrowText reserves memory for n more bytes of text and one generated id, so that all
-// strings of an event are cut from one allocation. It is an optimisation alone.
-func (in *Input) GrowText(n int) { in.text.Grow(n + idLength) }
 
 // Text returns the text of a JSON string, and "" for a value that is not a string. The
 // result may be kept.
@@ -348,15 +353,6 @@ func (o Object) Get(name string) json.RawMessage {
 		}
 	}
 	return nil
-}
-
-// Text returns the text of the member with a name, and "" if there is none or it is not a
-// string.
-func (o Object) Text(name string) string {
-	if raw := o.Get(name); wire.Kind(raw) == '"' {
-		return wire.Text(raw)
-	}
-	return ""
 }
 
 // Repaired reports whether text in the object was repaired: invalid UTF-8 or unpaired

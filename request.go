@@ -18,10 +18,10 @@ import (
 // Names of headers in the canonical form in which net/http keeps them, for lookups without
 // a conversion.
 const (
-	headerAuthorization   = "Authorization"
-	headerAuthentication  = "Authentication"
-	headerOrigin          = "Origin"
-	headerWriteKey        = "X-Write-Key"
+	headerAuthorization  = "Authorization"
+	headerAuthentication = "Authentication"
+	headerOrigin         = "Origin"
+	headerWriteKey       = "X-Write-Key"
 )
 
 // firstValue returns the first of a header's values, or "".
@@ -374,22 +374,15 @@ func (s *state) setOutcome(o Outcome) {
 	s.outcome.Store(kept)
 }
 
-// Usage is what a request consumes, for layers that limit it.
-type Usage struct {
-	// Events counts the events that are to be stored.
-	Events int
-	// Bytes is the size of the body after decompression; of a pixel, that of its event.
-	Bytes int
-}
-
 // WithCharge has the handler call charge after it has read and checked r, and before
-// anything is stored. If charge returns an error, normally an [*Error] with
+// anything is stored, with the number of events that are to be stored and the size of the
+// body after decompression (of a pixel, that of its event). If charge returns an error, normally an [*Error] with
 // [CodeRateLimited], nothing is stored and the request is answered with it. If several
 // layers do this, the outermost is called first. It is not called for a request of which
 // nothing is to be stored.
 //
 // The request returned is r itself if another layer of this module came before.
-func WithCharge(r *http.Request, charge func(ctx context.Context, u Usage) error) *http.Request {
+func WithCharge(r *http.Request, charge func(ctx context.Context, events, bytes int) error) *http.Request {
 	r, s := withState(r)
 	s.charges.Store(&charges{before: s.charges.Load(), last: charge})
 	return r
@@ -398,16 +391,16 @@ func WithCharge(r *http.Request, charge func(ctx context.Context, u Usage) error
 // charges are those of several layers, the innermost last.
 type charges struct {
 	before *charges
-	last   func(context.Context, Usage) error
+	last   func(ctx context.Context, events, bytes int) error
 }
 
-func (l *charges) charge(ctx context.Context, u Usage) error {
+func (l *charges) charge(ctx context.Context, events, bytes int) error {
 	if l.before != nil {
-		if err := l.before.charge(ctx, u); err != nil {
+		if err := l.before.charge(ctx, events, bytes); err != nil {
 			return err
 		}
 	}
-	return l.last(ctx, u)
+	return l.last(ctx, events, bytes)
 }
 
 // sinkContext is the context of a write: the values of the request and a deadline of our

@@ -213,9 +213,9 @@ type laterCharge struct {
 }
 
 // take is called by the handler.
-func (l *laterCharge) take(ctx context.Context, u inlet.Usage) error {
+func (l *laterCharge) take(ctx context.Context, events, bytes int) error {
 	c := l.charge
-	c.Requests, c.Events.Cost, c.Bytes.Cost = Draw{}, u.Events, u.Bytes
+	c.Requests, c.Events.Cost, c.Bytes.Cost = Draw{}, events, bytes
 	return l.limit.take(ctx, l.w, c)
 }
 
