@@ -9,6 +9,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/inlet-go/inlet/internal/commandersact"
 	"github.com/inlet-go/inlet/internal/pixel"
 
 	"github.com/inlet-go/inlet/internal/wire"
@@ -119,18 +120,18 @@ func queryValue(query, name string) string {
 	return ""
 }
 
-// commandersActTime reads a time as clients of Commanders Act write it: a number
-// or a string of digits, which are milliseconds and, if too small for that,
-// seconds; or ISO 8601. It is not ok for a value that is no time: null, "" and
-// nothing, without a warning, and all else with one.
+// commandersActTime reads a time as clients of Commanders Act write it: a number or a string
+// of digits, which are milliseconds or, if too small for that, seconds; or ISO 8601. It is
+// not ok for a value that is not a time: without a warning for null, "" and an absent value,
+// and with one for all others.
 func commandersActTime(raw []byte) (t time.Time, w Warnings, ok bool) {
-	t, code := readCommandersActTime(raw)
+	t, code := commandersact.ReadTime(raw)
 	switch code {
-	case MigrationTimestampMissing:
+	case commandersact.CodeTimestampMissing:
 		return t, 0, false
-	case MigrationTimestampInvalid:
+	case commandersact.CodeTimestampInvalid:
 		return t, WarnTimestampInvalid, false
-	case MigrationTimestampSeconds, MigrationTimestampZone:
+	case commandersact.CodeTimestampSeconds, commandersact.CodeTimestampZone:
 		return t, WarnTimestampGuessed, true
 	}
 	return t, 0, true
@@ -225,7 +226,7 @@ func (m *actsMembers) find(root Object) (size int) {
 
 // isV1 reports whether the event is in the format of version 1.0.
 func (m *actsMembers) isV1() bool {
-	return commandersActClassOf(m.at[actsContext], m.at[actsProperties], m.at[actsVersion]) == commandersActV1
+	return commandersact.Classify(m.at[actsContext], m.at[actsProperties], m.at[actsVersion]) == commandersact.V1
 }
 
 // outsideContext returns what a published example of 2.0 has in the root, not in the

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/inlet-go/inlet/internal/canonical"
+	"github.com/inlet-go/inlet/internal/timestamp"
 	"github.com/inlet-go/inlet/internal/wire"
 )
 
@@ -197,12 +198,12 @@ func (in *Input) time(raw json.RawMessage) (time.Time, Warnings) {
 		if len(text) == 0 {
 			return t, 0
 		}
-		if t, guessed, ok = parseTime(text); !ok {
-			t, ok = parseUnix(text)
+		if t, guessed, ok = timestamp.Parse(text); !ok {
+			t, ok = timestamp.ParseUnix(text)
 			guessed = true
 		}
 	default:
-		t, ok = parseUnix(raw)
+		t, ok = timestamp.ParseUnix(raw)
 	}
 	switch {
 	case !ok:

@@ -11,11 +11,12 @@ import (
 	"github.com/inlet-go/inlet"
 )
 
-// The function is pure: it may be used on files and queues as well as on requests.
-func ExampleMigrateCommandersActV1() {
+// A migration is a pure function of its payload, so it can be used on files and queues as
+// well as on requests.
+func ExampleMigration() {
 	v1 := `{"event":"search","eventId":"E1","eventTimestamp":"1639044446636",` +
 		`"properties":{"search_term":"t-shirts","user":{"consistent_anonymous_id":"a1"}},"device":{"userAgent":"Mozilla/5.0"}}`
-	v2, report, err := inlet.MigrateCommandersActV1(nil, []byte(v1), inlet.MigrateOptions{ReceivedAt: time.Now()})
+	v2, report, err := inlet.CommandersActV1().Migrate(nil, []byte(v1), inlet.MigrateOptions{ReceivedAt: time.Now()})
 	if err != nil {
 		fmt.Println(err)
 		return

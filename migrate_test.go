@@ -2,21 +2,38 @@ package inlet_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
+	"io"
 	"log/slog"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/internal/testkit"
+	"github.com/inlet-go/inlet/middleware"
 )
 
-// The payloads in testdata/migrate have the forms that were published or found on
-// the wire. Each golden file holds the 2.0 form and the report. With UPDATE_GOLDEN
-// set they are written anew.
+// onArrival are options with the time at which the payloads of these tests arrived.
+var onArrival = inlet.MigrateOptions{ReceivedAt: time.UnixMilli(1_700_000_000_000)}
+
+// migrated returns the 2.0 form of a payload and the report.
+func migrated(t testing.TB, payload string) (string, inlet.MigrationReport) {
+	t.Helper()
+	out, report, err := inlet.CommandersActV1().Migrate(nil, []byte(payload), onArrival)
+	require.NoError(t, err)
+	return string(out), report
+}
+
+// The payloads in testdata/migrate have the forms that were published or found on the wire.
+// Each golden file holds the 2.0 form and the report. UPDATE_GOLDEN=1 rewrites them.
 func TestMigrateGolden(t *testing.T) {
 	t.Parallel()
 	files, err := filepath.Glob("testdata/migrate/*.json")
@@ -42,7 +59,7 @@ func TestMigrateGolden(t *testing.T) {
 	}
 }
 
-// reportText is a report with a line for each note.
+// reportText returns a report with a line for each note.
 func reportText(t testing.TB, report inlet.MigrationReport) string {
 	notes := report.Notes
 	report.Notes = nil
@@ -62,7 +79,7 @@ func anys[T any](list []T) (all []any) {
 	return all
 }
 
-func codesOf(report inlet.MigrationReport, kind inlet.MigrationKind) (codes []inlet.MigrationCode) {
+func codesOf(report inlet.MigrationReport, kind string) (codes []string) {
 	for _, n := range report.Notes {
 		if n.Kind == kind {
 			codes = append(codes, n.Code)
@@ -71,85 +88,42 @@ func codesOf(report inlet.MigrationReport, kind inlet.MigrationKind) (codes []in
 	return codes
 }
 
-func TestMigrateTimes(t *testing.T) {
-	t.Parallel()
-	for _, c := range []struct {
-		name, at, want string
-		code           inlet.MigrationCode
-	}{
-		{"milliseconds stay", `1639044446636`, `1639044446636`, ""},
-		{"milliseconds in a text become a number", `"1639044446636"`, `1639044446636`, ""},
-		{"parts of a millisecond are cut", `1639044446636.75`, `1639044446636`, ""},
-		{"a number may have an exponent", `1.639044446636e12`, `1639044446636`, ""},
-		{"the least milliseconds", `100000000000`, `100000000000`, ""},
-		{"the most milliseconds", `99999999999999`, `99999999999999`, ""},
-		{"seconds are guessed", `1639044446`, `1639044446000`, inlet.MigrationTimestampSeconds},
-		{"seconds in a text are guessed", `"0001639044446"`, `1639044446000`, inlet.MigrationTimestampSeconds},
-		{"parts of a second are kept", `1639044446.636`, `1639044446636`, inlet.MigrationTimestampSeconds},
-		{"a time with Z", `"2015-12-12T19:11:01.249Z"`, `1449947461249`, ""},
-		{"a time with an offset", `"2025-04-18T07:53:39.974+02:00"`, `1744955619974`, ""},
-		{"a time with escapes", `"2015-12-12T19:11:01.249\u005a"`, `1449947461249`, ""},
-		{"a time without a zone is read as UTC", `"2015-12-12T19:11:01"`, `1449947461000`, inlet.MigrationTimestampZone},
-		{"a time that milliseconds cannot say", `"1970-01-02T00:00:00Z"`, `1700000000000`, inlet.MigrationTimestampInvalid},
-		{"microseconds", `1639044446636000`, `1700000000000`, inlet.MigrationTimestampInvalid},
-		{"too small for seconds", `99999999`, `1700000000000`, inlet.MigrationTimestampInvalid},
-		{"a negative number", `-1639044446636`, `1700000000000`, inlet.MigrationTimestampInvalid},
-		{"zero", `0`, `1700000000000`, inlet.MigrationTimestampInvalid},
-		{"a day first", `"11/01/2022 14:32"`, `1700000000000`, inlet.MigrationTimestampInvalid},
-		{"an object", `{"t":1}`, `1700000000000`, inlet.MigrationTimestampInvalid},
-		{"null is none", `null`, `1700000000000`, inlet.MigrationTimestampMissing},
-		{"an empty text is none", `""`, `1700000000000`, inlet.MigrationTimestampMissing},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			t.Parallel()
-			got, report := migrated(t, `{"event_name":"x","event_id":"E","event_timestamp":`+c.at+`,"properties":{"user":{"consistent_anonymous_id":"a"}}}`)
-			require.Equal(t, `{"event_name":"x","user":{"consistent_anonymous_id":"a"},"context":{"event_id":"E","event_timestamp":`+c.want+`,"version":2}}`, got)
-			if c.code == "" {
-				require.Empty(t, report.Notes)
-			} else {
-				require.Equal(t, []inlet.MigrationCode{c.code}, codesOf(report, inlet.MigrationWarning))
-			}
-		})
-	}
-}
-
 func TestMigrateOptions(t *testing.T) {
 	t.Parallel()
 	const unreadable = `{"event_name":"x","event_timestamp":"soon","properties":{}}`
-	t.Run("without the time of arrival a time that cannot be read is left out", func(t *testing.T) {
+	t.Run("without a time of arrival", func(t *testing.T) {
 		t.Parallel()
 		for _, payload := range []string{unreadable, `{"event_name":"x","properties":{}}`} {
-			out, _, err := inlet.MigrateCommandersActV1(nil, []byte(payload), inlet.MigrateOptions{})
+			out, _, err := inlet.CommandersActV1().Migrate(nil, []byte(payload), inlet.MigrateOptions{})
 			require.NoError(t, err)
 			require.Equal(t, `{"event_name":"x","context":{"version":2}}`, string(out))
 		}
 	})
-	t.Run("strict mode does not migrate such an event, wherever the time stands", func(t *testing.T) {
+	t.Run("strict", func(t *testing.T) {
 		t.Parallel()
 		for _, payload := range []string{unreadable, `{"event_name":"x","properties":{"context":{"event_timestamp":"soon"}}}`, `{"event_name":"x","properties":{},"context":{"event_timestamp":{}}}`} {
-			out, report, err := inlet.MigrateCommandersActV1(nil, []byte(payload), inlet.MigrateOptions{Strict: true, ReceivedAt: arrived})
+			out, report, err := inlet.CommandersActV1().Migrate(nil, []byte(payload), inlet.MigrateOptions{Strict: true, ReceivedAt: onArrival.ReceivedAt})
 			require.NoError(t, err)
 			require.Equal(t, payload, string(out))
-			require.Equal(t, []inlet.MigrationCode{inlet.MigrationTimestampInvalid}, codesOf(report, inlet.MigrationFailure))
+			require.Equal(t, []string{"timestamp_invalid"}, codesOf(report, "failure"))
 			require.Equal(t, 1, report.Failed)
 		}
 	})
 }
 
-func TestMigrateAppends(t *testing.T) {
+func TestMigrateAppend(t *testing.T) {
 	t.Parallel()
-	t.Run("behind what stands there", func(t *testing.T) {
+	t.Run("valid", func(t *testing.T) {
 		t.Parallel()
-		for _, v := range vectors {
-			out, _, err := inlet.MigrateCommandersActV1([]byte("before "), []byte(v.v1), inlet.MigrateOptions{ReceivedAt: arrived})
-			require.NoError(t, err)
-			require.Equal(t, "before "+v.v2, string(out))
-		}
+		out, _, err := inlet.CommandersActV1().Migrate([]byte("before "), []byte(v1Search), onArrival)
+		require.NoError(t, err)
+		require.Equal(t, "before "+v2Search, string(out))
 	})
-	t.Run("nothing if the payload is no JSON", func(t *testing.T) {
+	t.Run("not JSON", func(t *testing.T) {
 		t.Parallel()
-		out, _, err := inlet.MigrateCommandersActV1([]byte("before"), []byte(`{"a":'b'}`), inlet.MigrateOptions{})
+		out, report, err := inlet.CommandersActV1().Migrate([]byte("before"), []byte(`{"a":'b'}`), inlet.MigrateOptions{})
 		require.Equal(t, "before", string(out))
+		require.Equal(t, inlet.MigrationReport{}, report)
 		var e *inlet.Error
 		require.ErrorAs(t, err, &e)
 		require.Equal(t, inlet.CodeInvalidJSON, e.Code)
@@ -159,37 +133,250 @@ func TestMigrateAppends(t *testing.T) {
 
 func TestMigrateFailures(t *testing.T) {
 	t.Parallel()
-	for payload, want := range map[string]inlet.MigrationCode{
-		`[1]`:               inlet.MigrationNotObject,
-		`{"batch":[5]}`:     inlet.MigrationNotObject,
+	for payload, want := range map[string]string{
+		`[1]`:               "not_object",
+		`{"batch":[5]}`:     "not_object",
 		`{"a":1,"a":2}`:     "duplicate_name",
-		`{"properties":{}}`: inlet.MigrationEventNameRequired,
-		`{"event":"","event_name":null,"properties":{}}`:            inlet.MigrationEventNameRequired,
-		`{"event_name":"x","version":1,"properties":"y"}`:           inlet.MigrationPropertiesNotObject,
-		`{"type":"track","event":"x","userId":"u","properties":{}}`: inlet.MigrationWrongDialect,
-		`{"type":"track","event":"x","anonymousId":"u"}`:            inlet.MigrationWrongDialect,
-		`{"event_name":"x","context":"c","event_id":"E"}`:           inlet.MigrationContextNotObject,
+		`{"properties":{}}`: "event_name_required",
+		`{"event":"","event_name":null,"properties":{}}`:            "event_name_required",
+		`{"event_name":"x","version":1,"properties":"y"}`:           "properties_not_object",
+		`{"type":"track","event":"x","userId":"u","properties":{}}`: "wrong_dialect",
+		`{"type":"track","event":"x","anonymousId":"u"}`:            "wrong_dialect",
+		`{"event_name":"x","context":"c","event_id":"E"}`:           "context_not_object",
 	} {
 		got, report := migrated(t, payload)
 		require.Equal(t, payload, got)
-		require.Equal(t, []inlet.MigrationCode{want}, codesOf(report, inlet.MigrationFailure), payload)
+		require.Equal(t, []string{want}, codesOf(report, "failure"), payload)
 		require.Equal(t, 1, report.Failed)
 		require.Zero(t, report.Migrated)
 	}
 }
 
-func TestMigrateRepairsText(t *testing.T) {
+func TestMigrateText(t *testing.T) {
 	t.Parallel()
 	got, report := migrated(t, "{\"batch\":[{\"event_name\":\"\\ud83d\",\"event_id\":\"E\",\"event_timestamp\":1700000000000,\"properties\":{}},{\"event_name\":\"a\xff\"}]}")
 	require.Equal(t, `{"batch":[{"event_name":"\ufffd","context":{"event_id":"E","event_timestamp":1700000000000,"version":2}},{"event_name":"a`+"\uFFFD"+`"}]}`, got)
-	require.Contains(t, codesOf(report, inlet.MigrationWarning), inlet.MigrationTextRepaired)
+	require.Contains(t, codesOf(report, "warning"), "text_repaired")
 }
 
-func TestMigrationReportForLogs(t *testing.T) {
+func TestMigrationReportLogValue(t *testing.T) {
 	t.Parallel()
 	_, report := migrated(t, `{"event":"secret","eventId":"E","properties":{"user":{"email":"a@example.com"}},"user":{"email":"b@example.com"}}`)
 	var b bytes.Buffer
 	slog.New(slog.NewJSONHandler(&b, nil)).Info("migrated", "report", report)
 	require.Contains(t, b.String(), `"report":{"events":1,"migrated":1,"failed":0,"conflict":1,"missing_required":1,"renamed":2,"timestamp_missing":1}`)
 	require.NotContains(t, b.String(), "example.com")
+}
+
+func TestMigrateAllocs(t *testing.T) {
+	if testkit.Race {
+		t.Skip("pools forget under the race detector")
+	}
+	m, dst, v2 := inlet.CommandersActV1(), make([]byte, 0, 1<<10), []byte(`{"event_name":"login","context":{"event_id":"E"}}`)
+	require.Zero(t, testing.AllocsPerRun(100, func() { _, _, _ = m.Migrate(dst, v2, inlet.MigrateOptions{}) }))
+}
+
+// v1Search is the vendor's example of an event of 1.0, and v2Search its 2.0 form.
+const (
+	v1Search = `{"event_name":"search","event_id":"E1","event_timestamp":1639044446636,"properties":{"search_term":"t-shirts","user":{"id":"12345","consent_categories":[1,3]}},"page":{"title":"Search page","location":"https://shop.com/s"},"device":{"user_agent":"UA","ip":"102.3.4.56","cookie":"_fbp=1"}}`
+	v2Search = `{"event_name":"search","search_term":"t-shirts","user":{"id":"12345","consent_categories":["1","3"]},"context":{"event_id":"E1","event_timestamp":1639044446636,"page":{"title":"Search page","url":"https://shop.com/s"},"device":{"user_agent":"UA","ip":"102.3.4.56","cookie":"_fbp=1"},"version":2}}`
+)
+
+const v1Batch = `{"batch": [ {"event_name":"a","event_id":"E1","properties":{"x":1,"user":{"id":"u1"}},"event_timestamp":1700000000000} , {"event_name":"b","context":{"event_id":"E2"}} , 7, {"event":"c","eventId":"E3","properties":{},"page":{"title":"t"}}, {"properties":{"a":1}} ], "sent":1}`
+
+func TestMigrator(t *testing.T) {
+	t.Parallel()
+	t.Run("event is stored like its 2.0 form", func(t *testing.T) {
+		t.Parallel()
+		files, err := filepath.Glob("testdata/migrate/v1_[0-9]*.json")
+		require.NoError(t, err)
+		require.Len(t, files, 13)
+		for _, file := range files {
+			v1, err := os.ReadFile(file)
+			require.NoError(t, err)
+			atDialectNow(t, func(t *testing.T) {
+				v2, _, err := inlet.CommandersActV1().Migrate(nil, v1, inlet.MigrateOptions{ReceivedAt: time.Now()})
+				require.NoError(t, err)
+				one, two := newDialectServer(t, middleware.Migrate(inlet.CommandersActV1(), nil)), newDialectServer(t)
+				path := "/events?tc_s=1&token=" + actsToken
+				require.Equal(t, http.StatusOK, one.post(path, "", string(v1)).Code, file)
+				require.Equal(t, http.StatusOK, two.post(path, "", string(v2)).Code, file)
+				require.Len(t, one.events, 1)
+				require.Equal(t, eventsText(t, two.events), eventsText(t, one.events), file)
+			})
+		}
+	})
+	t.Run("batch keeps the order and refuses only failures", func(t *testing.T) {
+		t.Parallel()
+		atDialectNow(t, func(t *testing.T) {
+			s := newDialectServer(t, middleware.Migrate(inlet.CommandersActV1(), nil))
+			w := s.post("/events/batch?tc_s=1&token="+actsToken, "", v1Batch)
+			require.Equal(t, http.StatusOK, w.Code)
+			require.Contains(t, w.Body.String(), `"accepted":3`)
+			require.Contains(t, w.Body.String(), `{"index":2,"code":"not_object"`)
+			require.Contains(t, w.Body.String(), `{"index":4,"code":"payload_v1"`)
+			require.Len(t, s.events, 3)
+			require.JSONEq(t, `{"event_id":"E3","page":{"title":"t"},"event_timestamp":1772366400000,"version":2}`, string(s.events[2].Context))
+		})
+	})
+}
+
+func TestMigratorLimits(t *testing.T) {
+	t.Parallel()
+	event := func(size int) string {
+		const form = `{"event":"x","eventId":"E","properties":{"text":""}}`
+		return strings.Replace(form, `""`, `"`+strings.Repeat("c", size-len(form))+`"`, 1)
+	}
+	s := newDialectServer(t, middleware.Migrate(inlet.CommandersActV1(), nil))
+	w := s.post("/events/batch?tc_s=1&token="+actsToken, "", `{"batch":[`+event(32_768)+","+event(32_769)+`]}`)
+	require.Contains(t, w.Body.String(), `"accepted":1`)
+	require.Contains(t, w.Body.String(), `{"index":1,"code":"event_too_large"`)
+	require.Equal(t, "E", s.only(t).MessageID)
+}
+
+func TestMigratorPayload(t *testing.T) {
+	t.Parallel()
+	m, err := inlet.NewMigrator(inlet.CommandersActV1(), nil)
+	require.NoError(t, err)
+	pass := func(t *testing.T, method, path, body string) (before, after *http.Request, payload *inlet.Payload) {
+		r := httptest.NewRequest(method, path, strings.NewReader(body))
+		next, p, err := m.Migrate(httptest.NewRecorder(), r)
+		require.NoError(t, err)
+		return r, next, p
+	}
+	t.Run("does not apply", func(t *testing.T) {
+		t.Parallel()
+		for _, path := range []string{"/v1/track", "/v1/batch", "/events/other", "/eventsource", "/myevents"} {
+			before, after, p := pass(t, http.MethodPost, path, v1Search)
+			require.Same(t, before, after)
+			require.Nil(t, p)
+		}
+		before, after, _ := pass(t, http.MethodPut, "/events", v1Search)
+		require.Same(t, before, after)
+	})
+	t.Run("applies to redundant slashes and below a mount", func(t *testing.T) {
+		t.Parallel()
+		for _, path := range []string{"/events", "/events/", "//events", "/cdp/events", "/v2/12/events/", "/events/batch", "/events//batch/"} {
+			_, after, p := pass(t, http.MethodPost, path, v1Search)
+			body, err := io.ReadAll(after.Body)
+			require.NoError(t, err)
+			require.Equal(t, v2Search, string(body))
+			require.EqualValues(t, len(body), after.ContentLength)
+			p.Release()
+		}
+	})
+	t.Run("caller's request keeps its body", func(t *testing.T) {
+		t.Parallel()
+		reader, err := inlet.NewPayloadReader(inlet.PayloadLimits{})
+		require.NoError(t, err)
+		r, outer, err := reader.Read(httptest.NewRecorder(), httptest.NewRequest(http.MethodPost, "/events", strings.NewReader(v1Search)))
+		require.NoError(t, err)
+		defer outer.Release()
+		next, p, err := m.Migrate(httptest.NewRecorder(), r)
+		require.NoError(t, err)
+		defer p.Release()
+		require.NotSame(t, r, next)
+		require.Equal(t, v2Search, string(p.Bytes()))
+		require.Equal(t, outer.WireSize(), p.WireSize())
+		body, err := io.ReadAll(r.Body)
+		require.NoError(t, err)
+		require.Equal(t, v1Search, string(body))
+		require.EqualValues(t, len(body), r.ContentLength)
+	})
+	t.Run("version 2.0 shares the payload", func(t *testing.T) {
+		t.Parallel()
+		reader, err := inlet.NewPayloadReader(inlet.PayloadLimits{})
+		require.NoError(t, err)
+		r, outer, err := reader.Read(httptest.NewRecorder(), httptest.NewRequest(http.MethodPost, "/events", strings.NewReader(v2Search)))
+		require.NoError(t, err)
+		defer outer.Release()
+		next, p, err := m.Migrate(httptest.NewRecorder(), r)
+		require.NoError(t, err)
+		defer p.Release()
+		require.Same(t, r, next)
+		require.Same(t, outer, p)
+	})
+	t.Run("not JSON is passed on", func(t *testing.T) {
+		t.Parallel()
+		_, after, p := pass(t, http.MethodPost, "/events", `{"event":`)
+		defer p.Release()
+		body, err := io.ReadAll(after.Body)
+		require.NoError(t, err)
+		require.Equal(t, `{"event":`, string(body))
+	})
+}
+
+func TestMigratePayloadOptions(t *testing.T) {
+	t.Parallel()
+	t.Run("shadow", func(t *testing.T) {
+		t.Parallel()
+		var reports []inlet.MigrationReport
+		m, err := inlet.NewMigrator(inlet.CommandersActV1(), &inlet.MigratePayloadOptions{
+			Shadow: true,
+			Report: func(_ context.Context, r *http.Request, report inlet.MigrationReport) {
+				require.Equal(t, "/events", r.URL.Path)
+				reports = append(reports, report)
+			},
+		})
+		require.NoError(t, err)
+		_, p, err := m.Migrate(httptest.NewRecorder(), httptest.NewRequest(http.MethodPost, "/events", strings.NewReader(v1Search)))
+		require.NoError(t, err)
+		defer p.Release()
+		require.Equal(t, v1Search, string(p.Bytes()))
+		require.Len(t, reports, 1)
+		require.Equal(t, 1, reports[0].Migrated)
+		require.NotEmpty(t, reports[0].Notes)
+	})
+	t.Run("out of range", func(t *testing.T) {
+		t.Parallel()
+		_, err := inlet.NewMigrator(inlet.CommandersActV1(), &inlet.MigratePayloadOptions{Shadow: true})
+		require.ErrorContains(t, err, "Report")
+		_, err = inlet.NewMigrator(nil, nil)
+		require.Error(t, err)
+		_, err = inlet.NewMigrator(inlet.CommandersActV1(), &inlet.MigratePayloadOptions{Protocol: &inlet.Protocol{Limits: inlet.Limits{Depth: -1}}})
+		require.ErrorContains(t, err, "Depth")
+	})
+	t.Run("strict", func(t *testing.T) {
+		t.Parallel()
+		m, err := inlet.NewMigrator(inlet.CommandersActV1(), &inlet.MigratePayloadOptions{Strict: true})
+		require.NoError(t, err)
+		const body = `{"event":"x","event_timestamp":"11/01/2022 14:32","properties":{}}`
+		_, p, err := m.Migrate(httptest.NewRecorder(), httptest.NewRequest(http.MethodPost, "/events", strings.NewReader(body)))
+		require.NoError(t, err)
+		defer p.Release()
+		require.Equal(t, body, string(p.Bytes()))
+	})
+}
+
+// renaming is a migration that is not built in.
+type renaming struct{}
+
+func (renaming) Applies(r *http.Request) bool { return r.URL.Path == "/v1/track" }
+
+func (renaming) Migrate(dst, src []byte, _ inlet.MigrateOptions) ([]byte, inlet.MigrationReport, error) {
+	if !strings.HasPrefix(string(src), "{") {
+		return dst, inlet.MigrationReport{}, &inlet.Error{Code: inlet.CodeInvalidRequest, Message: "no object"}
+	}
+	return append(dst, strings.ReplaceAll(string(src), `"old"`, `"event"`)...), inlet.MigrationReport{Events: 1, Migrated: 1}, nil
+}
+
+func TestMigratorCustom(t *testing.T) {
+	t.Parallel()
+	s := newDialectServer(t, middleware.Migrate(renaming{}, nil))
+	require.Equal(t, http.StatusOK, s.post("/v1/track", "abc123", `{"old":"Signed Up","userId":"u"}`).Code)
+	require.Equal(t, "Signed Up", s.only(t).Name)
+	w := s.post("/v1/track", "abc123", `[]`)
+	require.Equal(t, http.StatusBadRequest, w.Code)
+	require.Contains(t, w.Body.String(), "no object")
+}
+
+// The golden files of other dialects hold with the migration in front.
+func TestMigratorOtherDialects(t *testing.T) {
+	t.Parallel()
+	for _, dir := range []string{"testdata/segmentstream", "testdata/metarouter", "testdata/rudderstack", "testdata/jitsu", "testdata/segment"} {
+		t.Run(dir, func(t *testing.T) {
+			t.Parallel()
+			testGolden(t, dir, middleware.Migrate(inlet.CommandersActV1(), nil))
+		})
+	}
 }

@@ -1,19 +1,19 @@
-package inlet
+package commandersact_test
 
 import (
 	"bytes"
 	"math/rand/v2"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/stretchr/testify/require"
 
+	"github.com/inlet-go/inlet/internal/commandersact"
 	"github.com/inlet-go/inlet/internal/wire"
 )
 
-// FuzzMigrate holds what the migration promises of any payload.
+// FuzzMigrate checks what the migration promises for any payload.
 func FuzzMigrate(f *testing.F) {
 	for _, seed := range []string{
 		`{"event":"x","eventId":1,"properties":{"a":1,"event_name":"y","context":{"page":{"url":"u"}},"user":{"id":1,"consent_categories":[1,"2"]}},"user":{"id":2,"b":3},"context":{"page":{"url":"v"},"version":1},"page":{"location":"w"},"device":{"userAgent":"a","user_agent":"b","cookies":"c"},"locale":"fr","userAgent":"d","event_timestamp":"2022-01-01T10:00:00","extra":{"a":1}}`,
@@ -28,35 +28,32 @@ func FuzzMigrate(f *testing.F) {
 	f.Fuzz(func(t *testing.T, payload string) { requirePromises(t, payload) })
 }
 
-var promised = MigrateOptions{ReceivedAt: time.UnixMilli(1_700_000_000_000)}
-
-// requirePromises checks what the migration promises, and returns whether there
-// was something to change.
+// requirePromises checks what the migration promises, and reports whether the payload was
+// changed.
 func requirePromises(t *testing.T, payload string) (changed bool) {
 	t.Helper()
-	once, report, err := MigrateCommandersActV1(nil, []byte(payload), promised)
+	once, report, err := migrate(nil, []byte(payload), onArrival)
 	if err != nil {
 		return false
 	}
-	twice, again, err := MigrateCommandersActV1(nil, once, promised)
+	twice, again, err := migrate(nil, once, onArrival)
 	require.NoError(t, err)
-	require.Equal(t, string(once), string(twice), "it is idempotent: %s", payload)
+	require.Equal(t, string(once), string(twice), "not idempotent: %s", payload)
 	require.Zero(t, again.Migrated)
 	if report.Migrated == 0 {
-		require.Equal(t, payload, string(once), "what is not changed is as it came")
+		require.Equal(t, payload, string(once), "a payload without changes was not copied")
 	}
 	if jsontext.Value(payload).IsValid() {
-		require.True(t, jsontext.Value(once).IsValid(), "it is valid: %s\nof %s", once, payload)
+		require.True(t, jsontext.Value(once).IsValid(), "not valid: %s\nof %s", once, payload)
 		requireKept(t, payload, once, report)
 		requireComposed(t, payload, once)
 	}
 	return report.Migrated > 0
 }
 
-// requireKept checks that every text and number of the payload is in the result or
-// in the report. Empty texts say nothing, and what can be read as a time may be
-// written as another one.
-func requireKept(t *testing.T, payload string, result []byte, report MigrationReport) {
+// requireKept checks that every string and number of the payload is in the result or in
+// the report. Empty strings may be dropped, and a time may be written in another form.
+func requireKept(t *testing.T, payload string, result []byte, report commandersact.Report) {
 	t.Helper()
 	kept := map[string]bool{}
 	for leaf := range leaves(result) {
@@ -68,16 +65,15 @@ func requireKept(t *testing.T, payload string, result []byte, report MigrationRe
 		}
 	}
 	for leaf, raw := range leaves([]byte(payload)) {
-		if _, code := readCommandersActTime(raw); kept[leaf] || leaf == "" || leaf == "1" || leaf == "2" ||
-			code != MigrationTimestampInvalid && code != MigrationTimestampMissing {
+		if _, code := commandersact.ReadTime(raw); kept[leaf] || leaf == "" || leaf == "1" || leaf == "2" ||
+			code != commandersact.CodeTimestampInvalid && code != commandersact.CodeTimestampMissing {
 			continue
 		}
 		require.Fail(t, "a value is lost", "%q of %s\nin %s\n%+v", leaf, payload, result, report)
 	}
 }
 
-// leaves yields the texts and numbers of a value, as what they say and as they
-// stand there.
+// leaves yields the strings and numbers of a value, unquoted and as they are written.
 func leaves(value []byte) func(yield func(string, []byte) bool) {
 	return func(yield func(string, []byte) bool) {
 		dec := jsontext.NewDecoder(bytes.NewReader(value), jsontext.AllowDuplicateNames(true))
@@ -108,19 +104,18 @@ func leaves(value []byte) func(yield func(string, []byte) bool) {
 	}
 }
 
-// requireComposed checks that the document which is made on the way says what
-// reading the result says.
+// requireComposed checks that the document that the migration makes of the result equals
+// the one that is read from it.
 func requireComposed(t *testing.T, payload string, result []byte) {
 	t.Helper()
-	m := actsMigration{outline: wire.Outline{Watch: actsWatch}}
+	var m commandersact.Migrator
 	var from, into, want wire.Document
 	limits := wire.Limits{Depth: 100, Items: 100}
-	if m.outline.Read(&from, []byte(payload), batchMember, limits) != nil {
+	if m.Load(&from, []byte(payload), limits) != nil {
 		return
 	}
-	m.options = promised
-	out, changed := m.migrate(nil, &from, &into)
-	if !changed || into.Limits() == (wire.Limits{}) || want.Read(out, batchMember, wire.Limits{Items: 100}) != nil {
+	out, changed := m.Migrate(nil, &into, onArrival)
+	if !changed || into.Limits() == (wire.Limits{}) || want.Read(out, `"batch"`, wire.Limits{Items: 100}) != nil {
 		return
 	}
 	require.Equal(t, string(result), string(out))
@@ -148,14 +143,14 @@ func requireSameObject(t *testing.T, want, got wire.Object) {
 	}
 }
 
-// eventWords are names that mean something somewhere, and some that do not.
+// eventWords are names with a meaning somewhere in an event, and some without.
 var eventWords = []string{
 	`"event_name"`, `"event"`, `"event_id"`, `"eventId"`, `"event_Id"`, `"event_timestamp"`, `"eventTimestamp"`, `"properties"`, `"context"`,
 	`"version"`, `"page"`, `"device"`, `"app"`, `"user"`, `"integrations"`, `"partners"`, `"userAgent"`, `"user_agent"`, `"cookies"`, `"cookie"`,
 	`"locale"`, `"lang"`, `"url"`, `"location"`, `"consent_categories"`, `"created"`, `"generatorVersion"`, `"type"`, `"userId"`, `"batch"`, `"a"`, `"\u0075ser"`,
 }
 
-// randomValue is JSON of those names.
+// randomValue returns JSON of those names.
 func randomValue(r *rand.Rand, depth int) string {
 	switch n := r.IntN(12); {
 	case n < 5 && depth > 0:
@@ -171,7 +166,7 @@ func randomValue(r *rand.Rand, depth int) string {
 	}
 }
 
-func TestMigrateRandomEvents(t *testing.T) {
+func TestMigrateRandom(t *testing.T) {
 	t.Parallel()
 	r := rand.New(rand.NewPCG(1, 2))
 	changed := 0

@@ -1,4 +1,4 @@
-package inlet
+package commandersact
 
 import (
 	"bytes"
@@ -8,15 +8,16 @@ import (
 	"github.com/inlet-go/inlet/internal/wire"
 )
 
-// metadata is a context that an event of 1.0 has already, in its root or in its
-// properties, and the members of it that have a place of their own in the new one.
-type metadata struct {
+// contextMembers are the members of a context that an event of 1.0 has already, in its
+// root or in its properties, as far as the new context has a place of their own for
+// them.
+type contextMembers struct {
 	object, id, time, version, device []byte
-	otherID                           bool // it is written as the vendor's own sender writes it
+	hasCamelID                        bool // the id is named eventId, as by the vendor's own sender
 }
 
-// read reads a context. One that is no object has nothing.
-func (c *metadata) read(raw []byte) {
+// read finds the members of a context. A value that is not an object has none.
+func (c *contextMembers) read(raw []byte) {
 	if wire.Kind(raw) != '{' {
 		return
 	}
@@ -26,7 +27,7 @@ func (c *metadata) read(raw []byte) {
 		case `"event_id"`:
 			c.id = w.Value
 		case `"eventId"`:
-			c.otherID = isSet(w.Value)
+			c.hasCamelID = isSet(w.Value)
 		case `"event_timestamp"`:
 			c.time = w.Value
 		case `"version"`:
@@ -37,28 +38,31 @@ func (c *metadata) read(raw []byte) {
 	}
 }
 
-// candidate is one of the places where a value may stand.
+// candidate is a value in one of the places where it may be.
 type candidate struct {
 	value []byte
 	field string
 }
 
-func (m *actsMigration) ids() [5]candidate {
+// idCandidates returns the places of the id, by precedence. The second and the third are
+// older spellings.
+func (m *Migrator) idCandidates() [5]candidate {
 	return [...]candidate{
 		{m.root(rootID), "event_id"}, {m.root(rootIDCamel), "eventId"}, {m.root(rootIDTypo), "event_Id"},
 		{m.outer.id, "context.event_id"}, {m.inner.id, "properties.context.event_id"},
 	}
 }
 
-func (m *actsMigration) times() [5]candidate {
+// timeCandidates is idCandidates for the time.
+func (m *Migrator) timeCandidates() [5]candidate {
 	return [...]candidate{
 		{m.root(rootTime), "event_timestamp"}, {m.root(rootTimeCamel), "eventTimestamp"}, {},
 		{m.outer.time, "context.event_timestamp"}, {m.inner.time, "properties.context.event_timestamp"},
 	}
 }
 
-// chosen is the first candidate that says anything, or the empty one.
-func (m *actsMigration) chosen(all [5]candidate) candidate {
+// firstSet returns the first candidate with a value, or an empty one.
+func firstSet(all [5]candidate) candidate {
 	for _, c := range all {
 		if isSet(c.value) {
 			return c
@@ -67,45 +71,46 @@ func (m *actsMigration) chosen(all [5]candidate) candidate {
 	return candidate{}
 }
 
-// choose is chosen that notes which candidates gave way, and to what the one is
-// renamed if it is one of the root's older spellings.
-func (m *actsMigration) choose(all [5]candidate, to string) candidate {
-	best := m.chosen(all)
+// choose is firstSet that also records which candidates gave way and, if the chosen one
+// is an older spelling, its new name.
+func (m *Migrator) choose(all [5]candidate, to string) candidate {
+	best := firstSet(all)
 	for i, c := range all {
 		switch {
 		case !isSet(c.value):
 		case c.field != best.field:
-			m.conflict(c.field, c.value, best.value)
+			m.recordConflict(c.field, c.value, best.value)
 		case i == 1 || i == 2:
-			m.renamed(c.field, to)
+			m.recordRename(c.field, to)
 		}
 	}
 	return best
 }
 
-// writeContext moves the metadata of the root into the context.
-func (m *actsMigration) writeContext() {
-	m.noteContexts()
+// writeContext writes the context, with the metadata of the root.
+func (m *Migrator) writeContext() {
+	m.recordContexts()
 	m.out.Name([]byte(`"context"`))
 	m.out.Text = m.appendContext(append(m.out.Text, '{'))
 	m.out.EndValue()
 }
 
-// noteContexts notes what cannot be kept of the contexts that there are.
-func (m *actsMigration) noteContexts() {
+// recordContexts records what is lost of the contexts that the event has already.
+func (m *Migrator) recordContexts() {
 	if context := m.root(rootContext); m.outer.object == nil && isSet(context) {
-		m.conflict("context", context, nil)
+		m.recordConflict("context", context, nil)
 	}
 	for _, c := range [...]candidate{
 		{m.root(rootVersion), "version"}, {m.outer.version, "context.version"}, {m.inner.version, "properties.context.version"},
 	} {
 		if isSet(c.value) && string(c.value) != "1" && string(c.value) != "2" {
-			m.conflict(c.field, c.value, nil)
+			m.recordConflict(c.field, c.value, nil)
 		}
 	}
 }
 
-func (m *actsMigration) appendContext(dst []byte) []byte {
+// appendContext appends the members of the context and its closing brace.
+func (m *Migrator) appendContext(dst []byte) []byte {
 	first := len(dst)
 	dst = m.appendID(dst, first)
 	dst, timed := m.appendTime(dst, first)
@@ -115,73 +120,74 @@ func (m *actsMigration) appendContext(dst []byte) []byte {
 		dst = m.appendMergedMetadata(dst, first)
 	}
 	if !timed {
-		dst = m.appendOtherTime(dst, first)
+		dst = m.appendFallbackTime(dst, first)
 	}
 	dst = wire.AppendMember(dst, first, []byte(`"version"`), []byte(`2`))
 	return append(dst, '}')
 }
 
-// hasOtherMetadata reports whether the id or the time may stand in another place
-// than the root, or under another name.
-func (m *actsMigration) hasOtherMetadata() bool {
-	return m.at[rootIDCamel]|m.at[rootIDTypo]|m.at[rootTimeCamel] != 0 || m.inner.object != nil || m.outer.object != nil
+// hasOtherPlaces reports whether the id or the time may be in another place than the
+// root, or have another name.
+func (m *Migrator) hasOtherPlaces() bool {
+	return m.positions[rootIDCamel]|m.positions[rootIDTypo]|m.positions[rootTimeCamel] != 0 || m.inner.object != nil || m.outer.object != nil
 }
 
-// appendID appends the id, a number as a text. An event without an id gets none:
-// the handler makes one, and says so.
-func (m *actsMigration) appendID(dst []byte, first int) []byte {
-	if id := m.root(rootID); hasText(id) && !m.hasOtherMetadata() {
+// appendID appends the id, a number as a string. An event without an id gets none here:
+// the handler generates one and marks the event.
+func (m *Migrator) appendID(dst []byte, first int) []byte {
+	if id := m.root(rootID); hasText(id) && !m.hasOtherPlaces() {
 		return append(append(dst, `"event_id":`...), id...)
 	}
-	id := m.choose(m.ids(), "context.event_id")
+	id := m.choose(m.idCandidates(), "context.event_id")
 	switch {
-	case id.value == nil && !m.outer.otherID && !m.inner.otherID:
-		m.warn(MigrationMissingID, "event_id")
+	case id.value == nil && !m.outer.hasCamelID && !m.inner.hasCamelID:
+		m.warn(CodeMissingID, "event_id")
 		return dst
 	case id.value == nil:
 		return dst
 	case wire.IsNumber(id.value):
-		m.warn(MigrationIDNotString, id.field)
+		m.warn(CodeIDNotString, id.field)
 		dst = wire.AppendMember(dst, first, []byte(`"event_id"`), []byte(`"`))
 		return append(append(dst, id.value...), '"')
 	}
 	return wire.AppendMember(dst, first, []byte(`"event_id"`), id.value)
 }
 
-// appendTime appends the time of the event, and reports whether it has one. For
-// one that cannot be read, that of the arrival stands in.
-func (m *actsMigration) appendTime(dst []byte, first int) (_ []byte, timed bool) {
-	if at := m.root(rootTime); isMillis(at) && !m.hasOtherMetadata() {
+// appendTime appends the time of the event, and reports whether it has one. A time that
+// cannot be read is replaced by ReceivedAt.
+func (m *Migrator) appendTime(dst []byte, first int) (_ []byte, timed bool) {
+	if at := m.root(rootTime); isMillis(at) && !m.hasOtherPlaces() {
 		return wire.AppendMember(dst, first, []byte(`"event_timestamp"`), at), true
 	}
-	at := m.choose(m.times(), "context.event_timestamp")
-	t, code := readCommandersActTime(at.value)
+	best := m.choose(m.timeCandidates(), "context.event_timestamp")
+	t, code := ReadTime(best.value)
 	switch code {
-	case MigrationTimestampMissing:
+	case CodeTimestampMissing:
 		return dst, false
-	case MigrationTimestampInvalid:
-		m.note(MigrationWarning, code, at.field, "", at.value)
+	case CodeTimestampInvalid:
+		m.record(KindWarning, code, best.field, "", best.value)
 		t = m.options.ReceivedAt
 	case "":
 	default:
-		m.warn(code, at.field)
+		m.warn(code, best.field)
 	}
 	return appendMillis(dst, first, t), true
 }
 
-// appendOtherTime appends a time for an event that says none itself.
-func (m *actsMigration) appendOtherTime(dst []byte, first int) []byte {
+// appendFallbackTime appends the time of an event that has none: properties.created if
+// that is a time, otherwise ReceivedAt.
+func (m *Migrator) appendFallbackTime(dst []byte, first int) []byte {
 	if wire.Kind(m.created) == '"' {
-		if t, code := readISOTime([]byte(wire.Text(m.created))); code != MigrationTimestampInvalid {
-			m.warn(MigrationTimestampCreated, "properties.created")
+		if t, code := readISOTime([]byte(wire.Text(m.created))); code != CodeTimestampInvalid {
+			m.warn(CodeTimestampCreated, "properties.created")
 			return appendMillis(dst, first, t)
 		}
 	}
-	m.warn(MigrationTimestampMissing, "event_timestamp")
+	m.warn(CodeTimestampMissing, "event_timestamp")
 	return appendMillis(dst, first, m.options.ReceivedAt)
 }
 
-// appendMillis appends a time, the zero one not at all.
+// appendMillis appends a time. It appends nothing for the zero time.
 func appendMillis(dst []byte, first int, t time.Time) []byte {
 	if t.IsZero() {
 		return dst
@@ -190,15 +196,16 @@ func appendMillis(dst []byte, first int, t time.Time) []byte {
 	return strconv.AppendInt(dst, t.UnixMilli(), 10)
 }
 
-// appendMergedMetadata appends the metadata of the root with what the contexts
-// have beside it. It takes memory of its own: no document shows such events.
-func (m *actsMigration) appendMergedMetadata(dst []byte, first int) []byte {
+// appendMergedMetadata appends the metadata of the root, merged with the contexts that
+// the event has already. It allocates: events with both are rare, as no published
+// example has them.
+func (m *Migrator) appendMergedMetadata(dst []byte, first int) []byte {
 	text := append(m.appendMetadata([]byte{'{'}, 1), '}')
 	if m.outer.object != nil {
-		text = wire.AppendMergedNoting(nil, m.outer.object, text, "context", m.lost)
+		text = wire.AppendMergedNoting(nil, m.outer.object, text, "context", m.recordLost)
 	}
 	if m.inner.object != nil {
-		text = wire.AppendMergedNoting(nil, m.inner.object, text, "properties.context", m.lostMetadata)
+		text = wire.AppendMergedNoting(nil, m.inner.object, text, "properties.context", m.recordLostContext)
 	}
 	for w := wire.Walk(text); w.Next(); {
 		switch string(w.Name) {
@@ -210,18 +217,19 @@ func (m *actsMigration) appendMergedMetadata(dst []byte, first int) []byte {
 	return dst
 }
 
-// lostMetadata is lost, but for members that have been noted already.
-func (m *actsMigration) lostMetadata(field string, value []byte) {
+// recordLostContext is recordLost for a context, except for the members that choose and
+// recordContexts have recorded.
+func (m *Migrator) recordLostContext(field string, value []byte) {
 	switch field {
 	case "properties.context.event_id", "properties.context.event_timestamp", "properties.context.version":
 		return
 	}
-	m.lost(field, value)
+	m.recordLost(field, value)
 }
 
-// appendMetadata appends what the root says about the event but its id and time.
-func (m *actsMigration) appendMetadata(dst []byte, first int) []byte {
-	agent, locale := m.fitsDevice(rootAgent), m.fitsDevice(rootLocale)
+// appendMetadata appends the metadata of the root, except the id and the time.
+func (m *Migrator) appendMetadata(dst []byte, first int) []byte {
+	agent, locale := m.movesIntoDevice(rootAgent), m.movesIntoDevice(rootLocale)
 	device := m.root(rootDevice) != nil
 	for i, kind := range m.kinds {
 		name, value := m.object.Name(i), m.object.Value(i)
@@ -230,7 +238,7 @@ func (m *actsMigration) appendMetadata(dst []byte, first int) []byte {
 			dst = m.appendPage(wire.AppendMember(dst, first, name, nil), value, i)
 		case kind == rootDevice:
 			dst = wire.AppendMember(dst, first, name, nil)
-			if !agent && !locale && m.isTodaysDevice(i) {
+			if !agent && !locale && m.isCurrentDevice(i) {
 				dst = append(dst, value...)
 			} else {
 				dst = m.appendDevice(dst, value, agent, locale)
@@ -241,8 +249,8 @@ func (m *actsMigration) appendMetadata(dst []byte, first int) []byte {
 				device = true
 			}
 		case kind >= rootType:
-			if !m.counts {
-				m.warn(MigrationUnknownRoot, wire.Text(name))
+			if !m.countOnly {
+				m.warn(CodeUnknownRoot, wire.Text(name))
 			}
 			dst = wire.AppendMember(dst, first, name, value)
 		case rootApp <= kind && kind <= rootLocale:
@@ -252,14 +260,13 @@ func (m *actsMigration) appendMetadata(dst []byte, first int) []byte {
 	return dst
 }
 
-// appendPage appends a page, the i-th member of the root, whose address 1.0 called
-// location.
-func (m *actsMigration) appendPage(dst, page []byte, i int) []byte {
+// appendPage appends a page, the i-th member of the root. 1.0 called its URL location.
+func (m *Migrator) appendPage(dst, page []byte, i int) []byte {
 	if wire.Kind(page) != '{' {
 		return append(dst, page...)
 	}
 	members := m.outline.Inner(m.object, i)
-	if !members.Has(actsLocation) {
+	if !members.Has(locationName) {
 		return append(dst, page...)
 	}
 	var url, location []byte
@@ -275,16 +282,16 @@ func (m *actsMigration) appendPage(dst, page []byte, i int) []byte {
 	case wire.Kind(location) != '"':
 		return append(dst, page...)
 	case url == nil:
-		m.renamed("page.location", "context.page.url")
+		m.recordRename("page.location", "context.page.url")
 	case !bytes.Equal(url, location) && wire.Text(url) != wire.Text(location):
-		m.warn(MigrationLocationKept, "page.location")
+		m.warn(CodeLocationKept, "page.location")
 		return append(dst, page...)
 	}
-	return appendLocated(dst, page, url == nil)
+	return appendPageURL(dst, page, url == nil)
 }
 
-// appendLocated appends a page with its location as its url, or without it.
-func appendLocated(dst, page []byte, rename bool) []byte {
+// appendPageURL appends a page whose location is renamed to url, or left out.
+func appendPageURL(dst, page []byte, rename bool) []byte {
 	dst = append(dst, '{')
 	first := len(dst)
 	for w := wire.Walk(page); w.Next(); {

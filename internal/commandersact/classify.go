@@ -1,35 +1,40 @@
-package inlet
+package commandersact
 
 import "github.com/inlet-go/inlet/internal/wire"
 
-// commandersActClass is which version of Commanders Act's API an event was
-// written for. No URL tells them apart, only the event.
-type commandersActClass uint8
+// A Class is the version of the API that an event was written for.
+type Class uint8
 
 const (
-	commandersActV2 commandersActClass = iota
-	// commandersActPartial is 2.0 without a context, as the vendor prints it in
-	// places.
-	commandersActPartial
-	commandersActV1
+	// V2 is an event of 2.0 with a context.
+	V2 Class = iota
+	// Partial is an event of 2.0 without a context, as some of the vendor's examples
+	// have it.
+	Partial
+	// V1 is an event of 1.0.
+	V1
 )
 
-// commandersActClassOf takes the first rule that fits: 2.0 says so in its context,
-// or has one and no properties; 1.0 has properties, or says so itself.
-func commandersActClassOf(context, properties, version []byte) commandersActClass {
+// Classify returns the class of an event, from three members of its root, each nil if it
+// is missing. The first rule that fits decides: an event with a context is V2 if it has
+// no properties, or if its context has the version 2; an event with properties or with
+// the version 1 is V1.
+func Classify(context, properties, version []byte) Class {
 	hasContext, hasProperties := wire.Kind(context) == '{', wire.Kind(properties) == '{'
 	switch {
 	case hasContext && !hasProperties:
-		return commandersActV2
+		return V2
 	case hasContext && string(wire.Find(context, `"version"`)) == "2":
-		return commandersActV2
+		return V2
 	case hasProperties || string(version) == "1":
-		return commandersActV1
+		return V1
 	}
-	return commandersActPartial
+	return Partial
 }
 
-// rootKind is what a member of an event's root is to Commanders Act.
+// rootKind is what a member of an event's root means in either version. The order
+// matters: appendMetadata moves the kinds rootApp to rootLocale as they are, and those
+// from rootType on as unknown ones.
 type rootKind uint8
 
 const (
@@ -54,15 +59,17 @@ const (
 	rootIntegrations
 	rootPartners
 
-	// What no document names. The first three tell Segment's form.
+	// Names that the documentation does not mention. The first three tell events of
+	// Segment's form.
 	rootType
 	rootUserID
 	rootAnonymousID
 	rootUnknown
 
-	rootKinds
+	rootKindCount
 )
 
+// rootKindOf returns the kind of a member by its quoted name.
 func rootKindOf(quoted []byte) rootKind {
 	switch string(quoted) {
 	case `"event_name"`:

@@ -1,0 +1,128 @@
+package commandersact
+
+import "github.com/inlet-go/inlet/internal/wire"
+
+// deviceMembers are the members of a device that have had several names, or that the
+// root of an event may have too.
+type deviceMembers struct{ agent, oldAgent, cookie, oldCookie, lang []byte }
+
+func (d *deviceMembers) read(device []byte) {
+	for w := wire.Walk(device); w.Next(); {
+		switch string(w.Name) {
+		case `"user_agent"`:
+			d.agent = w.Value
+		case `"userAgent"`:
+			d.oldAgent = w.Value
+		case `"cookie"`:
+			d.cookie = w.Value
+		case `"cookies"`:
+			d.oldCookie = w.Value
+		case `"lang"`:
+			d.lang = w.Value
+		}
+	}
+}
+
+// movesIntoDevice reports whether the root has a user agent (or a locale) that belongs
+// into the device. That requires that every device of the event is an object without
+// one.
+func (m *Migrator) movesIntoDevice(kind rootKind) bool {
+	if m.root(kind) == nil {
+		return false
+	}
+	for _, device := range [...][]byte{m.root(rootDevice), m.outer.device, m.inner.device} {
+		if device == nil {
+			continue
+		}
+		if wire.Kind(device) != '{' {
+			return false
+		}
+		var d deviceMembers
+		d.read(device)
+		if kind == rootAgent && (isSet(d.agent) || d.oldAgent != nil) || kind == rootLocale && isSet(d.lang) {
+			return false
+		}
+	}
+	return true
+}
+
+// isCurrentDevice reports whether the device, the i-th member of the root, needs no
+// change: it has no older names or is not an object.
+func (m *Migrator) isCurrentDevice(i int) bool {
+	if wire.Kind(m.object.Value(i)) != '{' {
+		return true
+	}
+	device := m.outline.Inner(m.object, i)
+	if !device.Has(oldDeviceNames) {
+		return true
+	}
+	for k := range device.Len() {
+		switch string(device.Name(k)) {
+		case `"userAgent"`, `"cookies"`:
+			return false
+		}
+	}
+	return true
+}
+
+// appendDevice appends a device with the names of 2.0, and with the user agent and the
+// locale of the root if those move there.
+func (m *Migrator) appendDevice(dst, device []byte, agent, locale bool) []byte {
+	var d deviceMembers
+	d.read(device)
+	dst = append(dst, '{')
+	first := len(dst)
+	for w := wire.Walk(device); w.Next(); {
+		name, value := w.Name, w.Value
+		switch string(name) {
+		case `"userAgent"`:
+			if name = nameAgent; m.givesWay("device.userAgent", value, d.agent, "context.device.user_agent") {
+				continue
+			}
+		case `"cookies"`:
+			if name = nameCookie; m.givesWay("device.cookies", value, d.cookie, "context.device.cookie") {
+				continue
+			}
+		case `"user_agent"`:
+			if agent {
+				continue // it is empty
+			}
+		case `"lang"`:
+			if locale {
+				continue
+			}
+		}
+		dst = wire.AppendMember(dst, first, name, value)
+	}
+	return append(m.appendRootDevice(dst, first, agent, locale), '}')
+}
+
+// The names in 2.0 of members of a device.
+var nameAgent, nameCookie = []byte(`"user_agent"`), []byte(`"cookie"`)
+
+// givesWay reports whether a member of a device with an older name gives way to current,
+// the value of the member with the name of 2.0. It records that, or the rename.
+func (m *Migrator) givesWay(field string, value, current []byte, to string) bool {
+	if current != nil {
+		m.recordConflict(field, value, current)
+		return true
+	}
+	m.recordRename(field, to)
+	return false
+}
+
+// appendRootDevice appends the user agent and the locale of the root, in the order of
+// the root.
+func (m *Migrator) appendRootDevice(dst []byte, first int, agent, locale bool) []byte {
+	for i, kind := range m.kinds {
+		switch {
+		case kind == rootAgent && agent:
+			m.recordRename("userAgent", "context.device.user_agent")
+			dst = wire.AppendMember(dst, first, []byte(`"user_agent"`), m.object.Value(i))
+		case kind == rootLocale && locale:
+			m.recordRename("locale", "context.device.lang")
+			dst = wire.AppendMember(dst, first, []byte(`"lang"`), m.object.Value(i))
+		}
+	}
+	return dst
+}

@@ -1,0 +1,136 @@
+package commandersact
+
+import "github.com/inlet-go/inlet/internal/wire"
+
+// accept indexes and classifies an event and reports whether it has to be changed. It
+// finds everything that prevents the migration, so that nothing fails while the event is
+// written.
+func (m *Migrator) accept(it *wire.Item) (change bool) {
+	m.report.Events++
+	if code := codeOf(it.Fault); code != "" {
+		return m.reject(code, it.Fault.Name)
+	}
+	m.outline.Event(it.Object)
+	m.indexRoot(it.Object)
+	switch m.class {
+	case V1:
+		change = m.acceptV1()
+	case Partial:
+		change = m.acceptPartial()
+	default:
+		change = m.isMisplaced(rootID, `"event_id"`) || m.isMisplaced(rootTime, `"event_timestamp"`)
+	}
+	if change {
+		m.report.Migrated++
+		if it.Repaired {
+			m.warn(CodeTextRepaired, "")
+		}
+	}
+	return change
+}
+
+// indexRoot makes an event the one in progress.
+func (m *Migrator) indexRoot(o wire.Object) {
+	m.object, m.kinds, m.name, m.created = o, m.kinds[:0], nil, nil
+	m.positions, m.merged = [rootKindCount]int32{}, [rootKindCount]bool{}
+	m.resetContexts()
+	for i := range o.Len() {
+		kind := rootKindOf(o.Name(i))
+		m.kinds = append(m.kinds, kind)
+		m.positions[kind] = int32(i + 1)
+	}
+	m.class = Classify(m.root(rootContext), m.root(rootProperties), m.root(rootVersion))
+}
+
+// root returns the value of the member of the root of a kind, or nil.
+func (m *Migrator) root(kind rootKind) []byte {
+	if n := m.positions[kind]; n > 0 {
+		return m.object.Value(int(n - 1))
+	}
+	return nil
+}
+
+// acceptV1 reports whether an event of 1.0 can be migrated.
+func (m *Migrator) acceptV1() bool {
+	switch kind := wire.Kind(m.root(rootProperties)); {
+	case kind != '{' && kind != 'n' && kind != 0:
+		return m.reject(CodePropertiesNotObject, "properties")
+	case m.isSegmentEvent():
+		return m.reject(CodeWrongDialect, "type")
+	}
+	if m.name = m.eventName(); m.name == nil {
+		return m.reject(CodeEventNameRequired, "event_name")
+	}
+	m.outer.read(m.root(rootContext))
+	if m.options.Strict && m.invalidTime() {
+		return m.reject(CodeTimestampInvalid, "event_timestamp")
+	}
+	return true
+}
+
+// isSegmentEvent reports whether the event has the form of Segment's API.
+func (m *Migrator) isSegmentEvent() bool {
+	return !hasText(m.root(rootEventName)) && m.root(rootType) != nil &&
+		(m.root(rootUserID) != nil || m.root(rootAnonymousID) != nil)
+}
+
+// hasText reports whether a value is a string that is not empty.
+func hasText(raw []byte) bool { return wire.Kind(raw) == '"' && len(raw) > len(`""`) }
+
+// eventName returns the name of the event as a quoted string, or nil.
+func (m *Migrator) eventName() []byte {
+	name, older := m.root(rootEventName), m.root(rootEvent)
+	switch {
+	case hasText(name):
+		return name
+	case hasText(older):
+		return older
+	}
+	return nil
+}
+
+// invalidTime reports whether the event has a time that cannot be read.
+func (m *Migrator) invalidTime() bool {
+	properties := m.root(rootProperties)
+	if wire.Kind(properties) == '{' {
+		m.inner.read(wire.Find(properties, `"context"`))
+	}
+	best := firstSet(m.timeCandidates())
+	m.inner = contextMembers{}
+	_, code := ReadTime(best.value)
+	return code == CodeTimestampInvalid
+}
+
+// write composes the event in progress anew.
+func (m *Migrator) write() {
+	m.out.Open()
+	if m.class == V1 {
+		m.out.Member([]byte(`"event_name"`), m.name)
+		m.recordNames()
+		m.writeProperties()
+		m.writeRootData()
+		m.writeContext()
+	} else {
+		m.writeV2()
+	}
+	m.out.Close()
+}
+
+// recordNames records which of the two names of the event gave way.
+func (m *Migrator) recordNames() {
+	name, older := m.root(rootEventName), m.root(rootEvent)
+	switch {
+	case hasText(name) && isSet(older):
+		m.recordConflict("event", older, m.name)
+	case !hasText(name):
+		m.recordRename("event", "event_name")
+		if isSet(name) {
+			m.recordConflict("event_name", name, m.name)
+		}
+	}
+}
+
+// isSet reports whether a value is present and neither null nor "".
+func isSet(raw []byte) bool {
+	return raw != nil && wire.Kind(raw) != 'n' && string(raw) != `""`
+}

@@ -1,0 +1,261 @@
+package commandersact_test
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/inlet-go/inlet/internal/commandersact"
+	"github.com/inlet-go/inlet/internal/testkit"
+	"github.com/inlet-go/inlet/internal/wire"
+)
+
+// onArrival are options with the time at which the payloads of these tests arrived.
+var onArrival = commandersact.Options{ReceivedAt: time.UnixMilli(1_700_000_000_000)}
+
+// migrate migrates a payload and returns a report that belongs to the caller.
+func migrate(dst, src []byte, o commandersact.Options) ([]byte, commandersact.Report, error) {
+	m := commandersact.Get()
+	defer m.Release()
+	out, err := m.Migrate(dst, src, o)
+	report := m.Report()
+	report.Notes = slices.Clone(report.Notes)
+	return out, report, err
+}
+
+// migrated returns the 2.0 form of a payload and the report.
+func migrated(t testing.TB, payload string) (string, commandersact.Report) {
+	t.Helper()
+	out, report, err := migrate(nil, []byte(payload), onArrival)
+	require.NoError(t, err)
+	return string(out), report
+}
+
+// vectors are those of the migration's specification.
+var vectors = []struct{ name, v1, v2 string }{
+	{
+		"TV1 vendor's example",
+		`{"event_name":"search","event_id":"E1","event_timestamp":1639044446636,"properties":{"search_term":"t-shirts","user":{"id":"12345","consent_categories":[1,3]}},"page":{"title":"Search page","location":"https://shop.com/s"},"device":{"user_agent":"UA","ip":"102.3.4.56","cookie":"_fbp=1"}}`,
+		`{"event_name":"search","search_term":"t-shirts","user":{"id":"12345","consent_categories":["1","3"]},"context":{"event_id":"E1","event_timestamp":1639044446636,"page":{"title":"Search page","url":"https://shop.com/s"},"device":{"user_agent":"UA","ip":"102.3.4.56","cookie":"_fbp=1"},"version":2}}`,
+	},
+	{
+		"TV2 first spellings",
+		`{"event":"search","eventId":"E2","properties":{"search_term":"x","user":{"id":"1"}},"device":{"userAgent":"UA","cookies":"a=1"},"eventTimestamp":"2015-12-12T19:11:01.249Z"}`,
+		`{"event_name":"search","search_term":"x","user":{"id":"1"},"context":{"event_id":"E2","event_timestamp":1449947461249,"device":{"user_agent":"UA","cookie":"a=1"},"version":2}}`,
+	},
+	{
+		"TV3 misspelt id",
+		`{"event":"search","event_Id":"E3","properties":{"search_term":"x"},"event_timestamp":"1639044446636"}`,
+		`{"event_name":"search","search_term":"x","context":{"event_id":"E3","event_timestamp":1639044446636,"version":2}}`,
+	},
+	{
+		"TV5 locale and user agent",
+		`{"event_name":"search","event_id":"E5","properties":{"url":"https://w/p","path":"/p"},"locale":"fr","userAgent":"UA","event_timestamp":"1639044446636"}`,
+		`{"event_name":"search","url":"https://w/p","path":"/p","context":{"event_id":"E5","event_timestamp":1639044446636,"device":{"lang":"fr","user_agent":"UA"},"version":2}}`,
+	},
+	{
+		"TV6 vendor's browser sender",
+		`{"event":"page_view","properties":{"url":"https://w/","created":"2023-05-01T10:00:00.000Z","user":{"consent_categories":["1"],"rejected_vendors":[]},"integrations":{"facebook":{"event_id":"E6"}}},"page":{"url":"https://w/","viewport":{"width":1,"height":2}},"device":{"cookie":"","screen":{"width":3,"height":4}},"eventId":"E6","version":1,"generatorVersion":"80.3","containerVersion":"3.1"}`,
+		`{"event_name":"page_view","url":"https://w/","created":"2023-05-01T10:00:00.000Z","user":{"consent_categories":["1"],"rejected_vendors":[]},"integrations":{"facebook":{"event_id":"E6"}},"context":{"event_id":"E6","page":{"url":"https://w/","viewport":{"width":1,"height":2}},"device":{"cookie":"","screen":{"width":3,"height":4}},"generatorVersion":"80.3","containerVersion":"3.1","event_timestamp":1682935200000,"version":2}}`,
+	},
+	{
+		"TV8 version 2.0",
+		`{"event_name":"search","user":{"id":"1","consent_categories":[1,3]},"context":{"event_id":"E8","event_timestamp":"1639044446636","page":{"title":"t"}},"search_term":"x"}`,
+		`{"event_name":"search","user":{"id":"1","consent_categories":[1,3]},"context":{"event_id":"E8","event_timestamp":"1639044446636","page":{"title":"t"}},"search_term":"x"}`,
+	},
+	{"TV10 version 2.0 without a context", `{"event_name":"login","method":"LinkedIn"}`, `{"event_name":"login","method":"LinkedIn"}`},
+	{
+		"TV11 properties and a context",
+		`{"event_name":"x","properties":{"a":1},"context":{"event_id":"E11"},"event_timestamp":1639044446636}`,
+		`{"event_name":"x","a":1,"context":{"event_id":"E11","event_timestamp":1639044446636,"version":2}}`,
+	},
+	{"TV13 no name", `{"properties":{"a":1}}`, `{"properties":{"a":1}}`},
+}
+
+func TestMigrateVectors(t *testing.T) {
+	t.Parallel()
+	for _, v := range vectors {
+		t.Run(v.name, func(t *testing.T) {
+			t.Parallel()
+			got, _ := migrated(t, v.v1)
+			require.Equal(t, v.v2, got)
+			again, report := migrated(t, got)
+			require.Equal(t, got, again)
+			require.Zero(t, report.Migrated)
+		})
+	}
+}
+
+func TestMigrateAppend(t *testing.T) {
+	t.Parallel()
+	for _, v := range vectors {
+		out, _, err := migrate([]byte("before "), []byte(v.v1), onArrival)
+		require.NoError(t, err)
+		require.Equal(t, "before "+v.v2, string(out))
+	}
+}
+
+func TestMigrateTime(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name, at, want string
+		code           commandersact.Code
+	}{
+		{"milliseconds", `1639044446636`, `1639044446636`, ""},
+		{"milliseconds in a string", `"1639044446636"`, `1639044446636`, ""},
+		{"fraction of a millisecond is cut", `1639044446636.75`, `1639044446636`, ""},
+		{"exponent", `1.639044446636e12`, `1639044446636`, ""},
+		{"smallest milliseconds", `100000000000`, `100000000000`, ""},
+		{"largest milliseconds", `99999999999999`, `99999999999999`, ""},
+		{"seconds", `1639044446`, `1639044446000`, commandersact.CodeTimestampSeconds},
+		{"seconds in a string", `"0001639044446"`, `1639044446000`, commandersact.CodeTimestampSeconds},
+		{"fraction of a second is kept", `1639044446.636`, `1639044446636`, commandersact.CodeTimestampSeconds},
+		{"ISO 8601 with Z", `"2015-12-12T19:11:01.249Z"`, `1449947461249`, ""},
+		{"ISO 8601 with an offset", `"2025-04-18T07:53:39.974+02:00"`, `1744955619974`, ""},
+		{"ISO 8601 with an escape", `"2015-12-12T19:11:01.249\u005a"`, `1449947461249`, ""},
+		{"ISO 8601 without a zone", `"2015-12-12T19:11:01"`, `1449947461000`, commandersact.CodeTimestampZone},
+		{"before the smallest milliseconds", `"1970-01-02T00:00:00Z"`, `1700000000000`, commandersact.CodeTimestampInvalid},
+		{"microseconds", `1639044446636000`, `1700000000000`, commandersact.CodeTimestampInvalid},
+		{"too small for seconds", `99999999`, `1700000000000`, commandersact.CodeTimestampInvalid},
+		{"negative number", `-1639044446636`, `1700000000000`, commandersact.CodeTimestampInvalid},
+		{"zero", `0`, `1700000000000`, commandersact.CodeTimestampInvalid},
+		{"day first", `"11/01/2022 14:32"`, `1700000000000`, commandersact.CodeTimestampInvalid},
+		{"object", `{"t":1}`, `1700000000000`, commandersact.CodeTimestampInvalid},
+		{"null", `null`, `1700000000000`, commandersact.CodeTimestampMissing},
+		{"empty string", `""`, `1700000000000`, commandersact.CodeTimestampMissing},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			got, report := migrated(t, `{"event_name":"x","event_id":"E","event_timestamp":`+c.at+`,"properties":{"user":{"consistent_anonymous_id":"a"}}}`)
+			require.Equal(t, `{"event_name":"x","user":{"consistent_anonymous_id":"a"},"context":{"event_id":"E","event_timestamp":`+c.want+`,"version":2}}`, got)
+			if c.code == "" {
+				require.Empty(t, report.Notes)
+				return
+			}
+			require.Len(t, report.Notes, 1)
+			require.Equal(t, commandersact.KindWarning, report.Notes[0].Kind)
+			require.Equal(t, c.code, report.Notes[0].Code)
+		})
+	}
+}
+
+// The golden files of the public migration, of which this reads the 2.0 form, are in the
+// root package.
+func TestMigrateFiles(t *testing.T) {
+	t.Parallel()
+	files, err := filepath.Glob("../../testdata/migrate/*.json")
+	require.NoError(t, err)
+	require.NotEmpty(t, files)
+	for _, file := range files {
+		payload, err := os.ReadFile(file)
+		require.NoError(t, err)
+		golden, err := os.ReadFile(strings.TrimSuffix(file, ".json") + ".golden")
+		require.NoError(t, err)
+		got, report := migrated(t, string(payload))
+		want, _, found := strings.Cut(string(golden), "\n{\"events\":")
+		require.True(t, found, file)
+		require.Equal(t, want, strings.TrimSuffix(got, "\n"), file)
+		again, twice := migrated(t, got)
+		require.Equal(t, got, again, file)
+		require.Zero(t, twice.Migrated, file)
+		require.Equal(t, report.Failed, twice.Failed, file)
+	}
+}
+
+func TestMigrateReject(t *testing.T) {
+	t.Parallel()
+	strict := commandersact.Options{Strict: true}
+	for name, c := range map[string]struct {
+		payload string
+		options commandersact.Options
+		want    commandersact.Note
+	}{
+		"not an object":         {`[1]`, onArrival, commandersact.Note{Code: commandersact.CodeNotObject}},
+		"event not an object":   {`{"batch":[5]}`, onArrival, commandersact.Note{Code: commandersact.CodeNotObject}},
+		"duplicate name":        {`{"a":1,"a":2}`, onArrival, commandersact.Note{Code: commandersact.CodeDuplicateName, Field: "a"}},
+		"strict, time in root":  {`{"event_name":"x","event_timestamp":"soon","properties":{}}`, strict, commandersact.Note{Code: commandersact.CodeTimestampInvalid, Field: "event_timestamp"}},
+		"strict, time in inner": {`{"event_name":"x","properties":{"context":{"event_timestamp":"soon"}}}`, strict, commandersact.Note{Code: commandersact.CodeTimestampInvalid, Field: "event_timestamp"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got, report, err := migrate(nil, []byte(c.payload), c.options)
+			require.NoError(t, err)
+			require.Equal(t, c.payload, string(got))
+			c.want.Kind = commandersact.KindFailure
+			require.Equal(t, commandersact.Report{Events: 1, Failed: 1, Notes: []commandersact.Note{c.want}}, report)
+		})
+	}
+	out, _, err := migrate([]byte("before"), []byte(`{"a":'b'}`), onArrival)
+	require.Error(t, err)
+	require.Equal(t, "before", string(out))
+}
+
+func TestMigrateStructure(t *testing.T) {
+	t.Parallel()
+	const event = `{"event":"x","properties":{"a":1,"b":[[2]]}}`
+	limits := wire.Limits{Depth: 9, Members: 9, Bytes: 99, Items: 9}
+	for name, c := range map[string]struct {
+		limits wire.Limits
+		code   commandersact.Code
+	}{
+		"within the limits": {limits, ""},
+		"too deep":          {wire.Limits{Depth: 2, Members: 9, Bytes: 99, Items: 9}, commandersact.CodeTooDeep},
+		"too many members":  {wire.Limits{Depth: 9, Members: 2, Bytes: 99, Items: 9}, commandersact.CodeTooManyMembers},
+		"too large":         {wire.Limits{Depth: 9, Members: 9, Bytes: 20, Items: 9}, commandersact.CodeEventTooLarge},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var m commandersact.Migrator
+			var from, into wire.Document
+			require.NoError(t, m.Load(&from, []byte(`{"batch":[`+event+`,{"event_name":"y"}]}`), c.limits))
+			_, changed := m.Migrate(nil, &into, onArrival)
+			require.Equal(t, c.code == "", changed)
+			if c.code != "" {
+				note := commandersact.Note{Kind: commandersact.KindFailure, Code: c.code}
+				require.Equal(t, commandersact.Report{Events: 2, Failed: 1, Notes: []commandersact.Note{note}}, m.Report())
+			}
+		})
+	}
+}
+
+func TestMigrateAllocs(t *testing.T) {
+	if testkit.Race {
+		t.Skip("pools forget under the race detector")
+	}
+	const event = `{"event_name":"search","event_id":"E1","event_timestamp":1639044446636,"properties":{"search_term":"t-shirts","user":{"id":"12345","consent_categories":[1,3]}},"page":{"title":"Search page","location":"https://shop.example/s"},"device":{"user_agent":"UA","ip":"192.0.2.56","cookies":"_fbp=1"}}`
+	for name, payload := range map[string]string{
+		"event": event,
+		"batch": `{"batch":[` + strings.Repeat(event+",", 99) + event + `]}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			var m commandersact.Migrator
+			var from, into wire.Document
+			var out []byte
+			body := []byte(payload)
+			limits := wire.Limits{Depth: 100, Members: 10_000, Bytes: 1 << 20, Items: 1_000}
+			require.Zero(t, testing.AllocsPerRun(100, func() {
+				from.Reset()
+				if m.Load(&from, body, limits) != nil {
+					panic("the payload is not valid")
+				}
+				var changed bool
+				out, changed = m.Migrate(out[:0], &into, commandersact.Options{ReceivedAt: time.UnixMilli(1), CountOnly: true})
+				if !changed {
+					panic("the payload is not 1.0")
+				}
+				m.Reset()
+			}))
+		})
+	}
+	t.Run("version 2.0", func(t *testing.T) {
+		dst, v2 := make([]byte, 0, 1<<10), []byte(`{"event_name":"login","context":{"event_id":"E"}}`)
+		require.Zero(t, testing.AllocsPerRun(100, func() {
+			_, _, _ = migrate(dst, v2, commandersact.Options{})
+		}))
+	})
+}

@@ -1,0 +1,182 @@
+package commandersact
+
+import "github.com/inlet-go/inlet/internal/wire"
+
+// Names below the root that need care. The outline marks the objects that have one, so
+// that all others are copied without looking at their members.
+var (
+	watched = wire.NewWatch(`"event_name"`, `"context"`, `"integrations"`, `"partners"`, `"created"`, `"user"`,
+		`"location"`, `"userAgent"`, `"cookies"`)
+	specialNames   = watched.Mark(`"event_name"`, `"context"`, `"integrations"`, `"partners"`, `"created"`)
+	userName       = watched.Mark(`"user"`)
+	locationName   = watched.Mark(`"location"`)
+	oldDeviceNames = watched.Mark(`"userAgent"`, `"cookies"`)
+)
+
+// writeProperties moves the data of the event to its root, in one piece if nothing in it
+// has to be changed.
+func (m *Migrator) writeProperties() {
+	if wire.Kind(m.root(rootProperties)) != '{' {
+		return
+	}
+	properties := m.outline.Inner(m.object, int(m.positions[rootProperties]-1))
+	user := properties.User()
+	switch {
+	case properties.Has(specialNames):
+	case user >= 0 && m.inspectProperty(properties.Object, user), !properties.Has(userName):
+		m.out.Copy(properties.Object, 0, properties.Len())
+		return
+	}
+	m.writeEachProperty(properties.Object)
+}
+
+// writeEachProperty copies the properties that do not change in as few pieces as
+// possible, and writes the others one by one.
+func (m *Migrator) writeEachProperty(properties wire.Object) {
+	copied := 0
+	for i := range properties.Len() {
+		if m.inspectProperty(properties, i) {
+			continue
+		}
+		m.out.Copy(properties, copied, i)
+		m.writeProperty(properties.Name(i), properties.Value(i))
+		copied = i + 1
+	}
+	m.out.Copy(properties, copied, properties.Len())
+}
+
+// inspectProperty reports whether a property goes to the root unchanged. It keeps
+// properties.created, which may be needed for the time.
+func (m *Migrator) inspectProperty(properties wire.Object, i int) (unchanged bool) {
+	switch string(properties.Name(i)) {
+	case `"event_name"`, `"context"`:
+		return false
+	case `"user"`:
+		return m.positions[rootUser] == 0 && m.inspectUser(properties, i)
+	case `"integrations"`:
+		return m.positions[rootIntegrations] == 0
+	case `"partners"`:
+		return m.positions[rootPartners] == 0
+	case `"created"`:
+		m.created = properties.Value(i)
+	}
+	return true
+}
+
+// inspectUser reports whether a user has nothing that 2.0 writes differently. It warns
+// of a missing id that 2.0 requires.
+func (m *Migrator) inspectUser(properties wire.Object, i int) (unchanged bool) {
+	m.merged[rootUser] = true
+	if wire.Kind(properties.Value(i)) != '{' {
+		return true
+	}
+	user, identified := m.outline.Inner(properties, i), false
+	for k := range user.Len() {
+		switch string(user.Name(k)) {
+		case `"consent_categories"`:
+			if list := user.Value(k); wire.Kind(list) == '[' && wire.HasNumber(list) {
+				return false
+			}
+		case `"consistent_anonymous_id"`:
+			identified = true
+		}
+	}
+	if !identified {
+		m.warn(CodeMissingRequired, "user.consistent_anonymous_id")
+	}
+	return true
+}
+
+// writeProperty writes a property that does not go to the root unchanged.
+func (m *Migrator) writeProperty(name, value []byte) {
+	switch string(name) {
+	case `"event_name"`:
+		m.recordConflict("properties.event_name", value, m.name)
+	case `"context"`:
+		m.readInnerContext(value)
+	case `"user"`:
+		m.writeUser(m.merge(rootUser, name, value))
+	case `"integrations"`:
+		m.out.Member(name, m.merge(rootIntegrations, name, value))
+	case `"partners"`:
+		m.out.Member(name, m.merge(rootPartners, name, value))
+	}
+}
+
+// readInnerContext keeps a context in the properties for the new context.
+func (m *Migrator) readInnerContext(value []byte) {
+	if wire.Kind(value) == '{' {
+		m.inner.read(value)
+	} else if isSet(value) {
+		m.recordConflict("properties.context", value, nil)
+	}
+}
+
+// merge returns the value of a property, merged with the member of the root of the same
+// name. Where both have a value, that of the property is kept.
+func (m *Migrator) merge(kind rootKind, name, inner []byte) []byte {
+	root := m.root(kind)
+	m.merged[kind] = true
+	switch {
+	case !isSet(root):
+		return inner
+	case !isSet(inner):
+		return root
+	case wire.Kind(root) != '{' || wire.Kind(inner) != '{':
+		m.recordConflict(wire.Text(name), root, inner)
+		return inner
+	}
+	m.scratch = wire.AppendMergedNoting(m.scratch[:0], root, inner, wire.Text(name), m.recordLost)
+	return m.scratch
+}
+
+// recordLost records a value that gave way in a merge.
+func (m *Migrator) recordLost(field string, value []byte) { m.recordConflict(field, value, nil) }
+
+// writeRootData writes the data that the root has already.
+func (m *Migrator) writeRootData() {
+	for i, kind := range m.kinds {
+		if m.merged[kind] {
+			continue
+		}
+		switch kind {
+		case rootUser:
+			m.writeUser(m.object.Value(i))
+		case rootIntegrations, rootPartners:
+			m.out.Member(m.object.Name(i), m.object.Value(i))
+		}
+	}
+	if m.root(rootUser) == nil && !m.merged[rootUser] {
+		m.warn(CodeMissingRequired, "user")
+	}
+}
+
+// writeUser writes the user, whose consent categories are strings in 2.0.
+func (m *Migrator) writeUser(user []byte) {
+	m.out.Name([]byte(`"user"`))
+	m.out.Text = m.appendUser(m.out.Text, user)
+	m.out.EndValue()
+}
+
+// appendUser appends the user, in two pieces around a list of consent categories.
+func (m *Migrator) appendUser(dst, user []byte) []byte {
+	if wire.Kind(user) != '{' {
+		return append(dst, user...)
+	}
+	copied, identified := 0, false
+	for w := wire.Walk(user); w.Next(); {
+		switch string(w.Name) {
+		case `"consent_categories"`:
+			if wire.Kind(w.Value) == '[' {
+				dst = wire.AppendStringList(append(dst, user[:w.Start]...), w.Value)
+				copied = w.End
+			}
+		case `"consistent_anonymous_id"`:
+			identified = true
+		}
+	}
+	if !identified {
+		m.warn(CodeMissingRequired, "user.consistent_anonymous_id")
+	}
+	return append(dst, user[copied:]...)
+}

@@ -1,5 +1,0 @@
-//go:build !race
-
-package inlet
-
-const migrateForgets = false
