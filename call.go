@@ -253,7 +253,7 @@ func (c *call) write() error {
 	}
 	ctx := c.sinkContext()
 	panicked, err := c.h.store(ctx, in.events, c.wrote)
-	ctx.release()
+	ctx.stopTimer()
 	c.lost = panicked
 	if err == nil {
 		c.accepted = len(in.events)
@@ -372,7 +372,7 @@ func (c *call) release() {
 		return
 	}
 	if c.input != nil {
-		c.input.release()
+		c.input.recycle()
 	}
 	c.payload.release()
 }

@@ -199,9 +199,9 @@ type actsMembers struct {
 	named   actsSlot  // which member is the event's name
 }
 
-// find finds the members that fields are set from, and returns how many bytes their strings
+// locate finds the members that fields are set from, and returns how many bytes their strings
 // need at most.
-func (m *actsMembers) find(root Object) (size int) {
+func (m *actsMembers) locate(root Object) (size int) {
 	m.root = root.members
 	for i := range root.Len() {
 		if slot := actsSlotOf(root.Name(i)); slot < actsSlotCount {
@@ -260,7 +260,7 @@ type actsEvent struct {
 // addActs adds the event at a place of the request, or refuses it.
 func (in *Input) addActs(place int, object Object, extra json.RawMessage) {
 	var m actsMembers
-	in.text.Grow(m.find(object) + idLength)
+	in.text.Grow(m.locate(object) + idLength)
 	e := actsEvent{in.Add(place), in, &m}
 	if object.Repaired() {
 		e.Warnings |= WarnTextRepaired

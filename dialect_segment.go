@@ -65,14 +65,14 @@ type segmentDecoder struct {
 
 var segmentDecoders = sync.Pool{New: func() any { return new(segmentDecoder) }}
 
-// newSegmentDecoder returns a decoder for a request, which release gives back.
+// newSegmentDecoder returns a decoder for a request, which recycle gives to the next one.
 func newSegmentDecoder(in *Input) *segmentDecoder {
 	d := segmentDecoders.Get().(*segmentDecoder)
 	d.in = in
 	return d
 }
 
-func (d *segmentDecoder) release() {
+func (d *segmentDecoder) recycle() {
 	d.in, d.envelope = nil, segmentEnvelope{}
 	if cap(d.slots) <= maxPooledEvents {
 		d.slots = d.slots[:0]
@@ -96,7 +96,7 @@ func decodeSegmentSingle(in *Input, t Type) error {
 		return nil
 	}
 	d := newSegmentDecoder(in)
-	defer d.release()
+	defer d.recycle()
 	setRequestDefaults(in, &d.envelope)
 	d.slots = append(d.slots, segmentSlots{})
 	in.text.Grow(d.slots[0].sort(object.members))
@@ -114,7 +114,7 @@ func decodeSegmentBatch(in *Input) error {
 		return &Error{Code: CodeEmptyBatch, Field: "batch"}
 	}
 	d := newSegmentDecoder(in)
-	defer d.release()
+	defer d.recycle()
 	if err := d.setEnvelope(len(items)); err != nil {
 		return err
 	}

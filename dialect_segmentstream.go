@@ -57,7 +57,7 @@ func decodeHit(in *Input) error {
 		return nil
 	}
 	h := hit{in: in, root: root}
-	h.find()
+	h.locate()
 	h.Event = in.Add(0)
 	if root.Repaired() {
 		h.Warnings |= WarnTextRepaired
@@ -133,8 +133,8 @@ type hit struct {
 	aside uint32             // slots, as bits, whose values go to Extra after all
 }
 
-// find finds the members that fields are set from.
-func (h *hit) find() {
+// locate finds the members that fields are set from.
+func (h *hit) locate() {
 	for i := range h.root.Len() {
 		switch slot := hitSlotOf(h.root.Name(i)); slot {
 		case hitKey:

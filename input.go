@@ -46,9 +46,9 @@ var inputs = sync.Pool{New: func() any { return new(Input) }}
 // maxPooledEvents is the capacity for events that an Input may leave to the next request.
 const maxPooledEvents = 4096
 
-// release gives the memory to the next request. It must not be called while a sink may
+// recycle gives the memory to the next request. It must not be called while a sink may
 // still read the events. Rejects are not reused: an outcome keeps them.
-func (in *Input) release() {
+func (in *Input) recycle() {
 	if cap(in.structs) > maxPooledEvents || cap(in.raw) > maxPooled {
 		return
 	}

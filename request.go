@@ -349,6 +349,7 @@ type Outcome struct {
 //
 // Ownership: the outcome is read-only and lent until the call returns.
 type Observer interface {
+	// ObserveRequest is called with what became of a request, after its answer was written.
 	ObserveRequest(ctx context.Context, o *Outcome)
 }
 
@@ -442,8 +443,8 @@ func (c *sinkContext) Err() error {
 	return nil
 }
 
-// release stops the timer, if there is one, after the write has returned.
-func (c *sinkContext) release() {
+// stopTimer stops the timer, if there is one, after the write has returned.
+func (c *sinkContext) stopTimer() {
 	if c.waiting.Load() {
 		c.cancel()
 	}

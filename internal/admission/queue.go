@@ -15,8 +15,8 @@ import (
 //
 // Periodically the queue samples whether as many writes have ended since the last sample
 // as were in flight then. If not, the limit falls to twice what the sink lately completed
-// between two samples; if so, the limit rises by a quarter. So nothing has to be known about the sink, a
-// burst is let in, and a single stuck write stops no other.
+// between two samples; if so, the limit rises by a quarter. So nothing has to be known about
+// the sink, a burst is let in, and a single stuck write stops no other.
 //
 // All methods may be called concurrently.
 type Queue struct {
