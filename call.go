@@ -42,7 +42,7 @@ func newCall(h *Handler, w http.ResponseWriter, r *http.Request) call {
 	return call{h: h, w: w, r: r, state: s, started: time.Now()}
 }
 
-// admitted maps an error of package admission to what the client is told.
+// admitted maps an error of package admission to its public error.
 func admitted(err error) error {
 	switch err {
 	case nil:
@@ -357,7 +357,7 @@ func (c *call) measure(o *Outcome) {
 	}
 }
 
-// log records what the client is not told: why it was answered 5xx.
+// log records what the client does not learn: the cause of an answer with 5xx.
 func (c *call) log(status int, e *Error) {
 	if status >= 500 && e.Err != nil {
 		c.h.options.Logger.LogAttrs(c.r.Context(), slog.LevelError, "inlet: request failed",

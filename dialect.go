@@ -270,7 +270,7 @@ type methodError struct{ allow string }
 // Error returns the code.
 func (e *methodError) Error() string { return string(CodeMethodNotAllowed) }
 
-// Unwrap returns what the client is told.
+// Unwrap returns the public error.
 func (e *methodError) Unwrap() error { return &Error{Code: CodeMethodNotAllowed} }
 
 func allowedMethods(candidates []*boundRoute) string {

@@ -228,3 +228,70 @@ func ExampleHandler_Ingest() {
 	// server track Invoice Sent u1 {"amount":10}
 	// <nil>
 }
+
+// A handler that speaks Segment's API alone. MetaRouter, RudderStack and Jitsu add routes
+// to it.
+func ExampleSegment() {
+	protocol := &inlet.Protocol{Dialects: []inlet.Dialect{inlet.Segment()}}
+	h, err := inlet.New(printing, &inlet.Options{Protocol: protocol, AllowAnonymous: true})
+	if err != nil {
+		panic(err)
+	}
+	answerOf(h, exampleRequest("/v1/page", `{"userId":"u1","name":"Home","properties":{}}`))
+	answerOf(h, exampleRequest("/v1/webhook", `{}`))
+	// Output:
+	// anonymous page Home u1 {}
+	// 200 {"success":true}
+	// 404 {"success":false,"code":"not_found","message":"there is no such endpoint","error":"there is no such endpoint"}
+}
+
+// A layer behind authentication knows the source.
+func ExampleSourceFromContext() {
+	auth, err := inlet.Authenticate(inlet.MustKeys(map[string]inlet.Source{"ILoveData123": {ID: "web"}}), nil)
+	if err != nil {
+		panic(err)
+	}
+	h := auth(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprint(w, inlet.SourceFromContext(r.Context()).ID)
+	}))
+	answerOf(h, exampleRequest("/v1/page", `{}`))
+	// Output: 200 web
+}
+
+// A layer around the handler reads what became of the request.
+func ExampleOutcomeFromContext() {
+	h, err := inlet.New(printing, &inlet.Options{AllowAnonymous: true})
+	if err != nil {
+		panic(err)
+	}
+	counting := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r = inlet.WithState(r)
+		h.ServeHTTP(w, r)
+		out := inlet.OutcomeFromContext(r.Context())
+		fmt.Println(out.Dialect, out.Status, out.Accepted, out.Code)
+	})
+	answerOf(counting, exampleRequest("/v1/page", `{"name":"Home"}`))
+	// Output:
+	// segment 400 0 no_user_anon_id
+	// 400 {"success":false,"code":"no_user_anon_id","message":"userId or anonymousId is required","error":"userId or anonymousId is required","field":"userId","accepted":0,"rejected":[{"index":0,"code":"no_user_anon_id","message":"userId or anonymousId is required","field":"userId"}]}
+}
+
+// A sink that answers before it has stored the events copies them.
+func ExampleCloneEvents() {
+	queue := make(chan []*inlet.Event, 1)
+	sink := inlet.SinkFunc(func(_ context.Context, events []*inlet.Event) error {
+		queue <- inlet.CloneEvents(events)
+		return nil
+	})
+	lent := []*inlet.Event{{Type: inlet.TypePage, Name: "Home", Properties: []byte(`{"n":1}`)}}
+	_ = sink.Write(context.Background(), lent)
+	copy(lent[0].Properties, "overwritten by the next request")
+	fmt.Println(string((<-queue)[0].Properties))
+	// Output: {"n":1}
+}
+
+// A plain function declares nothing.
+func ExampleDurabilityOf() {
+	fmt.Println(inlet.DurabilityOf(printing))
+	// Output: unknown
+}

@@ -69,8 +69,8 @@ func (l PayloadLimits) reader() *body.Reader {
 // A payload is the decoded body of a request, read once and shared by every layer that
 // needs it.
 //
-// Ownership: whoever got it may use its bytes, read-only, until it calls release, which it
-// must do exactly once. When the last holder has released it, the memory is used for
+// Ownership: a holder may use its bytes, read-only, until it calls release, which it must
+// do exactly once. When the last holder has released it, the memory is used for
 // another request. A layer that panics does not release, and its memory is left to the
 // garbage collector.
 //
@@ -162,7 +162,7 @@ func (p *payload) index(limits wire.Limits) (*wire.Document, error) {
 // batchMember is the root member that lists events, in every dialect that has batches.
 const batchMember = `"batch"`
 
-// documentError maps an error of the index to what the client is told.
+// documentError maps an error of the index to its public error.
 func documentError(err error, limits wire.Limits) *Error {
 	var syntax *wire.SyntaxError
 	var fault *wire.FaultError
@@ -213,8 +213,8 @@ func tooLarge(limit int64) *Error {
 	return &Error{Code: CodePayloadTooLarge, Message: fmt.Sprintf("the payload is larger than %d bytes", limit)}
 }
 
-// bodyError maps an error of reading a body to what the client is told. It is the only
-// place that does.
+// bodyError maps an error of reading a body to its public error. It is the only place that
+// does.
 func bodyError(err error) error {
 	if big, ok := errors.AsType[*body.TooLargeError](err); ok {
 		return tooLarge(big.Limit)

@@ -377,10 +377,10 @@ func (s *state) setOutcome(o Outcome) {
 
 // WithCharge has the handler call charge after it has read and checked r, and before
 // anything is stored, with the number of events that are to be stored and the size of the
-// body after decompression (of a pixel, that of its event). If charge returns an error, normally an [*Error] with
-// [CodeRateLimited], nothing is stored and the request is answered with it. If several
-// layers do this, the outermost is called first. It is not called for a request of which
-// nothing is to be stored.
+// body after decompression (of a pixel, that of its event). If charge returns an error,
+// normally an [*Error] with [CodeRateLimited], nothing is stored and the request is answered
+// with it. If several layers do this, the outermost is called first. It is not called for a
+// request of which nothing is to be stored.
 //
 // The request returned is r itself if another layer of this module came before.
 func WithCharge(r *http.Request, charge func(ctx context.Context, events, bytes int) error) *http.Request {

@@ -85,6 +85,7 @@ type (
 	// the sink declares, or soon after ctx is done. It may run concurrently with Write, with
 	// itself and with Close.
 	Flusher interface {
+		// Flush waits until what was written is stored.
 		Flush(ctx context.Context) error
 	}
 
@@ -92,6 +93,7 @@ type (
 	// Close is idempotent, may run concurrently with Write, and a Write after it returns
 	// [ErrClosed]. A decorator closes the sink that it wraps exactly once.
 	Closer interface {
+		// Close stops the sink.
 		Close(ctx context.Context) error
 	}
 
@@ -99,17 +101,24 @@ type (
 	// Readiness is built on it. It should return quickly, soon after ctx is done at the
 	// latest, and store nothing. It may run concurrently with everything else.
 	Checker interface {
+		// Check returns nil if the sink could store events now.
 		Check(ctx context.Context) error
 	}
 
 	// A Durable sink declares what an acknowledged event survives. The value never changes.
 	// A decorator that acknowledges before the sink that it wraps has stored must declare
 	// its own, lower durability.
-	Durable interface{ Durability() Durability }
+	Durable interface {
+		// Durability returns what an acknowledged event survives.
+		Durability() Durability
+	}
 
 	// An Unwrapper is a decorator that neither stores nor acknowledges early: it has the
 	// abilities of the sink that it wraps, except those that it implements itself.
-	Unwrapper interface{ Unwrap() Sink }
+	Unwrapper interface {
+		// Unwrap returns the sink that the decorator wraps.
+		Unwrap() Sink
+	}
 )
 
 // Flush flushes the outermost [Flusher] of s. Without one it returns nil.

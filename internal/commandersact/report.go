@@ -114,14 +114,17 @@ const (
 	// CodeNotObject means that the payload or an event in it is not an object. The sender
 	// should send an object for each event.
 	CodeNotObject Code = "not_object"
-	// CodeDuplicateName means that an object of the event has two members of one name. The sender should send
-	// each name once.
+	// CodeDuplicateName means that an object of the event has two members of one name. The
+	// sender should send each name once.
 	CodeDuplicateName Code = "duplicate_name"
-	// CodeTooDeep means that the event is nested too deeply. The sender should send flatter properties.
+	// CodeTooDeep means that the event is nested too deeply. The sender should
+	// send flatter properties.
 	CodeTooDeep Code = "too_deep"
-	// CodeTooManyMembers means that the event has too many members. The sender should send fewer properties.
+	// CodeTooManyMembers means that the event has too many members. The sender should
+	// send fewer properties.
 	CodeTooManyMembers Code = "too_many_members"
-	// CodeEventTooLarge means that the event is too large. The sender should send fewer or shorter properties.
+	// CodeEventTooLarge means that the event is too large. The sender should send
+	// fewer or shorter properties.
 	CodeEventTooLarge Code = "event_too_large"
 )
 
