@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/internal/testkit"
 	"github.com/inlet-go/inlet/sinks"
 )
 
@@ -36,8 +37,8 @@ func frugals(t testing.TB) []frugal {
 	}
 }
 
-func TestDecoratorAllocations(t *testing.T) {
-	if testing.CoverMode() != "" || raceEnabled {
+func TestAllocations(t *testing.T) {
+	if testing.CoverMode() != "" || testkit.Race {
 		t.Skip("the race detector and coverage allocate themselves")
 	}
 	for _, tt := range frugals(t) {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/internal/guard"
 )
 
 // run writes what is queued until the queue is closed and empty.
@@ -39,19 +40,31 @@ func (b *Batch) sleep(timer *time.Timer, wait time.Duration) {
 	}
 }
 
-// write writes the events of a batch, and hands each caller its outcome.
+// write writes the events of a batch and gives each call its outcome.
 func (b *Batch) write(next batch) {
 	errs := b.store(next.events)
 	if b.o.Async {
 		b.report(next.events, errs)
 	}
 	for _, p := range next.parts {
-		b.settle(p, errs[:p.n])
+		if len(p.call.events) > 0 {
+			p.call.complete(p.from, errs[:p.n])
+		} else {
+			p.call.finish(b.lostSince(p.call.failedBefore))
+		}
 		errs = errs[p.n:]
 	}
 }
 
-// store returns the error of each event, nil where it is stored.
+// lostSince returns the error of a Flush, if events have failed since it was called.
+func (b *Batch) lostSince(before uint64) error {
+	if lost := b.failed.Load() - before; lost > 0 {
+		return fmt.Errorf("sinks: Batch: %d events that were queued before the flush were not stored", lost)
+	}
+	return nil
+}
+
+// store writes the events and returns the error of each, nil where it is stored.
 func (b *Batch) store(events []*inlet.Event) []error {
 	s := bisection{inner: inlet.SinkFunc(b.pass), events: events, outcome: newOutcome(len(events))}
 	if len(events) > 0 {
@@ -67,47 +80,34 @@ func (b *Batch) store(events []*inlet.Event) []error {
 func (b *Batch) pass(ctx context.Context, events []*inlet.Event) error {
 	ctx, cancel := context.WithTimeout(ctx, b.o.WriteTimeout)
 	defer cancel()
-	return b.guard("the inner sink", func(int) error { return b.inner.Write(ctx, events) })
+	return b.guarded("the inner sink", func() error { return b.inner.Write(ctx, events) })
 }
 
 // report gives the events that have failed to OnError.
 func (b *Batch) report(events []*inlet.Event, errs []error) {
 	var failed []*inlet.Event
-	var items []error
+	var reasons []error
 	for i, err := range errs {
 		if err != nil {
-			failed, items = append(failed, events[i]), append(items, err)
+			failed, reasons = append(failed, events[i]), append(reasons, err)
 		}
 	}
 	if len(failed) == 0 {
 		return
 	}
 	b.failed.Add(uint64(len(failed)))
-	b.guard("OnError", func(int) error {
-		b.o.OnError(failed, batchError(items))
+	b.guarded("OnError", func() error {
+		b.o.OnError(failed, batchError(reasons))
 		return nil
 	})
 }
 
-// guard calls f, and logs a panic in it: there is no caller whom it would reach.
-func (b *Batch) guard(who string, f func(int) error) (err error) {
-	attempt(&err, f, 0)
-	if p, ok := err.(*panicError); ok {
-		b.o.Logger.Error("sinks: Batch: "+who+" panicked", "panic", p.cause, "stack", string(p.stack))
-		return fmt.Errorf("sinks: Batch: %s panicked: %v", who, p.cause)
+// guarded calls f and logs a panic in it, which has no caller to go to.
+func (b *Batch) guarded(what string, f func() error) (err error) {
+	guard.Call(&err, f)
+	if p, ok := guard.Panicked(err); ok {
+		b.o.Logger.Error("sinks: Batch: "+what+" panicked", "panic", p.Cause, "stack", string(p.Stack))
+		return fmt.Errorf("sinks: Batch: %s panicked: %v", what, p.Cause)
 	}
 	return err
-}
-
-// settle answers a part of a call, or a Flush.
-func (b *Batch) settle(p batchPart, errs []error) {
-	if len(p.call.events) > 0 {
-		p.call.settle(p.from, errs)
-		return
-	}
-	var err error
-	if lost := b.failed.Load() - p.call.before; lost > 0 {
-		err = fmt.Errorf("sinks: Batch: %d events that were queued before were not stored", lost)
-	}
-	p.call.answer(err)
 }

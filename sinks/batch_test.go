@@ -43,126 +43,218 @@ func begin(t *testing.T, s inlet.Sink, ids ...string) chan error {
 	return result
 }
 
-func TestBatchGroupsWhatComesWhileTheInnerSinkIsBusy(t *testing.T) {
+func TestBatch(t *testing.T) {
 	t.Parallel()
-	poison := inlet.Permanent(errors.New("poison"))
-	tests := []struct {
-		name    string
-		o       sinks.BatchOptions
-		answers []error
-		calls   [][]string // the first is being written when the others come
-		failed  [][]int    // of each call
-		inner   [][]string
-		stored  int
-	}{
-		{
-			name:   "into one inner Write, in order",
-			calls:  [][]string{{"a"}, {"b", "c"}, {"d"}, {"e"}},
-			inner:  [][]string{{"a"}, {"b", "c", "d", "e"}},
-			stored: 5,
-		},
-		{
-			name:   "of as many events as it may have",
-			o:      sinks.BatchOptions{MaxEvents: 2},
-			calls:  [][]string{{"a"}, {"b"}, {"c"}, {"d"}, {"e"}, {"f"}},
-			inner:  [][]string{{"a"}, {"b", "c"}, {"d", "e"}, {"f"}},
-			stored: 6,
-		},
-		{
-			name:   "and keeps a call together",
-			o:      sinks.BatchOptions{MaxEvents: 3},
-			calls:  [][]string{{"a"}, {"b", "c"}, {"d", "e"}, {"f"}},
-			inner:  [][]string{{"a"}, {"b", "c"}, {"d", "e", "f"}},
-			stored: 6,
-		},
-		{
-			name:   "unless it is too large",
-			o:      sinks.BatchOptions{MaxEvents: 3},
-			calls:  [][]string{{"a"}, {"b"}, {"c", "d", "e", "f"}, {"g", "h"}, {"i"}},
-			inner:  [][]string{{"a"}, {"b"}, {"c", "d", "e"}, {"f", "g", "h"}, {"i"}},
-			stored: 9,
-		},
-		{
-			name:    "and tells each caller of its own events only",
-			answers: []error{nil, items(errInner, 0, 2, 4)},
-			calls:   [][]string{{"a"}, {"b", "c"}, {"d"}, {"e", "f"}, {"g"}},
-			failed:  [][]int{nil, {0}, {0}, {1}, nil},
-			inner:   [][]string{{"a"}, {"b", "c", "d", "e", "f", "g"}},
-			stored:  4,
-		},
-		{
-			name:    "also if they were written in several",
-			o:       sinks.BatchOptions{MaxEvents: 2},
-			answers: []error{nil, items(errInner, 1), nil, errInner},
-			calls:   [][]string{{"a"}, {"b", "c", "d", "e", "f"}},
-			failed:  [][]int{nil, {1, 4}},
-			inner:   [][]string{{"a"}, {"b", "c"}, {"d", "e"}, {"f"}},
-			stored:  4,
-		},
-		{
-			name:    "all of which fail with it",
-			answers: []error{nil, errInner},
-			calls:   [][]string{{"a"}, {"b", "c"}, {"d"}},
-			failed:  [][]int{nil, {0, 1}, {0}},
-			inner:   [][]string{{"a"}, {"b", "c", "d"}},
-			stored:  1,
-		},
-		{
-			name:    "but are not refused for what is another's",
-			answers: []error{nil, poison, nil, poison, poison},
-			calls:   [][]string{{"a"}, {"b", "c"}, {"d"}, {"e"}},
-			failed:  [][]int{nil, nil, {0}, nil},
-			inner:   [][]string{{"a"}, {"b", "c", "d", "e"}, {"b", "c"}, {"d", "e"}, {"d"}, {"e"}},
-			stored:  4,
-		},
-		{
-			name:    "and takes no word of a malformed batch error",
-			answers: []error{nil, items(poison, 0, 9)},
-			calls:   [][]string{{"a"}, {"b"}, {"c"}},
-			failed:  [][]int{nil, {0}, {0}},
-			inner:   [][]string{{"a"}, {"b", "c"}},
-			stored:  1,
-		},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				inner := &scripted{answers: tt.answers}
-				b := newBatch(t, busy(inner), &tt.o)
-				results := make([]chan error, len(tt.calls))
-				for i, call := range tt.calls {
-					results[i] = begin(t, b, call...)
-				}
-				for i, call := range tt.calls {
-					var failed []int
-					if tt.failed != nil {
-						failed = tt.failed[i]
-					}
-					requireFailed(t, failed, <-results[i], len(call))
-				}
-				require.Equal(t, tt.inner, inner.calls)
-				require.Len(t, inner.Events(), tt.stored)
-				require.Zero(t, b.Pending())
-			})
-		})
-	}
-}
 
-func TestBatchKeepsTheClassOfAnError(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		inner := &scripted{answers: []error{
-			&inlet.BatchError{Items: []inlet.ItemError{{Index: 0, Err: inlet.Permanent(errInner)}, {Index: 1, Err: inlet.RetryAfter(errInner, time.Minute)}}},
-		}}
-		b := newBatch(t, inner, nil)
-		errs := inlet.ItemErrors(b.Write(t.Context(), events("a", "b", "c")), 3)
-		require.True(t, inlet.IsPermanent(errs[0]))
-		require.False(t, inlet.IsPermanent(errs[1]))
-		after, ok := inlet.RetryDelay(errs[1])
-		require.True(t, ok)
-		require.Equal(t, time.Minute, after)
-		require.NoError(t, errs[2])
+	t.Run("groups concurrent writes", func(t *testing.T) {
+		t.Parallel()
+		poison := inlet.Permanent(errors.New("poison"))
+		tests := []struct {
+			name    string
+			o       sinks.BatchOptions
+			answers []error
+			calls   [][]string // the first is being written when the others come
+			failed  [][]int    // of each call
+			inner   [][]string
+			stored  int
+		}{
+			{
+				name:   "into one inner Write, in order",
+				calls:  [][]string{{"a"}, {"b", "c"}, {"d"}, {"e"}},
+				inner:  [][]string{{"a"}, {"b", "c", "d", "e"}},
+				stored: 5,
+			},
+			{
+				name:   "of as many events as it may have",
+				o:      sinks.BatchOptions{MaxEvents: 2},
+				calls:  [][]string{{"a"}, {"b"}, {"c"}, {"d"}, {"e"}, {"f"}},
+				inner:  [][]string{{"a"}, {"b", "c"}, {"d", "e"}, {"f"}},
+				stored: 6,
+			},
+			{
+				name:   "and keeps a call together",
+				o:      sinks.BatchOptions{MaxEvents: 3},
+				calls:  [][]string{{"a"}, {"b", "c"}, {"d", "e"}, {"f"}},
+				inner:  [][]string{{"a"}, {"b", "c"}, {"d", "e", "f"}},
+				stored: 6,
+			},
+			{
+				name:   "unless it is too large",
+				o:      sinks.BatchOptions{MaxEvents: 3},
+				calls:  [][]string{{"a"}, {"b"}, {"c", "d", "e", "f"}, {"g", "h"}, {"i"}},
+				inner:  [][]string{{"a"}, {"b"}, {"c", "d", "e"}, {"f", "g", "h"}, {"i"}},
+				stored: 9,
+			},
+			{
+				name:    "and tells each caller of its own events only",
+				answers: []error{nil, items(errInner, 0, 2, 4)},
+				calls:   [][]string{{"a"}, {"b", "c"}, {"d"}, {"e", "f"}, {"g"}},
+				failed:  [][]int{nil, {0}, {0}, {1}, nil},
+				inner:   [][]string{{"a"}, {"b", "c", "d", "e", "f", "g"}},
+				stored:  4,
+			},
+			{
+				name:    "also if they were written in several",
+				o:       sinks.BatchOptions{MaxEvents: 2},
+				answers: []error{nil, items(errInner, 1), nil, errInner},
+				calls:   [][]string{{"a"}, {"b", "c", "d", "e", "f"}},
+				failed:  [][]int{nil, {1, 4}},
+				inner:   [][]string{{"a"}, {"b", "c"}, {"d", "e"}, {"f"}},
+				stored:  4,
+			},
+			{
+				name:    "all of which fail with it",
+				answers: []error{nil, errInner},
+				calls:   [][]string{{"a"}, {"b", "c"}, {"d"}},
+				failed:  [][]int{nil, {0, 1}, {0}},
+				inner:   [][]string{{"a"}, {"b", "c", "d"}},
+				stored:  1,
+			},
+			{
+				name:    "but are not refused for what is another's",
+				answers: []error{nil, poison, nil, poison, poison},
+				calls:   [][]string{{"a"}, {"b", "c"}, {"d"}, {"e"}},
+				failed:  [][]int{nil, nil, {0}, nil},
+				inner:   [][]string{{"a"}, {"b", "c", "d", "e"}, {"b", "c"}, {"d", "e"}, {"d"}, {"e"}},
+				stored:  4,
+			},
+			{
+				name:    "and takes no word of a malformed batch error",
+				answers: []error{nil, items(poison, 0, 9)},
+				calls:   [][]string{{"a"}, {"b"}, {"c"}},
+				failed:  [][]int{nil, {0}, {0}},
+				inner:   [][]string{{"a"}, {"b", "c"}},
+				stored:  1,
+			},
+		}
+		for _, tt := range tests {
+			t.Run(tt.name, func(t *testing.T) {
+				t.Parallel()
+				synctest.Test(t, func(t *testing.T) {
+					inner := &scripted{answers: tt.answers}
+					b := newBatch(t, busy(inner), &tt.o)
+					results := make([]chan error, len(tt.calls))
+					for i, call := range tt.calls {
+						results[i] = begin(t, b, call...)
+					}
+					for i, call := range tt.calls {
+						var failed []int
+						if tt.failed != nil {
+							failed = tt.failed[i]
+						}
+						requireFailed(t, failed, <-results[i], len(call))
+					}
+					require.Equal(t, tt.inner, inner.calls)
+					require.Len(t, inner.Events(), tt.stored)
+					require.Zero(t, b.Stats().Pending)
+				})
+			})
+		}
+	})
+
+	t.Run("error class", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			inner := &scripted{answers: []error{
+				&inlet.BatchError{Items: []inlet.ItemError{{Index: 0, Err: inlet.Permanent(errInner)}, {Index: 1, Err: inlet.RetryAfter(errInner, time.Minute)}}},
+			}}
+			b := newBatch(t, inner, nil)
+			errs := inlet.ItemErrors(b.Write(t.Context(), events("a", "b", "c")), 3)
+			require.True(t, inlet.IsPermanent(errs[0]))
+			require.False(t, inlet.IsPermanent(errs[1]))
+			after, ok := inlet.RetryDelay(errs[1])
+			require.True(t, ok)
+			require.Equal(t, time.Minute, after)
+			require.NoError(t, errs[2])
+		})
+	})
+
+	t.Run("maximum bytes", func(t *testing.T) {
+		t.Parallel()
+		const most = 10_000
+		batch := sinktest.Events(500)
+		batch[7].Properties = append(append([]byte(`{"a":"`), bytes.Repeat([]byte("x"), 2*most)...), `"}`...)
+		for _, callSize := range []int{1, 3, len(batch)} {
+			synctest.Test(t, func(t *testing.T) {
+				inner, writes, large := new(sinks.Memory), 0, 0
+				b := newBatch(t, busy(inlet.SinkFunc(func(ctx context.Context, events []*inlet.Event) error {
+					size := 0
+					for _, e := range events {
+						size += len(e.AppendJSON(nil))
+					}
+					if len(events) > 1 {
+						require.LessOrEqual(t, size, most)
+					}
+					if writes++; size > most/2 {
+						large++
+					}
+					return inner.Write(ctx, events)
+				})), &sinks.BatchOptions{MaxBytes: most, Async: true, OnError: func([]*inlet.Event, error) {}})
+				for call := range slices.Chunk(batch, callSize) {
+					require.NoError(t, b.Write(t.Context(), call))
+				}
+				require.NoError(t, b.Flush(t.Context()))
+				require.Equal(t, ids(batch), ids(inner.Events()))
+				require.Greater(t, large, writes*3/4, "the estimate is not much too large")
+			})
+		}
+	})
+
+	t.Run("overload", func(t *testing.T) {
+		t.Parallel()
+		for _, tt := range []struct {
+			name string
+			o    sinks.BatchOptions
+		}{
+			{"in number", sinks.BatchOptions{MaxPending: 3}},
+			{"in bytes", sinks.BatchOptions{MaxPendingBytes: 1500}},
+		} {
+			t.Run(tt.name, func(t *testing.T) {
+				t.Parallel()
+				synctest.Test(t, func(t *testing.T) {
+					inner := new(scripted)
+					b := newBatch(t, busy(inner), &tt.o)
+					first := begin(t, b, "a")
+					second := begin(t, b, "b", "c")
+					require.Equal(t, 2, b.Stats().Pending)
+					err := b.Write(t.Context(), events("d", "e"))
+					require.ErrorIs(t, err, inlet.ErrOverloaded)
+					require.False(t, inlet.IsPermanent(err))
+					third := begin(t, b, "f")
+					require.NoError(t, <-first)
+					require.NoError(t, <-second)
+					require.NoError(t, <-third)
+					require.Equal(t, [][]string{{"a"}, {"b", "c", "f"}}, inner.calls)
+
+					fourth := begin(t, b, "g")
+					fifth := begin(t, b, "h", "i", "j", "k", "l")
+					require.Empty(t, fifth, "one always fits where nothing waits")
+					require.NoError(t, b.Flush(t.Context()), "and so does a Flush")
+					require.NoError(t, <-fourth)
+					require.NoError(t, <-fifth)
+				})
+			})
+		}
+	})
+
+	t.Run("check", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			var log []string
+			inner := &noted{name: "inner", log: &log, err: errInner}
+			b := newBatch(t, inner, nil)
+			require.Equal(t, errInner, inlet.Check(t.Context(), b))
+
+			full := newBatch(t, busy(&sinks.Memory{}), &sinks.BatchOptions{MaxPending: 2})
+			first := begin(t, full, "a")
+			require.NoError(t, inlet.Check(t.Context(), full))
+			second := begin(t, full, "b", "c")
+			require.ErrorIs(t, inlet.Check(t.Context(), full), inlet.ErrOverloaded)
+			require.NoError(t, <-first)
+			require.NoError(t, <-second)
+			require.NoError(t, full.Close(t.Context()))
+			require.Equal(t, inlet.ErrClosed, inlet.Check(t.Context(), full))
+		})
 	})
 }
 
@@ -254,37 +346,6 @@ func TestBatchDelay(t *testing.T) {
 	})
 }
 
-func TestBatchBoundsTheBytesOfAWrite(t *testing.T) {
-	t.Parallel()
-	const most = 10_000
-	batch := sinktest.Events(500)
-	batch[7].Properties = append(append([]byte(`{"a":"`), bytes.Repeat([]byte("x"), 2*most)...), `"}`...)
-	for _, callSize := range []int{1, 3, len(batch)} {
-		synctest.Test(t, func(t *testing.T) {
-			inner, writes, large := new(sinks.Memory), 0, 0
-			b := newBatch(t, busy(inlet.SinkFunc(func(ctx context.Context, events []*inlet.Event) error {
-				size := 0
-				for _, e := range events {
-					size += len(e.AppendJSON(nil))
-				}
-				if len(events) > 1 {
-					require.LessOrEqual(t, size, most)
-				}
-				if writes++; size > most/2 {
-					large++
-				}
-				return inner.Write(ctx, events)
-			})), &sinks.BatchOptions{MaxBytes: most, Async: true, OnError: func([]*inlet.Event, error) {}})
-			for call := range slices.Chunk(batch, callSize) {
-				require.NoError(t, b.Write(t.Context(), call))
-			}
-			require.NoError(t, b.Flush(t.Context()))
-			require.Equal(t, ids(batch), ids(inner.Events()))
-			require.Greater(t, large, writes*3/4, "the estimate is not much too large")
-		})
-	}
-}
-
 func TestBatchContext(t *testing.T) {
 	t.Parallel()
 	requireUnknown := func(t *testing.T, err error) {
@@ -307,7 +368,7 @@ func TestBatchContext(t *testing.T) {
 			first := begin(t, b, "a")
 			ctx := leaving(t, time.Second/2)
 			requireUnknown(t, b.Write(ctx, events("b", "c", "d")))
-			require.Zero(t, b.Pending())
+			require.Zero(t, b.Stats().Pending)
 			require.NoError(t, <-first)
 			require.NoError(t, b.Write(t.Context(), events("e")))
 			require.Equal(t, [][]string{{"a"}, {"e"}}, inner.calls)
@@ -320,7 +381,7 @@ func TestBatchContext(t *testing.T) {
 			inner := new(scripted)
 			b := newBatch(t, busy(inner), &sinks.BatchOptions{MaxEvents: 2, MaxPendingBytes: 1500})
 			requireUnknown(t, b.Write(leaving(t, time.Second*3/2), events("a", "b", "c", "d", "e")))
-			require.Zero(t, b.Pending())
+			require.Zero(t, b.Stats().Pending)
 			result := begin(t, b, "f", "g")
 			require.ErrorIs(t, b.Write(t.Context(), events("h", "i")), inlet.ErrOverloaded, "its bytes are counted out once")
 			require.NoError(t, <-result)
@@ -394,63 +455,6 @@ func TestBatchContext(t *testing.T) {
 			require.ErrorIs(t, err, context.DeadlineExceeded)
 			require.Equal(t, 10*time.Second, time.Since(start))
 		})
-	})
-}
-
-func TestBatchIsOverloadedWhenTooMuchWaits(t *testing.T) {
-	t.Parallel()
-	for _, tt := range []struct {
-		name string
-		o    sinks.BatchOptions
-	}{
-		{"in number", sinks.BatchOptions{MaxPending: 3}},
-		{"in bytes", sinks.BatchOptions{MaxPendingBytes: 1500}},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				inner := new(scripted)
-				b := newBatch(t, busy(inner), &tt.o)
-				first := begin(t, b, "a")
-				second := begin(t, b, "b", "c")
-				require.Equal(t, 2, b.Pending())
-				err := b.Write(t.Context(), events("d", "e"))
-				require.ErrorIs(t, err, inlet.ErrOverloaded)
-				require.False(t, inlet.IsPermanent(err))
-				third := begin(t, b, "f")
-				require.NoError(t, <-first)
-				require.NoError(t, <-second)
-				require.NoError(t, <-third)
-				require.Equal(t, [][]string{{"a"}, {"b", "c", "f"}}, inner.calls)
-
-				fourth := begin(t, b, "g")
-				fifth := begin(t, b, "h", "i", "j", "k", "l")
-				require.Empty(t, fifth, "one always fits where nothing waits")
-				require.NoError(t, b.Flush(t.Context()), "and so does a Flush")
-				require.NoError(t, <-fourth)
-				require.NoError(t, <-fifth)
-			})
-		})
-	}
-}
-
-func TestBatchChecks(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		var log []string
-		inner := &noted{name: "inner", log: &log, err: errInner}
-		b := newBatch(t, inner, nil)
-		require.Equal(t, errInner, inlet.Check(t.Context(), b))
-
-		full := newBatch(t, busy(&sinks.Memory{}), &sinks.BatchOptions{MaxPending: 2})
-		first := begin(t, full, "a")
-		require.NoError(t, inlet.Check(t.Context(), full))
-		second := begin(t, full, "b", "c")
-		require.ErrorIs(t, inlet.Check(t.Context(), full), inlet.ErrOverloaded)
-		require.NoError(t, <-first)
-		require.NoError(t, <-second)
-		require.NoError(t, full.Close(t.Context()))
-		require.Equal(t, inlet.ErrClosed, inlet.Check(t.Context(), full))
 	})
 }
 
@@ -638,7 +642,7 @@ func TestBatchAsync(t *testing.T) {
 			require.ErrorContains(t, reports[0].errs[0], "item 1")
 			require.ErrorContains(t, reports[0].errs[1], "item 3")
 			require.Equal(t, report{[]string{"f"}, []error{errInner}}, reports[1])
-			require.EqualValues(t, 3, b.Failed())
+			require.EqualValues(t, 3, b.Stats().Failed)
 			require.NoError(t, b.Flush(t.Context()), "nothing new has failed")
 		})
 	})
@@ -678,7 +682,7 @@ func TestBatchAsync(t *testing.T) {
 	})
 }
 
-func TestBatchSurvivesPanics(t *testing.T) {
+func TestBatchPanics(t *testing.T) {
 	t.Parallel()
 
 	t.Run("in the inner sink, which fail the events that were written, temporarily", func(t *testing.T) {
@@ -740,32 +744,6 @@ func TestBatchSurvivesPanics(t *testing.T) {
 	})
 }
 
-func TestNewBatchRefusesBadOptions(t *testing.T) {
-	t.Parallel()
-	tests := []struct {
-		name  string
-		inner inlet.Sink
-		o     sinks.BatchOptions
-		want  string
-	}{
-		{"no inner sink", nil, sinks.BatchOptions{}, "inner sink"},
-		{"a negative number of events", &sinks.Memory{}, sinks.BatchOptions{MaxEvents: -1}, "BatchOptions.MaxEvents"},
-		{"a negative size", &sinks.Memory{}, sinks.BatchOptions{MaxBytes: -1}, "BatchOptions.MaxBytes"},
-		{"a negative delay", &sinks.Memory{}, sinks.BatchOptions{MaxDelay: -1}, "BatchOptions.MaxDelay"},
-		{"a negative bound", &sinks.Memory{}, sinks.BatchOptions{MaxPending: -1}, "BatchOptions.MaxPending"},
-		{"a negative bound in bytes", &sinks.Memory{}, sinks.BatchOptions{MaxPendingBytes: -1}, "BatchOptions.MaxPendingBytes"},
-		{"a negative timeout", &sinks.Memory{}, sinks.BatchOptions{WriteTimeout: -1}, "BatchOptions.WriteTimeout"},
-		{"no ear for failures", &sinks.Memory{}, sinks.BatchOptions{Async: true}, "BatchOptions.OnError"},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			_, err := sinks.NewBatch(tt.inner, &tt.o)
-			require.ErrorContains(t, err, tt.want)
-		})
-	}
-}
-
 // TestBatchStress lets many callers, some of whom leave, write calls of many
 // sizes over an inner sink that fails at random, and requires that what was
 // acknowledged is stored, and what was refused is not.
@@ -806,7 +784,7 @@ func TestBatchStress(t *testing.T) {
 	}
 	wg.Wait()
 	require.NoError(t, b.Close(t.Context()))
-	require.Zero(t, b.Pending())
+	require.Zero(t, b.Stats().Pending)
 	stored := map[string]bool{}
 	for _, id := range ids(inner.Events()) {
 		require.False(t, stored[id], "%s is stored twice", id)

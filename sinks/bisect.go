@@ -8,30 +8,31 @@ import (
 	"github.com/inlet-go/inlet"
 )
 
-// A bisection finds the events for which whole batches are refused for good, by
-// writing ever smaller pieces of them.
+// A bisection finds the events for which whole batches are permanently refused, by
+// writing ever smaller parts of them.
 type bisection struct {
 	inner   inlet.Sink
 	events  []*inlet.Event
 	outcome *outcome
-	stop    error // why nothing more is written; temporary
+	stopped error // why nothing more is written; temporary
 }
 
-// write writes the events from and up to the given places.
+// write writes the events with the indices from inclusive to to exclusive.
 func (b *bisection) write(ctx context.Context, from, to int) {
-	if err := ctx.Err(); err != nil && b.stop == nil {
-		b.stop = err
+	if err := ctx.Err(); err != nil && b.stopped == nil {
+		b.stopped = err
 	}
-	if b.stop != nil {
+	if b.stopped != nil {
 		b.skip(from, to)
 		return
 	}
-	b.settle(ctx, from, to, b.inner.Write(ctx, b.events[from:to]))
+	b.narrow(ctx, from, to, b.inner.Write(ctx, b.events[from:to]))
 }
 
-// settle notes what a write of these events said, or writes their halves.
-func (b *bisection) settle(ctx context.Context, from, to int, err error) {
-	if to-from > 1 && inlet.IsPermanent(err) && !namesEvents(err) {
+// narrow records err as the outcome of a Write of these events, unless it refuses them as
+// a whole: then it writes each half.
+func (b *bisection) narrow(ctx context.Context, from, to int, err error) {
+	if to-from > 1 && inlet.IsPermanent(err) && !isPerEvent(err) {
 		middle := from + (to-from)/2
 		b.write(ctx, from, middle)
 		b.write(ctx, middle, to)
@@ -41,22 +42,22 @@ func (b *bisection) settle(ctx context.Context, from, to int, err error) {
 	for n, err := range errs {
 		b.outcome.fail(from+n, err)
 	}
-	if tookNothing(errs) {
-		b.stop = errs[0]
+	if allTemporary(errs) {
+		b.stopped = errs[0]
 	}
 }
 
 // skip fails events without writing them.
 func (b *bisection) skip(from, to int) {
-	err := fmt.Errorf("sinks: not written any more: %w", b.stop)
+	err := fmt.Errorf("sinks: not written after a failure: %w", b.stopped)
 	for i := from; i < to; i++ {
 		b.outcome.fail(i, err)
 	}
 }
 
-// namesEvents reports whether err says of single events what became of them. It
-// looks where [inlet.ItemErrors] does: not into joined errors.
-func namesEvents(err error) bool {
+// isPerEvent reports whether err is a [*inlet.BatchError]. It unwraps errors as
+// [inlet.ItemErrors] does: not joined ones.
+func isPerEvent(err error) bool {
 	for ; err != nil; err = errors.Unwrap(err) {
 		if _, ok := err.(*inlet.BatchError); ok {
 			return true
@@ -65,9 +66,8 @@ func namesEvents(err error) bool {
 	return false
 }
 
-// tookNothing reports whether a write has failed temporarily for all of its
-// events.
-func tookNothing(errs []error) bool {
+// allTemporary reports whether a Write has failed temporarily for all of its events.
+func allTemporary(errs []error) bool {
 	for _, err := range errs {
 		if err == nil || inlet.IsPermanent(err) {
 			return false

@@ -3,40 +3,46 @@ package sinks
 import (
 	"context"
 	"sync/atomic"
+
+	"github.com/inlet-go/inlet/internal/guard"
 )
 
-// A closing is the one Close of a decorator that has several sinks. Make one with
-// newClosing.
-type closing struct {
+// A closeOnce closes the inner sinks of a decorator exactly once. Make one with
+// newCloseOnce.
+type closeOnce struct {
 	begun atomic.Bool
 	done  chan struct{} // closed when err is set
 	err   error
 }
 
-func newClosing() closing { return closing{done: make(chan struct{})} }
+func newCloseOnce() closeOnce { return closeOnce{done: make(chan struct{})} }
 
-// run calls f the first time. Every other call returns the same error, as soon as
-// there is one or ctx is done.
-func (c *closing) run(ctx context.Context, f func() error) error {
-	if c.begun.Swap(true) {
-		return c.wait(ctx)
+// do calls f the first time. Every other call waits for that one and returns the same
+// error, or the error of ctx if that is done first.
+func (c *closeOnce) do(ctx context.Context, f func() error) error {
+	if !c.begun.Swap(true) {
+		defer close(c.done)
+		c.err = guard.ErrExited // for the others, if f does not return
+		c.err = f()
+		return c.err
 	}
-	defer close(c.done)
-	c.err = errGone
-	c.err = f()
-	return c.err
+	if await(ctx, c.done) {
+		return c.err
+	}
+	return ctx.Err()
 }
 
-func (c *closing) wait(ctx context.Context) error {
+// await waits until done is closed, and reports whether that was before ctx was done.
+func await(ctx context.Context, done <-chan struct{}) bool {
 	select {
-	case <-c.done:
-		return c.err
-	default:
-	}
-	select {
-	case <-c.done:
-		return c.err
+	case <-done:
+		return true
 	case <-ctx.Done():
-		return ctx.Err()
+	}
+	select { // both may have been ready
+	case <-done:
+		return true
+	default:
+		return false
 	}
 }

@@ -9,84 +9,83 @@ import (
 	"time"
 
 	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/internal/check"
 )
 
-// DeadLetterOptions are the options of [NewDeadLetter]. nil and the zero value
-// stand for the defaults.
+// DeadLetterOptions are the options of [NewDeadLetter]. A nil pointer means all defaults.
 type DeadLetterOptions struct {
-	// Name says in each letter which sink refused the event; see [Refusal.By].
-	// Defaults to "", which is left out.
+	// Name is the name of this decorator in each letter, [Refusal.By]. Defaults to "",
+	// which is left out.
 	Name string
-	// OnLetter is called with each letter that has been stored, and the error
-	// for which the inner sink refused the event. The letter is read-only and
-	// lent until the call returns. It is called inline, by many Writes at a
-	// time, and must not block. Defaults to nil, nothing.
+	// OnLetter receives each letter that has been stored, and the error with which the
+	// inner sink refused the event. The letter is read-only, and lent until the function
+	// returns. It is called inline, may run concurrently, and must not block. Defaults to
+	// nil: letters are only counted.
 	OnLetter func(ctx context.Context, letter *inlet.Event, err error)
 }
 
-// DeadLetter is a decorator that puts aside what its inner sink refuses for
-// good: such an event is written to a second sink as a letter, which says why,
-// and then counts as stored. So one event that can never be stored is neither
-// lost nor in the way of those behind it. Make one with [NewDeadLetter].
+// DeadLetter is a decorator that stores elsewhere what its inner sink permanently refuses:
+// such an event is written to a second sink as a letter, which holds the reason, and then
+// counts as stored. So an event that can never be stored is neither lost nor does it block
+// those behind it. Make one with [NewDeadLetter].
 //
-// Letters: a letter is the event with one more member in Extra, "_refused"; see
-// [Refusal]. [RefusalOf] reads it, [WithoutRefusal] gives the event back, to be
-// sent again. A letter that is refused once more has the last reason only.
-// Letters go to their sink as they are, each at least once: an event that comes
-// again after the call failed for another one may be refused, and put aside,
-// again. That sink should take what the inner one does not, such as a journal of
-// its own, or [NDJSON] to a file.
+// Letters: a letter is the event with one more member in Extra, "_refused"; see [Refusal].
+// [RefusalOf] reads it; [WithoutRefusal] returns the event, to be sent again. A letter that
+// is refused again has the last reason only. Each letter is written at least once: an event
+// that is written again after the call failed for another event may be refused, and stored
+// as a letter, again. The sink of the letters should accept what the inner sink does not,
+// such as a journal of its own, or [NDJSON] to a file.
 //
-// Safety: an event is acknowledged only when it or its letter is stored. If the
-// sink of the letters fails, in whatever way, the event fails temporarily, never
-// for good.
+// Safety: an event is acknowledged only when it or its letter is stored. If the sink of the
+// letters fails, temporarily or permanently, the event fails temporarily.
 //
-// Bisection: a permanent error that names single events, by a
-// [*inlet.BatchError], is taken at its word. One that stands for a whole batch
-// may be due to a single event in it: the halves of the batch are written again,
-// first half first, and their halves, until the offenders stand alone. For k of
-// them among n events that takes at most 1 + 2k⌈log₂ n⌉ writes. If the inner sink
-// had stored some of a batch that it refused as a whole, it gets them twice.
+// Bisection: a permanent error that is a [*inlet.BatchError] names the refused events. Any
+// other permanent error may be due to a single event of the batch: the batch is split in
+// halves, which are written one after the other and split again, until the refused events
+// are alone. For k of them among n events that takes at most 1 + 2k⌈log₂ n⌉ writes. If the
+// inner sink had stored a part of a batch that it refused as a whole, it receives that part
+// twice.
 //
-// Temporary failures are returned. If one takes all the events of a write while
-// bisecting, the sink may be down: the rest is not written but fails
-// temporarily too, and what is known of the others stands.
+// Temporary failures are returned. If one hits all events of a write during the bisection,
+// the sink may be down: the remaining events are not written and fail temporarily too, and
+// the outcomes so far stay.
 //
-// Context: is looked at before each further write. What was not written when it
-// is done fails temporarily.
+// Context: it is checked before each further write. What was not written when it is done
+// fails temporarily.
 //
-// Abilities: those of both sinks. Flush, Close and Check ask the inner sink and
-// then that of the letters, and Durability is the lesser of the two.
+// Abilities: those of both sinks. Flush, Close and Check call the inner sink and then that
+// of the letters; Durability is the lower of the two.
 type DeadLetter struct {
 	inner, letters inlet.Sink
 	name           string
 	onLetter       func(ctx context.Context, letter *inlet.Event, err error)
 
 	stored  atomic.Uint64
-	closing closing
+	closing closeOnce
 }
 
-// NewDeadLetter returns a decorator of inner that writes to letters what inner
-// refuses for good. Both are closed with it. A nil sink is an error.
+// NewDeadLetter returns a decorator of inner that writes to letters what inner permanently
+// refuses. It closes both. It returns an error if one of them is nil.
 func NewDeadLetter(inner, letters inlet.Sink, o *DeadLetterOptions) (*DeadLetter, error) {
-	switch {
-	case inner == nil:
-		return nil, errors.New("sinks: DeadLetter: the inner sink is nil")
-	case letters == nil:
-		return nil, errors.New("sinks: DeadLetter: the sink of the letters is nil")
-	case o == nil:
+	if err := check.Options("sinks", "NewDeadLetter",
+		check.NotNil("inner", inner == nil),
+		check.NotNil("letters", letters == nil),
+	); err != nil {
+		return nil, err
+	}
+	if o == nil {
 		o = new(DeadLetterOptions)
 	}
-	d := &DeadLetter{inner: inner, letters: letters, name: o.Name, onLetter: o.OnLetter, closing: newClosing()}
+	d := &DeadLetter{inner: inner, letters: letters, name: o.Name, onLetter: o.OnLetter, closing: newCloseOnce()}
 	if d.onLetter == nil {
 		d.onLetter = func(context.Context, *inlet.Event, error) {}
 	}
 	return d, nil
 }
 
-// Write passes on the very slice. An error of the inner sink that refuses nothing
-// for good is returned as it is; every other failure is a [*inlet.BatchError] of
-// temporary errors.
+// Write passes the caller's slice on. An error of the inner sink without a permanent
+// failure is returned unchanged; every other failure is a [*inlet.BatchError] of temporary
+// errors.
 func (d *DeadLetter) Write(ctx context.Context, events []*inlet.Event) error {
 	if d.closing.begun.Load() {
 		return inlet.ErrClosed
@@ -96,18 +95,18 @@ func (d *DeadLetter) Write(ctx context.Context, events []*inlet.Event) error {
 		return err
 	}
 	b := bisection{inner: d.inner, events: events, outcome: newOutcome(len(events))}
-	b.settle(ctx, 0, len(events), err)
-	d.putAside(ctx, events, b.outcome)
+	b.narrow(ctx, 0, len(events), err)
+	d.storeLetters(ctx, events, b.outcome)
 	return b.outcome.err()
 }
 
-// putAside writes the letters of the events that o says are refused; the outcome
-// of each is then that of its letter.
-func (d *DeadLetter) putAside(ctx context.Context, events []*inlet.Event, o *outcome) {
-	places := o.refused()
-	letters := d.lettersOf(events, places, o.errs)
-	errs := inlet.ItemErrors(d.post(ctx, letters), len(letters))
-	for n, i := range places {
+// storeLetters writes the letters of the events that o has as refused. The outcome of each
+// becomes that of its letter.
+func (d *DeadLetter) storeLetters(ctx context.Context, events []*inlet.Event, o *outcome) {
+	refused := o.refused()
+	letters := d.lettersOf(events, refused, o.errs)
+	errs := inlet.ItemErrors(d.writeLetters(ctx, letters), len(letters))
+	for n, i := range refused {
 		reason := o.errs[i]
 		if errs != nil && errs[n] != nil {
 			o.errs[i] = fmt.Errorf("%w: %w; the event was refused: %v", errNoLetter, errs[n], reason)
@@ -119,29 +118,19 @@ func (d *DeadLetter) putAside(ctx context.Context, events []*inlet.Event, o *out
 	}
 }
 
-// refused returns the places of the events that have failed for good.
-func (o *outcome) refused() (places []int) {
-	for i, err := range o.errs {
-		if inlet.IsPermanent(err) {
-			places = append(places, i)
-		}
-	}
-	return places
-}
+// errNoLetter is temporary, and so is every error that it is joined to.
+var errNoLetter = errors.New("sinks: DeadLetter: letter not stored")
 
-// errNoLetter is temporary, and with it every error that it is joined to.
-var errNoLetter = errors.New("sinks: DeadLetter: the letter was not stored")
-
-func (d *DeadLetter) lettersOf(events []*inlet.Event, places []int, reasons []error) []*inlet.Event {
+func (d *DeadLetter) lettersOf(events []*inlet.Event, indices []int, reasons []error) []*inlet.Event {
 	now := time.Now().UTC()
-	letters := make([]*inlet.Event, len(places))
-	for n, i := range places {
+	letters := make([]*inlet.Event, len(indices))
+	for n, i := range indices {
 		letters[n] = newLetter(events[i], Refusal{Error: clipReason(reasons[i].Error()), At: now, By: d.name})
 	}
 	return letters
 }
 
-func (d *DeadLetter) post(ctx context.Context, letters []*inlet.Event) error {
+func (d *DeadLetter) writeLetters(ctx context.Context, letters []*inlet.Event) error {
 	if len(letters) == 0 {
 		return nil
 	}
@@ -151,25 +140,22 @@ func (d *DeadLetter) post(ctx context.Context, letters []*inlet.Event) error {
 	return d.letters.Write(ctx, letters)
 }
 
-// Letters returns how many letters have been stored.
-func (d *DeadLetter) Letters() uint64 { return d.stored.Load() }
-
 // Flush flushes the inner sink, then that of the letters.
 func (d *DeadLetter) Flush(ctx context.Context) error {
 	return errors.Join(inlet.Flush(ctx, d.inner), inlet.Flush(ctx, d.letters))
 }
 
-// Close closes the inner sink, then that of the letters, and makes every later
-// Write fail with [inlet.ErrClosed]. A later Close closes nothing, waits for the
-// first and returns what that did.
+// Close closes the inner sink, then that of the letters, and makes every later Write fail
+// with [inlet.ErrClosed]. Further calls close nothing; they wait for the first and return
+// the same error.
 func (d *DeadLetter) Close(ctx context.Context) error {
-	return d.closing.run(ctx, func() error {
+	return d.closing.do(ctx, func() error {
 		return errors.Join(inlet.Close(ctx, d.inner), inlet.Close(ctx, d.letters))
 	})
 }
 
-// Check asks both sinks: without that of the letters, what the inner sink refuses
-// could not be acknowledged. It fails after Close.
+// Check checks both sinks: without that of the letters, a refused event could not be
+// acknowledged. It fails after Close.
 func (d *DeadLetter) Check(ctx context.Context) error {
 	if d.closing.begun.Load() {
 		return inlet.ErrClosed
@@ -177,7 +163,16 @@ func (d *DeadLetter) Check(ctx context.Context) error {
 	return errors.Join(inlet.Check(ctx, d.inner), inlet.Check(ctx, d.letters))
 }
 
-// Durability returns the lesser of what the two sinks declare.
+// Durability returns the lower durability of the two sinks.
 func (d *DeadLetter) Durability() inlet.Durability {
 	return min(inlet.DurabilityOf(d.inner), inlet.DurabilityOf(d.letters))
 }
+
+// DeadLetterStats is a snapshot of the counters of a [DeadLetter].
+type DeadLetterStats struct {
+	// Letters is the number of letters that were stored so far.
+	Letters uint64
+}
+
+// Stats returns the current counters.
+func (d *DeadLetter) Stats() DeadLetterStats { return DeadLetterStats{Letters: d.stored.Load()} }

@@ -11,22 +11,22 @@ import (
 	"github.com/inlet-go/inlet"
 )
 
-// refusedMember is what makes a letter of an event: the member of Extra that
-// holds the [Refusal].
+// refusedMember is the member of Extra that makes an event a letter: it holds the
+// [Refusal].
 const refusedMember = "_refused"
 
-// A Refusal says why an event has become a letter. In the letter it is the JSON
+// A Refusal is the reason why an event has become a letter. In the letter it is the JSON
 // object in the member "_refused" of Extra.
 type Refusal struct {
-	// Error is the text of the sink's error, as valid UTF-8 of 1 KiB at most.
+	// Error is the text of the sink's error, as valid UTF-8 of at most 1 KiB.
 	Error string `json:"error"`
-	// At is when the event was put aside, in UTC.
+	// At is when the letter was made, in UTC.
 	At time.Time `json:"at"`
-	// By is the name of the [DeadLetter], "" if it has none.
+	// By is the name of the [DeadLetter], or "" if it has none.
 	By string `json:"by,omitempty"`
 }
 
-// RefusalOf returns why e is a letter, and false if it is none.
+// RefusalOf returns why e was refused, and false if e is not a letter.
 func RefusalOf(e *inlet.Event) (Refusal, bool) {
 	for m := range extraMembers(e.Extra) {
 		if m.name != refusedMember {
@@ -41,15 +41,15 @@ func RefusalOf(e *inlet.Event) (Refusal, bool) {
 	return Refusal{}, false
 }
 
-// WithoutRefusal returns a clone of e without the reason of its refusal: of a
-// letter, the event that was refused, to be sent again.
+// WithoutRefusal returns a clone of e without the reason of its refusal: for a letter, the
+// event that was refused, to be sent again.
 func WithoutRefusal(e *inlet.Event) *inlet.Event {
 	plain := e.Clone()
 	plain.Extra = closeObject(withoutMember(e.Extra, refusedMember))
 	return plain
 }
 
-// newLetter returns the letter of e. It shares all of e's memory but for Extra.
+// newLetter returns the letter of e. It shares the memory of e except Extra.
 func newLetter(e *inlet.Event, r Refusal) *inlet.Event {
 	value, err := json.Marshal(r)
 	if err != nil { // a clock beyond the year 9999
@@ -61,7 +61,7 @@ func newLetter(e *inlet.Event, r Refusal) *inlet.Event {
 	return &letter
 }
 
-// maxReason is the most bytes of an error's text that a letter holds.
+// maxReason is the maximum size of the text of an error in a letter, in bytes.
 const maxReason = 1 << 10
 
 // clipReason returns text as valid UTF-8, cut to maxReason.
@@ -70,23 +70,23 @@ func clipReason(text string) string {
 	if len(text) <= maxReason {
 		return text
 	}
-	const mark = "…"
-	end := maxReason - len(mark)
+	const ellipsis = "…"
+	end := maxReason - len(ellipsis)
 	for !utf8.RuneStart(text[end]) {
 		end--
 	}
-	return text[:end] + mark
+	return text[:end] + ellipsis
 }
 
-// An extraMember is a member of Extra: its name, all of its text, and of that
-// the value.
+// An extraMember is a member of Extra: its name, its whole text, and the part of that
+// which is its value.
 type extraMember struct {
 	name        string
 	text, value []byte
 }
 
-// extraMembers yields the members of a JSON object, of nothing if it is nil. As
-// for every event in a sink, it must be valid.
+// extraMembers yields the members of a JSON object, none for nil. The object must be
+// valid, as it is in every event that reaches a sink.
 func extraMembers(object json.RawMessage) iter.Seq[extraMember] {
 	return func(yield func(extraMember) bool) {
 		d := json.NewDecoder(bytes.NewReader(object))
@@ -112,9 +112,8 @@ func nextMember(d *json.Decoder) (m extraMember, err error) {
 	return m, err
 }
 
-// withoutMember returns object without the member of that name, and without its
-// closing brace; the others are as they were, to the byte. It is nil if there
-// are no others.
+// withoutMember returns object without the member with that name and without its closing
+// brace; the bytes of the other members stay the same. It returns nil if there are none.
 func withoutMember(object json.RawMessage, name string) (open []byte) {
 	for m := range extraMembers(object) {
 		if m.name != name {
@@ -124,7 +123,7 @@ func withoutMember(object json.RawMessage, name string) (open []byte) {
 	return open
 }
 
-// addMember adds a member to an object that has no closing brace yet.
+// addMember adds a member to an object that has no closing brace yet, or to nil.
 func addMember(open, member []byte) []byte {
 	if open == nil {
 		return append([]byte{'{'}, member...)

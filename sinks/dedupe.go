@@ -1,9 +1,9 @@
 package sinks
 
 import (
+	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"iter"
 	"math"
 	"sync"
@@ -11,83 +11,74 @@ import (
 	"time"
 
 	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/internal/check"
 )
 
-// DedupeOptions are the options of [NewDedupe]. nil and the zero value stand for
-// the defaults.
+// DedupeOptions are the options of [NewDedupe]. A nil pointer means all defaults.
 type DedupeOptions struct {
-	// Window is how long an id is remembered after its event has been stored.
-	// Defaults to 24 hours.
+	// Window is how long an id is remembered after its event has been stored. Defaults to
+	// 24 hours.
 	Window time.Duration
-	// MaxIDs is how many ids are remembered. When there are more within the
-	// window, the oldest is forgotten. Each takes 32 bytes. Defaults to
-	// 1,000,000.
+	// MaxIDs is how many ids are remembered, each in 32 bytes. When there are more within
+	// the window, the oldest is evicted. Defaults to 1,000,000.
 	MaxIDs int
-	// Stored are the events that the inner sink has stored already, the oldest
-	// first, such as those of a journal's RecentIDs: their ids are remembered, as
-	// if they had come to this instance when they were received. NewDedupe reads
-	// MessageID, Source, ReceivedAt and Warnings of each before it asks for the
-	// next, and fails with the first error that is among them. Defaults to nil,
-	// none: what comes again after a restart is then passed on again.
+	// Stored yields the events that the inner sink has stored already, the oldest first,
+	// such as those of a journal's RecentIDs. Their ids are remembered as if they had been
+	// written to this instance when they were received. NewDedupe reads MessageID, Source,
+	// ReceivedAt and Warnings of each event before it asks for the next, and fails with the
+	// first error that is yielded. Defaults to nil: duplicates of events from before a
+	// restart are passed on.
 	Stored iter.Seq2[*inlet.Event, error]
 }
 
 func (o *DedupeOptions) withDefaults() (DedupeOptions, error) {
-	var d DedupeOptions
+	var f DedupeOptions
 	if o != nil {
-		d = *o
+		f = *o
 	}
-	switch {
-	case d.Window < 0:
-		return d, fmt.Errorf("sinks: DedupeOptions.Window: %v is negative", d.Window)
-	case d.MaxIDs < 0 || d.MaxIDs > math.MaxInt32:
-		return d, fmt.Errorf("sinks: DedupeOptions.MaxIDs: %d is not within 0 and %d", d.MaxIDs, math.MaxInt32)
-	}
-	if d.Window == 0 {
-		d.Window = 24 * time.Hour
-	}
-	if d.MaxIDs == 0 {
-		d.MaxIDs = 1_000_000
-	}
-	return d, nil
+	f.Window = cmp.Or(f.Window, 24*time.Hour)
+	f.MaxIDs = cmp.Or(f.MaxIDs, 1_000_000)
+	return f, check.Options("sinks", "DedupeOptions",
+		check.AtLeast("Window", f.Window, 0),
+		check.AtLeast("MaxIDs", f.MaxIDs, 1),
+		check.AtMost("MaxIDs", f.MaxIDs, math.MaxInt32),
+	)
 }
 
-// Dedupe is a decorator that passes an event on once, however often it comes:
-// a later one with the same MessageID from the same Source is acknowledged and
-// dropped, as long as the id is remembered. Make one with [NewDedupe].
+// Dedupe is a decorator that passes each event on once: a later one with the same MessageID
+// from the same Source is acknowledged and dropped, as long as the id is remembered. Make
+// one with [NewDedupe].
 //
-// Safety: it never acknowledges an event on the strength of another that is not
-// stored. An id is remembered only after the inner Write has reported its event
-// stored. While that Write runs, the id is held: a Write that brings it again
-// first passes on its own events and then waits, holding nothing, until the
-// other one has ended. If that one failed, temporarily or for good, the waiting
-// Write tries itself. What it still waits for when its context is done fails
-// with a temporary error.
+// Safety: it never acknowledges an event because of another that is not stored. An id is
+// remembered only after the inner Write has reported its event as stored. While that Write
+// runs, its call claims the id: a Write with the same id first passes on its other events
+// and then waits, without any claims, until the first one has ended. If that one failed,
+// temporarily or permanently, the waiting Write tries itself. What it still waits for when
+// its context is done fails with a temporary error.
 //
-// Within one call the second event with an id is the duplicate of the first and
-// shares its outcome: nil if that is stored, its error if not. The others keep
-// their order, but for those that had to wait.
+// Within one call, a further event with an id is the duplicate of the first and shares its
+// outcome: nil if that is stored, its error if not. The order of the other events stays,
+// except for those that had to wait.
 //
-// Generated ids: an event whose id is ours ([inlet.Event.GeneratedID]) cannot be
-// a duplicate and passes unseen.
+// Generated ids: an event whose id was generated ([inlet.Event.GeneratedID]) cannot be a
+// duplicate and is always passed on.
 //
-// Restarts: the memory is of this process. An event that comes again after a
-// restart is passed on again, unless the new instance was told what is stored
-// (DedupeOptions.Stored); one that comes to another process always is.
+// Restarts: ids are remembered in this process only. After a restart, a duplicate is passed
+// on, unless the new instance was given the stored events (DedupeOptions.Stored); in another
+// process it always is.
 //
-// Secrecy: what is remembered is a 128-bit hash of the Source's ID and the
-// MessageID under a random key of the instance: SHA-256 over the key and both,
-// cut short. No client can compute it, so none can craft an id that claims
-// another source's, which would drop that one's event; a chance collision
-// within a million ids has a probability of 10^-27. A hash made for tables, such
-// as hash/maphash, promises no such thing.
+// Security: what is remembered is a 128-bit hash of the Source's ID and the MessageID under
+// a random key of the instance: SHA-256 over the key and both, truncated. No client can
+// compute it, so none can craft an id that equals another source's and has that one's event
+// dropped; the probability of a collision by chance within a million ids is 10^-27. A hash
+// for tables, such as hash/maphash, does not give this guarantee.
 //
-// Memory: 32 bytes for each of MaxIDs, taken when the instance is made and never
-// more or less, so that no Write ever waits for a table to grow. Beside it only
-// the ids that are being written now are held. It has no goroutine.
+// Memory: 32 bytes for each of MaxIDs, allocated by NewDedupe and constant from then on, so
+// that no Write waits for a table to grow. In addition, the ids of the events that are being
+// written are kept. It has no goroutine.
 //
-// Abilities: those of the inner sink, by Unwrap; it stores nothing itself and
-// acknowledges nothing early.
+// Abilities: those of the inner sink, by Unwrap; it stores nothing itself and acknowledges
+// nothing early.
 type Dedupe struct {
 	inner      inlet.Sink
 	hasher     hasher
@@ -95,9 +86,9 @@ type Dedupe struct {
 	duplicates atomic.Uint64
 	start      time.Time
 
-	mu   sync.Mutex
-	seen window
-	held map[eventKey]claim
+	mu      sync.Mutex
+	seen    window
+	claimed map[eventKey]claim
 }
 
 // A claim is on an id whose event is being written by a call.
@@ -106,25 +97,22 @@ type claim struct {
 	index int // of the event in the call
 }
 
-// NewDedupe returns a decorator of inner. A nil inner sink and options out of
-// their bounds are errors.
+// NewDedupe returns a decorator of inner. It returns an error if inner is nil, if an option
+// is out of its bounds, and if DedupeOptions.Stored yields one.
 func NewDedupe(inner inlet.Sink, o *DedupeOptions) (*Dedupe, error) {
-	if inner == nil {
-		return nil, errors.New("sinks: Dedupe: the inner sink is nil")
-	}
 	opts, err := o.withDefaults()
-	if err != nil {
+	if err := errors.Join(check.Options("sinks", "NewDedupe", check.NotNil("inner", inner == nil)), err); err != nil {
 		return nil, err
 	}
 	d := &Dedupe{
-		inner:  inner,
-		hasher: newHasher(),
-		start:  time.Now(),
-		seen:   newWindow(opts.MaxIDs, opts.Window),
-		held:   make(map[eventKey]claim),
+		inner:   inner,
+		hasher:  newHasher(),
+		start:   time.Now(),
+		seen:    newWindow(opts.MaxIDs, opts.Window),
+		claimed: make(map[eventKey]claim),
 	}
 	if err := d.restore(opts.Stored); err != nil {
-		return nil, fmt.Errorf("sinks: DedupeOptions.Stored: %w", err)
+		return nil, check.Options("sinks", "DedupeOptions", check.Fault("Stored", "yields an error: %w", err))
 	}
 	return d, nil
 }
@@ -135,45 +123,45 @@ func (d *Dedupe) restore(stored iter.Seq2[*inlet.Event, error]) error {
 		return nil
 	}
 	var key eventKey
-	var text []byte
+	var buf []byte
 	for e, err := range stored {
 		if err != nil {
 			return err
 		}
 		if !e.GeneratedID() {
-			key, text = d.hasher.sum(e, text)
+			key, buf = d.hasher.sum(e, buf)
 			d.seen.add(key, min(e.ReceivedAt.Sub(d.start), 0))
 		}
 	}
 	return nil
 }
 
-// Write passes on the events that are not duplicates; without any, it passes on
-// the very slice. An error that the inner sink gives for a whole batch without
-// duplicates is returned as it is; every other failure is a [*inlet.BatchError].
+// Write passes on the events that are not duplicates; if none is, it passes the caller's
+// slice on. An error of the inner sink for a whole batch without duplicates is returned
+// unchanged; every other failure is a [*inlet.BatchError].
 func (d *Dedupe) Write(ctx context.Context, events []*inlet.Event) error {
 	c := d.begin(events)
-	err := d.run(ctx, c)
-	d.end(c) // not deferred: after a panic it is left to the collector
+	err := d.writeRounds(ctx, c)
+	d.end(c) // not deferred: after a panic it is left to the garbage collector
 	return err
 }
 
-// run goes through the open events of c in rounds: claim what is free, write it,
-// and only then wait for what others hold.
-func (d *Dedupe) run(ctx context.Context, c *dedupeCall) error {
+// writeRounds writes the pending events of c in rounds: claim the ids that are free, write
+// their events, and only then wait for ids that other calls claim.
+func (d *Dedupe) writeRounds(ctx context.Context, c *dedupeCall) error {
 	d.reserve(c)
 	if len(c.own) == len(c.events) {
 		return c.wholeError(d.pass(ctx, c, c.events))
 	}
 	for {
 		if len(c.own) > 0 {
-			c.fail(c.own, inlet.ItemErrors(d.pass(ctx, c, c.ownEvents()), len(c.own)))
+			c.fail(c.own, inlet.ItemErrors(d.pass(ctx, c, pick(c.events, c.own)), len(c.own)))
 		}
-		if len(c.open) == 0 {
+		if len(c.pending) == 0 {
 			break
 		}
 		if err := c.wait(ctx); err != nil {
-			c.failOpen(err)
+			c.failPending(err)
 			break
 		}
 		d.reserve(c)
@@ -181,46 +169,46 @@ func (d *Dedupe) run(ctx context.Context, c *dedupeCall) error {
 	return d.outcome(c)
 }
 
-// reserve sorts the open events of c into those that it now owns, those that are
-// duplicates, and those that stay open because another call holds their id.
+// reserve sorts the pending events of c into those that it now claims, those that are
+// duplicates, and those that stay pending because another call claims their id.
 func (d *Dedupe) reserve(c *dedupeCall) {
 	c.own, c.blocker = c.own[:0], nil
-	still := c.open[:0]
+	pending := c.pending[:0]
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	now := time.Since(d.start)
-	for _, i := range c.open {
-		switch holder, held := d.held[c.keys[i]]; {
+	for _, i := range c.pending {
+		switch holder, claimed := d.claimed[c.keys[i]]; {
 		case c.events[i].GeneratedID():
 			c.own = append(c.own, i)
-		case held && holder.call == c:
-			c.first[i] = holder.index
-		case held:
-			still = append(still, i)
+		case claimed && holder.call == c:
+			c.original[i] = holder.index
+		case claimed:
+			pending = append(pending, i)
 			c.blocker = holder.call.doneChan()
 		case d.seen.has(c.keys[i], now):
-			c.first[i] = seenBefore
+			c.original[i] = storedEarlier
 		default:
-			d.held[c.keys[i]] = claim{c, i}
+			d.claimed[c.keys[i]] = claim{c, i}
 			c.own = append(c.own, i)
 		}
 	}
-	c.open = still
+	c.pending = pending
 }
 
-// pass writes the events that c owns and settles their ids, also if the inner
-// sink panics.
+// pass writes the events that c claims and releases the claims, also if the inner sink
+// panics.
 func (d *Dedupe) pass(ctx context.Context, c *dedupeCall, events []*inlet.Event) (err error) {
 	returned := false
-	defer func() { d.settle(c, returned, err) }()
+	defer func() { d.release(c, returned, err) }()
 	err = d.inner.Write(ctx, events)
 	returned = true
 	return err
 }
 
-// settle gives up the claims of c, remembers the ids whose events are stored and
-// wakes whoever waits. If the inner Write did not return, none is.
-func (d *Dedupe) settle(c *dedupeCall, returned bool, err error) {
+// release gives up the claims of c, remembers the ids whose events are stored and wakes the
+// calls that wait. If the inner Write did not return, no event counts as stored.
+func (d *Dedupe) release(c *dedupeCall, returned bool, err error) {
 	errs := inlet.ItemErrors(err, len(c.own))
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -229,35 +217,41 @@ func (d *Dedupe) settle(c *dedupeCall, returned bool, err error) {
 		if c.events[i].GeneratedID() {
 			continue
 		}
-		delete(d.held, c.keys[i])
+		delete(d.claimed, c.keys[i])
 		if returned && (errs == nil || errs[n] == nil) {
 			d.seen.add(c.keys[i], now)
 		}
 	}
-	c.release()
+	c.wake()
 }
 
-// outcome counts the duplicates of c and joins what became of its events.
+// outcome counts the duplicates of c and returns the outcome of its events.
 func (d *Dedupe) outcome(c *dedupeCall) error {
 	duplicates := 0
-	for i, first := range c.first {
+	for i, original := range c.original {
 		switch {
-		case first == seenBefore:
+		case original == storedEarlier:
 			duplicates++
-		case first == i:
-		case c.errs == nil || c.errs[first] == nil:
+		case original == i:
+		case c.errs == nil || c.errs[original] == nil:
 			duplicates++
 		default:
-			c.errs[i] = c.errs[first]
+			c.errs[i] = c.errs[original]
 		}
 	}
 	d.duplicates.Add(uint64(duplicates))
 	return batchError(c.errs)
 }
 
-// Duplicates returns how many events have been acknowledged without being passed
-// on, because another one with the same id was stored.
-func (d *Dedupe) Duplicates() uint64 { return d.duplicates.Load() }
-
 // Unwrap returns the inner sink.
 func (d *Dedupe) Unwrap() inlet.Sink { return d.inner }
+
+// DedupeStats is a snapshot of the counters of a [Dedupe].
+type DedupeStats struct {
+	// Duplicates is the number of events so far that were acknowledged without being passed
+	// on, because another one with the same id was stored.
+	Duplicates uint64
+}
+
+// Stats returns the current counters.
+func (d *Dedupe) Stats() DedupeStats { return DedupeStats{Duplicates: d.duplicates.Load()} }

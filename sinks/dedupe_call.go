@@ -8,23 +8,22 @@ import (
 	"github.com/inlet-go/inlet"
 )
 
-// seenBefore stands in dedupeCall.first for an event that an earlier call has
-// stored.
-const seenBefore = -1
+// storedEarlier is the original of an event that an earlier call has stored.
+const storedEarlier = -1
 
-// A dedupeCall is the state of one [Dedupe.Write]. It is pooled: other calls
-// reach it through the claims in the table only, and only with the lock held.
+// A dedupeCall is the state of one [Dedupe.Write]. It is pooled: other calls reach it
+// through the claims only, and only with the lock of the Dedupe held.
 type dedupeCall struct {
-	events []*inlet.Event
-	keys   []eventKey // of events
-	first  []int      // the event whose outcome each shares: itself, or its first
-	open   []int      // events that have no outcome yet
-	own    []int      // events to write now
-	errs   []error    // of events; nil while there are none
+	events   []*inlet.Event
+	keys     []eventKey // of events
+	original []int      // the index of the event whose outcome each shares: its own, or that of its original
+	pending  []int      // indices of the events that have no outcome yet
+	own      []int      // indices of the events to write now, in the client's order
+	errs     []error    // of events; nil while none has failed
 
-	done    chan struct{} // closed when the claims are given up; nil if nobody waits
-	blocker chan struct{} // done of a call that holds an open event
-	text    []byte        // room for hashing
+	done    chan struct{} // closed when the claims are released; nil if no call waits
+	blocker chan struct{} // done of a call that claims the id of a pending event
+	buf     []byte        // for hashing
 }
 
 // maxPooledCall is the largest call, in events, whose memory is kept for reuse.
@@ -38,10 +37,10 @@ func (d *Dedupe) begin(events []*inlet.Event) *dedupeCall {
 	c.events = events
 	for i, e := range events {
 		var key eventKey
-		key, c.text = d.hasher.sum(e, c.text)
+		key, c.buf = d.hasher.sum(e, c.buf)
 		c.keys = append(c.keys, key)
-		c.first = append(c.first, i)
-		c.open = append(c.open, i)
+		c.original = append(c.original, i)
+		c.pending = append(c.pending, i)
 	}
 	return c
 }
@@ -50,15 +49,12 @@ func (d *Dedupe) end(c *dedupeCall) {
 	if len(c.events) > maxPooledCall {
 		return
 	}
-	*c = dedupeCall{keys: c.keys[:0], first: c.first[:0], open: c.open[:0], own: c.own[:0], text: c.text}
+	*c = dedupeCall{keys: c.keys[:0], original: c.original[:0], pending: c.pending[:0], own: c.own[:0], buf: c.buf}
 	d.calls.Put(c)
 }
 
-// ownEvents returns the events to write now, in the client's order.
-func (c *dedupeCall) ownEvents() []*inlet.Event { return at(c.events, c.own) }
-
-// doneChan returns what is closed when c gives up its claims. Called with the
-// lock held.
+// doneChan returns the channel that is closed when c releases its claims. The caller holds
+// the lock.
 func (c *dedupeCall) doneChan() chan struct{} {
 	if c.done == nil {
 		c.done = make(chan struct{})
@@ -66,16 +62,16 @@ func (c *dedupeCall) doneChan() chan struct{} {
 	return c.done
 }
 
-// release wakes whoever waits for c. Called with the lock held.
-func (c *dedupeCall) release() {
+// wake wakes the calls that wait for c. The caller holds the lock.
+func (c *dedupeCall) wake() {
 	if c.done != nil {
 		close(c.done)
 		c.done = nil
 	}
 }
 
-// wait returns when a call that stands in the way has ended, or with a temporary
-// error when ctx is done.
+// wait returns nil when the call that blocks c has ended, and a temporary error when ctx is
+// done before.
 func (c *dedupeCall) wait(ctx context.Context) error {
 	select {
 	case <-c.blocker:
@@ -85,7 +81,7 @@ func (c *dedupeCall) wait(ctx context.Context) error {
 	}
 }
 
-// fail notes the errors of the events at the given indices.
+// fail records the errors of the events with the given indices.
 func (c *dedupeCall) fail(indices []int, errs []error) {
 	if errs == nil {
 		return
@@ -98,17 +94,17 @@ func (c *dedupeCall) fail(indices []int, errs []error) {
 	}
 }
 
-// failOpen notes err for all events that have no outcome yet.
-func (c *dedupeCall) failOpen(err error) {
-	errs := make([]error, len(c.open))
+// failPending records err for all events that have no outcome yet.
+func (c *dedupeCall) failPending(err error) {
+	errs := make([]error, len(c.pending))
 	for n := range errs {
 		errs[n] = err
 	}
-	c.fail(c.open, errs)
+	c.fail(c.pending, errs)
 }
 
-// wholeError is what to return for err where the inner sink was given the
-// caller's own slice: err itself, unless it may hold a malformed batch error.
+// wholeError returns the error of a call whose slice was passed on: err itself, unless that
+// may hold a malformed batch error.
 func (c *dedupeCall) wholeError(err error) error {
 	if _, ok := errors.AsType[*inlet.BatchError](err); !ok {
 		return err

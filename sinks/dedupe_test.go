@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"math/rand/v2"
+	"runtime"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -16,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/internal/testkit"
 	"github.com/inlet-go/inlet/sinks"
 )
 
@@ -163,7 +165,7 @@ func TestDedupe(t *testing.T) {
 			}
 			require.Equal(t, tt.inner, inner.calls)
 			require.Equal(t, tt.stored, ids(inner.Events()))
-			require.Equal(t, tt.duplicates, d.Duplicates())
+			require.Equal(t, tt.duplicates, d.Stats().Duplicates)
 		})
 	}
 }
@@ -185,7 +187,7 @@ func requireFailed(t *testing.T, want []int, err error, n int) {
 	require.Equal(t, want, failed)
 }
 
-func TestDedupePassesTheSliceItselfOn(t *testing.T) {
+func TestDedupeSlice(t *testing.T) {
 	t.Parallel()
 	var got []*inlet.Event
 	d := newDedupe(t, inlet.SinkFunc(func(_ context.Context, events []*inlet.Event) error {
@@ -211,7 +213,7 @@ func TestDedupeScope(t *testing.T) {
 			require.NoError(t, d.Write(t.Context(), []*inlet.Event{e}))
 		}
 		require.Len(t, inner.Events(), 3)
-		require.EqualValues(t, 1, d.Duplicates())
+		require.EqualValues(t, 1, d.Stats().Duplicates)
 	})
 
 	t.Run("a generated id is no duplicate", func(t *testing.T) {
@@ -225,11 +227,11 @@ func TestDedupeScope(t *testing.T) {
 		require.Equal(t, []string{"a", "a", "b"}, ids(inner.Events()))
 		require.NoError(t, d.Write(t.Context(), events("a")))
 		require.Len(t, inner.Events(), 4, "nor is the id remembered")
-		require.EqualValues(t, 1, d.Duplicates())
+		require.EqualValues(t, 1, d.Stats().Duplicates)
 	})
 }
 
-func TestDedupeRemembersWhatWasStoredBefore(t *testing.T) {
+func TestDedupeStored(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		aged := func(id string, age time.Duration) *inlet.Event {
@@ -323,8 +325,8 @@ func TestDedupeWindow(t *testing.T) {
 	})
 }
 
-// TestDedupeWindowAgainstModel compares the table with a plain list.
-func TestDedupeWindowAgainstModel(t *testing.T) {
+// TestDedupeModel compares the table with a plain list.
+func TestDedupeModel(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		const size, life = 13, 60 * time.Second
@@ -346,7 +348,7 @@ func TestDedupeWindowAgainstModel(t *testing.T) {
 				model = append(model, stored{id, time.Now()})
 			}
 			require.NoError(t, d.Write(t.Context(), events(id)))
-			require.EqualValues(t, len(model), inner.Events())
+			require.EqualValues(t, len(model), inner.Stats().Events)
 			time.Sleep(time.Duration(rnd.IntN(6000)) * time.Millisecond)
 		}
 	})
@@ -392,7 +394,7 @@ func TestDedupeWaiting(t *testing.T) {
 			require.NoError(t, <-first)
 			require.NoError(t, <-second)
 			require.Equal(t, []string{"b", "c", "a"}, ids(g.Events()))
-			require.EqualValues(t, 1, d.Duplicates())
+			require.EqualValues(t, 1, d.Stats().Duplicates)
 		})
 	})
 
@@ -413,7 +415,7 @@ func TestDedupeWaiting(t *testing.T) {
 				require.NoError(t, <-second)
 				require.NoError(t, <-third)
 				require.Equal(t, []string{"a"}, ids(g.Events()))
-				require.EqualValues(t, 2, d.Duplicates())
+				require.EqualValues(t, 2, d.Stats().Duplicates)
 			})
 		}
 	})
@@ -436,7 +438,7 @@ func TestDedupeWaiting(t *testing.T) {
 			g.outcome <- nil
 			require.NoError(t, <-first)
 			require.Equal(t, []string{"b", "a"}, ids(g.Events()))
-			require.EqualValues(t, 1, d.Duplicates(), "the second b")
+			require.EqualValues(t, 1, d.Stats().Duplicates, "the second b")
 		})
 	})
 
@@ -464,7 +466,7 @@ func write(t *testing.T, s inlet.Sink, ids ...string) chan error {
 	return result
 }
 
-func TestDedupeGivesIDsUpOnPanic(t *testing.T) {
+func TestDedupePanic(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var inner sinks.Memory
@@ -487,7 +489,7 @@ func TestDedupeGivesIDsUpOnPanic(t *testing.T) {
 		require.Equal(t, "inner sink", <-panicked, "the panic goes on")
 		require.NoError(t, d.Write(t.Context(), events("a")))
 		require.Equal(t, []string{"b", "a"}, ids(inner.Events()))
-		require.Zero(t, d.Duplicates())
+		require.Zero(t, d.Stats().Duplicates)
 	})
 }
 
@@ -540,31 +542,10 @@ func TestDedupeStress(t *testing.T) {
 		require.Contains(t, stored, id)
 		return true
 	})
-	require.NotZero(t, d.Duplicates())
+	require.NotZero(t, d.Stats().Duplicates)
 }
 
-func TestDedupeRefusesBadOptions(t *testing.T) {
-	t.Parallel()
-	tests := []struct {
-		name  string
-		inner inlet.Sink
-		o     sinks.DedupeOptions
-		want  string
-	}{
-		{"no inner sink", nil, sinks.DedupeOptions{}, "inner sink"},
-		{"a negative window", &sinks.Memory{}, sinks.DedupeOptions{Window: -1}, "DedupeOptions.Window"},
-		{"a negative number of ids", &sinks.Memory{}, sinks.DedupeOptions{MaxIDs: -1}, "DedupeOptions.MaxIDs"},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			_, err := sinks.NewDedupe(tt.inner, &tt.o)
-			require.ErrorContains(t, err, tt.want)
-		})
-	}
-}
-
-func TestDedupeClosesTheInnerSinkOnce(t *testing.T) {
+func TestDedupeClose(t *testing.T) {
 	t.Parallel()
 	inner := &closeCounter{}
 	d := newDedupe(t, inner, &sinks.DedupeOptions{MaxIDs: 1})
@@ -581,4 +562,96 @@ type closeCounter struct {
 func (c *closeCounter) Close(ctx context.Context) error {
 	c.closed++
 	return c.Memory.Close(ctx)
+}
+
+var nowhere = inlet.SinkFunc(func(context.Context, []*inlet.Event) error { return nil })
+
+// distinct makes n events with ids of their own.
+func distinct(n int) []*inlet.Event {
+	batch := make([]*inlet.Event, n)
+	for i := range batch {
+		batch[i] = event("0b5c1a52-7d5e-4f0e-9a37-" + strconv.Itoa(100_000_000_000+i))
+	}
+	return batch
+}
+
+func TestDedupeAllocations(t *testing.T) {
+	if testing.CoverMode() != "" || testkit.Race {
+		t.Skip("the race detector and coverage allocate themselves")
+	}
+	const size, runs = 100, 150
+	tests := []struct {
+		name   string
+		fresh  int // events of each call that are new
+		budget float64
+	}{
+		{"a call without duplicates allocates nothing", size, 0},
+		{"a call of nothing but duplicates allocates nothing", 0, 0},
+		{"a call with some duplicates allocates the slice that it passes on", size / 2, 1},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			d := newDedupe(t, nowhere, &sinks.DedupeOptions{MaxIDs: 1000})
+			all := distinct((runs + 3) * size)
+			next := 0
+			require.NoError(t, d.Write(t.Context(), all[:size]))
+			got := testing.AllocsPerRun(runs, func() {
+				next += tt.fresh
+				require.NoError(t, d.Write(t.Context(), all[next:][:size]))
+			})
+			require.LessOrEqual(t, got, tt.budget)
+		})
+	}
+}
+
+// TestDedupeMemory holds the documented 32 bytes per remembered id.
+func TestDedupeMemory(t *testing.T) {
+	if testkit.Race {
+		t.Skip("the race detector has memory of its own")
+	}
+	const idCount = 1_000_000
+	heap := func() uint64 {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	batch := distinct(idCount)
+	before := heap()
+	d := newDedupe(t, nowhere, &sinks.DedupeOptions{MaxIDs: idCount})
+	for i := 0; i < idCount; i += 1000 {
+		require.NoError(t, d.Write(t.Context(), batch[i:][:1000]))
+	}
+	perID := float64(heap()-before) / idCount
+	t.Logf("%.2f bytes per id", perID)
+	require.InDelta(t, 32, perID, 1)
+	require.NoError(t, d.Write(t.Context(), batch[:1000]))
+	require.EqualValues(t, 1000, d.Stats().Duplicates, "the oldest are still there")
+	runtime.KeepAlive(batch)
+}
+
+// BenchmarkDedupe measures the cost per event, over an inner sink that costs
+// nothing, with a full window of a million ids.
+func BenchmarkDedupe(b *testing.B) {
+	all := distinct(2_000_000)
+	for _, size := range []int{1, 100} {
+		b.Run("events="+strconv.Itoa(size), func(b *testing.B) {
+			d := newDedupe(b, nowhere, nil)
+			for i := 0; i < 1_000_000; i += 1000 {
+				require.NoError(b, d.Write(b.Context(), all[i:][:1000]))
+			}
+			next := 1_000_000
+			b.ReportAllocs()
+			for b.Loop() {
+				if err := d.Write(b.Context(), all[next:][:size]); err != nil {
+					b.Fatal(err)
+				}
+				if next += size; next+size > len(all) {
+					next = 0
+				}
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*size), "ns/event")
+		})
+	}
 }

@@ -21,25 +21,25 @@ func newHasher() (h hasher) {
 	return h
 }
 
-// sum returns the key of e. The length of the source ID is part of it, so that
-// no other division of the same text into the two ids is the same. It uses
-// text as room and returns it, grown if need be.
-func (h *hasher) sum(e *inlet.Event, text []byte) (eventKey, []byte) {
-	text = append(text[:0], h.secret[:]...)
-	text = binary.LittleEndian.AppendUint64(text, uint64(len(e.Source.ID)))
-	text = append(append(text, e.Source.ID...), e.MessageID...)
-	full := sha256.Sum256(text)
-	return eventKey(full[:16]), text
+// sum returns the key of e. The hash includes the length of the source ID, so that the
+// same text split differently into the two ids has another key. sum uses buf and returns
+// it, for the next call.
+func (h *hasher) sum(e *inlet.Event, buf []byte) (eventKey, []byte) {
+	buf = append(buf[:0], h.secret[:]...)
+	buf = binary.LittleEndian.AppendUint64(buf, uint64(len(e.Source.ID)))
+	buf = append(append(buf, e.Source.ID...), e.MessageID...)
+	full := sha256.Sum256(buf)
+	return eventKey(full[:16]), buf
 }
 
-// A window remembers the last keys that were added, each for a while. Its size
-// is fixed: a ring of the keys in order of time and, to find them, an open hash
-// table of their places that is never more than half full.
+// A window remembers the last keys that were added, each for a limited time. Its size is
+// fixed: a ring buffer of the keys in order of time and, to find them, a hash table with
+// linear probing of their positions in the ring. The table is never more than half full.
 type window struct {
 	life  time.Duration
 	ring  []remembered // 24 bytes each
-	next  int          // place in ring of the next key
-	table []uint32     // two per place in ring: place + 1, or 0
+	next  int          // position in ring of the next key
+	table []uint32     // two slots for each position in ring: position + 1, or 0 if free
 }
 
 // A remembered key, and the time at which it was added.
@@ -58,16 +58,16 @@ func (w *window) has(key eventKey, now time.Duration) bool {
 	return ok && now-w.ring[w.table[slot]-1].at < w.life
 }
 
-// add remembers key, in the place of the oldest if there is no other.
+// add remembers key. If the ring is full, it evicts the oldest.
 func (w *window) add(key eventKey, now time.Duration) {
-	w.forget(w.next)
+	w.evict(w.next)
 	w.ring[w.next] = remembered{key, now}
-	slot, _ := w.find(key) // an expired one may still be there
+	slot, _ := w.find(key) // an expired entry of the same key may still be there
 	w.table[slot] = uint32(w.next) + 1
 	w.next = (w.next + 1) % len(w.ring)
 }
 
-// find returns the slot of key, or the one where it belongs.
+// find returns the slot of key, or the free one where it belongs.
 func (w *window) find(key eventKey) (slot int, ok bool) {
 	for slot = w.home(key); w.table[slot] != 0; slot = w.after(slot) {
 		if w.ring[w.table[slot]-1].key == key {
@@ -77,8 +77,8 @@ func (w *window) find(key eventKey) (slot int, ok bool) {
 	return slot, false
 }
 
-// home returns the slot at which the search for key begins. Keys are hashes
-// already: their first bits, scaled to the size of the table, are enough.
+// home returns the slot at which the search for key begins. Keys are hashes already: their
+// first bits, scaled to the size of the table, are enough.
 func (w *window) home(key eventKey) int {
 	hi, _ := bits.Mul64(binary.LittleEndian.Uint64(key[:8]), uint64(len(w.table)))
 	return int(hi)
@@ -91,19 +91,19 @@ func (w *window) after(slot int) int {
 	return 0
 }
 
-// forget takes the key at a place in ring out of the table, unless the table
-// has no such key or has it at a later place.
-func (w *window) forget(place int) {
-	slot, ok := w.find(w.ring[place].key)
-	if !ok || w.table[slot] != uint32(place)+1 {
+// evict removes the key at a position in ring from the table, unless the table does not
+// have it or has it at a later position.
+func (w *window) evict(position int) {
+	slot, ok := w.find(w.ring[position].key)
+	if !ok || w.table[slot] != uint32(position)+1 {
 		return
 	}
-	w.empty(slot)
+	w.clear(slot)
 }
 
-// empty clears a slot and moves up the keys behind it that would no longer be
-// found across the gap.
-func (w *window) empty(gap int) {
+// clear frees a slot and moves up the keys behind it that a search would no longer find
+// beyond the gap.
+func (w *window) clear(gap int) {
 	for slot := w.after(gap); w.table[slot] != 0; slot = w.after(slot) {
 		home := w.home(w.ring[w.table[slot]-1].key)
 		if w.distance(home, slot) >= w.distance(gap, slot) {
@@ -114,7 +114,7 @@ func (w *window) empty(gap int) {
 	w.table[gap] = 0
 }
 
-// distance returns how many steps a search makes from one slot to another.
+// distance returns the number of steps of a search from one slot to another.
 func (w *window) distance(from, to int) int {
 	if to < from {
 		to += len(w.table)

@@ -5,76 +5,100 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync/atomic"
 
 	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/internal/check"
+	"github.com/inlet-go/inlet/internal/guard"
 )
 
 // A Leg is one of the sinks of a [Fanout].
 type Leg struct {
-	// Name stands in errors and in [LegStats]. Not empty, and no other leg's.
+	// Name identifies the leg in errors and in [LegStats]. Required, and unique in the
+	// Fanout.
 	Name string
-	// Sink gets every event. The Fanout closes it.
+	// Sink receives every event. The Fanout closes it. Required.
 	Sink inlet.Sink
-	// BestEffort says that an event counts as stored without this leg: its
-	// failures are counted and reported, and fail nobody. Defaults to false, the
-	// leg is required.
+	// BestEffort means that events count as stored without this leg: its failures are
+	// counted and reported, and no Write fails because of them. Defaults to false: the leg
+	// is required.
 	BestEffort bool
 }
 
-// FanoutOptions are the options of [NewFanout]. nil and the zero value stand for
-// the defaults.
+// FanoutOptions are the options of [NewFanout]. A nil pointer means all defaults.
 type FanoutOptions struct {
-	// OnBestEffortFailure is told that a best-effort leg has failed: its name, how
-	// many events of the call it did not store, 0 if the call was a Flush, and
-	// why, as of [inlet.Sink.Write]. It is called inline, when all legs have
-	// returned, by many calls at a time, and must not block. Defaults to nil,
-	// nothing: they are only counted.
+	// OnBestEffortFailure receives the failure of a best-effort leg: the name of the leg,
+	// the number of events of the call that it did not store, 0 if the call was a Flush, and
+	// the error, as of [inlet.Sink.Write]. It is called inline, when all legs have returned,
+	// may run concurrently, and must not block. Defaults to nil: failures are only counted.
 	OnBestEffortFailure func(ctx context.Context, leg string, events int, err error)
 }
 
-// Fanout is a decorator that writes every event to each of its legs, to all at
-// once. Make one with [NewFanout].
+// Fanout is a decorator that writes every event to each of its legs, concurrently. Make one
+// with [NewFanout].
 //
-// Acknowledgement: an event is stored when every required leg has stored it. One
-// that has failed in any of them has failed, temporarily if it did so in one of
-// them. It may come again to the legs that have stored it, with the same
-// MessageID: give those a [Dedupe] where that matters. What a best-effort leg
-// says never fails a Write.
+// Acknowledgement: an event is stored when every required leg has stored it. An event that
+// any of them failed to store has failed, temporarily if it failed temporarily in any of
+// them. The client may then send it again, and the legs that have stored it receive it
+// twice, with the same MessageID: give those a [Dedupe] where that matters. A best-effort
+// leg never fails a Write.
 //
-// Errors: each says which leg it is of. If every required leg that fails does so
-// as a whole, the call does; if one fails for some of the events only, what all of
-// them say is joined, event by event, into one [*inlet.BatchError].
+// Errors: each names its leg. If all required legs that fail do so for the whole batch, the
+// call fails as a whole; if one fails for some of the events only, the errors of all legs
+// are joined, event by event, into one [*inlet.BatchError].
 //
-// Waiting: Write returns when all legs have, the best-effort ones too, since the
-// events are lent to them. It takes as long as the slowest leg, and it is for
-// each leg to return soon after the context is done. A destination that is slow,
-// or often away, belongs behind the journal.
+// Waiting: Write returns when all legs have, including the best-effort ones, since the
+// events are lent to them. It takes as long as the slowest leg; each leg must return soon
+// after the context is done. A destination that is slow or often unavailable belongs behind
+// the journal.
 //
-// Ownership: the legs share the slice and the events, which are read-only for all
-// of them. A leg that is to change events is a [Transform].
+// Ownership: the legs share the slice and the events, which are read-only for all of them.
+// A leg that changes events must be a [Transform].
 //
-// Panics: that of a required leg goes on in the goroutine that called Write, once
-// all legs have returned, as an error with the leg's name, the cause and the
-// leg's own stack. That of a best-effort leg is a failure of it; like a return,
-// it must leave nobody who still looks at the events.
+// Panics: that of a required leg continues in the goroutine that called Write, once all legs
+// have returned, as an error with the name of the leg, the cause and the stack of the leg.
+// That of a best-effort leg is a failure of that leg; as after a return, no goroutine of the
+// leg may still read the events.
 //
-// Concurrency: one goroutine for each leg but the last, for the time of the call.
+// Concurrency: one goroutine for each leg except the last, for the duration of the call.
 //
-// Abilities: its own, made of those of its legs; see the methods. It has no
-// Unwrap.
+// Abilities: Flush, Close, Check and Durability are its own and combine those of its legs.
+// It has no Unwrap.
 type Fanout struct {
 	legs    []fanoutLeg
 	report  func(ctx context.Context, leg string, events int, err error)
-	closing closing
+	closing closeOnce
 }
 
-// NewFanout returns a decorator of the legs. An empty name, one that two legs
-// have, a nil sink, and that no leg is required are errors.
+// A fanoutLeg is a leg and its counters.
+type fanoutLeg struct {
+	Leg
+	stored, failed atomic.Uint64 // events
+}
+
+// title returns the name of the leg in errors.
+func (l *fanoutLeg) title() string { return fmt.Sprintf("Fanout: leg %q", l.Name) }
+
+// count counts the outcome of a Write of n events to the leg, and returns how many failed.
+func (l *fanoutLeg) count(n int, err error) (failed int) {
+	for _, err := range inlet.ItemErrors(err, n) {
+		if err != nil {
+			failed++
+		}
+	}
+	l.failed.Add(uint64(failed))
+	l.stored.Add(uint64(n - failed))
+	return failed
+}
+
+// NewFanout returns a decorator of the legs, of which at least one must be required. It
+// returns an error if a name is empty or used twice, if a sink is nil, or if no leg is
+// required.
 func NewFanout(legs []Leg, o *FanoutOptions) (*Fanout, error) {
 	if err := checkLegs(legs); err != nil {
 		return nil, err
 	}
-	f := &Fanout{legs: make([]fanoutLeg, len(legs)), closing: newClosing()}
+	f := &Fanout{legs: make([]fanoutLeg, len(legs)), closing: newCloseOnce()}
 	for i, l := range legs {
 		f.legs[i].Leg = l
 	}
@@ -88,27 +112,22 @@ func NewFanout(legs []Leg, o *FanoutOptions) (*Fanout, error) {
 }
 
 func checkLegs(legs []Leg) error {
-	names := make([]string, len(legs))
+	var names []string
+	var faults []error
+	required := false
 	for i, l := range legs {
-		names[i] = l.Name
+		names = append(names, l.Name)
+		faults = append(faults, check.NotNil(fmt.Sprintf("legs[%d].Sink", i), l.Sink == nil))
+		required = required || !l.BestEffort
 	}
-	if err := checkNames("Fanout: Leg", names); err != nil {
-		return err
+	if !required {
+		faults = append(faults, check.Fault("legs", "has no required leg"))
 	}
-	required := func(l Leg) bool { return !l.BestEffort }
-	if !slices.ContainsFunc(legs, required) {
-		return errors.New("sinks: Fanout: no Leg is required")
-	}
-	for _, l := range legs {
-		if l.Sink == nil {
-			return fmt.Errorf("sinks: Fanout: the Sink of the Leg %q is nil", l.Name)
-		}
-	}
-	return nil
+	return check.Options("sinks", "NewFanout", append(faults, checkNames("legs", names))...)
 }
 
-// Write writes the events to all legs and returns when all have returned. After
-// Close it fails with [inlet.ErrClosed].
+// Write writes the events to all legs and returns when all have returned. After Close it
+// fails with [inlet.ErrClosed].
 func (f *Fanout) Write(ctx context.Context, events []*inlet.Event) error {
 	if f.closing.begun.Load() {
 		return inlet.ErrClosed
@@ -116,20 +135,20 @@ func (f *Fanout) Write(ctx context.Context, events []*inlet.Event) error {
 	errs := f.each(func(l *fanoutLeg) error { return l.Sink.Write(ctx, events) })
 	for i, err := range errs {
 		failed := f.legs[i].count(len(events), err)
-		errs[i] = f.settle(ctx, i, failed, err)
+		errs[i] = f.requiredError(ctx, i, failed, err)
 	}
 	f.repanic(errs)
 	return f.outcome(errs, len(events))
 }
 
-// each calls do for all legs at once and returns their errors.
+// each calls do for all legs concurrently and returns their errors.
 func (f *Fanout) each(do func(*fanoutLeg) error) []error {
-	return together(len(f.legs), func(i int) error { return do(&f.legs[i]) })
+	return concurrently(len(f.legs), func(i int) error { return do(&f.legs[i]) })
 }
 
-// settle returns the error of the leg at i, unless that is best-effort: then its
-// failure, of so many events, is reported and ends here.
-func (f *Fanout) settle(ctx context.Context, i, events int, err error) error {
+// requiredError returns the error of leg i if that is required. If not, it reports the
+// failure, for a number of events, and returns nil.
+func (f *Fanout) requiredError(ctx context.Context, i, events int, err error) error {
 	l := &f.legs[i]
 	if err == nil || !l.BestEffort {
 		return err
@@ -138,17 +157,17 @@ func (f *Fanout) settle(ctx context.Context, i, events int, err error) error {
 	return nil
 }
 
-// repanic takes the panic of a leg to the caller, who must know that the events
-// may still be in use.
+// repanic continues the panic of a leg in the caller, who must know that the events may
+// still be in use.
 func (f *Fanout) repanic(errs []error) {
 	for i, err := range errs {
-		if isPanic(err) {
+		if _, ok := guard.Panicked(err); ok {
 			panic(prefixed(f.legs[i].title(), err))
 		}
 	}
 }
 
-// outcome joins what the legs have said about n events.
+// outcome joins the errors of the legs for n events.
 func (f *Fanout) outcome(errs []error, n int) error {
 	var failed []error
 	for i, err := range errs {
@@ -156,21 +175,20 @@ func (f *Fanout) outcome(errs []error, n int) error {
 			failed = append(failed, named(f.legs[i].title(), err, n))
 		}
 	}
-	if slices.ContainsFunc(failed, isPartial) {
-		return perEvent(failed, n)
+	if slices.ContainsFunc(failed, isBatchError) {
+		return joinPerEvent(failed, n)
 	}
 	return errors.Join(failed...)
 }
 
-// isPartial reports whether an error that [named] has returned is one of some
-// events.
-func isPartial(err error) bool {
+// isBatchError reports whether an error that [named] has returned is a batch error.
+func isBatchError(err error) bool {
 	_, ok := err.(*inlet.BatchError)
 	return ok
 }
 
-// perEvent joins the errors of Writes of the same n events.
-func perEvent(errs []error, n int) error {
+// joinPerEvent joins the errors of several Writes of the same n events.
+func joinPerEvent(errs []error, n int) error {
 	o := newOutcome(n)
 	for _, err := range errs {
 		for i, err := range inlet.ItemErrors(err, n) {
@@ -180,27 +198,26 @@ func perEvent(errs []error, n int) error {
 	return o.err()
 }
 
-// Flush flushes all legs, at once. It fails if a required leg does; the failure of
-// a best-effort leg is reported.
+// Flush flushes all legs concurrently. It fails if a required leg does; the failure of a
+// best-effort leg is reported.
 func (f *Fanout) Flush(ctx context.Context) error {
 	errs := f.each(func(l *fanoutLeg) error { return inlet.Flush(ctx, l.Sink) })
 	for i, err := range errs {
-		errs[i] = f.settle(ctx, i, 0, err)
+		errs[i] = f.requiredError(ctx, i, 0, err)
 	}
 	return f.join(errs)
 }
 
-// Close closes all legs, at once and each of them once, and makes every later
-// Write fail with [inlet.ErrClosed]. It fails if any leg does, a best-effort one
-// too. A later Close closes nothing, waits for the first and returns what that
-// did.
+// Close closes all legs concurrently, each of them once, and makes every later Write fail
+// with [inlet.ErrClosed]. It fails if any leg does, including the best-effort ones. Further
+// calls close nothing; they wait for the first and return the same error.
 func (f *Fanout) Close(ctx context.Context) error {
-	return f.closing.run(ctx, func() error {
+	return f.closing.do(ctx, func() error {
 		return f.join(f.each(func(l *fanoutLeg) error { return inlet.Close(ctx, l.Sink) }))
 	})
 }
 
-// Check asks the required legs, all at once. It fails if one does, and after
+// Check checks the required legs concurrently. It fails if any of them does, and after
 // Close.
 func (f *Fanout) Check(ctx context.Context) error {
 	if f.closing.begun.Load() {
@@ -222,13 +239,40 @@ func (f *Fanout) join(errs []error) error {
 	return errors.Join(errs...)
 }
 
-// Durability returns the least that a required leg declares.
+// Durability returns the lowest durability of the required legs.
 func (f *Fanout) Durability() inlet.Durability {
-	least := inlet.DurabilityReplicated
+	lowest := inlet.DurabilityReplicated
 	for i := range f.legs {
 		if l := &f.legs[i]; !l.BestEffort {
-			least = min(least, inlet.DurabilityOf(l.Sink))
+			lowest = min(lowest, inlet.DurabilityOf(l.Sink))
 		}
 	}
-	return least
+	return lowest
+}
+
+// FanoutStats is a snapshot of the counters of a [Fanout].
+type FanoutStats struct {
+	// Legs are the counters of the legs, in the order that NewFanout was given.
+	Legs []LegStats
+}
+
+// LegStats are the counters of a leg of a [Fanout]. An event counts once for each Write
+// that it was part of.
+type LegStats struct {
+	// Name is the name of the leg.
+	Name string
+	// Stored is the number of events that the leg has stored so far.
+	Stored uint64
+	// Failed is the number of events that the leg has not stored.
+	Failed uint64
+}
+
+// Stats returns the current counters.
+func (f *Fanout) Stats() FanoutStats {
+	stats := FanoutStats{Legs: make([]LegStats, len(f.legs))}
+	for i := range f.legs {
+		l := &f.legs[i]
+		stats.Legs[i] = LegStats{Name: l.Name, Stored: l.stored.Load(), Failed: l.failed.Load()}
+	}
+	return stats
 }

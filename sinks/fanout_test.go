@@ -25,85 +25,133 @@ func newFanout(t testing.TB, o *sinks.FanoutOptions, legs ...sinks.Leg) *sinks.F
 	return f
 }
 
-func TestFanoutAcknowledgesWhatAllRequiredLegsHaveStored(t *testing.T) {
+func TestFanout(t *testing.T) {
 	t.Parallel()
-	refused := inlet.Permanent(errInner)
-	tests := []struct {
-		name       string
-		legs       []error // what each required leg says
-		bestEffort []error // what each of these says
-		want       []string
-		whole      bool // the error is none of some events
-	}{
-		{"all store", []error{nil, nil}, nil, []string{stored, stored, stored}, true},
-		{"one leg fails", []error{nil, errInner}, nil, []string{temporary, temporary, temporary}, true},
-		{"the only leg fails for good", []error{refused}, nil, []string{permanent, permanent, permanent}, true},
-		{"all fail for good", []error{refused, refused}, nil, []string{permanent, permanent, permanent}, true},
-		{"one fails for good and one for now", []error{refused, errInner}, nil, []string{temporary, temporary, temporary}, true},
-		{"one fails for now and one for good", []error{errInner, refused}, nil, []string{temporary, temporary, temporary}, true},
-		{"one fails for an event", []error{nil, items(errInner, 1)}, nil, []string{stored, temporary, stored}, false},
-		{"two fail for different events", []error{items(refused, 2), items(errInner, 0)}, nil, []string{temporary, stored, permanent}, false},
-		{"two fail for the same event, then for now", []error{items(refused, 1), items(errInner, 1)}, nil, []string{stored, temporary, stored}, false},
-		{"two fail for the same event, then for good", []error{items(errInner, 1), items(refused, 1)}, nil, []string{stored, temporary, stored}, false},
-		{"one fails for good and one for an event", []error{refused, items(errInner, 0)}, nil, []string{temporary, permanent, permanent}, false},
-		{"one fails and one for an event", []error{items(refused, 0), errInner}, nil, []string{temporary, temporary, temporary}, false},
-		{"a malformed batch error fails all events", []error{items(refused, 7)}, nil, []string{temporary, temporary, temporary}, false},
-		{"what is best-effort may fail", []error{nil}, []error{errInner, refused, items(errInner, 1)}, []string{stored, stored, stored}, true},
-		{"what is best-effort does not make up for the others", []error{items(errInner, 2)}, []error{nil}, []string{stored, stored, temporary}, false},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			var legs []sinks.Leg
-			for i, err := range tt.legs {
-				legs = append(legs, sinks.Leg{Name: string(rune('a' + i)), Sink: failing(err)})
-			}
-			for i, err := range tt.bestEffort {
-				legs = append(legs, sinks.Leg{Name: string(rune('n' + i)), Sink: failing(err), BestEffort: true})
-			}
-			err := newFanout(t, nil, legs...).Write(t.Context(), events("x", "y", "z"))
-			require.Equal(t, tt.want, verdicts(t, err, 3))
-			_, partial := errors.AsType[*inlet.BatchError](err)
-			require.Equal(t, tt.whole, !partial)
+
+	t.Run("outcome", func(t *testing.T) {
+		t.Parallel()
+		refused := inlet.Permanent(errInner)
+		tests := []struct {
+			name       string
+			legs       []error // what each required leg says
+			bestEffort []error // what each of these says
+			want       []string
+			whole      bool // the error is none of some events
+		}{
+			{"all store", []error{nil, nil}, nil, []string{stored, stored, stored}, true},
+			{"one leg fails", []error{nil, errInner}, nil, []string{temporary, temporary, temporary}, true},
+			{"the only leg fails for good", []error{refused}, nil, []string{permanent, permanent, permanent}, true},
+			{"all fail for good", []error{refused, refused}, nil, []string{permanent, permanent, permanent}, true},
+			{"one fails for good and one for now", []error{refused, errInner}, nil, []string{temporary, temporary, temporary}, true},
+			{"one fails for now and one for good", []error{errInner, refused}, nil, []string{temporary, temporary, temporary}, true},
+			{"one fails for an event", []error{nil, items(errInner, 1)}, nil, []string{stored, temporary, stored}, false},
+			{"two fail for different events", []error{items(refused, 2), items(errInner, 0)}, nil, []string{temporary, stored, permanent}, false},
+			{"two fail for the same event, then for now", []error{items(refused, 1), items(errInner, 1)}, nil, []string{stored, temporary, stored}, false},
+			{"two fail for the same event, then for good", []error{items(errInner, 1), items(refused, 1)}, nil, []string{stored, temporary, stored}, false},
+			{"one fails for good and one for an event", []error{refused, items(errInner, 0)}, nil, []string{temporary, permanent, permanent}, false},
+			{"one fails and one for an event", []error{items(refused, 0), errInner}, nil, []string{temporary, temporary, temporary}, false},
+			{"a malformed batch error fails all events", []error{items(refused, 7)}, nil, []string{temporary, temporary, temporary}, false},
+			{"what is best-effort may fail", []error{nil}, []error{errInner, refused, items(errInner, 1)}, []string{stored, stored, stored}, true},
+			{"what is best-effort does not make up for the others", []error{items(errInner, 2)}, []error{nil}, []string{stored, stored, temporary}, false},
+		}
+		for _, tt := range tests {
+			t.Run(tt.name, func(t *testing.T) {
+				t.Parallel()
+				var legs []sinks.Leg
+				for i, err := range tt.legs {
+					legs = append(legs, sinks.Leg{Name: string(rune('a' + i)), Sink: failing(err)})
+				}
+				for i, err := range tt.bestEffort {
+					legs = append(legs, sinks.Leg{Name: string(rune('n' + i)), Sink: failing(err), BestEffort: true})
+				}
+				err := newFanout(t, nil, legs...).Write(t.Context(), events("x", "y", "z"))
+				require.Equal(t, tt.want, verdicts(t, err, 3))
+				_, partial := errors.AsType[*inlet.BatchError](err)
+				require.Equal(t, tt.whole, !partial)
+			})
+		}
+	})
+
+	t.Run("errors name the leg", func(t *testing.T) {
+		t.Parallel()
+		problem := &inlet.Problem{Code: inlet.CodeInvalidEvent, Message: "no such user"}
+		f := newFanout(t, nil,
+			sinks.Leg{Name: "fine", Sink: new(sinks.Memory)},
+			sinks.Leg{Name: "archive", Sink: failing(inlet.RetryAfter(inlet.ErrOverloaded, time.Minute))},
+		)
+		err := f.Write(t.Context(), events("x"))
+		require.EqualError(t, err, `sinks: Fanout: leg "archive": inlet: sink is overloaded`)
+		require.ErrorIs(t, err, inlet.ErrOverloaded)
+		delay, ok := inlet.RetryDelay(err)
+		require.True(t, ok)
+		require.Equal(t, time.Minute, delay)
+
+		f = newFanout(t, nil, sinks.Leg{Name: "crm", Sink: failing(items(inlet.Permanent(problem), 1))})
+		err = f.Write(t.Context(), events("x", "y"))
+		item := inlet.ItemErrors(err, 2)[1]
+		require.ErrorContains(t, item, `leg "crm"`)
+		require.ErrorIs(t, item, problem, "what the client is to be told is still there")
+	})
+
+	t.Run("same slice for all legs", func(t *testing.T) {
+		t.Parallel()
+		got := make([][]*inlet.Event, 3)
+		legs := make([]sinks.Leg, 3)
+		for i := range legs {
+			legs[i] = sinks.Leg{Name: string(rune('a' + i)), BestEffort: i == 1, Sink: inlet.SinkFunc(
+				func(_ context.Context, events []*inlet.Event) error { got[i] = events; return nil })}
+		}
+		sent := events("x", "y")
+		require.NoError(t, newFanout(t, nil, legs...).Write(t.Context(), sent))
+		for _, events := range got {
+			require.Len(t, events, 2)
+			require.Same(t, &sent[0], &events[0])
+		}
+	})
+
+	t.Run("concurrent legs", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			a, b, c := &slow{takes: time.Second}, &slow{takes: time.Minute}, &slow{takes: time.Second}
+			f := newFanout(t, nil, sinks.Leg{Name: "a", Sink: a}, sinks.Leg{Name: "b", Sink: b, BestEffort: true}, sinks.Leg{Name: "c", Sink: c})
+			ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+			defer cancel()
+			start := time.Now()
+			require.NoError(t, f.Write(ctx, events("x")))
+			require.Equal(t, time.Minute, time.Since(start), "the events are lent to b until it returns")
+			require.Len(t, b.Events(), 1)
 		})
-	}
-}
+	})
 
-func TestFanoutErrorsSayWhichLegItWas(t *testing.T) {
-	t.Parallel()
-	problem := &inlet.Problem{Code: inlet.CodeInvalidEvent, Message: "no such user"}
-	f := newFanout(t, nil,
-		sinks.Leg{Name: "fine", Sink: new(sinks.Memory)},
-		sinks.Leg{Name: "archive", Sink: failing(inlet.RetryAfter(inlet.ErrOverloaded, time.Minute))},
-	)
-	err := f.Write(t.Context(), events("x"))
-	require.EqualError(t, err, `sinks: Fanout: leg "archive": inlet: sink is overloaded`)
-	require.ErrorIs(t, err, inlet.ErrOverloaded)
-	delay, ok := inlet.RetryDelay(err)
-	require.True(t, ok)
-	require.Equal(t, time.Minute, delay)
+	t.Run("last leg needs no goroutine", func(t *testing.T) {
+		t.Parallel()
+		for _, n := range []int{1, 2, 3} {
+			on := make([]string, n)
+			legs := make([]sinks.Leg, n)
+			for i := range legs {
+				legs[i] = sinks.Leg{Name: string(rune('a' + i)), Sink: inlet.SinkFunc(func(context.Context, []*inlet.Event) error {
+					on[i] = goroutine()
+					return nil
+				})}
+			}
+			require.NoError(t, newFanout(t, nil, legs...).Write(t.Context(), events("x")))
+			require.Equal(t, goroutine(), on[n-1])
+			for _, id := range on[:n-1] {
+				require.NotEqual(t, goroutine(), id)
+			}
+		}
+	})
 
-	f = newFanout(t, nil, sinks.Leg{Name: "crm", Sink: failing(items(inlet.Permanent(problem), 1))})
-	err = f.Write(t.Context(), events("x", "y"))
-	item := inlet.ItemErrors(err, 2)[1]
-	require.ErrorContains(t, item, `leg "crm"`)
-	require.ErrorIs(t, item, problem, "what the client is to be told is still there")
-}
-
-func TestFanoutGivesEachLegTheVerySlice(t *testing.T) {
-	t.Parallel()
-	got := make([][]*inlet.Event, 3)
-	legs := make([]sinks.Leg, 3)
-	for i := range legs {
-		legs[i] = sinks.Leg{Name: string(rune('a' + i)), BestEffort: i == 1, Sink: inlet.SinkFunc(
-			func(_ context.Context, events []*inlet.Event) error { got[i] = events; return nil })}
-	}
-	sent := events("x", "y")
-	require.NoError(t, newFanout(t, nil, legs...).Write(t.Context(), sent))
-	for _, events := range got {
-		require.Len(t, events, 2)
-		require.Same(t, &sent[0], &events[0])
-	}
+	t.Run("copies its legs", func(t *testing.T) {
+		t.Parallel()
+		var store sinks.Memory
+		legs := []sinks.Leg{{Name: "store", Sink: &store}}
+		f, err := sinks.NewFanout(legs, nil)
+		require.NoError(t, err)
+		legs[0] = sinks.Leg{}
+		require.NoError(t, f.Write(t.Context(), events("x")))
+		require.Len(t, store.Events(), 1)
+	})
 }
 
 // slow is a Memory whose writes take a while, whatever their context says.
@@ -115,39 +163,6 @@ type slow struct {
 func (s *slow) Write(ctx context.Context, events []*inlet.Event) error {
 	time.Sleep(s.takes)
 	return s.Memory.Write(ctx, events)
-}
-
-func TestFanoutWritesToAllLegsAtOnceAndWaitsForTheSlowest(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		a, b, c := &slow{takes: time.Second}, &slow{takes: time.Minute}, &slow{takes: time.Second}
-		f := newFanout(t, nil, sinks.Leg{Name: "a", Sink: a}, sinks.Leg{Name: "b", Sink: b, BestEffort: true}, sinks.Leg{Name: "c", Sink: c})
-		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
-		defer cancel()
-		start := time.Now()
-		require.NoError(t, f.Write(ctx, events("x")))
-		require.Equal(t, time.Minute, time.Since(start), "the events are lent to b until it returns")
-		require.Len(t, b.Events(), 1)
-	})
-}
-
-func TestFanoutNeedsNoGoroutineForItsLastLeg(t *testing.T) {
-	t.Parallel()
-	for _, n := range []int{1, 2, 3} {
-		on := make([]string, n)
-		legs := make([]sinks.Leg, n)
-		for i := range legs {
-			legs[i] = sinks.Leg{Name: string(rune('a' + i)), Sink: inlet.SinkFunc(func(context.Context, []*inlet.Event) error {
-				on[i] = goroutine()
-				return nil
-			})}
-		}
-		require.NoError(t, newFanout(t, nil, legs...).Write(t.Context(), events("x")))
-		require.Equal(t, goroutine(), on[n-1])
-		for _, id := range on[:n-1] {
-			require.NotEqual(t, goroutine(), id)
-		}
-	}
 }
 
 // failure is a call of OnBestEffortFailure.
@@ -164,7 +179,7 @@ func failures(told *[]failure) *sinks.FanoutOptions {
 	}}
 }
 
-func TestFanoutReportsAndCountsWhatABestEffortLegDoesNotStore(t *testing.T) {
+func TestFanoutStats(t *testing.T) {
 	t.Parallel()
 	var told []failure
 	f := newFanout(t, failures(&told),
@@ -182,7 +197,7 @@ func TestFanoutReportsAndCountsWhatABestEffortLegDoesNotStore(t *testing.T) {
 		{Name: "store", Stored: 3, Failed: 1},
 		{Name: "away", Stored: 0, Failed: 4},
 		{Name: "fine", Stored: 4, Failed: 0},
-	}, f.Stats())
+	}, f.Stats().Legs)
 }
 
 func TestFanoutPanics(t *testing.T) {
@@ -224,7 +239,7 @@ func TestFanoutPanics(t *testing.T) {
 			require.Equal(t, 2, told[0].events)
 			require.ErrorIs(t, told[0].err, errInner)
 			require.ErrorContains(t, told[0].err, "TestFanoutPanics.func1")
-			require.Contains(t, f.Stats(), sinks.LegStats{Name: "broken", Failed: 2})
+			require.Contains(t, f.Stats().Legs, sinks.LegStats{Name: "broken", Failed: 2})
 		}
 	})
 
@@ -235,7 +250,7 @@ func TestFanoutPanics(t *testing.T) {
 			sinks.Leg{Name: "broken", Sink: breaks}, sinks.Leg{Name: "away", Sink: failing(errInner), BestEffort: true})
 		require.NotNil(t, panicOf(func() { f.Write(t.Context(), events("x")) }))
 		require.Equal(t, []failure{{"away", 1, errInner}}, told)
-		require.Equal(t, []sinks.LegStats{{Name: "broken", Failed: 1}, {Name: "away", Failed: 1}}, f.Stats())
+		require.Equal(t, []sinks.LegStats{{Name: "broken", Failed: 1}, {Name: "away", Failed: 1}}, f.Stats().Legs)
 	})
 
 	t.Run("in another method they are errors", func(t *testing.T) {
@@ -267,7 +282,7 @@ func (explosive) Flush(context.Context) error                 { panic("no") }
 func (explosive) Check(context.Context) error                 { panic("no") }
 func (explosive) Close(context.Context) error                 { panic("no") }
 
-func TestFanoutDoesNotTakeALegThatEndsItsGoroutineForOneThatStored(t *testing.T) {
+func TestFanoutGoexit(t *testing.T) {
 	t.Parallel()
 	ends := inlet.SinkFunc(func(context.Context, []*inlet.Event) error {
 		runtime.Goexit()
@@ -391,38 +406,4 @@ func (closesSlowly) Write(context.Context, []*inlet.Event) error { return nil }
 func (closesSlowly) Close(context.Context) error {
 	time.Sleep(time.Minute)
 	return errInner
-}
-
-func TestFanoutKeepsNothingOfTheSliceOfItsLegs(t *testing.T) {
-	t.Parallel()
-	var store sinks.Memory
-	legs := []sinks.Leg{{Name: "store", Sink: &store}}
-	f, err := sinks.NewFanout(legs, nil)
-	require.NoError(t, err)
-	legs[0] = sinks.Leg{}
-	require.NoError(t, f.Write(t.Context(), events("x")))
-	require.Len(t, store.Events(), 1)
-}
-
-func TestFanoutRefusesBadLegs(t *testing.T) {
-	t.Parallel()
-	store := new(sinks.Memory)
-	tests := []struct {
-		name string
-		legs []sinks.Leg
-		want string
-	}{
-		{"none", nil, "no Leg is required"},
-		{"none that is required", []sinks.Leg{{Name: "a", Sink: store, BestEffort: true}}, "no Leg is required"},
-		{"one without a name", []sinks.Leg{{Name: "a", Sink: store}, {Sink: store}}, "Leg 1 has no Name"},
-		{"two with one name", []sinks.Leg{{Name: "a", Sink: store}, {Name: "a", Sink: store}}, `Leg 1: there is another one with the Name "a"`},
-		{"one without a sink", []sinks.Leg{{Name: "a", Sink: store}, {Name: "b"}}, `the Sink of the Leg "b" is nil`},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			_, err := sinks.NewFanout(tt.legs, nil)
-			require.ErrorContains(t, err, "sinks: Fanout: "+tt.want)
-		})
-	}
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/internal/testkit"
 	"github.com/inlet-go/inlet/sinks"
 )
 
@@ -83,7 +84,7 @@ func TestNDJSON(t *testing.T) {
 	})
 }
 
-func TestNDJSONTornLines(t *testing.T) {
+func TestNDJSONTornLine(t *testing.T) {
 	t.Parallel()
 	whole := len(line("a"))
 	tests := []struct {
@@ -215,55 +216,49 @@ func TestNDJSONDurability(t *testing.T) {
 	})
 }
 
-func TestNDJSONWaitsNoLongerThanItsContext(t *testing.T) {
+func TestNDJSONContext(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		r, w := io.Pipe()
-		s := newNDJSON(t, w, nil)
-		require.NoError(t, s.Check(t.Context()))
-		first := write(t, s, "a")
-		synctest.Wait()
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-		defer cancel()
-		require.ErrorIs(t, s.Write(ctx, events("b")), context.DeadlineExceeded)
-		require.ErrorIs(t, s.Flush(ctx), context.DeadlineExceeded)
-		require.ErrorIs(t, s.Write(ctx, events("c")), context.DeadlineExceeded, "nor begins after it")
-		got := make([]byte, len(line("a")))
-		_, err := io.ReadFull(r, got)
-		require.NoError(t, err)
-		require.NoError(t, <-first)
-		require.Equal(t, line("a"), string(got))
+
+	t.Run("waits no longer", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			r, w := io.Pipe()
+			s := newNDJSON(t, w, nil)
+			require.NoError(t, s.Check(t.Context()))
+			first := write(t, s, "a")
+			synctest.Wait()
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			require.ErrorIs(t, s.Write(ctx, events("b")), context.DeadlineExceeded)
+			require.ErrorIs(t, s.Flush(ctx), context.DeadlineExceeded)
+			require.ErrorIs(t, s.Write(ctx, events("c")), context.DeadlineExceeded, "nor begins after it")
+			got := make([]byte, len(line("a")))
+			_, err := io.ReadFull(r, got)
+			require.NoError(t, err)
+			require.NoError(t, <-first)
+			require.Equal(t, line("a"), string(got))
+		})
+	})
+
+	t.Run("done before", func(t *testing.T) {
+		t.Parallel()
+		var w tearing
+		s := newNDJSON(t, &w, nil)
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		for range 50 { // a select of two that are ready would let some pass
+			require.ErrorIs(t, s.Write(ctx, events("a")), context.Canceled)
+		}
+		require.Zero(t, w.calls)
 	})
 }
 
-func TestNDJSONWritesNothingForADoneContext(t *testing.T) {
-	t.Parallel()
-	var w tearing
-	s := newNDJSON(t, &w, nil)
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	for range 50 { // a select of two that are ready would let some pass
-		require.ErrorIs(t, s.Write(ctx, events("a")), context.Canceled)
-	}
-	require.Zero(t, w.calls)
-}
-
 func TestNDJSONAllocations(t *testing.T) {
-	if raceEnabled {
+	if testkit.Race {
 		t.Skip("the race detector allocates itself")
 	}
 	s := newNDJSON(t, io.Discard, nil)
 	batch := distinct(100)
 	got := testing.AllocsPerRun(100, func() { require.NoError(t, s.Write(t.Context(), batch)) })
 	require.Zero(t, got)
-}
-
-func TestNDJSONRefusesBadOptions(t *testing.T) {
-	t.Parallel()
-	_, err := sinks.NewNDJSON(nil, nil)
-	require.ErrorContains(t, err, "writer is nil")
-	for _, d := range []inlet.Durability{-1, inlet.DurabilityReplicated + 1} {
-		_, err = sinks.NewNDJSON(io.Discard, &sinks.NDJSONOptions{Durability: d})
-		require.ErrorContains(t, err, "NDJSONOptions.Durability")
-	}
 }

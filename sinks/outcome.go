@@ -2,8 +2,8 @@ package sinks
 
 import "github.com/inlet-go/inlet"
 
-// An outcome gathers what becomes of each event of a call whose parts are
-// written apart. It is not safe for concurrent use.
+// An outcome collects the outcome of each event of a call whose parts are written
+// separately. It is not safe for concurrent use.
 type outcome struct {
 	n    int
 	errs []error // of the n events, nil where stored; nil while none has failed
@@ -12,9 +12,8 @@ type outcome struct {
 // newOutcome returns the outcome of a call of n events, none of which has failed.
 func newOutcome(n int) *outcome { return &outcome{n: n} }
 
-// fail notes err for the event at index i. An error that is there stays unless it
-// is permanent and err is not: one temporary failure makes the event's outcome
-// temporary.
+// fail records err for the event at index i. An earlier error stays unless it is permanent
+// and err is not: one temporary failure makes the outcome of the event temporary.
 func (o *outcome) fail(i int, err error) {
 	if err == nil {
 		return
@@ -27,25 +26,35 @@ func (o *outcome) fail(i int, err error) {
 	}
 }
 
-// add notes what a Write of the events at the given places said; err is its
-// error, as of [inlet.Sink.Write].
-func (o *outcome) add(places []int, err error) {
-	for n, err := range inlet.ItemErrors(err, len(places)) {
-		o.fail(places[n], err)
+// add records err, as of [inlet.Sink.Write], for a Write of the events with the given
+// indices.
+func (o *outcome) add(indices []int, err error) {
+	for n, err := range inlet.ItemErrors(err, len(indices)) {
+		o.fail(indices[n], err)
 	}
+}
+
+// refused returns the indices of the events that have failed permanently.
+func (o *outcome) refused() (indices []int) {
+	for i, err := range o.errs {
+		if inlet.IsPermanent(err) {
+			indices = append(indices, i)
+		}
+	}
+	return indices
 }
 
 // err returns the batch error of the events that failed, or nil.
 func (o *outcome) err() error { return batchError(o.errs) }
 
-// smallCall is up to how many events a call takes no memory for the places of
-// its events.
+// smallCall is the largest call, in events, that needs no allocation for the indices of its
+// events.
 const smallCall = 64
 
-// at returns the events at the given places.
-func at(events []*inlet.Event, places []int) []*inlet.Event {
-	picked := make([]*inlet.Event, len(places))
-	for n, i := range places {
+// pick returns the events with the given indices.
+func pick(events []*inlet.Event, indices []int) []*inlet.Event {
+	picked := make([]*inlet.Event, len(indices))
+	for n, i := range indices {
 		picked[n] = events[i]
 	}
 	return picked

@@ -104,13 +104,13 @@ func TestRetry(t *testing.T) {
 				requireFailed(t, tt.failed, err, 4)
 				require.Equal(t, tt.inner, inner.calls)
 				require.Equal(t, append([]string{}, tt.stored...), ids(inner.Events()))
-				require.EqualValues(t, len(tt.inner)-1, r.Retries())
+				require.EqualValues(t, len(tt.inner)-1, r.Stats().Retries)
 			})
 		})
 	}
 }
 
-func TestRetryKeepsTheLastErrorOfEachEvent(t *testing.T) {
+func TestRetryErrors(t *testing.T) {
 	t.Parallel()
 	errOf := func(text string) error { return errors.New(text) }
 
@@ -139,7 +139,7 @@ func TestRetryKeepsTheLastErrorOfEachEvent(t *testing.T) {
 	})
 }
 
-func TestRetryPassesTheSliceItselfOn(t *testing.T) {
+func TestRetrySlice(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		sent, calls := events("a", "b"), 0
@@ -153,7 +153,7 @@ func TestRetryPassesTheSliceItselfOn(t *testing.T) {
 	})
 }
 
-func TestRetryWaits(t *testing.T) {
+func TestRetryDelay(t *testing.T) {
 	t.Parallel()
 	options := &sinks.RetryOptions{Attempts: 5, MinDelay: 100 * time.Millisecond, MaxDelay: 250 * time.Millisecond}
 	soon := func(asked time.Duration) error { return inlet.RetryAfter(errInner, asked) }
@@ -259,29 +259,33 @@ func TestRetryWaits(t *testing.T) {
 	})
 }
 
-func TestRetryDefaultsHoldTheCallerUpForMomentsOnly(t *testing.T) {
+func TestRetryOptions(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		down := inlet.SinkFunc(func(context.Context, []*inlet.Event) error { return errInner })
-		r := newRetry(t, down, nil)
-		for range 100 {
-			start := time.Now()
-			require.Equal(t, errInner, r.Write(t.Context(), events("a")))
-			require.LessOrEqual(t, time.Since(start), 150*time.Millisecond)
-		}
+
+	t.Run("defaults wait for moments only", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			down := inlet.SinkFunc(func(context.Context, []*inlet.Event) error { return errInner })
+			r := newRetry(t, down, nil)
+			for range 100 {
+				start := time.Now()
+				require.Equal(t, errInner, r.Write(t.Context(), events("a")))
+				require.LessOrEqual(t, time.Since(start), 150*time.Millisecond)
+			}
+		})
+	})
+
+	t.Run("one attempt", func(t *testing.T) {
+		t.Parallel()
+		inner := &scripted{answers: []error{items(errInner, 1)}}
+		r := newRetry(t, inner, &sinks.RetryOptions{Attempts: 1})
+		requireFailed(t, []int{1}, r.Write(t.Context(), events("a", "b")), 2)
+		require.Len(t, inner.calls, 1)
+		require.Zero(t, r.Stats().Retries)
 	})
 }
 
-func TestRetryOnceIsNoRetry(t *testing.T) {
-	t.Parallel()
-	inner := &scripted{answers: []error{items(errInner, 1)}}
-	r := newRetry(t, inner, &sinks.RetryOptions{Attempts: 1})
-	requireFailed(t, []int{1}, r.Write(t.Context(), events("a", "b")), 2)
-	require.Len(t, inner.calls, 1)
-	require.Zero(t, r.Retries())
-}
-
-func TestRetryLetsPanicsPass(t *testing.T) {
+func TestRetryPanic(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		calls := 0
@@ -296,30 +300,7 @@ func TestRetryLetsPanicsPass(t *testing.T) {
 	})
 }
 
-func TestRetryRefusesBadOptions(t *testing.T) {
-	t.Parallel()
-	tests := []struct {
-		name  string
-		inner inlet.Sink
-		o     sinks.RetryOptions
-		want  string
-	}{
-		{"no inner sink", nil, sinks.RetryOptions{}, "inner sink"},
-		{"a negative number of attempts", &sinks.Memory{}, sinks.RetryOptions{Attempts: -1}, "RetryOptions.Attempts"},
-		{"a negative delay", &sinks.Memory{}, sinks.RetryOptions{MinDelay: -1}, "RetryOptions.MinDelay"},
-		{"a negative bound", &sinks.Memory{}, sinks.RetryOptions{MaxDelay: -1}, "RetryOptions.MaxDelay"},
-		{"a delay beyond its bound", &sinks.Memory{}, sinks.RetryOptions{MinDelay: 2 * time.Second}, "RetryOptions.MaxDelay"},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			_, err := sinks.NewRetry(tt.inner, &tt.o)
-			require.ErrorContains(t, err, tt.want)
-		})
-	}
-}
-
-func TestRetryHasTheAbilitiesOfItsSink(t *testing.T) {
+func TestRetryAbilities(t *testing.T) {
 	t.Parallel()
 	inner := new(closeCounter)
 	r := newRetry(t, inner, nil)
@@ -327,5 +308,5 @@ func TestRetryHasTheAbilitiesOfItsSink(t *testing.T) {
 	require.NoError(t, inlet.Close(t.Context(), r))
 	require.Equal(t, 1, inner.closed)
 	require.Equal(t, inlet.ErrClosed, r.Write(t.Context(), events("a")))
-	require.Zero(t, r.Retries())
+	require.Zero(t, r.Stats().Retries)
 }

@@ -8,99 +8,92 @@ import (
 	"slices"
 
 	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/internal/check"
+	"github.com/inlet-go/inlet/internal/guard"
 )
 
-// A Rule says which events of a [Route] go to a sink.
+// A Rule selects the events of a [Route] that go to a sink.
 type Rule struct {
-	// Name stands in errors. Not empty, and no other rule's.
+	// Name identifies the rule in errors. Required, and unique in the Route.
 	Name string
-	// Match reports whether the event goes to Sink. It is called at most once for
-	// an event of a Write, by many Writes at a time, must not change or keep the
-	// event, and should be quick.
+	// Match reports whether the event goes to Sink. It is called at most once for an event
+	// of a Write; calls of different Writes may run concurrently. It must not change or
+	// retain the event, and should be fast. Required.
 	Match func(*inlet.Event) bool
-	// Sink gets the events that match. It may stand in several rules. The Route
-	// closes it.
+	// Sink receives the events that match. Several rules may have the same sink. The Route
+	// closes it. Required.
 	Sink inlet.Sink
 }
 
-// Route is a decorator that writes each event to one of several sinks: to that of
-// the first rule that matches. Make one with [NewRoute].
+// Route is a decorator that writes each event to one of several sinks: to that of the first
+// rule that matches. Make one with [NewRoute].
 //
-// Acknowledgement: an event is stored when its sink has stored it. The sinks are
-// written at once, and the failures of each are those of its events alone.
+// Acknowledgement: an event is stored when its sink has stored it. The sinks are written
+// concurrently, and the failure of one is a failure of its events alone.
 //
-// Order: each sink gets its events of a call in one Write and in the client's
-// order, also if several rules are for it. Two values of [inlet.Sink] are the
-// same sink if they are equal; functions never are.
+// Order: each sink receives its events of a call in one Write and in the client's order,
+// also if several rules have it. Two values of [inlet.Sink] are the same sink if they are
+// equal; functions never are.
 //
-// Errors: each says of which rule it is. If all events of a call are for one
-// sink, that gets the very slice, and an error for all of them stays one; every
-// other failure is a [*inlet.BatchError].
+// Errors: each names its rule. If all events of a call go to one sink, that gets the
+// caller's slice, and an error for the whole batch stays one; every other failure is a
+// [*inlet.BatchError].
 //
 // Waiting: Write returns when all sinks have, since the events are lent to them.
 //
-// Panics: that of a Match and that of a sink go on in the goroutine that called
-// Write; the latter once all sinks have returned and, where several were written,
-// as an error with the name of the rule, the cause and the sink's own stack.
+// Panics: those of a Match and of a sink continue in the goroutine that called Write; that
+// of a sink once all sinks have returned and, if there were several, as an error with the
+// name of the rule, the cause and the stack of the sink.
 //
-// Concurrency: one goroutine for each sink that is written but one, for the time
-// of the call; none if there is one.
+// Concurrency: one goroutine for each sink that receives events, except one, for the
+// duration of the call.
 //
-// Abilities: its own, made of those of all its sinks; see the methods. It has no
-// Unwrap.
+// Abilities: Flush, Close, Check and Durability are its own and combine those of all its
+// sinks. It has no Unwrap.
 type Route struct {
 	rules   []Rule
-	to      []int // the target of each rule, and last that of all other events
+	to      []int // index of the target of each rule, and last that of all other events
 	targets []target
-	closing closing
+	closing closeOnce
 }
 
-// A target is one of the sinks of a Route, which are all different.
+// A target is one of the distinct sinks of a Route.
 type target struct {
 	sink  inlet.Sink
 	title string // for errors
 }
 
-// NewRoute returns a decorator of the sinks of the rules, and of otherwise, to
-// which the events go that match none; a [Discard] drops them. An empty name, one
-// that two rules have, a nil Match and a nil sink are errors.
+// NewRoute returns a decorator of the sinks of the rules, and of otherwise, which receives
+// the events that no rule matches; a [Discard] drops them. It returns an error if a name is
+// empty or used twice, or if a Match or a sink is nil.
 func NewRoute(rules []Rule, otherwise inlet.Sink) (*Route, error) {
 	if err := checkRules(rules, otherwise); err != nil {
 		return nil, err
 	}
-	r := &Route{rules: slices.Clone(rules), closing: newClosing()}
+	r := &Route{rules: slices.Clone(rules), closing: newCloseOnce()}
 	for _, rule := range rules {
-		r.direct(fmt.Sprintf("rule %q", rule.Name), rule.Sink)
+		r.addTarget(fmt.Sprintf("rule %q", rule.Name), rule.Sink)
 	}
-	r.direct("otherwise", otherwise)
+	r.addTarget("otherwise", otherwise)
 	return r, nil
 }
 
 func checkRules(rules []Rule, otherwise inlet.Sink) error {
-	names := make([]string, len(rules))
+	var names []string
+	var faults []error
 	for i, r := range rules {
-		names[i] = r.Name
+		names = append(names, r.Name)
+		faults = append(faults,
+			check.NotNil(fmt.Sprintf("rules[%d].Match", i), r.Match == nil),
+			check.NotNil(fmt.Sprintf("rules[%d].Sink", i), r.Sink == nil))
 	}
-	if err := checkNames("Route: Rule", names); err != nil {
-		return err
-	}
-	for _, r := range rules {
-		switch {
-		case r.Match == nil:
-			return fmt.Errorf("sinks: Route: the Match of the Rule %q is nil", r.Name)
-		case r.Sink == nil:
-			return fmt.Errorf("sinks: Route: the Sink of the Rule %q is nil", r.Name)
-		}
-	}
-	if otherwise == nil {
-		return errors.New("sinks: Route: the sink for all other events is nil")
-	}
-	return nil
+	faults = append(faults, check.NotNil("otherwise", otherwise == nil), checkNames("rules", names))
+	return check.Options("sinks", "NewRoute", faults...)
 }
 
-// direct makes s the target of the next rule, which errors call name.
-func (r *Route) direct(name string, s inlet.Sink) {
-	i := slices.IndexFunc(r.targets, func(t target) bool { return sameSink(t.sink, s) })
+// addTarget makes s the target of the next rule, whose name in errors is name.
+func (r *Route) addTarget(name string, s inlet.Sink) {
+	i := slices.IndexFunc(r.targets, func(t target) bool { return isSameSink(t.sink, s) })
 	if i < 0 {
 		i = len(r.targets)
 		r.targets = append(r.targets, target{s, "Route: " + name})
@@ -110,19 +103,19 @@ func (r *Route) direct(name string, s inlet.Sink) {
 	r.to = append(r.to, i)
 }
 
-// sameSink reports whether a and b are one sink, so far as Go can compare them.
-func sameSink(a, b inlet.Sink) bool {
+// isSameSink reports whether a and b are one sink, as far as Go can compare them.
+func isSameSink(a, b inlet.Sink) bool {
 	return reflect.ValueOf(a).Comparable() && a == b
 }
 
-// Write writes each event to the sink of the first rule that matches. After Close
-// it fails with [inlet.ErrClosed].
+// Write writes each event to the sink of the first rule that matches. After Close it fails
+// with [inlet.ErrClosed].
 func (r *Route) Write(ctx context.Context, events []*inlet.Event) error {
 	if r.closing.begun.Load() {
 		return inlet.ErrClosed
 	}
-	var room [smallCall]int
-	to := room[:0]
+	var buf [smallCall]int
+	to := buf[:0]
 	for _, e := range events {
 		to = append(to, r.targetOf(e))
 	}
@@ -143,65 +136,64 @@ func (r *Route) targetOf(e *inlet.Event) int {
 	return r.to[len(r.rules)]
 }
 
-// A part is the events of a call that are for one target.
+// A part is the events of a call that go to one target.
 type part struct {
-	target int
-	places []int
-	size   int // of places, when they are all there
+	target  int
+	indices []int // of the events
+	size    int   // final length of indices
 }
 
-// split returns the part of each of n targets that has one; to is the target of
-// each event.
+// split returns the parts of a call; to has the target of each event, which is below n.
 func split(to []int, n int) []part {
 	parts := make([]part, n)
 	for _, target := range to {
 		parts[target].size++
 	}
-	room := make([]int, len(to))
+	rest := make([]int, len(to))
 	for i := range parts {
 		p := &parts[i]
-		p.target, p.places, room = i, room[:0:p.size], room[p.size:]
+		p.target, p.indices, rest = i, rest[:0:p.size], rest[p.size:]
 	}
-	for place, target := range to {
+	for i, target := range to {
 		p := &parts[target]
-		p.places = append(p.places, place)
+		p.indices = append(p.indices, i)
 	}
 	return slices.DeleteFunc(parts, func(p part) bool { return p.size == 0 })
 }
 
-// writeParts writes all parts at once and joins what became of the events.
+// writeParts writes all parts concurrently and joins their outcomes.
 func (r *Route) writeParts(ctx context.Context, events []*inlet.Event, parts []part) error {
-	errs := together(len(parts), func(i int) error {
+	errs := concurrently(len(parts), func(i int) error {
 		p := &parts[i]
-		return r.targets[p.target].sink.Write(ctx, at(events, p.places))
+		return r.targets[p.target].sink.Write(ctx, pick(events, p.indices))
 	})
 	o := newOutcome(len(events))
 	for i, err := range errs {
 		p := &parts[i]
 		title := r.targets[p.target].title
-		if isPanic(err) {
+		if _, ok := guard.Panicked(err); ok {
 			panic(prefixed(title, err))
 		}
-		o.add(p.places, named(title, err, len(p.places)))
+		o.add(p.indices, named(title, err, len(p.indices)))
 	}
 	return o.err()
 }
 
-// Flush flushes all sinks, at once. It fails if any does.
+// Flush flushes all sinks concurrently. It fails if any of them does.
 func (r *Route) Flush(ctx context.Context) error {
 	return r.each(func(s inlet.Sink) error { return inlet.Flush(ctx, s) })
 }
 
-// Close closes all sinks, at once and each of them once, and makes every later
-// Write fail with [inlet.ErrClosed]. It fails if any sink does. A later Close
-// closes nothing, waits for the first and returns what that did.
+// Close closes all sinks concurrently, each of them once, and makes every later Write fail
+// with [inlet.ErrClosed]. It fails if any sink does. Further calls close nothing; they wait
+// for the first and return the same error.
 func (r *Route) Close(ctx context.Context) error {
-	return r.closing.run(ctx, func() error {
+	return r.closing.do(ctx, func() error {
 		return r.each(func(s inlet.Sink) error { return inlet.Close(ctx, s) })
 	})
 }
 
-// Check asks all sinks, at once. It fails if any does, and after Close.
+// Check checks all sinks concurrently. It fails if any of them does, and after Close.
 func (r *Route) Check(ctx context.Context) error {
 	if r.closing.begun.Load() {
 		return inlet.ErrClosed
@@ -209,22 +201,21 @@ func (r *Route) Check(ctx context.Context) error {
 	return r.each(func(s inlet.Sink) error { return inlet.Check(ctx, s) })
 }
 
-// each calls do for all sinks at once and joins their errors.
+// each calls do for all sinks concurrently and joins their errors.
 func (r *Route) each(do func(inlet.Sink) error) error {
-	errs := together(len(r.targets), func(i int) error { return do(r.targets[i].sink) })
+	errs := concurrently(len(r.targets), func(i int) error { return do(r.targets[i].sink) })
 	for i, err := range errs {
 		errs[i] = prefixed(r.targets[i].title, err)
 	}
 	return errors.Join(errs...)
 }
 
-// Durability returns the least that a sink declares. A [Discard] declares
-// nothing, and so nor does a Route with one: where durability is required, drop
-// events by a [Filter] in front.
+// Durability returns the lowest durability of the sinks. A [Discard] declares none, and so
+// does a Route with one: where durability is required, drop events by a [Filter] in front.
 func (r *Route) Durability() inlet.Durability {
-	least := inlet.DurabilityReplicated
+	lowest := inlet.DurabilityReplicated
 	for _, t := range r.targets {
-		least = min(least, inlet.DurabilityOf(t.sink))
+		lowest = min(lowest, inlet.DurabilityOf(t.sink))
 	}
-	return least
+	return lowest
 }

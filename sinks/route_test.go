@@ -30,168 +30,183 @@ func begins(prefix string, s inlet.Sink) sinks.Rule {
 
 func TestRoute(t *testing.T) {
 	t.Parallel()
-	refused := inlet.Permanent(errInner)
-	tests := []struct {
-		name    string
-		a, b, o error // what the sinks say
-		write   []string
-		calls   [3][][]string // what a, b and otherwise were given
-		want    []string
-	}{
-		{
-			name: "each event goes to the sink of the first rule that matches", write: []string{"b1", "a1", "ab", "x", "b2"},
-			calls: [3][][]string{{{"a1", "ab"}}, {{"b1", "b2"}}, {{"x"}}},
-			want:  []string{stored, stored, stored, stored, stored},
-		},
-		{
-			name: "a sink without events is not called", write: []string{"x", "a1"},
-			calls: [3][][]string{{{"a1"}}, nil, {{"x"}}},
-			want:  []string{stored, stored},
-		},
-		{
-			name: "all events for one sink", write: []string{"b1", "b2"},
-			calls: [3][][]string{nil, {{"b1", "b2"}}, nil},
-			want:  []string{stored, stored},
-		},
-		{
-			name: "failures are of the sink's events alone", a: refused, b: errInner, write: []string{"b1", "a1", "x", "a2", "b2"},
-			calls: [3][][]string{{{"a1", "a2"}}, {{"b1", "b2"}}, {{"x"}}},
-			want:  []string{temporary, permanent, stored, permanent, temporary},
-		},
-		{
-			name: "indices are the caller's", a: items(errInner, 1), o: items(refused, 0, 2), write: []string{"x", "a1", "y", "b1", "a2", "z"},
-			calls: [3][][]string{{{"a1", "a2"}}, {{"b1"}}, {{"x", "y", "z"}}},
-			want:  []string{permanent, stored, stored, stored, temporary, permanent},
-		},
-		{
-			name: "indices of the very slice", b: items(refused, 1), write: []string{"b1", "b2"},
-			calls: [3][][]string{nil, {{"b1", "b2"}}, nil},
-			want:  []string{stored, permanent},
-		},
-		{
-			name: "a malformed batch error fails the sink's events", a: items(refused, 4), write: []string{"b1", "a1"},
-			calls: [3][][]string{{{"a1"}}, {{"b1"}}, nil},
-			want:  []string{stored, temporary},
-		},
-		{
-			name: "a malformed batch error fails all of the very slice", a: items(refused, 4), write: []string{"a1", "a2"},
-			calls: [3][][]string{{{"a1", "a2"}}, nil, nil},
-			want:  []string{temporary, temporary},
-		},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			a, b, o := &scripted{answers: []error{tt.a}}, &scripted{answers: []error{tt.b}}, &scripted{answers: []error{tt.o}}
-			r := newRoute(t, o, begins("a", a), begins("ab", b), begins("b", b))
-			err := r.Write(t.Context(), events(tt.write...))
-			require.Equal(t, tt.want, verdicts(t, err, len(tt.write)))
-			require.Equal(t, tt.calls, [3][][]string{a.calls, b.calls, o.calls})
-		})
-	}
-}
 
-func TestRouteWithoutRules(t *testing.T) {
-	t.Parallel()
-	var store sinks.Memory
-	require.NoError(t, newRoute(t, &store).Write(t.Context(), events("x", "y")))
-	require.Equal(t, []string{"x", "y"}, ids(store.Events()))
-}
-
-func TestRouteKeepsNothingOfTheSliceOfItsRules(t *testing.T) {
-	t.Parallel()
-	var store sinks.Memory
-	rules := []sinks.Rule{begins("a", &store)}
-	r, err := sinks.NewRoute(rules, new(sinks.Discard))
-	require.NoError(t, err)
-	rules[0] = sinks.Rule{}
-	require.NoError(t, r.Write(t.Context(), events("a1")))
-	require.Len(t, store.Events(), 1)
-}
-
-func TestRoutePassesTheSliceItselfOn(t *testing.T) {
-	t.Parallel()
-	var got []*inlet.Event
-	r := newRoute(t, new(sinks.Memory), begins("a", inlet.SinkFunc(func(_ context.Context, events []*inlet.Event) error {
-		got = events
-		return inlet.RetryAfter(errInner, time.Minute)
-	})))
-	sent := events("a1", "a2")
-	err := r.Write(t.Context(), sent)
-	require.Same(t, &sent[0], &got[0])
-	_, partial := errors.AsType[*inlet.BatchError](err)
-	require.False(t, partial)
-	require.EqualError(t, err, `sinks: Route: rule "a": inner sink failed`)
-	delay, _ := inlet.RetryDelay(err)
-	require.Equal(t, time.Minute, delay)
-}
-
-func TestRouteErrorsSayOfWhichRuleTheyAre(t *testing.T) {
-	t.Parallel()
-	bad := failing(errInner)
-	r := newRoute(t, failing(errInner), begins("a", bad), begins("b", new(sinks.Memory)))
-	errs := inlet.ItemErrors(r.Write(t.Context(), events("a1", "x", "b1")), 3)
-	require.EqualError(t, errs[0], `sinks: Route: rule "a": inner sink failed`)
-	require.EqualError(t, errs[1], `sinks: Route: otherwise: inner sink failed`)
-	require.NoError(t, errs[2])
-}
-
-func TestRouteGivesTheSameSinkItsEventsInOneWrite(t *testing.T) {
-	t.Parallel()
-	same, other := &scripted{}, &scripted{answers: []error{nil, errInner}}
-	r := newRoute(t, same, begins("a", same), begins("b", other), begins("c", same), begins("d", other))
-	require.NoError(t, r.Write(t.Context(), events("c1", "b1", "a1", "x", "d1", "c2")))
-	require.Equal(t, [][]string{{"c1", "a1", "x", "c2"}}, same.calls)
-	require.Equal(t, [][]string{{"b1", "d1"}}, other.calls)
-	require.EqualError(t, r.Write(t.Context(), events("d1")), `sinks: Route: rule "b", rule "d": inner sink failed`)
-}
-
-// TestRouteFates compares what is said about each event of many calls with what
-// became of it, and looks where it went.
-func TestRouteFates(t *testing.T) {
-	t.Parallel()
-	rnd := rand.New(rand.NewPCG(5, 6))
-	for range 300 {
-		targets := make([]judge, 4)
-		to := make(map[string]int)
-		asked := make(map[string]int)
-		var rules []sinks.Rule
-		for i := range 3 {
-			rules = append(rules, sinks.Rule{Name: strconv.Itoa(i), Sink: &targets[i], Match: func(e *inlet.Event) bool {
-				asked[e.MessageID]++
-				return to[e.MessageID] == i
-			}})
+	t.Run("outcome", func(t *testing.T) {
+		t.Parallel()
+		refused := inlet.Permanent(errInner)
+		tests := []struct {
+			name    string
+			a, b, o error // what the sinks say
+			write   []string
+			calls   [3][][]string // what a, b and otherwise were given
+			want    []string
+		}{
+			{
+				name: "each event goes to the sink of the first rule that matches", write: []string{"b1", "a1", "ab", "x", "b2"},
+				calls: [3][][]string{{{"a1", "ab"}}, {{"b1", "b2"}}, {{"x"}}},
+				want:  []string{stored, stored, stored, stored, stored},
+			},
+			{
+				name: "a sink without events is not called", write: []string{"x", "a1"},
+				calls: [3][][]string{{{"a1"}}, nil, {{"x"}}},
+				want:  []string{stored, stored},
+			},
+			{
+				name: "all events for one sink", write: []string{"b1", "b2"},
+				calls: [3][][]string{nil, {{"b1", "b2"}}, nil},
+				want:  []string{stored, stored},
+			},
+			{
+				name: "failures are of the sink's events alone", a: refused, b: errInner, write: []string{"b1", "a1", "x", "a2", "b2"},
+				calls: [3][][]string{{{"a1", "a2"}}, {{"b1", "b2"}}, {{"x"}}},
+				want:  []string{temporary, permanent, stored, permanent, temporary},
+			},
+			{
+				name: "indices are the caller's", a: items(errInner, 1), o: items(refused, 0, 2), write: []string{"x", "a1", "y", "b1", "a2", "z"},
+				calls: [3][][]string{{{"a1", "a2"}}, {{"b1"}}, {{"x", "y", "z"}}},
+				want:  []string{permanent, stored, stored, stored, temporary, permanent},
+			},
+			{
+				name: "indices of the very slice", b: items(refused, 1), write: []string{"b1", "b2"},
+				calls: [3][][]string{nil, {{"b1", "b2"}}, nil},
+				want:  []string{stored, permanent},
+			},
+			{
+				name: "a malformed batch error fails the sink's events", a: items(refused, 4), write: []string{"b1", "a1"},
+				calls: [3][][]string{{{"a1"}}, {{"b1"}}, nil},
+				want:  []string{stored, temporary},
+			},
+			{
+				name: "a malformed batch error fails all of the very slice", a: items(refused, 4), write: []string{"a1", "a2"},
+				calls: [3][][]string{{{"a1", "a2"}}, nil, nil},
+				want:  []string{temporary, temporary},
+			},
 		}
-		batch, fates := judged(rnd, 1+rnd.IntN(2*100))
-		want := [4][]string{{}, {}, {}, {}}
-		for i, e := range batch {
-			n := rnd.IntN(1 + rnd.IntN(4))
-			to[e.MessageID] = n
-			if fates[i] == stored {
-				want[n] = append(want[n], e.MessageID)
+		for _, tt := range tests {
+			t.Run(tt.name, func(t *testing.T) {
+				t.Parallel()
+				a, b, o := &scripted{answers: []error{tt.a}}, &scripted{answers: []error{tt.b}}, &scripted{answers: []error{tt.o}}
+				r := newRoute(t, o, begins("a", a), begins("ab", b), begins("b", b))
+				err := r.Write(t.Context(), events(tt.write...))
+				require.Equal(t, tt.want, verdicts(t, err, len(tt.write)))
+				require.Equal(t, tt.calls, [3][][]string{a.calls, b.calls, o.calls})
+			})
+		}
+	})
+
+	t.Run("without rules", func(t *testing.T) {
+		t.Parallel()
+		var store sinks.Memory
+		require.NoError(t, newRoute(t, &store).Write(t.Context(), events("x", "y")))
+		require.Equal(t, []string{"x", "y"}, ids(store.Events()))
+	})
+
+	t.Run("copies its rules", func(t *testing.T) {
+		t.Parallel()
+		var store sinks.Memory
+		rules := []sinks.Rule{begins("a", &store)}
+		r, err := sinks.NewRoute(rules, new(sinks.Discard))
+		require.NoError(t, err)
+		rules[0] = sinks.Rule{}
+		require.NoError(t, r.Write(t.Context(), events("a1")))
+		require.Len(t, store.Events(), 1)
+	})
+
+	t.Run("same slice for one sink", func(t *testing.T) {
+		t.Parallel()
+		var got []*inlet.Event
+		r := newRoute(t, new(sinks.Memory), begins("a", inlet.SinkFunc(func(_ context.Context, events []*inlet.Event) error {
+			got = events
+			return inlet.RetryAfter(errInner, time.Minute)
+		})))
+		sent := events("a1", "a2")
+		err := r.Write(t.Context(), sent)
+		require.Same(t, &sent[0], &got[0])
+		_, partial := errors.AsType[*inlet.BatchError](err)
+		require.False(t, partial)
+		require.EqualError(t, err, `sinks: Route: rule "a": inner sink failed`)
+		delay, _ := inlet.RetryDelay(err)
+		require.Equal(t, time.Minute, delay)
+	})
+
+	t.Run("errors name the rule", func(t *testing.T) {
+		t.Parallel()
+		bad := failing(errInner)
+		r := newRoute(t, failing(errInner), begins("a", bad), begins("b", new(sinks.Memory)))
+		errs := inlet.ItemErrors(r.Write(t.Context(), events("a1", "x", "b1")), 3)
+		require.EqualError(t, errs[0], `sinks: Route: rule "a": inner sink failed`)
+		require.EqualError(t, errs[1], `sinks: Route: otherwise: inner sink failed`)
+		require.NoError(t, errs[2])
+	})
+
+	t.Run("one write per sink", func(t *testing.T) {
+		t.Parallel()
+		same, other := &scripted{}, &scripted{answers: []error{nil, errInner}}
+		r := newRoute(t, same, begins("a", same), begins("b", other), begins("c", same), begins("d", other))
+		require.NoError(t, r.Write(t.Context(), events("c1", "b1", "a1", "x", "d1", "c2")))
+		require.Equal(t, [][]string{{"c1", "a1", "x", "c2"}}, same.calls)
+		require.Equal(t, [][]string{{"b1", "d1"}}, other.calls)
+		require.EqualError(t, r.Write(t.Context(), events("d1")), `sinks: Route: rule "b", rule "d": inner sink failed`)
+	})
+
+	// TestRouteFates compares what is said about each event of many calls with what
+	// became of it, and looks where it went.
+	t.Run("random outcomes", func(t *testing.T) {
+		t.Parallel()
+		rnd := rand.New(rand.NewPCG(5, 6))
+		for range 300 {
+			targets := make([]judge, 4)
+			to := make(map[string]int)
+			asked := make(map[string]int)
+			var rules []sinks.Rule
+			for i := range 3 {
+				rules = append(rules, sinks.Rule{Name: strconv.Itoa(i), Sink: &targets[i], Match: func(e *inlet.Event) bool {
+					asked[e.MessageID]++
+					return to[e.MessageID] == i
+				}})
+			}
+			batch, fates := judged(rnd, 1+rnd.IntN(2*100))
+			want := [4][]string{{}, {}, {}, {}}
+			for i, e := range batch {
+				n := rnd.IntN(1 + rnd.IntN(4))
+				to[e.MessageID] = n
+				if fates[i] == stored {
+					want[n] = append(want[n], e.MessageID)
+				}
+			}
+			err := newRoute(t, &targets[3], rules...).Write(t.Context(), batch)
+			require.Equal(t, fates, verdicts(t, err, len(batch)))
+			for i := range targets {
+				require.Equal(t, want[i], ids(targets[i].Events()), "in the client's order")
+			}
+			for id, times := range asked {
+				require.Equal(t, min(to[id]+1, 3), times, "each rule is asked once at most")
 			}
 		}
-		err := newRoute(t, &targets[3], rules...).Write(t.Context(), batch)
-		require.Equal(t, fates, verdicts(t, err, len(batch)))
-		for i := range targets {
-			require.Equal(t, want[i], ids(targets[i].Events()), "in the client's order")
-		}
-		for id, times := range asked {
-			require.Equal(t, min(to[id]+1, 3), times, "each rule is asked once at most")
-		}
-	}
-}
+	})
 
-func TestRouteWritesToAllSinksAtOnceAndWaitsForTheSlowest(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		a, b, o := &slow{takes: time.Second}, &slow{takes: time.Minute}, &slow{takes: time.Second}
-		r := newRoute(t, o, begins("a", a), begins("b", b))
-		start := time.Now()
-		require.NoError(t, r.Write(t.Context(), events("b", "a", "x")))
-		require.Equal(t, time.Minute, time.Since(start))
-		require.NoError(t, r.Write(t.Context(), events("x", "a")))
-		require.Equal(t, time.Minute+time.Second, time.Since(start))
+	t.Run("concurrent sinks", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			a, b, o := &slow{takes: time.Second}, &slow{takes: time.Minute}, &slow{takes: time.Second}
+			r := newRoute(t, o, begins("a", a), begins("b", b))
+			start := time.Now()
+			require.NoError(t, r.Write(t.Context(), events("b", "a", "x")))
+			require.Equal(t, time.Minute, time.Since(start))
+			require.NoError(t, r.Write(t.Context(), events("x", "a")))
+			require.Equal(t, time.Minute+time.Second, time.Since(start))
+		})
+	})
+
+	t.Run("sinks that are not comparable", func(t *testing.T) {
+		t.Parallel()
+		count := 0
+		f := inlet.SinkFunc(func(_ context.Context, events []*inlet.Event) error { count += len(events); return nil })
+		type boxed struct{ inlet.Sink }
+		r := newRoute(t, boxed{f}, begins("a", boxed{f}))
+		require.NoError(t, r.Write(t.Context(), events("a1")))
+		require.NoError(t, r.Write(t.Context(), events("x")))
+		require.Equal(t, 2, count)
 	})
 }
 
@@ -280,40 +295,4 @@ func TestRouteAbilities(t *testing.T) {
 		require.Empty(t, o.Events())
 		require.Zero(t, o.checked)
 	})
-}
-
-func TestRouteTakesSinksThatCannotBeCompared(t *testing.T) {
-	t.Parallel()
-	count := 0
-	f := inlet.SinkFunc(func(_ context.Context, events []*inlet.Event) error { count += len(events); return nil })
-	type boxed struct{ inlet.Sink }
-	r := newRoute(t, boxed{f}, begins("a", boxed{f}))
-	require.NoError(t, r.Write(t.Context(), events("a1")))
-	require.NoError(t, r.Write(t.Context(), events("x")))
-	require.Equal(t, 2, count)
-}
-
-func TestRouteRefusesBadRules(t *testing.T) {
-	t.Parallel()
-	var store sinks.Memory
-	match := func(*inlet.Event) bool { return true }
-	tests := []struct {
-		name      string
-		rules     []sinks.Rule
-		otherwise inlet.Sink
-		want      string
-	}{
-		{"one without a name", []sinks.Rule{{Match: match, Sink: &store}}, &store, "Rule 0 has no Name"},
-		{"two with one name", []sinks.Rule{begins("a", &store), begins("b", &store), begins("a", &store)}, &store, `Rule 2: there is another one with the Name "a"`},
-		{"one without a match", []sinks.Rule{{Name: "a", Sink: &store}}, &store, `the Match of the Rule "a" is nil`},
-		{"one without a sink", []sinks.Rule{begins("a", nil)}, &store, `the Sink of the Rule "a" is nil`},
-		{"no sink for other events", []sinks.Rule{begins("a", &store)}, nil, "the sink for all other events is nil"},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			_, err := sinks.NewRoute(tt.rules, tt.otherwise)
-			require.EqualError(t, err, "sinks: Route: "+tt.want)
-		})
-	}
 }

@@ -10,16 +10,17 @@ import (
 	"time"
 
 	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/internal/check"
+	"github.com/inlet-go/inlet/internal/guard"
 )
 
-// TimeoutOptions are the options of [NewTimeout]. nil and the zero value stand
-// for the defaults.
+// TimeoutOptions are the options of [NewTimeout]. A nil pointer means all defaults.
 type TimeoutOptions struct {
-	// MaxHanging is how many inner Writes may hang before calls are refused.
+	// MaxHanging is the number of hanging inner Writes from which on calls are rejected.
 	// Defaults to 16.
 	MaxHanging int
-	// Logger is told of a panic in an inner Write that nobody waits for any more.
-	// Defaults to [slog.Default], as it is when NewTimeout is called.
+	// Logger logs a panic in an inner Write whose caller has returned. Defaults to
+	// [slog.Default].
 	Logger *slog.Logger
 }
 
@@ -28,74 +29,65 @@ func (o *TimeoutOptions) withDefaults() (TimeoutOptions, error) {
 	if o != nil {
 		f = *o
 	}
-	if f.MaxHanging < 0 {
-		return f, fmt.Errorf("sinks: TimeoutOptions.MaxHanging: %d is negative", f.MaxHanging)
-	}
 	f.MaxHanging = cmp.Or(f.MaxHanging, 16)
 	f.Logger = cmp.Or(f.Logger, slog.Default())
-	return f, nil
+	return f, check.Options("sinks", "TimeoutOptions", check.AtLeast("MaxHanging", f.MaxHanging, 1))
 }
 
-// Timeout is a decorator that bounds how long a Write takes: it returns at a
-// limit, or when its context is done, also if the inner sink hangs and looks at
-// no context. It is for sinks that are not ours to mend; one that keeps the
-// contract of [inlet.Sink] needs only a context with a deadline. Make one with
-// [NewTimeout].
+// Timeout is a decorator that bounds the duration of a Write: it returns at a limit, or when
+// its context is done, even if the inner sink hangs and ignores its context. It is for sinks
+// that you cannot fix; one that keeps the contract of [inlet.Sink] needs only a context with
+// a deadline. Make one with [NewTimeout].
 //
-// Hanging: an inner Write whose caller has gone hangs, until it returns. What it
-// says then is not heard: the caller has been told that the outcome is unknown,
-// by a temporary error, and may have the events written again meanwhile. The
-// inner sink recognises them by MessageID, or stores them twice.
+// Hanging: an inner Write whose caller has returned hangs until it returns itself. Its
+// result is dropped: the caller got a temporary error, because the outcome was unknown, and
+// may have written the events again meanwhile. The inner sink recognises them by MessageID,
+// or stores them twice.
 //
-// Bulkhead: while MaxHanging inner Writes hang, calls fail at once with
-// [inlet.ErrOverloaded], a temporary error, and do not reach the inner sink, so
-// that goroutines do not pile up. Calls that were under way at that moment may
-// come to hang as well: there are never more than MaxHanging and as many as the
-// callers make at once, which the limits of a handler bound.
+// Bulkhead: while MaxHanging inner Writes hang, calls fail immediately with
+// [inlet.ErrOverloaded], a temporary error, without an inner Write, so that goroutines do
+// not pile up. Calls that were in flight at that moment may come to hang too: the maximum is
+// MaxHanging plus the number of concurrent callers, which the limits of a handler bound.
 //
-// Context: the inner Write gets the values of the caller's context and the
-// earlier of its deadline and the limit.
+// Context: the inner Write gets the values of the caller's context and the earlier of its
+// deadline and the limit.
 //
-// Ownership: the events are cloned, since the caller's memory is lent for the
-// time of the call only.
+// Ownership: the events are cloned, since the caller's memory is lent only for the duration
+// of the call.
 //
-// Panics: one in the inner Write is raised in the caller's goroutine, as an error
-// that holds the cause and the stack. If the caller has gone it is counted and
-// logged, and the process lives.
+// Panics: a panic in the inner Write continues in the caller's goroutine, as an error with
+// the cause and the stack. If the caller has returned, it is counted and logged, and the
+// process survives.
 //
-// Concurrency: one goroutine for each inner Write. None is left when Close has
-// returned nil.
+// Concurrency: one goroutine for each inner Write. None is left when Close has returned nil.
 //
-// Abilities: Close and Check are its own, the others those of the inner sink, by
-// Unwrap; it stores nothing itself and acknowledges nothing early.
+// Abilities: Close and Check are its own, the others those of the inner sink, by Unwrap; it
+// stores nothing itself and acknowledges nothing early.
 type Timeout struct {
 	inner   inlet.Sink
 	limit   time.Duration
 	logger  *slog.Logger
 	writes  bulkhead
-	closing closing
+	closing closeOnce
 	panics  atomic.Uint64
 }
 
-// NewTimeout returns a decorator of inner whose Writes take no longer than limit.
-// A nil inner sink, a limit that is not positive and options out of their bounds
-// are errors.
+// NewTimeout returns a decorator of inner whose Writes return after limit at the latest. It
+// returns an error if inner is nil, if limit is not positive, or if an option is out of its
+// bounds.
 func NewTimeout(inner inlet.Sink, limit time.Duration, o *TimeoutOptions) (*Timeout, error) {
-	switch {
-	case inner == nil:
-		return nil, errors.New("sinks: Timeout: the inner sink is nil")
-	case limit <= 0:
-		return nil, fmt.Errorf("sinks: Timeout: the limit, %v, is not positive", limit)
-	}
 	opts, err := o.withDefaults()
-	if err != nil {
+	if err := errors.Join(check.Options("sinks", "NewTimeout",
+		check.NotNil("inner", inner == nil),
+		check.AtLeast("limit", limit, time.Nanosecond),
+	), err); err != nil {
 		return nil, err
 	}
-	return &Timeout{inner: inner, limit: limit, logger: opts.Logger, writes: newBulkhead(opts.MaxHanging), closing: newClosing()}, nil
+	return &Timeout{inner: inner, limit: limit, logger: opts.Logger, writes: newBulkhead(opts.MaxHanging), closing: newCloseOnce()}, nil
 }
 
-// Write returns what the inner sink says, if that is in time. After Close it
-// fails with [inlet.ErrClosed].
+// Write returns the error of the inner sink, if that returns in time. After Close it fails
+// with [inlet.ErrClosed].
 func (t *Timeout) Write(ctx context.Context, events []*inlet.Event) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("sinks: Timeout: not written: %w", err)
@@ -109,63 +101,73 @@ func (t *Timeout) Write(ctx context.Context, events []*inlet.Event) error {
 	return t.wait(limited, w)
 }
 
-// run is an inner Write from its start to its end, whoever still waits for it.
+// run makes the inner Write w. Its caller may return before it does.
 func (t *Timeout) run(ctx context.Context, cancel context.CancelFunc, w *timedWrite, events []*inlet.Event) {
 	defer t.writes.leave()
 	defer cancel()
-	defer t.settle(ctx, w)
-	attempt(&w.err, func(int) error { return t.inner.Write(ctx, events) }, 0)
+	defer t.finish(ctx, w)
+	guard.Call(&w.err, func() error { return t.inner.Write(ctx, events) })
 }
 
-// settle hands the outcome over or, if nobody waits for it, drops it.
-func (t *Timeout) settle(ctx context.Context, w *timedWrite) {
-	if t.writes.end(w) && isPanic(w.err) {
+// finish passes the result of w to its caller. If that has returned, it logs a panic and
+// drops everything else.
+func (t *Timeout) finish(ctx context.Context, w *timedWrite) {
+	p, panicked := guard.Panicked(w.err)
+	if t.writes.end(w) && panicked {
 		t.panics.Add(1)
-		t.logger.ErrorContext(ctx, "sinks: Timeout: a write that hung has panicked", "error", w.err)
+		t.logger.ErrorContext(ctx, "sinks: Timeout: write panicked after its caller had returned",
+			"panic", p.Cause, "stack", string(p.Stack))
 	}
 	close(w.done)
 }
 
-// wait returns the outcome of w, or an error when ctx is done.
+// wait returns the result of w, or an error when ctx is done.
 func (t *Timeout) wait(ctx context.Context, w *timedWrite) error {
 	select {
 	case <-w.done:
 	case <-ctx.Done():
 		if t.writes.abandon(w) {
-			return fmt.Errorf("sinks: Timeout: gave up waiting, what was stored is unknown: %w", ctx.Err())
+			return fmt.Errorf("sinks: Timeout: gave up waiting, the outcome is unknown: %w", ctx.Err())
 		}
 	}
-	if isPanic(w.err) {
+	if _, ok := guard.Panicked(w.err); ok {
 		panic(prefixed("Timeout", w.err))
 	}
 	return w.err
 }
 
-// Hanging returns how many inner Writes hang now.
-func (t *Timeout) Hanging() int { return t.writes.hangingNow() }
-
-// Panics returns how many inner Writes have panicked when nobody waited for them
-// any more.
-func (t *Timeout) Panics() uint64 { return t.panics.Load() }
-
-// Check says why a Write would be refused now, with the error it would get, if
-// that is so; else it asks the inner sink.
+// Check returns the error that a Write would fail with now because of the bulkhead or after
+// Close; without one it checks the inner sink.
 func (t *Timeout) Check(ctx context.Context) error {
-	if err := t.writes.refusal(); err != nil {
+	if err := t.writes.check(); err != nil {
 		return err
 	}
 	return inlet.Check(ctx, t.inner)
 }
 
-// Close makes every later Write fail with [inlet.ErrClosed], waits for all inner
-// Writes, those that hang included, and closes the inner sink. If ctx is done
-// first, it closes the inner sink nevertheless, which may be what frees them, and
-// returns an error. A later Close waits too, and does not close the inner sink
-// again but returns what that said.
+// Close makes every later Write fail with [inlet.ErrClosed], waits for all inner Writes,
+// including those that hang, and closes the inner sink. If ctx is done first, it closes the
+// inner sink nevertheless, which may end the Writes, and returns an error. Further calls
+// wait too; they return what the first returned from the inner sink and do not close it
+// again.
 func (t *Timeout) Close(ctx context.Context) error {
 	waited := t.writes.close(ctx)
-	return errors.Join(waited, t.closing.run(ctx, func() error { return inlet.Close(ctx, t.inner) }))
+	return errors.Join(waited, t.closing.do(ctx, func() error { return inlet.Close(ctx, t.inner) }))
 }
 
 // Unwrap returns the inner sink.
 func (t *Timeout) Unwrap() inlet.Sink { return t.inner }
+
+// TimeoutStats is a snapshot of the counters of a [Timeout].
+type TimeoutStats struct {
+	// Hanging is the number of inner Writes that hang now.
+	Hanging int
+	// Panics is the number of inner Writes so far that panicked after their caller had
+	// returned.
+	Panics uint64
+}
+
+// Stats returns the current counters.
+func (t *Timeout) Stats() TimeoutStats {
+	return TimeoutStats{Hanging: t.writes.hangingNow(), Panics: t.panics.Load()}
+}

@@ -10,55 +10,56 @@ import (
 
 // A timedWrite is one inner Write of a [Timeout].
 type timedWrite struct {
-	err  error         // set before it has ended
-	done chan struct{} // closed when it has ended
+	err  error         // set before done is closed
+	done chan struct{} // closed when the Write has ended
 
 	ended, abandoned bool // guarded by the bulkhead
 }
 
-// A bulkhead counts inner Writes, and admits no more while too many hang.
+// A bulkhead counts inner Writes and admits no more while too many hang.
 type bulkhead struct {
-	most int
-	idle chan struct{} // closed when it is closed and none is running
+	maxHanging int
+	idle       chan struct{} // closed when the bulkhead is closed and no Write runs
 
 	mu      sync.Mutex
-	running int // that have not returned
-	hanging int // of these, whose callers have gone
+	running int // Writes that have not returned
+	hanging int // of these, those whose callers have returned
 	closed  bool
 }
 
-func newBulkhead(most int) bulkhead { return bulkhead{most: most, idle: make(chan struct{})} }
+func newBulkhead(maxHanging int) bulkhead {
+	return bulkhead{maxHanging: maxHanging, idle: make(chan struct{})}
+}
 
-// enter counts one in, or says why it may not begin.
+// enter counts a Write in, or returns why it must not begin.
 func (b *bulkhead) enter() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if err := b.refuse(); err != nil {
+	if err := b.checkLocked(); err != nil {
 		return err
 	}
 	b.running++
 	return nil
 }
 
-// refusal says why none may begin now, if so.
-func (b *bulkhead) refusal() error {
+// check returns an error if no Write may begin now.
+func (b *bulkhead) check() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.refuse()
+	return b.checkLocked()
 }
 
-// refuse is refusal with mu held.
-func (b *bulkhead) refuse() error {
+func (b *bulkhead) checkLocked() error {
 	switch {
 	case b.closed:
 		return inlet.ErrClosed
-	case b.hanging >= b.most:
+	case b.hanging >= b.maxHanging:
 		return fmt.Errorf("sinks: Timeout: %d writes hang: %w", b.hanging, inlet.ErrOverloaded)
 	}
 	return nil
 }
 
-// abandon notes that the caller of w goes. It returns false if w has ended.
+// abandon records that the caller of w returns. It returns false if w has ended.
 func (b *bulkhead) abandon(w *timedWrite) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -70,8 +71,7 @@ func (b *bulkhead) abandon(w *timedWrite) bool {
 	return true
 }
 
-// end notes that the outcome of w is there. It returns whether its caller has
-// gone.
+// end records that w has ended, and reports whether its caller has returned.
 func (b *bulkhead) end(w *timedWrite) (abandoned bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -82,31 +82,31 @@ func (b *bulkhead) end(w *timedWrite) (abandoned bool) {
 	return w.abandoned
 }
 
-// leave counts one out. It is the last thing that its goroutine does.
+// leave counts a Write out. It is the last call of its goroutine.
 func (b *bulkhead) leave() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.running--
-	b.wake()
+	b.signalIdle()
 }
 
-// close admits none any more and waits until none is running, or ctx is done.
+// close makes every later enter fail and waits until no Write runs, or ctx is done.
 func (b *bulkhead) close(ctx context.Context) error {
 	b.mu.Lock()
 	if !b.closed {
 		b.closed = true
-		b.wake()
+		b.signalIdle()
 	}
 	running := b.running
 	b.mu.Unlock()
 	if await(ctx, b.idle) {
 		return nil
 	}
-	return fmt.Errorf("sinks: Timeout: %d writes had not returned: %w", running, ctx.Err())
+	return fmt.Errorf("sinks: Timeout: closed while %d writes were running: %w", running, ctx.Err())
 }
 
-// wake tells those who wait if there is nothing to wait for. Called with mu held.
-func (b *bulkhead) wake() {
+// signalIdle closes idle if it is time. The caller holds mu.
+func (b *bulkhead) signalIdle() {
 	if b.closed && b.running == 0 {
 		close(b.idle)
 	}

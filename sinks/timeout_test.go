@@ -64,22 +64,85 @@ func (s *deaf) Close(ctx context.Context) error {
 	return s.Memory.Close(ctx)
 }
 
-func TestTimeoutPassesOnWhatComesInTime(t *testing.T) {
+func TestTimeout(t *testing.T) {
 	t.Parallel()
-	for _, want := range []error{nil, errInner, inlet.Permanent(errInner), inlet.RetryAfter(errInner, time.Minute), items(errInner, 1)} {
+
+	t.Run("in time", func(t *testing.T) {
+		t.Parallel()
+		for _, want := range []error{nil, errInner, inlet.Permanent(errInner), inlet.RetryAfter(errInner, time.Minute), items(errInner, 1)} {
+			synctest.Test(t, func(t *testing.T) {
+				inner := &scripted{answers: []error{want}}
+				s := newTimeout(t, inlet.SinkFunc(func(ctx context.Context, events []*inlet.Event) error {
+					time.Sleep(time.Second - 1)
+					return inner.Write(ctx, events)
+				}), time.Second, nil)
+				require.Equal(t, want, s.Write(t.Context(), events("a", "b")))
+				require.Zero(t, s.Stats().Hanging)
+			})
+		}
+	})
+
+	t.Run("context of the inner write", func(t *testing.T) {
+		t.Parallel()
+		type key struct{}
+		for _, tt := range []struct {
+			name                string
+			limit, caller, want time.Duration
+		}{
+			{"and the limit", time.Second, time.Minute, time.Second},
+			{"with its deadline, if that is earlier", time.Minute, time.Second, time.Second},
+		} {
+			t.Run(tt.name, func(t *testing.T) {
+				t.Parallel()
+				synctest.Test(t, func(t *testing.T) {
+					ctx, cancel := context.WithTimeout(context.WithValue(t.Context(), key{}, "value"), tt.caller)
+					defer cancel()
+					s := newTimeout(t, inlet.SinkFunc(func(ctx context.Context, _ []*inlet.Event) error {
+						deadline, ok := ctx.Deadline()
+						require.True(t, ok)
+						require.Equal(t, tt.want, time.Until(deadline))
+						require.Equal(t, "value", ctx.Value(key{}))
+						return ctx.Err()
+					}), tt.limit, nil)
+					require.NoError(t, s.Write(ctx, events("a")))
+				})
+			})
+		}
+	})
+
+	t.Run("the inner sink gets clones", func(t *testing.T) {
+		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
-			inner := &scripted{answers: []error{want}}
-			s := newTimeout(t, inlet.SinkFunc(func(ctx context.Context, events []*inlet.Event) error {
-				time.Sleep(time.Second - 1)
-				return inner.Write(ctx, events)
-			}), time.Second, nil)
-			require.Equal(t, want, s.Write(t.Context(), events("a", "b")))
-			require.Zero(t, s.Hanging())
+			inner := new(deaf)
+			release := inner.stall()
+			s := newTimeout(t, inner, time.Second, nil)
+			sent := events("a", "b")
+			sent[0].Properties = json.RawMessage(`{"n":1}`)
+			require.Error(t, s.Write(t.Context(), sent))
+			copy(sent[0].Properties, "garbage")
+			sent[0].Name = "changed"
+			sent[1] = nil
+			release(nil)
+			synctest.Wait()
+			require.Equal(t, []string{"a", "b"}, ids(inner.Events()))
+			require.Equal(t, `{"n":1}`, string(inner.Events()[0].Properties))
+			require.Equal(t, "Signed Up", inner.Events()[0].Name)
 		})
-	}
+	})
+
+	t.Run("abilities", func(t *testing.T) {
+		t.Parallel()
+		var log []string
+		inner := &noted{name: "inner", log: &log, err: errInner, durability: inlet.DurabilityFsync}
+		s := newTimeout(t, inner, time.Second, nil)
+		require.Equal(t, errInner, inlet.Flush(t.Context(), s))
+		require.Equal(t, errInner, inlet.Check(t.Context(), s))
+		require.Equal(t, []string{"flush inner", "check inner"}, log)
+		require.Equal(t, inlet.DurabilityFsync, inlet.DurabilityOf(s))
+	})
 }
 
-func TestTimeoutReturnsAlthoughTheInnerSinkHangs(t *testing.T) {
+func TestTimeoutHanging(t *testing.T) {
 	t.Parallel()
 	requireUnknown := func(t *testing.T, err, cause error) {
 		require.ErrorIs(t, err, cause)
@@ -96,10 +159,10 @@ func TestTimeoutReturnsAlthoughTheInnerSinkHangs(t *testing.T) {
 			start := time.Now()
 			requireUnknown(t, s.Write(t.Context(), events("a", "b")), context.DeadlineExceeded)
 			require.Equal(t, time.Second, time.Since(start))
-			require.Equal(t, 1, s.Hanging())
+			require.Equal(t, 1, s.Stats().Hanging)
 			release(nil)
 			synctest.Wait()
-			require.Zero(t, s.Hanging())
+			require.Zero(t, s.Stats().Hanging)
 		})
 	})
 
@@ -131,92 +194,72 @@ func TestTimeoutReturnsAlthoughTheInnerSinkHangs(t *testing.T) {
 	})
 }
 
-func TestTimeoutGivesTheInnerSinkTheCallersContext(t *testing.T) {
+func TestTimeoutBulkhead(t *testing.T) {
 	t.Parallel()
-	type key struct{}
-	for _, tt := range []struct {
-		name                string
-		limit, caller, want time.Duration
-	}{
-		{"and the limit", time.Second, time.Minute, time.Second},
-		{"with its deadline, if that is earlier", time.Minute, time.Second, time.Second},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				ctx, cancel := context.WithTimeout(context.WithValue(t.Context(), key{}, "value"), tt.caller)
-				defer cancel()
-				s := newTimeout(t, inlet.SinkFunc(func(ctx context.Context, _ []*inlet.Event) error {
-					deadline, ok := ctx.Deadline()
-					require.True(t, ok)
-					require.Equal(t, tt.want, time.Until(deadline))
-					require.Equal(t, "value", ctx.Value(key{}))
-					return ctx.Err()
-				}), tt.limit, nil)
-				require.NoError(t, s.Write(ctx, events("a")))
-			})
-		})
-	}
-}
 
-func TestTimeoutLendsTheInnerSinkEventsOfItsOwn(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		inner := new(deaf)
-		release := inner.stall()
-		s := newTimeout(t, inner, time.Second, nil)
-		sent := events("a", "b")
-		sent[0].Properties = json.RawMessage(`{"n":1}`)
-		require.Error(t, s.Write(t.Context(), sent))
-		copy(sent[0].Properties, "garbage")
-		sent[0].Name = "changed"
-		sent[1] = nil
-		release(nil)
-		synctest.Wait()
-		require.Equal(t, []string{"a", "b"}, ids(inner.Events()))
-		require.Equal(t, `{"n":1}`, string(inner.Events()[0].Properties))
-		require.Equal(t, "Signed Up", inner.Events()[0].Name)
-	})
-}
+	t.Run("rejects calls", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			inner := new(deaf)
+			release := inner.stall()
+			s := newTimeout(t, inner, time.Second, &sinks.TimeoutOptions{MaxHanging: 2})
+			for range 2 {
+				require.NoError(t, inlet.Check(t.Context(), s))
+				require.ErrorIs(t, s.Write(t.Context(), events("a")), context.DeadlineExceeded)
+			}
+			start := time.Now()
+			err := s.Write(t.Context(), events("b"))
+			require.ErrorIs(t, err, inlet.ErrOverloaded)
+			require.False(t, inlet.IsPermanent(err))
+			require.Zero(t, time.Since(start))
+			require.ErrorIs(t, inlet.Check(t.Context(), s), inlet.ErrOverloaded)
+			require.EqualValues(t, 2, inner.entered.Load())
 
-func TestTimeoutRefusesCallsWhileTooManyHang(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		inner := new(deaf)
-		release := inner.stall()
-		s := newTimeout(t, inner, time.Second, &sinks.TimeoutOptions{MaxHanging: 2})
-		for range 2 {
+			release(nil)
+			synctest.Wait()
 			require.NoError(t, inlet.Check(t.Context(), s))
-			require.ErrorIs(t, s.Write(t.Context(), events("a")), context.DeadlineExceeded)
-		}
-		start := time.Now()
-		err := s.Write(t.Context(), events("b"))
-		require.ErrorIs(t, err, inlet.ErrOverloaded)
-		require.False(t, inlet.IsPermanent(err))
-		require.Zero(t, time.Since(start))
-		require.ErrorIs(t, inlet.Check(t.Context(), s), inlet.ErrOverloaded)
-		require.EqualValues(t, 2, inner.entered.Load())
-
-		release(nil)
-		synctest.Wait()
-		require.NoError(t, inlet.Check(t.Context(), s))
-		require.NoError(t, s.Write(t.Context(), events("c")))
-		require.NotContains(t, ids(inner.Events()), "b")
+			require.NoError(t, s.Write(t.Context(), events("c")))
+			require.NotContains(t, ids(inner.Events()), "b")
+		})
 	})
-}
 
-func TestTimeoutLetsGoroutinesNotPileUp(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		inner := new(deaf)
-		release := inner.stall()
-		s := newTimeout(t, inner, time.Second, nil)
-		for range 1000 {
-			require.Error(t, s.Write(t.Context(), events("a")))
+	t.Run("bounds goroutines", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			inner := new(deaf)
+			release := inner.stall()
+			s := newTimeout(t, inner, time.Second, nil)
+			for range 1000 {
+				require.Error(t, s.Write(t.Context(), events("a")))
+			}
+			require.Equal(t, 16, s.Stats().Hanging, "the default")
+			require.EqualValues(t, 16, inner.entered.Load())
+			release(nil)
+		})
+	})
+
+	// TestTimeoutCountsWhatEndsAsItsCallerGoes lets the caller and the inner Write
+	// meet, and requires that everything is accounted for.
+	t.Run("write ends as its caller leaves", func(t *testing.T) {
+		t.Parallel()
+		const calls = 3000
+		inner, acknowledged := new(sinks.Memory), 0
+		s := newTimeout(t, inlet.SinkFunc(func(ctx context.Context, events []*inlet.Event) error {
+			ctx.Value(leaveKey{}).(context.CancelFunc)()
+			return inner.Write(ctx, events)
+		}), time.Minute, &sinks.TimeoutOptions{MaxHanging: calls})
+		for range calls {
+			ctx, leave := context.WithCancel(t.Context())
+			if err := s.Write(context.WithValue(ctx, leaveKey{}, leave), events("a")); err == nil {
+				acknowledged++
+			} else {
+				require.ErrorIs(t, err, context.Canceled)
+			}
 		}
-		require.Equal(t, 16, s.Hanging(), "the default")
-		require.EqualValues(t, 16, inner.entered.Load())
-		release(nil)
+		require.NoError(t, s.Close(t.Context()))
+		require.Zero(t, s.Stats().Hanging)
+		require.Len(t, inner.Events(), calls)
+		t.Logf("%d of %d acknowledged", acknowledged, calls)
 	})
 }
 
@@ -231,7 +274,7 @@ func TestTimeoutPanics(t *testing.T) {
 			require.True(t, ok)
 			require.ErrorIs(t, cause, errInner)
 			require.ErrorContains(t, cause, "timeout_test.go", "it says where it happened")
-			require.Zero(t, s.Hanging())
+			require.Zero(t, s.Stats().Hanging)
 			require.NoError(t, s.Close(t.Context()), "the place is free")
 		}()
 		s.Write(t.Context(), events("a"))
@@ -248,8 +291,8 @@ func TestTimeoutPanics(t *testing.T) {
 			require.Empty(t, log.String())
 			release(errInner)
 			synctest.Wait()
-			require.EqualValues(t, 1, s.Panics())
-			require.Zero(t, s.Hanging())
+			require.EqualValues(t, 1, s.Stats().Panics)
+			require.Zero(t, s.Stats().Hanging)
 			require.Contains(t, log.String(), errInner.Error())
 			require.Contains(t, log.String(), "timeout_test.go", "no stack")
 		})
@@ -345,64 +388,6 @@ func closeBeside(t *testing.T, s inlet.Sink) chan error {
 	result := make(chan error, 1)
 	go func() { result <- inlet.Close(t.Context(), s) }()
 	return result
-}
-
-func TestTimeoutHasTheOtherAbilitiesOfItsSink(t *testing.T) {
-	t.Parallel()
-	var log []string
-	inner := &noted{name: "inner", log: &log, err: errInner, durability: inlet.DurabilityFsync}
-	s := newTimeout(t, inner, time.Second, nil)
-	require.Equal(t, errInner, inlet.Flush(t.Context(), s))
-	require.Equal(t, errInner, inlet.Check(t.Context(), s))
-	require.Equal(t, []string{"flush inner", "check inner"}, log)
-	require.Equal(t, inlet.DurabilityFsync, inlet.DurabilityOf(s))
-}
-
-func TestNewTimeoutRefusesBadOptions(t *testing.T) {
-	t.Parallel()
-	tests := []struct {
-		name  string
-		inner inlet.Sink
-		limit time.Duration
-		o     sinks.TimeoutOptions
-		want  string
-	}{
-		{"no inner sink", nil, time.Second, sinks.TimeoutOptions{}, "inner sink"},
-		{"no limit", &sinks.Memory{}, 0, sinks.TimeoutOptions{}, "limit"},
-		{"a negative limit", &sinks.Memory{}, -1, sinks.TimeoutOptions{}, "limit"},
-		{"a negative number", &sinks.Memory{}, time.Second, sinks.TimeoutOptions{MaxHanging: -1}, "TimeoutOptions.MaxHanging"},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			_, err := sinks.NewTimeout(tt.inner, tt.limit, &tt.o)
-			require.ErrorContains(t, err, tt.want)
-		})
-	}
-}
-
-// TestTimeoutCountsWhatEndsAsItsCallerGoes lets the caller and the inner Write
-// meet, and requires that everything is accounted for.
-func TestTimeoutCountsWhatEndsAsItsCallerGoes(t *testing.T) {
-	t.Parallel()
-	const calls = 3000
-	inner, acknowledged := new(sinks.Memory), 0
-	s := newTimeout(t, inlet.SinkFunc(func(ctx context.Context, events []*inlet.Event) error {
-		ctx.Value(leaveKey{}).(context.CancelFunc)()
-		return inner.Write(ctx, events)
-	}), time.Minute, &sinks.TimeoutOptions{MaxHanging: calls})
-	for range calls {
-		ctx, leave := context.WithCancel(t.Context())
-		if err := s.Write(context.WithValue(ctx, leaveKey{}, leave), events("a")); err == nil {
-			acknowledged++
-		} else {
-			require.ErrorIs(t, err, context.Canceled)
-		}
-	}
-	require.NoError(t, s.Close(t.Context()))
-	require.Zero(t, s.Hanging())
-	require.Len(t, inner.Events(), calls)
-	t.Logf("%d of %d acknowledged", acknowledged, calls)
 }
 
 type leaveKey struct{}

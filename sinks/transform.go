@@ -2,58 +2,56 @@ package sinks
 
 import (
 	"context"
-	"errors"
 
 	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/internal/check"
 )
 
-// Transform is a decorator that changes the events on their way to a sink. Make
-// one with [NewTransform].
+// Transform is a decorator that changes the events on their way to a sink. Make one with
+// [NewTransform].
 //
-// Ownership: the event that is changed is a clone, and belongs to the change until
-// that returns: it may set any field and write into the bytes of a raw one, and
-// must not keep the event. The events that were lent stay what they are: the other
-// legs of a [Fanout] see them as they came. The Source is shared by all events of
-// a client; another one may take its place, but nothing may be written into it.
+// Ownership: the event that is changed is a clone, which the change owns until it returns:
+// it may set any field and overwrite the bytes of a raw one, and must not retain the event.
+// The events that were lent do not change: the other legs of a [Fanout] see them as they
+// came. The Source is shared by all events of a client; a change may replace it, but must
+// not write into it.
 //
-// What must still be there after the change, since every sink relies on it: a
-// valid Type and what that requires (the Name of a track call, the GroupID of a
-// group call, the PreviousID of an alias call), a MessageID, a ReceivedAt, a
-// Timestamp if there was one, and a Source; each raw field that was changed is nil
-// or a JSON object in valid UTF-8. An event that lacks it fails permanently, with
-// an error that says what. Not looked for are names that stand twice in a raw
-// field, and those in Extra that are another field's.
+// Every sink relies on these fields, which must be there after the change: a valid Type and
+// what that requires (the Name of a track call, the GroupID of a group call, the PreviousID
+// of an alias call), a MessageID, a ReceivedAt, a Timestamp if there was one, and a Source;
+// each raw field that was changed is nil or a JSON object in valid UTF-8. An event without
+// them fails permanently, with an error that names the field. Duplicate names in a raw field
+// are not detected, nor members of Extra with the name of another field.
 //
-// Duplicates are recognised by MessageID and Source: a change that sets one must
-// give the same event the same one each time.
+// Duplicates are recognised by MessageID and Source: a change that sets one of them must set
+// the same value each time for the same event.
 //
-// Errors: an event whose change failed fails alone, temporarily or, where the
-// error is [inlet.Permanent], for good. The others go on; if none is left, the
-// inner sink is not called. These failures are items of a [*inlet.BatchError]. If
-// all changes succeed, the error of the inner sink is returned as it is.
+// Errors: an event whose change failed fails alone, temporarily or, where the error is
+// [inlet.Permanent], permanently. The others are written; if none is left, the inner sink is
+// not called. These failures are items of a [*inlet.BatchError]. If all changes succeed, the
+// error of the inner sink is returned unchanged.
 //
-// Context: if it is done before all events are changed, nothing is written, and
-// the error is temporary.
+// Context: if it is done before all events are changed, nothing is written, and the error is
+// temporary.
 //
-// Concurrency: the events of a call are changed in their order, those of different
-// calls concurrently.
+// Concurrency: the events of a call are changed in their order, those of different calls
+// concurrently.
 //
-// Abilities: those of the inner sink, by Unwrap; it stores nothing itself and
-// acknowledges nothing early.
+// Abilities: those of the inner sink, by Unwrap; it stores nothing itself and acknowledges
+// nothing early.
 type Transform struct {
 	inner  inlet.Sink
 	change func(context.Context, *inlet.Event) error
 }
 
-// NewTransform returns a decorator of inner that calls change once for each event
-// of a Write; a panic in it is one of Write. A nil sink and a nil change are
-// errors.
+// NewTransform returns a decorator of inner that calls change once for each event of a
+// Write; a panic in it is a panic of Write. It returns an error if inner or change is nil.
 func NewTransform(inner inlet.Sink, change func(context.Context, *inlet.Event) error) (*Transform, error) {
-	switch {
-	case inner == nil:
-		return nil, errors.New("sinks: Transform: the inner sink is nil")
-	case change == nil:
-		return nil, errors.New("sinks: Transform: change is nil")
+	if err := check.Options("sinks", "NewTransform",
+		check.NotNil("inner", inner == nil),
+		check.NotNil("change", change == nil),
+	); err != nil {
+		return nil, err
 	}
 	return &Transform{inner: inner, change: change}, nil
 }
@@ -62,8 +60,8 @@ func NewTransform(inner inlet.Sink, change func(context.Context, *inlet.Event) e
 func (t *Transform) Write(ctx context.Context, events []*inlet.Event) error {
 	clones := inlet.CloneEvents(events)
 	o := newOutcome(len(events))
-	var room [smallCall]int
-	changed := room[:0]
+	var buf [smallCall]int
+	changed := buf[:0]
 	for i, e := range clones {
 		if err := ctx.Err(); err != nil {
 			return prefixed("Transform", err)
@@ -74,7 +72,14 @@ func (t *Transform) Write(ctx context.Context, events []*inlet.Event) error {
 			changed = append(changed, i)
 		}
 	}
-	return t.pass(ctx, clones, changed, o)
+	switch len(changed) {
+	case 0:
+		return o.err()
+	case len(clones):
+		return t.inner.Write(ctx, clones)
+	}
+	o.add(changed, t.inner.Write(ctx, pick(clones, changed)))
+	return o.err()
 }
 
 // apply changes e, which is a clone of lent.
@@ -83,19 +88,6 @@ func (t *Transform) apply(ctx context.Context, e, lent *inlet.Event) error {
 		return err
 	}
 	return inlet.Permanent(checkChanged(e, lent))
-}
-
-// pass writes those of the clones that were changed; o knows why the others were
-// not.
-func (t *Transform) pass(ctx context.Context, clones []*inlet.Event, changed []int, o *outcome) error {
-	switch len(changed) {
-	case 0:
-		return o.err()
-	case len(clones):
-		return t.inner.Write(ctx, clones)
-	}
-	o.add(changed, t.inner.Write(ctx, at(clones, changed)))
-	return o.err()
 }
 
 // Unwrap returns the inner sink.

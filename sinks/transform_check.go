@@ -10,12 +10,12 @@ import (
 	"github.com/inlet-go/inlet"
 )
 
-// checkChanged says what a sink could no longer rely on in e, if anything; lent is
-// the event before it was changed.
+// checkChanged returns an error if e lacks something that sinks rely on; lent is the event
+// before the change.
 func checkChanged(e, lent *inlet.Event) error {
 	switch {
 	case !e.Type.Valid():
-		return fmt.Errorf("the change left the Type %q, which is none", e.Type)
+		return fmt.Errorf("the change left an invalid Type, %q", e.Type)
 	case e.Timestamp.IsZero() && !lent.Timestamp.IsZero():
 		return errors.New("the change left no Timestamp")
 	}
@@ -25,8 +25,8 @@ func checkChanged(e, lent *inlet.Event) error {
 	return checkRaw(e, lent)
 }
 
-// missing names a field that an event of its type has in every sink and that e
-// has not, or is "".
+// missing returns the name of a field that sinks require for the type of e and that is
+// empty, or "".
 func missing(e *inlet.Event) string {
 	switch {
 	case e.MessageID == "":
@@ -45,13 +45,13 @@ func missing(e *inlet.Event) string {
 	return ""
 }
 
-// checkRaw looks at the raw fields that were changed: broken JSON in one would
-// spoil the canonical form of the event.
+// checkRaw returns an error if a raw field that was changed is not valid: it would make the
+// canonical form of the event invalid.
 func checkRaw(e, lent *inlet.Event) error {
 	before := rawFields(lent)
 	for i, f := range rawFields(e) {
 		if !bytes.Equal(f.raw, before[i].raw) && !isObject(f.raw) {
-			return fmt.Errorf("the change left in %s what is no JSON object", f.name)
+			return fmt.Errorf("the change left %s, which is not a JSON object", f.name)
 		}
 	}
 	return nil
@@ -72,7 +72,7 @@ func rawFields(e *inlet.Event) [5]rawField {
 	}
 }
 
-// isObject reports whether raw is a JSON object, or nothing.
+// isObject reports whether raw is a JSON object, or empty.
 func isObject(raw json.RawMessage) bool {
 	if len(raw) == 0 {
 		return true

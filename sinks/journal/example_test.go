@@ -171,7 +171,7 @@ func ExampleJournal_RecentIDs() {
 		err = sink.Write(ctx, []*inlet.Event{{
 			Type: inlet.TypeTrack, Name: "Signed Up", MessageID: "m1", ReceivedAt: time.Now(), Source: &inlet.Source{ID: "web"},
 		}})
-		fmt.Println("acknowledged:", err == nil, "duplicates:", sink.Duplicates())
+		fmt.Println("acknowledged:", err == nil, "duplicates:", sink.Stats().Duplicates)
 		if err := inlet.Close(ctx, sink); err != nil {
 			log.Fatal(err)
 		}

@@ -1,5 +1,0 @@
-//go:build race
-
-package sinks_test
-
-const raceEnabled = true
