@@ -7,6 +7,7 @@ import (
 
 	"github.com/inlet-go/inlet"
 	"github.com/inlet-go/inlet/internal/guard"
+	"github.com/inlet-go/inlet/internal/itemerrors"
 )
 
 // run writes what is queued until the queue is closed and empty.
@@ -97,7 +98,7 @@ func (b *Batch) report(events []*inlet.Event, errs []error) {
 	}
 	b.failed.Add(uint64(len(failed)))
 	b.guarded("OnError", func() error {
-		b.o.OnError(failed, batchError(reasons))
+		b.o.OnError(failed, itemerrors.Join(reasons))
 		return nil
 	})
 }

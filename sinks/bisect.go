@@ -2,10 +2,10 @@ package sinks
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/internal/itemerrors"
 )
 
 // A bisection finds the events for which whole batches are permanently refused, by
@@ -32,7 +32,8 @@ func (b *bisection) write(ctx context.Context, from, to int) {
 // narrow records err as the outcome of a Write of these events, unless it refuses them as
 // a whole: then it writes each half.
 func (b *bisection) narrow(ctx context.Context, from, to int, err error) {
-	if to-from > 1 && inlet.IsPermanent(err) && !isPerEvent(err) {
+	_, perEvent := itemerrors.Find(err)
+	if to-from > 1 && inlet.IsPermanent(err) && !perEvent {
 		middle := from + (to-from)/2
 		b.write(ctx, from, middle)
 		b.write(ctx, middle, to)
@@ -53,17 +54,6 @@ func (b *bisection) skip(from, to int) {
 	for i := from; i < to; i++ {
 		b.outcome.fail(i, err)
 	}
-}
-
-// isPerEvent reports whether err is a [*inlet.BatchError]. It unwraps errors as
-// [inlet.ItemErrors] does: not joined ones.
-func isPerEvent(err error) bool {
-	for ; err != nil; err = errors.Unwrap(err) {
-		if _, ok := err.(*inlet.BatchError); ok {
-			return true
-		}
-	}
-	return false
 }
 
 // allTemporary reports whether a Write has failed temporarily for all of its events.

@@ -12,6 +12,7 @@ import (
 	"github.com/inlet-go/inlet"
 	"github.com/inlet-go/inlet/internal/check"
 	"github.com/inlet-go/inlet/internal/guard"
+	"github.com/inlet-go/inlet/internal/itemerrors"
 )
 
 // concurrently calls f with 0 to n-1 and returns all errors when all calls have returned:
@@ -38,7 +39,7 @@ func named(name string, err error, n int) error {
 	for i, err := range errs {
 		errs[i] = prefixed(name, err)
 	}
-	return batchError(errs)
+	return itemerrors.Join(errs)
 }
 
 func prefixed(name string, err error) error {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/inlet-go/inlet"
 	"github.com/inlet-go/inlet/internal/check"
+	"github.com/inlet-go/inlet/internal/itemerrors"
 )
 
 // DedupeOptions are the options of [NewDedupe]. A nil pointer means all defaults.
@@ -240,7 +241,7 @@ func (d *Dedupe) outcome(c *dedupeCall) error {
 		}
 	}
 	d.duplicates.Add(uint64(duplicates))
-	return batchError(c.errs)
+	return itemerrors.Join(c.errs)
 }
 
 // Unwrap returns the inner sink.

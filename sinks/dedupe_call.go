@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/internal/itemerrors"
 )
 
 // storedEarlier is the original of an event that an earlier call has stored.
@@ -109,5 +110,5 @@ func (c *dedupeCall) wholeError(err error) error {
 	if _, ok := errors.AsType[*inlet.BatchError](err); !ok {
 		return err
 	}
-	return batchError(inlet.ItemErrors(err, len(c.events)))
+	return itemerrors.Join(inlet.ItemErrors(err, len(c.events)))
 }

@@ -1,6 +1,9 @@
 package sinks
 
-import "github.com/inlet-go/inlet"
+import (
+	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/internal/itemerrors"
+)
 
 // An outcome collects the outcome of each event of a call whose parts are written
 // separately. It is not safe for concurrent use.
@@ -45,7 +48,7 @@ func (o *outcome) refused() (indices []int) {
 }
 
 // err returns the batch error of the events that failed, or nil.
-func (o *outcome) err() error { return batchError(o.errs) }
+func (o *outcome) err() error { return itemerrors.Join(o.errs) }
 
 // smallCall is the largest call, in events, that needs no allocation for the indices of its
 // events.
@@ -58,18 +61,4 @@ func pick(events []*inlet.Event, indices []int) []*inlet.Event {
 		picked[n] = events[i]
 	}
 	return picked
-}
-
-// batchError returns the batch error of the events that failed, or nil.
-func batchError(errs []error) error {
-	var items []inlet.ItemError
-	for i, err := range errs {
-		if err != nil {
-			items = append(items, inlet.ItemError{Index: i, Err: err})
-		}
-	}
-	if items == nil {
-		return nil
-	}
-	return &inlet.BatchError{Items: items}
 }

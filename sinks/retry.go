@@ -10,6 +10,7 @@ import (
 	"github.com/inlet-go/inlet"
 	"github.com/inlet-go/inlet/internal/backoff"
 	"github.com/inlet-go/inlet/internal/check"
+	"github.com/inlet-go/inlet/internal/itemerrors"
 )
 
 // RetryOptions are the options of [NewRetry]. A nil pointer means all defaults.
@@ -192,5 +193,5 @@ func (c *retryCall) err() error {
 	if c.last != nil {
 		return c.last
 	}
-	return batchError(c.errs)
+	return itemerrors.Join(c.errs)
 }
