@@ -17,13 +17,13 @@ func closeIdempotent(p *probe) error {
 			return fmt.Errorf("call %d: %w", i+1, err)
 		}
 	}
-	if err := p.closeAtOnce(); err != nil {
-		return fmt.Errorf("called concurrently: %w", err)
+	if err := p.closeConcurrently(); err != nil {
+		return fmt.Errorf("concurrent calls: %w", err)
 	}
 	return nil
 }
 
-func (p *probe) closeAtOnce() error {
+func (p *probe) closeConcurrently() error {
 	var c crowd
 	for range 4 {
 		c.run(p.close)
@@ -31,42 +31,42 @@ func (p *probe) closeAtOnce() error {
 	return c.wait()
 }
 
-// closesBesideWrites closes the sink amid writes. Each of them must be stored or
-// fail temporarily.
+// closesBesideWrites closes the sink during concurrent writes. Each of them must be stored
+// or fail temporarily.
 func closesBesideWrites(p *probe) error {
-	var said ledger
+	var answers ledger
 	var c crowd
 	var closed atomic.Bool
 	for range writers {
-		c.run(func() error { return p.untilClosed(&closed, func() error { return p.writeOne(&said) }) })
+		c.run(func() error { return p.untilClosed(&closed, func() error { return p.writeOne(&answers) }) })
 	}
 	p.closeAmid(&c, &closed)
 	if err := c.wait(); err != nil {
 		return err
 	}
-	return p.afterClose(said.answers)
+	return p.afterClose(answers.all())
 }
 
-func (p *probe) writeOne(said *ledger) error {
+func (p *probe) writeOne(answers *ledger) error {
 	a, err := p.write(p.ctx, p.f.Patience, Events(1))
-	said.add(a)
+	answers.add(a)
 	return err
 }
 
-// untilClosed calls f again and again, the last time after Close.
+// untilClosed calls f repeatedly, the last time after Close.
 func (p *probe) untilClosed(closed *atomic.Bool, f func() error) error {
 	for i := 0; ; i++ {
 		last := closed.Load()
 		if err := f(); err != nil || last {
 			return err
 		}
-		if i > 200 { // Close takes its time
+		if i > 200 { // Close is slow
 			p.pause()
 		}
 	}
 }
 
-// closeAmid closes the sink twice at once when others have begun.
+// closeAmid closes the sink twice concurrently, after the calls of c have begun.
 func (p *probe) closeAmid(c *crowd, closed *atomic.Bool) {
 	for range 2 {
 		c.run(func() error {
@@ -77,7 +77,7 @@ func (p *probe) closeAmid(c *crowd, closed *atomic.Bool) {
 	}
 }
 
-// afterClose is honest for a closed sink, which cannot be flushed any more.
+// afterClose is honest for a closed sink, which can no longer be flushed.
 func (p *probe) afterClose(answers []answer) error {
 	if err := p.onlyTemporary(answers); err != nil || p.reader == nil {
 		return err
@@ -85,31 +85,31 @@ func (p *probe) afterClose(answers []answer) error {
 	return p.compare(storedOf(answers), p.peek())
 }
 
-// closesBesideAbilities closes the sink while it is flushed and asked, with
-// events to flush. What these calls say does not matter, if only they return.
+// closesBesideAbilities closes the sink during concurrent Flush and Check, with events to
+// flush. The errors of these calls do not matter, but they must return.
 func closesBesideAbilities(p *probe) error {
-	var said ledger
+	var answers ledger
 	var c crowd
 	var closed atomic.Bool
-	answers, err := p.put(Events(5))
+	stored, err := p.put(Events(5))
 	if err != nil {
 		return err
 	}
-	said.add(answers...)
+	answers.add(stored...)
 	for _, a := range []ability{flushing, checking} {
 		for range 2 {
 			c.run(func() error { return p.untilClosed(&closed, func() error { return p.askOnly(a) }) })
 		}
 	}
-	c.run(func() error { return p.untilClosed(&closed, func() error { return p.writeOne(&said) }) })
+	c.run(func() error { return p.untilClosed(&closed, func() error { return p.writeOne(&answers) }) })
 	p.closeAmid(&c, &closed)
 	if err := c.wait(); err != nil {
 		return err
 	}
-	return p.afterClose(said.answers)
+	return p.afterClose(answers.all())
 }
 
-// askOnly asks for an ability and requires only that the call returns.
+// askOnly calls an ability and requires only that the call returns.
 func (p *probe) askOnly(a ability) error {
 	_, err := p.askFor(a, p.f.Patience)
 	return err
@@ -132,16 +132,16 @@ func closedRefuses(p *probe) error {
 	case err != nil:
 		return err
 	case a.err == nil:
-		return errors.New("it returned nil")
+		return errors.New("Write returned nil")
 	case !p.f.Fails && !errors.Is(a.err, inlet.ErrClosed):
-		return fmt.Errorf("it returned another error: %w", a.err)
+		return fmt.Errorf("Write returned another error: %w", a.err)
 	case p.reader == nil:
 		return nil
 	}
 	stored := p.peek()
 	for _, e := range events {
 		if len(stored[e.MessageID]) > 0 {
-			return fmt.Errorf("event %s is stored", e.MessageID)
+			return fmt.Errorf("event %s is stored nevertheless", e.MessageID)
 		}
 	}
 	return nil
@@ -170,7 +170,7 @@ func (p *probe) useAndClose() error {
 		return err
 	}
 	if err := p.close(); err != nil {
-		return fmt.Errorf("close: %w", err)
+		return fmt.Errorf("Close: %w", err)
 	}
 	return nil
 }
@@ -179,14 +179,14 @@ func closedFailsCheck(p *probe) error {
 	if err := p.useAndClose(); err != nil {
 		return err
 	}
-	said, err := p.askFor(checking, p.f.Patience)
-	if err == nil && said == nil {
-		return errors.New("a closed sink says that it could store events")
+	result, err := p.askFor(checking, p.f.Patience)
+	if err == nil && result == nil {
+		return errors.New("Check of a closed sink returned nil")
 	}
 	return err
 }
 
-func closedTakesFlush(p *probe) error {
+func closedReturnsFromFlush(p *probe) error {
 	if err := p.useAndClose(); err != nil {
 		return err
 	}

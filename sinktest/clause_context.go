@@ -9,49 +9,49 @@ import (
 	"github.com/inlet-go/inlet"
 )
 
-// short is the time of a call that is to be held up.
+// short is the timeout of a call that is to be delayed beyond it.
 const short = 10 * time.Millisecond
 
-// returnsWithContext writes concurrently, to a store that hangs if the sink can
-// be made to. One Write has time, so that others that wait for it are seen too.
+// returnsWithContext writes concurrently to a store that hangs, if there is a hook for
+// that. One Write has a long timeout, so that calls which wait for it are detected too.
 func returnsWithContext(p *probe) error {
 	same := p.head(Events(3))
 	release := p.hang(same)
 	answers, err := p.giveUp(same)
-	held, heldErr := release()
-	if err := errors.Join(err, heldErr); err != nil {
+	hung, hungErr := release()
+	if err := errors.Join(err, hungErr); err != nil {
 		return err
 	}
-	answers = append(answers, held)
+	answers = append(answers, hung)
 	if err := p.honest(answers); err != nil {
 		return err
 	}
-	return p.comesAgain(answers)
+	return p.retryFailed(answers)
 }
 
-// hang makes the store hang, if the sink can be made to, and a Write in it that
-// has time. What that said is known when the store does not hang any more.
+// hang makes the store hang, if there is a hook for that, and begins a Write with a long
+// timeout. release ends the hang and returns the answer of that Write.
 func (p *probe) hang(events []*inlet.Event) (release func() (answer, error)) {
 	end := func() {}
 	if p.f.Stall != nil {
 		end = p.f.Stall(p.sink)
 	}
 	var a answer
-	held := start(func() (err error) {
+	done := start(func() (err error) {
 		a, err = p.write(p.ctx, p.f.Patience, events)
 		return err
 	})
 	p.pause()
 	return func() (answer, error) {
 		end()
-		err := <-held
+		err := <-done
 		return a, err
 	}
 }
 
-// giveUp makes several Writes at once whose contexts end soon, and returns the
-// answers. Half of them write the same events, and half of the contexts have a
-// deadline, where the others are cancelled.
+// giveUp makes concurrent Writes whose contexts end soon, and returns the answers. Half of
+// them write the same events, and half of the contexts have a deadline, where the others are
+// cancelled.
 func (p *probe) giveUp(same []*inlet.Event) ([]answer, error) {
 	answers := make([]answer, 8)
 	var c crowd
@@ -79,7 +79,7 @@ func (p *probe) writeBriefly(events []*inlet.Event, cancelled bool) (answer, err
 	return p.write(ctx, p.f.Patience, events)
 }
 
-func takesDoneContext(p *probe) error {
+func handlesDoneContext(p *probe) error {
 	ctx, cancel := context.WithCancelCause(p.ctx)
 	cancel(inlet.Permanent(context.Canceled)) // the cause must not make it permanent
 	a, err := p.write(ctx, p.f.Patience, p.head(Events(3)))
@@ -90,13 +90,13 @@ func takesDoneContext(p *probe) error {
 		return err
 	}
 	if err := p.putStored(Events(3)); err != nil {
-		return fmt.Errorf("in the call after it: %w", err)
+		return fmt.Errorf("in the next call: %w", err)
 	}
-	return p.comesAgain([]answer{a})
+	return p.retryFailed([]answer{a})
 }
 
-// honest requires that what the answers say is stored is, and that the failures
-// are temporary.
+// honest requires that the events which the answers report as stored are, and that the
+// failures are temporary.
 func (p *probe) honest(answers []answer) error {
 	if err := p.onlyTemporary(answers); err != nil {
 		return err
@@ -104,54 +104,12 @@ func (p *probe) honest(answers []answer) error {
 	return p.requirePresent(storedOf(answers))
 }
 
-// onlyTemporary requires that no event has failed for good where it is no fault
-// of the events. Those that a flaky sink refuses cannot be told apart.
+// onlyTemporary requires that no event has failed permanently where the reason is not the
+// event. Those that a flaky sink refuses cannot be told apart.
 func (p *probe) onlyTemporary(answers []answer) error {
 	for _, a := range answers {
 		if len(a.refused()) > 0 && !p.f.Fails {
-			return fmt.Errorf("the failure is permanent, and the client would not come back: %w", a.err)
-		}
-	}
-	return nil
-}
-
-// abilitiesReturn asks for each ability while the store hangs and a Write hangs in
-// it. What they say does not matter; only a Close that succeeds makes a promise.
-func abilitiesReturn(p *probe) error {
-	answers, err := p.put(Events(2))
-	if err != nil {
-		return err
-	}
-	release := p.hang(p.head(Events(2)))
-	closed, err := p.askAll(short)
-	_, heldErr := release()
-	err = errors.Join(err, heldErr)
-	if err != nil || !closed || p.reader == nil {
-		return err
-	}
-	return p.compare(storedOf(answers), p.peek())
-}
-
-// askAll asks for each ability, with so much time, and returns whether Close
-// succeeded.
-func (p *probe) askAll(d time.Duration) (closed bool, err error) {
-	for _, a := range p.abilities() {
-		said, err := p.askFor(a, d)
-		if err != nil {
-			return false, err
-		}
-		closed = a.name == closing.name && said == nil
-	}
-	return closed, nil
-}
-
-func abilitiesTakeBackground(p *probe) error {
-	if _, err := p.put(Events(3)); err != nil {
-		return err
-	}
-	for _, a := range p.abilities() {
-		if err := p.unbounded(a.name, func(ctx context.Context) error { return a.ask(ctx, p.sink) }); err != nil {
-			return fmt.Errorf("%s: %w", a.name, err)
+			return fmt.Errorf("the failure is permanent, so that the client would not retry: %w", a.err)
 		}
 	}
 	return nil

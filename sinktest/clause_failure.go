@@ -5,9 +5,11 @@ import (
 	"fmt"
 
 	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/internal/itemerrors"
 )
 
-// batchErrorWellFormed provokes answers; [probe.write] checks the form of each.
+// batchErrorWellFormed makes calls of several sizes; [probe.write] checks the form of each
+// answer.
 func batchErrorWellFormed(p *probe) error {
 	for i := range 20 {
 		events := p.head(Events(1 + i%5*4))
@@ -21,10 +23,9 @@ func batchErrorWellFormed(p *probe) error {
 	return nil
 }
 
-// batchErrorTrue writes without a second attempt, so that what is said about
-// each event is final.
+// batchErrorTrue writes without retries, so that the answer about each event is final.
 func batchErrorTrue(p *probe) error {
-	var said []answer
+	var answers []answer
 	for i := range 30 {
 		events := p.head(Events(1 + i%7*2))
 		if p.f.Refuse != nil && i%3 == 0 {
@@ -34,33 +35,33 @@ func batchErrorTrue(p *probe) error {
 		if err != nil {
 			return err
 		}
-		said = append(said, a)
+		answers = append(answers, a)
 	}
 	stored, err := p.read()
 	if err != nil {
 		return err
 	}
-	for _, a := range said {
-		if err := a.holds(stored); err != nil {
+	for _, a := range answers {
+		if err := a.matches(stored); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// holds compares an answer with what is stored. After an error that is no batch
-// error, anything may be.
-func (a answer) holds(stored map[string][]*inlet.Event) error {
-	if _, ok := batchErrorOf(a.err); !ok && a.err != nil {
+// matches compares an answer with what is stored. After an error that is not a batch error,
+// anything may be.
+func (a answer) matches(stored map[string][]*inlet.Event) error {
+	if _, ok := itemerrors.Find(a.err); !ok && a.err != nil {
 		return nil
 	}
 	for i, e := range a.events {
 		failed := a.of(i) != nil
 		switch there := len(stored[e.MessageID]) > 0; {
 		case failed && there:
-			return fmt.Errorf("the event at index %d of %d was named as failed and is stored", i, len(a.events))
+			return fmt.Errorf("the error names the event at index %d of %d as failed, but it is stored", i, len(a.events))
 		case !failed && !there:
-			return fmt.Errorf("the event at index %d of %d was not named as failed and is not stored", i, len(a.events))
+			return fmt.Errorf("the error does not name the event at index %d of %d as failed, but it is not stored", i, len(a.events))
 		}
 	}
 	return nil
@@ -71,7 +72,7 @@ func refusesOnlyBad(p *probe) error {
 	bad := len(events) / 2
 	p.f.Refuse(events[bad])
 	pending := events
-	for range attempts {
+	for range maxAttempts {
 		a, err := p.write(p.ctx, p.f.Patience, pending)
 		if err != nil {
 			return err
@@ -83,20 +84,115 @@ func refusesOnlyBad(p *probe) error {
 			return nil
 		}
 	}
-	return errors.New("the bad event is not refused for good")
+	return errors.New("the refused event never fails permanently")
 }
 
-// refuses says whether the answer is right about the bad event and the others.
+// refuses returns an error if the answer is wrong about the bad event or the others.
 func (a answer) refuses(bad string, fails bool) error {
-	_, partial := batchErrorOf(a.err)
+	_, partial := itemerrors.Find(a.err)
 	for i, e := range a.events {
 		switch err := a.of(i); {
 		case e.MessageID == bad && err == nil:
-			return errors.New("an event that Features.Refuse spoiled is acknowledged")
+			return errors.New("an event that Features.Refuse changed is acknowledged")
 		case e.MessageID == bad && partial && !fails && !inlet.IsPermanent(err):
-			return fmt.Errorf("the error of a refused event is temporary: %w", err)
+			return fmt.Errorf("the error of the refused event is temporary: %w", err)
 		case e.MessageID != bad && partial && !fails && err != nil:
-			return fmt.Errorf("a good event failed with a bad one: %w", err)
+			return fmt.Errorf("a good event failed together with the refused one: %w", err)
+		}
+	}
+	return nil
+}
+
+// panicFailsItsCall makes the store panic for one call, and then repeatedly during
+// concurrent calls. The calls may panic too, or fail temporarily; what is acknowledged must
+// be stored, also after a retry.
+func panicFailsItsCall(p *probe) error {
+	p.panics = true
+	a, err := p.writeInPanic()
+	if err != nil {
+		return err
+	}
+	if err := p.honest([]answer{a}); err != nil {
+		return err
+	}
+	if err := p.retryFailed([]answer{a}); err != nil {
+		return err
+	}
+	answers, err := p.panicRepeatedly()
+	if err != nil {
+		return err
+	}
+	if err := p.honest(answers); err != nil {
+		return fmt.Errorf("of concurrent calls: %w", err)
+	}
+	return p.retryFailed(answers)
+}
+
+// writeInPanic makes a call while the store panics.
+func (p *probe) writeInPanic() (answer, error) {
+	calm := p.f.Panic(p.sink)
+	defer calm()
+	return p.write(p.ctx, p.f.Patience, p.head(Events(3)))
+}
+
+// panicRepeatedly makes concurrent writes, during which the store panics three times for a
+// while. How long is counted in writes, so that some of them fall into every phase.
+func (p *probe) panicRepeatedly() ([]answer, error) {
+	const phases = 3 * 2
+	answered := make(chan answer, writers*writesEach)
+	wait := func() {
+		for range writers * writesEach / phases {
+			<-answered
+		}
+	}
+	toggled := start(func() error {
+		for range phases / 2 {
+			calm := p.f.Panic(p.sink)
+			wait()
+			calm()
+			wait()
+		}
+		return nil
+	})
+	var answers ledger
+	var c crowd
+	for range writers {
+		c.run(func() error {
+			for i := range writesEach {
+				a, err := p.write(p.ctx, p.f.Patience, p.head(Events(1+i%4)))
+				if err != nil {
+					return err
+				}
+				answers.add(a)
+				answered <- a
+			}
+			return nil
+		})
+	}
+	err := c.wait()
+	close(answered)
+	return answers.all(), errors.Join(err, <-toggled)
+}
+
+// worksOnAfterPanic calls all methods of a sink whose store has panicked.
+func worksOnAfterPanic(p *probe) error {
+	p.panics = true
+	for range 2 {
+		if _, err := p.writeInPanic(); err != nil {
+			return err
+		}
+		if p.f.Buffers { // acknowledged events may be lost, and the next flush may fail for them
+			if err := p.askOnly(flushing); err != nil {
+				return err
+			}
+		}
+		if err := p.putStored(Events(3)); err != nil {
+			return err
+		}
+	}
+	for _, a := range p.abilities() {
+		if err := p.ask(a); err != nil && !p.f.Fails {
+			return fmt.Errorf("%s: %w", a.name, err)
 		}
 	}
 	return nil

@@ -13,8 +13,8 @@ func keepsNoSlice(p *probe) error  { return p.afterSpoiling((*loan).spoilSlice) 
 func keepsNoEvents(p *probe) error { return p.afterSpoiling((*loan).spoilStructs) }
 func keepsNoRaw(p *probe) error    { return p.afterSpoiling((*loan).spoilRaw) }
 
-// afterSpoiling requires that what is stored is not what the suite has written over
-// something that it had lent, after Write had returned.
+// afterSpoiling overwrites lent memory after each Write has returned, and requires that
+// nothing of that is stored.
 func (p *probe) afterSpoiling(spoil func(*loan)) error {
 	var lent lending
 	if err := p.workload(func(l *loan) error {
@@ -24,13 +24,13 @@ func (p *probe) afterSpoiling(spoil func(*loan)) error {
 	}); err != nil {
 		return err
 	}
-	if _, err := p.read(); err != nil { // flushes what is buffered
+	if _, err := p.read(); err != nil { // flushes
 		return err
 	}
 	return lent.untouched(p.reader(p.sink))
 }
 
-// A lending knows the events that were lent.
+// A lending records the events that were lent.
 type lending struct {
 	mu  sync.Mutex
 	ids map[string]bool
@@ -47,14 +47,13 @@ func (l *lending) add(lent *loan) {
 	}
 }
 
-// untouched requires that none of the events that were lent is stored as what was
-// written over it.
+// untouched requires that none of the lent events is stored with overwritten content.
 func (l *lending) untouched(stored []*inlet.Event) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, e := range stored {
 		if id := strings.TrimSuffix(e.MessageID, mark); l.ids[id] && reached(e) {
-			return fmt.Errorf("event %s is stored as what the suite wrote into that memory later: %.200s", id, e.AppendJSON(nil))
+			return fmt.Errorf("event %s is stored with bytes that were written into the lent memory after Write had returned: %.200s", id, e.AppendJSON(nil))
 		}
 	}
 	return nil
@@ -62,15 +61,14 @@ func (l *lending) untouched(stored []*inlet.Event) error {
 
 func modifiesNothing(p *probe) error { return p.workload((*loan).changed) }
 
-// givesUpTheBatch overwrites what it has lent to Writes that return although the
-// store hangs. What becomes of their events later is open, but none of them may
-// be stored as what stands there now.
+// givesUpTheBatch overwrites what it has lent to Writes that return while the store hangs.
+// Their events may be stored later or not, but none with overwritten content.
 func givesUpTheBatch(p *probe) error {
 	release := p.hang(p.head(Events(3)))
 	answers, err := p.giveUp(p.head(Events(3)))
 	if err != nil {
-		_, heldErr := release()
-		return errors.Join(err, heldErr)
+		_, hungErr := release()
+		return errors.Join(err, hungErr)
 	}
 	var lent lending
 	for _, a := range answers {
@@ -82,17 +80,17 @@ func givesUpTheBatch(p *probe) error {
 	}
 	p.linger()
 	if err := p.eventually(Events(3)); err != nil {
-		return fmt.Errorf("in a call after it: %w", err)
+		return fmt.Errorf("in the next call: %w", err)
 	}
 	if err := p.close(); err != nil {
-		return fmt.Errorf("close: %w", err)
+		return fmt.Errorf("Close: %w", err)
 	}
 	return lent.untouched(p.reader(p.sink))
 }
 
-// keepsApart writes many calls, overwriting each, and looks at the first ones
-// only in the end: a buffer that is used again shows then. It also appends to
-// what it has read, as an owner may, which must not reach a neighbour.
+// keepsApart makes many calls and reads their events only at the end, which detects a buffer
+// that is reused. It also appends to the raw JSON that it has read, as an owner may, which
+// must not change a neighbour.
 func keepsApart(p *probe) error {
 	var stored []*inlet.Event
 	for i := range 20 {

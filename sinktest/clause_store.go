@@ -7,10 +7,10 @@ import (
 	"github.com/inlet-go/inlet"
 )
 
-// batchSizes are those of the calls that most clauses make.
+// batchSizes are the sizes of the calls in most clauses.
 var batchSizes = [...]int{1, 2, 7, 42, 3}
 
-// storesAll only looks for the events: what they hold is for the next clause.
+// storesAll only looks for the events: the next clause compares their content.
 func storesAll(p *probe) error {
 	for _, n := range batchSizes {
 		answers, err := p.put(Events(n))
@@ -23,7 +23,7 @@ func storesAll(p *probe) error {
 		}
 		for _, e := range storedOf(answers) {
 			if len(stored[e.MessageID]) == 0 {
-				return fmt.Errorf("of a call with %d events, one is not stored: %s", n, e.MessageID)
+				return fmt.Errorf("in a call with %d events, event %s is not stored", n, e.MessageID)
 			}
 		}
 	}
@@ -32,13 +32,13 @@ func storesAll(p *probe) error {
 
 func storesUnchanged(p *probe) error { return p.putStored(Events(3 * len(awkward) * 6)) }
 
-// largeBatch is the most events that a handler lets into one request by default.
+// largeBatch is the default maximum number of events in one request of a handler.
 const largeBatch = 2500
 
-func takesLargeBatch(p *probe) error { return p.putStored(p.head(Events(largeBatch))) }
+func acceptsLargeBatch(p *probe) error { return p.putStored(p.head(Events(largeBatch))) }
 
-// honestBeyondBound writes more than the sink takes at once. It may fail in any
-// way, but what it acknowledges is stored, and the next call is as good as ever.
+// honestBeyondBound writes more than MaxBatch. The call may fail in any way, but what it
+// acknowledges must be stored, and the next call must work.
 func honestBeyondBound(p *probe) error {
 	for _, n := range []int{p.f.MaxBatch + 1, 3*p.f.MaxBatch + 2} {
 		a, err := p.write(p.ctx, p.f.Patience, Events(n))
@@ -46,17 +46,17 @@ func honestBeyondBound(p *probe) error {
 			return err
 		}
 		if err := p.requireStored(a.stored()); err != nil {
-			return fmt.Errorf("of a call with %d events: %w", n, err)
+			return fmt.Errorf("in a call with %d events: %w", n, err)
 		}
 	}
 	if err := p.putStored(Events(1)); err != nil {
-		return fmt.Errorf("in the call after it: %w", err)
+		return fmt.Errorf("in the next call: %w", err)
 	}
 	return nil
 }
 
-// keepsOrder looks for the events of each call as a subsequence of what is
-// stored: between them may stand those of other calls, and copies of their own.
+// keepsOrder looks for the events of each call as a subsequence of what is stored: events of
+// other calls and duplicates may be between them.
 func keepsOrder(p *probe) error {
 	for _, n := range batchSizes {
 		answers, err := p.put(Events(n))
@@ -71,7 +71,7 @@ func keepsOrder(p *probe) error {
 }
 
 func (p *probe) inOrder(answers []answer) error {
-	if _, err := p.read(); err != nil { // flushes what is buffered
+	if _, err := p.read(); err != nil { // flushes
 		return err
 	}
 	for _, a := range answers {
@@ -82,7 +82,7 @@ func (p *probe) inOrder(answers []answer) error {
 			}
 		}
 		if len(rest) > 0 {
-			return fmt.Errorf("event %s is not behind the one that was written before it", rest[0].MessageID)
+			return fmt.Errorf("event %s is not stored after the event that was written before it", rest[0].MessageID)
 		}
 	}
 	return nil
@@ -91,8 +91,8 @@ func (p *probe) inOrder(answers []answer) error {
 func keepsDuplicates(p *probe) error { return p.storedTimes(2) }
 func storesOnce(p *probe) error      { return p.storedTimes(1) }
 
-// storedTimes writes events in two calls, and another twice in one, and requires
-// that each is stored so many times.
+// storedTimes writes events in two calls, and another one twice in one call, and requires
+// that each is stored want times.
 func (p *probe) storedTimes(want int) error {
 	var batches [][]*inlet.Event
 	for range 5 {
@@ -121,7 +121,7 @@ func (p *probe) storedTimes(want int) error {
 	return nil
 }
 
-// dropsAlone has one event of each call dropped, and the others stored.
+// dropsAlone requires that one event of each call is dropped and the others are stored.
 func dropsAlone(p *probe) error {
 	for i := range 10 {
 		events := p.head(Events(5))
@@ -140,19 +140,50 @@ func dropsAlone(p *probe) error {
 	return nil
 }
 
-// survivesCrash asks what is left of several calls of which the last have been
-// made at once.
+// survivesCrash compares what is left after a crash with what several calls, of which the
+// last were concurrent, have acknowledged.
 func survivesCrash(p *probe) error {
-	var said ledger
+	var answered ledger
 	for _, n := range batchSizes {
 		answers, err := p.put(Events(n))
 		if err != nil {
 			return err
 		}
-		said.add(answers...)
+		answered.add(answers...)
 	}
-	if err := p.together(&said).wait(); err != nil {
+	if err := p.writeConcurrently(&answered).wait(); err != nil {
 		return err
 	}
-	return p.compare(said.stored(), byID(p.f.Crash(p.sink)))
+	return p.compare(answered.stored(), byID(p.f.Crash(p.sink)))
+}
+
+const (
+	writers    = 8
+	writesEach = 25
+)
+
+// writeConcurrently begins to write from several goroutines, and records the answers.
+func (p *probe) writeConcurrently(answered *ledger) *crowd {
+	c := new(crowd)
+	for range writers {
+		c.run(func() error {
+			for i := range writesEach {
+				answers, err := p.put(Events(1 + i%4))
+				if err != nil {
+					return err
+				}
+				answered.add(answers...)
+			}
+			return nil
+		})
+	}
+	return c
+}
+
+func acceptsConcurrentWrites(p *probe) error {
+	var answered ledger
+	if err := p.writeConcurrently(&answered).wait(); err != nil {
+		return err
+	}
+	return p.requireStored(answered.stored())
 }

@@ -9,44 +9,42 @@ import (
 	"github.com/inlet-go/inlet"
 )
 
-// A DecoratorHarness tells [RunDecorator] how to make the decorator.
+// A DecoratorHarness is what [RunDecorator] needs to know about a decorator.
 type DecoratorHarness struct {
-	// New returns a decorator of inner, which declares
-	// [inlet.DurabilityMemory] for most clauses. It is called at least once a
-	// clause; the suite closes what it returns. Required.
+	// New returns a decorator of inner, which declares [inlet.DurabilityMemory] in most
+	// clauses. It is called at least once per clause; the suite closes what it returns.
+	// Required.
 	New func(t testing.TB, inner inlet.Sink) inlet.Sink
-	// Read returns what has been stored through s, given what is stored in the
-	// inner sink; see [Harness.Read]. A decorator needs it that stores events
-	// elsewhere too, or counts on several sinks. Defaults to what is stored in
-	// the inner sink.
+	// Read returns the events that were stored through s; stored are those in the inner
+	// sink. See [Harness.Read]. Only decorators that store events elsewhere too, or in
+	// several sinks, need it. Defaults to a function that returns stored.
 	Read func(t testing.TB, s inlet.Sink, stored []*inlet.Event) []*inlet.Event
-	// Features is what the decorator declares over a sink that always works.
-	// Stall and Panic default to those of the inner sink. Over one that fails,
-	// the suite adds Partial and Fails, and leaves out Ordered.
+	// Features are what the decorator declares over a sink that always works. Stall and
+	// Panic default to those of the inner sink. Over a sink that fails, the suite adds
+	// Partial and Fails, and leaves out Ordered. Defaults to the zero value.
 	Features Features
 }
 
-// RunDecorator checks a decorator on an inner sink of the suite's: all clauses
-// that [Run] knows, and those about what it owes to the sink that it wraps and
-// hands on from it. It does so twice, over a sink that works and over one that
-// fails now and then as that of [Flaky] does. Both hang and panic where a clause
-// is about that.
+// RunDecorator checks a decorator over an inner sink of the suite: all clauses of [Run], and
+// those about what a decorator owes to its inner sink and passes on from it. It does so
+// twice, over a sink that works and over one that fails at times as that of [Flaky] does.
+// Both hang and panic where a clause is about that.
 func RunDecorator(t *testing.T, h DecoratorHarness) {
-	for _, g := range grounds() {
-		t.Run(g.name, func(t *testing.T) {
-			if reason := g.skip(h.Features); reason != "" {
+	for _, s := range setups() {
+		t.Run(s.name, func(t *testing.T) {
+			if reason := s.skip(h.Features); reason != "" {
 				t.Skip(reason)
 			}
 			runAll(t, decoratorClauses(), func(t *testing.T) *probe {
-				return h.decoration(t).probe(t.Context(), g.plan, inlet.DurabilityMemory)
+				return h.decoration(t).probe(t.Context(), s.plan, inlet.DurabilityMemory)
 			})
 		})
 	}
 }
 
-// CheckDecorator checks the decorators that newDecorator returns, as
-// [RunDecorator] does, and returns the breaches of all clauses, joined, or nil.
-// read and f may be nil; see [DecoratorHarness]. It stops when ctx is done.
+// CheckDecorator checks the decorators that newDecorator returns, as [RunDecorator] does,
+// and returns the joined errors of all broken clauses, or nil. read and f may be nil; see
+// [DecoratorHarness]. It stops when ctx is done.
 func CheckDecorator(ctx context.Context, newDecorator func(inner inlet.Sink) inlet.Sink,
 	read func(s inlet.Sink, stored []*inlet.Event) []*inlet.Event, f *Features,
 ) error {
@@ -55,44 +53,44 @@ func CheckDecorator(ctx context.Context, newDecorator func(inner inlet.Sink) inl
 		d.f = *f
 	}
 	var breaches []error
-	for _, g := range grounds() {
-		if g.skip(d.f) != "" {
+	for _, s := range setups() {
+		if s.skip(d.f) != "" {
 			continue
 		}
 		for _, err := range checkAll(ctx, decoratorClauses(), func() *probe {
-			return d.probe(ctx, g.plan, inlet.DurabilityMemory)
+			return d.probe(ctx, s.plan, inlet.DurabilityMemory)
 		}) {
-			breaches = append(breaches, fmt.Errorf("%s: %w", g.name, err))
+			breaches = append(breaches, fmt.Errorf("%s: %w", s.name, err))
 		}
 	}
 	return errors.Join(breaches...)
 }
 
-// A ground is what decorators are checked on.
-type ground struct {
+// A setup is a kind of inner sink over which decorators are checked.
+type setup struct {
 	name string
 	plan *FlakyOptions // of the inner sink; nil for one that never fails
 }
 
-func grounds() []ground {
-	return []ground{
+func setups() []setup {
+	return []setup{
 		{"over a sink that works", nil},
-		{"over a sink that fails now and then", defaultPlan()},
+		{"over a sink that fails at times", defaultPlan()},
 	}
 }
 
-// skip returns why decorators with such features are not checked there, or "".
-func (g ground) skip(f Features) string {
-	if g.plan != nil && f.Buffers {
-		return "the decorator declares Buffers: nobody writes again what fails after the acknowledgement"
+// skip returns why decorators with these features are not checked there, or "".
+func (s setup) skip(f Features) string {
+	if s.plan != nil && f.Buffers {
+		return "the decorator declares Buffers: failures after the acknowledgement are not retried"
 	}
 	return ""
 }
 
-// A decoration is how to make decorators and how to look into them.
+// A decoration is how to make decorators and how to read their events.
 type decoration struct {
 	new  func(inner inlet.Sink) inlet.Sink
-	read func(s inlet.Sink, stored []*inlet.Event) []*inlet.Event // nil: what is stored in the inner sink
+	read func(s inlet.Sink, stored []*inlet.Event) []*inlet.Event // nil: the events in the inner sink
 	f    Features
 }
 
@@ -105,8 +103,8 @@ func (h DecoratorHarness) decoration(t testing.TB) decoration {
 	return d
 }
 
-// probe returns one of a decorator of a new inner sink, which fails as planned and
-// declares so much durability.
+// probe returns the probe of a decorator of a new inner sink, with a plan of failures and a
+// durability.
 func (d decoration) probe(ctx context.Context, plan *FlakyOptions, durability inlet.Durability) *probe {
 	s := newInner(durability, plan, d.f)
 	p := newProbe(ctx, d.new(s), d.reader(s), d.features(s, plan))
@@ -124,7 +122,7 @@ func (d decoration) reader(s *inner) func(inlet.Sink) []*inlet.Event {
 	}
 }
 
-// features returns those of a decorator of s.
+// features returns the features of a decorator of s.
 func (d decoration) features(s *inner, plan *FlakyOptions) Features {
 	f := d.f
 	if f.Stall == nil {

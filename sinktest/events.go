@@ -3,22 +3,22 @@ package sinktest
 import (
 	"crypto/rand"
 	"encoding/json"
-	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/inlet-go/inlet"
 )
 
-// Events returns n events of all types, as a sink may get them: checked, and
-// with content that JSON allows and code often breaks. The i-th is the same in
-// every call but for its MessageID, which never repeats. They are the caller's.
+// Events returns n events of all types, as a sink may receive them: valid, and with content
+// that JSON allows and code often breaks. The i-th is the same in every call except for its
+// MessageID, which never repeats. The caller owns them.
 func Events(n int) []*inlet.Event {
 	batch := rand.Text()
 	events := make([]*inlet.Event, n)
 	for i := range events {
 		events[i] = sample(i)
-		events[i].MessageID = fmt.Sprintf("%s-%d", batch, i)
+		events[i].MessageID = batch + "-" + strconv.Itoa(i)
 	}
 	return events
 }
@@ -30,10 +30,10 @@ var received = time.Date(2026, 2, 28, 23, 59, 59, 123_456_789, time.UTC)
 func sample(i int) *inlet.Event {
 	at := received.Add(time.Duration(i) * time.Second)
 	e := &inlet.Event{
-		UserID:     fmt.Sprintf("user-%d", i),
+		UserID:     "user-" + strconv.Itoa(i),
 		Timestamp:  at.Add(-time.Minute),
 		ReceivedAt: at,
-		Source:     &inlet.Source{ID: fmt.Sprintf("source-%d", i%3)},
+		Source:     &inlet.Source{ID: "source-" + strconv.Itoa(i%3)},
 		Dialect:    "segment",
 	}
 	object := json.RawMessage(awkward[i%len(awkward)])
@@ -60,8 +60,8 @@ func sample(i int) *inlet.Event {
 	return e
 }
 
-// awkward are objects that a careless sink changes. Their number has no divisor
-// in common with that of the types, so that each type gets each of them.
+// awkward are objects that careless sinks change. Their number and that of the types have no
+// common divisor, so that each type gets each of them.
 var awkward = [...]string{
 	`{"plain":"text","n":1,"list":[true,false,null]}`,
 	`{"big":9007199254740993,"bigger":123456789012345678901234567890,"exact":1.10,"exp":1e400,"zero":-0}`,

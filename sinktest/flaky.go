@@ -7,34 +7,33 @@ import (
 	"sync"
 
 	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/internal/itemerrors"
 )
 
-// ErrFlaky is in every error that [Flaky] makes.
+// ErrFlaky is wrapped by every error that the sink of [Flaky] makes itself.
 var ErrFlaky = errors.New("sinktest: failed on purpose")
 
-// FlakyOptions say when the sink that [Flaky] makes fails. nil stands for a plan
-// that has some of everything; the zero value never fails.
+// FlakyOptions are the options of [Flaky]. A nil pointer means every 7th Write, every 5th
+// event, and a refusal of every 31st; the zero value never fails.
 type FlakyOptions struct {
-	// Script is the outcome of the first Writes, one after the other: nil passes
-	// the batch on, a [*inlet.BatchError] passes on what it does not name (an
-	// index beyond the batch is ignored), any other error fails the call. The
-	// other options take over when it is used up. Defaults to nil.
+	// Script has the outcomes of the first Writes, in order: nil passes the batch on, a
+	// [*inlet.BatchError] passes on the events that it does not name (an index beyond the
+	// batch is ignored), any other error fails the call. The other options apply to the
+	// Writes after these. Defaults to nil.
 	Script []error
-	// Call makes every nth Write fail as a whole, temporarily. Defaults to 0,
-	// none.
+	// Call makes every nth Write fail as a whole, temporarily. Defaults to 0: none.
 	Call int
-	// Event makes every nth event fail temporarily, by a [*inlet.BatchError].
-	// Defaults to 0, none.
+	// Event makes every nth event fail temporarily, with a [*inlet.BatchError]. Defaults to
+	// 0: none.
 	Event int
-	// Refuse makes every nth event fail permanently, by a [*inlet.BatchError].
-	// Defaults to 0, none.
+	// Refuse makes every nth event fail permanently, with a [*inlet.BatchError]. Defaults to
+	// 0: none.
 	Refuse int
 }
 
-// Flaky returns a decorator of inner that fails now and then, and tells the
-// truth about it: what it says has failed has not reached inner. For the tests of
-// decorators, which must hand on what a sink says. Writes are counted in the
-// order in which they begin.
+// Flaky returns a decorator of inner that fails at times and keeps the contract: events that
+// it reports as failed have not reached inner. It is for tests of decorators, which must pass
+// on the errors of a sink. Writes are counted in the order in which they begin.
 func Flaky(inner inlet.Sink, o *FlakyOptions) inlet.Sink {
 	if o == nil {
 		o = defaultPlan()
@@ -42,7 +41,7 @@ func Flaky(inner inlet.Sink, o *FlakyOptions) inlet.Sink {
 	return &flaky{inner: inner, o: *o}
 }
 
-// defaultPlan has some of everything.
+// defaultPlan has failures of all kinds.
 func defaultPlan() *FlakyOptions { return &FlakyOptions{Call: 7, Event: 5, Refuse: 31} }
 
 type flaky struct {
@@ -57,28 +56,28 @@ type flaky struct {
 // Unwrap returns the inner sink.
 func (f *flaky) Unwrap() inlet.Sink { return f.inner }
 
-// Write fails as planned and passes on the rest.
+// Write fails as planned and passes on the other events.
 func (f *flaky) Write(ctx context.Context, events []*inlet.Event) error {
 	errs, err := f.plan(len(events))
 	if err != nil {
 		return err
 	}
 	var pass []*inlet.Event
-	var places []int
+	var indices []int
 	for i, e := range events {
 		if errs[i] == nil {
-			pass, places = append(pass, e), append(places, i)
+			pass, indices = append(pass, e), append(indices, i)
 		}
 	}
 	if len(pass) > 0 {
 		for n, err := range inlet.ItemErrors(f.inner.Write(ctx, pass), len(pass)) {
-			errs[places[n]] = err
+			errs[indices[n]] = err
 		}
 	}
-	return batchError(errs)
+	return itemerrors.Join(errs)
 }
 
-// plan decides what becomes of a call with n events: of all of it, or of each.
+// plan returns the planned outcome of a call with n events: of each event, or of the call.
 func (f *flaky) plan(n int) ([]error, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -104,10 +103,10 @@ func (f *flaky) plan(n int) ([]error, error) {
 
 func due(count, every int) bool { return every > 0 && count%every == 0 }
 
-// scripted returns what a line of the script says about n events.
+// scripted returns the outcome of n events as of an element of the script.
 func scripted(err error, n int) ([]error, error) {
 	errs := make([]error, n)
-	batch, ok := batchErrorOf(err)
+	batch, ok := itemerrors.Find(err)
 	if !ok {
 		return errs, err
 	}
@@ -117,18 +116,4 @@ func scripted(err error, n int) ([]error, error) {
 		}
 	}
 	return errs, nil
-}
-
-// batchError returns the batch error of the events that failed, or nil.
-func batchError(errs []error) error {
-	var items []inlet.ItemError
-	for i, err := range errs {
-		if err != nil {
-			items = append(items, inlet.ItemError{Index: i, Err: err})
-		}
-	}
-	if items == nil {
-		return nil
-	}
-	return &inlet.BatchError{Items: items}
 }

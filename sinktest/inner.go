@@ -7,27 +7,28 @@ import (
 	"sync"
 
 	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/internal/itemerrors"
 )
 
-// An inner is the sink of a decorator that is checked. It keeps the contract,
-// notes how it is treated, and hangs, panics and fails when the suite wants it to.
+// An inner is the inner sink of a decorator that is checked. It keeps the contract, records
+// how the decorator treats it, and hangs, panics and fails when a clause requires it.
 type inner struct {
 	durability inlet.Durability
-	next       inlet.Sink // stores, or fails now and then
+	next       inlet.Sink // stores, or fails at times
 	rights     rights
-	deaf       bool // a Write that hangs looks at no context
+	deaf       bool // a Write that hangs ignores its context
 
 	mu      sync.Mutex
 	events  []*inlet.Event
 	closed  bool
 	closes  int           // calls of Close
-	failing error         // what Flush, Check and Close say
-	hold    chan struct{} // closed when it need not hang any more; nil if it does not
+	failing error         // returned by Flush, Check and Close
+	hold    chan struct{} // closed when the hang ends; nil if the sink does not hang
 	panics  bool
 	answer  func(events []*inlet.Event) (pass []*inlet.Event, err error) // nil passes all
 }
 
-// newInner returns a sink that fails as planned, never if the plan is nil.
+// newInner returns a sink that fails as planned, or never if the plan is nil.
 func newInner(d inlet.Durability, plan *FlakyOptions, f Features) *inner {
 	s := &inner{durability: d, deaf: f.Bounds}
 	s.rights.gathers = f.Gathers
@@ -38,9 +39,9 @@ func newInner(d inlet.Durability, plan *FlakyOptions, f Features) *inner {
 	return s
 }
 
-// Write stores the events, unless the suite wants something else.
+// Write stores the events, unless a clause requires something else.
 func (s *inner) Write(ctx context.Context, events []*inlet.Event) error {
-	s.rights.note(ctx, events)
+	s.rights.record(ctx, events)
 	waiting := ctx
 	if s.deaf {
 		waiting = context.WithoutCancel(ctx)
@@ -51,7 +52,7 @@ func (s *inner) Write(ctx context.Context, events []*inlet.Event) error {
 	return s.next.Write(ctx, events)
 }
 
-// wait returns when the sink does not hang, or an error when ctx is done.
+// wait waits until the sink does not hang, or returns an error when ctx is done.
 func (s *inner) wait(ctx context.Context) error {
 	s.mu.Lock()
 	hold := s.hold
@@ -80,19 +81,19 @@ func (s *inner) store(_ context.Context, events []*inlet.Event) error {
 	if s.answer != nil {
 		events, err = s.answer(events)
 	}
-	isNil := func(e *inlet.Event) bool { return e == nil } // a breach that has been noted
+	isNil := func(e *inlet.Event) bool { return e == nil } // recorded as a breach
 	s.events = append(s.events, inlet.CloneEvents(slices.DeleteFunc(slices.Clone(events), isNil))...)
 	return err
 }
 
 // Flush has nothing to do.
-func (s *inner) Flush(ctx context.Context) error { return s.say(ctx, false) }
+func (s *inner) Flush(ctx context.Context) error { return s.respond(ctx, false) }
 
 // Check fails after Close.
-func (s *inner) Check(ctx context.Context) error { return s.say(ctx, true) }
+func (s *inner) Check(ctx context.Context) error { return s.respond(ctx, true) }
 
-// say answers for an ability.
-func (s *inner) say(ctx context.Context, open bool) error {
+// respond is a call of an ability, of one that requires an open sink or not.
+func (s *inner) respond(ctx context.Context, open bool) error {
 	if err := s.wait(ctx); err != nil {
 		return err
 	}
@@ -104,19 +105,19 @@ func (s *inner) say(ctx context.Context, open bool) error {
 	return s.failing
 }
 
-// Close refuses what comes later.
+// Close makes later Writes fail.
 func (s *inner) Close(ctx context.Context) error {
 	s.mu.Lock()
 	s.closed = true
 	s.closes++
 	s.mu.Unlock()
-	return s.say(ctx, false)
+	return s.respond(ctx, false)
 }
 
-// Durability returns what the suite wants it to be.
+// Durability returns the durability that newInner was given.
 func (s *inner) Durability() inlet.Durability { return s.durability }
 
-// stored returns what is stored, in its order.
+// stored returns the stored events in order.
 func (s *inner) stored() []*inlet.Event {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -129,7 +130,7 @@ func (s *inner) timesClosed() int {
 	return s.closes
 }
 
-// set changes what the sink does.
+// set changes the behaviour of the sink.
 func (s *inner) set(change func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -152,7 +153,7 @@ func (s *inner) panic(inlet.Sink) (calm func()) {
 	return func() { s.set(func() { s.panics = false }) }
 }
 
-// errInner is in every failure that the suite has the inner sink report.
+// errInner is wrapped by every failure of the inner sink that a clause requires.
 var errInner = errors.New("sinktest: the inner sink failed on purpose")
 
 // failAll makes every Write fail as a whole.
@@ -162,7 +163,7 @@ func (s *inner) failAll(err error) {
 	})
 }
 
-// failOne makes every Write fail for the events with an id, by a batch error.
+// failOne makes every Write fail for the events with an id, with a batch error.
 func (s *inner) failOne(id string, err error) {
 	s.set(func() {
 		s.answer = func(events []*inlet.Event) (pass []*inlet.Event, _ error) {
@@ -174,7 +175,7 @@ func (s *inner) failOne(id string, err error) {
 					pass = append(pass, e)
 				}
 			}
-			return pass, batchError(errs)
+			return pass, itemerrors.Join(errs)
 		}
 	})
 }

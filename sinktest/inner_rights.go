@@ -12,17 +12,17 @@ import (
 	"github.com/inlet-go/inlet"
 )
 
-// A right is one of the things that every sink may rely on.
+// A right is something that every sink may rely on.
 type right int
 
 const (
 	rightToEvents  right = iota // that a batch is not empty
-	rightToContent              // that every event is there and has what all have
+	rightToContent              // that no event is nil, and all have the required fields
 	rightToOrder                // that within one call the order is the client's
 	rightToContext              // that the context is the caller's
 )
 
-// rights notes the first breach of each right.
+// rights records the first breach of each right.
 type rights struct {
 	gathers bool // see [Features.Gathers]
 
@@ -30,12 +30,12 @@ type rights struct {
 	breaches map[right]error
 }
 
-// note looks at a Write.
-func (r *rights) note(ctx context.Context, events []*inlet.Event) {
+// record checks a Write.
+func (r *rights) record(ctx context.Context, events []*inlet.Event) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if len(events) == 0 {
-		r.add(rightToEvents, errors.New("a batch is empty"))
+		r.add(rightToEvents, errors.New("the inner sink got an empty batch"))
 	}
 	r.add(rightToContent, checkContent(events))
 	r.add(rightToOrder, checkOrder(events, r.gathers))
@@ -51,18 +51,18 @@ func (r *rights) add(which right, breach error) {
 	}
 }
 
-// breach returns how the right was breached first, if it was.
+// breach returns the first breach of a right, or nil.
 func (r *rights) breach(which right) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.breaches[which]
 }
 
-// checkContent says what an event lacks, if one does.
+// checkContent returns an error if an event lacks a required field.
 func checkContent(events []*inlet.Event) error {
 	for i, e := range events {
 		if lack := lackOf(e); lack != "" {
-			return fmt.Errorf("the event at index %d of %d %s", i, len(events), lack)
+			return fmt.Errorf("the inner sink got a batch in which the event at index %d of %d %s", i, len(events), lack)
 		}
 	}
 	return nil
@@ -86,37 +86,36 @@ func lackOf(e *inlet.Event) string {
 	return ""
 }
 
-// checkOrder reads from the ids that [Events] gives in which order events were
-// written. Others are passed over. Where several calls are gathered, events that
-// come again begin a new one.
+// checkOrder reads the original order of events from the ids that [Events] gives, and ignores
+// other events. If calls are gathered, a duplicate may be before its call's other events.
 func checkOrder(events []*inlet.Event, gathers bool) error {
 	last := make(map[string]int)
 	seen := make(map[string]bool)
 	for _, e := range events {
-		call, i, ok := placeOf(e)
+		call, i, ok := positionOf(e)
 		if !ok {
 			continue
 		}
 		if before := last[call]; i < before && !(gathers && seen[e.MessageID]) {
-			return fmt.Errorf("the event at index %d of a call comes after that at index %d", i, before)
+			return fmt.Errorf("an inner Write has the event at index %d of a call after that at index %d", i, before)
 		}
 		last[call], seen[e.MessageID] = i, true
 	}
 	return nil
 }
 
-// placeOf returns in which batch of [Events] e is, and where.
-func placeOf(e *inlet.Event) (batch string, i int, ok bool) {
+// positionOf returns the batch of [Events] that e comes from, and its index.
+func positionOf(e *inlet.Event) (batch string, i int, ok bool) {
 	if e == nil {
 		return "", 0, false
 	}
-	batch, place, _ := strings.Cut(e.MessageID, "-")
-	i, err := strconv.Atoi(place)
+	batch, index, _ := strings.Cut(e.MessageID, "-")
+	i, err := strconv.Atoi(index)
 	return batch, i, err == nil
 }
 
-// checkContext says what the context of an inner Write lacks that its caller's
-// had.
+// checkContext returns an error if the context of an inner Write lacks something of the
+// caller's.
 func checkContext(ctx context.Context, gathers bool) error {
 	deadline, bounded := ctx.Deadline()
 	callers, known := ctx.Value(callKey{}).(time.Time)
@@ -126,7 +125,7 @@ func checkContext(ctx context.Context, gathers bool) error {
 	case gathers:
 		return nil
 	case !known:
-		return errors.New("the context of an inner Write has not the values of the caller's")
+		return errors.New("the context of an inner Write lacks the values of the caller's")
 	case deadline.After(callers):
 		return fmt.Errorf("the context of an inner Write ends %v after the caller's", deadline.Sub(callers))
 	}

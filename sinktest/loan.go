@@ -11,15 +11,14 @@ import (
 	"github.com/inlet-go/inlet"
 )
 
-// A loan is a copy of events as a handler lends them: the raw JSON of all lies
-// side by side in one array, and what comes behind a field is within its
-// capacity.
+// A loan is a copy of events as a handler lends them: the raw JSON of all is contiguous in
+// one array, and the bytes behind a field are within its capacity.
 type loan struct {
 	batch []*inlet.Event
 
 	structs []inlet.Event
 	memory  []byte
-	want    []*inlet.Event // copies that nobody else has
+	want    []*inlet.Event // copies that the suite keeps to itself
 	before  []byte         // a copy of memory
 }
 
@@ -29,6 +28,13 @@ func lend(events []*inlet.Event) *loan {
 		structs: make([]inlet.Event, len(events)),
 		want:    inlet.CloneEvents(events),
 	}
+	size := 0
+	for _, e := range events {
+		for _, raw := range rawFields(e) {
+			size += len(*raw)
+		}
+	}
+	l.before = make([]byte, 0, size)
 	for _, e := range events {
 		for _, raw := range rawFields(e) {
 			l.before = append(l.before, *raw...)
@@ -54,25 +60,25 @@ func rawFields(e *inlet.Event) [5]*json.RawMessage {
 	return [...]*json.RawMessage{&e.Properties, &e.Traits, &e.Context, &e.Integrations, &e.Extra}
 }
 
-// changed says what the borrower has modified, if anything.
+// changed returns an error if the sink has modified what it was lent.
 func (l *loan) changed() error {
 	for i, want := range l.want {
 		switch got := &l.structs[i]; {
 		case l.batch[i] != got:
-			return fmt.Errorf("the slice was changed at index %d", i)
+			return fmt.Errorf("the slice was modified at index %d", i)
 		case !reflect.DeepEqual(got.Source, want.Source):
-			return fmt.Errorf("the Source of the event at index %d was changed", i)
+			return fmt.Errorf("the Source of the event at index %d was modified", i)
 		case !got.Equal(want):
-			return fmt.Errorf("the event at index %d was changed: %s", i, difference(want, got))
+			return fmt.Errorf("the event at index %d was modified: %s", i, difference(want, got))
 		}
 	}
 	if !bytes.Equal(l.memory, l.before) {
-		return errors.New("the memory of the raw JSON was changed")
+		return errors.New("the memory of the raw JSON was modified")
 	}
 	return nil
 }
 
-// mark stands in everything that the suite writes over what it has lent.
+// mark is in everything that the suite writes over lent memory.
 const mark = "overwritten"
 
 // spoilSlice makes the slice point to other events.
@@ -82,14 +88,14 @@ func (l *loan) spoilSlice() {
 	}
 }
 
-// spoilStructs makes other events of those that were lent.
+// spoilStructs turns the lent events into other ones.
 func (l *loan) spoilStructs() {
 	for i := range l.structs {
 		l.structs[i] = *l.other(i)
 	}
 }
 
-// other returns what stands afterwards where the event at index i was lent.
+// other returns the event that replaces the lent event at index i.
 func (l *loan) other(i int) *inlet.Event {
 	e := sample(i + 1)
 	e.MessageID = l.want[i].MessageID
@@ -104,15 +110,15 @@ func (l *loan) spoilRaw() {
 	rest := l.memory
 	for _, e := range l.want {
 		for _, raw := range rawFields(e) {
-			fillRaw(rest[:len(*raw)])
+			overwriteRaw(rest[:len(*raw)])
 			rest = rest[len(*raw):]
 		}
 	}
 }
 
-// fillRaw makes of raw another object of the same length, so that whoever kept it
-// reads JSON.
-func fillRaw(raw []byte) {
+// overwriteRaw replaces raw by another object of the same length, so that a sink which kept
+// it still reads JSON.
+func overwriteRaw(raw []byte) {
 	if len(raw) < len("{}") {
 		return
 	}
@@ -127,18 +133,17 @@ func fillRaw(raw []byte) {
 	raw[len(raw)-1] = '}'
 }
 
-// reached reports whether e, which has been stored, holds what was written over a
-// loan.
+// reached reports whether the stored event e has content that was written over a loan.
 func reached(e *inlet.Event) bool { return bytes.Contains(e.AppendJSON(nil), []byte(mark)) }
 
-// spoil does all three, as it happens to whatever a handler has lent.
+// spoil does all three, as a handler that reuses its memory.
 func (l *loan) spoil() {
 	l.spoilSlice()
 	l.spoilRaw()
 	l.spoilStructs()
 }
 
-// difference says where two events differ but for white space, or returns "".
+// difference returns where two events differ except for white space, or "".
 func difference(want, got *inlet.Event) string {
 	if want.Equal(got) {
 		return ""
@@ -154,8 +159,8 @@ func difference(want, got *inlet.Event) string {
 	return fmt.Sprintf("event %s differs at byte %d: want %s, got %s", want.MessageID, at, near(a, at), near(b, at))
 }
 
-// compact returns the canonical form of e without white space, or as it is if
-// it is no JSON.
+// compact returns the canonical form of e without white space, or unchanged if it is not
+// JSON.
 func compact(e *inlet.Event) []byte {
 	line := e.AppendJSON(nil)
 	var b bytes.Buffer
@@ -165,7 +170,7 @@ func compact(e *inlet.Event) []byte {
 	return b.Bytes()
 }
 
-// near quotes what stands around a byte of text.
+// near quotes the text around a byte.
 func near(text []byte, at int) string {
 	return fmt.Sprintf("%.60q", text[max(0, at-20):])
 }

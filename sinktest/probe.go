@@ -11,9 +11,9 @@ import (
 	"github.com/inlet-go/inlet"
 )
 
-// attempts is how often the suite writes events that fail temporarily, without
-// that any of them is stored.
-const attempts = 100
+// maxAttempts is how often the suite retries events that fail temporarily if none of them is
+// stored.
+const maxAttempts = 100
 
 // A probe checks one clause on a sink of its own.
 type probe struct {
@@ -21,10 +21,10 @@ type probe struct {
 	sink   inlet.Sink
 	reader func(inlet.Sink) []*inlet.Event
 	f      Features
-	panics bool // a panic of Write is an answer
+	panics bool // a panic of Write is not a breach
 
 	inner *inner                        // the sink of a decorator, nil without one
-	again func(inlet.Durability) *probe // of another decorator, of a sink that declares so much
+	again func(inlet.Durability) *probe // makes the probe of another decorator, of a sink with this durability
 }
 
 func newProbe(ctx context.Context, s inlet.Sink, read func(inlet.Sink) []*inlet.Event, f Features) *probe {
@@ -35,21 +35,21 @@ func newProbe(ctx context.Context, s inlet.Sink, read func(inlet.Sink) []*inlet.
 func guard(f func() error) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
-			err = fmt.Errorf("it panicked: %v", v)
+			err = fmt.Errorf("panic: %v", v)
 		}
 	}()
 	return f()
 }
 
-// start calls f in a goroutine and returns where its error comes.
+// start calls f in a goroutine and returns the channel that receives its error.
 func start(f func() error) (done chan error) {
 	done = make(chan error, 1)
 	go func() { done <- guard(f) }()
 	return done
 }
 
-// bounded runs f under a context that ends after d, and waits for it no longer
-// than the grace that the sink has then.
+// bounded calls f with a context that ends after d, and waits for it until the sink's grace
+// after that is over.
 func (p *probe) bounded(ctx context.Context, d time.Duration, what string, f func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, d)
 	defer cancel()
@@ -61,16 +61,16 @@ func (p *probe) bounded(ctx context.Context, d time.Duration, what string, f fun
 	}
 	err, inTime := await(done, p.f.Grace)
 	if !inTime {
-		return fmt.Errorf("%s has not returned %v after its context was done", what, p.f.Grace)
+		return fmt.Errorf("%s did not return within %v after its context was done", what, p.f.Grace)
 	}
 	return err
 }
 
-// unbounded runs f under a context without a deadline.
+// unbounded calls f with a context without a deadline.
 func (p *probe) unbounded(what string, f func(context.Context) error) error {
 	err, inTime := await(start(func() error { return f(context.WithoutCancel(p.ctx)) }), p.f.Patience)
 	if !inTime {
-		return fmt.Errorf("%s has not returned within %v", what, p.f.Patience)
+		return fmt.Errorf("%s did not return within %v", what, p.f.Patience)
 	}
 	return err
 }
@@ -86,10 +86,10 @@ func await(done chan error, d time.Duration) (err error, inTime bool) {
 	}
 }
 
-// pause lets calls begin before what they are to run beside.
+// pause gives calls time to begin before what they are to run concurrently with.
 func (p *probe) pause() { p.sleep(time.Millisecond) }
 
-// linger lets what runs behind our back do what it should not.
+// linger gives goroutines that should have ended time to show that they have not.
 func (p *probe) linger() { p.sleep(10 * time.Millisecond) }
 
 func (p *probe) sleep(d time.Duration) {
@@ -99,7 +99,7 @@ func (p *probe) sleep(d time.Duration) {
 	}
 }
 
-// An ability is one of those that a sink may have beside Write.
+// An ability is an optional method of a sink.
 type ability struct {
 	name string
 	of   func(inlet.Sink) bool
@@ -112,7 +112,7 @@ var (
 	closing  = ability{"Close", has[inlet.Closer], inlet.Close}
 )
 
-// abilities returns those that the sink has, Close last.
+// abilities returns the abilities that the sink has, Close last.
 func (p *probe) abilities() (all []ability) {
 	for _, a := range []ability{flushing, checking, closing} {
 		if a.of(p.sink) {
@@ -122,39 +122,38 @@ func (p *probe) abilities() (all []ability) {
 	return all
 }
 
-// ask asks the sink for an ability. The error is what the sink says, or a breach.
+// ask calls an ability of the sink. The error is that of the sink, or a breach.
 func (p *probe) ask(a ability) error {
-	said, err := p.askFor(a, p.f.Patience)
-	return cmp.Or(err, said)
+	result, err := p.askFor(a, p.f.Patience)
+	return cmp.Or(err, result)
 }
 
-// askFor is ask with so much time, and tells what was said from a breach.
-func (p *probe) askFor(a ability, d time.Duration) (said, breach error) {
-	var answer error
+// askFor is ask with a timeout, and with the error of the sink apart from a breach.
+func (p *probe) askFor(a ability, d time.Duration) (result, breach error) {
+	var got error
 	if err := p.bounded(p.ctx, d, a.name, func(ctx context.Context) error {
-		answer = a.ask(ctx, p.sink)
+		got = a.ask(ctx, p.sink)
 		return nil
 	}); err != nil {
-		return nil, err // answer may still be written to
+		return nil, err // the call may still write to got
 	}
-	return answer, nil
+	return got, nil
 }
 
 func (p *probe) flush() error { return p.ask(flushing) }
 func (p *probe) close() error { return p.ask(closing) }
 
-// read returns what is stored, by message ID. A sink that buffers is flushed
-// first.
+// read returns the stored events by message ID. A sink that buffers is flushed first.
 func (p *probe) read() (map[string][]*inlet.Event, error) {
 	if p.f.Buffers {
 		if err := p.flush(); err != nil {
-			return nil, fmt.Errorf("flush before reading: %w", err)
+			return nil, fmt.Errorf("Flush before reading: %w", err)
 		}
 	}
 	return p.peek(), nil
 }
 
-// peek is read without the flush.
+// peek is read without a flush.
 func (p *probe) peek() map[string][]*inlet.Event { return byID(p.reader(p.sink)) }
 
 func byID(events []*inlet.Event) map[string][]*inlet.Event {
@@ -165,19 +164,19 @@ func byID(events []*inlet.Event) map[string][]*inlet.Event {
 	return copies
 }
 
-// requireStored says which of the events are not stored, if they can be read:
-// that is, which are missing, changed, or there more often than written.
+// requireStored returns an error if the events are not stored, changed, or stored more often
+// than written, if they can be read.
 func (p *probe) requireStored(want []*inlet.Event) error {
 	return p.inspect(func(stored map[string][]*inlet.Event) error { return p.compare(want, stored) })
 }
 
-// requirePresent is requireStored for events that may have been stored more often.
+// requirePresent is requireStored for events that may be stored more often than written.
 func (p *probe) requirePresent(want []*inlet.Event) error {
 	return p.inspect(func(stored map[string][]*inlet.Event) error { return contains(stored, want) })
 }
 
-// inspect shows what is stored, if that can be read.
-func (p *probe) inspect(look func(stored map[string][]*inlet.Event) error) error {
+// inspect calls f with the stored events, if they can be read.
+func (p *probe) inspect(f func(stored map[string][]*inlet.Event) error) error {
 	if p.reader == nil {
 		return nil
 	}
@@ -185,11 +184,11 @@ func (p *probe) inspect(look func(stored map[string][]*inlet.Event) error) error
 	if err != nil {
 		return err
 	}
-	return look(stored)
+	return f(stored)
 }
 
-// compare is requireStored for what has been read. An event stands in want as
-// often as it was written.
+// compare is requireStored for events that were read before. want has each event as often as
+// it was written.
 func (p *probe) compare(want []*inlet.Event, stored map[string][]*inlet.Event) error {
 	for id, written := range byID(want) {
 		if len(stored[id]) > len(written) && !p.f.Fails {
@@ -199,7 +198,7 @@ func (p *probe) compare(want []*inlet.Event, stored map[string][]*inlet.Event) e
 	return contains(stored, want)
 }
 
-// contains requires that the events are stored, and unchanged, however often.
+// contains requires that the events are stored unchanged, at least once.
 func contains(stored map[string][]*inlet.Event, want []*inlet.Event) error {
 	missing := 0
 	for _, e := range want {

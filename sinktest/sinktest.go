@@ -9,24 +9,24 @@ import (
 	"github.com/inlet-go/inlet"
 )
 
-// A Harness tells [Run] how to make the sink and how to look into it.
+// A Harness is what [Run] needs to know about a sink.
 type Harness struct {
-	// New returns a sink that works. It is called once a clause; the suite
-	// closes the sink. Required.
+	// New returns a sink that works. It is called once per clause; the suite closes the
+	// sink. Required.
 	New func(t testing.TB) inlet.Sink
-	// Read returns what the store behind s holds now, in its order. It must work
-	// after s has been closed, and may return events of other sinks too. The
-	// suite changes nothing that it returns, but may append to raw JSON.
-	// Defaults to nil, not readable: the clauses about what is stored are then
-	// skipped.
+	// Read returns the events in the store behind s, in order. It must work after s has been
+	// closed, and may return events of other sinks too. The suite does not change the events
+	// that it returns, but may append to their raw JSON. Defaults to nil: the clauses about
+	// stored events are skipped.
 	Read func(t testing.TB, s inlet.Sink) []*inlet.Event
-	// Features is what the sink declares. Defaults to the features of a sink
-	// that stores every good event and promises no more than it must.
+	// Features are what the sink declares. Defaults to the zero value: a sink that stores
+	// every good event and declares nothing else.
 	Features Features
 }
 
-// Run checks the sink clause by clause, each in a subtest of its own. Clauses
-// that do not apply are skipped, with the reason.
+// Run checks the sink clause by clause, each in a subtest of its own. The name of the subtest
+// is the rule of the contract; its failure is what was observed and, where that is known, how
+// to fix it. Clauses that do not apply are skipped, with the reason.
 func Run(t *testing.T, h Harness) {
 	runAll(t, clauses(), func(t *testing.T) *probe {
 		read := func(s inlet.Sink) []*inlet.Event { return h.Read(t, s) }
@@ -37,9 +37,9 @@ func Run(t *testing.T, h Harness) {
 	})
 }
 
-// Check checks the sinks that newSink returns, as [Run] does, and returns the
-// breaches of all clauses, joined, or nil. read and f may be nil; see
-// [Harness.Read] and [Harness.Features]. It stops when ctx is done.
+// Check checks the sinks that newSink returns, as [Run] does, and returns the joined errors of
+// all broken clauses, or nil. read and f may be nil; see [Harness.Read] and
+// [Harness.Features]. It stops when ctx is done.
 func Check(ctx context.Context, newSink func() inlet.Sink, read func(inlet.Sink) []*inlet.Event, f *Features) error {
 	if f == nil {
 		f = new(Features)
@@ -62,11 +62,12 @@ func runAll(t *testing.T, all []clause, newProbe func(*testing.T) *probe) {
 	}
 }
 
-// checkAll checks each clause with a probe of its own and returns the breaches.
+// checkAll checks each clause with a probe of its own and returns the errors of those that are
+// broken.
 func checkAll(ctx context.Context, all []clause, newProbe func() *probe) (breaches []error) {
 	for _, c := range all {
 		if err := ctx.Err(); err != nil {
-			return append(breaches, fmt.Errorf("sinktest: stopped before the end: %w", err))
+			return append(breaches, fmt.Errorf("sinktest: stopped before all clauses were checked: %w", err))
 		}
 		if _, err := c.run(newProbe()); err != nil {
 			breaches = append(breaches, err)

@@ -22,34 +22,38 @@ func TestRun(t *testing.T) {
 
 func TestRunDecorator(t *testing.T) {
 	t.Parallel()
-	sinktest.RunDecorator(t, sinktest.DecoratorHarness{
-		New:      func(_ testing.TB, inner inlet.Sink) inlet.Sink { return wrapper{Sink: inner} },
-		Features: sinktest.Features{Durability: inlet.DurabilityMemory, Ordered: true},
-	})
-}
 
-// TestRunDecoratorReadsWhatIsStoredElsewhere has a decorator that writes pages to
-// another sink than the one that it is given.
-func TestRunDecoratorReadsWhatIsStoredElsewhere(t *testing.T) {
-	t.Parallel()
-	type pages struct {
-		*sinks.Route
-		store *sinks.Memory
-	}
-	sinktest.RunDecorator(t, sinktest.DecoratorHarness{
-		New: func(t testing.TB, inner inlet.Sink) inlet.Sink {
-			p := pages{store: new(sinks.Memory)}
-			var err error
-			p.Route, err = sinks.NewRoute([]sinks.Rule{{
-				Name: "pages", Sink: p.store, Match: func(e *inlet.Event) bool { return e.Type == inlet.TypePage },
-			}}, inner)
-			require.NoError(t, err)
-			return p
-		},
-		Read: func(_ testing.TB, s inlet.Sink, stored []*inlet.Event) []*inlet.Event {
-			return append(stored, s.(pages).store.Events()...)
-		},
-		Features: sinktest.Features{Partial: true},
+	t.Run("unwraps", func(t *testing.T) {
+		t.Parallel()
+		sinktest.RunDecorator(t, sinktest.DecoratorHarness{
+			New:      func(_ testing.TB, inner inlet.Sink) inlet.Sink { return wrapper{Sink: inner} },
+			Features: sinktest.Features{Durability: inlet.DurabilityMemory, Ordered: true},
+		})
+	})
+
+	// TestRunDecoratorReadsWhatIsStoredElsewhere has a decorator that writes pages to
+	// another sink than the one that it is given.
+	t.Run("stores elsewhere", func(t *testing.T) {
+		t.Parallel()
+		type pages struct {
+			*sinks.Route
+			store *sinks.Memory
+		}
+		sinktest.RunDecorator(t, sinktest.DecoratorHarness{
+			New: func(t testing.TB, inner inlet.Sink) inlet.Sink {
+				p := pages{store: new(sinks.Memory)}
+				var err error
+				p.Route, err = sinks.NewRoute([]sinks.Rule{{
+					Name: "pages", Sink: p.store, Match: func(e *inlet.Event) bool { return e.Type == inlet.TypePage },
+				}}, inner)
+				require.NoError(t, err)
+				return p
+			},
+			Read: func(_ testing.TB, s inlet.Sink, stored []*inlet.Event) []*inlet.Event {
+				return append(stored, s.(pages).store.Events()...)
+			},
+			Features: sinktest.Features{Partial: true},
+		})
 	})
 }
 
@@ -66,13 +70,14 @@ func TestCheckDecorator(t *testing.T) {
 		t.Parallel()
 		err := sinktest.CheckDecorator(t.Context(), newAble(func(a *able) { a.flush = says }), nil, nil)
 		require.EqualError(t, err, "over a sink that works: "+innerFlush+
-			": that of the inner sink fails, and that of the decorator says: <nil>")
+			": Flush of the inner sink fails, and that of the decorator returns <nil>"+
+			" (fix: implement the method, or Unwrap if the decorator has nothing to do in it)")
 	})
 
 	t.Run("wants a decorator", func(t *testing.T) {
 		t.Parallel()
 		err := sinktest.CheckDecorator(t.Context(), func(inlet.Sink) inlet.Sink { return nil }, nil, nil)
-		require.ErrorContains(t, err, "there is no sink")
+		require.ErrorContains(t, err, "New returned nil")
 	})
 
 	t.Run("stops with its context", func(t *testing.T) {
@@ -96,24 +101,28 @@ func TestCheckDecorator(t *testing.T) {
 	})
 }
 
-func TestCheckWithoutReadAndFeatures(t *testing.T) {
+func TestCheck(t *testing.T) {
 	t.Parallel()
-	newSink := func() inlet.Sink { return &broken{write: panicsAfterClose} }
-	require.Contains(t, breaches(sinktest.Check(t.Context(), newSink, nil, nil)), closeBeside)
-	require.NoError(t, sinktest.Check(t.Context(), func() inlet.Sink { return new(broken) }, nil, nil))
-	require.ErrorContains(t, sinktest.Check(t.Context(), func() inlet.Sink { return nil }, nil, nil), "there is no sink")
-}
 
-func TestCheckStopsWithItsContext(t *testing.T) {
-	t.Parallel()
-	ctx, cancel := context.WithCancel(t.Context())
-	calls := 0
-	err := sinktest.Check(ctx, func() inlet.Sink {
-		if calls++; calls == 3 {
-			cancel()
-		}
-		return new(broken)
-	}, nil, nil)
-	require.ErrorIs(t, err, context.Canceled)
-	require.Equal(t, 3, calls)
+	t.Run("without Read and Features", func(t *testing.T) {
+		t.Parallel()
+		newSink := func() inlet.Sink { return &broken{write: panicsAfterClose} }
+		require.Contains(t, breaches(sinktest.Check(t.Context(), newSink, nil, nil)), closeBeside)
+		require.NoError(t, sinktest.Check(t.Context(), func() inlet.Sink { return new(broken) }, nil, nil))
+		require.ErrorContains(t, sinktest.Check(t.Context(), func() inlet.Sink { return nil }, nil, nil), "New returned nil")
+	})
+
+	t.Run("stops with its context", func(t *testing.T) {
+		t.Parallel()
+		ctx, cancel := context.WithCancel(t.Context())
+		calls := 0
+		err := sinktest.Check(ctx, func() inlet.Sink {
+			if calls++; calls == 3 {
+				cancel()
+			}
+			return new(broken)
+		}, nil, nil)
+		require.ErrorIs(t, err, context.Canceled)
+		require.Equal(t, 3, calls)
+	})
 }

@@ -1,0 +1,217 @@
+package sinktest_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/internal/testkit"
+	"github.com/inlet-go/inlet/sinktest"
+)
+
+// The rules of all clauses.
+const (
+	storesAll   = "a Sink must have stored every event when Write returns nil"
+	unchanged   = "a Sink must store events unchanged"
+	large       = "a Sink must accept a batch of 2,500 events"
+	beyond      = "a Sink must store what it acknowledges of a batch above MaxBatch"
+	order       = "a Sink must keep the order of the events within a call"
+	duplicates  = "a Sink must not drop duplicates unless it declares Dedupes"
+	once        = "a Sink that dedupes must store a duplicate once and acknowledge it"
+	drops       = "a Sink that drops an event must acknowledge it and drop no other"
+	survives    = "acknowledged events must survive the crash that Durability covers"
+	wellFormed  = "a BatchError must be well-formed"
+	truth       = "a BatchError must name exactly the events that are not stored"
+	refusal     = "a Sink must permanently refuse only what it can never store"
+	contextDone = "a Sink must return soon after its context is done"
+	doneAlready = "a Sink must handle a context that is already done"
+	askedInVain = "Flush, Check and Close must return soon after their context is done"
+	background  = "Flush, Check and Close must accept a context without a deadline"
+	keepsBatch  = "a Sink must not keep the batch after Write returns"
+	keepsEvents = "a Sink must not keep events after Write returns"
+	keepsBytes  = "a Sink must not keep raw JSON after Write returns"
+	givesUp     = "a Write that gives up must not read the batch afterwards"
+	modifies    = "a Sink must not modify the events it is lent"
+	overwrites  = "a Sink must not let one event overwrite another"
+	concurrent  = "a Sink must not lose events of concurrent writes"
+	flushBeside = "Flush must run concurrently with Write"
+	flushes     = "Flush must return only when everything before it is stored"
+	panicFails  = "a panic must count as a temporary failure of its call"
+	panicEnds   = "a Sink must keep working after a panic"
+	checks      = "Check must return and store nothing"
+	durability  = "Durability must never change"
+	idempotent  = "Close must be idempotent"
+	closeBeside = "Close must run concurrently with Write"
+	closeAmid   = "Close must run concurrently with Flush and Check"
+	closes      = "Close must store what was acknowledged"
+	closedWrite = "a Write after Close must fail with ErrClosed and store nothing"
+	closedError = "an error after Close must be temporary"
+	closedCheck = "Check must fail after Close"
+	closedFlush = "Flush must return after Close"
+
+	neverEmpty   = "a decorator must never write an empty batch"
+	complete     = "a decorator must write only events with all required fields"
+	innerOrder   = "a decorator must keep the order of a call in each inner Write"
+	innerContext = "a decorator must pass on the values and the deadline of its context"
+	temporary    = "a decorator must keep a temporary failure temporary"
+	permanent    = "a decorator must keep a refusal, or store the event elsewhere"
+	retryAfter   = "a decorator must pass on RetryAfter"
+	malformed    = "a decorator must treat a malformed BatchError as a failure of all events"
+	endless      = "a decorator must not retry forever"
+	innerFlush   = "a decorator must pass on Flush and its error"
+	innerCheck   = "a decorator must pass on Check and its error"
+	innerClose   = "a decorator must pass on Close and its error"
+	closesOnce   = "a decorator must close its inner sink exactly once"
+	declares     = "a decorator must not declare more durability than its inner sink"
+	unwraps      = "Unwrap must return a sink with the abilities of the decorator"
+	goroutines   = "a decorator must leave no goroutine after Close"
+)
+
+// A specimen is a sink or a decorator, and the rules that it breaks, if any.
+type specimen struct {
+	name      string
+	sink      func() inlet.Sink
+	decorator func(inner inlet.Sink) inlet.Sink // if sink is nil
+	features  sinktest.Features
+	breaks    []string // no others, in the order of the contract
+	among     bool     // and others that follow from them
+}
+
+// among says that others follow from the rules that s breaks.
+func among(s specimen) specimen {
+	s.among = true
+	return s
+}
+
+func allBroken() []specimen {
+	return slices.Concat(brokenSinks(), brokenBuffers(), brokenStores(), brokenDecorators())
+}
+
+func TestBroken(t *testing.T) {
+	t.Parallel()
+	for _, s := range allBroken() {
+		t.Run(s.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				defer time.Sleep(time.Minute) // for goroutines that a broken sink leaves
+				err := s.check(t)
+				if s.among {
+					require.Subset(t, breaches(err), s.breaks)
+					return
+				}
+				require.Equal(t, s.breaks, breaches(err), err)
+			})
+		})
+	}
+}
+
+// TestRules tests that the suite can fail: for every rule there is a
+// sink for which it names that.
+func TestRules(t *testing.T) {
+	t.Parallel()
+	var broken []string
+	for _, s := range allBroken() {
+		broken = append(broken, s.breaks...)
+	}
+	for _, rule := range sinktest.Rules() {
+		require.Contains(t, broken, rule, "no sink breaks this")
+	}
+}
+
+func (s specimen) check(t *testing.T) error {
+	if s.sink == nil {
+		return sinktest.CheckDecorator(t.Context(), s.decorator, nil, &s.features)
+	}
+	return sinktest.Check(t.Context(), s.sink, func(s inlet.Sink) []*inlet.Event {
+		return s.(interface{ Events() []*inlet.Event }).Events()
+	}, &s.features)
+}
+
+// breaches returns the rules in an error of Check or CheckDecorator, each once.
+func breaches(err error) (rules []string) {
+	joined, ok := err.(interface{ Unwrap() []error })
+	if !ok {
+		return nil
+	}
+	for _, err := range joined.Unwrap() {
+		for _, rule := range sinktest.Rules() {
+			if strings.Contains(err.Error(), rule+": ") && !slices.Contains(rules, rule) {
+				rules = append(rules, rule)
+			}
+		}
+	}
+	return rules
+}
+
+func TestGood(t *testing.T) {
+	t.Parallel()
+	for _, s := range goodSinks() {
+		t.Run(s.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) { require.NoError(t, s.check(t)) })
+		})
+	}
+}
+
+func goodSinks() []specimen {
+	buffer := func() inlet.Sink { return &buffering{declares: inlet.DurabilityMemory} }
+	return []specimen{
+		{name: "one that stores", sink: func() inlet.Sink { return new(broken) }, features: sinktest.Features{Ordered: true}},
+		{name: "one that takes few at once", sink: writes(fewAtOnce), features: sinktest.Features{MaxBatch: 2}},
+		{name: "one that refuses by name", sink: writes(refuser(false, errBad)), features: sinktest.Features{Partial: true, Refuse: spoil}},
+		{name: "one that refuses by name and fails now and then", sink: flakyRefuser, features: sinktest.Features{Partial: true, Fails: true, Refuse: spoil}},
+		{name: "one that drops what it does not want", sink: writes(dropsSpoilt), features: sinktest.Features{Drop: spoil}},
+		{name: "one that buffers", sink: buffer, features: sinktest.Features{Buffers: true, Ordered: true}},
+		{name: "one whose store hangs, panics and crashes", sink: func() inlet.Sink { return new(machine) }, features: machineFeatures()},
+		{name: "a decorator that has Unwrap", decorator: func(inner inlet.Sink) inlet.Sink { return wrapper{Sink: inner} }, features: sinktest.Features{Ordered: true}},
+		{name: "a decorator that has all abilities itself", decorator: newAble(func(*able) {}), features: sinktest.Features{Ordered: true}},
+		{name: "a decorator that hands on to one that fails", decorator: func(inner inlet.Sink) inlet.Sink {
+			return sinktest.Flaky(inner, nil)
+		}, features: sinktest.Features{Partial: true, Fails: true}},
+	}
+}
+
+var errBad = inlet.Permanent(errors.New("bad"))
+
+// spoil makes e one that a refuser refuses.
+func spoil(e *inlet.Event) { e.Type = "spoilt" }
+
+func fewAtOnce(b *broken, ctx context.Context, events []*inlet.Event) error {
+	if len(events) > 2 {
+		return errors.New("too many at once")
+	}
+	return b.Memory.Write(ctx, events)
+}
+
+// dropsSpoilt stores what is not spoilt.
+func dropsSpoilt(b *broken, ctx context.Context, events []*inlet.Event) error {
+	left := slices.DeleteFunc(slices.Clone(events), isSpoilt)
+	if len(left) == 0 {
+		return b.Check(ctx)
+	}
+	return b.Memory.Write(ctx, left)
+}
+
+// flakyRefuser is a refuser over which a sink fails now and then.
+func flakyRefuser() inlet.Sink {
+	b := &broken{write: refuser(false, errBad)}
+	return &flakyBroken{broken: b, outer: sinktest.Flaky(b, nil)}
+}
+
+type flakyBroken struct {
+	*broken
+	outer inlet.Sink
+}
+
+func (f *flakyBroken) Write(ctx context.Context, events []*inlet.Event) error {
+	return f.outer.Write(ctx, events)
+}
+
+func TestMain(m *testing.M) { testkit.Main(m) }
