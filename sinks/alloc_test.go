@@ -11,7 +11,7 @@ import (
 	"github.com/inlet-go/inlet/sinks"
 )
 
-// small is up to how many events a call needs no memory for their places.
+// small is the largest call that needs no allocation for the indices of its events.
 const small = 64
 
 // A frugal decorator, and what each of its Writes of up to small events may
@@ -51,7 +51,7 @@ func TestAllocations(t *testing.T) {
 	}
 }
 
-// BenchmarkDecorators measures the cost per event, over sinks that cost nothing.
+// BenchmarkDecorators measures the cost per event, over sinks without cost.
 func BenchmarkDecorators(b *testing.B) {
 	for _, tt := range frugals(b) {
 		for _, size := range []int{1, 100} {

@@ -28,7 +28,7 @@ func newBatch(t testing.TB, inner inlet.Sink, o *sinks.BatchOptions) *sinks.Batc
 	return b
 }
 
-// busy makes each Write take a second, whatever its context says.
+// busy makes each Write take a second and ignore its context.
 func busy(s inlet.Sink) inlet.Sink {
 	return inlet.SinkFunc(func(ctx context.Context, events []*inlet.Event) error {
 		time.Sleep(time.Second)
@@ -36,7 +36,7 @@ func busy(s inlet.Sink) inlet.Sink {
 	})
 }
 
-// begin starts a Write and waits until it can go no further.
+// begin starts a Write and waits until it is blocked.
 func begin(t *testing.T, s inlet.Sink, ids ...string) chan error {
 	result := write(t, s, ids...)
 	synctest.Wait()
@@ -59,34 +59,34 @@ func TestBatch(t *testing.T) {
 			stored  int
 		}{
 			{
-				name:   "into one inner Write, in order",
+				name:   "one inner write, in order",
 				calls:  [][]string{{"a"}, {"b", "c"}, {"d"}, {"e"}},
 				inner:  [][]string{{"a"}, {"b", "c", "d", "e"}},
 				stored: 5,
 			},
 			{
-				name:   "of as many events as it may have",
+				name:   "at most MaxEvents",
 				o:      sinks.BatchOptions{MaxEvents: 2},
 				calls:  [][]string{{"a"}, {"b"}, {"c"}, {"d"}, {"e"}, {"f"}},
 				inner:  [][]string{{"a"}, {"b", "c"}, {"d", "e"}, {"f"}},
 				stored: 6,
 			},
 			{
-				name:   "and keeps a call together",
+				name:   "keeps a call together",
 				o:      sinks.BatchOptions{MaxEvents: 3},
 				calls:  [][]string{{"a"}, {"b", "c"}, {"d", "e"}, {"f"}},
 				inner:  [][]string{{"a"}, {"b", "c"}, {"d", "e", "f"}},
 				stored: 6,
 			},
 			{
-				name:   "unless it is too large",
+				name:   "splits a call that is too large",
 				o:      sinks.BatchOptions{MaxEvents: 3},
 				calls:  [][]string{{"a"}, {"b"}, {"c", "d", "e", "f"}, {"g", "h"}, {"i"}},
 				inner:  [][]string{{"a"}, {"b"}, {"c", "d", "e"}, {"f", "g", "h"}, {"i"}},
 				stored: 9,
 			},
 			{
-				name:    "and tells each caller of its own events only",
+				name:    "each caller gets the errors of its events",
 				answers: []error{nil, items(errInner, 0, 2, 4)},
 				calls:   [][]string{{"a"}, {"b", "c"}, {"d"}, {"e", "f"}, {"g"}},
 				failed:  [][]int{nil, {0}, {0}, {1}, nil},
@@ -94,7 +94,7 @@ func TestBatch(t *testing.T) {
 				stored:  4,
 			},
 			{
-				name:    "also if they were written in several",
+				name:    "errors of a call in several batches",
 				o:       sinks.BatchOptions{MaxEvents: 2},
 				answers: []error{nil, items(errInner, 1), nil, errInner},
 				calls:   [][]string{{"a"}, {"b", "c", "d", "e", "f"}},
@@ -103,7 +103,7 @@ func TestBatch(t *testing.T) {
 				stored:  4,
 			},
 			{
-				name:    "all of which fail with it",
+				name:    "a temporary failure fails all events",
 				answers: []error{nil, errInner},
 				calls:   [][]string{{"a"}, {"b", "c"}, {"d"}},
 				failed:  [][]int{nil, {0, 1}, {0}},
@@ -111,7 +111,7 @@ func TestBatch(t *testing.T) {
 				stored:  1,
 			},
 			{
-				name:    "but are not refused for what is another's",
+				name:    "a refusal hits only the refused event",
 				answers: []error{nil, poison, nil, poison, poison},
 				calls:   [][]string{{"a"}, {"b", "c"}, {"d"}, {"e"}},
 				failed:  [][]int{nil, nil, {0}, nil},
@@ -119,7 +119,7 @@ func TestBatch(t *testing.T) {
 				stored:  4,
 			},
 			{
-				name:    "and takes no word of a malformed batch error",
+				name:    "a malformed batch error fails all events",
 				answers: []error{nil, items(poison, 0, 9)},
 				calls:   [][]string{{"a"}, {"b"}, {"c"}},
 				failed:  [][]int{nil, {0}, {0}},
@@ -195,7 +195,7 @@ func TestBatch(t *testing.T) {
 				}
 				require.NoError(t, b.Flush(t.Context()))
 				require.Equal(t, ids(batch), ids(inner.Events()))
-				require.Greater(t, large, writes*3/4, "the estimate is not much too large")
+				require.Greater(t, large, writes*3/4, "the estimate is not far too large")
 			})
 		}
 	})
@@ -228,8 +228,8 @@ func TestBatch(t *testing.T) {
 
 					fourth := begin(t, b, "g")
 					fifth := begin(t, b, "h", "i", "j", "k", "l")
-					require.Empty(t, fifth, "one always fits where nothing waits")
-					require.NoError(t, b.Flush(t.Context()), "and so does a Flush")
+					require.Empty(t, fifth, "one event is always accepted if nothing waits")
+					require.NoError(t, b.Flush(t.Context()), "and so is a Flush")
 					require.NoError(t, <-fourth)
 					require.NoError(t, <-fifth)
 				})
@@ -269,14 +269,14 @@ func TestBatchDelay(t *testing.T) {
 		return time.Since(start)
 	}
 
-	t.Run("is none by default: a single writer is not held up", func(t *testing.T) {
+	t.Run("none by default", func(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
 			require.Zero(t, written(t, sinks.BatchOptions{}, "a"))
 		})
 	})
 
-	t.Run("is waited for others", func(t *testing.T) {
+	t.Run("waits for other events", func(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
 			inner := new(scripted)
@@ -292,7 +292,7 @@ func TestBatchDelay(t *testing.T) {
 		})
 	})
 
-	t.Run("is counted while the inner sink is busy", func(t *testing.T) {
+	t.Run("includes the time of the inner write before", func(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
 			b := newBatch(t, busy(&sinks.Memory{}), &sinks.BatchOptions{MaxDelay: time.Second})
@@ -306,14 +306,14 @@ func TestBatchDelay(t *testing.T) {
 		})
 	})
 
-	t.Run("ends when there are events enough", func(t *testing.T) {
+	t.Run("ends at MaxEvents", func(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
 			require.Zero(t, written(t, sinks.BatchOptions{MaxDelay: time.Minute, MaxEvents: 2}, "a", "b"))
 		})
 	})
 
-	t.Run("ends when they are large enough", func(t *testing.T) {
+	t.Run("ends at MaxBytes", func(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
 			require.Zero(t, written(t, sinks.BatchOptions{MaxDelay: time.Minute, MaxBytes: 400}, "a", "b"))
@@ -321,7 +321,7 @@ func TestBatchDelay(t *testing.T) {
 		})
 	})
 
-	t.Run("ends with a Flush", func(t *testing.T) {
+	t.Run("ends with Flush", func(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
 			b := newBatch(t, &sinks.Memory{}, &sinks.BatchOptions{MaxDelay: time.Minute})
@@ -360,7 +360,7 @@ func TestBatchContext(t *testing.T) {
 		return ctx
 	}
 
-	t.Run("a caller who leaves while it waits is not written", func(t *testing.T) {
+	t.Run("events of a caller that gave up are not written", func(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
 			inner := new(scripted)
@@ -375,7 +375,7 @@ func TestBatchContext(t *testing.T) {
 		})
 	})
 
-	t.Run("nor is the rest of one who leaves between two inner Writes", func(t *testing.T) {
+	t.Run("nor is the rest of a call that was split", func(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
 			inner := new(scripted)
@@ -383,13 +383,13 @@ func TestBatchContext(t *testing.T) {
 			requireUnknown(t, b.Write(leaving(t, time.Second*3/2), events("a", "b", "c", "d", "e")))
 			require.Zero(t, b.Stats().Pending)
 			result := begin(t, b, "f", "g")
-			require.ErrorIs(t, b.Write(t.Context(), events("h", "i")), inlet.ErrOverloaded, "its bytes are counted out once")
+			require.ErrorIs(t, b.Write(t.Context(), events("h", "i")), inlet.ErrOverloaded, "its bytes are subtracted once")
 			require.NoError(t, <-result)
 			require.Equal(t, [][]string{{"a", "b"}, {"c", "d"}, {"f", "g"}}, inner.calls)
 		})
 	})
 
-	t.Run("an outcome that comes as the caller leaves is heard, if it can be", func(t *testing.T) {
+	t.Run("an outcome that arrives as the context ends", func(t *testing.T) {
 		t.Parallel()
 		var leave context.CancelFunc
 		b := newBatch(t, inlet.SinkFunc(func(context.Context, []*inlet.Event) error {
@@ -409,7 +409,7 @@ func TestBatchContext(t *testing.T) {
 		require.Fail(t, "it never is")
 	})
 
-	t.Run("the memory of a caller who has left is its own", func(t *testing.T) {
+	t.Run("events are cloned", func(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
 			inner := new(scripted)
@@ -426,7 +426,7 @@ func TestBatchContext(t *testing.T) {
 		})
 	})
 
-	t.Run("one that is done already is not written for", func(t *testing.T) {
+	t.Run("done before the write", func(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
 			for _, async := range []bool{false, true} {
@@ -441,7 +441,7 @@ func TestBatchContext(t *testing.T) {
 		})
 	})
 
-	t.Run("the inner sink has a deadline and no caller's values", func(t *testing.T) {
+	t.Run("inner write has a deadline and no values", func(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
 			type key struct{}
@@ -461,7 +461,7 @@ func TestBatchContext(t *testing.T) {
 func TestBatchFlush(t *testing.T) {
 	t.Parallel()
 
-	t.Run("returns when what was queued before is written, and flushes the inner sink", func(t *testing.T) {
+	t.Run("waits for queued events, flushes the inner sink", func(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
 			var log []string
@@ -480,7 +480,7 @@ func TestBatchFlush(t *testing.T) {
 		})
 	})
 
-	t.Run("returns with its context, and is then forgotten", func(t *testing.T) {
+	t.Run("returns with its context", func(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
 			b := newBatch(t, busy(&sinks.Memory{}), &sinks.BatchOptions{MaxDelay: time.Minute})
@@ -500,7 +500,7 @@ func TestBatchFlush(t *testing.T) {
 		})
 	})
 
-	t.Run("fails when the batch is closed", func(t *testing.T) {
+	t.Run("fails after Close", func(t *testing.T) {
 		t.Parallel()
 		b := newBatch(t, &sinks.Memory{}, nil)
 		require.NoError(t, b.Close(t.Context()))
@@ -508,7 +508,7 @@ func TestBatchFlush(t *testing.T) {
 	})
 }
 
-// slowly is a noted sink whose Writes take a second.
+// slowly is a noted sink whose Writes take a second each.
 type slowly struct{ *noted }
 
 func (s slowly) Write(ctx context.Context, events []*inlet.Event) error {
@@ -518,7 +518,7 @@ func (s slowly) Write(ctx context.Context, events []*inlet.Event) error {
 func TestBatchClose(t *testing.T) {
 	t.Parallel()
 
-	t.Run("writes what waits, then closes the inner sink, once", func(t *testing.T) {
+	t.Run("writes queued events, closes the inner sink once", func(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
 			inner := new(closeCounter)
@@ -538,7 +538,7 @@ func TestBatchClose(t *testing.T) {
 		})
 	})
 
-	t.Run("gives up when its context is done, and can be called again", func(t *testing.T) {
+	t.Run("gives up with its context, can be called again", func(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
 			inner := new(deaf)
@@ -558,15 +558,15 @@ func TestBatchClose(t *testing.T) {
 			release(nil)
 			require.NoError(t, <-again)
 			require.Equal(t, 1, inner.closed)
-			require.ErrorIs(t, <-first, inlet.ErrClosed, "what the inner sink said")
+			require.ErrorIs(t, <-first, inlet.ErrClosed, "the error of the inner sink")
 			err := <-second
 			require.ErrorIs(t, err, context.Canceled)
 			require.False(t, inlet.IsPermanent(err))
-			require.EqualValues(t, 1, inner.entered.Load(), "what waited was not written any more")
+			require.EqualValues(t, 1, inner.entered.Load(), "what waited was not written")
 		})
 	})
 
-	t.Run("ends inner Writes when its context is done", func(t *testing.T) {
+	t.Run("cancels inner writes with its context", func(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
 			inner := &hanging{hold: make(chan struct{}, 1)}
@@ -580,7 +580,7 @@ func TestBatchClose(t *testing.T) {
 		})
 	})
 
-	t.Run("returns what the inner sink says", func(t *testing.T) {
+	t.Run("returns the error of the inner sink", func(t *testing.T) {
 		t.Parallel()
 		var log []string
 		b := newBatch(t, &noted{log: &log, err: errInner}, nil)
@@ -600,7 +600,7 @@ func (s slowCloser) Write(ctx context.Context, events []*inlet.Event) error {
 func TestBatchAsync(t *testing.T) {
 	t.Parallel()
 
-	t.Run("returns when the events are queued", func(t *testing.T) {
+	t.Run("returns once the events are queued", func(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
 			inner := new(scripted)
@@ -620,7 +620,7 @@ func TestBatchAsync(t *testing.T) {
 		})
 	})
 
-	t.Run("gives to OnError what is not stored, and why", func(t *testing.T) {
+	t.Run("OnError gets failed events and their errors", func(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
 			inner := &scripted{answers: []error{nil, items(errInner, 1, 3), errInner}}
@@ -647,7 +647,7 @@ func TestBatchAsync(t *testing.T) {
 		})
 	})
 
-	t.Run("gives to OnError what Close could not write", func(t *testing.T) {
+	t.Run("OnError gets what Close could not write", func(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
 			inner := new(deaf)
@@ -666,7 +666,7 @@ func TestBatchAsync(t *testing.T) {
 		})
 	})
 
-	t.Run("is worth no more than memory", func(t *testing.T) {
+	t.Run("durability is memory at most", func(t *testing.T) {
 		t.Parallel()
 		var log []string
 		for inner, want := range map[inlet.Durability]inlet.Durability{
@@ -685,7 +685,7 @@ func TestBatchAsync(t *testing.T) {
 func TestBatchPanics(t *testing.T) {
 	t.Parallel()
 
-	t.Run("in the inner sink, which fail the events that were written, temporarily", func(t *testing.T) {
+	t.Run("in the inner sink, a temporary failure", func(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
 			var log bytes.Buffer
@@ -711,7 +711,7 @@ func TestBatchPanics(t *testing.T) {
 		})
 	})
 
-	t.Run("in the inner sink, which reach OnError if nobody waits", func(t *testing.T) {
+	t.Run("in the inner sink, reported to OnError", func(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
 			var lost []string
@@ -744,7 +744,7 @@ func TestBatchPanics(t *testing.T) {
 	})
 }
 
-// TestBatchStress lets many callers, some of whom leave, write calls of many
+// TestBatchStress lets many callers, some of which give up, write calls of many
 // sizes over an inner sink that fails at random, and requires that what was
 // acknowledged is stored, and what was refused is not.
 func TestBatchStress(t *testing.T) {

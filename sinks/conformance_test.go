@@ -18,7 +18,7 @@ import (
 	"github.com/inlet-go/inlet/sinktest"
 )
 
-// ables is what a decorator of several sinks can do.
+// ables are the abilities of a decorator of several sinks.
 type ables interface {
 	inlet.Sink
 	inlet.Flusher
@@ -27,17 +27,17 @@ type ables interface {
 	inlet.Durable
 }
 
-// An open is a decorator of the suite's sink and of others, into which the tests
-// can look.
+// An open is a decorator of the suite's sink and of others, which the tests can
+// read.
 type open struct {
 	ables
 	others []inlet.Sink
 }
 
-// perfect is how a sink conforms that never fails.
+// perfect is a sink that never fails.
 func perfect() inlet.Sink { return new(sinks.Memory) }
 
-// flaky is a sink that fails now and then.
+// flaky is a sink that fails at times.
 func flaky() inlet.Sink { return sinktest.Flaky(new(sinks.Memory), nil) }
 
 // hangs is a sink that [stallOther] makes hang.
@@ -53,7 +53,7 @@ func stallOther(s inlet.Sink) (release func()) {
 	panic("no sink can hang")
 }
 
-// hanging is a Memory that takes one write at a time, and none while its token
+// hanging is a Memory whose writes are sequential and wait while its token
 // is held.
 type hanging struct {
 	sinks.Memory
@@ -76,15 +76,15 @@ func (h *hanging) stall() (release func()) {
 	return func() { <-h.hold }
 }
 
-// A wrap makes a decorator of the suite's sink and of others, and reads what it
-// has stored.
+// A wrap makes a decorator of the suite's sink and of others, and reads what is
+// stored.
 type wrap struct {
 	new  func(t testing.TB, inner inlet.Sink, others []inlet.Sink) ables
 	read func(t testing.TB, s inlet.Sink, stored []*inlet.Event) []*inlet.Event
 }
 
-// beside runs the suite over the decorator of its sink and of such others.
-func (w wrap) beside(f sinktest.Features, others ...func() inlet.Sink) func(*testing.T) {
+// with runs the suite over the decorator of its sink and of such others.
+func (w wrap) with(f sinktest.Features, others ...func() inlet.Sink) func(*testing.T) {
 	return func(t *testing.T) {
 		t.Parallel()
 		f.Durability = inlet.DurabilityMemory
@@ -169,7 +169,7 @@ func TestConformance(t *testing.T) {
 
 	t.Run("dead letter", func(t *testing.T) {
 		t.Parallel()
-		// Each is put between the DeadLetter and the sink of the suite.
+		// between makes a decorator between the DeadLetter and the sink of the suite.
 		between := func(decorate func(inlet.Sink) inlet.Sink, letters func() inlet.Sink, f sinktest.Features) func(*testing.T) {
 			return func(t *testing.T) {
 				t.Parallel()
@@ -193,13 +193,13 @@ func TestConformance(t *testing.T) {
 		}
 		memory := func() inlet.Sink { return new(sinks.Memory) }
 
-		t.Run("over the sink itself", between(itself, memory, sinktest.Features{Ordered: true}))
+		t.Run("over a plain sink", between(itself, memory, sinktest.Features{Ordered: true}))
 		t.Run("over a sink that refuses every fifth event", between(refusing, memory, sinktest.Features{}))
-		t.Run("around the decorators that it is used with", between(usual, memory, sinktest.Features{Ordered: true}))
-		t.Run("over a sink that takes few events at once", between(few, memory, sinktest.Features{Ordered: true}))
+		t.Run("around Retry and Timeout", between(usual, memory, sinktest.Features{Ordered: true}))
+		t.Run("over a sink that accepts few events", between(few, memory, sinktest.Features{Ordered: true}))
 	})
 
-	// TestDeadLetterConformanceOfTheLetters makes a letter of every event.
+	// Every event becomes a letter.
 	t.Run("dead letter for every event", func(t *testing.T) {
 		t.Parallel()
 		over := func(letters func() inlet.Sink, f sinktest.Features) func(*testing.T) {
@@ -217,11 +217,11 @@ func TestConformance(t *testing.T) {
 				})
 			}
 		}
-		t.Run("which are stored", over(func() inlet.Sink { return new(sinks.Memory) }, sinktest.Features{}))
-		t.Run("of which some fail", over(
+		t.Run("letters are stored", over(func() inlet.Sink { return new(sinks.Memory) }, sinktest.Features{}))
+		t.Run("letters fail at times", over(
 			func() inlet.Sink { return sinktest.Flaky(new(sinks.Memory), nil) }, sinktest.Features{Fails: true},
 		))
-		t.Run("whose sink hangs", over(
+		t.Run("the sink of the letters hangs", over(
 			func() inlet.Sink { return &hanging{hold: make(chan struct{}, 1)} },
 			sinktest.Features{Stall: func(s inlet.Sink) func() { return s.(withLetters).letters.(*hanging).stall() }},
 		))
@@ -249,11 +249,11 @@ func TestConformance(t *testing.T) {
 		fails := sinktest.Features{Ordered: true, Partial: true, Fails: true}
 		stalls := sinktest.Features{Ordered: true, Stall: stallOther}
 
-		t.Run("plain", required.beside(plain, perfect))
-		t.Run("beside a leg that fails now and then", required.beside(fails, flaky))
-		t.Run("beside a leg that hangs", required.beside(stalls, hangs))
-		t.Run("beside a best-effort leg that fails now and then", bestEffort.beside(plain, flaky))
-		t.Run("beside a best-effort leg that hangs", bestEffort.beside(stalls, hangs))
+		t.Run("plain", required.with(plain, perfect))
+		t.Run("a leg fails at times", required.with(fails, flaky))
+		t.Run("a leg hangs", required.with(stalls, hangs))
+		t.Run("a best-effort leg fails at times", bestEffort.with(plain, flaky))
+		t.Run("a best-effort leg hangs", bestEffort.with(stalls, hangs))
 	})
 
 	t.Run("filter", func(t *testing.T) {
@@ -281,8 +281,7 @@ func TestConformance(t *testing.T) {
 		})
 	})
 
-	// TestRetryHidesWhatPassesInTime promises over a flaky sink what only one that
-	// works can keep.
+	// Over a flaky sink it declares what only a sink that works can declare.
 	t.Run("retry hides temporary failures", func(t *testing.T) {
 		t.Parallel()
 		sinktest.Run(t, sinktest.Harness{
@@ -308,10 +307,10 @@ func TestConformance(t *testing.T) {
 			return newRoute(t, others[0], sinks.Rule{Name: "all", Sink: inner, Match: func(*inlet.Event) bool { return true }})
 		}}
 
-		t.Run("plain", byType.beside(sinktest.Features{Partial: true}, perfect, perfect))
-		t.Run("with all events for one sink", toOne.beside(sinktest.Features{Ordered: true}, perfect))
-		t.Run("beside a sink that fails now and then", byType.beside(sinktest.Features{Partial: true, Fails: true}, perfect, flaky))
-		t.Run("beside a sink that hangs", byType.beside(sinktest.Features{Partial: true, Stall: stallOther}, hangs, perfect))
+		t.Run("plain", byType.with(sinktest.Features{Partial: true}, perfect, perfect))
+		t.Run("with all events for one sink", toOne.with(sinktest.Features{Ordered: true}, perfect))
+		t.Run("a sink fails at times", byType.with(sinktest.Features{Partial: true, Fails: true}, perfect, flaky))
+		t.Run("a sink hangs", byType.with(sinktest.Features{Partial: true, Stall: stallOther}, hangs, perfect))
 	})
 
 	t.Run("timeout", func(t *testing.T) {
@@ -343,8 +342,8 @@ func TestConformance(t *testing.T) {
 		})
 	})
 
-	// TestTransformConformanceOfAChange runs the clauses that do not look at what is
-	// stored: among them, that what was lent is not modified.
+	// Without Read, the clauses about stored events are skipped; that lent events are
+	// not modified is checked.
 	t.Run("transform that changes events", func(t *testing.T) {
 		t.Parallel()
 		sinktest.Run(t, sinktest.Harness{New: func(t testing.TB) inlet.Sink {
@@ -361,13 +360,13 @@ func TestConformance(t *testing.T) {
 	})
 }
 
-// withLetters is a DeadLetter that knows where its letters are.
+// withLetters is a DeadLetter and the sink of its letters.
 type withLetters struct {
 	*sinks.DeadLetter
 	letters inlet.Sink
 }
 
-// withRefused adds to what is stored the events that were put aside.
+// withRefused adds the refused events to those that are stored.
 func withRefused(t testing.TB, s inlet.Sink, stored []*inlet.Event) []*inlet.Event {
 	for _, letter := range readMemory(t, s.(withLetters).letters) {
 		stored = append(stored, sinks.WithoutRefusal(letter))
@@ -428,7 +427,7 @@ func readMemory(t testing.TB, s inlet.Sink) []*inlet.Event {
 	}
 }
 
-// page is a writer in memory that can be read meanwhile.
+// page is a writer in memory that can be read concurrently.
 type page struct {
 	mu  sync.Mutex
 	buf bytes.Buffer
@@ -453,7 +452,7 @@ func (p *page) events(t testing.TB) []*inlet.Event {
 	return events
 }
 
-// written is a sink that knows its page.
+// written is a sink and its page.
 type written struct {
 	*sinks.NDJSON
 	page *page
@@ -472,5 +471,5 @@ func inAny(t testing.TB, s inlet.Sink, stored []*inlet.Event) []*inlet.Event {
 	return stored
 }
 
-// refusable is what the suite calls the events that are to be refused.
+// refusable is the user of the events that are to be refused.
 const refusable = "to be refused"

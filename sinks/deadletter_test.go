@@ -50,31 +50,31 @@ func TestDeadLetter(t *testing.T) {
 		letters []string
 	}{
 		{
-			name:   "what the inner sink stores gets no letter",
+			name:   "stored events get no letter",
 			inner:  [][]string{{"a", "b", "c", "d"}},
 			stored: []string{"a", "b", "c", "d"},
 		},
 		{
-			name:    "a refused event is put aside and acknowledged, without a second write",
+			name:    "a refused event becomes a letter",
 			answers: []error{items(poison, 1, 3)},
 			inner:   [][]string{{"a", "b", "c", "d"}},
 			stored:  []string{"a", "c"},
 			letters: []string{"b", "d"},
 		},
 		{
-			name:    "all events can be refused by name",
+			name:    "all events are refused by name",
 			answers: []error{items(poison, 3, 1, 0, 2)},
 			inner:   [][]string{{"a", "b", "c", "d"}},
 			letters: []string{"a", "b", "c", "d"},
 		},
 		{
-			name:    "a temporary failure is returned, and nothing written again",
+			name:    "a temporary failure is returned",
 			answers: []error{errInner},
 			failed:  []int{0, 1, 2, 3},
 			inner:   [][]string{{"a", "b", "c", "d"}},
 		},
 		{
-			name:    "one call can have events of every outcome",
+			name:    "all outcomes in one call",
 			answers: []error{both},
 			failed:  []int{2},
 			inner:   [][]string{{"a", "b", "c", "d"}},
@@ -82,54 +82,54 @@ func TestDeadLetter(t *testing.T) {
 			letters: []string{"a"},
 		},
 		{
-			name:    "a batch refused as a whole is written in halves until the offender stands alone",
+			name:    "a batch refused as a whole is bisected",
 			answers: []error{poison, nil, poison, poison, nil},
 			inner:   [][]string{{"a", "b", "c", "d"}, {"a", "b"}, {"c", "d"}, {"c"}, {"d"}},
 			stored:  []string{"a", "b", "d"},
 			letters: []string{"c"},
 		},
 		{
-			name:    "a half may name its offenders",
+			name:    "a half names its refused events",
 			answers: []error{poison, items(poison, 0), items(poison, 1)},
 			inner:   [][]string{{"a", "b", "c", "d"}, {"a", "b"}, {"c", "d"}},
 			stored:  []string{"b", "c"},
 			letters: []string{"a", "d"},
 		},
 		{
-			name:    "a batch that the sink only takes in halves has no offender",
+			name:    "a batch that is only accepted in halves",
 			answers: []error{poison},
 			inner:   [][]string{{"a", "b", "c", "d"}, {"a", "b"}, {"c", "d"}},
 			stored:  []string{"a", "b", "c", "d"},
 		},
 		{
-			name:    "a temporary failure stops the bisection and leaves what is known",
+			name:    "a temporary failure stops the bisection",
 			answers: []error{poison, poison, poison, errInner},
 			failed:  []int{1, 2, 3},
 			inner:   [][]string{{"a", "b", "c", "d"}, {"a", "b"}, {"a"}, {"b"}},
 			letters: []string{"a"},
 		},
 		{
-			name:    "a sink that still takes some of a half is not down",
+			name:    "a partial failure does not stop the bisection",
 			answers: []error{poison, items(errInner, 0)},
 			failed:  []int{0},
 			inner:   [][]string{{"a", "b", "c", "d"}, {"a", "b"}, {"c", "d"}},
 			stored:  []string{"b", "c", "d"},
 		},
 		{
-			name:    "a permanent mark around a batch error does not make its items permanent",
+			name:    "a permanent batch error with temporary items",
 			answers: []error{inlet.Permanent(items(errInner, 0))},
 			failed:  []int{0},
 			inner:   [][]string{{"a", "b", "c", "d"}},
 			stored:  []string{"b", "c", "d"},
 		},
 		{
-			name:    "a batch error beside another error names nothing",
+			name:    "a batch error joined to another error",
 			answers: []error{errors.Join(poison, items(poison, 0)), nil, nil},
 			inner:   [][]string{{"a", "b", "c", "d"}, {"a", "b"}, {"c", "d"}},
 			stored:  []string{"a", "b", "c", "d"},
 		},
 		{
-			name:    "an event whose letter is not stored fails",
+			name:    "a letter that is not stored fails its event",
 			answers: []error{items(poison, 1, 3)},
 			posts:   []error{errInner},
 			failed:  []int{1, 3},
@@ -137,7 +137,7 @@ func TestDeadLetter(t *testing.T) {
 			stored:  []string{"a", "c"},
 		},
 		{
-			name:    "a refused letter makes its event fail temporarily, and only that",
+			name:    "a refused letter fails its event temporarily",
 			answers: []error{items(poison, 1, 3)},
 			posts:   []error{items(poison, 1)},
 			failed:  []int{3},
@@ -146,7 +146,7 @@ func TestDeadLetter(t *testing.T) {
 			letters: []string{"b"},
 		},
 		{
-			name:    "letters that are refused as a whole make their events fail temporarily",
+			name:    "letters refused as a whole fail their events",
 			answers: []error{items(poison, 0)},
 			posts:   []error{poison},
 			failed:  []int{0},
@@ -158,11 +158,11 @@ func TestDeadLetter(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			inner, letters := &scripted{answers: tt.answers}, &scripted{answers: tt.posts}
-			told := []string(nil)
+			reported := []string(nil)
 			d := newDeadLetter(t, inner, letters, &sinks.DeadLetterOptions{
 				OnLetter: func(_ context.Context, letter *inlet.Event, err error) {
 					require.True(t, inlet.IsPermanent(err))
-					told = append(told, letter.MessageID)
+					reported = append(reported, letter.MessageID)
 				},
 			})
 			err := d.Write(t.Context(), events("a", "b", "c", "d"))
@@ -173,7 +173,7 @@ func TestDeadLetter(t *testing.T) {
 			require.Equal(t, tt.inner, inner.calls)
 			require.ElementsMatch(t, tt.stored, ids(inner.Events()))
 			require.ElementsMatch(t, tt.letters, ids(letters.Events()))
-			require.Equal(t, tt.letters, told)
+			require.Equal(t, tt.letters, reported)
 			require.EqualValues(t, len(tt.letters), d.Stats().Letters)
 		})
 	}
@@ -182,7 +182,7 @@ func TestDeadLetter(t *testing.T) {
 func TestDeadLetterErrors(t *testing.T) {
 	t.Parallel()
 
-	t.Run("one of the inner sink that refuses nothing is the very error", func(t *testing.T) {
+	t.Run("of the inner sink, unchanged without a refusal", func(t *testing.T) {
 		t.Parallel()
 		for _, want := range []error{
 			inlet.RetryAfter(errInner, time.Minute),
@@ -196,7 +196,7 @@ func TestDeadLetterErrors(t *testing.T) {
 		}
 	})
 
-	t.Run("one of the letters' sink can be recognised and says when to come back", func(t *testing.T) {
+	t.Run("of the letters, with RetryAfter", func(t *testing.T) {
 		t.Parallel()
 		reason := inlet.Permanent(errors.New("poison"))
 		letters := &scripted{answers: []error{inlet.Permanent(inlet.RetryAfter(errInner, time.Minute))}}
@@ -209,7 +209,7 @@ func TestDeadLetterErrors(t *testing.T) {
 		require.Equal(t, time.Minute, after)
 	})
 
-	t.Run("what was not written any more says when to come back", func(t *testing.T) {
+	t.Run("of what was not written, with RetryAfter", func(t *testing.T) {
 		t.Parallel()
 		inner := &scripted{answers: []error{inlet.Permanent(errInner), inlet.RetryAfter(errInner, time.Minute)}}
 		d := newDeadLetter(t, inner, &sinks.Memory{}, nil)
@@ -220,7 +220,7 @@ func TestDeadLetterErrors(t *testing.T) {
 	})
 }
 
-// allergic refuses every batch that holds one of the poisoned ids, as a whole.
+// allergic refuses, as a whole, every batch with one of the poisoned ids.
 type allergic struct {
 	sinks.Memory
 	poison map[string]bool
@@ -260,7 +260,7 @@ func TestDeadLetterBisection(t *testing.T) {
 			require.True(t, isPoison(letter.MessageID))
 			r, ok := sinks.RefusalOf(letter)
 			require.True(t, ok)
-			require.Equal(t, "1 events: one is poison", r.Error, "the reason is the event's own")
+			require.Equal(t, "1 events: one is poison", r.Error, "the reason is that of the event alone")
 		}
 		require.LessOrEqual(t, inner.writes, 1+2*len(inner.poison)*bits.Len(uint(n-1)))
 	}
@@ -284,9 +284,9 @@ func TestDeadLetterContext(t *testing.T) {
 		failed  []int
 		letters []string
 	}{
-		{"while bisecting", []error{poison}, 1500 * time.Millisecond, 2, []int{2, 3}, nil},
+		{"during the bisection", []error{poison}, 1500 * time.Millisecond, 2, []int{2, 3}, nil},
 		{"before the letters", []error{items(poison, 1)}, 500 * time.Millisecond, 1, []int{1}, nil},
-		{"and stops for nothing else", []error{poison, poison, nil, poison}, time.Minute, 5, nil, []string{"b"}},
+		{"in time", []error{poison, poison, nil, poison}, time.Minute, 5, nil, []string{"b"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -308,8 +308,8 @@ func TestDeadLetterContext(t *testing.T) {
 	}
 }
 
-// noted is a sink with every ability. It notes in log what it is asked for, and
-// answers with err.
+// noted is a sink with all abilities. It records in log which are called, and
+// returns err.
 type noted struct {
 	sinks.Memory
 	name       string
@@ -345,7 +345,7 @@ func TestDeadLetterAbilities(t *testing.T) {
 		}{{"flush", inlet.Flush}, {"check", inlet.Check}, {"close", inlet.Close}} {
 			log = nil
 			err := ability.ask(t.Context(), d)
-			require.Equal(t, []string{ability.name + " inner", ability.name + " letters"}, log, "in order, also if the first fails")
+			require.Equal(t, []string{ability.name + " inner", ability.name + " letters"}, log, "in order, even if the first fails")
 			require.ErrorIs(t, err, errInner)
 			require.ErrorIs(t, err, errLetters)
 		}
@@ -389,7 +389,7 @@ func TestDeadLetterPanics(t *testing.T) {
 	}
 }
 
-// letter returns what becomes of e when a sink refuses it for the reason.
+// letter returns the letter of e for a refusal with the reason.
 func letter(t testing.TB, e *inlet.Event, name, reason string) *inlet.Event {
 	letters := new(sinks.Memory)
 	d := newDeadLetter(t, &scripted{answers: []error{inlet.Permanent(errors.New(reason))}}, letters,
@@ -438,7 +438,7 @@ func TestLetter(t *testing.T) {
 			require.Equal(t, want, got)
 		})
 
-		t.Run("leaves the event as it was", func(t *testing.T) {
+		t.Run("does not change the event", func(t *testing.T) {
 			t.Parallel()
 			e := event("a")
 			e.Extra = append(make(json.RawMessage, 0, 100), `{"a":1}`...)
@@ -459,10 +459,10 @@ func TestLetter(t *testing.T) {
 			{"behind an older reason", `{"_refused":` + old + `,"a":1}`, `{"a":1}`},
 			{"before an older reason", `{"a":1,"_refused":` + old + `}`, `{"a":1}`},
 			{"on both sides of an older reason", `{"a":1 , "_refused" : ` + old + ` ,"b":2}`, `{"a":1,"b":2}`},
-			{"whatever the older reason is", `{"a":1,"_refused":"no object"}`, `{"a":1}`},
-			{"however the older reason's name is written", `{"\u005frefused":` + old + `,"a":1}`, `{"a":1}`},
+			{"an older reason that is not an object", `{"a":1,"_refused":"no object"}`, `{"a":1}`},
+			{"an older reason with an escaped name", `{"\u005frefused":` + old + `,"a":1}`, `{"a":1}`},
 			{"none", `{}`, ``},
-			{"none but an older reason", `{"_refused":` + old + `}`, ``},
+			{"only an older reason", `{"_refused":` + old + `}`, ``},
 		} {
 			t.Run(tt.name, func(t *testing.T) {
 				t.Parallel()
@@ -486,7 +486,7 @@ func TestLetter(t *testing.T) {
 			{"that fits", strings.Repeat("x", 1024), strings.Repeat("x", 1024)},
 			{"that does not", strings.Repeat("x", 1025), strings.Repeat("x", 1021) + "…"},
 			{"that would be cut within a character", strings.Repeat("é", 1000), strings.Repeat("é", 510) + "…"},
-			{"that is no UTF-8", "a\xff\xfeb\xe2\x82", "a\uFFFDb\uFFFD"},
+			{"that is not UTF-8", "a\xff\xfeb\xe2\x82", "a\uFFFDb\uFFFD"},
 			{"that grows when it is repaired", strings.Repeat("a\xff", 600), strings.Repeat("a\uFFFD", 255) + "a…"},
 			{"with control characters", "\x00\x1b[31m\u2028", "\x00\x1b[31m\u2028"},
 			{"that is empty", "", ""},
@@ -528,7 +528,7 @@ func TestLetter(t *testing.T) {
 	})
 }
 
-// FuzzLetter takes any object for the Extra of an event that is refused twice.
+// FuzzLetter uses any object as the Extra of an event that is refused twice.
 func FuzzLetter(f *testing.F) {
 	f.Add(`{"a":1,"_refused":{"error":"e"},"b":[1.0]}`, "reason")
 	f.Add(" {\t\"\\u005frefused\" : null , \"\":{}\n} ", "\xff")

@@ -23,8 +23,8 @@ import (
 
 var errInner = errors.New("inner sink failed")
 
-// scripted answers each Write with the next of its answers, and stores what they
-// do not name; when they are used up it stores everything.
+// scripted returns the next of its answers from each Write, and stores the events that
+// these do not name; after the last it stores everything.
 type scripted struct {
 	sinks.Memory
 	mu      sync.Mutex
@@ -78,13 +78,13 @@ func TestDedupe(t *testing.T) {
 		duplicates uint64
 	}{
 		{
-			name:   "without duplicates everything passes",
+			name:   "no duplicates",
 			calls:  []call{{write: []string{"a", "b"}}, {write: []string{"c"}}},
 			inner:  [][]string{{"a", "b"}, {"c"}},
 			stored: []string{"a", "b", "c"},
 		},
 		{
-			name:       "a stored event is not passed on again",
+			name:       "a stored event is not passed on",
 			calls:      []call{{write: []string{"a", "b"}}, {write: []string{"c", "a", "d", "b"}}},
 			inner:      [][]string{{"a", "b"}, {"c", "d"}},
 			stored:     []string{"a", "b", "c", "d"},
@@ -98,7 +98,7 @@ func TestDedupe(t *testing.T) {
 			duplicates: 2,
 		},
 		{
-			name:       "a duplicate in one call is the first one's duplicate",
+			name:       "a duplicate in one call",
 			calls:      []call{{write: []string{"a", "b", "a", "a"}}},
 			inner:      [][]string{{"a", "b"}},
 			stored:     []string{"a", "b"},
@@ -112,7 +112,7 @@ func TestDedupe(t *testing.T) {
 			stored:  []string{"b"},
 		},
 		{
-			name:       "an id is free again after a failure of the whole batch",
+			name:       "an id is retried after a failure of the batch",
 			answers:    []error{errInner},
 			calls:      []call{{write: []string{"a", "b"}, failed: []int{0, 1}}, {write: []string{"a", "b"}}, {write: []string{"b"}}},
 			inner:      [][]string{{"a", "b"}, {"a", "b"}},
@@ -120,7 +120,7 @@ func TestDedupe(t *testing.T) {
 			duplicates: 1,
 		},
 		{
-			name:       "an id is free again after a permanent failure",
+			name:       "an id is retried after a permanent failure",
 			answers:    []error{inlet.Permanent(errInner)},
 			calls:      []call{{write: []string{"a"}, failed: []int{0}}, {write: []string{"a"}}, {write: []string{"a"}}},
 			inner:      [][]string{{"a"}, {"a"}},
@@ -128,7 +128,7 @@ func TestDedupe(t *testing.T) {
 			duplicates: 1,
 		},
 		{
-			name:       "only what failed of a batch is free again",
+			name:       "only the failed ids of a batch are retried",
 			answers:    []error{failing(1)},
 			calls:      []call{{write: []string{"a", "b", "c"}, failed: []int{1}}, {write: []string{"a", "b", "c"}}},
 			inner:      [][]string{{"a", "b", "c"}, {"b"}},
@@ -136,7 +136,7 @@ func TestDedupe(t *testing.T) {
 			duplicates: 2,
 		},
 		{
-			name:    "indices of failures are the caller's",
+			name:    "indices refer to the caller's slice",
 			answers: []error{nil, failing(1, 2)},
 			calls: []call{
 				{write: []string{"a", "b"}},
@@ -147,7 +147,7 @@ func TestDedupe(t *testing.T) {
 			duplicates: 3,
 		},
 		{
-			name:       "a malformed batch error fails all that the inner sink was given",
+			name:       "a malformed batch error fails all written events",
 			answers:    []error{nil, malformed, malformed},
 			calls:      []call{{write: []string{"a"}}, {write: []string{"a", "b", "c"}, failed: []int{1, 2}}, {write: []string{"b", "c"}, failed: []int{0, 1}}},
 			inner:      [][]string{{"a"}, {"b", "c"}, {"b", "c"}},
@@ -170,8 +170,8 @@ func TestDedupe(t *testing.T) {
 	}
 }
 
-// requireFailed requires that err says that exactly the events at the given
-// indices of n have failed, temporarily or as the inner sink said.
+// requireFailed requires that err fails exactly the events at the given
+// indices of n, temporarily or with the error of the inner sink.
 func requireFailed(t *testing.T, want []int, err error, n int) {
 	t.Helper()
 	var batch *inlet.BatchError
@@ -216,7 +216,7 @@ func TestDedupeScope(t *testing.T) {
 		require.EqualValues(t, 1, d.Stats().Duplicates)
 	})
 
-	t.Run("a generated id is no duplicate", func(t *testing.T) {
+	t.Run("a generated id is not a duplicate", func(t *testing.T) {
 		t.Parallel()
 		var inner sinks.Memory
 		d := newDedupe(t, &inner, &sinks.DedupeOptions{MaxIDs: 10})
@@ -226,7 +226,7 @@ func TestDedupeScope(t *testing.T) {
 		require.NoError(t, d.Write(t.Context(), sent))
 		require.Equal(t, []string{"a", "a", "b"}, ids(inner.Events()))
 		require.NoError(t, d.Write(t.Context(), events("a")))
-		require.Len(t, inner.Events(), 4, "nor is the id remembered")
+		require.Len(t, inner.Events(), 4, "and the id is not remembered")
 		require.EqualValues(t, 1, d.Stats().Duplicates)
 	})
 }
@@ -280,7 +280,7 @@ func sequence(events []*inlet.Event, err error) iter.Seq2[*inlet.Event, error] {
 func TestDedupeWindow(t *testing.T) {
 	t.Parallel()
 
-	t.Run("an id is forgotten when its time is over", func(t *testing.T) {
+	t.Run("an id expires", func(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
 			var inner sinks.Memory
@@ -291,7 +291,7 @@ func TestDedupeWindow(t *testing.T) {
 			}
 			require.Equal(t, 1, write())
 			time.Sleep(time.Hour - 1)
-			require.Equal(t, 1, write(), "a duplicate does not prolong it")
+			require.Equal(t, 1, write(), "a duplicate does not extend it")
 			time.Sleep(time.Nanosecond)
 			require.Equal(t, 2, write())
 			time.Sleep(time.Hour - 1)
@@ -314,14 +314,14 @@ func TestDedupeWindow(t *testing.T) {
 		})
 	})
 
-	t.Run("the oldest id makes room for a new one", func(t *testing.T) {
+	t.Run("the oldest id is evicted", func(t *testing.T) {
 		t.Parallel()
 		var inner sinks.Memory
 		d := newDedupe(t, &inner, &sinks.DedupeOptions{MaxIDs: 3})
 		for _, id := range []string{"a", "b", "c", "a", "d", "b", "a", "c"} {
 			require.NoError(t, d.Write(t.Context(), events(id)))
 		}
-		require.Equal(t, []string{"a", "b", "c", "d", "a"}, ids(inner.Events()), "d displaces a, a displaces b")
+		require.Equal(t, []string{"a", "b", "c", "d", "a"}, ids(inner.Events()), "d evicts a, a evicts b")
 	})
 }
 
@@ -354,7 +354,7 @@ func TestDedupeModel(t *testing.T) {
 	})
 }
 
-// gate holds up the writes of one id until it is told their outcome.
+// gate blocks the writes of one id until it gets their outcome.
 type gate struct {
 	sinks.Memory
 	id      string
@@ -379,7 +379,7 @@ func (g *gate) Write(ctx context.Context, events []*inlet.Event) error {
 func TestDedupeWaiting(t *testing.T) {
 	t.Parallel()
 
-	t.Run("a duplicate of an event in flight waits and is acknowledged once that is stored", func(t *testing.T) {
+	t.Run("a duplicate waits for the event in flight", func(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
 			g := newGate("a")
@@ -398,7 +398,7 @@ func TestDedupeWaiting(t *testing.T) {
 		})
 	})
 
-	t.Run("a waiting call writes the event itself when the other one fails", func(t *testing.T) {
+	t.Run("a waiting call retries if the other one fails", func(t *testing.T) {
 		t.Parallel()
 		for _, failure := range []error{errInner, inlet.Permanent(errInner)} {
 			synctest.Test(t, func(t *testing.T) {
@@ -420,7 +420,7 @@ func TestDedupeWaiting(t *testing.T) {
 		}
 	})
 
-	t.Run("waiting ends with the context and a temporary error for what is still held", func(t *testing.T) {
+	t.Run("waiting ends with the context", func(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
 			g := newGate("a")
@@ -442,7 +442,7 @@ func TestDedupeWaiting(t *testing.T) {
 		})
 	})
 
-	t.Run("two calls that want each other's ids do not deadlock", func(t *testing.T) {
+	t.Run("calls with each other's ids do not deadlock", func(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
 			var inner sinks.Memory
@@ -459,7 +459,7 @@ func TestDedupeWaiting(t *testing.T) {
 	})
 }
 
-// write writes in a goroutine and returns where its result comes.
+// write writes in a goroutine and returns the channel of its result.
 func write(t *testing.T, s inlet.Sink, ids ...string) chan error {
 	result := make(chan error, 1)
 	go func() { result <- s.Write(t.Context(), events(ids...)) }()
@@ -485,15 +485,15 @@ func TestDedupePanic(t *testing.T) {
 			d.Write(t.Context(), events("a", "b"))
 		}()
 		synctest.Wait()
-		require.NoError(t, d.Write(t.Context(), events("b")), "whoever waits is woken")
-		require.Equal(t, "inner sink", <-panicked, "the panic goes on")
+		require.NoError(t, d.Write(t.Context(), events("b")), "waiting calls are woken")
+		require.Equal(t, "inner sink", <-panicked, "the panic reaches the caller")
 		require.NoError(t, d.Write(t.Context(), events("a")))
 		require.Equal(t, []string{"b", "a"}, ids(inner.Events()))
 		require.Zero(t, d.Stats().Duplicates)
 	})
 }
 
-// TestDedupeStress lets many calls fight for few ids over an inner sink that
+// TestDedupeStress lets many calls write few ids over an inner sink that
 // fails at random, and requires that what was acknowledged is stored, and once.
 func TestDedupeStress(t *testing.T) {
 	t.Parallel()
@@ -566,7 +566,7 @@ func (c *closeCounter) Close(ctx context.Context) error {
 
 var nowhere = inlet.SinkFunc(func(context.Context, []*inlet.Event) error { return nil })
 
-// distinct makes n events with ids of their own.
+// distinct makes n events with different ids.
 func distinct(n int) []*inlet.Event {
 	batch := make([]*inlet.Event, n)
 	for i := range batch {
@@ -585,9 +585,9 @@ func TestDedupeAllocations(t *testing.T) {
 		fresh  int // events of each call that are new
 		budget float64
 	}{
-		{"a call without duplicates allocates nothing", size, 0},
-		{"a call of nothing but duplicates allocates nothing", 0, 0},
-		{"a call with some duplicates allocates the slice that it passes on", size / 2, 1},
+		{"no duplicates", size, 0},
+		{"only duplicates", 0, 0},
+		{"some duplicates", size / 2, 1},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -604,7 +604,7 @@ func TestDedupeAllocations(t *testing.T) {
 	}
 }
 
-// TestDedupeMemory holds the documented 32 bytes per remembered id.
+// TestDedupeMemory checks the documented 32 bytes per remembered id.
 func TestDedupeMemory(t *testing.T) {
 	if testkit.Race {
 		t.Skip("the race detector has memory of its own")
@@ -636,8 +636,8 @@ func TestDedupeMemory(t *testing.T) {
 	require.EqualValues(t, len(batch), d.Stats().Duplicates, "the oldest are still there")
 }
 
-// BenchmarkDedupe measures the cost per event, over an inner sink that costs
-// nothing, with a full window of a million ids.
+// BenchmarkDedupe measures the cost per event, over an inner sink without cost,
+// with a full window of a million ids.
 func BenchmarkDedupe(b *testing.B) {
 	all := distinct(2_000_000)
 	for _, size := range []int{1, 100} {

@@ -24,7 +24,7 @@ func ExampleNewBatch() {
 	}
 	ctx := context.Background()
 	results := make(chan error)
-	for _, id := range []string{"a", "b", "c"} { // three clients at once
+	for _, id := range []string{"a", "b", "c"} { // three concurrent clients
 		go func() { results <- sink.Write(ctx, events(id)) }()
 	}
 	fmt.Println(<-results, <-results, <-results)
@@ -35,8 +35,8 @@ func ExampleNewBatch() {
 	// <nil>
 }
 
-// With Async, a client does not wait for the inner sink, and nobody but OnError
-// hears that it failed.
+// With Async, a client does not wait for the inner sink, and only OnError receives
+// its failures.
 func ExampleNewBatch_async() {
 	var stored, spare sinks.Memory
 	ctx := context.Background()
@@ -59,7 +59,7 @@ func ExampleNewBatch_async() {
 }
 
 func ExampleNewDeadLetter() {
-	// A warehouse that never takes the event b.
+	// A warehouse that never accepts the event b.
 	var stored, letters sinks.Memory
 	warehouse := inlet.SinkFunc(func(ctx context.Context, events []*inlet.Event) error {
 		for _, e := range events {
@@ -75,24 +75,24 @@ func ExampleNewDeadLetter() {
 		return
 	}
 	fmt.Println(sink.Write(context.Background(), events("a", "b", "c")))
-	fmt.Println(ids(stored.Events()), "stored,", sink.Stats().Letters, "put aside")
+	fmt.Println(ids(stored.Events()), "stored,", sink.Stats().Letters, "refused")
 	for _, letter := range letters.Events() {
 		why, _ := sinks.RefusalOf(letter)
 		fmt.Printf("%s: %s: %s\n", letter.MessageID, why.By, why.Error)
 	}
 	// Output:
 	// <nil>
-	// [a c] stored, 1 put aside
+	// [a c] stored, 1 refused
 	// b: warehouse: no such column
 }
 
-// Once the cause is mended, letters can be sent again.
+// Once the cause is fixed, letters can be sent again.
 func ExampleWithoutRefusal() {
 	letter := event("b")
 	letter.Extra = []byte(`{"plan":"pro","_refused":{"error":"no such column","at":"2026-01-02T03:04:05Z"}}`)
-	var mended sinks.Memory
-	err := mended.Write(context.Background(), []*inlet.Event{sinks.WithoutRefusal(letter)})
-	fmt.Println(err, string(mended.Events()[0].Extra))
+	var fixed sinks.Memory
+	err := fixed.Write(context.Background(), []*inlet.Event{sinks.WithoutRefusal(letter)})
+	fmt.Println(err, string(fixed.Events()[0].Extra))
 	// Output: <nil> {"plan":"pro"}
 }
 

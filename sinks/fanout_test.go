@@ -33,26 +33,26 @@ func TestFanout(t *testing.T) {
 		refused := inlet.Permanent(errInner)
 		tests := []struct {
 			name       string
-			legs       []error // what each required leg says
-			bestEffort []error // what each of these says
+			legs       []error // the error of each required leg
+			bestEffort []error // the error of each best-effort leg
 			want       []string
-			whole      bool // the error is none of some events
+			whole      bool // the error is not a batch error
 		}{
 			{"all store", []error{nil, nil}, nil, []string{stored, stored, stored}, true},
 			{"one leg fails", []error{nil, errInner}, nil, []string{temporary, temporary, temporary}, true},
-			{"the only leg fails for good", []error{refused}, nil, []string{permanent, permanent, permanent}, true},
-			{"all fail for good", []error{refused, refused}, nil, []string{permanent, permanent, permanent}, true},
-			{"one fails for good and one for now", []error{refused, errInner}, nil, []string{temporary, temporary, temporary}, true},
-			{"one fails for now and one for good", []error{errInner, refused}, nil, []string{temporary, temporary, temporary}, true},
+			{"the only leg fails permanently", []error{refused}, nil, []string{permanent, permanent, permanent}, true},
+			{"all fail permanently", []error{refused, refused}, nil, []string{permanent, permanent, permanent}, true},
+			{"one fails permanently, one temporarily", []error{refused, errInner}, nil, []string{temporary, temporary, temporary}, true},
+			{"one fails temporarily, one permanently", []error{errInner, refused}, nil, []string{temporary, temporary, temporary}, true},
 			{"one fails for an event", []error{nil, items(errInner, 1)}, nil, []string{stored, temporary, stored}, false},
 			{"two fail for different events", []error{items(refused, 2), items(errInner, 0)}, nil, []string{temporary, stored, permanent}, false},
-			{"two fail for the same event, then for now", []error{items(refused, 1), items(errInner, 1)}, nil, []string{stored, temporary, stored}, false},
-			{"two fail for the same event, then for good", []error{items(errInner, 1), items(refused, 1)}, nil, []string{stored, temporary, stored}, false},
-			{"one fails for good and one for an event", []error{refused, items(errInner, 0)}, nil, []string{temporary, permanent, permanent}, false},
+			{"two fail for an event, then temporarily", []error{items(refused, 1), items(errInner, 1)}, nil, []string{stored, temporary, stored}, false},
+			{"two fail for an event, then permanently", []error{items(errInner, 1), items(refused, 1)}, nil, []string{stored, temporary, stored}, false},
+			{"one fails permanently, one for an event", []error{refused, items(errInner, 0)}, nil, []string{temporary, permanent, permanent}, false},
 			{"one fails and one for an event", []error{items(refused, 0), errInner}, nil, []string{temporary, temporary, temporary}, false},
 			{"a malformed batch error fails all events", []error{items(refused, 7)}, nil, []string{temporary, temporary, temporary}, false},
-			{"what is best-effort may fail", []error{nil}, []error{errInner, refused, items(errInner, 1)}, []string{stored, stored, stored}, true},
-			{"what is best-effort does not make up for the others", []error{items(errInner, 2)}, []error{nil}, []string{stored, stored, temporary}, false},
+			{"best-effort legs may fail", []error{nil}, []error{errInner, refused, items(errInner, 1)}, []string{stored, stored, stored}, true},
+			{"best-effort legs do not replace required ones", []error{items(errInner, 2)}, []error{nil}, []string{stored, stored, temporary}, false},
 		}
 		for _, tt := range tests {
 			t.Run(tt.name, func(t *testing.T) {
@@ -90,7 +90,7 @@ func TestFanout(t *testing.T) {
 		err = f.Write(t.Context(), events("x", "y"))
 		item := inlet.ItemErrors(err, 2)[1]
 		require.ErrorContains(t, item, `leg "crm"`)
-		require.ErrorIs(t, item, problem, "what the client is to be told is still there")
+		require.ErrorIs(t, item, problem, "the public problem is kept")
 	})
 
 	t.Run("same slice for all legs", func(t *testing.T) {
@@ -154,7 +154,7 @@ func TestFanout(t *testing.T) {
 	})
 }
 
-// slow is a Memory whose writes take a while, whatever their context says.
+// slow is a Memory whose writes take a while and ignore their context.
 type slow struct {
 	sinks.Memory
 	takes time.Duration
@@ -172,26 +172,26 @@ type failure struct {
 	err    error
 }
 
-// failures gathers the calls of OnBestEffortFailure.
-func failures(told *[]failure) *sinks.FanoutOptions {
+// failures collects the calls of OnBestEffortFailure.
+func failures(reported *[]failure) *sinks.FanoutOptions {
 	return &sinks.FanoutOptions{OnBestEffortFailure: func(_ context.Context, leg string, events int, err error) {
-		*told = append(*told, failure{leg, events, err})
+		*reported = append(*reported, failure{leg, events, err})
 	}}
 }
 
 func TestFanoutStats(t *testing.T) {
 	t.Parallel()
-	var told []failure
-	f := newFanout(t, failures(&told),
+	var reported []failure
+	f := newFanout(t, failures(&reported),
 		sinks.Leg{Name: "partly", Sink: &scripted{answers: []error{items(errInner, 1)}}, BestEffort: true},
 		sinks.Leg{Name: "store", Sink: &scripted{answers: []error{nil, items(errInner, 0)}}},
 		sinks.Leg{Name: "away", Sink: failing(errInner), BestEffort: true},
 		sinks.Leg{Name: "fine", Sink: new(sinks.Memory), BestEffort: true},
 	)
 	require.NoError(t, f.Write(t.Context(), events("x", "y", "z")))
-	require.Equal(t, []failure{{"partly", 1, items(errInner, 1)}, {"away", 3, errInner}}, told)
+	require.Equal(t, []failure{{"partly", 1, items(errInner, 1)}, {"away", 3, errInner}}, reported)
 	require.Error(t, f.Write(t.Context(), events("x")))
-	require.Equal(t, []failure{{"away", 1, errInner}}, told[2:], "a required leg's failure is the caller's to hear")
+	require.Equal(t, []failure{{"away", 1, errInner}}, reported[2:], "the failure of a required leg is returned")
 	require.Equal(t, []sinks.LegStats{
 		{Name: "partly", Stored: 3, Failed: 1},
 		{Name: "store", Stored: 3, Failed: 1},
@@ -204,7 +204,7 @@ func TestFanoutPanics(t *testing.T) {
 	t.Parallel()
 	breaks := inlet.SinkFunc(func(context.Context, []*inlet.Event) error { panic(errInner) })
 
-	t.Run("that of a required leg reaches the caller when all legs have returned", func(t *testing.T) {
+	t.Run("of a required leg, when all legs have returned", func(t *testing.T) {
 		t.Parallel()
 		for _, last := range []bool{false, true} {
 			synctest.Test(t, func(t *testing.T) {
@@ -225,35 +225,35 @@ func TestFanoutPanics(t *testing.T) {
 		}
 	})
 
-	t.Run("that of a best-effort leg is a failure", func(t *testing.T) {
+	t.Run("of a best-effort leg is a failure", func(t *testing.T) {
 		t.Parallel()
 		for _, last := range []bool{false, true} {
-			var told []failure
+			var reported []failure
 			legs := []sinks.Leg{{Name: "broken", Sink: breaks, BestEffort: true}, {Name: "store", Sink: new(sinks.Memory)}}
 			if last {
 				legs[0], legs[1] = legs[1], legs[0]
 			}
-			f := newFanout(t, failures(&told), legs...)
+			f := newFanout(t, failures(&reported), legs...)
 			require.NoError(t, f.Write(t.Context(), events("x", "y")))
-			require.Len(t, told, 1)
-			require.Equal(t, 2, told[0].events)
-			require.ErrorIs(t, told[0].err, errInner)
-			require.ErrorContains(t, told[0].err, "TestFanoutPanics.func1")
+			require.Len(t, reported, 1)
+			require.Equal(t, 2, reported[0].events)
+			require.ErrorIs(t, reported[0].err, errInner)
+			require.ErrorContains(t, reported[0].err, "TestFanoutPanics.func1")
 			require.Contains(t, f.Stats().Legs, sinks.LegStats{Name: "broken", Failed: 2})
 		}
 	})
 
-	t.Run("that of a required leg does not hide the failures of the others", func(t *testing.T) {
+	t.Run("of a required leg, other failures are reported", func(t *testing.T) {
 		t.Parallel()
-		var told []failure
-		f := newFanout(t, failures(&told),
+		var reported []failure
+		f := newFanout(t, failures(&reported),
 			sinks.Leg{Name: "broken", Sink: breaks}, sinks.Leg{Name: "away", Sink: failing(errInner), BestEffort: true})
 		require.NotNil(t, panicOf(func() { f.Write(t.Context(), events("x")) }))
-		require.Equal(t, []failure{{"away", 1, errInner}}, told)
+		require.Equal(t, []failure{{"away", 1, errInner}}, reported)
 		require.Equal(t, []sinks.LegStats{{Name: "broken", Failed: 1}, {Name: "away", Failed: 1}}, f.Stats().Legs)
 	})
 
-	t.Run("in another method they are errors", func(t *testing.T) {
+	t.Run("in other methods are errors", func(t *testing.T) {
 		t.Parallel()
 		f := newFanout(t, nil, sinks.Leg{Name: "broken", Sink: explosive{}}, sinks.Leg{Name: "store", Sink: new(sinks.Memory)})
 		for _, ask := range []func(context.Context) error{f.Flush, f.Check, f.Close, f.Close} {
@@ -261,7 +261,7 @@ func TestFanoutPanics(t *testing.T) {
 		}
 	})
 
-	t.Run("a handler answers 503 and lives", func(t *testing.T) {
+	t.Run("a handler answers 503 and survives", func(t *testing.T) {
 		t.Parallel()
 		f := newFanout(t, nil, sinks.Leg{Name: "broken", Sink: breaks}, sinks.Leg{Name: "store", Sink: new(sinks.Memory)})
 		var log strings.Builder
@@ -270,11 +270,11 @@ func TestFanoutPanics(t *testing.T) {
 		w := httptest.NewRecorder()
 		h.ServeHTTP(w, httptest.NewRequest(http.MethodPost, "/v1/track", strings.NewReader(`{"event":"Signed Up","userId":"u"}`)))
 		require.Equal(t, http.StatusServiceUnavailable, w.Code)
-		require.Contains(t, log.String(), "TestFanoutPanics.func1", "the log tells where it was")
+		require.Contains(t, log.String(), "TestFanoutPanics.func1", "the log has the stack")
 	})
 }
 
-// explosive is a sink that panics at everything but a Write.
+// explosive is a sink that panics in everything except Write.
 type explosive struct{}
 
 func (explosive) Write(context.Context, []*inlet.Event) error { return nil }
@@ -293,7 +293,7 @@ func TestFanoutGoexit(t *testing.T) {
 	require.ErrorContains(t, err, `leg "gone"`)
 	require.False(t, inlet.IsPermanent(err))
 
-	t.Run("and waits for the others when it is the caller's", func(t *testing.T) {
+	t.Run("of the caller, after the other legs", func(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
 			other := &slow{takes: time.Second}
@@ -311,22 +311,22 @@ func TestFanoutGoexit(t *testing.T) {
 func TestFanoutAbilities(t *testing.T) {
 	t.Parallel()
 
-	t.Run("Flush flushes all legs and fails for the required ones", func(t *testing.T) {
+	t.Run("Flush flushes all legs", func(t *testing.T) {
 		t.Parallel()
-		var told []failure
+		var reported []failure
 		fine, away, odd := &able{}, &able{err: errInner}, &able{err: items(errInner, 0)}
-		f := newFanout(t, failures(&told), sinks.Leg{Name: "fine", Sink: fine}, sinks.Leg{Name: "away", Sink: away, BestEffort: true})
+		f := newFanout(t, failures(&reported), sinks.Leg{Name: "fine", Sink: fine}, sinks.Leg{Name: "away", Sink: away, BestEffort: true})
 		require.NoError(t, f.Flush(t.Context()))
 		require.Equal(t, []int{1, 1}, []int{fine.flushed, away.flushed})
-		require.Equal(t, []failure{{"away", 0, errInner}}, told)
+		require.Equal(t, []failure{{"away", 0, errInner}}, reported)
 
 		f = newFanout(t, nil, sinks.Leg{Name: "fine", Sink: fine}, sinks.Leg{Name: "away", Sink: away}, sinks.Leg{Name: "odd", Sink: odd})
 		err := f.Flush(t.Context())
 		require.ErrorContains(t, err, `leg "away": inner sink failed`)
-		require.ErrorContains(t, err, `leg "odd": `, "whatever kind of error it is")
+		require.ErrorContains(t, err, `leg "odd": `, "of any kind")
 	})
 
-	t.Run("Check asks the required legs", func(t *testing.T) {
+	t.Run("Check checks the required legs", func(t *testing.T) {
 		t.Parallel()
 		fine, away := &able{}, &able{err: errInner}
 		f := newFanout(t, nil, sinks.Leg{Name: "fine", Sink: fine}, sinks.Leg{Name: "away", Sink: away, BestEffort: true})
@@ -337,7 +337,7 @@ func TestFanoutAbilities(t *testing.T) {
 		require.ErrorContains(t, f.Check(t.Context()), `leg "away": inner sink failed`)
 	})
 
-	t.Run("Durability is the least of the required legs", func(t *testing.T) {
+	t.Run("Durability is the lowest of the required legs", func(t *testing.T) {
 		t.Parallel()
 		f := newFanout(t, nil,
 			sinks.Leg{Name: "a", Sink: &able{durability: inlet.DurabilityFsync}},
@@ -347,7 +347,7 @@ func TestFanoutAbilities(t *testing.T) {
 		require.Equal(t, inlet.DurabilityOSBuffer, inlet.DurabilityOf(f))
 	})
 
-	t.Run("it is no Unwrapper", func(t *testing.T) {
+	t.Run("it is not an Unwrapper", func(t *testing.T) {
 		t.Parallel()
 		_, ok := inlet.Sink(new(sinks.Fanout)).(inlet.Unwrapper)
 		require.False(t, ok)
@@ -357,7 +357,7 @@ func TestFanoutAbilities(t *testing.T) {
 func TestFanoutClose(t *testing.T) {
 	t.Parallel()
 
-	t.Run("closes each leg once, whatever the others say", func(t *testing.T) {
+	t.Run("closes each leg once", func(t *testing.T) {
 		t.Parallel()
 		fine, away, other := &able{}, &able{err: errInner}, &able{err: inlet.ErrOverloaded}
 		f := newFanout(t, nil, sinks.Leg{Name: "fine", Sink: fine},
@@ -369,7 +369,7 @@ func TestFanoutClose(t *testing.T) {
 		require.Equal(t, []int{1, 1, 1}, []int{fine.closed, away.closed, other.closed})
 	})
 
-	t.Run("later writes and checks fail and reach no leg", func(t *testing.T) {
+	t.Run("later calls fail and reach no leg", func(t *testing.T) {
 		t.Parallel()
 		inner := &able{}
 		f := newFanout(t, nil, sinks.Leg{Name: "inner", Sink: inner})
@@ -380,7 +380,7 @@ func TestFanoutClose(t *testing.T) {
 		require.Zero(t, inner.checked)
 	})
 
-	t.Run("is at once for all legs; a second call waits for the first, within its context", func(t *testing.T) {
+	t.Run("is concurrent; a second call waits for the first", func(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
 			f := newFanout(t, nil, sinks.Leg{Name: "a", Sink: closesSlowly{}}, sinks.Leg{Name: "b", Sink: closesSlowly{}})
@@ -394,7 +394,7 @@ func TestFanoutClose(t *testing.T) {
 			require.ErrorIs(t, f.Close(t.Context()), errInner)
 			require.Equal(t, time.Minute, time.Since(start))
 			require.ErrorIs(t, <-first, errInner)
-			require.ErrorIs(t, f.Close(ctx), errInner, "what is known needs no time")
+			require.ErrorIs(t, f.Close(ctx), errInner, "a known result needs no time")
 		})
 	})
 }

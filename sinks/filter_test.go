@@ -32,12 +32,12 @@ func TestFilter(t *testing.T) {
 			failed  []int
 			dropped uint64
 		}{
-			{"all stay", nil, []string{"a", "b"}, [][]string{{"a", "b"}}, nil, 0},
-			{"some stay", nil, []string{"-", "a", "-", "-", "b"}, [][]string{{"a", "b"}}, nil, 3},
-			{"none stays", errInner, []string{"-", "-"}, nil, nil, 2},
-			{"what stays fails", errInner, []string{"-", "a", "-", "b"}, [][]string{{"a", "b"}}, []int{1, 3}, 2},
-			{"some of what stays fails", items(errInner, 1), []string{"-", "a", "-", "b", "c"}, [][]string{{"a", "b", "c"}}, []int{3}, 2},
-			{"a malformed batch error fails what stays", items(inlet.Permanent(errInner), 9), []string{"-", "a"}, [][]string{{"a"}}, []int{1}, 1},
+			{"all kept", nil, []string{"a", "b"}, [][]string{{"a", "b"}}, nil, 0},
+			{"some kept", nil, []string{"-", "a", "-", "-", "b"}, [][]string{{"a", "b"}}, nil, 3},
+			{"none kept", errInner, []string{"-", "-"}, nil, nil, 2},
+			{"kept events fail", errInner, []string{"-", "a", "-", "b"}, [][]string{{"a", "b"}}, []int{1, 3}, 2},
+			{"some kept events fail", items(errInner, 1), []string{"-", "a", "-", "b", "c"}, [][]string{{"a", "b", "c"}}, []int{3}, 2},
+			{"a malformed batch error fails kept events", items(inlet.Permanent(errInner), 9), []string{"-", "a"}, [][]string{{"a"}}, []int{1}, 1},
 		}
 		for _, tt := range tests {
 			t.Run(tt.name, func(t *testing.T) {
@@ -61,11 +61,10 @@ func TestFilter(t *testing.T) {
 		sent := events("a", "b")
 		err := f.Write(t.Context(), sent)
 		require.Same(t, &sent[0], &got[0])
-		require.Equal(t, inlet.RetryAfter(errInner, time.Minute), err, "and returns the error itself")
+		require.Equal(t, inlet.RetryAfter(errInner, time.Minute), err, "and the error is unchanged")
 	})
 
-	// TestFilterFates compares what is said about each event of many calls with what
-	// became of it.
+	// The outcome of each event of many calls must be what happened to it.
 	t.Run("random outcomes", func(t *testing.T) {
 		t.Parallel()
 		rnd := rand.New(rand.NewPCG(1, 2))

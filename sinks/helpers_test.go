@@ -44,14 +44,14 @@ func ids(events []*inlet.Event) []string {
 	return ids
 }
 
-// What becomes of an event.
+// The outcomes of an event.
 const (
 	stored    = "stored"
 	temporary = "temporary failure"
 	permanent = "permanent failure"
 )
 
-// verdicts returns what an error says about each of n events.
+// verdicts returns the outcome of each of n events as of an error.
 func verdicts(t *testing.T, err error, n int) []string {
 	t.Helper()
 	if batch, ok := err.(*inlet.BatchError); ok {
@@ -72,12 +72,12 @@ func verdicts(t *testing.T, err error, n int) []string {
 	return said
 }
 
-// failing is a sink that stores nothing and says err.
+// failing is a sink that stores nothing and returns err.
 func failing(err error) inlet.Sink {
 	return inlet.SinkFunc(func(context.Context, []*inlet.Event) error { return err })
 }
 
-// A judge is a sink that does with each event what its UserID says.
+// A judge is a sink that gives each event the outcome that its UserID has.
 type judge struct{ sinks.Memory }
 
 func (j *judge) Write(ctx context.Context, events []*inlet.Event) error {
@@ -100,7 +100,7 @@ func (j *judge) Write(ctx context.Context, events []*inlet.Event) error {
 	return batch
 }
 
-// judged makes n events, of all fates, and says which have which.
+// judged makes n events with random outcomes, and returns these.
 func judged(rnd *rand.Rand, n int) (events []*inlet.Event, fates []string) {
 	for i := range n {
 		e := event("m" + strconv.Itoa(i))
@@ -116,14 +116,14 @@ func goroutine() string {
 	return strings.Fields(string(buf[:runtime.Stack(buf, false)]))[1]
 }
 
-// panicOf returns what f panics with.
+// panicOf returns the cause of a panic of f.
 func panicOf(f func()) (cause any) {
 	defer func() { cause = recover() }()
 	f()
 	return nil
 }
 
-// able is a Memory that counts what else is asked of it, and answers with err.
+// able is a Memory that counts the calls of its abilities, and returns err from them.
 type able struct {
 	sinks.Memory
 	err                      error
@@ -136,7 +136,7 @@ func (a *able) Check(context.Context) error  { a.checked++; return a.err }
 func (a *able) Close(context.Context) error  { a.closed++; return a.err }
 func (a *able) Durability() inlet.Durability { return a.durability }
 
-// idsOf returns the message IDs of the events of one fate.
+// idsOf returns the message IDs of the events with one outcome.
 func idsOf(events []*inlet.Event, fates []string, fate string) []string {
 	of := []string{}
 	for i, e := range events {

@@ -29,7 +29,7 @@ func TestMemory(t *testing.T) {
 		require.Equal(t, "Signed Up", stored[0].Name)
 	})
 
-	t.Run("the slice of Events is the caller's", func(t *testing.T) {
+	t.Run("Events returns a copy of the slice", func(t *testing.T) {
 		t.Parallel()
 		var m sinks.Memory
 		require.NoError(t, m.Write(t.Context(), events("a", "b")))
@@ -37,7 +37,7 @@ func TestMemory(t *testing.T) {
 		require.Equal(t, []string{"a", "b"}, ids(m.Events()))
 	})
 
-	t.Run("Reset forgets and does not reopen", func(t *testing.T) {
+	t.Run("Reset removes events and does not reopen", func(t *testing.T) {
 		t.Parallel()
 		var m sinks.Memory
 		require.NoError(t, m.Write(t.Context(), events("a")))
@@ -49,7 +49,7 @@ func TestMemory(t *testing.T) {
 		require.ErrorIs(t, m.Write(t.Context(), events("c")), inlet.ErrClosed)
 	})
 
-	t.Run("a write beyond the capacity stores nothing", func(t *testing.T) {
+	t.Run("a write beyond Capacity stores nothing", func(t *testing.T) {
 		t.Parallel()
 		m := sinks.Memory{Capacity: 2}
 		require.NoError(t, m.Write(t.Context(), events("a")))
@@ -60,7 +60,7 @@ func TestMemory(t *testing.T) {
 		require.Equal(t, []string{"a", "d"}, ids(m.Events()))
 	})
 
-	t.Run("closed is closed and still readable", func(t *testing.T) {
+	t.Run("closed and still readable", func(t *testing.T) {
 		t.Parallel()
 		var m sinks.Memory
 		require.NoError(t, m.Write(t.Context(), events("a")))
@@ -78,7 +78,7 @@ func TestDiscard(t *testing.T) {
 	require.NoError(t, d.Write(t.Context(), events("a", "b")))
 	require.NoError(t, d.Write(t.Context(), events("a")))
 	require.EqualValues(t, 3, d.Stats().Events)
-	require.Equal(t, inlet.DurabilityUnknown, inlet.DurabilityOf(&d), "it stores nothing and must not say that it does")
+	require.Equal(t, inlet.DurabilityUnknown, inlet.DurabilityOf(&d), "it stores nothing and must not declare that it does")
 
 	require.NoError(t, d.Close(t.Context()))
 	require.NoError(t, d.Close(t.Context()))

@@ -21,7 +21,7 @@ import (
 
 var errWriter = errors.New("writer failed")
 
-// tearing is a writer that takes only so much of each of its first writes.
+// tearing is a writer that accepts only a part of each of its first writes.
 type tearing struct {
 	bytes.Buffer
 	takes []int
@@ -51,7 +51,7 @@ func line(id string) string { return string(event(id).AppendJSON(nil)) + "\n" }
 func TestNDJSON(t *testing.T) {
 	t.Parallel()
 
-	t.Run("one line an event, one write a call", func(t *testing.T) {
+	t.Run("one line per event, one write per call", func(t *testing.T) {
 		t.Parallel()
 		var w tearing
 		s := newNDJSON(t, &w, nil)
@@ -92,13 +92,13 @@ func TestNDJSONTornLine(t *testing.T) {
 		takes []int
 		want  string // before the line of z, which is written last
 	}{
-		{"after a torn line the next begins on a new one", []int{10}, line("a")[:10] + "\n"},
-		{"a batch torn after a line needs no new one", []int{whole}, line("a")},
+		{"a torn line gets a line break", []int{10}, line("a")[:10] + "\n"},
+		{"a batch torn between lines does not", []int{whole}, line("a")},
 		{"a line without its end is torn", []int{whole - 1}, line("a")[:whole-1] + "\n"},
-		{"a failure that wrote nothing tears nothing", []int{0}, ""},
+		{"a failure that wrote nothing", []int{0}, ""},
 		{"a line stays torn while nothing is written", []int{10, 0, 0}, line("a")[:10] + "\n"},
-		{"a new line alone ends the torn one", []int{10, 1}, line("a")[:10] + "\n"},
-		{"a second torn line gets its own end", []int{10, 5}, line("a")[:10] + "\n" + line("a")[:4] + "\n"},
+		{"the line break alone ends the torn line", []int{10, 1}, line("a")[:10] + "\n"},
+		{"a second torn line", []int{10, 5}, line("a")[:10] + "\n" + line("a")[:4] + "\n"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -113,7 +113,7 @@ func TestNDJSONTornLine(t *testing.T) {
 		})
 	}
 
-	t.Run("after a panic of the writer too", func(t *testing.T) {
+	t.Run("panic of the writer", func(t *testing.T) {
 		t.Parallel()
 		w := &panicking{left: 1}
 		s := newNDJSON(t, w, nil)
@@ -137,7 +137,7 @@ func (w *panicking) Write(p []byte) (int, error) {
 	return w.Buffer.Write(p)
 }
 
-// file counts what a file is asked for.
+// file counts the calls of its methods.
 type file struct {
 	bufio.Writer
 	under   bytes.Buffer
@@ -198,10 +198,10 @@ func TestNDJSONDurability(t *testing.T) {
 		require.ErrorIs(t, s.Flush(t.Context()), errWriter)
 		f.err = nil
 		require.NoError(t, s.Write(t.Context(), events("z")))
-		require.Equal(t, line("a")+"\n"+line("z"), f.under.String(), "what the writer did is not known")
+		require.Equal(t, line("a")+"\n"+line("z"), f.under.String(), "what the writer did is unknown")
 	})
 
-	t.Run("Close can be repeated until it has flushed", func(t *testing.T) {
+	t.Run("Close can be retried until it has flushed", func(t *testing.T) {
 		t.Parallel()
 		f := newFile()
 		s := newNDJSON(t, f, nil)
@@ -219,7 +219,7 @@ func TestNDJSONDurability(t *testing.T) {
 func TestNDJSONContext(t *testing.T) {
 	t.Parallel()
 
-	t.Run("waits no longer", func(t *testing.T) {
+	t.Run("ends the wait", func(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
 			r, w := io.Pipe()
@@ -231,7 +231,7 @@ func TestNDJSONContext(t *testing.T) {
 			defer cancel()
 			require.ErrorIs(t, s.Write(ctx, events("b")), context.DeadlineExceeded)
 			require.ErrorIs(t, s.Flush(ctx), context.DeadlineExceeded)
-			require.ErrorIs(t, s.Write(ctx, events("c")), context.DeadlineExceeded, "nor begins after it")
+			require.ErrorIs(t, s.Write(ctx, events("c")), context.DeadlineExceeded, "and later")
 			got := make([]byte, len(line("a")))
 			_, err := io.ReadFull(r, got)
 			require.NoError(t, err)
@@ -240,7 +240,7 @@ func TestNDJSONContext(t *testing.T) {
 		})
 	})
 
-	t.Run("done before", func(t *testing.T) {
+	t.Run("done before the write", func(t *testing.T) {
 		t.Parallel()
 		var w tearing
 		s := newNDJSON(t, &w, nil)

@@ -32,63 +32,63 @@ func TestRetry(t *testing.T) {
 		stored  []string
 	}{
 		{
-			name:   "what is stored is written once",
+			name:   "a stored event is written once",
 			inner:  [][]string{{"a", "b", "c", "d"}},
 			stored: []string{"a", "b", "c", "d"},
 		},
 		{
-			name:    "a batch that failed is written again",
+			name:    "a failed batch is retried",
 			answers: []error{errInner, errInner},
 			inner:   [][]string{{"a", "b", "c", "d"}, {"a", "b", "c", "d"}, {"a", "b", "c", "d"}},
 			stored:  []string{"a", "b", "c", "d"},
 		},
 		{
-			name:    "three times by default, and not more",
+			name:    "three attempts by default",
 			answers: []error{errInner, errInner, errInner, errInner},
 			failed:  []int{0, 1, 2, 3},
 			inner:   [][]string{{"a", "b", "c", "d"}, {"a", "b", "c", "d"}, {"a", "b", "c", "d"}},
 		},
 		{
-			name:    "only the events that failed are written again, in order",
+			name:    "only failed events are retried, in order",
 			answers: []error{items(errInner, 3, 1), items(errInner, 1)},
 			inner:   [][]string{{"a", "b", "c", "d"}, {"b", "d"}, {"d"}},
 			stored:  []string{"a", "c", "b", "d"},
 		},
 		{
-			name:    "indices of failures are the caller's",
+			name:    "indices refer to the caller's slice",
 			answers: []error{items(errInner, 3, 1), items(errInner, 1), items(errInner, 0)},
 			failed:  []int{3},
 			inner:   [][]string{{"a", "b", "c", "d"}, {"b", "d"}, {"d"}},
 			stored:  []string{"a", "c", "b"},
 		},
 		{
-			name:    "what is refused for good is not written again",
+			name:    "a refused event is not retried",
 			answers: []error{refused},
 			failed:  []int{0, 1, 2, 3},
 			inner:   [][]string{{"a", "b", "c", "d"}},
 		},
 		{
-			name:    "a closed sink is not written to again",
+			name:    "a closed sink is not retried",
 			answers: []error{inlet.ErrClosed},
 			failed:  []int{0, 1, 2, 3},
 			inner:   [][]string{{"a", "b", "c", "d"}},
 		},
 		{
-			name:    "every event of a call is treated by its own error",
+			name:    "each event by its own error",
 			answers: []error{mixed},
 			failed:  []int{0, 1},
 			inner:   [][]string{{"a", "b", "c", "d"}, {"d"}},
 			stored:  []string{"c", "d"},
 		},
 		{
-			name:    "what is refused in a later attempt is not written again",
+			name:    "a refusal in a later attempt is not retried",
 			answers: []error{items(errInner, 1, 2), items(refused, 0)},
 			failed:  []int{1},
 			inner:   [][]string{{"a", "b", "c", "d"}, {"b", "c"}},
 			stored:  []string{"a", "d", "c"},
 		},
 		{
-			name:    "a malformed batch error fails all that it was about",
+			name:    "a malformed batch error fails all events",
 			answers: []error{items(refused, 1, 7), items(refused, 1, 1)},
 			inner:   [][]string{{"a", "b", "c", "d"}, {"a", "b", "c", "d"}, {"a", "b", "c", "d"}},
 			stored:  []string{"a", "b", "c", "d"},
@@ -114,7 +114,7 @@ func TestRetryErrors(t *testing.T) {
 	t.Parallel()
 	errOf := func(text string) error { return errors.New(text) }
 
-	t.Run("as it is, if it is one for all", func(t *testing.T) {
+	t.Run("unchanged, if it is for all events", func(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
 			last := inlet.RetryAfter(errOf("third"), time.Second)
@@ -123,7 +123,7 @@ func TestRetryErrors(t *testing.T) {
 		})
 	})
 
-	t.Run("each with its own, if they failed apart", func(t *testing.T) {
+	t.Run("per event, if they failed in different attempts", func(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
 			inner := &scripted{answers: []error{
@@ -171,7 +171,7 @@ func TestRetryDelay(t *testing.T) {
 		return waits[1:], time.Since(start), err
 	}
 
-	t.Run("a random time whose bound doubles up to the most", func(t *testing.T) {
+	t.Run("random, with a maximum that doubles", func(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
 			longest := make([]time.Duration, 4)
@@ -191,7 +191,7 @@ func TestRetryDelay(t *testing.T) {
 		})
 	})
 
-	t.Run("never less than the sink asks for, and not the same for all", func(t *testing.T) {
+	t.Run("at least RetryAfter, and random", func(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
 			seen := map[time.Duration]bool{}
@@ -206,7 +206,7 @@ func TestRetryDelay(t *testing.T) {
 		})
 	})
 
-	t.Run("the longest that an event to be written again asks for", func(t *testing.T) {
+	t.Run("the longest RetryAfter of the pending events", func(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
 			waits, _, err := write(t, t.Context(), &inlet.BatchError{Items: []inlet.ItemError{
@@ -214,13 +214,13 @@ func TestRetryDelay(t *testing.T) {
 				{Index: 1, Err: inlet.Permanent(soon(time.Hour))},
 			}}, soon(2*time.Second), errInner)
 			requireFailed(t, []int{1}, err, 2)
-			require.Less(t, waits[0], 2*time.Second, "the refused event has no say")
+			require.Less(t, waits[0], 2*time.Second, "the refused event does not count")
 			require.Greater(t, waits[1], 2*time.Second)
-			require.LessOrEqual(t, waits[2], 250*time.Millisecond, "nor has what was asked before")
+			require.LessOrEqual(t, waits[2], 250*time.Millisecond, "nor does an earlier RetryAfter")
 		})
 	})
 
-	t.Run("not at all if that would last beyond the deadline", func(t *testing.T) {
+	t.Run("none if the deadline is earlier", func(t *testing.T) {
 		t.Parallel()
 		for _, asked := range []time.Duration{10 * time.Second, 10*time.Second - 1, math.MaxInt64} {
 			synctest.Test(t, func(t *testing.T) {
@@ -234,7 +234,7 @@ func TestRetryDelay(t *testing.T) {
 		}
 	})
 
-	t.Run("no longer than the context lasts", func(t *testing.T) {
+	t.Run("ends with the context", func(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
 			ctx, cancel := context.WithCancelCause(t.Context())
@@ -246,7 +246,7 @@ func TestRetryDelay(t *testing.T) {
 		})
 	})
 
-	t.Run("not for a context that is done already", func(t *testing.T) {
+	t.Run("none if the context is done", func(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
@@ -262,7 +262,7 @@ func TestRetryDelay(t *testing.T) {
 func TestRetryOptions(t *testing.T) {
 	t.Parallel()
 
-	t.Run("defaults wait for moments only", func(t *testing.T) {
+	t.Run("defaults wait for moments", func(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
 			down := inlet.SinkFunc(func(context.Context, []*inlet.Event) error { return errInner })

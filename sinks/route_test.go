@@ -21,7 +21,7 @@ func newRoute(t testing.TB, otherwise inlet.Sink, rules ...sinks.Rule) *sinks.Ro
 	return r
 }
 
-// begins is a rule named like its prefix, for events whose message ID begins so.
+// begins is a rule named like its prefix, for events whose message ID begins with it.
 func begins(prefix string, s inlet.Sink) sinks.Rule {
 	return sinks.Rule{Name: prefix, Sink: s, Match: func(e *inlet.Event) bool {
 		return len(e.MessageID) >= len(prefix) && e.MessageID[:len(prefix)] == prefix
@@ -42,12 +42,12 @@ func TestRoute(t *testing.T) {
 			want    []string
 		}{
 			{
-				name: "each event goes to the sink of the first rule that matches", write: []string{"b1", "a1", "ab", "x", "b2"},
+				name: "first rule that matches", write: []string{"b1", "a1", "ab", "x", "b2"},
 				calls: [3][][]string{{{"a1", "ab"}}, {{"b1", "b2"}}, {{"x"}}},
 				want:  []string{stored, stored, stored, stored, stored},
 			},
 			{
-				name: "a sink without events is not called", write: []string{"x", "a1"},
+				name: "no call without events", write: []string{"x", "a1"},
 				calls: [3][][]string{{{"a1"}}, nil, {{"x"}}},
 				want:  []string{stored, stored},
 			},
@@ -57,27 +57,27 @@ func TestRoute(t *testing.T) {
 				want:  []string{stored, stored},
 			},
 			{
-				name: "failures are of the sink's events alone", a: refused, b: errInner, write: []string{"b1", "a1", "x", "a2", "b2"},
+				name: "failures are of one sink's events", a: refused, b: errInner, write: []string{"b1", "a1", "x", "a2", "b2"},
 				calls: [3][][]string{{{"a1", "a2"}}, {{"b1", "b2"}}, {{"x"}}},
 				want:  []string{temporary, permanent, stored, permanent, temporary},
 			},
 			{
-				name: "indices are the caller's", a: items(errInner, 1), o: items(refused, 0, 2), write: []string{"x", "a1", "y", "b1", "a2", "z"},
+				name: "indices refer to the caller's slice", a: items(errInner, 1), o: items(refused, 0, 2), write: []string{"x", "a1", "y", "b1", "a2", "z"},
 				calls: [3][][]string{{{"a1", "a2"}}, {{"b1"}}, {{"x", "y", "z"}}},
 				want:  []string{permanent, stored, stored, stored, temporary, permanent},
 			},
 			{
-				name: "indices of the very slice", b: items(refused, 1), write: []string{"b1", "b2"},
+				name: "indices of the same slice", b: items(refused, 1), write: []string{"b1", "b2"},
 				calls: [3][][]string{nil, {{"b1", "b2"}}, nil},
 				want:  []string{stored, permanent},
 			},
 			{
-				name: "a malformed batch error fails the sink's events", a: items(refused, 4), write: []string{"b1", "a1"},
+				name: "a malformed batch error of one sink", a: items(refused, 4), write: []string{"b1", "a1"},
 				calls: [3][][]string{{{"a1"}}, {{"b1"}}, nil},
 				want:  []string{stored, temporary},
 			},
 			{
-				name: "a malformed batch error fails all of the very slice", a: items(refused, 4), write: []string{"a1", "a2"},
+				name: "a malformed batch error of the only sink", a: items(refused, 4), write: []string{"a1", "a2"},
 				calls: [3][][]string{{{"a1", "a2"}}, nil, nil},
 				want:  []string{temporary, temporary},
 			},
@@ -149,8 +149,7 @@ func TestRoute(t *testing.T) {
 		require.EqualError(t, r.Write(t.Context(), events("d1")), `sinks: Route: rule "b", rule "d": inner sink failed`)
 	})
 
-	// TestRouteFates compares what is said about each event of many calls with what
-	// became of it, and looks where it went.
+	// The outcome of each event of many calls must be what happened to it, in its sink.
 	t.Run("random outcomes", func(t *testing.T) {
 		t.Parallel()
 		rnd := rand.New(rand.NewPCG(5, 6))
@@ -180,7 +179,7 @@ func TestRoute(t *testing.T) {
 				require.Equal(t, want[i], ids(targets[i].Events()), "in the client's order")
 			}
 			for id, times := range asked {
-				require.Equal(t, min(to[id]+1, 3), times, "each rule is asked once at most")
+				require.Equal(t, min(to[id]+1, 3), times, "each rule is called once at most")
 			}
 		}
 	})
@@ -214,7 +213,7 @@ func TestRoutePanics(t *testing.T) {
 	t.Parallel()
 	breaks := inlet.SinkFunc(func(context.Context, []*inlet.Event) error { panic("broken") })
 
-	t.Run("that of Match is one of Write, and nothing is written", func(t *testing.T) {
+	t.Run("of Match, nothing is written", func(t *testing.T) {
 		t.Parallel()
 		var store sinks.Memory
 		r := newRoute(t, &store, sinks.Rule{Name: "a", Sink: &store, Match: func(e *inlet.Event) bool {
@@ -227,7 +226,7 @@ func TestRoutePanics(t *testing.T) {
 		require.Empty(t, store.Events())
 	})
 
-	t.Run("that of a sink reaches the caller when all sinks have returned", func(t *testing.T) {
+	t.Run("of a sink, when all sinks have returned", func(t *testing.T) {
 		t.Parallel()
 		for _, prefixes := range [][]string{{"a", "b"}, {"b", "a"}} {
 			synctest.Test(t, func(t *testing.T) {
@@ -243,7 +242,7 @@ func TestRoutePanics(t *testing.T) {
 		}
 	})
 
-	t.Run("that of the only sink of a call passes", func(t *testing.T) {
+	t.Run("of the only sink of a call", func(t *testing.T) {
 		t.Parallel()
 		r := newRoute(t, new(sinks.Memory), begins("a", breaks))
 		require.Equal(t, "broken", panicOf(func() { r.Write(t.Context(), events("a1")) }))
@@ -253,7 +252,7 @@ func TestRoutePanics(t *testing.T) {
 func TestRouteAbilities(t *testing.T) {
 	t.Parallel()
 
-	t.Run("are asked of every sink, once", func(t *testing.T) {
+	t.Run("reach every sink once", func(t *testing.T) {
 		t.Parallel()
 		a, b, o := &able{durability: inlet.DurabilityFsync}, &able{durability: inlet.DurabilityMemory}, &able{durability: inlet.DurabilityFsync}
 		r := newRoute(t, o, begins("a", a), begins("b", b), begins("c", a), begins("d", o))
@@ -267,7 +266,7 @@ func TestRouteAbilities(t *testing.T) {
 		}
 	})
 
-	t.Run("fail if one of them does", func(t *testing.T) {
+	t.Run("fail if one sink does", func(t *testing.T) {
 		t.Parallel()
 		a, b, o := &able{}, &able{err: errInner}, &able{err: inlet.ErrOverloaded}
 		r := newRoute(t, o, begins("a", a), begins("b", b))
@@ -279,13 +278,13 @@ func TestRouteAbilities(t *testing.T) {
 		require.Equal(t, []int{1, 1, 1}, []int{a.closed, b.closed, o.closed})
 	})
 
-	t.Run("a Discard declares nothing", func(t *testing.T) {
+	t.Run("no durability with a Discard", func(t *testing.T) {
 		t.Parallel()
 		r := newRoute(t, new(sinks.Discard), begins("a", new(sinks.Memory)))
 		require.Equal(t, inlet.DurabilityUnknown, inlet.DurabilityOf(r))
 	})
 
-	t.Run("nothing is written or asked after Close", func(t *testing.T) {
+	t.Run("after Close", func(t *testing.T) {
 		t.Parallel()
 		o := &able{}
 		r := newRoute(t, o)

@@ -23,7 +23,7 @@ func newTimeout(t testing.TB, inner inlet.Sink, limit time.Duration, o *sinks.Ti
 	return s
 }
 
-// deaf is a Memory that hangs on demand and looks at no context.
+// deaf is a Memory that hangs on demand and ignores its context.
 type deaf struct {
 	sinks.Memory
 	entered atomic.Int64 // Writes that have begun to hang
@@ -89,8 +89,8 @@ func TestTimeout(t *testing.T) {
 			name                string
 			limit, caller, want time.Duration
 		}{
-			{"and the limit", time.Second, time.Minute, time.Second},
-			{"with its deadline, if that is earlier", time.Minute, time.Second, time.Second},
+			{"limit", time.Second, time.Minute, time.Second},
+			{"earlier deadline of the caller", time.Minute, time.Second, time.Second},
 		} {
 			t.Run(tt.name, func(t *testing.T) {
 				t.Parallel()
@@ -181,7 +181,7 @@ func TestTimeoutHanging(t *testing.T) {
 		})
 	})
 
-	t.Run("and not at all if the context is done already", func(t *testing.T) {
+	t.Run("context done before the write", func(t *testing.T) {
 		t.Parallel()
 		inner := new(sinks.Memory)
 		s := newTimeout(t, inner, time.Minute, nil)
@@ -238,8 +238,8 @@ func TestTimeoutBulkhead(t *testing.T) {
 		})
 	})
 
-	// TestTimeoutCountsWhatEndsAsItsCallerGoes lets the caller and the inner Write
-	// meet, and requires that everything is accounted for.
+	// The caller and the inner Write end at the same time, and every call must be
+	// counted.
 	t.Run("write ends as its caller leaves", func(t *testing.T) {
 		t.Parallel()
 		const calls = 3000
@@ -266,21 +266,21 @@ func TestTimeoutBulkhead(t *testing.T) {
 func TestTimeoutPanics(t *testing.T) {
 	t.Parallel()
 
-	t.Run("in the caller's goroutine while it waits", func(t *testing.T) {
+	t.Run("in the caller while it waits", func(t *testing.T) {
 		t.Parallel()
 		s := newTimeout(t, inlet.SinkFunc(func(context.Context, []*inlet.Event) error { panic(errInner) }), time.Minute, nil)
 		defer func() {
 			cause, ok := recover().(error)
 			require.True(t, ok)
 			require.ErrorIs(t, cause, errInner)
-			require.ErrorContains(t, cause, "timeout_test.go", "it says where it happened")
+			require.ErrorContains(t, cause, "timeout_test.go", "the stack is that of the write")
 			require.Zero(t, s.Stats().Hanging)
-			require.NoError(t, s.Close(t.Context()), "the place is free")
+			require.NoError(t, s.Close(t.Context()), "no write is running")
 		}()
 		s.Write(t.Context(), events("a"))
 	})
 
-	t.Run("in nobody's when it does not wait any more, and is counted and logged", func(t *testing.T) {
+	t.Run("after the caller has returned, logged and counted", func(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
 			var log bytes.Buffer
@@ -298,7 +298,7 @@ func TestTimeoutPanics(t *testing.T) {
 		})
 	})
 
-	t.Run("not for an inner Write that ends its goroutine, which fails", func(t *testing.T) {
+	t.Run("goexit of the inner write is a failure", func(t *testing.T) {
 		t.Parallel()
 		s := newTimeout(t, inlet.SinkFunc(func(context.Context, []*inlet.Event) error {
 			runtime.Goexit()
@@ -312,7 +312,7 @@ func TestTimeoutPanics(t *testing.T) {
 func TestTimeoutClose(t *testing.T) {
 	t.Parallel()
 
-	t.Run("waits for what hangs, then closes the inner sink, once", func(t *testing.T) {
+	t.Run("waits for hanging writes, closes the inner sink once", func(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
 			inner := new(deaf)
@@ -333,7 +333,7 @@ func TestTimeoutClose(t *testing.T) {
 		})
 	})
 
-	t.Run("waits for calls under way too, whose outcome stands", func(t *testing.T) {
+	t.Run("waits for calls in flight", func(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
 			inner := new(deaf)
@@ -349,7 +349,7 @@ func TestTimeoutClose(t *testing.T) {
 		})
 	})
 
-	t.Run("closes the inner sink when its context is done, and can be called again", func(t *testing.T) {
+	t.Run("gives up with its context, can be called again", func(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
 			inner := new(deaf)
@@ -373,7 +373,7 @@ func TestTimeoutClose(t *testing.T) {
 		})
 	})
 
-	t.Run("returns what the inner sink says", func(t *testing.T) {
+	t.Run("returns the error of the inner sink", func(t *testing.T) {
 		t.Parallel()
 		var log []string
 		s := newTimeout(t, &noted{log: &log, err: errInner}, time.Second, nil)
@@ -383,7 +383,7 @@ func TestTimeoutClose(t *testing.T) {
 	})
 }
 
-// closeBeside closes in a goroutine and returns where its result comes.
+// closeBeside closes in a goroutine and returns the channel of its result.
 func closeBeside(t *testing.T, s inlet.Sink) chan error {
 	result := make(chan error, 1)
 	go func() { result <- inlet.Close(t.Context(), s) }()

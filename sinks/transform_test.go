@@ -71,8 +71,7 @@ func TestTransform(t *testing.T) {
 		}
 	})
 
-	// TestTransformFates compares what is said about each event of many calls with
-	// what became of it.
+	// The outcome of each event of many calls must be what happened to it.
 	t.Run("random outcomes", func(t *testing.T) {
 		t.Parallel()
 		rnd := rand.New(rand.NewPCG(3, 4))
@@ -108,7 +107,7 @@ func TestTransform(t *testing.T) {
 		tr := newTransform(t, new(sinks.Memory), func(context.Context, *inlet.Event) error { return inlet.Permanent(problem) })
 		err := inlet.ItemErrors(tr.Write(t.Context(), events("a")), 1)[0]
 		require.EqualError(t, err, "sinks: Transform: no consent")
-		require.ErrorIs(t, err, problem, "what the client is to be told is still there")
+		require.ErrorIs(t, err, problem, "the public problem is kept")
 	})
 
 	t.Run("done context", func(t *testing.T) {
@@ -231,7 +230,7 @@ func TestTransformCheck(t *testing.T) {
 			{"traits that are a list", func(e *inlet.Event) { e.Traits = json.RawMessage(`[]`) }, "Traits"},
 			{"a context that is white space", func(e *inlet.Event) { e.Context = json.RawMessage(` `) }, "Context"},
 			{"integrations that are null", func(e *inlet.Event) { e.Integrations = json.RawMessage(`null`) }, "Integrations"},
-			{"broken text in Extra", func(e *inlet.Event) { e.Extra = json.RawMessage("{\"a\":\"\xff\"}") }, "Extra"},
+			{"invalid UTF-8 in Extra", func(e *inlet.Event) { e.Extra = json.RawMessage("{\"a\":\"\xff\"}") }, "Extra"},
 		}
 		for _, tt := range tests {
 			t.Run(tt.name, func(t *testing.T) {
