@@ -11,7 +11,7 @@ import (
 	"github.com/inlet-go/inlet/sinktest"
 )
 
-// A wrapper is a good decorator but for what its fields change. It has the
+// A wrapper is a good decorator except for what its fields change. It has the
 // abilities of its sink by Unwrap.
 type wrapper struct {
 	inlet.Sink
@@ -63,7 +63,7 @@ func (a *able) Durability() inlet.Durability    { return a.durability(a.Sink) }
 
 func isSpoilt(e *inlet.Event) bool { return e.Type == "spoilt" }
 
-// filtersToNothing writes also what is left if nothing is.
+// filtersToNothing also writes if no event is left.
 func filtersToNothing(ctx context.Context, inner inlet.Sink, events []*inlet.Event) error {
 	if !slices.ContainsFunc(events, isSpoilt) {
 		return inner.Write(ctx, events)
@@ -74,7 +74,7 @@ func filtersToNothing(ctx context.Context, inner inlet.Sink, events []*inlet.Eve
 	return nil
 }
 
-// filtersToNil leaves holes.
+// filtersToNil leaves nil events.
 func filtersToNil(ctx context.Context, inner inlet.Sink, events []*inlet.Event) error {
 	left := slices.Clone(events)
 	for i, e := range left {
@@ -132,7 +132,7 @@ func putsOffDeadline(ctx context.Context, inner inlet.Sink, events []*inlet.Even
 	return inner.Write(own, events)
 }
 
-// acknowledgesFailures tries, and leaves it at that.
+// acknowledgesFailures hides the errors of the inner sink.
 func acknowledgesFailures(ctx context.Context, inner inlet.Sink, events []*inlet.Event) error {
 	if err := inner.Write(ctx, events); isOver(err) {
 		return err
@@ -140,7 +140,7 @@ func acknowledgesFailures(ctx context.Context, inner inlet.Sink, events []*inlet
 	return nil
 }
 
-// takesTheWorst takes an error for permanent if one is that is joined in it.
+// takesTheWorst treats joined errors as permanent if one of them is.
 func takesTheWorst(ctx context.Context, inner inlet.Sink, events []*inlet.Event) error {
 	err := inner.Write(ctx, events)
 	if several, ok := err.(interface{ Unwrap() []error }); ok && slices.ContainsFunc(several.Unwrap(), inlet.IsPermanent) {
@@ -175,8 +175,8 @@ func losesDelay(ctx context.Context, inner inlet.Sink, events []*inlet.Event) er
 	return err
 }
 
-// believesItems takes what it can of a batch error.
-func believesItems(ctx context.Context, inner inlet.Sink, events []*inlet.Event) error {
+// trustsItems uses the items of a batch error without validating it.
+func trustsItems(ctx context.Context, inner inlet.Sink, events []*inlet.Event) error {
 	err := inner.Write(ctx, events)
 	batch, ok := err.(*inlet.BatchError)
 	if !ok {
@@ -191,8 +191,8 @@ func believesItems(ctx context.Context, inner inlet.Sink, events []*inlet.Event)
 	return joined(errs)
 }
 
-// neverGivesUp writes again what has failed as a whole, but for the test's sake
-// not for ever.
+// neverGivesUp retries what has failed as a whole; a bound ends it, so that the
+// test ends.
 func neverGivesUp(ctx context.Context, inner inlet.Sink, events []*inlet.Event) (err error) {
 	for range 3000 {
 		err = inner.Write(ctx, events)
@@ -233,35 +233,35 @@ func brokenDecorators() []specimen {
 	hasty := sinktest.Features{Patience: time.Second, Grace: 500 * time.Millisecond}
 	return []specimen{
 		with(dropping, wrap("writes empty batches", wrapper{write: filtersToNothing}, neverEmpty)),
-		with(dropping, wrap("leaves holes in a batch", wrapper{write: filtersToNil}, complete)),
-		with(sinktest.Features{Partial: true}, wrap("turns the order around", wrapper{write: writesBackwards}, innerOrder)),
+		with(dropping, wrap("leaves nil events in a batch", wrapper{write: filtersToNil}, complete)),
+		with(sinktest.Features{Partial: true}, wrap("reverses the order", wrapper{write: writesBackwards}, innerOrder)),
 		wrap("loses the values of the context", wrapper{write: losesValues}, innerContext),
 		wrap("loses the deadline", wrapper{write: losesDeadline}, innerContext),
-		wrap("puts off the deadline", wrapper{write: putsOffDeadline}, innerContext),
-		among(wrap("acknowledges what has failed", wrapper{write: acknowledgesFailures}, storesAll, temporary, permanent, retryAfter, malformed)),
-		wrap("takes the worst of several errors", wrapper{write: takesTheWorst}, temporary),
+		wrap("extends the deadline", wrapper{write: putsOffDeadline}, innerContext),
+		among(wrap("acknowledges failed events", wrapper{write: acknowledgesFailures}, storesAll, temporary, permanent, retryAfter, malformed)),
+		wrap("makes joined errors permanent", wrapper{write: takesTheWorst}, temporary),
 		wrap("makes a refusal temporary", wrapper{write: losesClass}, permanent),
-		wrap("does not say why it refuses", wrapper{write: losesCause}, permanent, malformed),
-		wrap("loses when to come back", wrapper{write: losesDelay}, retryAfter),
-		wrap("believes a malformed batch error", wrapper{write: believesItems}, malformed),
-		with(bounding, wrap("says that it bounds its sink and does not", wrapper{}, contextDone, givesUp, goroutines)),
+		wrap("hides the reason of a refusal", wrapper{write: losesCause}, permanent, malformed),
+		wrap("loses RetryAfter", wrapper{write: losesDelay}, retryAfter),
+		wrap("trusts a malformed batch error", wrapper{write: trustsItems}, malformed),
+		with(bounding, wrap("declares Bounds and does not bound", wrapper{}, contextDone, givesUp, goroutines)),
 		with(hasty, wrap("never gives up", wrapper{write: neverGivesUp}, temporary, retryAfter, endless)),
 		own("has a Flush that flushes nothing", func(a *able) { a.flush = says }, innerFlush),
-		own("has a Check that asks nobody", func(a *able) { a.check = says }, closedCheck, innerCheck),
+		own("has a Check without a call", func(a *able) { a.check = says }, closedCheck, innerCheck),
 		own("has a Close that hides failures", func(a *able) { a.close = closesSilently }, innerClose, closesOnce),
 		own("closes its sink several times", func(a *able) { a.close = inlet.Close }, closesOnce),
-		own("declares more than its sink", func(a *able) {
+		own("declares more durability than its sink", func(a *able) {
 			a.durability = func(inlet.Sink) inlet.Durability { return inlet.DurabilityFsync }
 		}, declares),
 		wrap("unwraps to something else", wrapper{unwrap: func(inner inlet.Sink) inlet.Sink {
 			return inlet.SinkFunc(inner.Write)
 		}}, innerFlush, innerCheck, innerClose, closesOnce, unwraps),
 		with(sinktest.Features{Buffers: true}, wrap("unwraps although it buffers", wrapper{}, unwraps)),
-		with(hasty, specimen{name: "leaves a goroutine behind", breaks: []string{goroutines}, decorator: func(inner inlet.Sink) inlet.Sink {
+		with(hasty, specimen{name: "leaves a goroutine", breaks: []string{goroutines}, decorator: func(inner inlet.Sink) inlet.Sink {
 			go time.Sleep(5 * time.Second)
 			return inner
 		}}),
-		{name: "hides what its sink can do", breaks: []string{innerFlush, innerCheck, innerClose, closesOnce}, decorator: func(inner inlet.Sink) inlet.Sink {
+		{name: "hides the abilities of its sink", breaks: []string{innerFlush, innerCheck, innerClose, closesOnce}, decorator: func(inner inlet.Sink) inlet.Sink {
 			return inlet.SinkFunc(inner.Write)
 		}},
 	}

@@ -15,7 +15,7 @@ import (
 	"github.com/inlet-go/inlet/sinktest"
 )
 
-// A broken sink is a good one but for the one thing that its fields change.
+// A broken sink is a good one except for what one of its fields changes.
 type broken struct {
 	sinks.Memory
 	write      func(b *broken, ctx context.Context, events []*inlet.Event) error
@@ -24,7 +24,7 @@ type broken struct {
 	durability func(b *broken) inlet.Durability
 
 	mu     sync.Mutex
-	kept   []func() []*inlet.Event // by those that store by themselves: what they have when they are read
+	kept   []func() []*inlet.Event // of sinks that store events themselves: returns them when they are read
 	buffer []byte
 
 	calls, running atomic.Int64
@@ -63,20 +63,20 @@ func (b *broken) Events() []*inlet.Event {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	stored := b.Memory.Events()
-	for _, look := range b.kept {
-		stored = append(stored, look()...)
+	for _, read := range b.kept {
+		stored = append(stored, read()...)
 	}
 	return stored
 }
 
-// keep stores what look returns whenever the sink is read, unless it is closed.
-func (b *broken) keep(ctx context.Context, look func() []*inlet.Event) error {
+// keep stores the events that read returns when the sink is read, unless it is closed.
+func (b *broken) keep(ctx context.Context, read func() []*inlet.Event) error {
 	if err := b.Check(ctx); err != nil {
 		return err
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.kept = append(b.kept, look)
+	b.kept = append(b.kept, read)
 	return nil
 }
 
@@ -93,29 +93,29 @@ func brokenSinks() []specimen {
 		among(specimen{name: "drops the last event", sink: writes(dropsLast), breaks: []string{storesAll}}),
 		among(specimen{name: "acknowledges before it stores", sink: writes(acknowledgesEarly), breaks: []string{storesAll}}),
 		among(specimen{name: "changes numbers", sink: writes(changesContent), breaks: []string{unchanged}}),
-		{name: "does not take large batches", sink: writes(smallBatches), breaks: []string{large}},
-		{name: "cuts off what is too much at once", sink: writes(truncates), features: sinktest.Features{MaxBatch: 10}, breaks: []string{beyond}},
+		{name: "rejects large batches", sink: writes(smallBatches), breaks: []string{large}},
+		{name: "truncates a batch above MaxBatch", sink: writes(truncates), features: sinktest.Features{MaxBatch: 10}, breaks: []string{beyond}},
 		{name: "reorders", sink: writes(reorders), features: sinktest.Features{Ordered: true}, breaks: []string{order}},
 		{name: "drops duplicates", sink: writes(dropsDuplicates), breaks: []string{duplicates}},
 		{name: "does not dedupe as it declares", sink: good, features: sinktest.Features{Dedupes: true}, breaks: []string{once}},
-		{name: "does not acknowledge what it is to drop", sink: writes(refuser(false, errBad)), features: sinktest.Features{Partial: true, Drop: spoil}, breaks: []string{drops}},
-		{name: "drops others with one", sink: writes(dropsAll), features: sinktest.Features{Drop: spoil}, breaks: []string{drops}},
+		{name: "refuses what it should drop", sink: writes(refuser(false, errBad)), features: sinktest.Features{Partial: true, Drop: spoil}, breaks: []string{drops}},
+		{name: "drops other events too", sink: writes(dropsAll), features: sinktest.Features{Drop: spoil}, breaks: []string{drops}},
 
 		{name: "returns malformed batch errors", sink: writes(misnames), breaks: []string{wellFormed}},
 		among(specimen{name: "returns a nil batch error", sink: writes(returnsNilBatchError), breaks: []string{wellFormed}}),
-		{name: "returns batch errors that it does not declare", sink: writes(undeclaredPartial), breaks: []string{wellFormed}},
-		{name: "stores an event that it reports as failed", sink: writes(storesFailed), features: partial, breaks: []string{truth}},
-		{name: "reports an event as stored that is not", sink: writes(hidesFailed), features: partial, breaks: []string{truth}},
+		{name: "returns undeclared batch errors", sink: writes(undeclaredPartial), breaks: []string{wellFormed}},
+		{name: "stores an event that it names as failed", sink: writes(storesFailed), features: partial, breaks: []string{truth}},
+		{name: "does not name an event that failed", sink: writes(hidesFailed), features: partial, breaks: []string{truth}},
 		{name: "acknowledges what it should refuse", sink: good, features: sinktest.Features{Refuse: spoil}, breaks: []string{refusal}},
-		{name: "refuses good events with a bad one", sink: writes(refuser(true, errBad)), features: refusing, breaks: []string{refusal}},
-		{name: "refuses for good with a temporary error", sink: writes(refuser(false, errors.New("bad"))), features: refusing, breaks: []string{refusal}},
+		{name: "refuses good events too", sink: writes(refuser(true, errBad)), features: refusing, breaks: []string{refusal}},
+		{name: "refuses with a temporary error", sink: writes(refuser(false, errors.New("bad"))), features: refusing, breaks: []string{refusal}},
 
 		{name: "ignores its context", sink: writes(ignoresContext), features: sinktest.Features{Grace: 50 * time.Millisecond}, breaks: []string{contextDone}},
 		{name: "acknowledges when its context is done", sink: writes(acknowledgesDoneContext), breaks: []string{doneAlready}},
-		{name: "fails for good when its context is done", sink: writes(failsForGoodWithContext), breaks: []string{doneAlready}},
+		{name: "fails permanently when its context is done", sink: writes(failsPermanentlyWithContext), breaks: []string{doneAlready}},
 
 		{name: "keeps the slice", sink: writes(keepsSlice), breaks: []string{keepsBatch, keepsEvents, keepsBytes, overwrites}},
-		{name: "keeps the order that is in the slice", sink: writes(keepsOrderOnly), breaks: []string{keepsBatch}},
+		{name: "keeps the order of the slice", sink: writes(keepsOrderOnly), breaks: []string{keepsBatch}},
 		{name: "keeps event pointers", sink: writes(keepsPointers), breaks: []string{keepsEvents, keepsBytes, overwrites}},
 		{name: "keeps structs", sink: writes(keepsStructs), breaks: []string{keepsEvents}},
 		{name: "keeps raw bytes", sink: writes(keepsRaw), breaks: []string{keepsBytes, overwrites}},
@@ -127,17 +127,17 @@ func brokenSinks() []specimen {
 		among(specimen{name: "shares a buffer between events", sink: writes(sharesBuffer), breaks: []string{overwrites}}),
 
 		among(specimen{name: "loses events of concurrent writes", sink: writes(racesUnseen), breaks: []string{concurrent}}),
-		{name: "loses calls that overlap with others", sink: writes(overlaps), breaks: []string{concurrent}},
+		{name: "loses overlapping calls", sink: writes(overlaps), breaks: []string{concurrent}},
 
 		{name: "changes its durability", sink: func() inlet.Sink { return &broken{durability: changesDurability} }, breaks: []string{durability}},
-		{name: "declares less durability than its features", sink: good, features: sinktest.Features{Durability: inlet.DurabilityFsync}, breaks: []string{durability}},
-		{name: "declares no known durability", sink: func() inlet.Sink { return &broken{durability: unknownDurability} }, breaks: []string{durability}},
+		{name: "declares less than Features.Durability", sink: good, features: sinktest.Features{Durability: inlet.DurabilityFsync}, breaks: []string{durability}},
+		{name: "declares an unknown durability", sink: func() inlet.Sink { return &broken{durability: unknownDurability} }, breaks: []string{durability}},
 
 		{name: "closes only once", sink: func() inlet.Sink { return &broken{close: closesOnlyOnce} }, breaks: []string{idempotent, closeBeside, closeAmid}},
 		{name: "panics on a write after Close", sink: writes(panicsAfterClose), breaks: []string{closeBeside, closeAmid, closedWrite, closedError}},
 		{name: "stores after Close", sink: writes(storesAfterClose), breaks: []string{closedWrite}},
-		{name: "fails for good after Close", sink: writes(failsForGoodAfterClose), breaks: []string{closeBeside, closeAmid, closedError}},
-		{name: "returns an error of its own after Close", sink: writes(otherErrorAfterClose), breaks: []string{closedWrite}},
+		{name: "fails permanently after Close", sink: writes(failsPermanentlyAfterClose), breaks: []string{closeBeside, closeAmid, closedError}},
+		{name: "returns another error after Close", sink: writes(otherErrorAfterClose), breaks: []string{closedWrite}},
 		{name: "is ready after Close", sink: func() inlet.Sink { return &broken{check: alwaysReady} }, breaks: []string{closedCheck}},
 	}
 }
@@ -194,7 +194,7 @@ func dropsLast(b *broken, ctx context.Context, events []*inlet.Event) error {
 	return b.Memory.Write(ctx, events[:len(events)-1])
 }
 
-// ignoresContext has a store that hangs now and then, and waits for it.
+// ignoresContext waits for a store that hangs at times.
 func ignoresContext(b *broken, ctx context.Context, events []*inlet.Event) error {
 	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < time.Second {
 		time.Sleep(300 * time.Millisecond)
@@ -218,7 +218,7 @@ func acknowledgesDoneContext(b *broken, ctx context.Context, events []*inlet.Eve
 	return b.Memory.Write(ctx, events)
 }
 
-func failsForGoodWithContext(b *broken, ctx context.Context, events []*inlet.Event) error {
+func failsPermanentlyWithContext(b *broken, ctx context.Context, events []*inlet.Event) error {
 	if err := ctx.Err(); err != nil {
 		return inlet.Permanent(err)
 	}
@@ -258,12 +258,12 @@ func changesContent(b *broken, ctx context.Context, events []*inlet.Event) error
 	return b.Memory.Write(ctx, clones)
 }
 
-// notNow says that the first event of a batch has failed.
+// notNow is the error of a batch whose first event failed.
 func notNow() error {
 	return &inlet.BatchError{Items: []inlet.ItemError{{Index: 0, Err: errors.New("not now")}}}
 }
 
-// misnames answers a call of 17 events with an index that there is not.
+// misnames fails a call of 17 events with an index beyond the batch.
 func misnames(b *broken, ctx context.Context, events []*inlet.Event) error {
 	if len(events) != 17 {
 		return b.Memory.Write(ctx, events)
@@ -271,7 +271,7 @@ func misnames(b *broken, ctx context.Context, events []*inlet.Event) error {
 	return &inlet.BatchError{Items: []inlet.ItemError{{Index: len(events), Err: errors.New("no such event")}}}
 }
 
-// returnsNilBatchError is what happens to those who return a variable of that type.
+// returnsNilBatchError returns a variable of that type, as careless code does.
 func returnsNilBatchError(b *broken, ctx context.Context, events []*inlet.Event) error {
 	var failed *inlet.BatchError
 	if err := b.Memory.Write(ctx, events); err != nil {
@@ -344,7 +344,7 @@ func storesAfterClose(b *broken, _ context.Context, events []*inlet.Event) error
 	return nil
 }
 
-func failsForGoodAfterClose(b *broken, ctx context.Context, events []*inlet.Event) error {
+func failsPermanentlyAfterClose(b *broken, ctx context.Context, events []*inlet.Event) error {
 	return inlet.Permanent(b.Memory.Write(ctx, events))
 }
 
@@ -426,10 +426,10 @@ func changesDurability(b *broken) inlet.Durability {
 
 func unknownDurability(*broken) inlet.Durability { return -1 }
 
-// alwaysReady forgets that the sink may be closed.
+// alwaysReady ignores that the sink may be closed.
 func alwaysReady(*broken, context.Context) error { return nil }
 
-// truncates stores no more than it takes at once.
+// truncates stores only the first events of a batch.
 func truncates(b *broken, ctx context.Context, events []*inlet.Event) error {
 	return b.Memory.Write(ctx, events[:min(len(events), 10)])
 }

@@ -45,7 +45,7 @@ func (m *machine) Close(ctx context.Context) error {
 	return m.Memory.Close(ctx)
 }
 
-// store waits while the store hangs, and no longer than ctx.
+// store waits while the store hangs, until ctx is done.
 func (m *machine) store(ctx context.Context, events []*inlet.Event) error {
 	if err := m.wait(ctx); err != nil {
 		return err
@@ -102,12 +102,12 @@ func crashMachine(s inlet.Sink) (left []*inlet.Event) {
 
 // The broken ones.
 
-// waitsForStore looks at no context.
+// waitsForStore ignores its context.
 func waitsForStore(m *machine, _ context.Context, events []*inlet.Event) error {
 	return m.store(context.Background(), events)
 }
 
-// waitsForDeadline waits until the time is up, also if nobody wants it any more.
+// waitsForDeadline waits until the deadline, even if its context is cancelled.
 func waitsForDeadline(m *machine, ctx context.Context, events []*inlet.Event) error {
 	deadline, _ := ctx.Deadline()
 	ctx, cancel := context.WithDeadline(context.WithoutCancel(ctx), deadline)
@@ -120,7 +120,7 @@ func closesWithStore(m *machine, ctx context.Context) error {
 	return m.Memory.Close(ctx)
 }
 
-// storesBehind has a goroutine that goes on when Write gives up.
+// storesBehind has a goroutine that continues when Write gives up.
 func storesBehind(m *machine, ctx context.Context, events []*inlet.Event) error {
 	if m.wait(ctx) == nil {
 		return m.store(ctx, events)
@@ -143,7 +143,7 @@ func refusesInPanic(m *machine, ctx context.Context, events []*inlet.Event) (err
 	return m.store(ctx, events)
 }
 
-// waitsForTurn waits for those before it whatever its context says, as with a
+// waitsForTurn waits for the calls before it and ignores its context, as with a
 // mutex.
 func waitsForTurn(m *machine, ctx context.Context, events []*inlet.Event) error {
 	m.turn <- struct{}{}
@@ -151,8 +151,8 @@ func waitsForTurn(m *machine, ctx context.Context, events []*inlet.Event) error 
 	return m.store(ctx, events)
 }
 
-// remembersPanicked takes an event for a duplicate if it has come before, and
-// forgets it only if the store says that it has failed.
+// remembersPanicked treats an event as a duplicate if it was written before, and
+// forgets it only if the store returns an error.
 func remembersPanicked(m *machine, ctx context.Context, events []*inlet.Event) error {
 	fresh := m.remember(events)
 	if len(fresh) == 0 {
@@ -187,7 +187,7 @@ func (m *machine) forget(events []*inlet.Event) {
 	}
 }
 
-// keepsTurnInPanic gives its turn back only if the store returns.
+// keepsTurnInPanic releases its turn only if the store returns.
 func keepsTurnInPanic(m *machine, ctx context.Context, events []*inlet.Event) error {
 	select {
 	case m.turn <- struct{}{}:
@@ -218,7 +218,7 @@ func closesWhenIdle(m *machine, ctx context.Context) error {
 	return m.Memory.Close(ctx)
 }
 
-// machineFeatures are those of machines, for tests that do not want to wait long.
+// machineFeatures are the features of machines.
 func machineFeatures() sinktest.Features {
 	return sinktest.Features{
 		Patience: time.Second, Grace: 500 * time.Millisecond,
@@ -241,16 +241,16 @@ func brokenStores() []specimen {
 			return &machine{write: waitsForTurn, turn: make(chan struct{}, 1)}
 		}, contextDone, givesUp),
 		broken("waits for its store to close", func() *machine { return &machine{close: closesWithStore} }, askedInVain),
-		broken("stores lent events when it has given up", func() *machine { return &machine{write: storesBehind} }, givesUp),
-		broken("acknowledges what panicked", func() *machine { return &machine{write: acknowledgesPanics} }, panicFails),
-		broken("refuses for good what panicked", func() *machine { return &machine{write: refusesInPanic} }, panicFails),
-		deduping(broken("takes for stored what panicked", func() *machine {
+		broken("stores lent events after giving up", func() *machine { return &machine{write: storesBehind} }, givesUp),
+		broken("acknowledges a panic", func() *machine { return &machine{write: acknowledgesPanics} }, panicFails),
+		broken("refuses permanently in a panic", func() *machine { return &machine{write: refusesInPanic} }, panicFails),
+		deduping(broken("treats panicked events as stored", func() *machine {
 			return &machine{write: remembersPanicked}
 		}, panicFails)),
-		broken("keeps a lock in a panic", func() *machine {
+		broken("keeps a lock after a panic", func() *machine {
 			return &machine{write: keepsTurnInPanic, turn: make(chan struct{}, 1)}
 		}, panicFails, panicEnds),
-		broken("waits for ever for a call that panicked", func() *machine {
+		broken("waits forever for a panicked call", func() *machine {
 			return &machine{write: countsInPanic, close: closesWhenIdle}
 		}, panicEnds),
 		broken("loses everything in a crash", func() *machine {
@@ -259,7 +259,7 @@ func brokenStores() []specimen {
 	}
 }
 
-// buffering acknowledges before it stores, and says so. Its fields break it.
+// buffering acknowledges before it stores, and declares that. Its fields break it.
 type buffering struct {
 	declares inlet.Durability
 	loses    func(b *buffering, events []*inlet.Event) bool
@@ -361,7 +361,7 @@ func flushesSlowly(b *buffering, _ context.Context) error {
 	return nil
 }
 
-func losesBesideFlush(b *buffering, events []*inlet.Event) bool {
+func losesDuringFlush(b *buffering, events []*inlet.Event) bool {
 	return b.flushing.Load() > 0 && len(events) == 4
 }
 
@@ -388,7 +388,7 @@ func closesUnflushed(b *buffering, _ context.Context) error {
 	return nil
 }
 
-func closesBesideNoFlush(b *buffering, _ context.Context) error {
+func failsDuringFlush(b *buffering, _ context.Context) error {
 	if b.flushing.Load() > 0 {
 		return errors.New("a flush is under way")
 	}
@@ -413,15 +413,15 @@ func brokenBuffers() []specimen {
 		}
 	}
 	return []specimen{
-		buffer("buffers more durably than memory is", func() *buffering { return &buffering{declares: inlet.DurabilityFsync} }, durability),
-		buffer("returns from a flush while another runs", func() *buffering { return &buffering{flush: leavesItToOthers} }, flushes),
-		buffer("loses what is written beside a flush", func() *buffering { return &buffering{flush: flushesSlowly, loses: losesBesideFlush} }, flushBeside),
+		buffer("declares Fsync and buffers", func() *buffering { return &buffering{declares: inlet.DurabilityFsync} }, durability),
+		buffer("returns from Flush while another runs", func() *buffering { return &buffering{flush: leavesItToOthers} }, flushes),
+		buffer("loses what is written during a flush", func() *buffering { return &buffering{flush: flushesSlowly, loses: losesDuringFlush} }, flushBeside),
 		buffer("needs a deadline to flush", func() *buffering { return &buffering{flush: flushesByDeadline} }, background),
 		buffer("flushes an open sink only", func() *buffering { return &buffering{flush: flushesOpenOnly} }, closeAmid, closedFlush),
-		buffer("does not close beside a flush", func() *buffering { return &buffering{flush: flushesSlowly, close: closesBesideNoFlush} }, closeAmid),
+		buffer("does not close during a flush", func() *buffering { return &buffering{flush: flushesSlowly, close: failsDuringFlush} }, closeAmid),
 		buffer("writes to check", func() *buffering { return &buffering{check: checksByWriting} }, checks),
 		among(buffer("flushes nothing", func() *buffering { return &buffering{flush: flushesNothing} }, flushes)),
 		among(buffer("closes without a flush", func() *buffering { return &buffering{close: closesUnflushed} }, closes)),
-		among(specimen{name: "buffers and does not say so", sink: func() inlet.Sink { return new(buffering) }, breaks: []string{storesAll}}),
+		among(specimen{name: "buffers and does not declare it", sink: func() inlet.Sink { return new(buffering) }, breaks: []string{storesAll}}),
 	}
 }

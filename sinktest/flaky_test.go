@@ -55,7 +55,7 @@ func TestFlaky(t *testing.T) {
 		require.NoError(t, s.Write(t.Context(), events))
 	})
 
-	t.Run("what the inner sink says is handed on", func(t *testing.T) {
+	t.Run("errors of the inner sink are passed on", func(t *testing.T) {
 		t.Parallel()
 		var m sinks.Memory
 		one := &inlet.BatchError{Items: []inlet.ItemError{{Index: 0, Err: errItem}}}

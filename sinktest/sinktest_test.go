@@ -31,8 +31,7 @@ func TestRunDecorator(t *testing.T) {
 		})
 	})
 
-	// TestRunDecoratorReadsWhatIsStoredElsewhere has a decorator that writes pages to
-	// another sink than the one that it is given.
+	// The decorator writes pages to another sink than the one that it is given.
 	t.Run("stores elsewhere", func(t *testing.T) {
 		t.Parallel()
 		type pages struct {
@@ -61,12 +60,12 @@ func TestCheckDecorator(t *testing.T) {
 	t.Parallel()
 	good := func(inner inlet.Sink) inlet.Sink { return inner }
 
-	t.Run("needs neither read nor features", func(t *testing.T) {
+	t.Run("without Read and Features", func(t *testing.T) {
 		t.Parallel()
 		require.NoError(t, sinktest.CheckDecorator(t.Context(), good, nil, nil))
 	})
 
-	t.Run("says over which sink a rule was broken", func(t *testing.T) {
+	t.Run("names the inner sink of a breach", func(t *testing.T) {
 		t.Parallel()
 		err := sinktest.CheckDecorator(t.Context(), newAble(func(a *able) { a.flush = says }), nil, nil)
 		require.EqualError(t, err, "over a sink that works: "+innerFlush+
@@ -74,7 +73,7 @@ func TestCheckDecorator(t *testing.T) {
 			" (fix: implement the method, or Unwrap if the decorator has nothing to do in it)")
 	})
 
-	t.Run("wants a decorator", func(t *testing.T) {
+	t.Run("nil decorator", func(t *testing.T) {
 		t.Parallel()
 		err := sinktest.CheckDecorator(t.Context(), func(inlet.Sink) inlet.Sink { return nil }, nil, nil)
 		require.ErrorContains(t, err, "New returned nil")
@@ -88,7 +87,7 @@ func TestCheckDecorator(t *testing.T) {
 		require.ErrorIs(t, err, context.Canceled)
 	})
 
-	t.Run("has hooks of the author's stand in for those of the inner sink", func(t *testing.T) {
+	t.Run("hooks of the author replace those of the suite", func(t *testing.T) {
 		t.Parallel()
 		stalled, panicked := 0, 0
 		err := sinktest.CheckDecorator(t.Context(), good, nil, &sinktest.Features{

@@ -80,11 +80,11 @@ type specimen struct {
 	sink      func() inlet.Sink
 	decorator func(inner inlet.Sink) inlet.Sink // if sink is nil
 	features  sinktest.Features
-	breaks    []string // no others, in the order of the contract
-	among     bool     // and others that follow from them
+	breaks    []string // the broken rules, in the order of the contract
+	among     bool     // breaks may be incomplete: other rules break too
 }
 
-// among says that others follow from the rules that s breaks.
+// among marks that other rules break with those of s.
 func among(s specimen) specimen {
 	s.among = true
 	return s
@@ -113,7 +113,7 @@ func TestBroken(t *testing.T) {
 }
 
 // TestRules tests that the suite can fail: for every rule there is a
-// sink for which it names that.
+// sink for which it names that rule.
 func TestRules(t *testing.T) {
 	t.Parallel()
 	var broken []string
@@ -163,16 +163,16 @@ func TestGood(t *testing.T) {
 func goodSinks() []specimen {
 	buffer := func() inlet.Sink { return &buffering{declares: inlet.DurabilityMemory} }
 	return []specimen{
-		{name: "one that stores", sink: func() inlet.Sink { return new(broken) }, features: sinktest.Features{Ordered: true}},
-		{name: "one that takes few at once", sink: writes(fewAtOnce), features: sinktest.Features{MaxBatch: 2}},
-		{name: "one that refuses by name", sink: writes(refuser(false, errBad)), features: sinktest.Features{Partial: true, Refuse: spoil}},
-		{name: "one that refuses by name and fails now and then", sink: flakyRefuser, features: sinktest.Features{Partial: true, Fails: true, Refuse: spoil}},
-		{name: "one that drops what it does not want", sink: writes(dropsSpoilt), features: sinktest.Features{Drop: spoil}},
-		{name: "one that buffers", sink: buffer, features: sinktest.Features{Buffers: true, Ordered: true}},
-		{name: "one whose store hangs, panics and crashes", sink: func() inlet.Sink { return new(machine) }, features: machineFeatures()},
-		{name: "a decorator that has Unwrap", decorator: func(inner inlet.Sink) inlet.Sink { return wrapper{Sink: inner} }, features: sinktest.Features{Ordered: true}},
-		{name: "a decorator that has all abilities itself", decorator: newAble(func(*able) {}), features: sinktest.Features{Ordered: true}},
-		{name: "a decorator that hands on to one that fails", decorator: func(inner inlet.Sink) inlet.Sink {
+		{name: "a sink that stores", sink: func() inlet.Sink { return new(broken) }, features: sinktest.Features{Ordered: true}},
+		{name: "a sink with a MaxBatch", sink: writes(fewAtOnce), features: sinktest.Features{MaxBatch: 2}},
+		{name: "a sink that refuses events", sink: writes(refuser(false, errBad)), features: sinktest.Features{Partial: true, Refuse: spoil}},
+		{name: "a sink that refuses events and fails at times", sink: flakyRefuser, features: sinktest.Features{Partial: true, Fails: true, Refuse: spoil}},
+		{name: "a sink that drops events", sink: writes(dropsSpoilt), features: sinktest.Features{Drop: spoil}},
+		{name: "a sink that buffers", sink: buffer, features: sinktest.Features{Buffers: true, Ordered: true}},
+		{name: "a sink whose store hangs, panics and crashes", sink: func() inlet.Sink { return new(machine) }, features: machineFeatures()},
+		{name: "a decorator with Unwrap", decorator: func(inner inlet.Sink) inlet.Sink { return wrapper{Sink: inner} }, features: sinktest.Features{Ordered: true}},
+		{name: "a decorator with all abilities", decorator: newAble(func(*able) {}), features: sinktest.Features{Ordered: true}},
+		{name: "a decorator that fails at times", decorator: func(inner inlet.Sink) inlet.Sink {
 			return sinktest.Flaky(inner, nil)
 		}, features: sinktest.Features{Partial: true, Fails: true}},
 	}
@@ -185,7 +185,7 @@ func spoil(e *inlet.Event) { e.Type = "spoilt" }
 
 func fewAtOnce(b *broken, ctx context.Context, events []*inlet.Event) error {
 	if len(events) > 2 {
-		return errors.New("too many at once")
+		return errors.New("too many events")
 	}
 	return b.Memory.Write(ctx, events)
 }
@@ -199,7 +199,7 @@ func dropsSpoilt(b *broken, ctx context.Context, events []*inlet.Event) error {
 	return b.Memory.Write(ctx, left)
 }
 
-// flakyRefuser is a refuser over which a sink fails now and then.
+// flakyRefuser is a refuser below a sink that fails at times.
 func flakyRefuser() inlet.Sink {
 	b := &broken{write: refuser(false, errBad)}
 	return &flakyBroken{broken: b, outer: sinktest.Flaky(b, nil)}
