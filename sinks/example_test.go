@@ -86,6 +86,19 @@ func ExampleNewDeadLetter() {
 	// b: warehouse: no such column
 }
 
+// A letter is an event that says why it was refused.
+func ExampleRefusalOf() {
+	letter := event("b")
+	letter.Extra = []byte(`{"plan":"pro","_refused":{"error":"no such column","at":"2026-01-02T03:04:05Z","by":"warehouse"}}`)
+	for _, e := range []*inlet.Event{event("a"), letter} {
+		refusal, refused := sinks.RefusalOf(e)
+		fmt.Printf("%s %t %q %q\n", e.MessageID, refused, refusal.By, refusal.Error)
+	}
+	// Output:
+	// a false "" ""
+	// b true "warehouse" "no such column"
+}
+
 // Once the cause is fixed, letters can be sent again.
 func ExampleWithoutRefusal() {
 	letter := event("b")

@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/internal/testkit/testsink"
 	"github.com/inlet-go/inlet/sinks"
 )
 
@@ -59,10 +60,10 @@ func TestFanout(t *testing.T) {
 				t.Parallel()
 				var legs []sinks.Leg
 				for i, err := range tt.legs {
-					legs = append(legs, sinks.Leg{Name: string(rune('a' + i)), Sink: failing(err)})
+					legs = append(legs, sinks.Leg{Name: string(rune('a' + i)), Sink: testsink.Failing(err)})
 				}
 				for i, err := range tt.bestEffort {
-					legs = append(legs, sinks.Leg{Name: string(rune('n' + i)), Sink: failing(err), BestEffort: true})
+					legs = append(legs, sinks.Leg{Name: string(rune('n' + i)), Sink: testsink.Failing(err), BestEffort: true})
 				}
 				err := newFanout(t, nil, legs...).Write(t.Context(), events("x", "y", "z"))
 				require.Equal(t, tt.want, verdicts(t, err, 3))
@@ -77,7 +78,7 @@ func TestFanout(t *testing.T) {
 		problem := &inlet.Problem{Code: inlet.CodeInvalidEvent, Message: "no such user"}
 		f := newFanout(t, nil,
 			sinks.Leg{Name: "fine", Sink: new(sinks.Memory)},
-			sinks.Leg{Name: "archive", Sink: failing(inlet.RetryAfter(inlet.ErrOverloaded, time.Minute))},
+			sinks.Leg{Name: "archive", Sink: testsink.Failing(inlet.RetryAfter(inlet.ErrOverloaded, time.Minute))},
 		)
 		err := f.Write(t.Context(), events("x"))
 		require.EqualError(t, err, `sinks: Fanout: leg "archive": inlet: sink is overloaded`)
@@ -86,7 +87,7 @@ func TestFanout(t *testing.T) {
 		require.True(t, ok)
 		require.Equal(t, time.Minute, delay)
 
-		f = newFanout(t, nil, sinks.Leg{Name: "crm", Sink: failing(items(inlet.Permanent(problem), 1))})
+		f = newFanout(t, nil, sinks.Leg{Name: "crm", Sink: testsink.Failing(items(inlet.Permanent(problem), 1))})
 		err = f.Write(t.Context(), events("x", "y"))
 		item := inlet.ItemErrors(err, 2)[1]
 		require.ErrorContains(t, item, `leg "crm"`)
@@ -185,7 +186,7 @@ func TestFanoutStats(t *testing.T) {
 	f := newFanout(t, failures(&reported),
 		sinks.Leg{Name: "partly", Sink: &scripted{answers: []error{items(errInner, 1)}}, BestEffort: true},
 		sinks.Leg{Name: "store", Sink: &scripted{answers: []error{nil, items(errInner, 0)}}},
-		sinks.Leg{Name: "away", Sink: failing(errInner), BestEffort: true},
+		sinks.Leg{Name: "away", Sink: testsink.Failing(errInner), BestEffort: true},
 		sinks.Leg{Name: "fine", Sink: new(sinks.Memory), BestEffort: true},
 	)
 	require.NoError(t, f.Write(t.Context(), events("x", "y", "z")))
@@ -247,7 +248,7 @@ func TestFanoutPanics(t *testing.T) {
 		t.Parallel()
 		var reported []failure
 		f := newFanout(t, failures(&reported),
-			sinks.Leg{Name: "broken", Sink: breaks}, sinks.Leg{Name: "away", Sink: failing(errInner), BestEffort: true})
+			sinks.Leg{Name: "broken", Sink: breaks}, sinks.Leg{Name: "away", Sink: testsink.Failing(errInner), BestEffort: true})
 		require.NotNil(t, panicOf(func() { f.Write(t.Context(), events("x")) }))
 		require.Equal(t, []failure{{"away", 1, errInner}}, reported)
 		require.Equal(t, []sinks.LegStats{{Name: "broken", Failed: 1}, {Name: "away", Failed: 1}}, f.Stats().Legs)

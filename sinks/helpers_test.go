@@ -72,11 +72,6 @@ func verdicts(t *testing.T, err error, n int) []string {
 	return said
 }
 
-// failing is a sink that stores nothing and returns err.
-func failing(err error) inlet.Sink {
-	return inlet.SinkFunc(func(context.Context, []*inlet.Event) error { return err })
-}
-
 // A judge is a sink that gives each event the outcome that its UserID has.
 type judge struct{ sinks.Memory }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/internal/testkit/testsink"
 	"github.com/inlet-go/inlet/sinks"
 )
 
@@ -131,8 +132,8 @@ func TestRoute(t *testing.T) {
 
 	t.Run("errors name the rule", func(t *testing.T) {
 		t.Parallel()
-		bad := failing(errInner)
-		r := newRoute(t, failing(errInner), begins("a", bad), begins("b", new(sinks.Memory)))
+		bad := testsink.Failing(errInner)
+		r := newRoute(t, testsink.Failing(errInner), begins("a", bad), begins("b", new(sinks.Memory)))
 		errs := inlet.ItemErrors(r.Write(t.Context(), events("a1", "x", "b1")), 3)
 		require.EqualError(t, errs[0], `sinks: Route: rule "a": inner sink failed`)
 		require.EqualError(t, errs[1], `sinks: Route: otherwise: inner sink failed`)

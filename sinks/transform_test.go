@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/internal/testkit/testsink"
 	"github.com/inlet-go/inlet/sinks"
 )
 
@@ -98,7 +99,7 @@ func TestTransform(t *testing.T) {
 	t.Run("errors of the inner sink are unchanged", func(t *testing.T) {
 		t.Parallel()
 		want := inlet.RetryAfter(errInner, time.Minute)
-		require.Equal(t, want, newTransform(t, failing(want), unchanged).Write(t.Context(), events("a", "b")))
+		require.Equal(t, want, newTransform(t, testsink.Failing(want), unchanged).Write(t.Context(), events("a", "b")))
 	})
 
 	t.Run("errors name the change", func(t *testing.T) {

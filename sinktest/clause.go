@@ -168,7 +168,7 @@ func (c clause) skip(p *probe) string {
 		{needStall, p.f.Stall != nil, "Features.Stall is nil"},
 		{needPanic, p.f.Panic != nil, "Features.Panic is nil"},
 		{needCrash, p.f.Crash != nil, "Features.Crash is nil"},
-		{needSteady, !p.f.Fails, "the sink declares Fails: its failures cannot be told from those of the suite"},
+		{needSteady, !p.f.Fails, "the sink declares Fails: its failures cannot be distinguished from those of the suite"},
 		{needNoBuffer, !p.f.Buffers, "the sink declares Buffers: Write does not return its failures"},
 	} {
 		if c.needs&n.need != 0 && !n.met {

@@ -105,7 +105,7 @@ func (p *probe) honest(answers []answer) error {
 }
 
 // onlyTemporary requires that no event has failed permanently where the reason is not the
-// event. Those that a flaky sink refuses cannot be told apart.
+// event. The refusals of a flaky sink cannot be distinguished.
 func (p *probe) onlyTemporary(answers []answer) error {
 	for _, a := range answers {
 		if len(a.refused()) > 0 && !p.f.Fails {
