@@ -131,7 +131,7 @@ func (c clause) run(p *probe) (skipped string, breach error) {
 	if reason := c.skip(p); reason != "" {
 		return reason, nil
 	}
-	return "", c.breach(guard(func() error { return c.check(p) }))
+	return "", c.breach(guarded(func() error { return c.check(p) }))
 }
 
 // breach returns the error of a broken clause: its rule, what was observed, and what to do.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/internal/guard"
 )
 
 // maxAttempts is how often the suite retries events that fail temporarily if none of them is
@@ -31,20 +32,21 @@ func newProbe(ctx context.Context, s inlet.Sink, read func(inlet.Sink) []*inlet.
 	return &probe{ctx: ctx, sink: s, reader: read, f: f.withDefaults()}
 }
 
-// guard returns a panic of f as an error.
-func guard(f func() error) (err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			err = fmt.Errorf("panic: %v", v)
-		}
-	}()
-	return f()
+// guarded calls f and returns a panic as an error, with its stack.
+func guarded(f func() error) (err error) {
+	guard.Call(&err, f)
+	return err
 }
 
-// start calls f in a goroutine and returns the channel that receives its error.
+// start calls f in a goroutine and returns the channel that receives its error, also if f ends
+// the goroutine.
 func start(f func() error) (done chan error) {
 	done = make(chan error, 1)
-	go func() { done <- guard(f) }()
+	go func() {
+		var err error
+		defer func() { done <- err }()
+		guard.Call(&err, f)
+	}()
 	return done
 }
 
@@ -227,7 +229,7 @@ type crowd struct {
 
 func (c *crowd) run(f func() error) {
 	c.wg.Go(func() {
-		err := guard(f)
+		err := guarded(f)
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		if c.first == nil {

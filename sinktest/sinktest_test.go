@@ -2,7 +2,9 @@ package sinktest_test
 
 import (
 	"context"
+	"runtime"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -123,5 +125,18 @@ func TestCheck(t *testing.T) {
 		}, nil, nil)
 		require.ErrorIs(t, err, context.Canceled)
 		require.Equal(t, 3, calls)
+	})
+
+	t.Run("panic and goexit", func(t *testing.T) {
+		t.Parallel()
+		for want, write := range map[string]func(){
+			"panic: oops\n\ngoroutine ":    func() { panic("oops") },
+			"the call ended its goroutine": runtime.Goexit,
+		} {
+			err := sinktest.Check(t.Context(), func() inlet.Sink {
+				return inlet.SinkFunc(func(context.Context, []*inlet.Event) error { write(); return nil })
+			}, nil, &sinktest.Features{Patience: time.Minute})
+			require.ErrorContains(t, err, large+": "+want)
+		}
 	})
 }
