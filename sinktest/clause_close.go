@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"sync/atomic"
+	"time"
 
 	"github.com/inlet-go/inlet"
 )
@@ -35,13 +36,11 @@ func (p *probe) closeConcurrently() error {
 // or fail temporarily.
 func closesBesideWrites(p *probe) error {
 	var answers ledger
-	var c crowd
-	var closed atomic.Bool
+	a := newAmid(p)
 	for range writers {
-		c.run(func() error { return p.untilClosed(&closed, func() error { return p.writeOne(&answers) }) })
+		a.repeat(func() error { return p.writeOne(&answers) })
 	}
-	p.closeAmid(&c, &closed)
-	if err := c.wait(); err != nil {
+	if err := a.close(2 * writers); err != nil {
 		return err
 	}
 	return p.afterClose(answers.all())
@@ -53,28 +52,54 @@ func (p *probe) writeOne(answers *ledger) error {
 	return err
 }
 
-// untilClosed calls f repeatedly, the last time after Close.
-func (p *probe) untilClosed(closed *atomic.Bool, f func() error) error {
-	for i := 0; ; i++ {
-		last := closed.Load()
-		if err := f(); err != nil || last {
-			return err
-		}
-		if i > 200 { // Close is slow
-			p.pause()
-		}
-	}
+// An amid closes a sink during concurrent calls.
+type amid struct {
+	p      *probe
+	calls  crowd
+	made   chan struct{} // receives an element per call, if close waits for it
+	closed atomic.Bool
 }
 
-// closeAmid closes the sink twice concurrently, after the calls of c have begun.
-func (p *probe) closeAmid(c *crowd, closed *atomic.Bool) {
+func newAmid(p *probe) *amid { return &amid{p: p, made: make(chan struct{})} }
+
+// repeat calls f repeatedly in a goroutine, the last time after Close.
+func (a *amid) repeat(f func() error) {
+	a.calls.run(func() error {
+		for i := 0; ; i++ {
+			last := a.closed.Load()
+			if err := f(); err != nil || last {
+				return err
+			}
+			select {
+			case a.made <- struct{}{}:
+			default:
+			}
+			if i > 200 { // Close is slow
+				a.p.pause()
+			}
+		}
+	})
+}
+
+// close closes the sink twice concurrently, each time after n calls or, if these are slow, a
+// short time. It returns when all calls have returned, with their first error.
+func (a *amid) close(n int) error {
 	for range 2 {
-		c.run(func() error {
-			defer closed.Store(true)
-			p.pause()
-			return p.close()
+		a.calls.run(func() error {
+			defer a.closed.Store(true)
+			slow := time.NewTimer(short)
+			defer slow.Stop()
+			for range n {
+				select {
+				case <-a.made:
+				case <-slow.C:
+					return a.p.close()
+				}
+			}
+			return a.p.close()
 		})
 	}
+	return a.calls.wait()
 }
 
 // afterClose is honest for a closed sink, which can no longer be flushed.
@@ -89,21 +114,19 @@ func (p *probe) afterClose(answers []answer) error {
 // flush. The errors of these calls do not matter, but they must return.
 func closesBesideAbilities(p *probe) error {
 	var answers ledger
-	var c crowd
-	var closed atomic.Bool
 	stored, err := p.put(Events(5))
 	if err != nil {
 		return err
 	}
 	answers.add(stored...)
-	for _, a := range []ability{flushing, checking} {
+	a := newAmid(p)
+	for _, ability := range []ability{flushing, checking} {
 		for range 2 {
-			c.run(func() error { return p.untilClosed(&closed, func() error { return p.askOnly(a) }) })
+			a.repeat(func() error { return p.askOnly(ability) })
 		}
 	}
-	c.run(func() error { return p.untilClosed(&closed, func() error { return p.writeOne(&answers) }) })
-	p.closeAmid(&c, &closed)
-	if err := c.wait(); err != nil {
+	a.repeat(func() error { return p.writeOne(&answers) })
+	if err := a.close(2 * writers); err != nil {
 		return err
 	}
 	return p.afterClose(answers.all())
