@@ -12,7 +12,7 @@ type clause struct {
 	rule  string
 	needs need
 	check func(p *probe) error
-	fix   string // what the author of a sink that breaks it should do; may be ""
+	fix   string // what the author of a sink that breaks it should do
 }
 
 // A need is what a clause requires of the sink.
@@ -54,20 +54,20 @@ func clauses() []clause {
 		{"a Sink must store events unchanged", needRead, storesUnchanged, "store the raw JSON as it is, without decoding it"},
 		{"a Sink must accept a batch of 2,500 events", 0, acceptsLargeBatch, "split large batches in Write, or declare MaxBatch"},
 		{"a Sink must store what it acknowledges of a batch above MaxBatch", needBound | needRead, honestBeyondBound, "fail the batch, or name the events beyond MaxBatch in a BatchError"},
-		{"a Sink must keep the order of the events within a call", needRead | needOrder, keepsOrder, ""},
+		{"a Sink must keep the order of the events within a call", needRead | needOrder, keepsOrder, "store the events of a call in the order of the slice"},
 		{"a Sink must not drop duplicates unless it declares Dedupes", needRead | needNoDedupe, keepsDuplicates, "leave duplicates to sinks.NewDedupe, or declare Dedupes"},
-		{"a Sink that dedupes must store a duplicate once and acknowledge it", needRead | needDedupe, storesOnce, ""},
-		{"a Sink that drops an event must acknowledge it and drop no other", needDrop, dropsAlone, ""},
+		{"a Sink that dedupes must store a duplicate once and acknowledge it", needRead | needDedupe, storesOnce, "recognise a duplicate by its MessageID, and return nil for it"},
+		{"a Sink that drops an event must acknowledge it and drop no other", needDrop, dropsAlone, "write the other events of the call, and return nil if all are dropped"},
 		{"acknowledged events must survive the crash that Durability covers", needCrash, survivesCrash, "declare a lower durability, or persist before Write returns"},
 
 		{"a BatchError must be well-formed", 0, batchErrorWellFormed, "name each index once, within the batch, with an error that is not nil"},
-		{"a BatchError must name exactly the events that are not stored", needRead | needPartial, batchErrorTrue, ""},
+		{"a BatchError must name exactly the events that are not stored", needRead | needPartial, batchErrorTrue, "name every event that is not stored, and no other"},
 		{"a Sink must permanently refuse only what it can never store", needRefuse, refusesOnlyBad, "name the refused event in a BatchError, with an inlet.Permanent error"},
 
 		{"a Sink must return soon after its context is done", 0, returnsWithContext, fixContext},
 		{"a Sink must handle a context that is already done", 0, handlesDoneContext, "return the error of the context, not marked as permanent"},
 		{"Flush, Check and Close must return soon after their context is done", needAbility | needStall, abilitiesReturn, fixContext},
-		{"Flush, Check and Close must accept a context without a deadline", needAbility, abilitiesAcceptBackground, ""},
+		{"Flush, Check and Close must accept a context without a deadline", needAbility, abilitiesAcceptBackground, "use ctx.Deadline only if it reports a deadline"},
 
 		{"a Sink must not keep the batch after Write returns", needRead, keepsNoSlice, fixClone},
 		{"a Sink must not keep events after Write returns", needRead, keepsNoEvents, fixClone},
@@ -83,17 +83,17 @@ func clauses() []clause {
 		{"a panic must count as a temporary failure of its call", needPanic | needNoBuffer, panicFailsItsCall, "let the panic pass, or return a temporary error for it"},
 		{"a Sink must keep working after a panic", needPanic, worksOnAfterPanic, "release locks and counters in deferred calls"},
 
-		{"Check must return and store nothing", needCheck, checkStoresNothing, ""},
-		{"Durability must never change", 0, durabilityConstant, ""},
+		{"Check must return and store nothing", needCheck, checkStoresNothing, "ask the store without writing to it"},
+		{"Durability must never change", 0, durabilityConstant, "return a value that the constructor sets"},
 
 		{"Close must be idempotent", needClose, closeIdempotent, "use a sync.Once, or return nil if the sink is closed"},
 		{"Close must run concurrently with Write", needClose, closesBesideWrites, fixClosed},
-		{"Close must run concurrently with Flush and Check", needClose, closesBesideAbilities, ""},
+		{"Close must run concurrently with Flush and Check", needClose, closesBesideAbilities, "guard shared state with a mutex, and let Close wait for calls in flight"},
 		{"Close must store what was acknowledged", needClose | needRead, closeStores, "flush in Close"},
 		{"a Write after Close must fail with ErrClosed and store nothing", needClose, closedRefuses, fixClosed},
 		{"an error after Close must be temporary", needClose, closedIsTemporary, fixClosed},
 		{"Check must fail after Close", needClose | needCheck, closedFailsCheck, "return inlet.ErrClosed from Check"},
-		{"Flush must return after Close", needClose | needFlush, closedReturnsFromFlush, ""},
+		{"Flush must return after Close", needClose | needFlush, closedReturnsFromFlush, "return an error or nil if the sink is closed"},
 	}
 }
 
@@ -102,8 +102,8 @@ func clauses() []clause {
 func decoratorClauses() []clause {
 	return append(clauses(), []clause{
 		{"a decorator must never write an empty batch", 0, keepsRight(rightToEvents), "skip the inner Write if no event is left"},
-		{"a decorator must write only events with all required fields", 0, keepsRight(rightToContent), ""},
-		{"a decorator must keep the order of a call in each inner Write", 0, keepsRight(rightToOrder), ""},
+		{"a decorator must write only events with all required fields", 0, keepsRight(rightToContent), "validate changed events, as sinks.NewTransform does"},
+		{"a decorator must keep the order of a call in each inner Write", 0, keepsRight(rightToOrder), "append events in the order of the slice"},
 		{"a decorator must pass on the values and the deadline of its context", 0, keepsRight(rightToContext), "derive the inner context from the caller's"},
 
 		{"a decorator must keep a temporary failure temporary", needSteady | needNoBuffer, keepsTemporary, fixClass},
@@ -136,11 +136,8 @@ func (c clause) run(p *probe) (skipped string, breach error) {
 
 // breach returns the error of a broken clause: its rule, what was observed, and what to do.
 func (c clause) breach(err error) error {
-	switch {
-	case err == nil:
+	if err == nil {
 		return nil
-	case c.fix == "":
-		return fmt.Errorf("%s: %w", c.rule, err)
 	}
 	return fmt.Errorf("%s: %w (fix: %s)", c.rule, err, c.fix)
 }

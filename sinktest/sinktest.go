@@ -25,8 +25,8 @@ type Harness struct {
 }
 
 // Run checks the sink clause by clause, each in a subtest of its own. The name of the subtest
-// is the rule of the contract; its failure is what was observed and, where that is known, how
-// to fix it. Clauses that do not apply are skipped, with the reason.
+// is the rule of the contract; its failure is what was observed and how to fix it. Clauses
+// that do not apply are skipped, with the reason.
 func Run(t *testing.T, h Harness) {
 	runAll(t, clauses(), func(t *testing.T) *probe {
 		read := func(s inlet.Sink) []*inlet.Event { return h.Read(t, s) }
