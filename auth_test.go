@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"log/slog"
 	"net/http"
@@ -43,214 +44,350 @@ func base64Of(text string) string { return base64.StdEncoding.EncodeToString([]b
 // oddKey has, in base64, the characters in which the alphabets differ.
 const oddKey = "~~~???>>>"
 
-func TestBasicCredentials(t *testing.T) {
+func TestCredentials(t *testing.T) {
 	t.Parallel()
-	require.Contains(t, base64Of(oddKey), "/")
-	tests := []struct {
-		name, value string
-		keys        []string // that are asked for
-	}{
-		{"with the colon and padding", "Basic " + base64Of("ILoveData123:"), []string{"ILoveData123"}},
-		{"without a colon, as printed in documents", "Basic SUxvdmVEYXRhMTIz", []string{"ILoveData123"}},
-		{"without padding", "Basic " + strings.TrimRight(base64Of("ILoveData123:"), "="), []string{"ILoveData123"}},
-		{"with too much padding", "Basic " + base64Of("ILoveData123:") + "==", []string{"ILoveData123"}},
-		{"in the alphabet for URLs", "Basic " + base64.URLEncoding.EncodeToString([]byte(oddKey+":")), []string{oddKey}},
-		{"in the standard alphabet", "Basic " + base64Of(oddKey+":"), []string{oddKey}},
-		{"with two spaces", "Basic  SUxvdmVEYXRhMTIz", []string{"ILoveData123"}},
-		{"with spaces around", "  Basic SUxvdmVEYXRhMTIz  ", []string{"ILoveData123"}},
-		{"in small letters", "basic SUxvdmVEYXRhMTIz", []string{"ILoveData123"}},
-		{"in capitals", "BASIC SUxvdmVEYXRhMTIz", []string{"ILoveData123"}},
-		{"with a password", "Basic " + base64Of("user:password"), []string{"user:password", "user"}},
-		{"with a password and a colon", "Basic " + base64Of("id:secret:"), []string{"id:secret", "id"}},
-		{"with two colons at the end", "Basic " + base64Of("web::"), []string{"web:", "web"}},
-		{"with an empty user name", "Basic " + base64Of(":"), nil},
-		{"with nothing", "Basic ", nil},
-		{"with only the scheme", "Basic", nil},
-		{"with text that is not base64", "Basic !!!", nil},
-		{"with both alphabets", "Basic -_+/", nil},
-		{"with a scheme run into the key", "BasicSUxvdmVEYXRhMTIz", nil},
-		{"with a long key", "Basic " + base64Of(strings.Repeat("k", 1000)+":"), []string{strings.Repeat("k", 1000)}},
-		{"of another scheme", "Digest SUxvdmVEYXRhMTIz", nil},
-	}
-	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
-			t.Parallel()
-			asked, w := presented(t, request("POST", "/v1/track", strings.NewReader(`{"userId":"u"}`), "Authorization", test.value), nil)
-			var keys []string
-			for _, c := range asked {
-				keys = append(keys, c.Key)
-			}
-			require.Equal(t, test.keys, keys)
-			if test.keys == nil {
-				requireRefused(t, w, 401, inlet.CodeMissingKey)
-			} else {
-				requireRefused(t, w, 401, inlet.CodeUnknownKey)
-			}
-			for _, key := range keys {
-				require.NotContains(t, w.Body.String(), key)
-			}
-		})
-	}
-}
-
-func TestPlacesOfTheKey(t *testing.T) {
-	t.Parallel()
-	const event = `{"type":"page","userId":"u"}`
-	const keyed = `{"type":"page","userId":"u","writeKey":"`
-	long := repeated(2000, event)
-	type pairs []string
-	tests := []struct {
-		name, path, body string
-		headers          pairs
-		key, bearer      string
-		code             inlet.Code
-	}{
-		{"X-Write-Key", "/v1/page", event, pairs{"X-Write-Key", " k1 "}, "k1", "", inlet.CodeUnknownKey},
-		{"X-Write-Key with a colon, as Jitsu's", "/v1/page", event, pairs{"X-Write-Key", "id:secret"}, "id:secret", "", inlet.CodeUnknownKey},
-		{"a masked key in the body is not asked for", "/v1/page", keyed + `id:***"}`, pairs{"X-Write-Key", "id:secret"}, "id:secret", "", inlet.CodeUnknownKey},
-		{"X-Write-Key before Basic", "/v1/page", event, pairs{"X-Write-Key", "k1", "Authorization", "Basic " + base64Of("k2:")}, "k1", "", inlet.CodeUnknownKey},
-		{"X-Write-Key beside a Bearer", "/v1/page", event, pairs{"X-Write-Key", "k1", "Authorization", "Bearer token"}, "k1", "token", inlet.CodeUnknownKey},
-		{"Basic before the query", "/v1/page?writeKey=k3", event, pairs{"Authorization", "Basic " + base64Of("k2:")}, "k2", "", inlet.CodeUnknownKey},
-		{"an empty Basic, and the query", "/v1/page?writeKey=k3", event, pairs{"Authorization", "Basic Og=="}, "k3", "", inlet.CodeUnknownKey},
-		{"an undecodable Basic, and a query with a colon", "/v1/page?writeKey=k3:x", event, pairs{"Authorization", "Basic !"}, "k3:x", "", inlet.CodeUnknownKey},
-		{"the query", "/v1/page?x=1&writeKey=k3", event, nil, "k3", "", inlet.CodeUnknownKey},
-		{"the query in small letters", "/v1/page?writekey=k3", event, nil, "k3", "", inlet.CodeUnknownKey},
-		{"the query in other letters", "/v1/page?WriteKey=k3", event, nil, "", "", inlet.CodeMissingKey},
-		{"a plus in the query", "/v1/page?writeKey=a+b/c==", event, nil, "a+b/c==", "", inlet.CodeUnknownKey},
-		{"an escaped plus in the query", "/v1/page?writeKey=a%2Bb%3D", event, nil, "a+b=", "", inlet.CodeUnknownKey},
-		{"an empty parameter", "/v1/page?writeKey=", event, nil, "", "", inlet.CodeMissingKey},
-		{"a broken parameter and a good one", "/v1/page?writeKey=%zz&writekey=k3", event, nil, "k3", "", inlet.CodeUnknownKey},
-		{"the query before the body", "/v1/page?writeKey=k3", keyed + `k4"}`, nil, "k3", "", inlet.CodeUnknownKey},
-		{"the body", "/v1/page", keyed + `k4"}`, nil, "k4", "", inlet.CodeUnknownKey},
-		{"the body with escapes", "/v1/page", `{"write\u004bey":"k\u0034"}`, nil, "k4", "", inlet.CodeUnknownKey},
-		{"the body below a member", "/v1/page", `{"context":{"writeKey":"k4"}}`, nil, "", "", inlet.CodeMissingKey},
-		{"a number in the body", "/v1/page", `{"writeKey":4}`, nil, "", "", inlet.CodeMissingKey},
-		{"an empty one in the body", "/v1/page", `{"writeKey":""}`, nil, "", "", inlet.CodeMissingKey},
-		{"a batch's root", "/v1/batch", `{"writeKey":"k4","batch":[` + event + `]}`, nil, "k4", "", inlet.CodeUnknownKey},
-		{"a batch's root, last", "/v1/batch", `{"batch":[` + strings.Join(long, ",") + `],"sentAt":"2026-03-01T12:00:00Z","writeKey":"k4"}`, nil, "k4", "", inlet.CodeUnknownKey},
-		{"a batch's root before its events", "/v1/batch", `{"batch":[` + keyed + `k5"}],"writeKey":"k4"}`, nil, "k4", "", inlet.CodeUnknownKey},
-		{"every event of a batch", "/v1/batch", batchOf(keyed+`k5"}`, keyed+`k5"}`), nil, "k5", "", inlet.CodeUnknownKey},
-		{"one event of a batch", "/v1/batch", batchOf(event, keyed+`k5"}`, event), nil, "k5", "", inlet.CodeUnknownKey},
-		{"events that differ", "/v1/batch", batchOf(keyed+`k5"}`, keyed+`k6"}`), nil, "", "", inlet.CodeConflictingKeys},
-		{"events that differ below a root's", "/v1/batch", `{"writeKey":"k4","batch":[` + keyed + `k5"},` + keyed + `k6"}]}`, nil, "k4", "", inlet.CodeUnknownKey},
-		{"events that differ below a header", "/v1/batch", batchOf(keyed+`k5"}`, keyed+`k6"}`), pairs{"X-Write-Key", "k1"}, "k1", "", inlet.CodeUnknownKey},
-		{"Bearer alone", "/v1/page", event, pairs{"Authorization", "Bearer token"}, "token", "", inlet.CodeUnknownKey},
-		{"Bearer in small letters", "/v1/page", event, pairs{"Authorization", "bearer  token"}, "token", "", inlet.CodeUnknownKey},
-		{"Bearer beside a key in the body", "/v1/page", keyed + `k4"}`, pairs{"Authorization", "Bearer token"}, "k4", "token", inlet.CodeUnknownKey},
-		{"Bearer beside a key in the query", "/v1/page?writeKey=k3", event, pairs{"Authorization", "Bearer token"}, "k3", "token", inlet.CodeUnknownKey},
-		{"no key", "/v1/page", event, nil, "", "", inlet.CodeMissingKey},
-		{"no key and no body", "/v1/page", "", nil, "", "", inlet.CodeInvalidJSON},
-		{"no key and no JSON", "/v1/page", "{", nil, "", "", inlet.CodeInvalidJSON},
-		{"a pixel's query", "/v1/pixel/page?writeKey=k3&userId=u", "", nil, "k3", "", ""},
-		{"a pixel's payload", "/v1/pixel/page?data=" + base64.RawURLEncoding.EncodeToString([]byte(keyed+`k7"}`)), "", nil, "k7", "", ""},
-		{"a pixel's query before its payload", "/v1/pixel/page?writeKey=k3&data=" + base64.RawURLEncoding.EncodeToString([]byte(keyed+`k7"}`)), "", nil, "k3", "", ""},
-	}
-	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
-			t.Parallel()
-			method := "POST"
-			if strings.Contains(test.path, "pixel") {
-				method = "GET"
-			}
-			r := request(method, test.path, strings.NewReader(test.body), test.headers...)
-			r.Header.Set("Origin", "https://shop.example")
-			asked, w := presented(t, r, nil)
-			switch {
-			case test.code == "":
-				requirePixel(t, w, inlet.CodeUnknownKey)
-			case test.code == inlet.CodeInvalidJSON:
-				requireRefused(t, w, 400, test.code)
-			default:
-				requireRefused(t, w, 401, test.code)
-			}
-			if test.key == "" {
-				require.Empty(t, asked)
-				return
-			}
-			require.Equal(t, inlet.Credentials{Key: test.key, Bearer: test.bearer, Origin: "https://shop.example"}, asked[0])
-			if !strings.HasPrefix(test.key, "id:") {
-				require.Len(t, asked, 1)
-			}
-			require.NotContains(t, w.Body.String(), test.key)
-		})
-	}
-}
-
-func TestTheMisspeltHeader(t *testing.T) {
-	t.Parallel()
-	r := func() *http.Request {
-		return request("POST", "/v1/page", strings.NewReader(`{}`), "Authentication", "Basic "+base64Of("k1:"))
-	}
-	asked, w := presented(t, r(), nil)
-	require.Empty(t, asked)
-	require.Contains(t, requireRefused(t, w, 401, inlet.CodeMissingKey).Message, `"Authorization", not "Authentication"`)
-	asked, w = presented(t, r(), &inlet.AuthOptions{AcceptAuthenticationHeader: true})
-	require.Equal(t, "k1", asked[0].Key)
-	requireRefused(t, w, 401, inlet.CodeUnknownKey)
-	both := r()
-	both.Header.Set("Authorization", "Basic "+base64Of("k2:"))
-	asked, _ = presented(t, both, &inlet.AuthOptions{AcceptAuthenticationHeader: true})
-	require.Equal(t, "k2", asked[0].Key)
-}
-
-func TestWhatAnAuthenticatorMayAnswer(t *testing.T) {
-	t.Parallel()
-	tests := []struct {
-		name, origin string
-		source       *inlet.Source
-		err          error
-		status       int
-		code         inlet.Code
-	}{
-		{"a source", "", &inlet.Source{ID: "s"}, nil, 200, ""},
-		{"a disabled source", "", &inlet.Source{ID: "s", Disabled: true}, nil, 403, inlet.CodeSourceDisabled},
-		{"an unknown key", "", nil, inlet.ErrUnknownKey, 401, inlet.CodeUnknownKey},
-		{"an error of its own", "", nil, &inlet.Error{Code: inlet.CodeRateLimited}, 429, inlet.CodeRateLimited},
-		{"a key store that is down", "", nil, errors.New(secret), 503, inlet.CodeAuthUnavailable},
-		{"a deadline", "", nil, context.DeadlineExceeded, 503, inlet.CodeAuthUnavailable},
-		{"neither", "", nil, nil, 500, inlet.CodeInternal},
-		{"a browser's source and its origin", "https://shop.example", &inlet.Source{ID: "s", Origins: []string{"https://shop.example"}}, nil, 200, ""},
-		{"in other letters and with a slash", "https://Shop.example", &inlet.Source{ID: "s", Origins: []string{"https://shop.example/"}}, nil, 200, ""},
-		{"one of several", "https://b.example", &inlet.Source{ID: "s", Origins: []string{"https://a.example", "https://b.example"}}, nil, 200, ""},
-		{"another origin", "https://evil.example", &inlet.Source{ID: "s", Origins: []string{"https://shop.example"}}, nil, 403, inlet.CodeOriginNotAllowed},
-		{"an origin that begins alike", "https://shop.example.evil.example", &inlet.Source{ID: "s", Origins: []string{"https://shop.example"}}, nil, 403, inlet.CodeOriginNotAllowed},
-		{"another scheme", "http://shop.example", &inlet.Source{ID: "s", Origins: []string{"https://shop.example"}}, nil, 403, inlet.CodeOriginNotAllowed},
-		{"the null origin", "null", &inlet.Source{ID: "s", Origins: []string{"https://shop.example"}}, nil, 403, inlet.CodeOriginNotAllowed},
-		{"no origin", "", &inlet.Source{ID: "s", Origins: []string{"https://shop.example"}}, nil, 403, inlet.CodeOriginNotAllowed},
-		{"a server's source with an origin", "https://any.example", &inlet.Source{ID: "s"}, nil, 200, ""},
-	}
-	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
-			t.Parallel()
-			sink := new(keeper)
-			a := inlet.AuthenticatorFunc(func(context.Context, inlet.Credentials) (*inlet.Source, error) { return test.source, test.err })
-			r := request("POST", "/v1/page", strings.NewReader(typedEvent("page")), "X-Write-Key", "k")
-			if test.origin != "" {
-				r.Header.Set("Origin", test.origin)
-			}
-			w := serve(mustAuth(t, a, nil)(mustNew(t, sink, nil)), r)
-			require.NotContains(t, w.Body.String(), secret)
-			if test.code == "" {
-				requireTaken(t, w)
-				require.Same(t, test.source, sink.kept()[0].Source)
-				return
-			}
-			requireRefused(t, w, test.status, test.code)
-			require.Zero(t, sink.calls)
-		})
-	}
-}
-
-func TestAnOpenRouteNeedsNoKey(t *testing.T) {
-	t.Parallel()
-	never := inlet.AuthenticatorFunc(func(context.Context, inlet.Credentials) (*inlet.Source, error) {
-		panic("asked for a key")
+	t.Run("Basic", func(t *testing.T) {
+		t.Parallel()
+		require.Contains(t, base64Of(oddKey), "/")
+		tests := []struct {
+			name, value string
+			keys        []string // that are asked for
+		}{
+			{"with the colon and padding", "Basic " + base64Of("ILoveData123:"), []string{"ILoveData123"}},
+			{"without a colon, as printed in documents", "Basic SUxvdmVEYXRhMTIz", []string{"ILoveData123"}},
+			{"without padding", "Basic " + strings.TrimRight(base64Of("ILoveData123:"), "="), []string{"ILoveData123"}},
+			{"with too much padding", "Basic " + base64Of("ILoveData123:") + "==", []string{"ILoveData123"}},
+			{"in the alphabet for URLs", "Basic " + base64.URLEncoding.EncodeToString([]byte(oddKey+":")), []string{oddKey}},
+			{"in the standard alphabet", "Basic " + base64Of(oddKey+":"), []string{oddKey}},
+			{"with two spaces", "Basic  SUxvdmVEYXRhMTIz", []string{"ILoveData123"}},
+			{"with spaces around", "  Basic SUxvdmVEYXRhMTIz  ", []string{"ILoveData123"}},
+			{"in small letters", "basic SUxvdmVEYXRhMTIz", []string{"ILoveData123"}},
+			{"in capitals", "BASIC SUxvdmVEYXRhMTIz", []string{"ILoveData123"}},
+			{"with a password", "Basic " + base64Of("user:password"), []string{"user:password", "user"}},
+			{"with a password and a colon", "Basic " + base64Of("id:secret:"), []string{"id:secret", "id"}},
+			{"with two colons at the end", "Basic " + base64Of("web::"), []string{"web:", "web"}},
+			{"with an empty user name", "Basic " + base64Of(":"), nil},
+			{"with nothing", "Basic ", nil},
+			{"with only the scheme", "Basic", nil},
+			{"with text that is not base64", "Basic !!!", nil},
+			{"with both alphabets", "Basic -_+/", nil},
+			{"with a scheme run into the key", "BasicSUxvdmVEYXRhMTIz", nil},
+			{"with a long key", "Basic " + base64Of(strings.Repeat("k", 1000)+":"), []string{strings.Repeat("k", 1000)}},
+			{"of another scheme", "Digest SUxvdmVEYXRhMTIz", nil},
+		}
+		for _, test := range tests {
+			t.Run(test.name, func(t *testing.T) {
+				t.Parallel()
+				asked, w := presented(t, request("POST", "/v1/track", strings.NewReader(`{"userId":"u"}`), "Authorization", test.value), nil)
+				var keys []string
+				for _, c := range asked {
+					keys = append(keys, c.Key)
+				}
+				require.Equal(t, test.keys, keys)
+				if test.keys == nil {
+					requireRefused(t, w, 401, inlet.CodeMissingKey)
+				} else {
+					requireRefused(t, w, 401, inlet.CodeUnknownKey)
+				}
+				for _, key := range keys {
+					require.NotContains(t, w.Body.String(), key)
+				}
+			})
+		}
 	})
-	requireTaken(t, serve(mustAuth(t, never, nil)(mustNew(t, new(keeper), nil)), request("POST", "/m/", strings.NewReader("{}"))))
+	t.Run("places", func(t *testing.T) {
+		t.Parallel()
+		const event = `{"type":"page","userId":"u"}`
+		const keyed = `{"type":"page","userId":"u","writeKey":"`
+		long := repeated(2000, event)
+		type pairs []string
+		tests := []struct {
+			name, path, body string
+			headers          pairs
+			key, bearer      string
+			code             inlet.Code
+		}{
+			{"X-Write-Key", "/v1/page", event, pairs{"X-Write-Key", " k1 "}, "k1", "", inlet.CodeUnknownKey},
+			{"X-Write-Key with a colon, as Jitsu's", "/v1/page", event, pairs{"X-Write-Key", "id:secret"}, "id:secret", "", inlet.CodeUnknownKey},
+			{"a masked key in the body is not asked for", "/v1/page", keyed + `id:***"}`, pairs{"X-Write-Key", "id:secret"}, "id:secret", "", inlet.CodeUnknownKey},
+			{"X-Write-Key before Basic", "/v1/page", event, pairs{"X-Write-Key", "k1", "Authorization", "Basic " + base64Of("k2:")}, "k1", "", inlet.CodeUnknownKey},
+			{"X-Write-Key beside a Bearer", "/v1/page", event, pairs{"X-Write-Key", "k1", "Authorization", "Bearer token"}, "k1", "token", inlet.CodeUnknownKey},
+			{"Basic before the query", "/v1/page?writeKey=k3", event, pairs{"Authorization", "Basic " + base64Of("k2:")}, "k2", "", inlet.CodeUnknownKey},
+			{"an empty Basic, and the query", "/v1/page?writeKey=k3", event, pairs{"Authorization", "Basic Og=="}, "k3", "", inlet.CodeUnknownKey},
+			{"an undecodable Basic, and a query with a colon", "/v1/page?writeKey=k3:x", event, pairs{"Authorization", "Basic !"}, "k3:x", "", inlet.CodeUnknownKey},
+			{"the query", "/v1/page?x=1&writeKey=k3", event, nil, "k3", "", inlet.CodeUnknownKey},
+			{"the query in small letters", "/v1/page?writekey=k3", event, nil, "k3", "", inlet.CodeUnknownKey},
+			{"the query in other letters", "/v1/page?WriteKey=k3", event, nil, "", "", inlet.CodeMissingKey},
+			{"a plus in the query", "/v1/page?writeKey=a+b/c==", event, nil, "a+b/c==", "", inlet.CodeUnknownKey},
+			{"an escaped plus in the query", "/v1/page?writeKey=a%2Bb%3D", event, nil, "a+b=", "", inlet.CodeUnknownKey},
+			{"an empty parameter", "/v1/page?writeKey=", event, nil, "", "", inlet.CodeMissingKey},
+			{"a broken parameter and a good one", "/v1/page?writeKey=%zz&writekey=k3", event, nil, "k3", "", inlet.CodeUnknownKey},
+			{"the query before the body", "/v1/page?writeKey=k3", keyed + `k4"}`, nil, "k3", "", inlet.CodeUnknownKey},
+			{"the body", "/v1/page", keyed + `k4"}`, nil, "k4", "", inlet.CodeUnknownKey},
+			{"the body with escapes", "/v1/page", `{"write\u004bey":"k\u0034"}`, nil, "k4", "", inlet.CodeUnknownKey},
+			{"the body below a member", "/v1/page", `{"context":{"writeKey":"k4"}}`, nil, "", "", inlet.CodeMissingKey},
+			{"a number in the body", "/v1/page", `{"writeKey":4}`, nil, "", "", inlet.CodeMissingKey},
+			{"an empty one in the body", "/v1/page", `{"writeKey":""}`, nil, "", "", inlet.CodeMissingKey},
+			{"a batch's root", "/v1/batch", `{"writeKey":"k4","batch":[` + event + `]}`, nil, "k4", "", inlet.CodeUnknownKey},
+			{"a batch's root, last", "/v1/batch", `{"batch":[` + strings.Join(long, ",") + `],"sentAt":"2026-03-01T12:00:00Z","writeKey":"k4"}`, nil, "k4", "", inlet.CodeUnknownKey},
+			{"a batch's root before its events", "/v1/batch", `{"batch":[` + keyed + `k5"}],"writeKey":"k4"}`, nil, "k4", "", inlet.CodeUnknownKey},
+			{"every event of a batch", "/v1/batch", batchOf(keyed+`k5"}`, keyed+`k5"}`), nil, "k5", "", inlet.CodeUnknownKey},
+			{"one event of a batch", "/v1/batch", batchOf(event, keyed+`k5"}`, event), nil, "k5", "", inlet.CodeUnknownKey},
+			{"events that differ", "/v1/batch", batchOf(keyed+`k5"}`, keyed+`k6"}`), nil, "", "", inlet.CodeConflictingKeys},
+			{"events that differ below a root's", "/v1/batch", `{"writeKey":"k4","batch":[` + keyed + `k5"},` + keyed + `k6"}]}`, nil, "k4", "", inlet.CodeUnknownKey},
+			{"events that differ below a header", "/v1/batch", batchOf(keyed+`k5"}`, keyed+`k6"}`), pairs{"X-Write-Key", "k1"}, "k1", "", inlet.CodeUnknownKey},
+			{"Bearer alone", "/v1/page", event, pairs{"Authorization", "Bearer token"}, "token", "", inlet.CodeUnknownKey},
+			{"Bearer in small letters", "/v1/page", event, pairs{"Authorization", "bearer  token"}, "token", "", inlet.CodeUnknownKey},
+			{"Bearer beside a key in the body", "/v1/page", keyed + `k4"}`, pairs{"Authorization", "Bearer token"}, "k4", "token", inlet.CodeUnknownKey},
+			{"Bearer beside a key in the query", "/v1/page?writeKey=k3", event, pairs{"Authorization", "Bearer token"}, "k3", "token", inlet.CodeUnknownKey},
+			{"no key", "/v1/page", event, nil, "", "", inlet.CodeMissingKey},
+			{"no key and no body", "/v1/page", "", nil, "", "", inlet.CodeInvalidJSON},
+			{"no key and no JSON", "/v1/page", "{", nil, "", "", inlet.CodeInvalidJSON},
+			{"a pixel's query", "/v1/pixel/page?writeKey=k3&userId=u", "", nil, "k3", "", ""},
+			{"a pixel's payload", "/v1/pixel/page?data=" + base64.RawURLEncoding.EncodeToString([]byte(keyed+`k7"}`)), "", nil, "k7", "", ""},
+			{"a pixel's query before its payload", "/v1/pixel/page?writeKey=k3&data=" + base64.RawURLEncoding.EncodeToString([]byte(keyed+`k7"}`)), "", nil, "k3", "", ""},
+		}
+		for _, test := range tests {
+			t.Run(test.name, func(t *testing.T) {
+				t.Parallel()
+				method := "POST"
+				if strings.Contains(test.path, "pixel") {
+					method = "GET"
+				}
+				r := request(method, test.path, strings.NewReader(test.body), test.headers...)
+				r.Header.Set("Origin", "https://shop.example")
+				asked, w := presented(t, r, nil)
+				switch {
+				case test.code == "":
+					requirePixel(t, w, inlet.CodeUnknownKey)
+				case test.code == inlet.CodeInvalidJSON:
+					requireRefused(t, w, 400, test.code)
+				default:
+					requireRefused(t, w, 401, test.code)
+				}
+				if test.key == "" {
+					require.Empty(t, asked)
+					return
+				}
+				require.Equal(t, inlet.Credentials{Key: test.key, Bearer: test.bearer, Origin: "https://shop.example"}, asked[0])
+				if !strings.HasPrefix(test.key, "id:") {
+					require.Len(t, asked, 1)
+				}
+				require.NotContains(t, w.Body.String(), test.key)
+			})
+		}
+	})
+	t.Run("misspelt header", func(t *testing.T) {
+		t.Parallel()
+		r := func() *http.Request {
+			return request("POST", "/v1/page", strings.NewReader(`{}`), "Authentication", "Basic "+base64Of("k1:"))
+		}
+		asked, w := presented(t, r(), nil)
+		require.Empty(t, asked)
+		require.Contains(t, requireRefused(t, w, 401, inlet.CodeMissingKey).Message, `"Authorization", not "Authentication"`)
+		asked, w = presented(t, r(), &inlet.AuthOptions{AcceptAuthenticationHeader: true})
+		require.Equal(t, "k1", asked[0].Key)
+		requireRefused(t, w, 401, inlet.CodeUnknownKey)
+		both := r()
+		both.Header.Set("Authorization", "Basic "+base64Of("k2:"))
+		asked, _ = presented(t, both, &inlet.AuthOptions{AcceptAuthenticationHeader: true})
+		require.Equal(t, "k2", asked[0].Key)
+	})
+}
+
+// behindKeys is a handler behind a gate that knows one key.
+func behindKeys(t testing.TB) (func(path, body string) *httptest.ResponseRecorder, *keeper) {
+	t.Helper()
+	sink := new(keeper)
+	keys := inlet.MustKeys(map[string]inlet.Source{"known": {ID: "shop"}, "other": {ID: "bank"}})
+	h := mustAuth(t, keys, nil)(mustNew(t, sink, nil))
+	return func(path, body string) *httptest.ResponseRecorder {
+		return serve(h, request("POST", path, strings.NewReader(body)))
+	}, sink
+}
+
+// extraOf reads the members for which an event has no field.
+func extraOf(t testing.TB, e *inlet.Event) (extra map[string]any) {
+	t.Helper()
+	if e.Extra != nil {
+		require.NoError(t, json.Unmarshal(e.Extra, &extra))
+	}
+	return extra
+}
+
+// unquoted is what the inside of a JSON string says.
+func unquoted(t testing.TB, inside string) (text string) {
+	t.Helper()
+	require.NoError(t, json.Unmarshal([]byte(`"`+inside+`"`), &text))
+	return text
+}
+
+func TestKeyNames(t *testing.T) {
+	t.Parallel()
+	t.Run("lookalikes", func(t *testing.T) {
+		t.Parallel()
+		const event = `,"type":"page","userId":"u"`
+		for _, name := range []string{
+			`WRITEKEY`, `WriteKey`, `writekey`, `write_key`, "write\u212aey", `write\u212aey`, `write\u212Aey`, ` writeKey`, `writeKey `,
+			`writeKey\u0000`, `\u0000writeKey`, "write\u200bKey", `write\u004b\u0435y`, "ｗriteKey", `writeKe`, `writeKeyy`,
+		} {
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				post, sink := behindKeys(t)
+				alone := `{"` + name + `":"known"` + event + `}`
+				requireRefused(t, post("/v1/page", alone), 401, inlet.CodeMissingKey)
+				requireRefused(t, post("/v1/batch", `{"`+name+`":"known","batch":[{"type":"page","userId":"u"}]}`), 401, inlet.CodeMissingKey)
+				requireRefused(t, post("/v1/batch", batchOf(alone)), 401, inlet.CodeMissingKey)
+				// Beside the key it changes nothing, and stays a member of its own name.
+				for _, both := range []string{`"` + name + `":"other","writeKey":"known"`, `"writeKey":"known","` + name + `":"other"`} {
+					requireTaken(t, post("/v1/page", `{`+both+event+`}`))
+				}
+				require.Len(t, sink.kept(), 2)
+				for _, e := range sink.kept() {
+					require.Equal(t, "shop", e.Source.ID)
+					if name != "writekey" { // which looks like a key so much that it is not stored
+						require.Contains(t, extraOf(t, e), unquoted(t, name))
+					}
+					require.NotContains(t, extraOf(t, e), "writeKey")
+				}
+			})
+		}
+	})
+	t.Run("escapes", func(t *testing.T) {
+		t.Parallel()
+		post, sink := behindKeys(t)
+		for _, name := range []string{`writeKey`, `\u0077riteKey`, `write\u004bey`, `write\u004Bey`, `\u0077\u0072\u0069\u0074\u0065\u004b\u0065\u0079`} {
+			requireTaken(t, post("/v1/page", `{"`+name+`":"known","userId":"u"}`))
+			requireTaken(t, post("/v1/batch", `{"`+name+`":"kn\u006fwn","batch":[{"type":"page","userId":"u"}]}`))
+		}
+		for _, e := range sink.kept() {
+			require.Equal(t, "shop", e.Source.ID)
+			require.NotContains(t, extraOf(t, e), "writeKey")
+		}
+		require.Len(t, sink.kept(), 10)
+	})
+	t.Run("duplicates", func(t *testing.T) {
+		t.Parallel()
+		for _, pair := range [][2]string{
+			{`"writeKey":"known"`, `"writeKey":"other"`},
+			{`"writeKey":"known"`, `"writeKey":"known"`},
+			{`"writeKey":"known"`, `"\u0077riteKey":"other"`},
+			{`"write\u004bey":"other"`, `"writeKey":"known"`},
+			{`"writeKey":"known","userId":"u1"`, `"userId":"u2"`},
+			{`"writeKey":"known","properties":{"a":1}`, `"propert\u0069es":{"a":2}`},
+			{`"writeKey":"known","properties":{"a":1`, `"\u0061":2}`},
+			{`"writeKey":"known","type":"page"`, `"type":"track"`},
+			{`"writeKey":"known","\ud800":1`, `"\udc00":2`},
+			{"\"writeKey\":\"known\",\"\xff\":1", "\"\xfe\":2"},
+		} {
+			t.Run(pair[0]+pair[1], func(t *testing.T) {
+				t.Parallel()
+				post, sink := behindKeys(t)
+				requireRefused(t, post("/v1/page", `{"userName":"x",`+pair[0]+`,`+pair[1]+`}`), 400, inlet.CodeDuplicateName)
+				requireRefused(t, post("/v1/batch", `{"batch":[{"type":"page","userId":"u"}],`+pair[0]+`,`+pair[1]+`}`), 400, inlet.CodeDuplicateName)
+				w := post("/v1/batch", `{"writeKey":"known","batch":[{"type":"page","userId":"u"},{`+pair[0]+`,`+pair[1]+`}]}`)
+				a := read(t, w)
+				require.Equal(t, 1, *a.Accepted, "%s", w.Body)
+				require.Len(t, a.Rejected, 1)
+				require.Equal(t, inlet.CodeDuplicateName, a.Rejected[0].Code)
+				require.Len(t, sink.kept(), 1)
+			})
+		}
+		post, sink := behindKeys(t)
+		requireRefused(t, post("/v1/batch", `{"writeKey":"known","batch":[{"type":"page","userId":"u1"}],"b\u0061tch":[{"type":"page","userId":"u2"}]}`), 400, inlet.CodeDuplicateName)
+		require.Empty(t, sink.kept())
+	})
+	t.Run("other case", func(t *testing.T) {
+		t.Parallel()
+		post, sink := behindKeys(t)
+		requireTaken(t, post("/v1/track", `{"writeKey":"known","userId":"u","USERID":"v","UserId":1,"event":"E","Event":"F","properties":{"a":1},"PROPERTIES":{"a":2},"TYPE":"page","messageId":"m","MessageID":"n"}`))
+		e := sink.kept()[0]
+		require.Equal(t, []string{"u", "E", "m", `{"a":1}`}, []string{e.UserID, e.Name, e.MessageID, string(e.Properties)})
+		require.Equal(t, inlet.TypeTrack, e.Type)
+		require.Equal(t, map[string]any{"USERID": "v", "UserId": 1.0, "Event": "F", "PROPERTIES": map[string]any{"a": 2.0}, "TYPE": "page", "MessageID": "n"}, extraOf(t, e))
+		requireRefused(t, post("/v1/track", `{"writeKey":"known","USERID":"v","event":"E"}`), 400, inlet.CodeNoUserAnonID)
+	})
+}
+
+func TestAuthenticate(t *testing.T) {
+	t.Parallel()
+	t.Run("result of the authenticator", func(t *testing.T) {
+		t.Parallel()
+		tests := []struct {
+			name, origin string
+			source       *inlet.Source
+			err          error
+			status       int
+			code         inlet.Code
+		}{
+			{"a source", "", &inlet.Source{ID: "s"}, nil, 200, ""},
+			{"a disabled source", "", &inlet.Source{ID: "s", Disabled: true}, nil, 403, inlet.CodeSourceDisabled},
+			{"an unknown key", "", nil, inlet.ErrUnknownKey, 401, inlet.CodeUnknownKey},
+			{"an error of its own", "", nil, &inlet.Error{Code: inlet.CodeRateLimited}, 429, inlet.CodeRateLimited},
+			{"a key store that is down", "", nil, errors.New(secret), 503, inlet.CodeAuthUnavailable},
+			{"a deadline", "", nil, context.DeadlineExceeded, 503, inlet.CodeAuthUnavailable},
+			{"neither", "", nil, nil, 500, inlet.CodeInternal},
+			{"a browser's source and its origin", "https://shop.example", &inlet.Source{ID: "s", Origins: []string{"https://shop.example"}}, nil, 200, ""},
+			{"in other letters and with a slash", "https://Shop.example", &inlet.Source{ID: "s", Origins: []string{"https://shop.example/"}}, nil, 200, ""},
+			{"one of several", "https://b.example", &inlet.Source{ID: "s", Origins: []string{"https://a.example", "https://b.example"}}, nil, 200, ""},
+			{"another origin", "https://evil.example", &inlet.Source{ID: "s", Origins: []string{"https://shop.example"}}, nil, 403, inlet.CodeOriginNotAllowed},
+			{"an origin that begins alike", "https://shop.example.evil.example", &inlet.Source{ID: "s", Origins: []string{"https://shop.example"}}, nil, 403, inlet.CodeOriginNotAllowed},
+			{"another scheme", "http://shop.example", &inlet.Source{ID: "s", Origins: []string{"https://shop.example"}}, nil, 403, inlet.CodeOriginNotAllowed},
+			{"the null origin", "null", &inlet.Source{ID: "s", Origins: []string{"https://shop.example"}}, nil, 403, inlet.CodeOriginNotAllowed},
+			{"no origin", "", &inlet.Source{ID: "s", Origins: []string{"https://shop.example"}}, nil, 403, inlet.CodeOriginNotAllowed},
+			{"a server's source with an origin", "https://any.example", &inlet.Source{ID: "s"}, nil, 200, ""},
+		}
+		for _, test := range tests {
+			t.Run(test.name, func(t *testing.T) {
+				t.Parallel()
+				sink := new(keeper)
+				a := inlet.AuthenticatorFunc(func(context.Context, inlet.Credentials) (*inlet.Source, error) { return test.source, test.err })
+				r := request("POST", "/v1/page", strings.NewReader(typedEvent("page")), "X-Write-Key", "k")
+				if test.origin != "" {
+					r.Header.Set("Origin", test.origin)
+				}
+				w := serve(mustAuth(t, a, nil)(mustNew(t, sink, nil)), r)
+				require.NotContains(t, w.Body.String(), secret)
+				if test.code == "" {
+					requireTaken(t, w)
+					require.Same(t, test.source, sink.kept()[0].Source)
+					return
+				}
+				requireRefused(t, w, test.status, test.code)
+				require.Zero(t, sink.calls)
+			})
+		}
+	})
+	t.Run("an open route needs no key", func(t *testing.T) {
+		t.Parallel()
+		never := inlet.AuthenticatorFunc(func(context.Context, inlet.Credentials) (*inlet.Source, error) {
+			panic("asked for a key")
+		})
+		requireTaken(t, serve(mustAuth(t, never, nil)(mustNew(t, new(keeper), nil)), request("POST", "/m/", strings.NewReader("{}"))))
+	})
+	t.Run("the body is read once", func(t *testing.T) {
+		t.Parallel()
+		body := &countedBody{Reader: strings.NewReader(`{"type":"page","userId":"u","writeKey":"k"}`)}
+		r := request("POST", "/v1/page", nil)
+		r.Body, r.ContentLength = body, body.Size()
+		sink := new(keeper)
+		requireTaken(t, serve(mustAuth(t, inlet.MustKeys(map[string]inlet.Source{"k": {ID: "web"}}), nil)(mustNew(t, sink, nil)), r))
+		require.LessOrEqual(t, body.reads, 2)
+		require.Len(t, sink.kept(), 1)
+	})
+	t.Run("options", func(t *testing.T) {
+		t.Parallel()
+		_, err := inlet.Authenticate(nil, nil)
+		require.EqualError(t, err, "inlet: AuthOptions: the authenticator is nil")
+		_, err = inlet.Authenticate(inlet.MustKeys(nil), &inlet.AuthOptions{Protocol: &inlet.Protocol{Limits: inlet.Limits{Depth: -1}}})
+		require.ErrorContains(t, err, "Limits.Depth")
+		_, err = inlet.Authenticate(inlet.MustKeys(nil), &inlet.AuthOptions{Protocol: &inlet.Protocol{Payload: inlet.PayloadLimits{MaxRatio: -1}}})
+		require.ErrorContains(t, err, "MaxRatio")
+	})
 }
 
 // Keys are removed from what is stored, and appear in no answer, log or record.
-func TestKeysGoNowhere(t *testing.T) {
+func TestKeysAreSecret(t *testing.T) {
 	t.Parallel()
 	const key = "kEy-that-Nobody-may-see"
 	var log bytes.Buffer
@@ -287,17 +424,6 @@ func TestKeysGoNowhere(t *testing.T) {
 	}
 }
 
-func TestAPayloadThatWasSearchedForTheKeyIsNotReadTwice(t *testing.T) {
-	t.Parallel()
-	body := &countedBody{Reader: strings.NewReader(`{"type":"page","userId":"u","writeKey":"k"}`)}
-	r := request("POST", "/v1/page", nil)
-	r.Body, r.ContentLength = body, body.Size()
-	sink := new(keeper)
-	requireTaken(t, serve(mustAuth(t, inlet.MustKeys(map[string]inlet.Source{"k": {ID: "web"}}), nil)(mustNew(t, sink, nil)), r))
-	require.LessOrEqual(t, body.reads, 2)
-	require.Len(t, sink.kept(), 1)
-}
-
 func TestKeys(t *testing.T) {
 	t.Parallel()
 	origins := []string{"https://shop.example"}
@@ -332,14 +458,4 @@ func TestKeys(t *testing.T) {
 		require.NotContains(t, err.Error(), hidden)
 		require.Panics(t, func() { inlet.MustKeys(bad) }, name)
 	}
-}
-
-func TestAuthenticateOptions(t *testing.T) {
-	t.Parallel()
-	_, err := inlet.Authenticate(nil, nil)
-	require.EqualError(t, err, "inlet: AuthOptions: the authenticator is nil")
-	_, err = inlet.Authenticate(inlet.MustKeys(nil), &inlet.AuthOptions{Protocol: &inlet.Protocol{Limits: inlet.Limits{Depth: -1}}})
-	require.ErrorContains(t, err, "Limits.Depth")
-	_, err = inlet.Authenticate(inlet.MustKeys(nil), &inlet.AuthOptions{Protocol: &inlet.Protocol{Payload: inlet.PayloadLimits{MaxRatio: -1}}})
-	require.ErrorContains(t, err, "MaxRatio")
 }

@@ -2,6 +2,7 @@ package inlet_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -23,33 +24,37 @@ const (
 	goodActs = `{"event_name":"login","method":"mail","user":{"id":"c1"},"context":{"event_id":"e1","event_timestamp":1772280000123}}`
 )
 
-func TestCommandersActGolden(t *testing.T) {
+func TestCommandersActRequest(t *testing.T) {
 	t.Parallel()
-	testGolden(t, "testdata/commandersact")
-}
-
-// Trap 23: the vendor's OpenAPI file makes a path with a slash at its end.
-func TestCommandersActPaths(t *testing.T) {
-	t.Parallel()
-	for _, path := range []string{"/events", "/events/", "//events", "/events/batch", "/events/batch/"} {
-		t.Run(path, func(t *testing.T) {
-			t.Parallel()
-			s := newDialectServer(t)
-			body := goodActs
-			if strings.Contains(path, "batch") {
-				body = batchOf(goodActs)
-			}
-			r := request(http.MethodPost, actsPath, strings.NewReader(body))
-			r.URL.Path = path
-			requireTaken(t, s.do(r))
-			require.Equal(t, "commandersact", s.only(t).Dialect)
-		})
-	}
-	t.Run("other methods are refused, and the allowed ones named", func(t *testing.T) {
+	// Trap 23: the vendor's OpenAPI file makes a path with a slash at its end.
+	t.Run("paths", func(t *testing.T) {
 		t.Parallel()
-		w := newDialectServer(t).do(request(http.MethodPut, actsPath, strings.NewReader(goodActs)))
-		requireRefused(t, w, 405, inlet.CodeMethodNotAllowed)
-		require.Equal(t, "GET, POST", w.Header().Get("Allow"))
+		for _, path := range []string{"/events", "/events/", "//events", "/events/batch", "/events/batch/"} {
+			t.Run(path, func(t *testing.T) {
+				t.Parallel()
+				s := newDialectServer(t)
+				body := goodActs
+				if strings.Contains(path, "batch") {
+					body = batchOf(goodActs)
+				}
+				r := request(http.MethodPost, actsPath, strings.NewReader(body))
+				r.URL.Path = path
+				requireTaken(t, s.do(r))
+				require.Equal(t, "commandersact", s.only(t).Dialect)
+			})
+		}
+		t.Run("other methods are refused, and the allowed ones named", func(t *testing.T) {
+			t.Parallel()
+			w := newDialectServer(t).do(request(http.MethodPut, actsPath, strings.NewReader(goodActs)))
+			requireRefused(t, w, 405, inlet.CodeMethodNotAllowed)
+			require.Equal(t, "GET, POST", w.Header().Get("Allow"))
+		})
+	})
+	t.Run("content types", func(t *testing.T) {
+		t.Parallel()
+		for _, contentType := range []string{"application/json", "text/plain;charset=UTF-8", ""} {
+			requireTaken(t, newDialectServer(t).do(request(http.MethodPost, actsPath, strings.NewReader(goodActs), "Content-Type", contentType)))
+		}
 	})
 }
 
@@ -142,80 +147,97 @@ func TestCommandersActLimits(t *testing.T) {
 	})
 }
 
-func TestCommandersActContentTypeIsNotEnforced(t *testing.T) {
+func TestCommandersActAnswer(t *testing.T) {
 	t.Parallel()
-	for _, contentType := range []string{"application/json", "text/plain;charset=UTF-8", ""} {
-		requireTaken(t, newDialectServer(t).do(request(http.MethodPost, actsPath, strings.NewReader(goodActs), "Content-Type", contentType)))
-	}
-}
-
-func TestCommandersActAnswers200WhateverWasRefused(t *testing.T) {
-	t.Parallel()
-	const nameless = `{"context":{"event_id":"e2"}}`
-	rejected := func(index int) inlet.Reject {
-		return inlet.Reject{Index: index, MessageID: "e2", Problem: inlet.Problem{
-			Code: inlet.CodeEventNotDefined, Message: "event_name is required", Field: "event_name"}}
-	}
-	t.Run("one of two", func(t *testing.T) {
+	t.Run("200 for events that are refused", func(t *testing.T) {
 		t.Parallel()
-		s := newDialectServer(t)
-		w := s.post("/events/batch?token="+actsToken, "", batchOf(goodActs, nameless))
-		a := read(t, w)
-		require.Equal(t, 200, w.Code)
-		require.True(t, *a.Success)
-		require.Equal(t, 1, *a.Accepted)
-		require.Equal(t, []inlet.Reject{rejected(1)}, a.Rejected)
-		s.only(t)
-	})
-	t.Run("the only one", func(t *testing.T) {
-		t.Parallel()
-		s := newDialectServer(t)
-		a := requireRefused(t, s.post(actsPath, "", nameless), 200, inlet.CodeEventNotDefined)
-		require.Zero(t, *a.Accepted)
-		require.Equal(t, []inlet.Reject{rejected(0)}, a.Rejected)
-		require.Empty(t, s.events)
-	})
-	t.Run("all of them", func(t *testing.T) {
-		t.Parallel()
-		a := requireRefused(t, newDialectServer(t).post("/events/batch?token="+actsToken, "", batchOf(nameless, nameless)), 200, inlet.CodeAllRefused)
-		require.Zero(t, *a.Accepted)
-		require.Equal(t, []inlet.Reject{rejected(0), rejected(1)}, a.Rejected)
-	})
-	t.Run("but not in strict mode", func(t *testing.T) {
-		t.Parallel()
-		s := newDialectServer(t)
-		r := request(http.MethodPost, "/events/batch?token="+actsToken, strings.NewReader(batchOf(goodActs, nameless)), "X-Strict-Mode", "1")
-		requireRefused(t, s.do(r), 400, inlet.CodeStrictMode)
-		require.Empty(t, s.events)
-	})
-}
-
-func TestCommandersActAnswers400ForABodyThatIsNoEventAtAll(t *testing.T) {
-	t.Parallel()
-	for _, tt := range []struct {
-		name, path, body string
-		code             inlet.Code
-	}{
-		{"bad JSON", "/events", `{"event_name":"login",}`, inlet.CodeInvalidJSON},
-		{"nothing", "/events", ``, inlet.CodeInvalidJSON},
-		{"a list", "/events", `[` + goodActs + `]`, inlet.CodeInvalidRequest},
-		{"bad JSON in one event of a batch", "/events/batch", `{"batch":[` + goodActs + `,{"event_name":NaN}]}`, inlet.CodeInvalidJSON},
-		{"a batch without events", "/events/batch", `{"batch":[]}`, inlet.CodeEmptyBatch},
-		{"a batch that is no list", "/events/batch", goodActs, inlet.CodeBatchNotArray},
-		{"a name that stands twice", "/events", `{"event_name":"login","event_name":"logout"}`, inlet.CodeDuplicateName},
-		{"more than 2,500 events", "/events/batch", batchOf(repeated(2501, `{"event_name":"login"}`)...), inlet.CodeTooManyEvents},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
+		const nameless = `{"context":{"event_id":"e2"}}`
+		rejected := func(index int) inlet.Reject {
+			return inlet.Reject{Index: index, MessageID: "e2", Problem: inlet.Problem{
+				Code: inlet.CodeEventNotDefined, Message: "event_name is required", Field: "event_name"}}
+		}
+		t.Run("one of two", func(t *testing.T) {
 			t.Parallel()
 			s := newDialectServer(t)
-			requireRefused(t, s.post(tt.path+"?token="+actsToken, "", tt.body), 400, tt.code)
+			w := s.post("/events/batch?token="+actsToken, "", batchOf(goodActs, nameless))
+			a := read(t, w)
+			require.Equal(t, 200, w.Code)
+			require.True(t, *a.Success)
+			require.Equal(t, 1, *a.Accepted)
+			require.Equal(t, []inlet.Reject{rejected(1)}, a.Rejected)
+			s.only(t)
+		})
+		t.Run("the only one", func(t *testing.T) {
+			t.Parallel()
+			s := newDialectServer(t)
+			a := requireRefused(t, s.post(actsPath, "", nameless), 200, inlet.CodeEventNotDefined)
+			require.Zero(t, *a.Accepted)
+			require.Equal(t, []inlet.Reject{rejected(0)}, a.Rejected)
 			require.Empty(t, s.events)
 		})
-	}
-	t.Run("a site's id that is too long", func(t *testing.T) {
+		t.Run("all of them", func(t *testing.T) {
+			t.Parallel()
+			a := requireRefused(t, newDialectServer(t).post("/events/batch?token="+actsToken, "", batchOf(nameless, nameless)), 200, inlet.CodeAllRefused)
+			require.Zero(t, *a.Accepted)
+			require.Equal(t, []inlet.Reject{rejected(0), rejected(1)}, a.Rejected)
+		})
+		t.Run("but not in strict mode", func(t *testing.T) {
+			t.Parallel()
+			s := newDialectServer(t)
+			r := request(http.MethodPost, "/events/batch?token="+actsToken, strings.NewReader(batchOf(goodActs, nameless)), "X-Strict-Mode", "1")
+			requireRefused(t, s.do(r), 400, inlet.CodeStrictMode)
+			require.Empty(t, s.events)
+		})
+	})
+	t.Run("400 for a body that is not an event", func(t *testing.T) {
 		t.Parallel()
-		a := requireRefused(t, newDialectServer(t).post("/events?token="+actsToken+"&tc_s="+strings.Repeat("1", 101), "", goodActs), 400, inlet.CodeInvalidRequest)
-		require.Equal(t, "tc_s", a.Field)
+		for _, tt := range []struct {
+			name, path, body string
+			code             inlet.Code
+		}{
+			{"bad JSON", "/events", `{"event_name":"login",}`, inlet.CodeInvalidJSON},
+			{"nothing", "/events", ``, inlet.CodeInvalidJSON},
+			{"a list", "/events", `[` + goodActs + `]`, inlet.CodeInvalidRequest},
+			{"bad JSON in one event of a batch", "/events/batch", `{"batch":[` + goodActs + `,{"event_name":NaN}]}`, inlet.CodeInvalidJSON},
+			{"a batch without events", "/events/batch", `{"batch":[]}`, inlet.CodeEmptyBatch},
+			{"a batch that is no list", "/events/batch", goodActs, inlet.CodeBatchNotArray},
+			{"a name that stands twice", "/events", `{"event_name":"login","event_name":"logout"}`, inlet.CodeDuplicateName},
+			{"more than 2,500 events", "/events/batch", batchOf(repeated(2501, `{"event_name":"login"}`)...), inlet.CodeTooManyEvents},
+		} {
+			t.Run(tt.name, func(t *testing.T) {
+				t.Parallel()
+				s := newDialectServer(t)
+				requireRefused(t, s.post(tt.path+"?token="+actsToken, "", tt.body), 400, tt.code)
+				require.Empty(t, s.events)
+			})
+		}
+		t.Run("a site's id that is too long", func(t *testing.T) {
+			t.Parallel()
+			a := requireRefused(t, newDialectServer(t).post("/events?token="+actsToken+"&tc_s="+strings.Repeat("1", 101), "", goodActs), 400, inlet.CodeInvalidRequest)
+			require.Equal(t, "tc_s", a.Field)
+		})
+	})
+	t.Run("503 while the sink is down", func(t *testing.T) {
+		t.Parallel()
+		h := middleware.Auth(dialectKeys, nil)(mustNew(t, failing(context.DeadlineExceeded), nil))
+		w := serve(h, request(http.MethodPost, actsPath, strings.NewReader(goodActs)))
+		requireRefused(t, w, 503, inlet.CodeSinkUnavailable)
+	})
+	t.Run("no rate limit of its own", func(t *testing.T) {
+		t.Parallel()
+		s := newDialectServer(t)
+		for i := range 1000 {
+			requireTaken(t, s.post(actsPath, "", fmt.Sprintf(`{"event_name":"login","context":{"event_id":"e%d"}}`, i)))
+		}
+		require.Len(t, s.events, 1000)
+		t.Run("a limit that a team sets answers 429 with the time to wait", func(t *testing.T) {
+			t.Parallel()
+			s := newDialectServer(t, middleware.RateLimit(&middleware.RateLimitOptions{Rate: 1, Burst: 1, Key: middleware.BySource}))
+			requireTaken(t, s.post(actsPath, "", goodActs))
+			w := s.post(actsPath, "", goodActs)
+			requireRefused(t, w, 429, inlet.CodeRateLimited)
+			require.Regexp(t, "^[1-3]$", w.Header().Get("Retry-After"))
+		})
 	})
 }
 
@@ -264,184 +286,199 @@ func TestCommandersActTime(t *testing.T) {
 	}
 }
 
-// Trap 43: each vendor's id is the one that duplicates are known by. Trap 45: the
-// vendor's own sender writes it in another way.
-func TestCommandersActEventIDIsTheDedupeID(t *testing.T) {
+func TestCommandersActEventID(t *testing.T) {
 	t.Parallel()
-	for _, tt := range []struct {
-		name, root, context string
-		want                string
-		warnings            inlet.Warnings
-	}{
-		{"as documented", ``, `"event_id":"e1"`, "e1", 0},
-		{"as the vendor's own sender writes it", ``, `"eventId":"177228000012300000000006"`, "177228000012300000000006", 0},
-		{"the documented one counts", `,"event_id":"e3"`, `"eventId":"e2","event_id":"e1"`, "e1", 0},
-		{"beside the context", `,"event_id":"e1"`, ``, "e1", 0},
-		{"a number beyond 2^53 keeps its digits", ``, `"event_id":202110130000000001`, "202110130000000001", inlet.WarnIDNotString},
-		{"none", ``, `"event_id":" "`, "", inlet.WarnMessageIDGenerated},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			s := newDialectServer(t)
-			requireTaken(t, s.post(actsPath, "", `{"event_name":"login"`+tt.root+`,"context":{`+tt.context+`}}`))
-			e := s.only(t)
-			if tt.want != "" {
-				require.Equal(t, tt.want, e.MessageID)
-			}
-			require.Equal(t, tt.warnings, e.Warnings)
-			requireCanonical(t, e)
-		})
-	}
-	t.Run("a retry is stored once and answered alike", func(t *testing.T) {
+	// Trap 43: each vendor's id is the one that duplicates are known by. Trap 45: the
+	// vendor's own sender writes it in another way.
+	t.Run("is the id of deduplication", func(t *testing.T) {
 		t.Parallel()
-		stored := new(keeper)
-		dedupe, err := sinks.NewDedupe(stored, nil)
-		require.NoError(t, err)
-		h := middleware.Auth(dialectKeys, nil)(mustNew(t, dedupe, nil))
-		for range 3 {
-			requireTaken(t, serve(h, request(http.MethodPost, actsPath, strings.NewReader(goodActs))))
+		for _, tt := range []struct {
+			name, root, context string
+			want                string
+			warnings            inlet.Warnings
+		}{
+			{"as documented", ``, `"event_id":"e1"`, "e1", 0},
+			{"as the vendor's own sender writes it", ``, `"eventId":"177228000012300000000006"`, "177228000012300000000006", 0},
+			{"the documented one counts", `,"event_id":"e3"`, `"eventId":"e2","event_id":"e1"`, "e1", 0},
+			{"beside the context", `,"event_id":"e1"`, ``, "e1", 0},
+			{"a number beyond 2^53 keeps its digits", ``, `"event_id":202110130000000001`, "202110130000000001", inlet.WarnIDNotString},
+			{"none", ``, `"event_id":" "`, "", inlet.WarnMessageIDGenerated},
+		} {
+			t.Run(tt.name, func(t *testing.T) {
+				t.Parallel()
+				s := newDialectServer(t)
+				requireTaken(t, s.post(actsPath, "", `{"event_name":"login"`+tt.root+`,"context":{`+tt.context+`}}`))
+				e := s.only(t)
+				if tt.want != "" {
+					require.Equal(t, tt.want, e.MessageID)
+				}
+				require.Equal(t, tt.warnings, e.Warnings)
+				requireCanonical(t, e)
+			})
 		}
-		require.Len(t, stored.kept(), 1)
+		t.Run("a retry is stored once and answered alike", func(t *testing.T) {
+			t.Parallel()
+			stored := new(keeper)
+			dedupe, err := sinks.NewDedupe(stored, nil)
+			require.NoError(t, err)
+			h := middleware.Auth(dialectKeys, nil)(mustNew(t, dedupe, nil))
+			for range 3 {
+				requireTaken(t, serve(h, request(http.MethodPost, actsPath, strings.NewReader(goodActs))))
+			}
+			require.Len(t, stored.kept(), 1)
+		})
 	})
-}
-
-func TestCommandersActNeedsNoUserAndNoContext(t *testing.T) {
-	t.Parallel()
-	for _, body := range []string{
-		`{"event_name":"login"}`,
-		`{"event_name":"page_view"}`, // without the page_type that the documents require
-		`{"event_name":"purchase","user":{}}`,
-		`{"event_name":"login","user":null,"context":null,"integrations":null}`,
-		`{"event_name":"login","user":[],"context":[]}`,
-		`{"event_name":"login","user":{"consent_categories":[]}}`,
-	} {
-		s := newDialectServer(t)
-		requireTaken(t, s.post(actsPath, "", body))
-		require.Empty(t, s.only(t).UserID)
-		require.True(t, s.only(t).GeneratedID())
-		requireCanonical(t, s.only(t))
-	}
-	t.Run("but an event of Segment's does", func(t *testing.T) {
+	t.Run("is a property next to a context of version 2", func(t *testing.T) {
 		t.Parallel()
-		requireRefused(t, newDialectServer(t).post("/v1/track", actsToken, `{"event":"login"}`), 400, inlet.CodeNoUserAnonID)
+		events := new(keeper)
+		h := mustNew(t, events, nil)
+		w := serve(h, vouched("/events", `{"event_name":"x","event_id":"mine","event_timestamp":1,"context":{"version":2}}`))
+		require.Equal(t, 200, w.Code, w.Body.String())
+		stored := events.kept()
+		require.Len(t, stored, 1)
+		require.True(t, stored[0].GeneratedID())
+		require.Zero(t, stored[0].OriginalTimestamp)
+		require.JSONEq(t, `{"event_id":"mine","event_timestamp":1}`, string(stored[0].Properties))
 	})
 }
 
-func TestCommandersActRefusesAnEvent(t *testing.T) {
+func TestCommandersActFields(t *testing.T) {
 	t.Parallel()
-	for _, tt := range []struct {
-		name, body string
-		code       inlet.Code
-		field      string
-	}{
-		{"without a name", `{"user":{"id":"c1"}}`, inlet.CodeEventNotDefined, "event_name"},
-		{"whose name is empty", `{"event_name":""}`, inlet.CodeEventNotDefined, "event_name"},
-		{"whose name is no string", `{"event_name":7}`, inlet.CodeEventNotString, "event_name"},
-		{"whose user is no object", `{"event_name":"login","user":"c1"}`, inlet.CodeTraitsNotObject, "user"},
-		{"whose user's id can be none", `{"event_name":"login","user":{"id":[1]}}`, inlet.CodeIDNotString, "user.id"},
-		{"whose context is no object", `{"event_name":"login","context":"c"}`, inlet.CodeContextNotObject, "context"},
-		{"whose integrations are no object", `{"event_name":"login","integrations":true}`, inlet.CodeIntegrationsNotObject, "integrations"},
-		{"whose id is of more than 100 bytes", `{"event_name":"login","context":{"event_id":"` + strings.Repeat("e", 101) + `"}}`, inlet.CodeMessageIDTooLong, "messageId"},
-		{"of version 1.0, by its properties", `{"event_name":"search","event_id":"e1","properties":{"search_term":"x"}}`, inlet.CodePayloadV1, "properties"},
-		{"of version 1.0, by its own word", `{"event":"login","version":1,"page":{}}`, inlet.CodePayloadV1, "properties"},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			s := newDialectServer(t)
-			a := requireRefused(t, s.post(actsPath, "", tt.body), 200, tt.code)
-			require.Equal(t, tt.field, a.Rejected[0].Field)
-			require.Empty(t, s.events)
-		})
-	}
-}
-
-// Trap 44: no URL tells the versions apart, only the event.
-func TestCommandersActRefusesVersion1WithoutMigration(t *testing.T) {
-	t.Parallel()
-	s := newDialectServer(t)
-	const v1 = `{"event_name":"search","event_id":"old","properties":{"search_term":"x"}}`
-	a := read(t, s.post("/events/batch?token="+actsToken, "", batchOf(goodActs, v1)))
-	require.True(t, *a.Success)
-	require.Len(t, a.Rejected, 1)
-	require.Equal(t, inlet.CodePayloadV1, a.Rejected[0].Code)
-	require.Equal(t, "old", a.Rejected[0].MessageID)
-	require.Contains(t, a.Rejected[0].Message, "accepts v2")
-	s.only(t)
-}
-
-func TestCommandersActTakesVersion1BehindTheMigration(t *testing.T) {
-	t.Parallel()
-	const v1 = `{"event_name":"search","event_id":"e2","event_timestamp":"1772280000123","properties":{"search_term":"x","user":{"id":"c1"}},"page":{"title":"S"},"device":{"ip":"192.0.2.1"},"app":{"name":"A"}}`
-	s := newDialectServer(t, middleware.Migrate(inlet.CommandersActV1(), nil))
-	requireTaken(t, s.post("/events/batch?token="+actsToken, "", batchOf(goodActs, v1)))
-	require.Len(t, s.events, 2)
-	e := s.events[1]
-	require.Equal(t, `{"search_term":"x"}`, string(e.Properties))
-	require.JSONEq(t, `{"event_id":"e2","event_timestamp":1772280000123,"page":{"title":"S"},"device":{"ip":"192.0.2.1"},"app":{"name":"A"},"version":2}`, string(e.Context))
-	require.Equal(t, [2]string{"e2", "c1"}, [2]string{e.MessageID, e.UserID})
-	require.Equal(t, time.UnixMilli(1772280000123).UTC(), e.OriginalTimestamp)
-	requireCanonical(t, e)
-}
-
-func TestCommandersActTakesAnyName(t *testing.T) {
-	t.Parallel()
-	for _, name := range []string{"Signed Up", "Item Purchased", "Article Bookmarked", "purchase", "café ☕", strings.Repeat("n", 1000)} {
+	t.Run("every member is kept", func(t *testing.T) {
+		t.Parallel()
+		for _, tt := range []struct{ name, body, properties string }{
+			{"members of the root are properties, also those whose names the normalised form uses",
+				`{"event_name":"e","type":"offline","messageId":1,"timestamp":null,"receivedAt":"x","token":"data","traits":[],"tc_s":"9"}`,
+				`{"type":"offline","messageId":1,"timestamp":null,"receivedAt":"x","token":"data","traits":[],"tc_s":"9"}`},
+			{"a name by the old alias is the name", `{"event":"e","a":1}`, `{"a":1}`},
+			{"a name by the old alias beside an empty one is the name", `{"event":"e","event_name":"","a":1}`, `{"a":1}`},
+			{"beside a name the alias is a property", `{"event_name":"e","event":"gtm.click"}`, `{"event":"gtm.click"}`},
+			{"properties beside a context of version 2 are one property", `{"event_name":"e","properties":{"a":1},"context":{"version":2}}`, `{"properties":{"a":1}}`},
+			{"numbers keep their digits", `{"event_name":"e","id":9007199254740993,"v":1.10}`, `{"id":9007199254740993,"v":1.10}`},
+			{"write keys are dropped", `{"event_name":"e","writeKey":"k","a":1}`, `{"a":1}`},
+			{"names that are written with escapes are the same names", `{"event\u005fname":"e","\u0061":1}`, `{"a":1}`},
+			{"nothing else is no properties", `{"event_name":"e"}`, ``},
+		} {
+			t.Run(tt.name, func(t *testing.T) {
+				t.Parallel()
+				s := newDialectServer(t)
+				requireTaken(t, s.post(actsPath, "", tt.body))
+				e := s.only(t)
+				require.Equal(t, "e", e.Name)
+				require.Equal(t, tt.properties, string(e.Properties))
+				require.Equal(t, `{"tc_s":"3311"}`, string(e.Extra))
+				requireCanonical(t, e)
+			})
+		}
+	})
+	// Trap 46: numbers and strings, and both names, are as they were sent.
+	t.Run("consent is kept as sent", func(t *testing.T) {
+		t.Parallel()
+		const user = `{"id":"c1","consent_categories":[1,"3"],"rejected_vendors":"ALL","refused_vendors":[]}`
 		s := newDialectServer(t)
-		requireTaken(t, s.post(actsPath, "", `{"event_name":"`+name+`"}`))
-		require.Equal(t, name, s.only(t).Name)
-		require.Equal(t, inlet.TypeTrack, s.only(t).Type)
-	}
-}
-
-func TestCommandersActKeepsEveryMember(t *testing.T) {
-	t.Parallel()
-	for _, tt := range []struct{ name, body, properties string }{
-		{"members of the root are properties, also those whose names the normalised form uses",
-			`{"event_name":"e","type":"offline","messageId":1,"timestamp":null,"receivedAt":"x","token":"data","traits":[],"tc_s":"9"}`,
-			`{"type":"offline","messageId":1,"timestamp":null,"receivedAt":"x","token":"data","traits":[],"tc_s":"9"}`},
-		{"a name by the old alias is the name", `{"event":"e","a":1}`, `{"a":1}`},
-		{"a name by the old alias beside an empty one is the name", `{"event":"e","event_name":"","a":1}`, `{"a":1}`},
-		{"beside a name the alias is a property", `{"event_name":"e","event":"gtm.click"}`, `{"event":"gtm.click"}`},
-		{"properties beside a context of version 2 are one property", `{"event_name":"e","properties":{"a":1},"context":{"version":2}}`, `{"properties":{"a":1}}`},
-		{"numbers keep their digits", `{"event_name":"e","id":9007199254740993,"v":1.10}`, `{"id":9007199254740993,"v":1.10}`},
-		{"write keys are dropped", `{"event_name":"e","writeKey":"k","a":1}`, `{"a":1}`},
-		{"names that are written with escapes are the same names", `{"event\u005fname":"e","\u0061":1}`, `{"a":1}`},
-		{"nothing else is no properties", `{"event_name":"e"}`, ``},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
+		requireTaken(t, s.post(actsPath, "", `{"event_name":"login","user":`+user+`}`))
+		require.Equal(t, user, string(s.only(t).Traits))
+	})
+	t.Run("any name", func(t *testing.T) {
+		t.Parallel()
+		for _, name := range []string{"Signed Up", "Item Purchased", "Article Bookmarked", "purchase", "café ☕", strings.Repeat("n", 1000)} {
 			s := newDialectServer(t)
-			requireTaken(t, s.post(actsPath, "", tt.body))
-			e := s.only(t)
-			require.Equal(t, "e", e.Name)
-			require.Equal(t, tt.properties, string(e.Properties))
-			require.Equal(t, `{"tc_s":"3311"}`, string(e.Extra))
-			requireCanonical(t, e)
+			requireTaken(t, s.post(actsPath, "", `{"event_name":"`+name+`"}`))
+			require.Equal(t, name, s.only(t).Name)
+			require.Equal(t, inlet.TypeTrack, s.only(t).Type)
+		}
+	})
+	t.Run("user and context are optional", func(t *testing.T) {
+		t.Parallel()
+		for _, body := range []string{
+			`{"event_name":"login"}`,
+			`{"event_name":"page_view"}`, // without the page_type that the documents require
+			`{"event_name":"purchase","user":{}}`,
+			`{"event_name":"login","user":null,"context":null,"integrations":null}`,
+			`{"event_name":"login","user":[],"context":[]}`,
+			`{"event_name":"login","user":{"consent_categories":[]}}`,
+		} {
+			s := newDialectServer(t)
+			requireTaken(t, s.post(actsPath, "", body))
+			require.Empty(t, s.only(t).UserID)
+			require.True(t, s.only(t).GeneratedID())
+			requireCanonical(t, s.only(t))
+		}
+		t.Run("but an event of Segment's does", func(t *testing.T) {
+			t.Parallel()
+			requireRefused(t, newDialectServer(t).post("/v1/track", actsToken, `{"event":"login"}`), 400, inlet.CodeNoUserAnonID)
 		})
-	}
+	})
+	t.Run("broken text is repaired", func(t *testing.T) {
+		t.Parallel()
+		s := newDialectServer(t)
+		requireTaken(t, s.post("/events/batch?token="+actsToken+"&tc_s=%ff", "", batchOf(`{"event_name":"a\ud83d","context":{"event_id":"1"}}`, `{"event_name":"b","context":{"event_id":"2"}}`)))
+		require.Len(t, s.events, 2)
+		require.Equal(t, "a\uFFFD", s.events[0].Name)
+		require.Equal(t, inlet.WarnTextRepaired, s.events[0].Warnings)
+		require.Zero(t, s.events[1].Warnings)
+		for _, e := range s.events {
+			require.Equal(t, `{"tc_s":"`+"\uFFFD"+`"}`, string(e.Extra))
+			requireCanonical(t, e)
+		}
+	})
+	t.Run("refused", func(t *testing.T) {
+		t.Parallel()
+		for _, tt := range []struct {
+			name, body string
+			code       inlet.Code
+			field      string
+		}{
+			{"without a name", `{"user":{"id":"c1"}}`, inlet.CodeEventNotDefined, "event_name"},
+			{"whose name is empty", `{"event_name":""}`, inlet.CodeEventNotDefined, "event_name"},
+			{"whose name is no string", `{"event_name":7}`, inlet.CodeEventNotString, "event_name"},
+			{"whose user is no object", `{"event_name":"login","user":"c1"}`, inlet.CodeTraitsNotObject, "user"},
+			{"whose user's id can be none", `{"event_name":"login","user":{"id":[1]}}`, inlet.CodeIDNotString, "user.id"},
+			{"whose context is no object", `{"event_name":"login","context":"c"}`, inlet.CodeContextNotObject, "context"},
+			{"whose integrations are no object", `{"event_name":"login","integrations":true}`, inlet.CodeIntegrationsNotObject, "integrations"},
+			{"whose id is of more than 100 bytes", `{"event_name":"login","context":{"event_id":"` + strings.Repeat("e", 101) + `"}}`, inlet.CodeMessageIDTooLong, "messageId"},
+			{"of version 1.0, by its properties", `{"event_name":"search","event_id":"e1","properties":{"search_term":"x"}}`, inlet.CodePayloadV1, "properties"},
+			{"of version 1.0, by its own word", `{"event":"login","version":1,"page":{}}`, inlet.CodePayloadV1, "properties"},
+		} {
+			t.Run(tt.name, func(t *testing.T) {
+				t.Parallel()
+				s := newDialectServer(t)
+				a := requireRefused(t, s.post(actsPath, "", tt.body), 200, tt.code)
+				require.Equal(t, tt.field, a.Rejected[0].Field)
+				require.Empty(t, s.events)
+			})
+		}
+	})
 }
 
-// Trap 46: numbers and strings, and both names, are as they were sent.
-func TestCommandersActKeepsConsentAsItWasSent(t *testing.T) {
+func TestCommandersActVersion1(t *testing.T) {
 	t.Parallel()
-	const user = `{"id":"c1","consent_categories":[1,"3"],"rejected_vendors":"ALL","refused_vendors":[]}`
-	s := newDialectServer(t)
-	requireTaken(t, s.post(actsPath, "", `{"event_name":"login","user":`+user+`}`))
-	require.Equal(t, user, string(s.only(t).Traits))
-}
-
-func TestCommandersActBrokenText(t *testing.T) {
-	t.Parallel()
-	s := newDialectServer(t)
-	requireTaken(t, s.post("/events/batch?token="+actsToken+"&tc_s=%ff", "", batchOf(`{"event_name":"a\ud83d","context":{"event_id":"1"}}`, `{"event_name":"b","context":{"event_id":"2"}}`)))
-	require.Len(t, s.events, 2)
-	require.Equal(t, "a\uFFFD", s.events[0].Name)
-	require.Equal(t, inlet.WarnTextRepaired, s.events[0].Warnings)
-	require.Zero(t, s.events[1].Warnings)
-	for _, e := range s.events {
-		require.Equal(t, `{"tc_s":"`+"\uFFFD"+`"}`, string(e.Extra))
+	// Trap 44: no URL tells the versions apart, only the event.
+	t.Run("refused without the migration", func(t *testing.T) {
+		t.Parallel()
+		s := newDialectServer(t)
+		const v1 = `{"event_name":"search","event_id":"old","properties":{"search_term":"x"}}`
+		a := read(t, s.post("/events/batch?token="+actsToken, "", batchOf(goodActs, v1)))
+		require.True(t, *a.Success)
+		require.Len(t, a.Rejected, 1)
+		require.Equal(t, inlet.CodePayloadV1, a.Rejected[0].Code)
+		require.Equal(t, "old", a.Rejected[0].MessageID)
+		require.Contains(t, a.Rejected[0].Message, "accepts v2")
+		s.only(t)
+	})
+	t.Run("accepted behind the migration", func(t *testing.T) {
+		t.Parallel()
+		const v1 = `{"event_name":"search","event_id":"e2","event_timestamp":"1772280000123","properties":{"search_term":"x","user":{"id":"c1"}},"page":{"title":"S"},"device":{"ip":"192.0.2.1"},"app":{"name":"A"}}`
+		s := newDialectServer(t, middleware.Migrate(inlet.CommandersActV1(), nil))
+		requireTaken(t, s.post("/events/batch?token="+actsToken, "", batchOf(goodActs, v1)))
+		require.Len(t, s.events, 2)
+		e := s.events[1]
+		require.Equal(t, `{"search_term":"x"}`, string(e.Properties))
+		require.JSONEq(t, `{"event_id":"e2","event_timestamp":1772280000123,"page":{"title":"S"},"device":{"ip":"192.0.2.1"},"app":{"name":"A"},"version":2}`, string(e.Context))
+		require.Equal(t, [2]string{"e2", "c1"}, [2]string{e.MessageID, e.UserID})
+		require.Equal(t, time.UnixMilli(1772280000123).UTC(), e.OriginalTimestamp)
 		requireCanonical(t, e)
-	}
+	})
 }
 
 // Traps 48 and 53: the key stands in the query beside the data, and is not stored;
@@ -502,7 +539,7 @@ func TestCommandersActPixel(t *testing.T) {
 	})
 }
 
-func TestBracketQuery(t *testing.T) {
+func TestCommandersActPixelQuery(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ name, query, want string }{
 		{"names and levels", "a=1&b[c]=2&b[d][e]=3", `{"a":"1","b":{"c":"2","d":{"e":"3"}}}`},
@@ -530,39 +567,64 @@ func TestBracketQuery(t *testing.T) {
 	}
 }
 
-func TestCommandersActHasNoRateLimitOfItsOwn(t *testing.T) {
-	t.Parallel()
-	s := newDialectServer(t)
-	for i := range 1000 {
-		requireTaken(t, s.post(actsPath, "", fmt.Sprintf(`{"event_name":"login","context":{"event_id":"e%d"}}`, i)))
+func FuzzCommandersAct(f *testing.F) {
+	for target, body := range goldenRequests(f, "commandersact/*.golden") {
+		f.Add(body, strings.Contains(target, "batch"))
 	}
-	require.Len(t, s.events, 1000)
-	t.Run("a limit that a team sets answers 429 with the time to wait", func(t *testing.T) {
-		t.Parallel()
-		s := newDialectServer(t, middleware.RateLimit(&middleware.RateLimitOptions{Rate: 1, Burst: 1, Key: middleware.BySource}))
-		requireTaken(t, s.post(actsPath, "", goodActs))
-		w := s.post(actsPath, "", goodActs)
-		requireRefused(t, w, 429, inlet.CodeRateLimited)
-		require.Regexp(t, "^[1-3]$", w.Header().Get("Retry-After"))
+	do := fuzzHandler(f)
+	f.Fuzz(func(t *testing.T, body string, batch bool) {
+		path, sent := "/events?tc_s=3311", 1
+		if batch {
+			path = "/events/batch?tc_s=3311"
+		}
+		got := do(t, vouched(path, body))
+		for _, e := range got.events {
+			requireCanonical(t, e)
+			require.Equal(t, `{"tc_s":"3311"}`, string(e.Extra))
+		}
+		if got.status == 400 { // the whole request
+			require.Empty(t, got.events)
+			require.Zero(t, got.rejects)
+			return
+		}
+		require.Equal(t, 200, got.status)
+		if batch {
+			sent = listed(t, body)
+		}
+		require.Equal(t, sent, len(got.events)+got.rejects)
 	})
 }
 
-func TestCommandersActAnswers503WhileNothingCanBeStored(t *testing.T) {
-	t.Parallel()
-	h := middleware.Auth(dialectKeys, nil)(mustNew(t, failing(context.DeadlineExceeded), nil))
-	w := serve(h, request(http.MethodPost, actsPath, strings.NewReader(goodActs)))
-	requireRefused(t, w, 503, inlet.CodeSinkUnavailable)
+// listed is how many events a batch lists, by another reader of JSON.
+func listed(t *testing.T, body string) int {
+	var root struct {
+		Batch []json.RawMessage `json:"batch"`
+	}
+	require.NoError(t, json.Unmarshal([]byte(body), &root))
+	return len(root.Batch)
 }
 
-func TestARootEventIDIsAPropertyWhereTheContextSaysVersion2(t *testing.T) {
-	t.Parallel()
-	events := new(keeper)
-	h := mustNew(t, events, nil)
-	w := serve(h, vouched("/events", `{"event_name":"x","event_id":"mine","event_timestamp":1,"context":{"version":2}}`))
-	require.Equal(t, 200, w.Code, w.Body.String())
-	stored := events.kept()
-	require.Len(t, stored, 1)
-	require.True(t, stored[0].GeneratedID())
-	require.Zero(t, stored[0].OriginalTimestamp)
-	require.JSONEq(t, `{"event_id":"mine","event_timestamp":1}`, string(stored[0].Properties))
+func FuzzBracketQuery(f *testing.F) {
+	for _, query := range []string{
+		"event_name=page_view&user[id]=c1&user[consent_categories][]=1&user[consent_categories][]=3",
+		"event_name=e&items[0][product][id]=p1&items[1][product][id]=p2&items[10][id]=x",
+		"event_name=e&context%5Bevent_id%5D=e1&a[]b=1&[c]=2&d]=3&e[=4&f[g]h=5&g[[]]=6",
+		"event_name=e&a[0]=1&a[0]=2&b=1&b[c]=2&d[][x]=1&d[][x]=2&&=&tc_s=1&token=t",
+		"event_name=%ff%&a+b=c+d;e",
+		"event_name=e&a[1]=x&a[01]=y&a[]=z&a[-1]=q",
+	} {
+		f.Add(query)
+	}
+	do := fuzzHandler(f)
+	f.Fuzz(func(t *testing.T, query string) {
+		r := vouched("/events", "")
+		r.Method, r.URL.RawQuery = http.MethodGet, query
+		got := do(t, r)
+		require.Equal(t, 200, got.status)
+		require.Equal(t, got.code == "", len(got.events) == 1, "%s", got.code)
+		require.NotContains(t, []inlet.Code{inlet.CodeInvalidJSON, inlet.CodeInternal}, got.code)
+		for _, e := range got.events {
+			requireCanonical(t, e)
+		}
+	})
 }

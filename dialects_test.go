@@ -1,16 +1,238 @@
 package inlet_test
 
 import (
+	"encoding/json"
+	"io"
+	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/internal/testkit"
 	"github.com/inlet-go/inlet/sinks"
 )
+
+func TestDialectKeys(t *testing.T) {
+	t.Parallel()
+	t.Run("a key in a body is not stored", func(t *testing.T) {
+		t.Parallel()
+		for path, body := range map[string]string{
+			"/v1/track":          `{"appId":"K","writeKey":"K","writekey":"K","event":"E","userId":"u","messageId":"m"}`,
+			"/v1/batch":          `{"writeKey":"K","batch":[{"type":"track","appId":"K","writeKey":"K","event":"E","userId":"u"}]}`,
+			"/v1/custom/event":   `{"appId":"K","writeKey":"K","_metarouter":{"writeKey":"K","eventName":"E","userID":"u"}}`,
+			"/v1/w?writeKey=K":   `{"type":"track","event":"E","userId":"u","writeKey":"K"}`,
+			"/api/s/track":       `{"event":"E","userId":"u","writeKey":"K"}`,
+			"/beacon/v1/batch":   `{"batch":[{"type":"page","anonymousId":"a","writeKey":"K"}],"writeKey":"K"}`,
+			"/v1/w":              `{"\u0077riteKey":"K","type":"track","event":"E","userId":"u"}`,
+			"/v1/custom/event//": `{"_metarouter":{"\u0077riteKey":"K","eventName":"E","userID":"u"}}`,
+		} {
+			t.Run(path, func(t *testing.T) {
+				t.Parallel()
+				s := newDialectServer(t)
+				w := s.post(strings.ReplaceAll(path, "=K", "="+appID), "", strings.ReplaceAll(body, `"K"`, `"`+appID+`"`))
+				require.Equal(t, http.StatusOK, w.Code, "%s", w.Body)
+				require.NotContains(t, string(s.only(t).AppendJSON(nil)), appID)
+			})
+		}
+	})
+}
+
+// A dialect of a host's own, for what the built-in ones do not do.
+type ownDialect struct{ routes []inlet.Route }
+
+func (ownDialect) Name() string { return "own" }
+
+func (d ownDialect) Routes() []inlet.Route { return d.routes }
+
+func (ownDialect) KeyPlaces() (query, members []string) { return nil, nil }
+
+// speaking returns a protocol with routes of a host's own alone.
+func speaking(routes ...inlet.Route) *inlet.Protocol {
+	return &inlet.Protocol{Dialects: []inlet.Dialect{ownDialect{routes}}}
+}
+
+func TestCustomDialect(t *testing.T) {
+	t.Parallel()
+	t.Run("routes", func(t *testing.T) {
+		t.Parallel()
+		sink := new(keeper)
+		decode := func(in *inlet.Input) error {
+			items, listed := in.Items()
+			if !listed {
+				return &inlet.Error{Code: inlet.CodeBatchNotArray, Field: "batch"}
+			}
+			for i, item := range items {
+				if item.Len() == 0 {
+					continue
+				}
+				e := in.Add(i)
+				e.Type, e.UserID, e.MessageID = inlet.TypePage, in.Text(item.Get("user")), in.Text(item.Get("id"))
+				e.Properties, e.Timestamp = item.Get("data"), in.ReceivedAt
+			}
+			return nil
+		}
+		h := mustNew(t, sink, &inlet.Options{Protocol: speaking(
+			inlet.Route{Method: "POST", Path: "/sites/{site}/hits", Batch: true, Form: inlet.FormLenient, Decode: decode},
+			inlet.Route{Method: "PUT", Path: "/sites/{site}/hits", Batch: true, Form: inlet.FormEmpty, Decode: decode},
+			inlet.Route{Method: "GET", Path: "/settings/{site}", Open: true, Reply: func(q *inlet.Inquiry) ([]byte, error) {
+				return []byte(`{"site":"` + q.Request.PathValue("site") + `"}`), nil
+			}},
+		)})
+		hit := `{"user":"u","id":"m","data":{"n":12345678901234567890}}`
+		requireTaken(t, serve(h, vouched("/sites/s1/hits/", batchOf(hit))))
+		require.JSONEq(t, `{"n":12345678901234567890}`, string(sink.kept()[0].Properties))
+		require.Equal(t, "own", sink.kept()[0].Dialect)
+
+		// What the dialect is told has been refused already must have been.
+		w := serve(h, vouched("/sites/s1/hits", batchOf(hit, `{"user":"u","user":"v"}`, `7`, padTo(33_000))))
+		require.Equal(t, 200, w.Code)
+		require.Equal(t, "[1:duplicate_name 2:not_object 3:event_too_large]", rejects(read(t, w)))
+
+		put := vouched("/sites/s1/hits", batchOf(hit))
+		put.Method = "PUT"
+		w = serve(h, put)
+		require.Equal(t, 204, w.Code)
+		require.Empty(t, w.Body.String())
+
+		w = serve(h, vouched("/sites/s1/hits", batchOf(`{"id":"m"}`, `{"id":"n"}`)))
+		require.Equal(t, 200, w.Code, "a lenient route answers 200 where everything was refused")
+		require.False(t, *read(t, w).Success)
+
+		w = serve(h, request("GET", "/settings/s1", nil))
+		require.Equal(t, 200, w.Code)
+		require.JSONEq(t, `{"site":"s1"}`, w.Body.String())
+		w = serve(h, request("DELETE", "/sites/s1/hits", nil))
+		require.Equal(t, "POST, PUT", w.Header().Get("Allow"))
+		requireRefused(t, serve(h, vouched("/sites//hits", batchOf(hit))), 404, inlet.CodeNotFound)
+	})
+	// A dialect of a host's own is treated by layers and handler as the built-in ones are.
+	t.Run("input and layers", func(t *testing.T) {
+		t.Parallel()
+		decode := func(in *inlet.Input) error {
+			root, ok := in.Single()
+			if !ok {
+				return nil
+			}
+			e := in.Add(0)
+			e.Type, e.Name = inlet.TypeTrack, in.Text(root.Get("event"))
+			if root.Repaired() {
+				e.Warnings |= inlet.WarnTextRepaired
+			}
+			if p := in.SetID(e, &e.UserID, root.Get("userId"), "userId"); p != nil {
+				in.Withdraw(p)
+				return nil
+			}
+			in.SetTime(e, &e.Timestamp, root.Get("at"))
+			e.Context = in.AppendRaw(func(dst []byte) []byte { return append(dst, `{"own":true}`...) })
+			in.SetExtra(e, root, func(i int) (extra, client bool) {
+				switch string(root.Name(i)) {
+				case `"event"`, `"userId"`, `"at"`:
+					return false, false
+				case `"sourceId"`:
+					return true, true
+				}
+				return true, false
+			})
+			return nil
+		}
+		protocol := speaking(inlet.Route{Method: "POST", Path: "/own", Form: inlet.FormEmpty, Decode: decode},
+			inlet.Route{Method: "GET", Path: "/own.gif", Form: inlet.FormPixel, Decode: decode})
+		keys := inlet.MustKeys(map[string]inlet.Source{"K": {ID: "shop"}})
+		sink := new(keeper)
+		h := mustAuth(t, keys, &inlet.AuthOptions{Protocol: protocol})(mustNew(t, sink, &inlet.Options{Protocol: protocol}))
+
+		t.Run("has repaired text marked", func(t *testing.T) {
+			body := "{\"event\":\"\xff\",\"userId\":\"u\",\"x\":1,\"sourceId\":\"mine\"}"
+			w := serve(h, request("POST", "/own", strings.NewReader(body), "X-Write-Key", "K"))
+			require.Equal(t, 204, w.Code, "%s", w.Body)
+			e := sink.kept()[0]
+			require.Equal(t, "\ufffd", e.Name)
+			require.True(t, e.Warnings.Has(inlet.WarnTextRepaired))
+			require.JSONEq(t, `{"own":true}`, string(e.Context))
+			require.JSONEq(t, `{"x":1,"_client":{"sourceId":"mine"}}`, string(e.Extra))
+		})
+		t.Run("can withdraw an event", func(t *testing.T) {
+			w := serve(h, request("POST", "/own", strings.NewReader(`{"event":"E","userId":[]}`), "X-Write-Key", "K"))
+			requireRefused(t, w, 400, inlet.CodeIDNotString)
+		})
+		t.Run("answers refusals of its layers in its own form", func(t *testing.T) {
+			w := serve(h, request("GET", "/own.gif", nil))
+			require.Equal(t, 200, w.Code)
+			require.Equal(t, "image/gif", w.Header().Get("Content-Type"))
+			require.Equal(t, string(inlet.CodeMissingKey), w.Header().Get("X-Inlet-Error"))
+
+			inner := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				inlet.WriteError(w, r, &inlet.Error{Code: inlet.CodeRateLimited})
+			})
+			limited := mustAuth(t, keys, &inlet.AuthOptions{Protocol: protocol})(inner)
+			w = serve(limited, request("GET", "/own.gif", nil, "X-Write-Key", "K"))
+			require.Equal(t, "image/gif", w.Header().Get("Content-Type"))
+		})
+		t.Run("is unknown to layers without its protocol", func(t *testing.T) {
+			w := serve(mustAuth(t, keys, nil)(http.NotFoundHandler()), request("GET", "/own.gif", nil))
+			requireRefused(t, w, 401, inlet.CodeMissingKey)
+		})
+	})
+}
+
+// silentWriter is a writer that allocates nothing, as that of net/http does not
+// once its connection is warm.
+type silentWriter struct{ header http.Header }
+
+func (w *silentWriter) Header() http.Header { return w.header }
+
+func (w *silentWriter) Write(b []byte) (int, error) { return len(b), nil }
+
+func (w *silentWriter) WriteHeader(int) {}
+
+func (w *silentWriter) SetReadDeadline(time.Time) error { return nil }
+
+// vouchedAllocations returns how many allocations it costs to take in a body that
+// an authentication layer has vouched for.
+func vouchedAllocations(t *testing.T, path, body string) float64 {
+	h := mustNew(t, new(sinks.Discard), nil)
+	r := vouched(path, body)
+	w := &silentWriter{http.Header{}}
+	reader := strings.NewReader(body)
+	closer := io.NopCloser(reader)
+	return testing.AllocsPerRun(200, func() {
+		clear(w.header)
+		reader.Reset(body)
+		r.Body = closer
+		h.ServeHTTP(w, r)
+	})
+}
+
+func TestDialectAllocs(t *testing.T) {
+	if testkit.Race {
+		t.Skip("the race detector allocates")
+	}
+	acts := strings.Replace(goodActs, `"login"`, `"login","search_term":"x","items":[{"id":"1"}]`, 1)
+	single := vouchedAllocations(t, "/v1/track", goodTrack)
+	batch := vouchedAllocations(t, "/v1/batch", batchOf(repeated(100, `{"type":"track",`+goodTrack[1:])...))
+	for _, tt := range []struct {
+		name, path, body string
+		most             float64
+	}{
+		{"a hit", "/track", goodHit, single},
+		{"a hit with members that no field holds", "/collect", `{"type":"event","website":{},` + goodHit[1:], single},
+		{"a hit without an id", "/track", `{"event":{"name":"Registered","user":{"anonymousId":"a1"}}}`, single},
+		{"an event", "/events", acts, single},
+		{"an event of a site", actsPath, acts, single},
+		{"a batch of a hundred events", "/events/batch?tc_s=3311", batchOf(repeated(100, acts)...), batch},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			n := vouchedAllocations(t, tt.path, tt.body)
+			t.Logf("%v allocations, of %v", n, tt.most)
+			require.LessOrEqual(t, n, tt.most)
+		})
+	}
+}
 
 func TestRedactURL(t *testing.T) {
 	t.Parallel()
@@ -74,5 +296,41 @@ func TestFillAnonymousID(t *testing.T) {
 			}
 			require.Equal(t, tt.want, got)
 		})
+	}
+}
+
+func FuzzCustomEvent(f *testing.F) {
+	for _, body := range goldenRequests(f, "metarouter/*.golden") {
+		f.Add(body, "", "")
+		f.Add(`{"a":1}`, body, "")
+	}
+	f.Add(`{"_metarouter":{"eventName":"B","userID":"b"},"writeKey":"K"}`, `{"userID":7,"x":null,"\u0069p":"y"}`, "Q")
+	f.Add(`{"a":1}`, ` {"userID":"u"}`, "Q")
+	do := fuzzHandler(f)
+	f.Fuzz(func(t *testing.T, body, metadata, name string) {
+		r := vouched("/v1/custom/event?eventName="+url.QueryEscape(name), body)
+		r.Header.Set("X-Event-Metadata", metadata)
+		got := do(t, r)
+		if got.status != 200 {
+			require.Equal(t, 400, got.status)
+			require.Empty(t, got.events)
+			return
+		}
+		require.Len(t, got.events, 1)
+		requireCanonical(t, got.events[0])
+		requireCustom(t, got.events[0])
+	})
+}
+
+// requireCustom checks what holds of every custom event that is stored.
+func requireCustom(t *testing.T, e *inlet.Event) {
+	t.Helper()
+	require.Equal(t, inlet.TypeTrack, e.Type)
+	require.NotEmpty(t, e.Name)
+	require.NotEmpty(t, e.UserID+e.AnonymousID)
+	var properties map[string]json.RawMessage
+	require.NoError(t, json.Unmarshal(e.Properties, &properties))
+	for _, name := range []string{"_metarouter", "writeKey", "appId"} {
+		require.NotContains(t, properties, name)
 	}
 }

@@ -1,16 +1,22 @@
-package inlet_test
+package inlet
 
 import (
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 )
 
-func TestEveryFileOfTheRootPackageStandsInTheFileMap(t *testing.T) {
+func TestFileMap(t *testing.T) {
 	t.Parallel()
 	design, err := os.ReadFile("docs/DESIGN.md")
 	require.NoError(t, err)
@@ -27,7 +33,54 @@ func TestEveryFileOfTheRootPackageStandsInTheFileMap(t *testing.T) {
 	}
 }
 
-func TestTheSecurityChecklistNamesTestsThatExist(t *testing.T) {
+// The README's table of limits says what the defaults are.
+func TestReadmeDefaults(t *testing.T) {
+	t.Parallel()
+	readme, err := os.ReadFile("README.md")
+	require.NoError(t, err)
+	o, err := (*Options)(nil).withDefaults()
+	require.NoError(t, err)
+	l, err := Limits{}.withDefaults()
+	require.NoError(t, err)
+	p, err := PayloadLimits{}.withDefaults()
+	require.NoError(t, err)
+	for _, row := range []string{
+		fmt.Sprintf("| single event | %s bytes (SegmentStream %s) |", grouped(l.EventBytes), grouped(maxHitBytes)),
+		fmt.Sprintf("| batch | %s bytes decompressed, %s events |", grouped(int(l.BatchBytes)), grouped(l.Events)),
+		fmt.Sprintf("| import | %d MiB decompressed |", maxImportBytes>>20),
+		fmt.Sprintf("a body may grow %d times, once 64 KiB are out |", p.MaxRatio),
+		fmt.Sprintf("| nesting, names in an event | %d, %s |", l.Depth, grouped(l.Members)),
+		fmt.Sprintf("| `messageId` | %d characters |", l.MessageIDLength),
+		fmt.Sprintf("| %.0f s, %.0f s |", p.ReadTimeout.Seconds(), o.WriteTimeout.Seconds()),
+		fmt.Sprintf("| %s; %d MiB; then 503 |", grouped(o.MaxInFlight), p.MaxBytesInFlight>>20),
+		fmt.Sprintf("| about %d ms, then 503 |", o.MaxQueueTime.Milliseconds()),
+	} {
+		require.Contains(t, string(readme), row)
+	}
+}
+
+// grouped writes a number with a comma before each three digits.
+func grouped(n int) string {
+	digits, groups := strconv.Itoa(n), regexp.MustCompile(`(\d)(\d{3})(,|$)`)
+	for groups.MatchString(digits) {
+		digits = groups.ReplaceAllString(digits, "$1,$2$3")
+	}
+	return digits
+}
+
+// What a 200 means is one sentence, wherever it stands.
+func TestReadmePromise(t *testing.T) {
+	t.Parallel()
+	readme, err := os.ReadFile("README.md")
+	require.NoError(t, err)
+	durability, err := os.ReadFile("docs/DURABILITY.md")
+	require.NoError(t, err)
+	promise := regexp.MustCompile(`(?m)^\| .SyncAlways. \(default\) \| \*\*(.+)\*\* \|`).FindSubmatch(durability)
+	require.NotNil(t, promise)
+	require.Contains(t, string(readme), "| fsync | "+string(promise[1])+" | the journal, by default |")
+}
+
+func TestOperationsDoc(t *testing.T) {
 	t.Parallel()
 	page, err := os.ReadFile("docs/OPERATIONS.md")
 	require.NoError(t, err)
@@ -39,14 +92,145 @@ func TestTheSecurityChecklistNamesTestsThatExist(t *testing.T) {
 	}
 }
 
-// What a 200 means is one sentence, wherever it stands.
-func TestTheReadmeSaysOfA200WhatTheJournalPromises(t *testing.T) {
+var (
+	testPattern   = regexp.MustCompile("`((?:Test|Fuzz|Example)[A-Za-z0-9_]+)`")
+	goldenPattern = regexp.MustCompile("`(testdata/[^`]+)`")
+)
+
+// traps is how many the survey of the protocols numbers.
+const traps = 54
+
+func TestDialectsDoc(t *testing.T) {
 	t.Parallel()
-	readme, err := os.ReadFile("README.md")
+	page, err := os.ReadFile("docs/DIALECTS.md")
 	require.NoError(t, err)
-	durability, err := os.ReadFile("docs/DURABILITY.md")
+	text := string(page)
+
+	t.Run("every test that it names exists", func(t *testing.T) {
+		t.Parallel()
+		known := testsOfTheRepository(t)
+		named := testPattern.FindAllStringSubmatch(text, -1)
+		require.NotEmpty(t, named)
+		for _, name := range named {
+			require.True(t, known[name[1]], "there is no %s", name[1])
+		}
+	})
+
+	t.Run("every golden file that it names exists", func(t *testing.T) {
+		t.Parallel()
+		named := goldenPattern.FindAllStringSubmatch(text, -1)
+		require.NotEmpty(t, named)
+		for _, name := range named {
+			if !strings.Contains(name[1], "…") {
+				_, err := os.Stat(name[1])
+				require.NoError(t, err)
+			}
+		}
+	})
+
+	t.Run("every trap has a line that says what shows it", func(t *testing.T) {
+		t.Parallel()
+		for n := 1; n <= traps; n++ {
+			_, rest, found := strings.Cut(text, fmt.Sprintf("\n| %d | ", n))
+			require.True(t, found, "trap %d", n)
+			line, _, _ := strings.Cut(rest, "\n")
+			require.Equal(t, 3, strings.Count(line, "|"), line)
+			require.True(t, testPattern.MatchString(line) || goldenPattern.MatchString(line), line)
+		}
+	})
+
+	t.Run("it names every body that the documents print", func(t *testing.T) {
+		t.Parallel()
+		files, err := filepath.Glob("testdata/metarouter/printed_*.golden")
+		require.NoError(t, err)
+		require.Len(t, files, 10)
+		for _, file := range files {
+			require.Contains(t, text, "`"+filepath.ToSlash(file)+"`")
+		}
+	})
+}
+
+// testsOfTheRepository is the names of the tests of all modules.
+func testsOfTheRepository(t *testing.T) map[string]bool {
+	t.Helper()
+	declared := regexp.MustCompile(`(?m)^func ((?:Test|Fuzz|Example)\w+)\(`)
+	known := map[string]bool{}
+	walkGo(t, ".", func(path string) {
+		if !strings.HasSuffix(path, "_test.go") {
+			return
+		}
+		source, err := os.ReadFile(path)
+		require.NoError(t, err)
+		for _, name := range declared.FindAllSubmatch(source, -1) {
+			known[string(name[1])] = true
+		}
+	})
+	return known
+}
+
+// walkGo calls f for the Go files below dir.
+func walkGo(t *testing.T, dir string, f func(path string)) {
+	t.Helper()
+	require.NoError(t, filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case entry.IsDir() && (entry.Name() == "node_modules" || entry.Name() == ".git"):
+			return filepath.SkipDir
+		case strings.HasSuffix(path, ".go"):
+			f(path)
+		}
+		return nil
+	}))
+}
+
+// vendorNames are fields, parameters and headers of one vendor alone.
+var vendorNames = []string{
+	"hitId", "emailHash", "projectId", "event_name", "event_id", "event_timestamp", "tc_s", "consistent_anonymous_id",
+	"consent_categories", "page_view", "_metarouter", "appId", "eventName", "eventID", "anonymousID", "userID",
+	"X-Event-Metadata", "sourceConfig", "Anonymousid", "Sentat", "Segment.io", "sampleRate",
+}
+
+var vendorNamePattern = regexp.MustCompile(`(^|[^\w-])(` + strings.Join(vendorNames, "|") + `)([^\w-]|$)`)
+
+// vendorFiles are where they may stand.
+var vendorFiles = regexp.MustCompile(`^(dialect_\w+|migrate\w*|schema_json)\.go$`)
+
+func TestVendorNames(t *testing.T) {
+	t.Parallel()
+	found := 0
+	for _, dir := range []string{".", "middleware", "sinks", "sinktest", "internal/wire"} {
+		files, err := filepath.Glob(filepath.Join(dir, "*.go"))
+		require.NoError(t, err)
+		for _, file := range files {
+			if strings.HasSuffix(file, "_test.go") {
+				continue
+			}
+			names := vendorNamesIn(t, file)
+			if vendorFiles.MatchString(file) {
+				found += len(names)
+				continue
+			}
+			require.Empty(t, names, "%s knows fields of a vendor", file)
+		}
+	}
+	require.Greater(t, found, 10, "the dialects were to have some")
+}
+
+// vendorNamesIn returns the names that the string literals of a file hold.
+func vendorNamesIn(t *testing.T, file string) (names []string) {
+	t.Helper()
+	tree, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.SkipObjectResolution)
 	require.NoError(t, err)
-	promise := regexp.MustCompile(`(?m)^\| .SyncAlways. \(default\) \| \*\*(.+)\*\* \|`).FindSubmatch(durability)
-	require.NotNil(t, promise)
-	require.Contains(t, string(readme), "| fsync | "+string(promise[1])+" | the journal, by default |")
+	ast.Inspect(tree, func(n ast.Node) bool {
+		literal, ok := n.(*ast.BasicLit)
+		if !ok || literal.Kind != token.STRING {
+			return true
+		}
+		text, err := strconv.Unquote(literal.Value)
+		require.NoError(t, err)
+		names = append(names, vendorNamePattern.FindAllString(text, -1)...)
+		return true
+	})
+	return names
 }

@@ -8,10 +8,13 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"time"
 
 	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/middleware"
+	"github.com/inlet-go/inlet/sinks"
 )
 
 // printing is a sink that prints what it is given.
@@ -294,4 +297,239 @@ func ExampleCloneEvents() {
 func ExampleDurabilityOf() {
 	fmt.Println(inlet.DurabilityOf(printing))
 	// Output: unknown
+func ExampleHarden() {
+	server := inlet.Harden(&http.Server{Addr: ":8080", IdleTimeout: 90 * time.Second})
+	fmt.Println(server.ReadHeaderTimeout, server.IdleTimeout, server.MaxHeaderBytes)
+	// Output: 5s 1m30s 65536
+}
+
+func ExampleRedactURL() {
+	u, err := url.Parse("/v1/t?writeKey=ILoveData123&page=2")
+	if err != nil {
+		panic(err)
+	}
+	fmt.Println(inlet.RedactURL(u))
+	// Output: /v1/t?writeKey=REDACTED&page=2
+}
+
+// An enricher of a team's own.
+func ExampleVisitorFromContext() {
+	agent := func(ctx context.Context, e *inlet.Event) {
+		fmt.Println(e.Name, "by", inlet.VisitorFromContext(ctx).UserAgent)
+	}
+	h, err := inlet.New(new(sinks.Memory), &inlet.Options{AllowAnonymous: true, Enrichers: []inlet.Enricher{agent}})
+	if err != nil {
+		panic(err)
+	}
+	r := httptest.NewRequest("POST", "/v1/track", strings.NewReader(`{"event":"Signed Up","userId":"u1"}`))
+	r = inlet.WithVisitor(r, inlet.Visitor{UserAgent: "Mozilla/5.0"}) // as middleware.Identity does
+	h.ServeHTTP(httptest.NewRecorder(), r)
+	// Output: Signed Up by Mozilla/5.0
+}
+
+// Events without a user or an anonymous id get the id of the browser's cookie.
+func ExampleOptions_fillAnonymousID() {
+	events := new(sinks.Memory)
+	h, err := inlet.New(events, &inlet.Options{
+		AllowAnonymous:  true,
+		FillAnonymousID: true,
+	})
+	if err != nil {
+		panic(err)
+	}
+	r := httptest.NewRequest("POST", "/v1/track", strings.NewReader(`{"event":"Signed Up"}`))
+	r = inlet.WithVisitor(r, inlet.Visitor{AnonymousID: "a1b2"}) // as middleware.Identity does
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	fmt.Println(w.Code, events.Events()[0].AnonymousID)
+	// Output: 200 a1b2
+}
+
+// importer is the protocol of an invented vendor: POST /example/import?project=KEY takes
+// {"batch":[{"id":…,"name":…,"user":…,"at":…,"data":{…}}]}, with Unix times.
+type importer struct{}
+
+func (importer) Name() string { return "example" }
+
+func (importer) KeyPlaces() (query, members []string) {
+	return []string{"project"}, nil
+}
+
+func (i importer) Routes() []inlet.Route {
+	return []inlet.Route{{
+		Method: http.MethodPost, Path: "/example/import", Batch: true, Decode: i.decode,
+	}}
+}
+
+// decode adds an event for each usable item, and refuses those that cannot be
+// one. What every event needs is checked behind it.
+func (i importer) decode(in *inlet.Input) error {
+	items, listed := in.Items()
+	if !listed {
+		return &inlet.Error{Code: inlet.CodeBatchNotArray, Field: "batch"}
+	}
+	for place, item := range items {
+		if item.Len() == 0 {
+			continue // refused already
+		}
+		if p := i.fill(in, in.Add(place), item); p != nil {
+			in.Withdraw(p)
+		}
+	}
+	return nil
+}
+
+func (importer) fill(in *inlet.Input, e *inlet.Event, item inlet.Object) *inlet.Problem {
+	e.Type, e.Name, e.MessageID = inlet.TypeTrack, in.Text(item.Get("name")), in.Text(item.Get("id"))
+	if item.Repaired() {
+		e.Warnings |= inlet.WarnTextRepaired
+	}
+	if p := in.SetID(e, &e.UserID, item.Get("user"), "user"); p != nil {
+		return p
+	}
+	in.SetTime(e, &e.Timestamp, item.Get("at"))
+	return in.SetObject(e, &e.Properties, item.Get("data"), inlet.CodePropertiesNotObject, "data")
+}
+
+// A dialect of a team's own beside the built-in ones. The layer that looks for
+// keys must know it, too.
+func ExampleDialect() {
+	protocol := &inlet.Protocol{Dialects: append(inlet.Dialects(), importer{})}
+	h, err := inlet.New(inlet.SinkFunc(printEvents), &inlet.Options{Protocol: protocol})
+	if err != nil {
+		panic(err)
+	}
+	keys := inlet.MustKeys(map[string]inlet.Source{"K": {ID: "crm"}})
+	api := middleware.Auth(keys, &inlet.AuthOptions{Protocol: protocol})(h)
+
+	send(api, "POST", "/example/import?project=K", `{"batch":[
+		{"id":"e-1","name":"Signed Up","user":7,"at":1772366400,"data":{"plan":"pro"}},
+		{"id":"e-2","name":"Signed Up","user":"u-8","data":"pro"}]}`)
+	// Output:
+	// track "Signed Up" of 7, crm, by example: {"plan":"pro"} [timestamp_guessed id_not_string]
+	// 200 {"success":true,"accepted":1,"rejected":[{"index":1,"messageId":"e-2","code":"properties_not_object","message":"properties must be an object","field":"data"}]}
+}
+
+// Any JSON is an event, if metadata says its name and its user.
+func ExampleMetaRouter() {
+	send(exampleAPI(), "POST", "/v1/custom/event",
+		`{"_metarouter":{"writeKey":"K","eventName":"Order Shipped","eventID":"o-1","userID":"7"},"parcels":2}`)
+	// Output:
+	// track "Order Shipped" of 7, crm, by metarouter: {"parcels":2} []
+	// 200 {"success":true}
+}
+
+// RudderStack's browser SDK asks for its configuration on its start.
+func ExampleRudderStack() {
+	send(exampleAPI(), "GET", "/sourceConfig/?writeKey=K", "")
+	// Output:
+	// 200 {"source":{"id":"inlet","name":"Inlet","enabled":true,"config":{"statsCollection":{"errors":{"enabled":false},"metrics":{"enabled":false}}},"destinations":[]}}
+}
+
+// The key of Jitsu's SDK stands in a header; in the body it is masked.
+func ExampleJitsu() {
+	r := httptest.NewRequest("POST", "/api/s/track", strings.NewReader(
+		`{"type":"track","event":"Order Shipped","userId":"7","messageId":"m-1","writeKey":"id:***"}`))
+	r.Header.Set("X-Write-Key", "id:secret")
+	answer(exampleAPI(), r)
+	// Output:
+	// track "Order Shipped" of 7, web, by jitsu:  []
+	// 200 {"success":true}
+}
+
+// A handler that speaks nothing but SegmentStream.
+func ExampleSegmentStream() {
+	protocol := &inlet.Protocol{Dialects: []inlet.Dialect{inlet.SegmentStream()}}
+	sink := inlet.SinkFunc(func(_ context.Context, events []*inlet.Event) error {
+		for _, e := range events {
+			fmt.Println(e.Type, e.Name, e.UserID, e.Timestamp)
+		}
+		return nil
+	})
+	api, err := inlet.New(sink, &inlet.Options{Protocol: protocol})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	keys := inlet.MustKeys(map[string]inlet.Source{"abc123": {ID: "shop"}})
+	h := middleware.Auth(keys, &inlet.AuthOptions{Protocol: protocol})(api)
+
+	r := httptest.NewRequest("POST", "/track", strings.NewReader(
+		`{"hitId":"h1","sentAt":"2024-02-21T10:56:10Z","event":{"name":"Registered","user":{"userId":"u1"}}}`))
+	r.SetBasicAuth("abc123", "")
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	fmt.Println(w.Code)
+	// Output:
+	// track Registered u1 2024-02-21 10:56:10 +0000 UTC
+	// 204
+}
+
+// A handler that speaks nothing but Commanders Act. An event that is refused is
+// named in the answer, whose status is 200 as the vendor documents it.
+func ExampleCommandersAct() {
+	protocol := &inlet.Protocol{Dialects: []inlet.Dialect{inlet.CommandersAct()}}
+	sink := inlet.SinkFunc(func(_ context.Context, events []*inlet.Event) error {
+		for _, e := range events {
+			fmt.Println(e.Type, e.Name, e.UserID, string(e.Properties))
+		}
+		return nil
+	})
+	api, err := inlet.New(sink, &inlet.Options{Protocol: protocol})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	keys := inlet.MustKeys(map[string]inlet.Source{"my-source-key": {ID: "site"}})
+	h := middleware.Auth(keys, &inlet.AuthOptions{Protocol: protocol})(api)
+
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, httptest.NewRequest("POST", "/events/batch?tc_s=1234&token=my-source-key", strings.NewReader(
+		`{"batch":[{"event_name":"search","search_term":"boots","user":{"id":"c1"},"context":{"event_id":"e1"}},{"user":{"id":"c2"}}]}`)))
+	fmt.Println(w.Code, w.Body)
+	// Output:
+	// track search c1 {"search_term":"boots"}
+	// 200 {"success":true,"accepted":1,"rejected":[{"index":1,"code":"event_not_defined","message":"event_name is required","field":"event_name"}]}
+}
+
+// Segment's browser SDK asks on its start where to send events.
+func ExampleOptions_publicURL() {
+	h, err := inlet.New(inlet.SinkFunc(printEvents), &inlet.Options{PublicURL: "https://shop.example/ingest"})
+	if err != nil {
+		panic(err)
+	}
+	send(h, "GET", "/v1/projects/K/settings", "")
+	// Output:
+	// 200 {"integrations":{"Segment.io":{"apiKey":"K","apiHost":"shop.example/ingest/v1","protocol":"https"}},"metrics":{"sampleRate":0}}
+}
+
+// exampleAPI is a handler with all dialects, whose sink prints events.
+func exampleAPI() http.Handler {
+	h, err := inlet.New(inlet.SinkFunc(printEvents), nil)
+	if err != nil {
+		panic(err)
+	}
+	keys := inlet.MustKeys(map[string]inlet.Source{"K": {ID: "crm"}, "id:secret": {ID: "web"}})
+	return middleware.Auth(keys, nil)(h)
+}
+
+func printEvents(_ context.Context, events []*inlet.Event) error {
+	for _, e := range events {
+		var codes []string
+		for code := range e.Warnings.Codes() {
+			codes = append(codes, code)
+		}
+		fmt.Printf("%s %q of %s, %s, by %s: %s %v\n", e.Type, e.Name, e.UserID, e.Source.ID, e.Dialect, string(e.Properties), codes)
+	}
+	return nil
+}
+
+func send(h http.Handler, method, path, body string) {
+	answer(h, httptest.NewRequest(method, path, strings.NewReader(body)))
+}
+
+func answer(h http.Handler, r *http.Request) {
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	fmt.Println(w.Code, w.Body)
 }

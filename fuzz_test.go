@@ -11,10 +11,9 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -24,22 +23,30 @@ import (
 	"github.com/inlet-go/inlet"
 )
 
-// seeds yields the path and query and the body of each golden file's request.
-func seeds(f *testing.F, add func(target, body string)) {
-	f.Helper()
-	files, err := filepath.Glob("testdata/*/*.golden")
-	require.NoError(f, err)
-	require.NotEmpty(f, files)
-	for _, file := range files {
-		text, err := os.ReadFile(file)
-		require.NoError(f, err)
-		request, _, _ := strings.Cut(string(text), answerMark)
-		head, body, _ := strings.Cut(request, "\n\n")
-		line, _, _ := strings.Cut(head, "\n")
-		_, target, _ := strings.Cut(line, " ")
-		add(target, body)
+// fuzzed is what became of a request of a fuzz target.
+type fuzzed struct {
+	status  int
+	code    inlet.Code
+	events  []*inlet.Event
+	rejects int
+}
+
+// fuzzHandler returns a function that has a handler answer a request.
+func fuzzHandler(f *testing.F) func(t *testing.T, r *http.Request) fuzzed {
+	sink, seen := new(keeper), new(recordKeeper)
+	h := mustNew(f, sink, &inlet.Options{Observer: seen})
+	return func(t *testing.T, r *http.Request) fuzzed {
+		sink.events = nil
+		w := serve(h, r)
+		return fuzzed{status: w.Code, code: seen.record.Code, events: sink.kept(), rejects: seen.record.Rejected}
 	}
 }
+
+// recordKeeper keeps what the handler says of the last request.
+type recordKeeper struct{ record inlet.Outcome }
+
+// ObserveRequest keeps a copy.
+func (k *recordKeeper) ObserveRequest(_ context.Context, r *inlet.Outcome) { k.record = *r }
 
 // requireLine checks that the canonical form of an event is one line of strict
 // JSON that reads back equal.
@@ -53,8 +60,23 @@ func requireLine(t *testing.T, e *inlet.Event) {
 	requireCanonical(t, e)
 }
 
+// requireComplete checks that an event has what every sink may rely on.
+func requireComplete(t testing.TB, e *inlet.Event) {
+	t.Helper()
+	require.True(t, e.Type.Valid())
+	require.NotEmpty(t, e.MessageID)
+	require.NotNil(t, e.Source)
+	require.NotEmpty(t, e.Dialect)
+	require.False(t, e.ReceivedAt.IsZero())
+	require.False(t, e.Timestamp.IsZero())
+	require.Equal(t, time.UTC, e.ReceivedAt.Location())
+	require.Equal(t, time.UTC, e.Timestamp.Location())
+}
+
 func FuzzBatch(f *testing.F) {
-	seeds(f, func(_, body string) { f.Add([]byte(body)) })
+	for _, body := range goldenRequests(f, "*/*.golden") {
+		f.Add([]byte(body))
+	}
 	f.Add([]byte(`{"batch":[{"type":"page","userId":"u","context":{"a":{"b":1}}}],"context":{"a":{"b":2,"c":3}}}`))
 	f.Add([]byte("{\"batch\":[{\"type\":\"page\",\"userId\":\"\xff\",\"properties\":{\"\xed\xa0\x80\":\"\\udfff\"}}]}"))
 	sink := new(keeper)
@@ -161,7 +183,9 @@ func member(object jsontext.Value, name string) jsontext.Value {
 }
 
 func FuzzSingle(f *testing.F) {
-	seeds(f, func(_, body string) { f.Add([]byte(body)) })
+	for _, body := range goldenRequests(f, "*/*.golden") {
+		f.Add([]byte(body))
+	}
 	sink := new(keeper)
 	h := mustNew(f, sink, nil)
 	f.Fuzz(func(t *testing.T, body []byte) {
@@ -173,6 +197,33 @@ func FuzzSingle(f *testing.F) {
 			for _, e := range sink.events {
 				requireLine(t, e)
 			}
+		}
+	})
+}
+
+func FuzzPixel(f *testing.F) {
+	for target, body := range goldenRequests(f, "*/*.golden") {
+		if _, query, ok := strings.Cut(target, "?"); ok {
+			f.Add(query)
+		}
+		f.Add("data=" + base64.RawURLEncoding.EncodeToString([]byte(body)))
+	}
+	f.Add("userId=u&event=E&properties=x&properties.a=1&.=2&..=3&=4")
+	sink := new(keeper)
+	h := mustNew(f, sink, nil)
+	f.Fuzz(func(t *testing.T, query string) {
+		sink.events = nil
+		r := vouched("/v1/pixel/track", "")
+		r.Method, r.URL.RawQuery, r.Body = http.MethodGet, query, http.NoBody
+		w := serve(h, r)
+		code := inlet.Code(w.Header().Get("X-Inlet-Error"))
+		requirePixel(t, w, code)
+		require.Equal(t, code == "", len(sink.events) == 1)
+		for _, e := range sink.events {
+			requireLine(t, e)
+		}
+		if values, err := url.ParseQuery(query); err == nil && code == "" && values.Get("data") == "" && utf8.ValidString(values.Get("event")) {
+			require.Equal(t, values.Get("event"), sink.events[0].Name, fmt.Sprint(values))
 		}
 	})
 }
@@ -286,31 +337,4 @@ func referenceKey(value string) string {
 		}
 	}
 	return ""
-}
-
-func FuzzPixel(f *testing.F) {
-	seeds(f, func(target, body string) {
-		if _, query, ok := strings.Cut(target, "?"); ok {
-			f.Add(query)
-		}
-		f.Add("data=" + base64.RawURLEncoding.EncodeToString([]byte(body)))
-	})
-	f.Add("userId=u&event=E&properties=x&properties.a=1&.=2&..=3&=4")
-	sink := new(keeper)
-	h := mustNew(f, sink, nil)
-	f.Fuzz(func(t *testing.T, query string) {
-		sink.events = nil
-		r := vouched("/v1/pixel/track", "")
-		r.Method, r.URL.RawQuery, r.Body = http.MethodGet, query, http.NoBody
-		w := serve(h, r)
-		code := inlet.Code(w.Header().Get("X-Inlet-Error"))
-		requirePixel(t, w, code)
-		require.Equal(t, code == "", len(sink.events) == 1)
-		for _, e := range sink.events {
-			requireLine(t, e)
-		}
-		if values, err := url.ParseQuery(query); err == nil && code == "" && values.Get("data") == "" && utf8.ValidString(values.Get("event")) {
-			require.Equal(t, values.Get("event"), sink.events[0].Name, fmt.Sprint(values))
-		}
-	})
 }

@@ -6,6 +6,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"iter"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -21,6 +23,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/internal/testkit"
 	"github.com/inlet-go/inlet/middleware"
 )
 
@@ -110,31 +113,40 @@ const (
 	eventsMark = "--- events\n"
 )
 
-// testGolden serves the request of each file of a directory and compares the
-// answer and what was stored to what the file says. A file is a request as HTTP
-// writes it, then the answer, then the stored events in their canonical form. With
-// UPDATE_GOLDEN set the last two are written anew.
-func testGolden(t *testing.T, dir string, layers ...func(http.Handler) http.Handler) {
-	files, err := filepath.Glob(filepath.Join(dir, "*.golden"))
+// Each directory of testdata holds the requests of one dialect, and traps those of the
+// table at the end of docs/DIALECTS.md, by their numbers. A file is a request as HTTP
+// writes it, then the answer, then the stored events in their canonical form. In metarouter
+// the files printed_* hold bodies exactly as the vendor's pages print them, and
+// printed_web_* those of its text on web events. UPDATE_GOLDEN=1 rewrites answers and events.
+func TestGolden(t *testing.T) {
+	t.Parallel()
+	dirs, err := filepath.Glob("testdata/*")
 	require.NoError(t, err)
-	require.NotEmpty(t, files)
-	for _, file := range files {
-		t.Run(strings.TrimSuffix(filepath.Base(file), ".golden"), func(t *testing.T) {
+	for _, dir := range dirs {
+		name := filepath.Base(dir)
+		if name == "migrate" || name == "fuzz" { // not of requests
+			continue
+		}
+		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			text, err := os.ReadFile(file)
-			require.NoError(t, err)
-			request, _, _ := strings.Cut(string(text), answerMark)
-			var got string
-			atDialectNow(t, func(t *testing.T) {
-				s := newDialectServer(t, layers...)
-				got = request + answerMark + answerText(s.do(readRequest(t, request))) + eventsMark + eventsText(t, s.events)
-			})
-			if os.Getenv("UPDATE_GOLDEN") != "" {
-				require.NoError(t, os.WriteFile(file, []byte(got), 0o644))
-			}
-			require.Equal(t, string(text), got)
+			testGolden(t, dir)
 		})
 	}
+}
+
+// testGolden runs the golden files of a directory, with layers behind the authentication.
+func testGolden(t *testing.T, dir string, layers ...func(http.Handler) http.Handler) {
+	t.Helper()
+	testkit.Golden(t, filepath.Join(dir, "*.golden"), func(t *testing.T, _, content string) string {
+		request, _, _ := strings.Cut(content, answerMark)
+		var result string
+		atDialectNow(t, func(t *testing.T) {
+			s := newDialectServer(t, layers...)
+			answer := s.do(readRequest(t, request))
+			result = answerText(answer) + eventsMark + eventsText(t, s.events)
+		})
+		return request + answerMark + result
+	})
 }
 
 // readRequest reads a request whose lines end as in a text file.
@@ -153,13 +165,7 @@ func readRequest(t *testing.T, text string) *http.Request {
 func answerText(w *httptest.ResponseRecorder) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%d\n", w.Code)
-	for _, name := range slices.Sorted(func(yield func(string) bool) {
-		for name := range w.Header() {
-			if !yield(name) {
-				return
-			}
-		}
-	}) {
+	for _, name := range slices.Sorted(maps.Keys(w.Header())) {
 		fmt.Fprintf(&b, "%s: %s\n", name, w.Header().Get(name))
 	}
 	fmt.Fprintf(&b, "\n%s\n", printable(w))
@@ -208,4 +214,26 @@ func requireCanonical(t testing.TB, e *inlet.Event) {
 		}
 	}
 	require.True(t, oneLine.Equal(&again), "%s", line)
+}
+
+// goldenRequests yields the target and the body of the requests of the golden files that
+// match a pattern below testdata, as seeds of fuzz targets.
+func goldenRequests(f *testing.F, pattern string) iter.Seq2[string, string] {
+	f.Helper()
+	files, err := filepath.Glob(filepath.Join("testdata", pattern))
+	require.NoError(f, err)
+	require.NotEmpty(f, files)
+	return func(yield func(target, body string) bool) {
+		for _, file := range files {
+			text, err := os.ReadFile(file)
+			require.NoError(f, err)
+			request, _, _ := strings.Cut(string(text), answerMark)
+			head, body, _ := strings.Cut(request, "\n\n")
+			line, _, _ := strings.Cut(head, "\n")
+			_, target, _ := strings.Cut(line, " ")
+			if !yield(target, body) {
+				return
+			}
+		}
+	}
 }

@@ -1,6 +1,7 @@
 package inlet_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"io"
@@ -136,6 +137,16 @@ func requireTaken(t testing.TB, w *httptest.ResponseRecorder) {
 	require.Equal(t, http.StatusOK, w.Code, "%s", w.Body)
 	require.Equal(t, "application/json", w.Header().Get("Content-Type"))
 	require.Equal(t, `{"success":true}`, w.Body.String())
+}
+
+// requirePixel checks that an answer is the image, with or without an error.
+func requirePixel(t testing.TB, w *httptest.ResponseRecorder, code inlet.Code) {
+	t.Helper()
+	require.Equal(t, 200, w.Code)
+	require.Equal(t, "image/gif", w.Header().Get("Content-Type"))
+	require.Equal(t, "no-store", w.Header().Get("Cache-Control"))
+	require.Equal(t, string(code), w.Header().Get("X-Inlet-Error"))
+	require.True(t, bytes.HasPrefix(w.Body.Bytes(), []byte("GIF89a")))
 }
 
 // batchOf returns the body of a batch of the given events.

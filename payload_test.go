@@ -13,7 +13,12 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httptrace"
+	"net/url"
+	"runtime"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/iotest"
 	"time"
@@ -60,7 +65,65 @@ func zstdBlock(text string) string {
 	return string([]byte{byte(header), byte(header >> 8), byte(header >> 16)}) + text
 }
 
-func TestABodyIsJSONWhateverItsContentTypeSays(t *testing.T) {
+// padTo returns an event that is exactly n bytes long.
+func padTo(n int) string {
+	const before, after = `{"userId":"u","event":"E","type":"track","properties":{"s":"`, `"}}`
+	return before + strings.Repeat("x", n-len(before)-len(after)) + after
+}
+
+// A deadliner is a ResponseWriter that notes the deadlines it is given.
+type deadliner struct {
+	*httptest.ResponseRecorder
+	deadlines []time.Time
+}
+
+// SetReadDeadline notes when.
+func (d *deadliner) SetReadDeadline(when time.Time) error {
+	d.deadlines = append(d.deadlines, when)
+	return nil
+}
+
+// dial opens a connection to a server on loopback, bounded in time.
+func dial(t *testing.T, s *httptest.Server) net.Conn {
+	t.Helper()
+	conn, err := net.Dial("tcp", s.Listener.Addr().String())
+	require.NoError(t, err)
+	t.Cleanup(func() { conn.Close() })
+	require.NoError(t, conn.SetDeadline(time.Now().Add(10*time.Second)))
+	return conn
+}
+
+// onlyUnwraps is a ResponseWriter as another layer may put around ours.
+type onlyUnwraps struct{ inner http.ResponseWriter }
+
+func (o onlyUnwraps) Header() http.Header { return o.inner.Header() }
+
+func (o onlyUnwraps) Write(b []byte) (int, error) { return o.inner.Write(b) }
+
+func (o onlyUnwraps) WriteHeader(status int) { o.inner.WriteHeader(status) }
+
+func (o onlyUnwraps) Unwrap() http.ResponseWriter { return o.inner }
+
+// slowServer is a server whose bodies have a quarter of a second to arrive, below
+// wrapped writers.
+func slowServer(t testing.TB, http2 bool) (*httptest.Server, *keeper) {
+	t.Helper()
+	sink := new(keeper)
+	h := mustNew(t, sink, &inlet.Options{AllowAnonymous: true, Protocol: &inlet.Protocol{Payload: inlet.PayloadLimits{ReadTimeout: 250 * time.Millisecond}}})
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h.ServeHTTP(onlyUnwraps{onlyUnwraps{w}}, r)
+	}))
+	s.EnableHTTP2 = http2
+	if http2 {
+		s.StartTLS()
+	} else {
+		s.Start()
+	}
+	t.Cleanup(s.Close)
+	return s, sink
+}
+
+func TestPayloadContentType(t *testing.T) {
 	t.Parallel()
 	for _, kind := range []string{
 		"", "application/json", "application/json; charset=utf-8", "application/json;charset=UTF-8", "text/plain",
@@ -79,165 +142,211 @@ func TestABodyIsJSONWhateverItsContentTypeSays(t *testing.T) {
 	}
 }
 
-func TestContentEncodings(t *testing.T) {
+func TestPayloadEncoding(t *testing.T) {
 	t.Parallel()
-	zipped, bomb := encoded(t, "gzip", goodTrack), encoded(t, "gzip", strings.Repeat(" ", 4<<20))
-	loose := `{"userId":"u","event":"E","properties":{"s":"` + strings.Repeat("ab", 10_000) + `"}}`
-	tests := []struct {
-		name, body string
-		encodings  []string
-		status     int
-		code       inlet.Code
-	}{
-		{"none", goodTrack, nil, 200, ""},
-		{"an empty header", goodTrack, []string{""}, 200, ""},
-		{"identity", goodTrack, []string{"identity"}, 200, ""},
-		{"gzip", zipped, []string{"gzip"}, 200, ""},
-		{"gzip in capitals and spaces", zipped, []string{" GZIP "}, 200, ""},
-		{"x-gzip", zipped, []string{"x-gzip"}, 200, ""},
-		{"gzip in two members", encoded(t, "gzip", goodTrack[:10]) + encoded(t, "gzip", goodTrack[10:]), []string{"gzip"}, 200, ""},
-		{"deflate in its zlib form", encoded(t, "zlib", goodTrack), []string{"deflate"}, 200, ""},
-		{"deflate in its raw form", encoded(t, "flate", goodTrack), []string{"deflate"}, 200, ""},
-		{"gzip twice in one header", encoded(t, "gzip", zipped), []string{"gzip, gzip"}, 415, inlet.CodeUnsupportedEncoding},
-		{"gzip twice in two headers", encoded(t, "gzip", zipped), []string{"gzip", "gzip"}, 415, inlet.CodeUnsupportedEncoding},
-		{"gzip twice and said once", encoded(t, "gzip", zipped), []string{"gzip"}, 400, inlet.CodeInvalidJSON},
-		{"br", goodTrack, []string{"br"}, 415, inlet.CodeUnsupportedEncoding},
-		{"an unknown one", goodTrack, []string{"rot13"}, 415, inlet.CodeUnsupportedEncoding},
-		{"no gzip at all", goodTrack, []string{"gzip"}, 400, inlet.CodeInvalidEncoding},
-		{"no deflate at all", "\xff\xff\xff\xff", []string{"deflate"}, 400, inlet.CodeInvalidEncoding},
-		{"a wrong checksum", zipped[:len(zipped)-8] + "12345678", []string{"gzip"}, 400, inlet.CodeInvalidEncoding},
-		{"a wrong zlib checksum", encoded(t, "zlib", goodTrack)[:len(encoded(t, "zlib", goodTrack))-4] + "zzzz", []string{"deflate"}, 400, inlet.CodeInvalidEncoding},
-		{"text behind gzip", zipped + "more", []string{"gzip"}, 400, inlet.CodeIncompleteBody},
-		{"much text behind gzip", zipped + "more than a header is long", []string{"gzip"}, 400, inlet.CodeInvalidEncoding},
-		{"truncated gzip", zipped[:len(zipped)-9], []string{"gzip"}, 400, inlet.CodeIncompleteBody},
-		{"truncated header of gzip", zipped[:4], []string{"gzip"}, 400, inlet.CodeIncompleteBody},
-		{"truncated zlib", encoded(t, "zlib", goodTrack)[:20], []string{"deflate"}, 400, inlet.CodeIncompleteBody},
-		{"truncated deflate", encoded(t, "flate", goodTrack)[:20], []string{"deflate"}, 400, inlet.CodeIncompleteBody},
-		{"plain text that is not compressed by its header", zipped, nil, 400, inlet.CodeInvalidJSON},
-		{"a bomb", bomb, []string{"gzip"}, 400, inlet.CodePayloadTooLarge},
-		{"zstd", encoded(t, "zstd", goodTrack), []string{"zstd"}, 200, ""},
-		{"zstd in two frames", encoded(t, "zstd", goodTrack[:10]) + encoded(t, "zstd", goodTrack[10:]), []string{"zstd"}, 200, ""},
-		{"zstd that says how large it is", zstdFrame(goodTrack), []string{"ZSTD"}, 200, ""},
-		{"zstd of more than the guess", encoded(t, "zstd", loose), []string{"zstd"}, 200, ""},
-		{"zstd twice", encoded(t, "zstd", goodTrack), []string{"zstd, zstd"}, 415, inlet.CodeUnsupportedEncoding},
-		{"zstd behind gzip", encoded(t, "zstd", goodTrack), []string{"gzip, zstd"}, 415, inlet.CodeUnsupportedEncoding},
-		{"no zstd at all", goodTrack, []string{"zstd"}, 400, inlet.CodeInvalidEncoding},
-		{"no byte of zstd", "", []string{"zstd"}, 400, inlet.CodeIncompleteBody},
-		{"truncated zstd", encoded(t, "zstd", goodTrack)[:40], []string{"zstd"}, 400, inlet.CodeIncompleteBody},
-		{"a wrong zstd checksum", encoded(t, "zstd", goodTrack)[:len(encoded(t, "zstd", goodTrack))-1] + "z", []string{"zstd"}, 400, inlet.CodeInvalidEncoding},
-		{"a zstd window of 8 MiB", "\x28\xb5\x2f\xfd\x00\x68" + zstdBlock(goodTrack), []string{"zstd"}, 200, ""},
-		{"a zstd window of 9 MiB", "\x28\xb5\x2f\xfd\x00\x69" + zstdBlock(goodTrack), []string{"zstd"}, 400, inlet.CodeInvalidEncoding},
-		{"zstd with a dictionary", "\x28\xb5\x2f\xfd\x01\x00\x07" + zstdBlock(goodTrack), []string{"zstd"}, 400, inlet.CodeInvalidEncoding},
-		{"a zstd bomb", encoded(t, "zstd", strings.Repeat(" ", 4<<20)), []string{"zstd"}, 400, inlet.CodePayloadTooLarge},
-		{"a zstd bomb that says so", zstdFrame(strings.Repeat(" ", 4<<20)), []string{"zstd"}, 400, inlet.CodePayloadTooLarge},
-		{"a zstd bomb that lies", "\x28\xb5\x2f\xfd\x20\x07" + strings.Repeat("\x02\x00\x10 ", 8) + "\x03\x00\x10 ", []string{"zstd"}, 400, inlet.CodeInvalidEncoding},
-	}
-	sink := new(keeper)
-	h := mustNew(t, sink, nil)
-	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
-			t.Parallel()
-			for _, how := range []string{"as it comes", "byte by byte", "with its end"} {
-				var body io.Reader = strings.NewReader(test.body)
-				switch how {
-				case "byte by byte":
-					body = iotest.OneByteReader(body)
-				case "with its end":
-					body = iotest.DataErrReader(body)
-				}
-				r := inlet.WithSource(request("POST", "/v1/track", body), website)
-				r.Header["Content-Encoding"] = test.encodings
-				w := serve(h, r)
-				if test.code == "" {
-					requireTaken(t, w)
-				} else {
-					requireRefused(t, w, test.status, test.code)
-				}
-			}
-		})
-	}
-}
-
-func TestALongHonestBodyMayShrinkAsFarAsTheRatioAllows(t *testing.T) {
-	t.Parallel()
-	text := `{"userId":"u","event":"E","properties":{"s":"` + strings.Repeat("a", 200_000) + `"}}`
-	body := encoded(t, "gzip", text)
-	ratio := int64(len(text) / len(body))
-	require.Greater(t, ratio, int64(200))
-	for most, status := range map[int64]int{ratio + 2: 200, ratio / 2: 400, 0: 400} {
-		h := mustNew(t, new(keeper), &inlet.Options{
-			Protocol: &inlet.Protocol{Limits: inlet.Limits{EventBytes: 1 << 20}, Payload: inlet.PayloadLimits{MaxRatio: most}},
-		})
-		require.Equal(t, status, serve(h, vouched("/v1/track", body, "Content-Encoding", "gzip")).Code, "ratio %d", most)
-	}
-	h := mustNew(t, new(keeper), &inlet.Options{Protocol: &inlet.Protocol{Payload: inlet.PayloadLimits{MaxRatio: 1}}})
-	short := encoded(t, "gzip", `{"userId":"u","event":"E","properties":{"s":"`+strings.Repeat("a", 30_000)+`"}}`)
-	requireTaken(t, serve(h, vouched("/v1/track", short, "Content-Encoding", "gzip")))
-}
-
-// padTo returns an event that is exactly n bytes long.
-func padTo(n int) string {
-	const before, after = `{"userId":"u","event":"E","type":"track","properties":{"s":"`, `"}}`
-	return before + strings.Repeat("x", n-len(before)-len(after)) + after
-}
-
-func TestLimitsOfSize(t *testing.T) {
-	t.Parallel()
-	batch := func(n int) string {
-		var events []string
-		for size := len(batchOf()); size < n; {
-			next := min(n-size, 30_000)
-			if rest := n - size - next; rest > 0 && rest < 1000 {
-				next -= 1000
-			}
-			events = append(events, padTo(next-1)+" ")
-			size += next + 1 // the comma
-			if size == n+1 {
-				break
-			}
+	t.Run("encodings", func(t *testing.T) {
+		t.Parallel()
+		zipped, bomb := encoded(t, "gzip", goodTrack), encoded(t, "gzip", strings.Repeat(" ", 4<<20))
+		loose := `{"userId":"u","event":"E","properties":{"s":"` + strings.Repeat("ab", 10_000) + `"}}`
+		tests := []struct {
+			name, body string
+			encodings  []string
+			status     int
+			code       inlet.Code
+		}{
+			{"none", goodTrack, nil, 200, ""},
+			{"an empty header", goodTrack, []string{""}, 200, ""},
+			{"identity", goodTrack, []string{"identity"}, 200, ""},
+			{"gzip", zipped, []string{"gzip"}, 200, ""},
+			{"gzip in capitals and spaces", zipped, []string{" GZIP "}, 200, ""},
+			{"x-gzip", zipped, []string{"x-gzip"}, 200, ""},
+			{"gzip in two members", encoded(t, "gzip", goodTrack[:10]) + encoded(t, "gzip", goodTrack[10:]), []string{"gzip"}, 200, ""},
+			{"deflate in its zlib form", encoded(t, "zlib", goodTrack), []string{"deflate"}, 200, ""},
+			{"deflate in its raw form", encoded(t, "flate", goodTrack), []string{"deflate"}, 200, ""},
+			{"gzip twice in one header", encoded(t, "gzip", zipped), []string{"gzip, gzip"}, 415, inlet.CodeUnsupportedEncoding},
+			{"gzip twice in two headers", encoded(t, "gzip", zipped), []string{"gzip", "gzip"}, 415, inlet.CodeUnsupportedEncoding},
+			{"gzip twice and said once", encoded(t, "gzip", zipped), []string{"gzip"}, 400, inlet.CodeInvalidJSON},
+			{"br", goodTrack, []string{"br"}, 415, inlet.CodeUnsupportedEncoding},
+			{"an unknown one", goodTrack, []string{"rot13"}, 415, inlet.CodeUnsupportedEncoding},
+			{"no gzip at all", goodTrack, []string{"gzip"}, 400, inlet.CodeInvalidEncoding},
+			{"no deflate at all", "\xff\xff\xff\xff", []string{"deflate"}, 400, inlet.CodeInvalidEncoding},
+			{"a wrong checksum", zipped[:len(zipped)-8] + "12345678", []string{"gzip"}, 400, inlet.CodeInvalidEncoding},
+			{"a wrong zlib checksum", encoded(t, "zlib", goodTrack)[:len(encoded(t, "zlib", goodTrack))-4] + "zzzz", []string{"deflate"}, 400, inlet.CodeInvalidEncoding},
+			{"text behind gzip", zipped + "more", []string{"gzip"}, 400, inlet.CodeIncompleteBody},
+			{"much text behind gzip", zipped + "more than a header is long", []string{"gzip"}, 400, inlet.CodeInvalidEncoding},
+			{"truncated gzip", zipped[:len(zipped)-9], []string{"gzip"}, 400, inlet.CodeIncompleteBody},
+			{"truncated header of gzip", zipped[:4], []string{"gzip"}, 400, inlet.CodeIncompleteBody},
+			{"truncated zlib", encoded(t, "zlib", goodTrack)[:20], []string{"deflate"}, 400, inlet.CodeIncompleteBody},
+			{"truncated deflate", encoded(t, "flate", goodTrack)[:20], []string{"deflate"}, 400, inlet.CodeIncompleteBody},
+			{"plain text that is not compressed by its header", zipped, nil, 400, inlet.CodeInvalidJSON},
+			{"a bomb", bomb, []string{"gzip"}, 400, inlet.CodePayloadTooLarge},
+			{"zstd", encoded(t, "zstd", goodTrack), []string{"zstd"}, 200, ""},
+			{"zstd in two frames", encoded(t, "zstd", goodTrack[:10]) + encoded(t, "zstd", goodTrack[10:]), []string{"zstd"}, 200, ""},
+			{"zstd that says how large it is", zstdFrame(goodTrack), []string{"ZSTD"}, 200, ""},
+			{"zstd of more than the guess", encoded(t, "zstd", loose), []string{"zstd"}, 200, ""},
+			{"zstd twice", encoded(t, "zstd", goodTrack), []string{"zstd, zstd"}, 415, inlet.CodeUnsupportedEncoding},
+			{"zstd behind gzip", encoded(t, "zstd", goodTrack), []string{"gzip, zstd"}, 415, inlet.CodeUnsupportedEncoding},
+			{"no zstd at all", goodTrack, []string{"zstd"}, 400, inlet.CodeInvalidEncoding},
+			{"no byte of zstd", "", []string{"zstd"}, 400, inlet.CodeIncompleteBody},
+			{"truncated zstd", encoded(t, "zstd", goodTrack)[:40], []string{"zstd"}, 400, inlet.CodeIncompleteBody},
+			{"a wrong zstd checksum", encoded(t, "zstd", goodTrack)[:len(encoded(t, "zstd", goodTrack))-1] + "z", []string{"zstd"}, 400, inlet.CodeInvalidEncoding},
+			{"a zstd window of 8 MiB", "\x28\xb5\x2f\xfd\x00\x68" + zstdBlock(goodTrack), []string{"zstd"}, 200, ""},
+			{"a zstd window of 9 MiB", "\x28\xb5\x2f\xfd\x00\x69" + zstdBlock(goodTrack), []string{"zstd"}, 400, inlet.CodeInvalidEncoding},
+			{"zstd with a dictionary", "\x28\xb5\x2f\xfd\x01\x00\x07" + zstdBlock(goodTrack), []string{"zstd"}, 400, inlet.CodeInvalidEncoding},
+			{"a zstd bomb", encoded(t, "zstd", strings.Repeat(" ", 4<<20)), []string{"zstd"}, 400, inlet.CodePayloadTooLarge},
+			{"a zstd bomb that says so", zstdFrame(strings.Repeat(" ", 4<<20)), []string{"zstd"}, 400, inlet.CodePayloadTooLarge},
+			{"a zstd bomb that lies", "\x28\xb5\x2f\xfd\x20\x07" + strings.Repeat("\x02\x00\x10 ", 8) + "\x03\x00\x10 ", []string{"zstd"}, 400, inlet.CodeInvalidEncoding},
 		}
-		body := batchOf(events...)
-		return body + strings.Repeat(" ", n-len(body))
-	}
-	tests := []struct {
-		name, path, body string
-		status           int
-		code             inlet.Code
-	}{
-		{"a single event at its limit", "/v1/track", padTo(32_768), 200, ""},
-		{"a single event one over", "/v1/track", padTo(32_769), 400, inlet.CodePayloadTooLarge},
-		{"a single event with white space one over", "/v1/track", padTo(32_000) + strings.Repeat(" ", 769), 400, inlet.CodePayloadTooLarge},
-		{"a batch at its limit", "/v1/batch", batch(512_000), 200, ""},
-		{"a batch one over", "/v1/batch", batch(512_001), 400, inlet.CodePayloadTooLarge},
-		{"the short form of a batch at its limit", "/b", batch(512_000), 200, ""},
-		{"an import at its limit", "/v1/import", batch(4 << 20), 200, ""},
-		{"an import one over", "/v1/import", batch(4<<20 + 1), 400, inlet.CodePayloadTooLarge},
-		{"metrics as large as a batch", "/v1/m", batch(512_000), 200, ""},
-		{"metrics one over", "/v1/m", batch(512_001), 400, inlet.CodePayloadTooLarge},
-	}
-	h := mustNew(t, new(keeper), nil)
-	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
-			t.Parallel()
-			for _, encoding := range []string{"", "gzip", "zstd"} {
-				for _, known := range []bool{true, false} {
-					r := vouched(test.path, encoded(t, encoding, test.body))
-					if encoding != "" {
-						r.Header.Set("Content-Encoding", encoding)
+		sink := new(keeper)
+		h := mustNew(t, sink, nil)
+		for _, test := range tests {
+			t.Run(test.name, func(t *testing.T) {
+				t.Parallel()
+				for _, how := range []string{"as it comes", "byte by byte", "with its end"} {
+					var body io.Reader = strings.NewReader(test.body)
+					switch how {
+					case "byte by byte":
+						body = iotest.OneByteReader(body)
+					case "with its end":
+						body = iotest.DataErrReader(body)
 					}
-					if !known {
-						r.ContentLength = -1
-					}
-					w := serve(mustNewLoose(t, h, encoding), r)
+					r := inlet.WithSource(request("POST", "/v1/track", body), website)
+					r.Header["Content-Encoding"] = test.encodings
+					w := serve(h, r)
 					if test.code == "" {
 						requireTaken(t, w)
 					} else {
 						requireRefused(t, w, test.status, test.code)
 					}
 				}
+			})
+		}
+	})
+	t.Run("ratio", func(t *testing.T) {
+		t.Parallel()
+		text := `{"userId":"u","event":"E","properties":{"s":"` + strings.Repeat("a", 200_000) + `"}}`
+		body := encoded(t, "gzip", text)
+		ratio := int64(len(text) / len(body))
+		require.Greater(t, ratio, int64(200))
+		for most, status := range map[int64]int{ratio + 2: 200, ratio / 2: 400, 0: 400} {
+			h := mustNew(t, new(keeper), &inlet.Options{
+				Protocol: &inlet.Protocol{Limits: inlet.Limits{EventBytes: 1 << 20}, Payload: inlet.PayloadLimits{MaxRatio: most}},
+			})
+			require.Equal(t, status, serve(h, vouched("/v1/track", body, "Content-Encoding", "gzip")).Code, "ratio %d", most)
+		}
+		h := mustNew(t, new(keeper), &inlet.Options{Protocol: &inlet.Protocol{Payload: inlet.PayloadLimits{MaxRatio: 1}}})
+		short := encoded(t, "gzip", `{"userId":"u","event":"E","properties":{"s":"`+strings.Repeat("a", 30_000)+`"}}`)
+		requireTaken(t, serve(h, vouched("/v1/track", short, "Content-Encoding", "gzip")))
+	})
+}
+
+func TestPayloadLimits(t *testing.T) {
+	t.Parallel()
+	t.Run("size of a body", func(t *testing.T) {
+		t.Parallel()
+		batch := func(n int) string {
+			var events []string
+			for size := len(batchOf()); size < n; {
+				next := min(n-size, 30_000)
+				if rest := n - size - next; rest > 0 && rest < 1000 {
+					next -= 1000
+				}
+				events = append(events, padTo(next-1)+" ")
+				size += next + 1 // the comma
+				if size == n+1 {
+					break
+				}
 			}
-		})
-	}
+			body := batchOf(events...)
+			return body + strings.Repeat(" ", n-len(body))
+		}
+		tests := []struct {
+			name, path, body string
+			status           int
+			code             inlet.Code
+		}{
+			{"a single event at its limit", "/v1/track", padTo(32_768), 200, ""},
+			{"a single event one over", "/v1/track", padTo(32_769), 400, inlet.CodePayloadTooLarge},
+			{"a single event with white space one over", "/v1/track", padTo(32_000) + strings.Repeat(" ", 769), 400, inlet.CodePayloadTooLarge},
+			{"a batch at its limit", "/v1/batch", batch(512_000), 200, ""},
+			{"a batch one over", "/v1/batch", batch(512_001), 400, inlet.CodePayloadTooLarge},
+			{"the short form of a batch at its limit", "/b", batch(512_000), 200, ""},
+			{"an import at its limit", "/v1/import", batch(4 << 20), 200, ""},
+			{"an import one over", "/v1/import", batch(4<<20 + 1), 400, inlet.CodePayloadTooLarge},
+			{"metrics as large as a batch", "/v1/m", batch(512_000), 200, ""},
+			{"metrics one over", "/v1/m", batch(512_001), 400, inlet.CodePayloadTooLarge},
+		}
+		h := mustNew(t, new(keeper), nil)
+		for _, test := range tests {
+			t.Run(test.name, func(t *testing.T) {
+				t.Parallel()
+				for _, encoding := range []string{"", "gzip", "zstd"} {
+					for _, known := range []bool{true, false} {
+						r := vouched(test.path, encoded(t, encoding, test.body))
+						if encoding != "" {
+							r.Header.Set("Content-Encoding", encoding)
+						}
+						if !known {
+							r.ContentLength = -1
+						}
+						w := serve(mustNewLoose(t, h, encoding), r)
+						if test.code == "" {
+							requireTaken(t, w)
+						} else {
+							requireRefused(t, w, test.status, test.code)
+						}
+					}
+				}
+			})
+		}
+	})
+	t.Run("an event of a batch is refused alone", func(t *testing.T) {
+		t.Parallel()
+		sink := new(keeper)
+		w := serve(mustNew(t, sink, nil), vouched("/v1/batch", batchOf(padTo(32_768), padTo(32_769), padTo(100))))
+		require.Equal(t, 200, w.Code)
+		a := read(t, w)
+		require.True(t, *a.Success)
+		require.Equal(t, 2, *a.Accepted)
+		require.Len(t, a.Rejected, 1)
+		require.Equal(t, 1, a.Rejected[0].Index)
+		require.Equal(t, inlet.CodeEventTooLarge, a.Rejected[0].Code)
+		require.Len(t, sink.kept(), 2)
+	})
+	t.Run("an event is measured as received", func(t *testing.T) {
+		t.Parallel()
+		// Each \xff is repaired to three bytes, which do not count.
+		broken := func(n int) string {
+			return strings.Replace(padTo(n), "xxxxxxxx", "\xff\xff\xff\xff\xff\xff\xff\xff", 1)
+		}
+		for _, encoding := range []string{"", "gzip", "zstd"} {
+			t.Run("encoding "+encoding, func(t *testing.T) {
+				t.Parallel()
+				h := mustNew(t, new(keeper), &inlet.Options{Protocol: &inlet.Protocol{Payload: inlet.PayloadLimits{MaxRatio: 1 << 20}}})
+				r := inlet.WithSource(sent(encoding, strings.NewReader(encoded(t, encoding, batchOf(broken(32_768), broken(32_769), padTo(32_768), padTo(32_769))))), website)
+				a := read(t, serve(h, r))
+				require.Equal(t, 2, *a.Accepted)
+				require.Len(t, a.Rejected, 2)
+				for i, place := range []int{1, 3} {
+					require.Equal(t, place, a.Rejected[i].Index)
+					require.Equal(t, inlet.CodeEventTooLarge, a.Rejected[i].Code)
+				}
+				single := func(body string) *httptest.ResponseRecorder {
+					r := vouched("/v1/track", encoded(t, encoding, body))
+					r.Header.Set("Content-Encoding", encoding)
+					return serve(h, r)
+				}
+				requireTaken(t, single(broken(32_768)))
+				requireRefused(t, single(broken(32_769)), 400, inlet.CodePayloadTooLarge)
+			})
+		}
+	})
+	t.Run("size of a query", func(t *testing.T) {
+		t.Parallel()
+		h := mustNew(t, new(keeper), nil)
+		requireTaken(t, serve(h, vouched("/v1/track?"+strings.Repeat("q", 64<<10), goodTrack)))
+		requireRefused(t, serve(h, vouched("/v1/track?"+strings.Repeat("q", 64<<10+1), goodTrack)), 400, inlet.CodePayloadTooLarge)
+	})
 }
 
 // mustNewLoose returns h for bodies as they are, and for compressed ones, which
@@ -249,21 +358,7 @@ func mustNewLoose(t testing.TB, h http.Handler, encoding string) http.Handler {
 	return mustNew(t, new(keeper), &inlet.Options{Protocol: &inlet.Protocol{Payload: inlet.PayloadLimits{MaxRatio: 1 << 20}}})
 }
 
-func TestAnEventOfABatchThatIsTooLargeIsRefusedAlone(t *testing.T) {
-	t.Parallel()
-	sink := new(keeper)
-	w := serve(mustNew(t, sink, nil), vouched("/v1/batch", batchOf(padTo(32_768), padTo(32_769), padTo(100))))
-	require.Equal(t, 200, w.Code)
-	a := read(t, w)
-	require.True(t, *a.Success)
-	require.Equal(t, 2, *a.Accepted)
-	require.Len(t, a.Rejected, 1)
-	require.Equal(t, 1, a.Rejected[0].Index)
-	require.Equal(t, inlet.CodeEventTooLarge, a.Rejected[0].Code)
-	require.Len(t, sink.kept(), 2)
-}
-
-func TestBodiesThatBreakOff(t *testing.T) {
+func TestPayloadIncomplete(t *testing.T) {
 	t.Parallel()
 	secret := errors.New("the cable is at 10.0.0.7")
 	tests := []struct {
@@ -291,115 +386,154 @@ func TestBodiesThatBreakOff(t *testing.T) {
 	}
 }
 
-// A deadliner is a ResponseWriter that notes the deadlines it is given.
-type deadliner struct {
-	*httptest.ResponseRecorder
-	deadlines []time.Time
-}
-
-// SetReadDeadline notes when.
-func (d *deadliner) SetReadDeadline(when time.Time) error {
-	d.deadlines = append(d.deadlines, when)
-	return nil
-}
-
-func TestReadDeadlines(t *testing.T) {
+func TestPayloadDeadline(t *testing.T) {
 	t.Parallel()
-	timeout := &inlet.Options{Protocol: &inlet.Protocol{Payload: inlet.PayloadLimits{ReadTimeout: time.Minute}}}
-	tests := []struct {
-		name    string
-		request *http.Request
-		least   time.Duration // of the deadline that is left, 0 for none
-		most    time.Duration
-	}{
-		{"after a body that was read there is none", vouched("/v1/track", goodTrack), 0, 0},
-		{"the rest of a body that is too large must arrive in time", vouched("/v1/track", padTo(40_000)), time.Second, time.Minute},
-		{"the body of a request without a key must arrive in time", request("POST", "/v1/track", strings.NewReader(goodTrack)), time.Second, time.Minute},
-		{"the body of a request for nothing must arrive in time", vouched("/nothing", goodTrack), time.Second, time.Minute},
-	}
-	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
-			t.Parallel()
-			w := &deadliner{ResponseRecorder: httptest.NewRecorder()}
-			mustNew(t, new(keeper), timeout).ServeHTTP(w, test.request)
-			require.NotEmpty(t, w.deadlines)
-			last := w.deadlines[len(w.deadlines)-1]
-			if test.least == 0 {
-				require.Zero(t, last)
-				require.WithinDuration(t, time.Now().Add(time.Minute), w.deadlines[0], 10*time.Second)
-				return
-			}
-			require.Greater(t, time.Until(last), test.least)
-			require.Less(t, time.Until(last), test.most)
-		})
-	}
-}
-
-// dial opens a connection to a server on loopback, bounded in time.
-func dial(t *testing.T, s *httptest.Server) net.Conn {
-	t.Helper()
-	conn, err := net.Dial("tcp", s.Listener.Addr().String())
-	require.NoError(t, err)
-	t.Cleanup(func() { conn.Close() })
-	require.NoError(t, conn.SetDeadline(time.Now().Add(10*time.Second)))
-	return conn
-}
-
-// onlyUnwraps is a ResponseWriter as another layer may put around ours.
-type onlyUnwraps struct{ inner http.ResponseWriter }
-
-func (o onlyUnwraps) Header() http.Header         { return o.inner.Header() }
-func (o onlyUnwraps) Write(b []byte) (int, error) { return o.inner.Write(b) }
-func (o onlyUnwraps) WriteHeader(status int)      { o.inner.WriteHeader(status) }
-func (o onlyUnwraps) Unwrap() http.ResponseWriter { return o.inner }
-
-func TestASlowBodyIsAnswered408AtTheDeadline(t *testing.T) {
-	t.Parallel()
-	for _, wrapped := range []bool{false, true} {
-		t.Run(fmt.Sprintf("wrapped %t", wrapped), func(t *testing.T) {
-			t.Parallel()
-			sink := new(keeper)
-			h := mustNew(t, sink, &inlet.Options{AllowAnonymous: true, Protocol: &inlet.Protocol{Payload: inlet.PayloadLimits{ReadTimeout: 100 * time.Millisecond}}})
-			s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				if wrapped {
-					w = onlyUnwraps{onlyUnwraps{w}}
+	t.Run("set and cleared", func(t *testing.T) {
+		t.Parallel()
+		timeout := &inlet.Options{Protocol: &inlet.Protocol{Payload: inlet.PayloadLimits{ReadTimeout: time.Minute}}}
+		tests := []struct {
+			name    string
+			request *http.Request
+			least   time.Duration // of the deadline that is left, 0 for none
+			most    time.Duration
+		}{
+			{"after a body that was read there is none", vouched("/v1/track", goodTrack), 0, 0},
+			{"the rest of a body that is too large must arrive in time", vouched("/v1/track", padTo(40_000)), time.Second, time.Minute},
+			{"the body of a request without a key must arrive in time", request("POST", "/v1/track", strings.NewReader(goodTrack)), time.Second, time.Minute},
+			{"the body of a request for nothing must arrive in time", vouched("/nothing", goodTrack), time.Second, time.Minute},
+		}
+		for _, test := range tests {
+			t.Run(test.name, func(t *testing.T) {
+				t.Parallel()
+				w := &deadliner{ResponseRecorder: httptest.NewRecorder()}
+				mustNew(t, new(keeper), timeout).ServeHTTP(w, test.request)
+				require.NotEmpty(t, w.deadlines)
+				last := w.deadlines[len(w.deadlines)-1]
+				if test.least == 0 {
+					require.Zero(t, last)
+					require.WithinDuration(t, time.Now().Add(time.Minute), w.deadlines[0], 10*time.Second)
+					return
 				}
-				h.ServeHTTP(w, r)
-			}))
-			defer s.Close()
-			conn := dial(t, s)
-			started := time.Now()
-			fmt.Fprintf(conn, "POST /v1/track HTTP/1.1\r\nHost: test\r\nContent-Length: 1000\r\n\r\n{")
-			resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
-			require.NoError(t, err)
-			defer resp.Body.Close()
-			require.Equal(t, http.StatusRequestTimeout, resp.StatusCode)
-			require.NotEmpty(t, resp.Header.Get("Retry-After"))
-			require.Less(t, time.Since(started), 3*time.Second)
-			require.Zero(t, sink.calls)
-		})
-	}
-}
-
-func TestAConnectionOutlivesTheDeadlineOfABodyThatArrived(t *testing.T) {
-	t.Parallel()
-	h := mustNew(t, new(keeper), &inlet.Options{AllowAnonymous: true, Protocol: &inlet.Protocol{Payload: inlet.PayloadLimits{ReadTimeout: 50 * time.Millisecond}}})
-	s := httptest.NewServer(h)
-	defer s.Close()
-	conn := dial(t, s)
-	answers := bufio.NewReader(conn)
-	for range 3 {
-		fmt.Fprintf(conn, "POST /v1/track HTTP/1.1\r\nHost: test\r\nContent-Length: %d\r\n\r\n%s", len(goodTrack), goodTrack)
+				require.Greater(t, time.Until(last), test.least)
+				require.Less(t, time.Until(last), test.most)
+			})
+		}
+	})
+	t.Run("slow body", func(t *testing.T) {
+		t.Parallel()
+		for _, wrapped := range []bool{false, true} {
+			t.Run(fmt.Sprintf("wrapped %t", wrapped), func(t *testing.T) {
+				t.Parallel()
+				sink := new(keeper)
+				h := mustNew(t, sink, &inlet.Options{AllowAnonymous: true, Protocol: &inlet.Protocol{Payload: inlet.PayloadLimits{ReadTimeout: 100 * time.Millisecond}}})
+				s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					if wrapped {
+						w = onlyUnwraps{onlyUnwraps{w}}
+					}
+					h.ServeHTTP(w, r)
+				}))
+				defer s.Close()
+				conn := dial(t, s)
+				started := time.Now()
+				fmt.Fprintf(conn, "POST /v1/track HTTP/1.1\r\nHost: test\r\nContent-Length: 1000\r\n\r\n{")
+				resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+				require.NoError(t, err)
+				defer resp.Body.Close()
+				require.Equal(t, http.StatusRequestTimeout, resp.StatusCode)
+				require.NotEmpty(t, resp.Header.Get("Retry-After"))
+				require.Less(t, time.Since(started), 3*time.Second)
+				require.Zero(t, sink.calls)
+			})
+		}
+	})
+	t.Run("trickling body", func(t *testing.T) {
+		t.Parallel()
+		s, sink := slowServer(t, false)
+		conn := dial(t, s)
+		started := time.Now()
+		fmt.Fprintf(conn, "POST /v1/track HTTP/1.1\r\nHost: test\r\nContent-Length: 30000\r\n\r\n")
+		trickle := time.NewTicker(5 * time.Millisecond) // each byte in time, and never the last
+		defer trickle.Stop()
+		stop, stopped := make(chan struct{}), make(chan struct{})
+		go func() {
+			defer close(stopped)
+			for {
+				select {
+				case <-stop:
+					return
+				case <-trickle.C:
+					if _, err := conn.Write([]byte{' '}); err != nil {
+						return
+					}
+				}
+			}
+		}()
+		answers := bufio.NewReader(conn)
 		resp, err := http.ReadResponse(answers, nil)
+		took := time.Since(started)
+		close(stop)
+		<-stopped
 		require.NoError(t, err)
+		require.Equal(t, http.StatusRequestTimeout, resp.StatusCode)
+		require.Equal(t, "1", resp.Header.Get("Retry-After"))
+		require.GreaterOrEqual(t, took, 250*time.Millisecond)
+		require.Less(t, took, 3*time.Second)
 		_, err = io.Copy(io.Discard, resp.Body)
 		require.NoError(t, err)
-		require.Equal(t, 200, resp.StatusCode)
-		<-time.After(60 * time.Millisecond) // a real connection has no other clock
-	}
+		_, err = answers.ReadByte()
+		require.Error(t, err, "the connection, of which nobody knows where the next request begins, is kept")
+		require.Zero(t, sink.calls)
+	})
+	t.Run("a connection outlives it", func(t *testing.T) {
+		t.Parallel()
+		h := mustNew(t, new(keeper), &inlet.Options{AllowAnonymous: true, Protocol: &inlet.Protocol{Payload: inlet.PayloadLimits{ReadTimeout: 50 * time.Millisecond}}})
+		s := httptest.NewServer(h)
+		defer s.Close()
+		conn := dial(t, s)
+		answers := bufio.NewReader(conn)
+		for range 3 {
+			fmt.Fprintf(conn, "POST /v1/track HTTP/1.1\r\nHost: test\r\nContent-Length: %d\r\n\r\n%s", len(goodTrack), goodTrack)
+			resp, err := http.ReadResponse(answers, nil)
+			require.NoError(t, err)
+			_, err = io.Copy(io.Discard, resp.Body)
+			require.NoError(t, err)
+			require.Equal(t, 200, resp.StatusCode)
+			<-time.After(60 * time.Millisecond) // a real connection has no other clock
+		}
+	})
+	t.Run("slow HTTP/2 stream", func(t *testing.T) {
+		t.Parallel()
+		s, sink := slowServer(t, true)
+		client := s.Client()
+		client.Timeout = 10 * time.Second
+		post := func(body io.Reader) (status int, reused bool) {
+			trace := &httptrace.ClientTrace{GotConn: func(i httptrace.GotConnInfo) { reused = i.Reused }}
+			r, err := http.NewRequestWithContext(httptrace.WithClientTrace(t.Context(), trace), "POST", s.URL+"/v1/track", body)
+			require.NoError(t, err)
+			resp, err := client.Do(r)
+			require.NoError(t, err)
+			defer resp.Body.Close()
+			require.Equal(t, 2, resp.ProtoMajor)
+			return resp.StatusCode, reused
+		}
+		status, _ := post(strings.NewReader(goodTrack))
+		require.Equal(t, 200, status)
+		for range 2 {
+			body, rest := io.Pipe()
+			go io.WriteString(rest, "{")
+			status, reused := post(body)
+			rest.Close()
+			require.Equal(t, http.StatusRequestTimeout, status)
+			require.True(t, reused)
+			status, reused = post(strings.NewReader(goodTrack))
+			require.Equal(t, 200, status)
+			require.True(t, reused)
+		}
+		require.Len(t, sink.kept(), 3)
+	})
 }
 
-func TestBodiesOnTheWire(t *testing.T) {
+func TestPayloadWire(t *testing.T) {
 	t.Parallel()
 	sink := new(keeper)
 	s := httptest.NewServer(mustNew(t, sink, &inlet.Options{AllowAnonymous: true}))
@@ -463,157 +597,349 @@ type readAndClosed struct{ io.Reader }
 
 func (readAndClosed) Close() error { return nil }
 
-func TestLayersBetweenPayloadAndHandler(t *testing.T) {
+func TestPayloadLayers(t *testing.T) {
 	t.Parallel()
-	const other = `{"userId":"u2","event":"Replaced"}`
-	tests := []struct {
-		name, event string
-		layer       func(r *http.Request) *http.Request
-	}{
-		{"nothing", "Signed Up", func(r *http.Request) *http.Request { return r }},
-		{"one that replaces the body", "Replaced", func(r *http.Request) *http.Request {
-			r.Body, r.ContentLength = io.NopCloser(strings.NewReader(other)), int64(len(other))
-			return r
-		}},
-		{"one that reads the body and puts it back", "Signed Up", func(r *http.Request) *http.Request {
-			all, _ := io.ReadAll(r.Body)
-			r.Body = io.NopCloser(bytes.NewReader(all))
-			return r
-		}},
-		{"one that wraps the body", "Signed Up", func(r *http.Request) *http.Request {
-			r.Body = readAndClosed{io.TeeReader(r.Body, io.Discard)}
-			return r
-		}},
-		{"one that closes the body", "Signed Up", func(r *http.Request) *http.Request {
-			r.Body.Close()
-			return r
-		}},
-		{"one that copies the request", "Signed Up", func(r *http.Request) *http.Request { return r.Clone(context.Background()) }},
-		{"one that replaces the body by an encoded one", "Replaced", func(r *http.Request) *http.Request {
-			body := encoded(t, "gzip", other)
-			r.Body, r.ContentLength = io.NopCloser(strings.NewReader(body)), int64(len(body))
-			r.Header.Set("Content-Encoding", "gzip")
-			return r
-		}},
+	t.Run("in between", func(t *testing.T) {
+		t.Parallel()
+		const other = `{"userId":"u2","event":"Replaced"}`
+		tests := []struct {
+			name, event string
+			layer       func(r *http.Request) *http.Request
+		}{
+			{"nothing", "Signed Up", func(r *http.Request) *http.Request { return r }},
+			{"one that replaces the body", "Replaced", func(r *http.Request) *http.Request {
+				r.Body, r.ContentLength = io.NopCloser(strings.NewReader(other)), int64(len(other))
+				return r
+			}},
+			{"one that reads the body and puts it back", "Signed Up", func(r *http.Request) *http.Request {
+				all, _ := io.ReadAll(r.Body)
+				r.Body = io.NopCloser(bytes.NewReader(all))
+				return r
+			}},
+			{"one that wraps the body", "Signed Up", func(r *http.Request) *http.Request {
+				r.Body = readAndClosed{io.TeeReader(r.Body, io.Discard)}
+				return r
+			}},
+			{"one that closes the body", "Signed Up", func(r *http.Request) *http.Request {
+				r.Body.Close()
+				return r
+			}},
+			{"one that copies the request", "Signed Up", func(r *http.Request) *http.Request { return r.Clone(context.Background()) }},
+			{"one that replaces the body by an encoded one", "Replaced", func(r *http.Request) *http.Request {
+				body := encoded(t, "gzip", other)
+				r.Body, r.ContentLength = io.NopCloser(strings.NewReader(body)), int64(len(body))
+				r.Header.Set("Content-Encoding", "gzip")
+				return r
+			}},
+		}
+		for _, test := range tests {
+			for _, encoding := range []string{"", "gzip"} {
+				t.Run(test.name+" "+encoding, func(t *testing.T) {
+					t.Parallel()
+					sink := new(keeper)
+					h := mustNew(t, sink, &inlet.Options{AllowAnonymous: true})
+					outer := vouched("/v1/track", encoded(t, encoding, goodTrack))
+					if encoding != "" {
+						outer.Header.Set("Content-Encoding", encoding)
+					}
+					body, header := outer.Body, outer.Header.Clone()
+					w := serve(payloadLayer(mustReader(t, inlet.PayloadLimits{}), http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+						require.Empty(t, r.Header.Get("Content-Encoding"))
+						require.Equal(t, int64(len(goodTrack)), r.ContentLength)
+						h.ServeHTTP(w, test.layer(r))
+					})), outer)
+					requireTaken(t, w)
+					require.Len(t, sink.kept(), 1)
+					require.Equal(t, test.event, sink.kept()[0].Name)
+					require.Equal(t, body, outer.Body, "the caller's request was changed")
+					if test.name == "nothing" {
+						require.Equal(t, header, outer.Header, "the caller's headers were changed")
+					}
+				})
+			}
+		}
+	})
+	t.Run("one that reads half of the body", func(t *testing.T) {
+		t.Parallel()
+		h := mustNew(t, new(keeper), &inlet.Options{AllowAnonymous: true})
+		w := serve(payloadLayer(mustReader(t, inlet.PayloadLimits{}), http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			_, err := io.ReadFull(r.Body, make([]byte, 5))
+			require.NoError(t, err)
+			h.ServeHTTP(w, r)
+		})), vouched("/v1/track", goodTrack))
+		requireRefused(t, w, 400, inlet.CodeInvalidJSON)
+	})
+	// Under http.TimeoutHandler the outer layers give back the payload while the
+	// handler still works on it: nobody may read another request's bytes.
+	t.Run("http.TimeoutHandler", func(t *testing.T) {
+		t.Parallel()
+		late, sink := make(chan struct{}), new(keeper)
+		var done = make(chan string, 1)
+		sink.answer = func(_ context.Context, events []*inlet.Event) error {
+			if events[0].Name == "Slow" {
+				<-late
+				done <- string(events[0].Properties)
+			}
+			return nil
+		}
+		h := mustNew(t, sink, &inlet.Options{AllowAnonymous: true})
+		chain := payloadLayer(mustReader(t, inlet.PayloadLimits{}), http.TimeoutHandler(h, 20*time.Millisecond, "late"))
+		body := func(name, fill string) string {
+			return `{"userId":"u","event":"` + name + `","properties":{"s":"` + strings.Repeat(fill, 2000) + `"}}`
+		}
+		require.Equal(t, 503, serve(chain, request("POST", "/v1/track", strings.NewReader(body("Slow", "a")))).Code)
+		for range 50 {
+			serve(chain, request("POST", "/v1/track", strings.NewReader(body("Quick", "b"))))
+		}
+		close(late)
+		require.Equal(t, `{"s":"`+strings.Repeat("a", 2000)+`"}`, <-done)
+	})
+}
+
+func TestPayloadSharing(t *testing.T) {
+	t.Parallel()
+	t.Run("read once and shared until the last release", func(t *testing.T) {
+		t.Parallel()
+		pr := mustReader(t, inlet.PayloadLimits{})
+		outer := vouched("/v1/track", encoded(t, "gzip", goodTrack), "Content-Encoding", "gzip")
+		sent := outer.ContentLength
+		r1, p1, err := pr.Read(httptest.NewRecorder(), outer)
+		require.NoError(t, err)
+		r2, p2, err := pr.Read(httptest.NewRecorder(), r1)
+		require.NoError(t, err)
+		require.Same(t, r1, r2)
+		require.Same(t, p1, p2)
+		require.Equal(t, goodTrack, string(p2.Bytes()))
+		require.Equal(t, sent, p2.WireSize())
+		p1.Release()
+		require.Equal(t, goodTrack, string(p2.Bytes()))
+		all, err := io.ReadAll(r2.Body)
+		require.NoError(t, err)
+		require.Equal(t, goodTrack, string(all))
+		p2.Release()
+		_, err = r2.Body.Read(make([]byte, 1))
+		require.ErrorIs(t, err, http.ErrBodyReadAfterClose)
+		(*inlet.Payload)(nil).Release()
+	})
+	t.Run("not used after its release", func(t *testing.T) {
+		t.Parallel()
+		sink := new(keeper)
+		h := mustNew(t, sink, &inlet.Options{AllowAnonymous: true})
+		r, p, err := mustReader(t, inlet.PayloadLimits{}).Read(httptest.NewRecorder(), vouched("/v1/track", goodTrack))
+		require.NoError(t, err)
+		p.Release()
+		requireRefused(t, serve(h, r), 503, inlet.CodeOverloaded)
+		require.Zero(t, sink.calls)
+	})
+	t.Run("not reused after a panic", func(t *testing.T) {
+		t.Parallel()
+		var lost []byte
+		chain := payloadLayer(mustReader(t, inlet.PayloadLimits{}), http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			_, p, err := mustReader(t, inlet.PayloadLimits{}).Read(nil, r)
+			require.NoError(t, err)
+			lost = p.Bytes()
+			panic(http.ErrAbortHandler)
+		}))
+		require.PanicsWithValue(t, http.ErrAbortHandler, func() { serve(chain, vouched("/v1/track", goodTrack)) })
+		h := mustNew(t, new(keeper), nil)
+		for range 50 {
+			requireTaken(t, serve(h, vouched("/v1/track", strings.Replace(goodTrack, "Signed Up", "Overwrote", 1))))
+		}
+		require.Equal(t, goodTrack, string(lost))
+	})
+	t.Run("counts once against the budget", func(t *testing.T) {
+		t.Parallel()
+		pr := mustReader(t, inFlight())
+		for range 2 * allSmall {
+			r, outer, err := pr.Read(nil, sent("", strings.NewReader("x")))
+			require.NoError(t, err)
+			_, inner, err := pr.Read(nil, r)
+			require.NoError(t, err)
+			outer.Release()
+			inner.Release()
+		}
+	})
+}
+
+func inFlight() inlet.PayloadLimits {
+	return inlet.PayloadLimits{MaxBytes: 1 << 20, MaxBytesInFlight: allBytes, MaxRatio: 1 << 20}
+}
+
+// sent returns a request with a body that is sent in an encoding.
+func sent(encoding string, body io.Reader) *http.Request {
+	r := request("POST", "/v1/batch", body)
+	if encoding != "" {
+		r.Header.Set("Content-Encoding", encoding)
 	}
-	for _, test := range tests {
-		for _, encoding := range []string{"", "gzip"} {
-			t.Run(test.name+" "+encoding, func(t *testing.T) {
+	return r
+}
+
+// hold reads bodies until one is refused for want of memory, and returns the
+// others.
+func hold(t testing.TB, pr *inlet.PayloadReader, encoding, body string) (held []*inlet.Payload) {
+	t.Helper()
+	for range 1000 {
+		_, p, err := pr.Read(nil, sent(encoding, strings.NewReader(body)))
+		if err != nil {
+			requireCode(t, inlet.CodeOverloaded, err)
+			return held
+		}
+		held = append(held, p)
+	}
+	t.Fatal("nothing was refused")
+	return nil
+}
+
+func release(held []*inlet.Payload) {
+	for _, p := range held {
+		p.Release()
+	}
+}
+
+func requireCode(t testing.TB, want inlet.Code, err error) {
+	t.Helper()
+	var refused *inlet.Error
+	require.ErrorAs(t, err, &refused)
+	require.Equal(t, want, refused.Code)
+}
+
+// A stalled body announces much and sends nothing until it is let go.
+type stalled struct {
+	inside *atomic.Int64
+	letGo  chan struct{}
+}
+
+func (s stalled) Close() error { return nil }
+
+func (s stalled) Read([]byte) (int, error) {
+	s.inside.Add(1)
+	<-s.letGo
+	return 0, io.ErrUnexpectedEOF
+}
+
+// stall has n requests wait for bodies of the announced length, and returns how
+// many do when all have been read or refused. Those leave when done is called.
+func stall(t testing.TB, n int, length int64, serve func(*http.Request)) (waiting int64, done func()) {
+	t.Helper()
+	s := stalled{new(atomic.Int64), make(chan struct{})}
+	var out atomic.Int64
+	var all sync.WaitGroup
+	for range n {
+		r := &http.Request{Method: "POST", URL: &url.URL{Path: "/v1/batch"}, Body: s, ContentLength: length}
+		all.Go(func() { serve(r); out.Add(1) })
+	}
+	require.Eventually(t, func() bool { return s.inside.Load()+out.Load() == int64(n) }, 20*time.Second, time.Millisecond)
+	return s.inside.Load(), func() { close(s.letGo); all.Wait() }
+}
+
+// The bounds of these tests: bodies may hold 4 MiB together, or 128 small ones.
+const (
+	allBytes   = 4 << 20
+	smallBytes = 32 << 10
+	allSmall   = allBytes / smallBytes
+)
+
+func TestPayloadBudget(t *testing.T) {
+	t.Parallel()
+	t.Run("bounds all bodies together", func(t *testing.T) {
+		t.Parallel()
+		small, large := strings.Repeat("x", 100), strings.Repeat("x", 500_000)
+		for _, test := range []struct {
+			name, encoding, body string
+			least, most          int
+		}{
+			{"small ones 32 KiB each", "", small, allSmall, allSmall},
+			{"large ones their size", "", large, 4, 8},
+			{"gzip its size when decompressed", "gzip", encoded(t, "gzip", large), 4, 8},
+			{"deflate likewise", "deflate", encoded(t, "flate", large), 4, 8},
+			{"zstd that does not say it, at most", "zstd", encoded(t, "zstd", large), 3, 8},
+		} {
+			t.Run(test.name, func(t *testing.T) {
 				t.Parallel()
-				sink := new(keeper)
-				h := mustNew(t, sink, &inlet.Options{AllowAnonymous: true})
-				outer := vouched("/v1/track", encoded(t, encoding, goodTrack))
-				if encoding != "" {
-					outer.Header.Set("Content-Encoding", encoding)
-				}
-				body, header := outer.Body, outer.Header.Clone()
-				w := serve(payloadLayer(mustReader(t, inlet.PayloadLimits{}), http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-					require.Empty(t, r.Header.Get("Content-Encoding"))
-					require.Equal(t, int64(len(goodTrack)), r.ContentLength)
-					h.ServeHTTP(w, test.layer(r))
-				})), outer)
-				requireTaken(t, w)
-				require.Len(t, sink.kept(), 1)
-				require.Equal(t, test.event, sink.kept()[0].Name)
-				require.Equal(t, body, outer.Body, "the caller's request was changed")
-				if test.name == "nothing" {
-					require.Equal(t, header, outer.Header, "the caller's headers were changed")
+				pr := mustReader(t, inFlight())
+				for range 3 { // all of it comes back
+					held := hold(t, pr, test.encoding, test.body)
+					require.GreaterOrEqual(t, len(held), test.least)
+					require.LessOrEqual(t, len(held), test.most)
+					release(held)
 				}
 			})
 		}
-	}
-}
-
-func TestABodyThatWasReadHalfIsNotTakenForTheWholeOne(t *testing.T) {
-	t.Parallel()
-	h := mustNew(t, new(keeper), &inlet.Options{AllowAnonymous: true})
-	w := serve(payloadLayer(mustReader(t, inlet.PayloadLimits{}), http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		_, err := io.ReadFull(r.Body, make([]byte, 5))
-		require.NoError(t, err)
-		h.ServeHTTP(w, r)
-	})), vouched("/v1/track", goodTrack))
-	requireRefused(t, w, 400, inlet.CodeInvalidJSON)
-}
-
-func TestAPayloadIsReadOnceAndSharedUntilItsLastRelease(t *testing.T) {
-	t.Parallel()
-	pr := mustReader(t, inlet.PayloadLimits{})
-	outer := vouched("/v1/track", encoded(t, "gzip", goodTrack), "Content-Encoding", "gzip")
-	sent := outer.ContentLength
-	r1, p1, err := pr.Read(httptest.NewRecorder(), outer)
-	require.NoError(t, err)
-	r2, p2, err := pr.Read(httptest.NewRecorder(), r1)
-	require.NoError(t, err)
-	require.Same(t, r1, r2)
-	require.Same(t, p1, p2)
-	require.Equal(t, goodTrack, string(p2.Bytes()))
-	require.Equal(t, sent, p2.WireSize())
-	p1.Release()
-	require.Equal(t, goodTrack, string(p2.Bytes()))
-	all, err := io.ReadAll(r2.Body)
-	require.NoError(t, err)
-	require.Equal(t, goodTrack, string(all))
-	p2.Release()
-	_, err = r2.Body.Read(make([]byte, 1))
-	require.ErrorIs(t, err, http.ErrBodyReadAfterClose)
-	(*inlet.Payload)(nil).Release()
-}
-
-func TestAPayloadThatWasGivenBackIsNotUsedAgain(t *testing.T) {
-	t.Parallel()
-	sink := new(keeper)
-	h := mustNew(t, sink, &inlet.Options{AllowAnonymous: true})
-	r, p, err := mustReader(t, inlet.PayloadLimits{}).Read(httptest.NewRecorder(), vouched("/v1/track", goodTrack))
-	require.NoError(t, err)
-	p.Release()
-	requireRefused(t, serve(h, r), 503, inlet.CodeOverloaded)
-	require.Zero(t, sink.calls)
-}
-
-// Under http.TimeoutHandler the outer layers give back the payload while the
-// handler still works on it: nobody may read another request's bytes.
-func TestTimeoutHandlerBetweenTheLayers(t *testing.T) {
-	t.Parallel()
-	late, sink := make(chan struct{}), new(keeper)
-	var done = make(chan string, 1)
-	sink.answer = func(_ context.Context, events []*inlet.Event) error {
-		if events[0].Name == "Slow" {
-			<-late
-			done <- string(events[0].Properties)
+	})
+	t.Run("is returned after an error", func(t *testing.T) {
+		t.Parallel()
+		pr := mustReader(t, inFlight())
+		large := strings.Repeat("x", 700_000)
+		for name, bad := range map[string]func() *http.Request{
+			"breaks off": func() *http.Request {
+				return sent("", io.MultiReader(strings.NewReader(large), iotest.ErrReader(errors.New("gone"))))
+			},
+			"announced too large": func() *http.Request { return sent("", strings.NewReader(large+large)) },
+			"too large": func() *http.Request {
+				return sent("", io.MultiReader(strings.NewReader(large), strings.NewReader(large)))
+			},
+			"no gzip":        func() *http.Request { return sent("gzip", strings.NewReader(large)) },
+			"no deflate":     func() *http.Request { return sent("deflate", strings.NewReader(strings.Repeat("\xff", 700_000))) },
+			"no zstd":        func() *http.Request { return sent("zstd", strings.NewReader(large)) },
+			"gzip too large": func() *http.Request { return sent("gzip", strings.NewReader(encoded(t, "gzip", large+large))) },
+			"zstd too large": func() *http.Request { return sent("zstd", strings.NewReader(encoded(t, "zstd", large+large))) },
+			"zstd one byte too large": func() *http.Request {
+				return sent("zstd", strings.NewReader(encoded(t, "zstd", strings.Repeat("x", 1<<20+1))))
+			},
+			"gzip breaks off": func() *http.Request { return sent("gzip", strings.NewReader(encoded(t, "gzip", large)[:500])) },
+		} {
+			for range 10 {
+				_, _, err := pr.Read(nil, bad())
+				var refused *inlet.Error
+				require.ErrorAs(t, err, &refused, name)
+				require.NotEqual(t, inlet.CodeOverloaded, refused.Code, name)
+			}
 		}
-		return nil
-	}
-	h := mustNew(t, sink, &inlet.Options{AllowAnonymous: true})
-	chain := payloadLayer(mustReader(t, inlet.PayloadLimits{}), http.TimeoutHandler(h, 20*time.Millisecond, "late"))
-	body := func(name, fill string) string {
-		return `{"userId":"u","event":"` + name + `","properties":{"s":"` + strings.Repeat(fill, 2000) + `"}}`
-	}
-	require.Equal(t, 503, serve(chain, request("POST", "/v1/track", strings.NewReader(body("Slow", "a")))).Code)
-	for range 50 {
-		serve(chain, request("POST", "/v1/track", strings.NewReader(body("Quick", "b"))))
-	}
-	close(late)
-	require.Equal(t, `{"s":"`+strings.Repeat("a", 2000)+`"}`, <-done)
+		held := hold(t, pr, "", "x")
+		require.Len(t, held, allSmall)
+		release(held)
+	})
+	t.Run("a body that does not fit is refused unread", func(t *testing.T) {
+		t.Parallel()
+		h := mustNew(t, new(keeper), &inlet.Options{Protocol: &inlet.Protocol{Payload: inFlight()}})
+		waiting, done := stall(t, allSmall-2, 30_000, func(r *http.Request) { serve(h, inlet.WithSource(r, website)) })
+		require.EqualValues(t, allSmall-2, waiting, "announcing alone takes little")
+		unread := iotest.ErrReader(errors.New("the body was read"))
+		r := inlet.WithSource(sent("", unread), website)
+		r.ContentLength = 3 * smallBytes
+		w := serve(h, r)
+		requireRefused(t, w, 503, inlet.CodeOverloaded)
+		require.Equal(t, "1", w.Header().Get("Retry-After"))
+		requireTaken(t, serve(h, vouched("/v1/track", goodTrack))) // for which there is room
+		done()
+		requireTaken(t, serve(h, vouched("/v1/batch", batchOf(repeated(20, padTo(10_000))...))))
+	})
 }
 
-func TestAPanicLeavesThePayloadToTheCollector(t *testing.T) {
-	t.Parallel()
-	var lost []byte
-	chain := payloadLayer(mustReader(t, inlet.PayloadLimits{}), http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		_, p, err := mustReader(t, inlet.PayloadLimits{}).Read(nil, r)
-		require.NoError(t, err)
-		lost = p.Bytes()
-		panic(http.ErrAbortHandler)
-	}))
-	require.PanicsWithValue(t, http.ErrAbortHandler, func() { serve(chain, vouched("/v1/track", goodTrack)) })
-	h := mustNew(t, new(keeper), nil)
-	for range 50 {
-		requireTaken(t, serve(h, vouched("/v1/track", strings.Replace(goodTrack, "Signed Up", "Overwrote", 1))))
-	}
-	require.Equal(t, goodTrack, string(lost))
+// Not parallel: memory is measured for the whole process.
+func TestPayloadAnnounced(t *testing.T) {
+	const all = 16 << 20
+	pr := mustReader(t, inlet.PayloadLimits{MaxBytesInFlight: all})
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	waiting, done := stall(t, 10_000, 4<<20, func(r *http.Request) {
+		_, _, err := pr.Read(nil, r)
+		var refused *inlet.Error
+		if !errors.As(err, &refused) {
+			t.Error(err)
+		}
+	})
+	runtime.ReadMemStats(&after)
+	done()
+	// One that announces 4 MiB waits only if so much is left.
+	require.LessOrEqual(t, waiting, int64(all/smallBytes))
+	require.GreaterOrEqual(t, waiting, int64((all-4<<20)/smallBytes))
+	allocated := after.TotalAlloc - before.TotalAlloc
+	t.Logf("%d wait; %d MiB allocated, the requests included", waiting, allocated>>20)
+	require.Less(t, allocated, uint64(all+20<<20))
 }
 
-func TestNewPayloadReaderNamesEveryFieldThatIsOutOfRange(t *testing.T) {
+func TestPayloadOptions(t *testing.T) {
 	t.Parallel()
 	_, err := inlet.NewPayloadReader(inlet.PayloadLimits{MaxBytes: -1, MaxWireBytes: -1, MaxRatio: -1, ReadTimeout: -1, MaxBytesInFlight: -1})
 	for _, field := range []string{"MaxBytes", "MaxWireBytes", "MaxRatio", "ReadTimeout", "MaxBytesInFlight"} {

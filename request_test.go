@@ -23,7 +23,7 @@ import (
 	"github.com/inlet-go/inlet/sinks"
 )
 
-func TestVisitorOf(t *testing.T) {
+func TestVisitorFromContext(t *testing.T) {
 	r := inlet.WithSource(httptest.NewRequest("GET", "/", nil), website)
 	ctx := inlet.WithVisitor(r, inlet.Visitor{UserAgent: "x"}).Context()
 	require.Equal(t, "x", inlet.VisitorFromContext(ctx).UserAgent)
@@ -65,7 +65,7 @@ func (o *observed) ObserveRequest(_ context.Context, r *inlet.Outcome) {
 
 // RELIABILITY: keys in query strings and logs. A key is in no log, record, error, event or answer,
 // wherever the client sent it and whatever the outcome.
-func TestKeysInQueryStringsAndLogs(t *testing.T) {
+func TestKeysInLogs(t *testing.T) {
 	t.Parallel()
 	const key = "sEcReT+Key=="
 	event := `"userId":"u","event":"E","messageId":"m"`

@@ -14,15 +14,6 @@ import (
 
 var errDown = errors.New("down")
 
-func TestANilBatchErrorIsAFailureOfTheWholeBatch(t *testing.T) {
-	t.Parallel()
-	var err error = (*inlet.BatchError)(nil)
-	errs := inlet.ItemErrors(err, 2)
-	require.Len(t, errs, 2)
-	require.ErrorContains(t, errs[1], "without items")
-	require.False(t, inlet.IsPermanent(errs[0]))
-}
-
 func TestPermanent(t *testing.T) {
 	t.Parallel()
 	permanent := inlet.Permanent(errDown)
@@ -85,29 +76,40 @@ func TestRetryDelay(t *testing.T) {
 
 func TestItemErrors(t *testing.T) {
 	t.Parallel()
-	permanent := inlet.Permanent(errDown)
-	batch := &inlet.BatchError{Items: []inlet.ItemError{{2, permanent}, {0, errDown}}}
-	require.Nil(t, inlet.ItemErrors(nil, 3))
-	require.Equal(t, []error{errDown, nil, permanent}, inlet.ItemErrors(batch, 3))
-	require.Equal(t, []error{errDown, nil, permanent}, inlet.ItemErrors(fmt.Errorf("x: %w", batch), 3))
-	require.Equal(t, []error{errDown, nil, permanent}, inlet.ItemErrors(inlet.RetryAfter(batch, 1), 3))
-	require.Equal(t, []error{errDown, errDown}, inlet.ItemErrors(errDown, 2))
-	joined := errors.Join(batch, errDown)
-	require.Equal(t, []error{joined, joined, joined}, inlet.ItemErrors(joined, 3), "beside another error a batch error says nothing")
-	for name, malformed := range map[string]*inlet.BatchError{
-		"no item": {}, "out of range": {Items: []inlet.ItemError{{3, permanent}}}, "below zero": {Items: []inlet.ItemError{{-1, permanent}}},
-		"twice": {Items: []inlet.ItemError{{1, permanent}, {1, permanent}}}, "no error": {Items: []inlet.ItemError{{1, nil}}},
-	} {
-		require.Error(t, malformed.Validate(3), name)
-		require.NotEmpty(t, malformed.Error())
-		for _, err := range inlet.ItemErrors(malformed, 3) {
-			require.Error(t, err, name)
-			require.False(t, inlet.IsPermanent(err), name)
+	t.Run("of a batch", func(t *testing.T) {
+		t.Parallel()
+		permanent := inlet.Permanent(errDown)
+		batch := &inlet.BatchError{Items: []inlet.ItemError{{2, permanent}, {0, errDown}}}
+		require.Nil(t, inlet.ItemErrors(nil, 3))
+		require.Equal(t, []error{errDown, nil, permanent}, inlet.ItemErrors(batch, 3))
+		require.Equal(t, []error{errDown, nil, permanent}, inlet.ItemErrors(fmt.Errorf("x: %w", batch), 3))
+		require.Equal(t, []error{errDown, nil, permanent}, inlet.ItemErrors(inlet.RetryAfter(batch, 1), 3))
+		require.Equal(t, []error{errDown, errDown}, inlet.ItemErrors(errDown, 2))
+		joined := errors.Join(batch, errDown)
+		require.Equal(t, []error{joined, joined, joined}, inlet.ItemErrors(joined, 3), "beside another error a batch error says nothing")
+		for name, malformed := range map[string]*inlet.BatchError{
+			"no item": {}, "out of range": {Items: []inlet.ItemError{{3, permanent}}}, "below zero": {Items: []inlet.ItemError{{-1, permanent}}},
+			"twice": {Items: []inlet.ItemError{{1, permanent}, {1, permanent}}}, "no error": {Items: []inlet.ItemError{{1, nil}}},
+		} {
+			require.Error(t, malformed.Validate(3), name)
+			require.NotEmpty(t, malformed.Error())
+			for _, err := range inlet.ItemErrors(malformed, 3) {
+				require.Error(t, err, name)
+				require.False(t, inlet.IsPermanent(err), name)
+			}
 		}
-	}
-	require.NoError(t, batch.Validate(3))
-	require.ErrorContains(t, batch, "2 events failed, first at index 2: down")
-	require.ErrorIs(t, batch, errDown)
+		require.NoError(t, batch.Validate(3))
+		require.ErrorContains(t, batch, "2 events failed, first at index 2: down")
+		require.ErrorIs(t, batch, errDown)
+	})
+	t.Run("of a nil batch error", func(t *testing.T) {
+		t.Parallel()
+		var err error = (*inlet.BatchError)(nil)
+		errs := inlet.ItemErrors(err, 2)
+		require.Len(t, errs, 2)
+		require.ErrorContains(t, errs[1], "without items")
+		require.False(t, inlet.IsPermanent(errs[0]))
+	})
 }
 
 // around is a decorator without abilities of its own.
@@ -123,7 +125,7 @@ type closing struct {
 
 func (c *closing) Close(context.Context) error { c.closed++; return errDown }
 
-func TestAbilitiesAreThoseOfTheOutermostThatHasThem(t *testing.T) {
+func TestAbilities(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
 	inner := &flushing{keeper: new(keeper), durability: inlet.DurabilityFsync, checkErr: errDown}
@@ -161,7 +163,7 @@ func TestAbilitiesAreThoseOfTheOutermostThatHasThem(t *testing.T) {
 	require.False(t, ok)
 }
 
-func TestDurabilitiesHaveNames(t *testing.T) {
+func TestDurability(t *testing.T) {
 	t.Parallel()
 	for d, name := range map[inlet.Durability]string{
 		inlet.DurabilityUnknown: "unknown", inlet.DurabilityMemory: "memory", inlet.DurabilityOSBuffer: "OS buffer",

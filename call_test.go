@@ -1,0 +1,279 @@
+package inlet_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/inlet-go/inlet"
+)
+
+func TestValidators(t *testing.T) {
+	t.Parallel()
+	t.Run("run in order, before enrichers", func(t *testing.T) {
+		t.Parallel()
+		sink := new(keeper)
+		var order []string
+		h := mustNew(t, sink, &inlet.Options{
+			Validators: []inlet.Validator{
+				func(e *inlet.Event) *inlet.Problem {
+					order = append(order, "first "+e.UserID)
+					if e.UserID == "bad" {
+						return &inlet.Problem{Code: inlet.CodeInvalidEvent, Message: "bad"}
+					}
+					return nil
+				},
+				func(e *inlet.Event) *inlet.Problem { order = append(order, "second "+e.UserID); return nil },
+			},
+			Enrichers: []inlet.Enricher{
+				func(ctx context.Context, e *inlet.Event) {
+					e.GroupID = inlet.SourceFromContext(ctx).ID + "/" + e.MessageID
+				},
+				func(_ context.Context, e *inlet.Event) { e.GroupID += "!" },
+			},
+		})
+		w := serve(h, vouched("/v1/batch", batchOf(`{"type":"page"}`, `{"type":"page","userId":"bad","messageId":"b"}`, `{"type":"page","userId":"good","messageId":"g"}`)))
+		require.Equal(t, "[0:no_user_anon_id 1:invalid_event]", rejects(read(t, w)))
+		require.Equal(t, []string{"first bad", "first good", "second good"}, order)
+		require.Len(t, sink.kept(), 1)
+		require.Equal(t, "website/g!", sink.kept()[0].GroupID)
+	})
+	t.Run("other codes are answered with 400", func(t *testing.T) {
+		t.Parallel()
+		for _, code := range []inlet.Code{"", "plan_missing", inlet.CodeRateLimited, inlet.CodeInternal} {
+			t.Run(string(code), func(t *testing.T) {
+				t.Parallel()
+				h := mustNew(t, new(keeper), &inlet.Options{Validators: []inlet.Validator{func(e *inlet.Event) *inlet.Problem {
+					return &inlet.Problem{Code: code, Message: "a plan is required", Field: "properties.plan"}
+				}}})
+				w := serve(h, vouched("/v1/track", goodTrack))
+				a := requireRefused(t, w, 400, inlet.CodeInvalidEvent)
+				require.Equal(t, "a plan is required", a.Message)
+				require.Equal(t, "properties.plan", a.Field)
+			})
+		}
+	})
+}
+
+type contextKey struct{}
+
+// write serves a request with a sink that is given the context of the write.
+func write(t *testing.T, r *http.Request, o *inlet.Options, f func(ctx context.Context)) *httptest.ResponseRecorder {
+	return serve(mustNew(t, inlet.SinkFunc(func(ctx context.Context, _ []*inlet.Event) error {
+		f(ctx)
+		return ctx.Err()
+	}), o), r)
+}
+
+func TestWriteContext(t *testing.T) {
+	t.Parallel()
+	t.Run("outlives the client and ends at its deadline", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			client, leave := context.WithCancelCause(context.WithValue(t.Context(), contextKey{}, "value"))
+			r := inlet.WithRequestID(vouched("/v1/track", goodTrack).WithContext(client), "r1")
+			r = inlet.WithSource(r, website)
+			w := write(t, r, &inlet.Options{WriteTimeout: time.Minute}, func(ctx context.Context) {
+				leave(errors.New("the client has left"))
+				require.NoError(t, ctx.Err(), "the client's leaving ends the write")
+				require.NoError(t, context.Cause(ctx), "the client's leaving is the cause of something")
+				require.Equal(t, "value", ctx.Value(contextKey{}))
+				require.Same(t, website, inlet.SourceFromContext(ctx))
+				require.Equal(t, "r1", inlet.RequestIDFromContext(ctx))
+				deadline, ok := ctx.Deadline()
+				require.True(t, ok)
+				require.Equal(t, time.Minute, time.Until(deadline))
+
+				child, cancel := context.WithCancel(ctx)
+				defer cancel()
+				select {
+				case <-ctx.Done():
+					require.Fail(t, "done too early")
+				case <-time.After(time.Minute - 1):
+				}
+				require.NoError(t, child.Err())
+				<-child.Done()
+				require.Equal(t, time.Now(), deadline)
+				require.ErrorIs(t, ctx.Err(), context.DeadlineExceeded)
+				require.ErrorIs(t, child.Err(), context.DeadlineExceeded)
+				require.ErrorIs(t, context.Cause(ctx), context.DeadlineExceeded)
+			})
+			requireRefused(t, w, 503, inlet.CodeSinkUnavailable)
+		})
+	})
+	t.Run("its error without waiting", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			requireTaken(t, write(t, vouched("/v1/track", goodTrack), &inlet.Options{WriteTimeout: time.Second}, func(ctx context.Context) {
+				time.Sleep(time.Second - 1)
+				require.NoError(t, ctx.Err())
+			}))
+			requireRefused(t, write(t, vouched("/v1/track", goodTrack), &inlet.Options{WriteTimeout: time.Second}, func(ctx context.Context) {
+				time.Sleep(time.Second)
+				require.ErrorIs(t, ctx.Err(), context.DeadlineExceeded)
+			}), 503, inlet.CodeSinkUnavailable)
+		})
+	})
+	t.Run("its timer ends with the write", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			var kept context.Context
+			requireTaken(t, write(t, vouched("/v1/track", goodTrack), nil, func(ctx context.Context) {
+				kept = ctx
+				ctx.Done()
+			}))
+			select {
+			case <-kept.Done():
+			default:
+				require.Fail(t, "the timer runs on after the write")
+			}
+		})
+	})
+}
+
+func TestWriteNothing(t *testing.T) {
+	t.Parallel()
+	sink := new(keeper)
+	h := mustNew(t, sink, nil)
+	for _, body := range []string{batchOf(), batchOf("{}"), batchOf("{}", "{}")} {
+		require.Equal(t, 400, serve(h, vouched("/v1/batch", body)).Code)
+	}
+	require.Zero(t, sink.calls)
+}
+
+func TestPanic(t *testing.T) {
+	t.Parallel()
+	t.Run("of a sink is a temporary failure", func(t *testing.T) {
+		t.Parallel()
+		var log bytes.Buffer
+		h := mustNew(t, inlet.SinkFunc(func(context.Context, []*inlet.Event) error { panic(secret) }),
+			&inlet.Options{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+		w := serve(h, vouched("/v1/track", goodTrack))
+		requireRefused(t, w, 503, inlet.CodeSinkUnavailable)
+		require.NotContains(t, w.Body.String(), secret)
+		require.Contains(t, log.String(), secret)
+		require.Contains(t, log.String(), "call_test.go", "no stack")
+		require.NoError(t, h.Shutdown(t.Context()), "the request is still counted")
+	})
+	t.Run("of other code passes", func(t *testing.T) {
+		t.Parallel()
+		aborting := inlet.SinkFunc(func(context.Context, []*inlet.Event) error { panic(http.ErrAbortHandler) })
+		for _, test := range []struct {
+			name  string
+			sink  inlet.Sink
+			o     inlet.Options
+			cause any
+		}{
+			{"a sink that aborts", aborting, inlet.Options{}, http.ErrAbortHandler},
+			{"a validator", new(keeper), inlet.Options{Validators: []inlet.Validator{func(*inlet.Event) *inlet.Problem { panic("v") }}}, "v"},
+			{"an enricher", new(keeper), inlet.Options{Enrichers: []inlet.Enricher{func(context.Context, *inlet.Event) { panic("e") }}}, "e"},
+		} {
+			t.Run(test.name, func(t *testing.T) {
+				t.Parallel()
+				h := mustNew(t, test.sink, &test.o)
+				require.PanicsWithValue(t, test.cause, func() { serve(h, vouched("/v1/track", goodTrack)) })
+				require.NoError(t, h.Shutdown(t.Context()), "the request is still counted")
+			})
+		}
+	})
+	t.Run("keeps the memory of the write from reuse", func(t *testing.T) {
+		t.Parallel()
+		var lost []*inlet.Event
+		sink := inlet.SinkFunc(func(_ context.Context, events []*inlet.Event) error {
+			if lost == nil {
+				lost = events // as a goroutine of the sink's may still hold them
+				panic("the sink is broken")
+			}
+			return nil
+		})
+		h := mustNew(t, sink, nil)
+		first := `{"userId":"u","event":"First","messageId":"m","properties":{"s":"` + strings.Repeat("a", 1000) + `"}}`
+		requireRefused(t, serve(h, vouched("/v1/track", first)), 503, inlet.CodeSinkUnavailable)
+		for range 100 {
+			requireTaken(t, serve(h, vouched("/v1/track", strings.NewReplacer("First", "Other", "aa", "bb").Replace(first))))
+		}
+		require.Equal(t, "First", lost[0].Name)
+		require.Equal(t, `{"s":"`+strings.Repeat("a", 1000)+`"}`, string(lost[0].Properties))
+	})
+}
+
+// observer notes the records it is given.
+type observer struct{ records []inlet.Outcome }
+
+func (o *observer) ObserveRequest(_ context.Context, r *inlet.Outcome) {
+	record := *r
+	record.Rejects = append([]inlet.Reject(nil), r.Rejects...)
+	o.records = append(o.records, record)
+}
+
+func TestOutcome(t *testing.T) {
+	t.Parallel()
+	t.Run("observed for every request", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			seen := new(observer)
+			h := mustNew(t, inlet.SinkFunc(func(context.Context, []*inlet.Event) error {
+				time.Sleep(2 * time.Second)
+				return nil
+			}), &inlet.Options{Observer: seen})
+			zipped := encoded(t, "gzip", batchOf(typedEvent("page"), `{"type":"page"}`))
+			serve(h, vouched("/b/", zipped, "Content-Encoding", "gzip"))
+			serve(h, request("POST", "/v1/track", strings.NewReader(goodTrack)))
+			serve(h, vouched("/nothing", goodTrack))
+			serve(h, inlet.WithSource(request("GET", "/v1/pixel/track?userId=u", nil), website))
+			require.NoError(t, h.Shutdown(t.Context()))
+			serve(h, vouched("/v1/track", goodTrack))
+			require.Len(t, seen.records, 5)
+
+			batch := seen.records[0]
+			require.Equal(t, inlet.Outcome{
+				Dialect: "segment", Path: "/v1/b", Source: website, Status: 200, Accepted: 1, Rejected: 1, Rejects: batch.Rejects,
+				WireBytes: len(zipped), Bytes: len(batchOf(typedEvent("page"), `{"type":"page"}`)), Duration: 2 * time.Second, Write: 2 * time.Second,
+			}, batch)
+			require.Equal(t, inlet.CodeNoUserAnonID, batch.Rejects[0].Code)
+			require.Equal(t, inlet.Outcome{Dialect: seen.records[1].Dialect, Path: "/v1/track", Status: 401, Code: inlet.CodeMissingKey}, seen.records[1])
+			require.Equal(t, inlet.Outcome{Status: 404, Code: inlet.CodeNotFound}, seen.records[2])
+			require.Equal(t, 200, seen.records[3].Status)
+			require.Equal(t, inlet.CodeEventNotDefined, seen.records[3].Code)
+			require.Equal(t, 503, seen.records[4].Status)
+			require.Equal(t, inlet.CodeShuttingDown, seen.records[4].Code)
+		})
+	})
+	t.Run("in the context of outer layers", func(t *testing.T) {
+		t.Parallel()
+		cause := errors.New(secret)
+		for _, test := range []struct {
+			name string
+			err  error
+			body string
+			want inlet.Outcome
+		}{
+			{"stored", nil, batchOf(typedEvent("page")), inlet.Outcome{Status: 200, Accepted: 1}},
+			{"some refused", nil, batchOf(typedEvent("page"), "{}"), inlet.Outcome{Status: 200, Accepted: 1, Rejected: 1, Rejects: []inlet.Reject{
+				{Index: 1, Problem: inlet.Problem{Code: inlet.CodeTypeRequired, Message: "type is required", Field: "type"}},
+			}}},
+			{"failed", cause, batchOf(typedEvent("page")), inlet.Outcome{Status: 503, Code: inlet.CodeSinkUnavailable, Err: cause}},
+		} {
+			t.Run(test.name, func(t *testing.T) {
+				t.Parallel()
+				r := vouched("/v1/batch", test.body)
+				require.Zero(t, inlet.OutcomeFromContext(r.Context()))
+				serve(mustNew(t, failing(test.err), nil), r)
+				want := test.want
+				want.Dialect, want.Path, want.Source = "segment", "/v1/batch", website
+				want.Bytes, want.WireBytes = len(test.body), len(test.body)
+				require.Equal(t, want, inlet.OutcomeFromContext(r.Context()))
+			})
+		}
+		require.Zero(t, inlet.OutcomeFromContext(t.Context()))
+	})
+}
