@@ -20,6 +20,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/internal/testkit/testsink"
 )
 
 const secret = "password=hunter2"
@@ -105,14 +106,14 @@ func TestError(t *testing.T) {
 	require.ErrorIs(t, e, cause)
 	require.Equal(t, "rate_limited: slow down: "+secret, e.Error())
 	w := serveError(e)
-	require.Equal(t, "slow down", read(t, w).Message)
+	require.Equal(t, "slow down", readReply(t, w).Message)
 	require.Equal(t, "2", w.Header().Get("Retry-After"))
 	require.Equal(t, "2", w.Header().Get("X-RateLimit-Reset"))
 	w = serveError(&inlet.Error{Code: inlet.CodeUnknownKey, RetryAfter: time.Hour})
 	require.Empty(t, w.Header().Get("Retry-After"), "what must not come back is not told when to")
 	w = serveError(&inlet.Error{Code: inlet.CodeInvalidJSON, Offset: 17, Message: `odd "text"` + "\n\xff"})
-	require.Equal(t, int64(17), *read(t, w).Offset)
-	require.Equal(t, "odd \"text\"\n\ufffd", read(t, w).Message)
+	require.Equal(t, int64(17), *readReply(t, w).Offset)
+	require.Equal(t, "odd \"text\"\n\ufffd", readReply(t, w).Message)
 }
 
 func TestWriteError(t *testing.T) {
@@ -128,26 +129,26 @@ func TestWriteError(t *testing.T) {
 		r := inlet.WithRequestID(request("POST", "/anything", nil), "named")
 		w = httptest.NewRecorder()
 		inlet.WriteError(w, r, errors.New(secret))
-		require.Equal(t, "named", read(t, w).RequestID)
+		require.Equal(t, "named", readReply(t, w).RequestID)
 		require.Equal(t, inlet.CodeInternal, inlet.OutcomeFromContext(r.Context()).Code)
 	})
 	t.Run("an unexpected error is 500 without its text", func(t *testing.T) {
 		t.Parallel()
 		var log bytes.Buffer
-		h := mustNew(t, new(keeper), &inlet.Options{
+		h := mustNew(t, new(testsink.Keeper), &inlet.Options{
 			Logger: slog.New(slog.NewTextHandler(&log, nil)),
-			Protocol: speaking(inlet.Route{Method: "POST", Path: "/own", Decode: func(*inlet.Input) error {
+			Protocol: customProtocol(inlet.Route{Method: "POST", Path: "/own", Decode: func(*inlet.Input) error {
 				return errors.New(secret)
 			}}),
 		})
-		w := serve(h, vouched("/own", "{}"))
+		w := serve(h, authenticated("/own", "{}"))
 		a := requireRefused(t, w, 500, inlet.CodeInternal)
 		require.NotContains(t, w.Body.String(), secret)
 		require.Equal(t, "1", w.Header().Get("Retry-After"))
 		require.Contains(t, log.String(), secret)
 		require.Contains(t, log.String(), a.RequestID)
 		require.NotEmpty(t, a.RequestID)
-		named := inlet.WithRequestID(vouched("/own", "{}"), "named")
+		named := inlet.WithRequestID(authenticated("/own", "{}"), "named")
 		require.Equal(t, "named", requireRefused(t, serve(h, named), 500, inlet.CodeInternal).RequestID)
 	})
 }
@@ -194,11 +195,11 @@ func TestWriteResult(t *testing.T) {
 		for _, test := range tests {
 			t.Run(test.name, func(t *testing.T) {
 				t.Parallel()
-				w := serve(mustNew(t, failing(test.err), &inlet.Options{RetryAfter: 3 * time.Second}), vouched("/v1/track", goodTrack))
+				w := serve(mustNew(t, testsink.Failing(test.err), &inlet.Options{RetryAfter: 3 * time.Second}), authenticated("/v1/track", goodTrack))
 				require.Equal(t, test.retryAfter, w.Header().Get("Retry-After"))
 				require.NotContains(t, w.Body.String(), secret)
 				if test.code == "" {
-					requireTaken(t, w)
+					requireSuccess(t, w)
 					return
 				}
 				requireRefused(t, w, test.status, test.code)
@@ -242,30 +243,30 @@ func TestWriteResult(t *testing.T) {
 		for _, test := range tests {
 			t.Run(test.name, func(t *testing.T) {
 				t.Parallel()
-				sink := failing(test.err)
-				r := vouched("/v1/batch", body)
+				sink := testsink.Failing(test.err)
+				r := authenticated("/v1/batch", body)
 				if test.strict != "" {
 					r.Header.Set("X-Strict-Mode", test.strict)
 				}
 				w := serve(mustNew(t, sink, nil), r)
 				require.Equal(t, test.status, w.Code)
 				require.NotContains(t, w.Body.String(), secret)
-				a := read(t, w)
+				a := readReply(t, w)
 				require.Equal(t, string(test.code), a.Code)
 				require.Equal(t, test.status == 200, *a.Success)
 				require.NotNil(t, a.Accepted)
 				require.Equal(t, test.accepted, *a.Accepted)
 				require.Equal(t, test.rejected, rejects(a))
 				if test.code == inlet.CodeStrictMode {
-					require.Zero(t, sink.calls)
+					require.Zero(t, sink.Calls())
 				}
 			})
 		}
 	})
 	t.Run("strict, and the sink refuses some", func(t *testing.T) {
 		t.Parallel()
-		w := serve(mustNew(t, failing(itemError(1, inlet.Permanent(errors.New(secret)))), nil),
-			vouched("/v1/batch", batchOf(typedEvent("page"), typedEvent("page")), "X-Strict-Mode", "1"))
+		w := serve(mustNew(t, testsink.Failing(itemError(1, inlet.Permanent(errors.New(secret)))), nil),
+			authenticated("/v1/batch", batchOf(typedEvent("page"), typedEvent("page")), "X-Strict-Mode", "1"))
 		a := requireRefused(t, w, 400, inlet.CodeStrictMode)
 		require.Equal(t, 1, *a.Accepted)
 		require.Equal(t, "[1:refused_by_sink]", rejects(a))
@@ -274,7 +275,7 @@ func TestWriteResult(t *testing.T) {
 }
 
 // rejects lists the rejected events as index:code.
-func rejects(a told) string {
+func rejects(a reply) string {
 	var list []string
 	for _, r := range a.Rejected {
 		list = append(list, fmt.Sprintf("%d:%s", r.Index, r.Code))

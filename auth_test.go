@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/internal/testkit/testsink"
 )
 
 // A layer is a middleware.
@@ -28,9 +29,9 @@ func mustAuth(t testing.TB, a inlet.Authenticator, o *inlet.AuthOptions) layer {
 	return l
 }
 
-// presented serves a request behind a gate and returns the credentials that the
+// presentedKeys serves a request behind a gate and returns the credentials that the
 // authenticator was asked for, in order, with all of them unknown.
-func presented(t testing.TB, r *http.Request, o *inlet.AuthOptions) (asked []inlet.Credentials, w *httptest.ResponseRecorder) {
+func presentedKeys(t testing.TB, r *http.Request, o *inlet.AuthOptions) (asked []inlet.Credentials, w *httptest.ResponseRecorder) {
 	t.Helper()
 	unknown := inlet.AuthenticatorFunc(func(_ context.Context, c inlet.Credentials) (*inlet.Source, error) {
 		asked = append(asked, c)
@@ -78,7 +79,7 @@ func TestCredentials(t *testing.T) {
 		for _, test := range tests {
 			t.Run(test.name, func(t *testing.T) {
 				t.Parallel()
-				asked, w := presented(t, request("POST", "/v1/track", strings.NewReader(`{"userId":"u"}`), "Authorization", test.value), nil)
+				asked, w := presentedKeys(t, request("POST", "/v1/track", strings.NewReader(`{"userId":"u"}`), "Authorization", test.value), nil)
 				var keys []string
 				for _, c := range asked {
 					keys = append(keys, c.Key)
@@ -156,7 +157,7 @@ func TestCredentials(t *testing.T) {
 				}
 				r := request(method, test.path, strings.NewReader(test.body), test.headers...)
 				r.Header.Set("Origin", "https://shop.example")
-				asked, w := presented(t, r, nil)
+				asked, w := presentedKeys(t, r, nil)
 				switch {
 				case test.code == "":
 					requirePixel(t, w, inlet.CodeUnknownKey)
@@ -182,23 +183,23 @@ func TestCredentials(t *testing.T) {
 		r := func() *http.Request {
 			return request("POST", "/v1/page", strings.NewReader(`{}`), "Authentication", "Basic "+base64Of("k1:"))
 		}
-		asked, w := presented(t, r(), nil)
+		asked, w := presentedKeys(t, r(), nil)
 		require.Empty(t, asked)
 		require.Contains(t, requireRefused(t, w, 401, inlet.CodeMissingKey).Message, `"Authorization", not "Authentication"`)
-		asked, w = presented(t, r(), &inlet.AuthOptions{AcceptAuthenticationHeader: true})
+		asked, w = presentedKeys(t, r(), &inlet.AuthOptions{AcceptAuthenticationHeader: true})
 		require.Equal(t, "k1", asked[0].Key)
 		requireRefused(t, w, 401, inlet.CodeUnknownKey)
 		both := r()
 		both.Header.Set("Authorization", "Basic "+base64Of("k2:"))
-		asked, _ = presented(t, both, &inlet.AuthOptions{AcceptAuthenticationHeader: true})
+		asked, _ = presentedKeys(t, both, &inlet.AuthOptions{AcceptAuthenticationHeader: true})
 		require.Equal(t, "k2", asked[0].Key)
 	})
 }
 
-// behindKeys is a handler behind a gate that knows one key.
-func behindKeys(t testing.TB) (func(path, body string) *httptest.ResponseRecorder, *keeper) {
+// keyedHandler is a handler behind a gate that knows one key.
+func keyedHandler(t testing.TB) (func(path, body string) *httptest.ResponseRecorder, *testsink.Keeper) {
 	t.Helper()
-	sink := new(keeper)
+	sink := new(testsink.Keeper)
 	keys := inlet.MustKeys(map[string]inlet.Source{"known": {ID: "shop"}, "other": {ID: "bank"}})
 	h := mustAuth(t, keys, nil)(mustNew(t, sink, nil))
 	return func(path, body string) *httptest.ResponseRecorder {
@@ -233,17 +234,17 @@ func TestKeyNames(t *testing.T) {
 		} {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
-				post, sink := behindKeys(t)
+				post, sink := keyedHandler(t)
 				alone := `{"` + name + `":"known"` + event + `}`
 				requireRefused(t, post("/v1/page", alone), 401, inlet.CodeMissingKey)
 				requireRefused(t, post("/v1/batch", `{"`+name+`":"known","batch":[{"type":"page","userId":"u"}]}`), 401, inlet.CodeMissingKey)
 				requireRefused(t, post("/v1/batch", batchOf(alone)), 401, inlet.CodeMissingKey)
 				// Beside the key it changes nothing, and stays a member of its own name.
 				for _, both := range []string{`"` + name + `":"other","writeKey":"known"`, `"writeKey":"known","` + name + `":"other"`} {
-					requireTaken(t, post("/v1/page", `{`+both+event+`}`))
+					requireSuccess(t, post("/v1/page", `{`+both+event+`}`))
 				}
-				require.Len(t, sink.kept(), 2)
-				for _, e := range sink.kept() {
+				require.Len(t, sink.Events(), 2)
+				for _, e := range sink.Events() {
 					require.Equal(t, "shop", e.Source.ID)
 					if name != "writekey" { // which looks like a key so much that it is not stored
 						require.Contains(t, extraOf(t, e), unquoted(t, name))
@@ -255,16 +256,16 @@ func TestKeyNames(t *testing.T) {
 	})
 	t.Run("escapes", func(t *testing.T) {
 		t.Parallel()
-		post, sink := behindKeys(t)
+		post, sink := keyedHandler(t)
 		for _, name := range []string{`writeKey`, `\u0077riteKey`, `write\u004bey`, `write\u004Bey`, `\u0077\u0072\u0069\u0074\u0065\u004b\u0065\u0079`} {
-			requireTaken(t, post("/v1/page", `{"`+name+`":"known","userId":"u"}`))
-			requireTaken(t, post("/v1/batch", `{"`+name+`":"kn\u006fwn","batch":[{"type":"page","userId":"u"}]}`))
+			requireSuccess(t, post("/v1/page", `{"`+name+`":"known","userId":"u"}`))
+			requireSuccess(t, post("/v1/batch", `{"`+name+`":"kn\u006fwn","batch":[{"type":"page","userId":"u"}]}`))
 		}
-		for _, e := range sink.kept() {
+		for _, e := range sink.Events() {
 			require.Equal(t, "shop", e.Source.ID)
 			require.NotContains(t, extraOf(t, e), "writeKey")
 		}
-		require.Len(t, sink.kept(), 10)
+		require.Len(t, sink.Events(), 10)
 	})
 	t.Run("duplicates", func(t *testing.T) {
 		t.Parallel()
@@ -282,26 +283,26 @@ func TestKeyNames(t *testing.T) {
 		} {
 			t.Run(pair[0]+pair[1], func(t *testing.T) {
 				t.Parallel()
-				post, sink := behindKeys(t)
+				post, sink := keyedHandler(t)
 				requireRefused(t, post("/v1/page", `{"userName":"x",`+pair[0]+`,`+pair[1]+`}`), 400, inlet.CodeDuplicateName)
 				requireRefused(t, post("/v1/batch", `{"batch":[{"type":"page","userId":"u"}],`+pair[0]+`,`+pair[1]+`}`), 400, inlet.CodeDuplicateName)
 				w := post("/v1/batch", `{"writeKey":"known","batch":[{"type":"page","userId":"u"},{`+pair[0]+`,`+pair[1]+`}]}`)
-				a := read(t, w)
+				a := readReply(t, w)
 				require.Equal(t, 1, *a.Accepted, "%s", w.Body)
 				require.Len(t, a.Rejected, 1)
 				require.Equal(t, inlet.CodeDuplicateName, a.Rejected[0].Code)
-				require.Len(t, sink.kept(), 1)
+				require.Len(t, sink.Events(), 1)
 			})
 		}
-		post, sink := behindKeys(t)
+		post, sink := keyedHandler(t)
 		requireRefused(t, post("/v1/batch", `{"writeKey":"known","batch":[{"type":"page","userId":"u1"}],"b\u0061tch":[{"type":"page","userId":"u2"}]}`), 400, inlet.CodeDuplicateName)
-		require.Empty(t, sink.kept())
+		require.Empty(t, sink.Events())
 	})
 	t.Run("other case", func(t *testing.T) {
 		t.Parallel()
-		post, sink := behindKeys(t)
-		requireTaken(t, post("/v1/track", `{"writeKey":"known","userId":"u","USERID":"v","UserId":1,"event":"E","Event":"F","properties":{"a":1},"PROPERTIES":{"a":2},"TYPE":"page","messageId":"m","MessageID":"n"}`))
-		e := sink.kept()[0]
+		post, sink := keyedHandler(t)
+		requireSuccess(t, post("/v1/track", `{"writeKey":"known","userId":"u","USERID":"v","UserId":1,"event":"E","Event":"F","properties":{"a":1},"PROPERTIES":{"a":2},"TYPE":"page","messageId":"m","MessageID":"n"}`))
+		e := sink.Events()[0]
 		require.Equal(t, []string{"u", "E", "m", `{"a":1}`}, []string{e.UserID, e.Name, e.MessageID, string(e.Properties)})
 		require.Equal(t, inlet.TypeTrack, e.Type)
 		require.Equal(t, map[string]any{"USERID": "v", "UserId": 1.0, "Event": "F", "PROPERTIES": map[string]any{"a": 2.0}, "TYPE": "page", "MessageID": "n"}, extraOf(t, e))
@@ -340,7 +341,7 @@ func TestAuthenticate(t *testing.T) {
 		for _, test := range tests {
 			t.Run(test.name, func(t *testing.T) {
 				t.Parallel()
-				sink := new(keeper)
+				sink := new(testsink.Keeper)
 				a := inlet.AuthenticatorFunc(func(context.Context, inlet.Credentials) (*inlet.Source, error) { return test.source, test.err })
 				r := request("POST", "/v1/page", strings.NewReader(typedEvent("page")), "X-Write-Key", "k")
 				if test.origin != "" {
@@ -349,12 +350,12 @@ func TestAuthenticate(t *testing.T) {
 				w := serve(mustAuth(t, a, nil)(mustNew(t, sink, nil)), r)
 				require.NotContains(t, w.Body.String(), secret)
 				if test.code == "" {
-					requireTaken(t, w)
-					require.Same(t, test.source, sink.kept()[0].Source)
+					requireSuccess(t, w)
+					require.Same(t, test.source, sink.Events()[0].Source)
 					return
 				}
 				requireRefused(t, w, test.status, test.code)
-				require.Zero(t, sink.calls)
+				require.Zero(t, sink.Calls())
 			})
 		}
 	})
@@ -363,17 +364,17 @@ func TestAuthenticate(t *testing.T) {
 		never := inlet.AuthenticatorFunc(func(context.Context, inlet.Credentials) (*inlet.Source, error) {
 			panic("asked for a key")
 		})
-		requireTaken(t, serve(mustAuth(t, never, nil)(mustNew(t, new(keeper), nil)), request("POST", "/m/", strings.NewReader("{}"))))
+		requireSuccess(t, serve(mustAuth(t, never, nil)(mustNew(t, new(testsink.Keeper), nil)), request("POST", "/m/", strings.NewReader("{}"))))
 	})
 	t.Run("the body is read once", func(t *testing.T) {
 		t.Parallel()
 		body := &countedBody{Reader: strings.NewReader(`{"type":"page","userId":"u","writeKey":"k"}`)}
 		r := request("POST", "/v1/page", nil)
 		r.Body, r.ContentLength = body, body.Size()
-		sink := new(keeper)
-		requireTaken(t, serve(mustAuth(t, inlet.MustKeys(map[string]inlet.Source{"k": {ID: "web"}}), nil)(mustNew(t, sink, nil)), r))
+		sink := new(testsink.Keeper)
+		requireSuccess(t, serve(mustAuth(t, inlet.MustKeys(map[string]inlet.Source{"k": {ID: "web"}}), nil)(mustNew(t, sink, nil)), r))
 		require.LessOrEqual(t, body.reads, 2)
-		require.Len(t, sink.kept(), 1)
+		require.Len(t, sink.Events(), 1)
 	})
 	t.Run("options", func(t *testing.T) {
 		t.Parallel()
@@ -392,9 +393,9 @@ func TestKeysAreSecret(t *testing.T) {
 	const key = "kEy-that-Nobody-may-see"
 	var log bytes.Buffer
 	seen := new(observer)
-	sink := new(keeper)
+	sink := new(testsink.Keeper)
 	for _, err := range []error{nil, errors.New("down")} {
-		sink.answer = func(context.Context, []*inlet.Event) error { return err }
+		sink.Respond = func(context.Context, []*inlet.Event) error { return err }
 		h := mustNew(t, sink, &inlet.Options{Logger: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})), Observer: seen})
 		chain := mustAuth(t, inlet.MustKeys(map[string]inlet.Source{key: {ID: "web"}}), nil)(h)
 		event := `{"type":"page","userId":"u","writeKey":"` + key + `","writekey":"` + key + `","write\u004bey2":1}`
@@ -409,13 +410,13 @@ func TestKeysAreSecret(t *testing.T) {
 			require.NotContains(t, w.Body.String(), key)
 		}
 	}
-	require.Len(t, sink.kept(), 10)
-	for _, e := range sink.kept() {
+	require.Len(t, sink.Events(), 10)
+	for _, e := range sink.Events() {
 		line := string(e.AppendJSON(nil))
 		require.NotContains(t, line, key)
 		require.Equal(t, "web", e.Source.ID)
 	}
-	require.Contains(t, string(sink.kept()[0].Extra), "writeKey2")
+	require.Contains(t, string(sink.Events()[0].Extra), "writeKey2")
 	require.NotEmpty(t, log.String())
 	require.NotContains(t, log.String(), key)
 	require.NotContains(t, log.String(), base64Of(key+":"))

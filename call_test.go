@@ -15,13 +15,14 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/internal/testkit/testsink"
 )
 
 func TestValidators(t *testing.T) {
 	t.Parallel()
 	t.Run("run in order, before enrichers", func(t *testing.T) {
 		t.Parallel()
-		sink := new(keeper)
+		sink := new(testsink.Keeper)
 		var order []string
 		h := mustNew(t, sink, &inlet.Options{
 			Validators: []inlet.Validator{
@@ -41,21 +42,21 @@ func TestValidators(t *testing.T) {
 				func(_ context.Context, e *inlet.Event) { e.GroupID += "!" },
 			},
 		})
-		w := serve(h, vouched("/v1/batch", batchOf(`{"type":"page"}`, `{"type":"page","userId":"bad","messageId":"b"}`, `{"type":"page","userId":"good","messageId":"g"}`)))
-		require.Equal(t, "[0:no_user_anon_id 1:invalid_event]", rejects(read(t, w)))
+		w := serve(h, authenticated("/v1/batch", batchOf(`{"type":"page"}`, `{"type":"page","userId":"bad","messageId":"b"}`, `{"type":"page","userId":"good","messageId":"g"}`)))
+		require.Equal(t, "[0:no_user_anon_id 1:invalid_event]", rejects(readReply(t, w)))
 		require.Equal(t, []string{"first bad", "first good", "second good"}, order)
-		require.Len(t, sink.kept(), 1)
-		require.Equal(t, "website/g!", sink.kept()[0].GroupID)
+		require.Len(t, sink.Events(), 1)
+		require.Equal(t, "website/g!", sink.Events()[0].GroupID)
 	})
 	t.Run("other codes are answered with 400", func(t *testing.T) {
 		t.Parallel()
 		for _, code := range []inlet.Code{"", "plan_missing", inlet.CodeRateLimited, inlet.CodeInternal} {
 			t.Run(string(code), func(t *testing.T) {
 				t.Parallel()
-				h := mustNew(t, new(keeper), &inlet.Options{Validators: []inlet.Validator{func(e *inlet.Event) *inlet.Problem {
+				h := mustNew(t, new(testsink.Keeper), &inlet.Options{Validators: []inlet.Validator{func(e *inlet.Event) *inlet.Problem {
 					return &inlet.Problem{Code: code, Message: "a plan is required", Field: "properties.plan"}
 				}}})
-				w := serve(h, vouched("/v1/track", goodTrack))
+				w := serve(h, authenticated("/v1/track", goodTrack))
 				a := requireRefused(t, w, 400, inlet.CodeInvalidEvent)
 				require.Equal(t, "a plan is required", a.Message)
 				require.Equal(t, "properties.plan", a.Field)
@@ -80,7 +81,7 @@ func TestWriteContext(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
 			client, leave := context.WithCancelCause(context.WithValue(t.Context(), contextKey{}, "value"))
-			r := inlet.WithRequestID(vouched("/v1/track", goodTrack).WithContext(client), "r1")
+			r := inlet.WithRequestID(authenticated("/v1/track", goodTrack).WithContext(client), "r1")
 			r = inlet.WithSource(r, website)
 			w := write(t, r, &inlet.Options{WriteTimeout: time.Minute}, func(ctx context.Context) {
 				leave(errors.New("the client has left"))
@@ -113,11 +114,11 @@ func TestWriteContext(t *testing.T) {
 	t.Run("its error without waiting", func(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
-			requireTaken(t, write(t, vouched("/v1/track", goodTrack), &inlet.Options{WriteTimeout: time.Second}, func(ctx context.Context) {
+			requireSuccess(t, write(t, authenticated("/v1/track", goodTrack), &inlet.Options{WriteTimeout: time.Second}, func(ctx context.Context) {
 				time.Sleep(time.Second - 1)
 				require.NoError(t, ctx.Err())
 			}))
-			requireRefused(t, write(t, vouched("/v1/track", goodTrack), &inlet.Options{WriteTimeout: time.Second}, func(ctx context.Context) {
+			requireRefused(t, write(t, authenticated("/v1/track", goodTrack), &inlet.Options{WriteTimeout: time.Second}, func(ctx context.Context) {
 				time.Sleep(time.Second)
 				require.ErrorIs(t, ctx.Err(), context.DeadlineExceeded)
 			}), 503, inlet.CodeSinkUnavailable)
@@ -127,7 +128,7 @@ func TestWriteContext(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
 			var kept context.Context
-			requireTaken(t, write(t, vouched("/v1/track", goodTrack), nil, func(ctx context.Context) {
+			requireSuccess(t, write(t, authenticated("/v1/track", goodTrack), nil, func(ctx context.Context) {
 				kept = ctx
 				ctx.Done()
 			}))
@@ -142,12 +143,12 @@ func TestWriteContext(t *testing.T) {
 
 func TestWriteNothing(t *testing.T) {
 	t.Parallel()
-	sink := new(keeper)
+	sink := new(testsink.Keeper)
 	h := mustNew(t, sink, nil)
 	for _, body := range []string{batchOf(), batchOf("{}"), batchOf("{}", "{}")} {
-		require.Equal(t, 400, serve(h, vouched("/v1/batch", body)).Code)
+		require.Equal(t, 400, serve(h, authenticated("/v1/batch", body)).Code)
 	}
-	require.Zero(t, sink.calls)
+	require.Zero(t, sink.Calls())
 }
 
 func TestPanic(t *testing.T) {
@@ -157,7 +158,7 @@ func TestPanic(t *testing.T) {
 		var log bytes.Buffer
 		h := mustNew(t, inlet.SinkFunc(func(context.Context, []*inlet.Event) error { panic(secret) }),
 			&inlet.Options{Logger: slog.New(slog.NewTextHandler(&log, nil))})
-		w := serve(h, vouched("/v1/track", goodTrack))
+		w := serve(h, authenticated("/v1/track", goodTrack))
 		requireRefused(t, w, 503, inlet.CodeSinkUnavailable)
 		require.NotContains(t, w.Body.String(), secret)
 		require.Contains(t, log.String(), secret)
@@ -174,13 +175,13 @@ func TestPanic(t *testing.T) {
 			cause any
 		}{
 			{"a sink that aborts", aborting, inlet.Options{}, http.ErrAbortHandler},
-			{"a validator", new(keeper), inlet.Options{Validators: []inlet.Validator{func(*inlet.Event) *inlet.Problem { panic("v") }}}, "v"},
-			{"an enricher", new(keeper), inlet.Options{Enrichers: []inlet.Enricher{func(context.Context, *inlet.Event) { panic("e") }}}, "e"},
+			{"a validator", new(testsink.Keeper), inlet.Options{Validators: []inlet.Validator{func(*inlet.Event) *inlet.Problem { panic("v") }}}, "v"},
+			{"an enricher", new(testsink.Keeper), inlet.Options{Enrichers: []inlet.Enricher{func(context.Context, *inlet.Event) { panic("e") }}}, "e"},
 		} {
 			t.Run(test.name, func(t *testing.T) {
 				t.Parallel()
 				h := mustNew(t, test.sink, &test.o)
-				require.PanicsWithValue(t, test.cause, func() { serve(h, vouched("/v1/track", goodTrack)) })
+				require.PanicsWithValue(t, test.cause, func() { serve(h, authenticated("/v1/track", goodTrack)) })
 				require.NoError(t, h.Shutdown(t.Context()), "the request is still counted")
 			})
 		}
@@ -197,9 +198,9 @@ func TestPanic(t *testing.T) {
 		})
 		h := mustNew(t, sink, nil)
 		first := `{"userId":"u","event":"First","messageId":"m","properties":{"s":"` + strings.Repeat("a", 1000) + `"}}`
-		requireRefused(t, serve(h, vouched("/v1/track", first)), 503, inlet.CodeSinkUnavailable)
+		requireRefused(t, serve(h, authenticated("/v1/track", first)), 503, inlet.CodeSinkUnavailable)
 		for range 100 {
-			requireTaken(t, serve(h, vouched("/v1/track", strings.NewReplacer("First", "Other", "aa", "bb").Replace(first))))
+			requireSuccess(t, serve(h, authenticated("/v1/track", strings.NewReplacer("First", "Other", "aa", "bb").Replace(first))))
 		}
 		require.Equal(t, "First", lost[0].Name)
 		require.Equal(t, `{"s":"`+strings.Repeat("a", 1000)+`"}`, string(lost[0].Properties))
@@ -226,12 +227,12 @@ func TestOutcome(t *testing.T) {
 				return nil
 			}), &inlet.Options{Observer: seen})
 			zipped := encoded(t, "gzip", batchOf(typedEvent("page"), `{"type":"page"}`))
-			serve(h, vouched("/b/", zipped, "Content-Encoding", "gzip"))
+			serve(h, authenticated("/b/", zipped, "Content-Encoding", "gzip"))
 			serve(h, request("POST", "/v1/track", strings.NewReader(goodTrack)))
-			serve(h, vouched("/nothing", goodTrack))
+			serve(h, authenticated("/nothing", goodTrack))
 			serve(h, inlet.WithSource(request("GET", "/v1/pixel/track?userId=u", nil), website))
 			require.NoError(t, h.Shutdown(t.Context()))
-			serve(h, vouched("/v1/track", goodTrack))
+			serve(h, authenticated("/v1/track", goodTrack))
 			require.Len(t, seen.records, 5)
 
 			batch := seen.records[0]
@@ -265,9 +266,9 @@ func TestOutcome(t *testing.T) {
 		} {
 			t.Run(test.name, func(t *testing.T) {
 				t.Parallel()
-				r := vouched("/v1/batch", test.body)
+				r := authenticated("/v1/batch", test.body)
 				require.Zero(t, inlet.OutcomeFromContext(r.Context()))
-				serve(mustNew(t, failing(test.err), nil), r)
+				serve(mustNew(t, testsink.Failing(test.err), nil), r)
 				want := test.want
 				want.Dialect, want.Path, want.Source = "segment", "/v1/batch", website
 				want.Bytes, want.WireBytes = len(test.body), len(test.body)

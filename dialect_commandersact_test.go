@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/internal/testkit/testsink"
 	"github.com/inlet-go/inlet/middleware"
 	"github.com/inlet-go/inlet/sinks"
 )
@@ -39,7 +40,7 @@ func TestCommandersActRequest(t *testing.T) {
 				}
 				r := request(http.MethodPost, actsPath, strings.NewReader(body))
 				r.URL.Path = path
-				requireTaken(t, s.do(r))
+				requireSuccess(t, s.do(r))
 				require.Equal(t, "commandersact", s.only(t).Dialect)
 			})
 		}
@@ -53,7 +54,7 @@ func TestCommandersActRequest(t *testing.T) {
 	t.Run("content types", func(t *testing.T) {
 		t.Parallel()
 		for _, contentType := range []string{"application/json", "text/plain;charset=UTF-8", ""} {
-			requireTaken(t, newDialectServer(t).do(request(http.MethodPost, actsPath, strings.NewReader(goodActs), "Content-Type", contentType)))
+			requireSuccess(t, newDialectServer(t).do(request(http.MethodPost, actsPath, strings.NewReader(goodActs), "Content-Type", contentType)))
 		}
 	})
 }
@@ -87,7 +88,7 @@ func TestCommandersActKey(t *testing.T) {
 				require.Empty(t, s.events)
 				return
 			}
-			requireTaken(t, w)
+			requireSuccess(t, w)
 			require.Equal(t, tt.source, s.only(t).Source.ID)
 			require.NotContains(t, string(s.only(t).AppendJSON(nil)), "NJtcKa")
 		})
@@ -100,7 +101,7 @@ func TestCommandersActKey(t *testing.T) {
 		t.Parallel()
 		s := newDialectServer(t)
 		requireRefused(t, s.post("/events?token=a-browser", "", goodActs), 403, inlet.CodeOriginNotAllowed)
-		requireTaken(t, s.do(request(http.MethodPost, "/events?token=a-browser", strings.NewReader(goodActs), "Origin", "https://shop.example")))
+		requireSuccess(t, s.do(request(http.MethodPost, "/events?token=a-browser", strings.NewReader(goodActs), "Origin", "https://shop.example")))
 	})
 }
 
@@ -132,7 +133,7 @@ func TestCommandersActLimits(t *testing.T) {
 				requireRefused(t, w, 400, tt.code)
 				return
 			}
-			requireTaken(t, w)
+			requireSuccess(t, w)
 		})
 	}
 	t.Run("an event of a batch of 32 KiB is taken, and one of a byte more refused on its own", func(t *testing.T) {
@@ -140,7 +141,7 @@ func TestCommandersActLimits(t *testing.T) {
 		s := newDialectServer(t)
 		w := s.post("/events/batch?token="+actsToken, "", batchOf(event(32_768), event(32_769)))
 		require.Equal(t, 200, w.Code)
-		a := read(t, w)
+		a := readReply(t, w)
 		require.True(t, *a.Success)
 		require.Equal(t, []inlet.Reject{{Index: 1, Problem: inlet.Problem{Code: inlet.CodeEventTooLarge, Message: "the event is too large"}}}, a.Rejected)
 		require.Len(t, s.events, 1)
@@ -160,7 +161,7 @@ func TestCommandersActAnswer(t *testing.T) {
 			t.Parallel()
 			s := newDialectServer(t)
 			w := s.post("/events/batch?token="+actsToken, "", batchOf(goodActs, nameless))
-			a := read(t, w)
+			a := readReply(t, w)
 			require.Equal(t, 200, w.Code)
 			require.True(t, *a.Success)
 			require.Equal(t, 1, *a.Accepted)
@@ -219,7 +220,7 @@ func TestCommandersActAnswer(t *testing.T) {
 	})
 	t.Run("503 while the sink is down", func(t *testing.T) {
 		t.Parallel()
-		h := middleware.Auth(dialectKeys, nil)(mustNew(t, failing(context.DeadlineExceeded), nil))
+		h := middleware.Auth(dialectKeys, nil)(mustNew(t, testsink.Failing(context.DeadlineExceeded), nil))
 		w := serve(h, request(http.MethodPost, actsPath, strings.NewReader(goodActs)))
 		requireRefused(t, w, 503, inlet.CodeSinkUnavailable)
 	})
@@ -227,13 +228,13 @@ func TestCommandersActAnswer(t *testing.T) {
 		t.Parallel()
 		s := newDialectServer(t)
 		for i := range 1000 {
-			requireTaken(t, s.post(actsPath, "", fmt.Sprintf(`{"event_name":"login","context":{"event_id":"e%d"}}`, i)))
+			requireSuccess(t, s.post(actsPath, "", fmt.Sprintf(`{"event_name":"login","context":{"event_id":"e%d"}}`, i)))
 		}
 		require.Len(t, s.events, 1000)
 		t.Run("a limit that a team sets answers 429 with the time to wait", func(t *testing.T) {
 			t.Parallel()
 			s := newDialectServer(t, middleware.RateLimit(&middleware.RateLimitOptions{Rate: 1, Burst: 1, Key: middleware.BySource}))
-			requireTaken(t, s.post(actsPath, "", goodActs))
+			requireSuccess(t, s.post(actsPath, "", goodActs))
 			w := s.post(actsPath, "", goodActs)
 			requireRefused(t, w, 429, inlet.CodeRateLimited)
 			require.Regexp(t, "^[1-3]$", w.Header().Get("Retry-After"))
@@ -275,7 +276,7 @@ func TestCommandersActTime(t *testing.T) {
 			atDialectNow(t, func(t *testing.T) {
 				s := newDialectServer(t)
 				context := strings.TrimSuffix(`"event_id":"e1",`+tt.context, ",")
-				requireTaken(t, s.post(actsPath, "", `{"event_name":"login"`+tt.root+`,"context":{`+context+`}}`))
+				requireSuccess(t, s.post(actsPath, "", `{"event_name":"login"`+tt.root+`,"context":{`+context+`}}`))
 				e := s.only(t)
 				require.Equal(t, tt.want, e.Timestamp)
 				require.Equal(t, tt.warnings, e.Warnings)
@@ -307,7 +308,7 @@ func TestCommandersActEventID(t *testing.T) {
 			t.Run(tt.name, func(t *testing.T) {
 				t.Parallel()
 				s := newDialectServer(t)
-				requireTaken(t, s.post(actsPath, "", `{"event_name":"login"`+tt.root+`,"context":{`+tt.context+`}}`))
+				requireSuccess(t, s.post(actsPath, "", `{"event_name":"login"`+tt.root+`,"context":{`+tt.context+`}}`))
 				e := s.only(t)
 				if tt.want != "" {
 					require.Equal(t, tt.want, e.MessageID)
@@ -318,23 +319,23 @@ func TestCommandersActEventID(t *testing.T) {
 		}
 		t.Run("a retry is stored once and answered alike", func(t *testing.T) {
 			t.Parallel()
-			stored := new(keeper)
+			stored := new(testsink.Keeper)
 			dedupe, err := sinks.NewDedupe(stored, nil)
 			require.NoError(t, err)
 			h := middleware.Auth(dialectKeys, nil)(mustNew(t, dedupe, nil))
 			for range 3 {
-				requireTaken(t, serve(h, request(http.MethodPost, actsPath, strings.NewReader(goodActs))))
+				requireSuccess(t, serve(h, request(http.MethodPost, actsPath, strings.NewReader(goodActs))))
 			}
-			require.Len(t, stored.kept(), 1)
+			require.Len(t, stored.Events(), 1)
 		})
 	})
 	t.Run("is a property next to a context of version 2", func(t *testing.T) {
 		t.Parallel()
-		events := new(keeper)
+		events := new(testsink.Keeper)
 		h := mustNew(t, events, nil)
-		w := serve(h, vouched("/events", `{"event_name":"x","event_id":"mine","event_timestamp":1,"context":{"version":2}}`))
+		w := serve(h, authenticated("/events", `{"event_name":"x","event_id":"mine","event_timestamp":1,"context":{"version":2}}`))
 		require.Equal(t, 200, w.Code, w.Body.String())
-		stored := events.kept()
+		stored := events.Events()
 		require.Len(t, stored, 1)
 		require.True(t, stored[0].GeneratedID())
 		require.Zero(t, stored[0].OriginalTimestamp)
@@ -362,7 +363,7 @@ func TestCommandersActFields(t *testing.T) {
 			t.Run(tt.name, func(t *testing.T) {
 				t.Parallel()
 				s := newDialectServer(t)
-				requireTaken(t, s.post(actsPath, "", tt.body))
+				requireSuccess(t, s.post(actsPath, "", tt.body))
 				e := s.only(t)
 				require.Equal(t, "e", e.Name)
 				require.Equal(t, tt.properties, string(e.Properties))
@@ -376,14 +377,14 @@ func TestCommandersActFields(t *testing.T) {
 		t.Parallel()
 		const user = `{"id":"c1","consent_categories":[1,"3"],"rejected_vendors":"ALL","refused_vendors":[]}`
 		s := newDialectServer(t)
-		requireTaken(t, s.post(actsPath, "", `{"event_name":"login","user":`+user+`}`))
+		requireSuccess(t, s.post(actsPath, "", `{"event_name":"login","user":`+user+`}`))
 		require.Equal(t, user, string(s.only(t).Traits))
 	})
 	t.Run("any name", func(t *testing.T) {
 		t.Parallel()
 		for _, name := range []string{"Signed Up", "Item Purchased", "Article Bookmarked", "purchase", "café ☕", strings.Repeat("n", 1000)} {
 			s := newDialectServer(t)
-			requireTaken(t, s.post(actsPath, "", `{"event_name":"`+name+`"}`))
+			requireSuccess(t, s.post(actsPath, "", `{"event_name":"`+name+`"}`))
 			require.Equal(t, name, s.only(t).Name)
 			require.Equal(t, inlet.TypeTrack, s.only(t).Type)
 		}
@@ -399,7 +400,7 @@ func TestCommandersActFields(t *testing.T) {
 			`{"event_name":"login","user":{"consent_categories":[]}}`,
 		} {
 			s := newDialectServer(t)
-			requireTaken(t, s.post(actsPath, "", body))
+			requireSuccess(t, s.post(actsPath, "", body))
 			require.Empty(t, s.only(t).UserID)
 			require.True(t, s.only(t).GeneratedID())
 			requireCanonical(t, s.only(t))
@@ -412,7 +413,7 @@ func TestCommandersActFields(t *testing.T) {
 	t.Run("broken text is repaired", func(t *testing.T) {
 		t.Parallel()
 		s := newDialectServer(t)
-		requireTaken(t, s.post("/events/batch?token="+actsToken+"&tc_s=%ff", "", batchOf(`{"event_name":"a\ud83d","context":{"event_id":"1"}}`, `{"event_name":"b","context":{"event_id":"2"}}`)))
+		requireSuccess(t, s.post("/events/batch?token="+actsToken+"&tc_s=%ff", "", batchOf(`{"event_name":"a\ud83d","context":{"event_id":"1"}}`, `{"event_name":"b","context":{"event_id":"2"}}`)))
 		require.Len(t, s.events, 2)
 		require.Equal(t, "a\uFFFD", s.events[0].Name)
 		require.Equal(t, inlet.WarnTextRepaired, s.events[0].Warnings)
@@ -458,7 +459,7 @@ func TestCommandersActVersion1(t *testing.T) {
 		t.Parallel()
 		s := newDialectServer(t)
 		const v1 = `{"event_name":"search","event_id":"old","properties":{"search_term":"x"}}`
-		a := read(t, s.post("/events/batch?token="+actsToken, "", batchOf(goodActs, v1)))
+		a := readReply(t, s.post("/events/batch?token="+actsToken, "", batchOf(goodActs, v1)))
 		require.True(t, *a.Success)
 		require.Len(t, a.Rejected, 1)
 		require.Equal(t, inlet.CodePayloadV1, a.Rejected[0].Code)
@@ -470,7 +471,7 @@ func TestCommandersActVersion1(t *testing.T) {
 		t.Parallel()
 		const v1 = `{"event_name":"search","event_id":"e2","event_timestamp":"1772280000123","properties":{"search_term":"x","user":{"id":"c1"}},"page":{"title":"S"},"device":{"ip":"192.0.2.1"},"app":{"name":"A"}}`
 		s := newDialectServer(t, middleware.Migrate(inlet.CommandersActV1(), nil))
-		requireTaken(t, s.post("/events/batch?token="+actsToken, "", batchOf(goodActs, v1)))
+		requireSuccess(t, s.post("/events/batch?token="+actsToken, "", batchOf(goodActs, v1)))
 		require.Len(t, s.events, 2)
 		e := s.events[1]
 		require.Equal(t, `{"search_term":"x"}`, string(e.Properties))
@@ -577,7 +578,7 @@ func FuzzCommandersAct(f *testing.F) {
 		if batch {
 			path = "/events/batch?tc_s=3311"
 		}
-		got := do(t, vouched(path, body))
+		got := do(t, authenticated(path, body))
 		for _, e := range got.events {
 			requireCanonical(t, e)
 			require.Equal(t, `{"tc_s":"3311"}`, string(e.Extra))
@@ -617,7 +618,7 @@ func FuzzBracketQuery(f *testing.F) {
 	}
 	do := fuzzHandler(f)
 	f.Fuzz(func(t *testing.T, query string) {
-		r := vouched("/events", "")
+		r := authenticated("/events", "")
 		r.Method, r.URL.RawQuery = http.MethodGet, query
 		got := do(t, r)
 		require.Equal(t, 200, got.status)

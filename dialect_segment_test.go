@@ -17,29 +17,30 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/internal/testkit/testsink"
 	"github.com/inlet-go/inlet/middleware"
 )
 
 // storedAt serves a body at a time and returns the events that were stored.
 func storedAt(t *testing.T, path, body string) (events []*inlet.Event, w *httptest.ResponseRecorder) {
 	t.Helper()
-	sink := new(keeper)
+	sink := new(testsink.Keeper)
 	synctest.Test(t, func(t *testing.T) {
 		time.Sleep(time.Until(dialectNow))
-		w = serve(mustNew(t, sink, nil), vouched(path, body))
+		w = serve(mustNew(t, sink, nil), authenticated(path, body))
 	})
-	for _, e := range sink.kept() {
+	for _, e := range sink.Events() {
 		requireComplete(t, e)
 		requireCanonical(t, e)
 	}
-	return sink.kept(), w
+	return sink.Events(), w
 }
 
 // oneStored is storedAt for a page event with more members.
 func oneStored(t *testing.T, members string) *inlet.Event {
 	t.Helper()
 	events, w := storedAt(t, "/v1/page", `{"anonymousId":"a","messageId":"m",`+members+`}`)
-	requireTaken(t, w)
+	requireSuccess(t, w)
 	require.Len(t, events, 1)
 	return events[0]
 }
@@ -148,7 +149,7 @@ func TestSegmentTime(t *testing.T) {
 				// A batch says once when it was sent; an event's own word wins.
 				events, w := storedAt(t, "/v1/batch", fmt.Sprintf(`{"sentAt":%q,"batch":[{"type":"page","userId":"u","messageId":"m","timestamp":%q},{"type":"page","userId":"u","messageId":"n","timestamp":%q,"sentAt":%q}]}`,
 					sent.Format(time.RFC3339Nano), happened.Format(time.RFC3339Nano), happened.Format(time.RFC3339Nano), dialectNow.Format(time.RFC3339Nano)))
-				requireTaken(t, w)
+				requireSuccess(t, w)
 				require.Equal(t, e.Timestamp, events[0].Timestamp)
 				require.Equal(t, dialectNow, events[1].SentAt)
 			})
@@ -212,7 +213,7 @@ func TestSegmentIDs(t *testing.T) {
 						require.Equal(t, field, requireRefused(t, w, 400, inlet.CodeIDNotString).Field)
 						continue
 					}
-					requireTaken(t, w)
+					requireSuccess(t, w)
 					e := events[0]
 					got := map[string]string{"messageId": e.MessageID, "userId": e.UserID, "anonymousId": e.AnonymousID, "previousId": e.PreviousID, "groupId": e.GroupID}
 					if field == "messageId" && test.id == "" {
@@ -230,7 +231,7 @@ func TestSegmentIDs(t *testing.T) {
 		t.Parallel()
 		body := func(n int) string { return `{"userId":"u","messageId":"` + strings.Repeat("m", n) + `"}` }
 		_, w := storedAt(t, "/v1/page", body(100))
-		requireTaken(t, w)
+		requireSuccess(t, w)
 		_, w = storedAt(t, "/v1/page", body(101))
 		a := requireRefused(t, w, 400, inlet.CodeMessageIDTooLong)
 		require.Empty(t, a.Rejected[0].MessageID, "an id that is too long is not echoed")
@@ -291,7 +292,7 @@ func TestSegmentFields(t *testing.T) {
 				t.Parallel()
 				events, w := storedAt(t, test.path, test.body)
 				if test.code == "" {
-					requireTaken(t, w)
+					requireSuccess(t, w)
 					require.Len(t, events, 1)
 					return
 				}
@@ -331,7 +332,7 @@ func TestSegmentFields(t *testing.T) {
 			t.Run(test.name, func(t *testing.T) {
 				t.Parallel()
 				events, w := storedAt(t, test.path, test.body)
-				requireTaken(t, w)
+				requireSuccess(t, w)
 				require.Equal(t, test.traits, string(events[0].Traits))
 			})
 		}
@@ -344,7 +345,7 @@ func TestSegmentBatch(t *testing.T) {
 		t.Parallel()
 		const small = `{"type":"page","userId":"u"}`
 		events, w := storedAt(t, "/v1/batch", batchOf(repeated(2500, small)...))
-		requireTaken(t, w)
+		requireSuccess(t, w)
 		require.Len(t, events, 2500)
 		ids := map[string]bool{}
 		for _, e := range events {
@@ -364,7 +365,7 @@ func TestSegmentBatch(t *testing.T) {
 			return `{"context":` + fill + `,"batch":[` + strings.Join(repeated(events, small), ",") + `]}`
 		}
 		events, w := storedAt(t, "/v1/batch", body(1024, 8*512_000/1024))
-		requireTaken(t, w)
+		requireSuccess(t, w)
 		require.Len(t, events, 1024)
 		_, w = storedAt(t, "/v1/batch", body(1024, 8*512_000/1024+1))
 		requireRefused(t, w, 400, inlet.CodePayloadTooLarge)
@@ -373,11 +374,11 @@ func TestSegmentBatch(t *testing.T) {
 	// two contexts that are nested deeply would cost the product of depth and size.
 	t.Run("defaults are merged four levels deep", func(t *testing.T) {
 		t.Parallel()
-		events := new(keeper)
+		events := new(testsink.Keeper)
 		h := mustNew(t, events, nil)
-		requireTaken(t, serve(h, vouched("/v1/batch", `{"context":{"a":{"b":{"c":{"d":{"e":1,"default":true},"default":true}}}},`+
+		requireSuccess(t, serve(h, authenticated("/v1/batch", `{"context":{"a":{"b":{"c":{"d":{"e":1,"default":true},"default":true}}}},`+
 			`"batch":[{"type":"page","userId":"u","context":{"a":{"b":{"c":{"d":{"e":2}}}}}}]}`)))
-		require.JSONEq(t, `{"a":{"b":{"c":{"d":{"e":2},"default":true}}}}`, string(events.kept()[0].Context))
+		require.JSONEq(t, `{"a":{"b":{"c":{"d":{"e":2},"default":true}}}}`, string(events.Events()[0].Context))
 	})
 }
 
@@ -413,23 +414,23 @@ func TestSegmentPixel(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			sink := new(keeper)
+			sink := new(testsink.Keeper)
 			r := inlet.WithSource(request("GET", "/v1/pixel/track", nil), website)
 			r.URL.RawQuery = test.query
 			requirePixel(t, serve(mustNew(t, sink, nil), r), test.code)
 			if test.code != "" {
-				require.Zero(t, sink.calls)
+				require.Zero(t, sink.Calls())
 				return
 			}
-			require.Len(t, sink.kept(), 1)
-			require.Equal(t, test.event, sink.kept()[0].Name)
-			requireCanonical(t, sink.kept()[0])
+			require.Len(t, sink.Events(), 1)
+			require.Equal(t, test.event, sink.Events()[0].Name)
+			requireCanonical(t, sink.Events()[0])
 		})
 	}
 }
 
 func TestSegmentPixelMemory(t *testing.T) {
-	h := mustNew(t, new(keeper), &inlet.Options{AllowAnonymous: true})
+	h := mustNew(t, new(testsink.Keeper), &inlet.Options{AllowAnonymous: true})
 	query := strings.Repeat(".", 60_000) + "=x"
 	before := new(runtime.MemStats)
 	after := new(runtime.MemStats)

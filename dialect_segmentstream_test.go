@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/internal/testkit/testsink"
 	"github.com/inlet-go/inlet/middleware"
 	"github.com/inlet-go/inlet/sinks"
 )
@@ -136,7 +137,7 @@ func TestSegmentStreamKey(t *testing.T) {
 		t.Parallel()
 		s := newDialectServer(t)
 		requireRefused(t, s.post("/track", "", `{"projectId":"abc123",`+goodHit[1:]), 401, inlet.CodeMissingKey)
-		requireTaken(t, s.post("/v1/track", "", `{"projectId":"nobody","writeKey":"abc123","userId":"u1","event":"E","messageId":"m1"}`))
+		requireSuccess(t, s.post("/v1/track", "", `{"projectId":"nobody","writeKey":"abc123","userId":"u1","event":"E","messageId":"m1"}`))
 		require.JSONEq(t, `{"projectId":"nobody"}`, string(s.only(t).Extra))
 	})
 }
@@ -263,7 +264,7 @@ func TestSegmentStreamFields(t *testing.T) {
 	// Trap 43: each vendor's id is the one that duplicates are known by.
 	t.Run("hitId is the id of deduplication", func(t *testing.T) {
 		t.Parallel()
-		stored := new(keeper)
+		stored := new(testsink.Keeper)
 		dedupe, err := sinks.NewDedupe(stored, nil)
 		require.NoError(t, err)
 		h := middleware.Auth(dialectKeys, nil)(mustNew(t, dedupe, nil))
@@ -272,8 +273,8 @@ func TestSegmentStreamFields(t *testing.T) {
 			r.SetBasicAuth(hitToken, "")
 			requireEmpty(t, serve(h, r))
 		}
-		require.Len(t, stored.kept(), 1)
-		require.Equal(t, "h1", stored.kept()[0].MessageID)
+		require.Len(t, stored.Events(), 1)
+		require.Equal(t, "h1", stored.Events()[0].MessageID)
 	})
 }
 
@@ -290,7 +291,7 @@ func TestSegmentStreamAnswer(t *testing.T) {
 	})
 	t.Run("503 while the sink is down", func(t *testing.T) {
 		t.Parallel()
-		h := middleware.Auth(dialectKeys, nil)(mustNew(t, failing(context.DeadlineExceeded), nil))
+		h := middleware.Auth(dialectKeys, nil)(mustNew(t, testsink.Failing(context.DeadlineExceeded), nil))
 		r := request(http.MethodPost, "/track", strings.NewReader(goodHit))
 		r.SetBasicAuth(hitToken, "")
 		w := serve(h, r)
@@ -371,7 +372,7 @@ func FuzzSegmentStream(f *testing.F) {
 	}
 	do := fuzzHandler(f)
 	f.Fuzz(func(t *testing.T, body string) {
-		got := do(t, vouched("/collect", body))
+		got := do(t, authenticated("/collect", body))
 		switch got.status {
 		case 204:
 			require.Len(t, got.events, 1)

@@ -14,6 +14,7 @@ import (
 
 	"github.com/inlet-go/inlet"
 	"github.com/inlet-go/inlet/internal/testkit"
+	"github.com/inlet-go/inlet/internal/testkit/testsink"
 	"github.com/inlet-go/inlet/sinks"
 )
 
@@ -43,24 +44,24 @@ func TestDialectKeys(t *testing.T) {
 }
 
 // A dialect of a host's own, for what the built-in ones do not do.
-type ownDialect struct{ routes []inlet.Route }
+type customDialect struct{ routes []inlet.Route }
 
-func (ownDialect) Name() string { return "own" }
+func (customDialect) Name() string { return "own" }
 
-func (d ownDialect) Routes() []inlet.Route { return d.routes }
+func (d customDialect) Routes() []inlet.Route { return d.routes }
 
-func (ownDialect) KeyPlaces() (query, members []string) { return nil, nil }
+func (customDialect) KeyPlaces() (query, members []string) { return nil, nil }
 
-// speaking returns a protocol with routes of a host's own alone.
-func speaking(routes ...inlet.Route) *inlet.Protocol {
-	return &inlet.Protocol{Dialects: []inlet.Dialect{ownDialect{routes}}}
+// customProtocol returns a protocol with routes of a host's own alone.
+func customProtocol(routes ...inlet.Route) *inlet.Protocol {
+	return &inlet.Protocol{Dialects: []inlet.Dialect{customDialect{routes}}}
 }
 
 func TestCustomDialect(t *testing.T) {
 	t.Parallel()
 	t.Run("routes", func(t *testing.T) {
 		t.Parallel()
-		sink := new(keeper)
+		sink := new(testsink.Keeper)
 		decode := func(in *inlet.Input) error {
 			items, listed := in.Items()
 			if !listed {
@@ -76,7 +77,7 @@ func TestCustomDialect(t *testing.T) {
 			}
 			return nil
 		}
-		h := mustNew(t, sink, &inlet.Options{Protocol: speaking(
+		h := mustNew(t, sink, &inlet.Options{Protocol: customProtocol(
 			inlet.Route{Method: "POST", Path: "/sites/{site}/hits", Batch: true, Form: inlet.FormLenient, Decode: decode},
 			inlet.Route{Method: "PUT", Path: "/sites/{site}/hits", Batch: true, Form: inlet.FormEmpty, Decode: decode},
 			inlet.Route{Method: "GET", Path: "/settings/{site}", Open: true, Reply: func(q *inlet.Inquiry) ([]byte, error) {
@@ -84,31 +85,31 @@ func TestCustomDialect(t *testing.T) {
 			}},
 		)})
 		hit := `{"user":"u","id":"m","data":{"n":12345678901234567890}}`
-		requireTaken(t, serve(h, vouched("/sites/s1/hits/", batchOf(hit))))
-		require.JSONEq(t, `{"n":12345678901234567890}`, string(sink.kept()[0].Properties))
-		require.Equal(t, "own", sink.kept()[0].Dialect)
+		requireSuccess(t, serve(h, authenticated("/sites/s1/hits/", batchOf(hit))))
+		require.JSONEq(t, `{"n":12345678901234567890}`, string(sink.Events()[0].Properties))
+		require.Equal(t, "own", sink.Events()[0].Dialect)
 
 		// What the dialect is told has been refused already must have been.
-		w := serve(h, vouched("/sites/s1/hits", batchOf(hit, `{"user":"u","user":"v"}`, `7`, padTo(33_000))))
+		w := serve(h, authenticated("/sites/s1/hits", batchOf(hit, `{"user":"u","user":"v"}`, `7`, padTo(33_000))))
 		require.Equal(t, 200, w.Code)
-		require.Equal(t, "[1:duplicate_name 2:not_object 3:event_too_large]", rejects(read(t, w)))
+		require.Equal(t, "[1:duplicate_name 2:not_object 3:event_too_large]", rejects(readReply(t, w)))
 
-		put := vouched("/sites/s1/hits", batchOf(hit))
+		put := authenticated("/sites/s1/hits", batchOf(hit))
 		put.Method = "PUT"
 		w = serve(h, put)
 		require.Equal(t, 204, w.Code)
 		require.Empty(t, w.Body.String())
 
-		w = serve(h, vouched("/sites/s1/hits", batchOf(`{"id":"m"}`, `{"id":"n"}`)))
+		w = serve(h, authenticated("/sites/s1/hits", batchOf(`{"id":"m"}`, `{"id":"n"}`)))
 		require.Equal(t, 200, w.Code, "a lenient route answers 200 where everything was refused")
-		require.False(t, *read(t, w).Success)
+		require.False(t, *readReply(t, w).Success)
 
 		w = serve(h, request("GET", "/settings/s1", nil))
 		require.Equal(t, 200, w.Code)
 		require.JSONEq(t, `{"site":"s1"}`, w.Body.String())
 		w = serve(h, request("DELETE", "/sites/s1/hits", nil))
 		require.Equal(t, "POST, PUT", w.Header().Get("Allow"))
-		requireRefused(t, serve(h, vouched("/sites//hits", batchOf(hit))), 404, inlet.CodeNotFound)
+		requireRefused(t, serve(h, authenticated("/sites//hits", batchOf(hit))), 404, inlet.CodeNotFound)
 	})
 	// A dialect of a host's own is treated by layers and handler as the built-in ones are.
 	t.Run("input and layers", func(t *testing.T) {
@@ -140,17 +141,17 @@ func TestCustomDialect(t *testing.T) {
 			})
 			return nil
 		}
-		protocol := speaking(inlet.Route{Method: "POST", Path: "/own", Form: inlet.FormEmpty, Decode: decode},
+		protocol := customProtocol(inlet.Route{Method: "POST", Path: "/own", Form: inlet.FormEmpty, Decode: decode},
 			inlet.Route{Method: "GET", Path: "/own.gif", Form: inlet.FormPixel, Decode: decode})
 		keys := inlet.MustKeys(map[string]inlet.Source{"K": {ID: "shop"}})
-		sink := new(keeper)
+		sink := new(testsink.Keeper)
 		h := mustAuth(t, keys, &inlet.AuthOptions{Protocol: protocol})(mustNew(t, sink, &inlet.Options{Protocol: protocol}))
 
 		t.Run("has repaired text marked", func(t *testing.T) {
 			body := "{\"event\":\"\xff\",\"userId\":\"u\",\"x\":1,\"sourceId\":\"mine\"}"
 			w := serve(h, request("POST", "/own", strings.NewReader(body), "X-Write-Key", "K"))
 			require.Equal(t, 204, w.Code, "%s", w.Body)
-			e := sink.kept()[0]
+			e := sink.Events()[0]
 			require.Equal(t, "\ufffd", e.Name)
 			require.True(t, e.Warnings.Has(inlet.WarnTextRepaired))
 			require.JSONEq(t, `{"own":true}`, string(e.Context))
@@ -192,11 +193,11 @@ func (w *silentWriter) WriteHeader(int) {}
 
 func (w *silentWriter) SetReadDeadline(time.Time) error { return nil }
 
-// vouchedAllocations returns how many allocations it costs to take in a body that
-// an authentication layer has vouched for.
-func vouchedAllocations(t *testing.T, path, body string) float64 {
+// handlerAllocs returns how many allocations it costs to take in a body that
+// an authentication layer has let through.
+func handlerAllocs(t *testing.T, path, body string) float64 {
 	h := mustNew(t, new(sinks.Discard), nil)
-	r := vouched(path, body)
+	r := authenticated(path, body)
 	w := &silentWriter{http.Header{}}
 	reader := strings.NewReader(body)
 	closer := io.NopCloser(reader)
@@ -213,8 +214,8 @@ func TestDialectAllocs(t *testing.T) {
 		t.Skip("the race detector allocates")
 	}
 	acts := strings.Replace(goodActs, `"login"`, `"login","search_term":"x","items":[{"id":"1"}]`, 1)
-	single := vouchedAllocations(t, "/v1/track", goodTrack)
-	batch := vouchedAllocations(t, "/v1/batch", batchOf(repeated(100, `{"type":"track",`+goodTrack[1:])...))
+	single := handlerAllocs(t, "/v1/track", goodTrack)
+	batch := handlerAllocs(t, "/v1/batch", batchOf(repeated(100, `{"type":"track",`+goodTrack[1:])...))
 	for _, tt := range []struct {
 		name, path, body string
 		most             float64
@@ -227,7 +228,7 @@ func TestDialectAllocs(t *testing.T) {
 		{"a batch of a hundred events", "/events/batch?tc_s=3311", batchOf(repeated(100, acts)...), batch},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			n := vouchedAllocations(t, tt.path, tt.body)
+			n := handlerAllocs(t, tt.path, tt.body)
 			t.Logf("%v allocations, of %v", n, tt.most)
 			require.LessOrEqual(t, n, tt.most)
 		})
@@ -308,7 +309,7 @@ func FuzzCustomEvent(f *testing.F) {
 	f.Add(`{"a":1}`, ` {"userID":"u"}`, "Q")
 	do := fuzzHandler(f)
 	f.Fuzz(func(t *testing.T, body, metadata, name string) {
-		r := vouched("/v1/custom/event?eventName="+url.QueryEscape(name), body)
+		r := authenticated("/v1/custom/event?eventName="+url.QueryEscape(name), body)
 		r.Header.Set("X-Event-Metadata", metadata)
 		got := do(t, r)
 		if got.status != 200 {

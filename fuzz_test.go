@@ -21,6 +21,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/internal/testkit/testsink"
 )
 
 // fuzzed is what became of a request of a fuzz target.
@@ -33,12 +34,12 @@ type fuzzed struct {
 
 // fuzzHandler returns a function that has a handler answer a request.
 func fuzzHandler(f *testing.F) func(t *testing.T, r *http.Request) fuzzed {
-	sink, seen := new(keeper), new(recordKeeper)
+	sink, seen := new(testsink.Keeper), new(recordKeeper)
 	h := mustNew(f, sink, &inlet.Options{Observer: seen})
 	return func(t *testing.T, r *http.Request) fuzzed {
-		sink.events = nil
+		sink.Reset()
 		w := serve(h, r)
-		return fuzzed{status: w.Code, code: seen.record.Code, events: sink.kept(), rejects: seen.record.Rejected}
+		return fuzzed{status: w.Code, code: seen.record.Code, events: sink.Events(), rejects: seen.record.Rejected}
 	}
 }
 
@@ -79,15 +80,15 @@ func FuzzBatch(f *testing.F) {
 	}
 	f.Add([]byte(`{"batch":[{"type":"page","userId":"u","context":{"a":{"b":1}}}],"context":{"a":{"b":2,"c":3}}}`))
 	f.Add([]byte("{\"batch\":[{\"type\":\"page\",\"userId\":\"\xff\",\"properties\":{\"\xed\xa0\x80\":\"\\udfff\"}}]}"))
-	sink := new(keeper)
+	sink := new(testsink.Keeper)
 	h := mustNew(f, sink, nil)
 	f.Fuzz(func(t *testing.T, body []byte) {
-		sink.events = nil
-		w := serve(h, vouched("/v1/batch", string(body)))
+		sink.Reset()
+		w := serve(h, authenticated("/v1/batch", string(body)))
 		require.Contains(t, []int{200, 400}, w.Code)
-		a := read(t, w)
+		a := readReply(t, w)
 		if w.Code == 400 {
-			require.Empty(t, sink.events)
+			require.Empty(t, sink.Events())
 		}
 		if jsontext.Value(body).IsValid() {
 			require.NotEqual(t, string(inlet.CodeInvalidJSON), a.Code)
@@ -95,19 +96,19 @@ func FuzzBatch(f *testing.F) {
 		sent, ok := elements(body)
 		if ok && a.Accepted != nil {
 			require.Equal(t, len(sent), *a.Accepted+len(a.Rejected))
-			require.Len(t, sink.events, *a.Accepted)
+			require.Len(t, sink.Events(), *a.Accepted)
 		} else if ok && w.Code == 200 {
-			require.Len(t, sink.events, len(sent))
+			require.Len(t, sink.Events(), len(sent))
 		}
 		refused := map[int]bool{}
 		for _, r := range a.Rejected {
 			require.False(t, refused[r.Index], "an event was refused twice")
 			refused[r.Index] = true
 		}
-		for _, e := range sink.events {
+		for _, e := range sink.Events() {
 			requireLine(t, e)
 		}
-		requireUntouched(t, sent, refused, sink.events)
+		requireUntouched(t, sent, refused, sink.Events())
 	})
 }
 
@@ -186,15 +187,15 @@ func FuzzSingle(f *testing.F) {
 	for _, body := range goldenRequests(f, "*/*.golden") {
 		f.Add([]byte(body))
 	}
-	sink := new(keeper)
+	sink := new(testsink.Keeper)
 	h := mustNew(f, sink, nil)
 	f.Fuzz(func(t *testing.T, body []byte) {
 		for _, kind := range []string{"identify", "track", "page", "screen", "group", "alias"} {
-			sink.events = nil
-			w := serve(h, vouched("/v1/"+kind, string(body)))
+			sink.Reset()
+			w := serve(h, authenticated("/v1/"+kind, string(body)))
 			require.Contains(t, []int{200, 204, 400}, w.Code)
-			require.Equal(t, w.Code != 400, len(sink.events) == 1)
-			for _, e := range sink.events {
+			require.Equal(t, w.Code != 400, len(sink.Events()) == 1)
+			for _, e := range sink.Events() {
 				requireLine(t, e)
 			}
 		}
@@ -209,21 +210,21 @@ func FuzzPixel(f *testing.F) {
 		f.Add("data=" + base64.RawURLEncoding.EncodeToString([]byte(body)))
 	}
 	f.Add("userId=u&event=E&properties=x&properties.a=1&.=2&..=3&=4")
-	sink := new(keeper)
+	sink := new(testsink.Keeper)
 	h := mustNew(f, sink, nil)
 	f.Fuzz(func(t *testing.T, query string) {
-		sink.events = nil
-		r := vouched("/v1/pixel/track", "")
+		sink.Reset()
+		r := authenticated("/v1/pixel/track", "")
 		r.Method, r.URL.RawQuery, r.Body = http.MethodGet, query, http.NoBody
 		w := serve(h, r)
 		code := inlet.Code(w.Header().Get("X-Inlet-Error"))
 		requirePixel(t, w, code)
-		require.Equal(t, code == "", len(sink.events) == 1)
-		for _, e := range sink.events {
+		require.Equal(t, code == "", len(sink.Events()) == 1)
+		for _, e := range sink.Events() {
 			requireLine(t, e)
 		}
 		if values, err := url.ParseQuery(query); err == nil && code == "" && values.Get("data") == "" && utf8.ValidString(values.Get("event")) {
-			require.Equal(t, values.Get("event"), sink.events[0].Name, fmt.Sprint(values))
+			require.Equal(t, values.Get("event"), sink.Events()[0].Name, fmt.Sprint(values))
 		}
 	})
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/internal/testkit/testsink"
 )
 
 // typedEvent returns a body with all that any type of event requires.
@@ -31,7 +32,7 @@ func TestNew(t *testing.T) {
 		t.Parallel()
 		_, err := inlet.New(nil, nil)
 		require.ErrorContains(t, err, "sink")
-		_, err = inlet.New(new(keeper), &inlet.Options{
+		_, err = inlet.New(new(testsink.Keeper), &inlet.Options{
 			Protocol: &inlet.Protocol{
 				Dialects: []inlet.Dialect{nil},
 				Limits:   inlet.Limits{EventBytes: -1, BatchBytes: -1, Events: -1, Depth: -1, Members: -1, MessageIDLength: -1},
@@ -47,7 +48,7 @@ func TestNew(t *testing.T) {
 		} {
 			require.ErrorContains(t, err, field+" is")
 		}
-		_, err = inlet.New(new(keeper), &inlet.Options{Protocol: &inlet.Protocol{Limits: inlet.Limits{
+		_, err = inlet.New(new(testsink.Keeper), &inlet.Options{Protocol: &inlet.Protocol{Limits: inlet.Limits{
 			BatchBytes: 1<<30 + 1, Depth: 1001, Members: 1_000_001,
 		}}})
 		for _, field := range []string{"Limits.BatchBytes", "Limits.Depth", "Limits.Members"} {
@@ -58,7 +59,7 @@ func TestNew(t *testing.T) {
 		t.Parallel()
 		for have := inlet.DurabilityUnknown; have <= inlet.DurabilityReplicated; have++ {
 			for want := inlet.DurabilityUnknown; want <= inlet.DurabilityReplicated; want++ {
-				_, err := inlet.New(&flushing{keeper: new(keeper), durability: have}, &inlet.Options{RequireDurability: want})
+				_, err := inlet.New(&flushing{Keeper: new(testsink.Keeper), durability: have}, &inlet.Options{RequireDurability: want})
 				if have < want {
 					require.ErrorContains(t, err, "RequireDurability is "+want.String())
 					require.ErrorContains(t, err, "declares "+have.String())
@@ -67,7 +68,7 @@ func TestNew(t *testing.T) {
 				}
 			}
 		}
-		_, err := inlet.New(new(keeper), &inlet.Options{RequireDurability: inlet.DurabilityMemory})
+		_, err := inlet.New(new(testsink.Keeper), &inlet.Options{RequireDurability: inlet.DurabilityMemory})
 		require.Error(t, err)
 	})
 }
@@ -84,7 +85,7 @@ func TestHandlerRoutes(t *testing.T) {
 			bodies[path] = batchOf(typedEvent("page"))
 		}
 		require.Len(t, bodies, 16)
-		h := mustNew(t, new(keeper), nil)
+		h := mustNew(t, new(testsink.Keeper), nil)
 		for name, body := range bodies {
 			for _, path := range []string{
 				"/v1/" + name, "/" + name, "//v1/" + name, "/v1//" + name, "///v1///" + name + "//", "/v1/" + name + "/", "/" + name + "/",
@@ -92,13 +93,13 @@ func TestHandlerRoutes(t *testing.T) {
 			} {
 				t.Run(path, func(t *testing.T) {
 					t.Parallel()
-					r := vouched("/", body)
+					r := authenticated("/", body)
 					r.URL.Path = path
-					requireTaken(t, serve(h, r))
+					requireSuccess(t, serve(h, r))
 					for _, prefix := range []string{"/analytics", "/analytics/", "/a/b"} {
-						r := vouched("/", body)
+						r := authenticated("/", body)
 						r.URL.Path = prefix + "/" + path
-						requireTaken(t, serve(http.StripPrefix(prefix, h), r))
+						requireSuccess(t, serve(http.StripPrefix(prefix, h), r))
 					}
 				})
 			}
@@ -128,12 +129,12 @@ func TestHandlerRoutes(t *testing.T) {
 			{"POST of a pixel", "POST", "/v1/pixel/track", 405, inlet.CodeMethodNotAllowed, "GET"},
 			{"HEAD of a pixel", "HEAD", "/v1/pixel/track", 405, inlet.CodeMethodNotAllowed, "GET"},
 		}
-		sink := new(keeper)
+		sink := new(testsink.Keeper)
 		h := mustNew(t, sink, nil)
 		for _, test := range tests {
 			t.Run(test.name, func(t *testing.T) {
 				t.Parallel()
-				r := vouched("/", goodTrack, "X-HTTP-Method-Override", "POST")
+				r := authenticated("/", goodTrack, "X-HTTP-Method-Override", "POST")
 				r.Method, r.URL.Path = test.method, test.path
 				w := serve(h, r)
 				requireRefused(t, w, test.status, test.code)
@@ -142,7 +143,7 @@ func TestHandlerRoutes(t *testing.T) {
 				require.Empty(t, w.Header().Get("Location"))
 			})
 		}
-		t.Cleanup(func() { require.Zero(t, sink.calls) })
+		t.Cleanup(func() { require.Zero(t, sink.Calls()) })
 	})
 }
 
@@ -163,40 +164,40 @@ func TestHandlerAnonymous(t *testing.T) {
 	t.Parallel()
 	t.Run("refused unread", func(t *testing.T) {
 		t.Parallel()
-		sink := new(keeper)
+		sink := new(testsink.Keeper)
 		h := mustNew(t, sink, nil)
 		body := &countedBody{Reader: strings.NewReader(goodTrack)}
 		r := request("POST", "/v1/track", nil)
 		r.Body = body
 		requireRefused(t, serve(h, r), 401, inlet.CodeMissingKey)
 		require.Zero(t, body.reads)
-		require.Zero(t, sink.calls)
+		require.Zero(t, sink.Calls())
 	})
 	t.Run("AllowAnonymous", func(t *testing.T) {
 		t.Parallel()
-		sink := new(keeper)
+		sink := new(testsink.Keeper)
 		h := mustNew(t, sink, &inlet.Options{AllowAnonymous: true})
-		requireTaken(t, serve(h, request("POST", "/v1/track", strings.NewReader(goodTrack))))
-		requireTaken(t, serve(h, vouched("/v1/track", goodTrack)))
-		require.Equal(t, "anonymous", sink.kept()[0].Source.ID)
-		require.Same(t, website, sink.kept()[1].Source)
+		requireSuccess(t, serve(h, request("POST", "/v1/track", strings.NewReader(goodTrack))))
+		requireSuccess(t, serve(h, authenticated("/v1/track", goodTrack)))
+		require.Equal(t, "anonymous", sink.Events()[0].Source.ID)
+		require.Same(t, website, sink.Events()[1].Source)
 	})
 	t.Run("metrics are accepted and dropped", func(t *testing.T) {
 		t.Parallel()
-		sink := new(keeper)
+		sink := new(testsink.Keeper)
 		h := mustNew(t, sink, nil)
 		for _, body := range []string{`{"series":[{"type":"Counter"}]}`, "no JSON", ""} {
-			requireTaken(t, serve(h, request("POST", "/v1/m", strings.NewReader(body))))
+			requireSuccess(t, serve(h, request("POST", "/v1/m", strings.NewReader(body))))
 		}
-		require.Zero(t, sink.calls)
+		require.Zero(t, sink.Calls())
 	})
 }
 
 // blocking returns a sink that holds its calls until release is called, and a
 // channel that says when one has begun.
-func blocking() (sink *keeper, begun chan struct{}, release func()) {
+func blocking() (sink *testsink.Keeper, begun chan struct{}, release func()) {
 	begun, gate := make(chan struct{}, 16), make(chan struct{})
-	sink = &keeper{answer: func(context.Context, []*inlet.Event) error {
+	sink = &testsink.Keeper{Respond: func(context.Context, []*inlet.Event) error {
 		begun <- struct{}{}
 		<-gate
 		return nil
@@ -211,11 +212,11 @@ func TestHandlerMaxInFlight(t *testing.T) {
 	h := mustNew(t, sink, &inlet.Options{MaxInFlight: 2})
 	var inside sync.WaitGroup
 	for range 2 {
-		inside.Go(func() { serve(h, vouched("/v1/track", goodTrack)) })
+		inside.Go(func() { serve(h, authenticated("/v1/track", goodTrack)) })
 		<-begun
 	}
 	body := &countedBody{Reader: strings.NewReader(goodTrack)}
-	r := vouched("/v1/track", "")
+	r := authenticated("/v1/track", "")
 	r.Body = body
 	w := serve(h, r)
 	requireRefused(t, w, 503, inlet.CodeOverloaded)
@@ -225,7 +226,7 @@ func TestHandlerMaxInFlight(t *testing.T) {
 	requirePixel(t, pixel, inlet.CodeOverloaded)
 	release()
 	inside.Wait()
-	requireTaken(t, serve(h, vouched("/v1/track", goodTrack)))
+	requireSuccess(t, serve(h, authenticated("/v1/track", goodTrack)))
 }
 
 // A traffic is what became of requests that arrived at a rate, whatever became
@@ -246,7 +247,7 @@ func arrive(h *inlet.Handler, rate, n int) *traffic {
 		time.Sleep(time.Until(begin.Add(time.Duration(i) * time.Second / time.Duration(rate))))
 		all.Go(func() {
 			start := time.Now()
-			w := serve(h, vouched("/v1/track", goodTrack))
+			w := serve(h, authenticated("/v1/track", goodTrack))
 			t.mu.Lock()
 			defer t.mu.Unlock()
 			if w.Code == 200 {
@@ -335,7 +336,7 @@ func TestWriteQueue(t *testing.T) {
 
 // flushing is a sink that can be flushed, checked, and says how durable it is.
 type flushing struct {
-	*keeper
+	*testsink.Keeper
 	flushes    atomic.Int32
 	flushErr   error
 	checkErr   error
@@ -354,11 +355,11 @@ func TestHandlerShutdown(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
 			inner, begun, release := blocking()
-			sink := &flushing{keeper: inner}
+			sink := &flushing{Keeper: inner}
 			h := mustNew(t, sink, nil)
 			var answered *httptest.ResponseRecorder
 			var inside sync.WaitGroup
-			inside.Go(func() { answered = serve(h, vouched("/v1/track", goodTrack)) })
+			inside.Go(func() { answered = serve(h, authenticated("/v1/track", goodTrack)) })
 			<-begun
 
 			short, cancel := context.WithTimeout(t.Context(), time.Second)
@@ -366,12 +367,12 @@ func TestHandlerShutdown(t *testing.T) {
 			require.ErrorIs(t, h.Shutdown(short), context.DeadlineExceeded)
 			require.Zero(t, sink.flushes.Load(), "flushed while a request is in flight")
 
-			w := serve(h, vouched("/v1/track", goodTrack))
+			w := serve(h, authenticated("/v1/track", goodTrack))
 			requireRefused(t, w, 503, inlet.CodeShuttingDown)
 			require.Equal(t, "close", w.Header().Get("Connection"))
 			require.Equal(t, "1", w.Header().Get("Retry-After"))
 			requireRefused(t, serve(h.Ready(), request("GET", "/", nil)), 503, inlet.CodeShuttingDown)
-			requireTaken(t, serve(h.Live(), request("GET", "/", nil)))
+			requireSuccess(t, serve(h.Live(), request("GET", "/", nil)))
 			requirePixel(t, serve(h, request("GET", "/v1/pixel/page", nil)), inlet.CodeShuttingDown)
 
 			var down sync.WaitGroup
@@ -384,28 +385,28 @@ func TestHandlerShutdown(t *testing.T) {
 			inside.Wait()
 			down.Wait()
 			require.EqualValues(t, 3, sink.flushes.Load())
-			requireTaken(t, answered)
+			requireSuccess(t, answered)
 		})
 	})
 	t.Run("returns the error of the flush", func(t *testing.T) {
 		t.Parallel()
 		failed := errors.New("disk full")
-		h := mustNew(t, &flushing{keeper: new(keeper), flushErr: failed}, nil)
+		h := mustNew(t, &flushing{Keeper: new(testsink.Keeper), flushErr: failed}, nil)
 		require.ErrorIs(t, h.Shutdown(t.Context()), failed)
 	})
 }
 
 func TestHandlerReady(t *testing.T) {
 	t.Parallel()
-	sink := &flushing{keeper: new(keeper)}
+	sink := &flushing{Keeper: new(testsink.Keeper)}
 	h := mustNew(t, sink, nil)
-	requireTaken(t, serve(h.Ready(), request("GET", "/ready", nil)))
+	requireSuccess(t, serve(h.Ready(), request("GET", "/ready", nil)))
 	sink.checkErr = errors.New("secret: disk full at /dev/sda1")
 	w := serve(h.Ready(), request("GET", "/ready", nil))
 	requireRefused(t, w, 503, inlet.CodeSinkUnavailable)
 	require.NotContains(t, w.Body.String(), "sda1")
-	requireTaken(t, serve(h.Live(), request("GET", "/live", nil)))
-	requireTaken(t, serve(mustNew(t, new(keeper), nil).Ready(), request("GET", "/ready", nil)))
+	requireSuccess(t, serve(h.Live(), request("GET", "/live", nil)))
+	requireSuccess(t, serve(mustNew(t, new(testsink.Keeper), nil).Ready(), request("GET", "/ready", nil)))
 }
 
 func TestHandlerIngest(t *testing.T) {
@@ -432,15 +433,15 @@ func TestHandlerIngest(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			sink := new(keeper)
+			sink := new(testsink.Keeper)
 			err := mustNew(t, sink, nil).Ingest(t.Context(), website, good(), test.event)
 			if test.code == "" {
 				require.NoError(t, err)
-				require.Len(t, sink.kept(), 2)
-				requireComplete(t, sink.kept()[1])
+				require.Len(t, sink.Events(), 2)
+				requireComplete(t, sink.Events()[1])
 				return
 			}
-			require.Len(t, sink.kept(), 1)
+			require.Len(t, sink.Events(), 1)
 			var batch *inlet.BatchError
 			require.ErrorAs(t, err, &batch)
 			require.NoError(t, batch.Validate(2))
@@ -453,18 +454,18 @@ func TestHandlerIngest(t *testing.T) {
 	}
 	t.Run("what the sink says is passed on", func(t *testing.T) {
 		t.Parallel()
-		err := mustNew(t, failing(cause), nil).Ingest(t.Context(), website, good())
+		err := mustNew(t, testsink.Failing(cause), nil).Ingest(t.Context(), website, good())
 		require.ErrorIs(t, err, cause)
 		require.False(t, inlet.IsPermanent(err))
 	})
 	t.Run("a source is required", func(t *testing.T) {
 		t.Parallel()
-		require.Error(t, mustNew(t, new(keeper), nil).Ingest(t.Context(), nil, good()))
-		require.Error(t, mustNew(t, new(keeper), nil).Ingest(t.Context(), &inlet.Source{}, good()))
+		require.Error(t, mustNew(t, new(testsink.Keeper), nil).Ingest(t.Context(), nil, good()))
+		require.Error(t, mustNew(t, new(testsink.Keeper), nil).Ingest(t.Context(), &inlet.Source{}, good()))
 	})
 	t.Run("not after Shutdown", func(t *testing.T) {
 		t.Parallel()
-		h := mustNew(t, new(keeper), nil)
+		h := mustNew(t, new(testsink.Keeper), nil)
 		require.NoError(t, h.Shutdown(t.Context()))
 		var e *inlet.Error
 		require.ErrorAs(t, h.Ingest(t.Context(), website, good()), &e)
@@ -473,7 +474,7 @@ func TestHandlerIngest(t *testing.T) {
 	t.Run("the given events are not changed", func(t *testing.T) {
 		t.Parallel()
 		given := good()
-		require.NoError(t, mustNew(t, new(keeper), nil).Ingest(t.Context(), website, given))
+		require.NoError(t, mustNew(t, new(testsink.Keeper), nil).Ingest(t.Context(), website, given))
 		require.Equal(t, good(), given)
 	})
 }
@@ -510,7 +511,7 @@ func TestHarden(t *testing.T) {
 			t.Run(test.name, func(t *testing.T) {
 				t.Parallel()
 				var log bytes.Buffer // slog's handlers lock
-				h := mustNew(t, new(keeper), &inlet.Options{AllowAnonymous: true, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+				h := mustNew(t, new(testsink.Keeper), &inlet.Options{AllowAnonymous: true, Logger: slog.New(slog.NewTextHandler(&log, nil))})
 				s := httptest.NewUnstartedServer(h)
 				test.config(s.Config)
 				s.Start()
@@ -535,8 +536,8 @@ func TestHarden(t *testing.T) {
 	t.Run("a handler without a server logs nothing", func(t *testing.T) {
 		t.Parallel()
 		var log bytes.Buffer
-		h := mustNew(t, new(keeper), &inlet.Options{AllowAnonymous: true, Logger: slog.New(slog.NewTextHandler(&log, nil))})
-		requireTaken(t, serve(h, request("POST", "/v1/track", strings.NewReader(goodTrack))))
+		h := mustNew(t, new(testsink.Keeper), &inlet.Options{AllowAnonymous: true, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+		requireSuccess(t, serve(h, request("POST", "/v1/track", strings.NewReader(goodTrack))))
 		require.Empty(t, log.String())
 	})
 }

@@ -2,14 +2,12 @@ package inlet_test
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -20,45 +18,11 @@ import (
 // quiet is a logger for what a test makes fail on purpose.
 var quiet = slog.New(slog.DiscardHandler)
 
-// website is the source that requests of these tests are vouched for with.
+// website is the source of the authenticated requests of these tests.
 var website = &inlet.Source{ID: "website"}
 
 // goodTrack is a body that is accepted.
 const goodTrack = `{"userId":"u1","event":"Signed Up","messageId":"m1","properties":{"plan":"pro"}}`
-
-// A keeper is a sink that keeps copies of what it is given, and answers what it
-// is told to.
-type keeper struct {
-	answer func(ctx context.Context, events []*inlet.Event) error
-
-	mu     sync.Mutex
-	events []*inlet.Event
-	calls  int
-}
-
-// Write keeps the events and answers.
-func (k *keeper) Write(ctx context.Context, events []*inlet.Event) error {
-	k.mu.Lock()
-	k.calls++
-	k.events = append(k.events, inlet.CloneEvents(events)...)
-	k.mu.Unlock()
-	if k.answer != nil {
-		return k.answer(ctx, events)
-	}
-	return nil
-}
-
-// kept returns what the sink was given.
-func (k *keeper) kept() []*inlet.Event {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	return k.events
-}
-
-// failing is a sink that answers err.
-func failing(err error) *keeper {
-	return &keeper{answer: func(context.Context, []*inlet.Event) error { return err }}
-}
 
 // mustNew returns a handler whose log is thrown away unless the options say else.
 func mustNew(t testing.TB, sink inlet.Sink, o *inlet.Options) *inlet.Handler {
@@ -84,8 +48,8 @@ func request(method, path string, body io.Reader, headers ...string) *http.Reque
 	return r
 }
 
-// vouched returns a POST request that has passed an authentication layer.
-func vouched(path, body string, headers ...string) *http.Request {
+// authenticated returns a POST request that has passed an authentication layer.
+func authenticated(path, body string, headers ...string) *http.Request {
 	return inlet.WithSource(request(http.MethodPost, path, strings.NewReader(body), headers...), website)
 }
 
@@ -96,8 +60,8 @@ func serve(h http.Handler, r *http.Request) *httptest.ResponseRecorder {
 	return w
 }
 
-// told is what an answer in JSON says.
-type told struct {
+// reply is what an answer in JSON says.
+type reply struct {
 	Success                     *bool
 	Code, Message, Error, Field string
 	Offset                      *int64
@@ -107,7 +71,7 @@ type told struct {
 }
 
 // read reads an answer in JSON, strictly.
-func read(t testing.TB, w *httptest.ResponseRecorder) (a told) {
+func readReply(t testing.TB, w *httptest.ResponseRecorder) (a reply) {
 	t.Helper()
 	require.Equal(t, "application/json", w.Header().Get("Content-Type"))
 	d := json.NewDecoder(strings.NewReader(w.Body.String()))
@@ -119,10 +83,10 @@ func read(t testing.TB, w *httptest.ResponseRecorder) (a told) {
 
 // requireRefused checks the status and the code of a refusal, and that its body
 // has what SDKs need.
-func requireRefused(t testing.TB, w *httptest.ResponseRecorder, status int, code inlet.Code) told {
+func requireRefused(t testing.TB, w *httptest.ResponseRecorder, status int, code inlet.Code) reply {
 	t.Helper()
 	require.Equal(t, status, w.Code, "%s", w.Body)
-	a := read(t, w)
+	a := readReply(t, w)
 	require.False(t, *a.Success)
 	require.Equal(t, string(code), a.Code, "%s", w.Body)
 	require.NotEmpty(t, a.Message)
@@ -130,9 +94,9 @@ func requireRefused(t testing.TB, w *httptest.ResponseRecorder, status int, code
 	return a
 }
 
-// requireTaken checks that an answer is the plain success that every SDK takes
+// requireSuccess checks that an answer is the plain success that every SDK takes
 // for one.
-func requireTaken(t testing.TB, w *httptest.ResponseRecorder) {
+func requireSuccess(t testing.TB, w *httptest.ResponseRecorder) {
 	t.Helper()
 	require.Equal(t, http.StatusOK, w.Code, "%s", w.Body)
 	require.Equal(t, "application/json", w.Header().Get("Content-Type"))

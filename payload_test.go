@@ -27,6 +27,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/internal/testkit/testsink"
 )
 
 // encoded returns text in a content encoding, level 9.
@@ -106,9 +107,9 @@ func (o onlyUnwraps) Unwrap() http.ResponseWriter { return o.inner }
 
 // slowServer is a server whose bodies have a quarter of a second to arrive, below
 // wrapped writers.
-func slowServer(t testing.TB, http2 bool) (*httptest.Server, *keeper) {
+func slowServer(t testing.TB, http2 bool) (*httptest.Server, *testsink.Keeper) {
 	t.Helper()
-	sink := new(keeper)
+	sink := new(testsink.Keeper)
 	h := mustNew(t, sink, &inlet.Options{AllowAnonymous: true, Protocol: &inlet.Protocol{Payload: inlet.PayloadLimits{ReadTimeout: 250 * time.Millisecond}}})
 	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h.ServeHTTP(onlyUnwraps{onlyUnwraps{w}}, r)
@@ -131,13 +132,13 @@ func TestPayloadContentType(t *testing.T) {
 	} {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
-			sink := new(keeper)
-			r := vouched("/v1/track", goodTrack)
+			sink := new(testsink.Keeper)
+			r := authenticated("/v1/track", goodTrack)
 			if kind != "" {
 				r.Header.Set("Content-Type", kind)
 			}
-			requireTaken(t, serve(mustNew(t, sink, nil), r))
-			require.Len(t, sink.kept(), 1)
+			requireSuccess(t, serve(mustNew(t, sink, nil), r))
+			require.Len(t, sink.Events(), 1)
 		})
 	}
 }
@@ -197,7 +198,7 @@ func TestPayloadEncoding(t *testing.T) {
 			{"a zstd bomb that says so", zstdFrame(strings.Repeat(" ", 4<<20)), []string{"zstd"}, 400, inlet.CodePayloadTooLarge},
 			{"a zstd bomb that lies", "\x28\xb5\x2f\xfd\x20\x07" + strings.Repeat("\x02\x00\x10 ", 8) + "\x03\x00\x10 ", []string{"zstd"}, 400, inlet.CodeInvalidEncoding},
 		}
-		sink := new(keeper)
+		sink := new(testsink.Keeper)
 		h := mustNew(t, sink, nil)
 		for _, test := range tests {
 			t.Run(test.name, func(t *testing.T) {
@@ -214,7 +215,7 @@ func TestPayloadEncoding(t *testing.T) {
 					r.Header["Content-Encoding"] = test.encodings
 					w := serve(h, r)
 					if test.code == "" {
-						requireTaken(t, w)
+						requireSuccess(t, w)
 					} else {
 						requireRefused(t, w, test.status, test.code)
 					}
@@ -229,14 +230,14 @@ func TestPayloadEncoding(t *testing.T) {
 		ratio := int64(len(text) / len(body))
 		require.Greater(t, ratio, int64(200))
 		for most, status := range map[int64]int{ratio + 2: 200, ratio / 2: 400, 0: 400} {
-			h := mustNew(t, new(keeper), &inlet.Options{
+			h := mustNew(t, new(testsink.Keeper), &inlet.Options{
 				Protocol: &inlet.Protocol{Limits: inlet.Limits{EventBytes: 1 << 20}, Payload: inlet.PayloadLimits{MaxRatio: most}},
 			})
-			require.Equal(t, status, serve(h, vouched("/v1/track", body, "Content-Encoding", "gzip")).Code, "ratio %d", most)
+			require.Equal(t, status, serve(h, authenticated("/v1/track", body, "Content-Encoding", "gzip")).Code, "ratio %d", most)
 		}
-		h := mustNew(t, new(keeper), &inlet.Options{Protocol: &inlet.Protocol{Payload: inlet.PayloadLimits{MaxRatio: 1}}})
+		h := mustNew(t, new(testsink.Keeper), &inlet.Options{Protocol: &inlet.Protocol{Payload: inlet.PayloadLimits{MaxRatio: 1}}})
 		short := encoded(t, "gzip", `{"userId":"u","event":"E","properties":{"s":"`+strings.Repeat("a", 30_000)+`"}}`)
-		requireTaken(t, serve(h, vouched("/v1/track", short, "Content-Encoding", "gzip")))
+		requireSuccess(t, serve(h, authenticated("/v1/track", short, "Content-Encoding", "gzip")))
 	})
 }
 
@@ -276,22 +277,22 @@ func TestPayloadLimits(t *testing.T) {
 			{"metrics as large as a batch", "/v1/m", batch(512_000), 200, ""},
 			{"metrics one over", "/v1/m", batch(512_001), 400, inlet.CodePayloadTooLarge},
 		}
-		h := mustNew(t, new(keeper), nil)
+		h := mustNew(t, new(testsink.Keeper), nil)
 		for _, test := range tests {
 			t.Run(test.name, func(t *testing.T) {
 				t.Parallel()
 				for _, encoding := range []string{"", "gzip", "zstd"} {
 					for _, known := range []bool{true, false} {
-						r := vouched(test.path, encoded(t, encoding, test.body))
+						r := authenticated(test.path, encoded(t, encoding, test.body))
 						if encoding != "" {
 							r.Header.Set("Content-Encoding", encoding)
 						}
 						if !known {
 							r.ContentLength = -1
 						}
-						w := serve(mustNewLoose(t, h, encoding), r)
+						w := serve(looseHandler(t, h, encoding), r)
 						if test.code == "" {
-							requireTaken(t, w)
+							requireSuccess(t, w)
 						} else {
 							requireRefused(t, w, test.status, test.code)
 						}
@@ -302,16 +303,16 @@ func TestPayloadLimits(t *testing.T) {
 	})
 	t.Run("an event of a batch is refused alone", func(t *testing.T) {
 		t.Parallel()
-		sink := new(keeper)
-		w := serve(mustNew(t, sink, nil), vouched("/v1/batch", batchOf(padTo(32_768), padTo(32_769), padTo(100))))
+		sink := new(testsink.Keeper)
+		w := serve(mustNew(t, sink, nil), authenticated("/v1/batch", batchOf(padTo(32_768), padTo(32_769), padTo(100))))
 		require.Equal(t, 200, w.Code)
-		a := read(t, w)
+		a := readReply(t, w)
 		require.True(t, *a.Success)
 		require.Equal(t, 2, *a.Accepted)
 		require.Len(t, a.Rejected, 1)
 		require.Equal(t, 1, a.Rejected[0].Index)
 		require.Equal(t, inlet.CodeEventTooLarge, a.Rejected[0].Code)
-		require.Len(t, sink.kept(), 2)
+		require.Len(t, sink.Events(), 2)
 	})
 	t.Run("an event is measured as received", func(t *testing.T) {
 		t.Parallel()
@@ -322,9 +323,9 @@ func TestPayloadLimits(t *testing.T) {
 		for _, encoding := range []string{"", "gzip", "zstd"} {
 			t.Run("encoding "+encoding, func(t *testing.T) {
 				t.Parallel()
-				h := mustNew(t, new(keeper), &inlet.Options{Protocol: &inlet.Protocol{Payload: inlet.PayloadLimits{MaxRatio: 1 << 20}}})
+				h := mustNew(t, new(testsink.Keeper), &inlet.Options{Protocol: &inlet.Protocol{Payload: inlet.PayloadLimits{MaxRatio: 1 << 20}}})
 				r := inlet.WithSource(sent(encoding, strings.NewReader(encoded(t, encoding, batchOf(broken(32_768), broken(32_769), padTo(32_768), padTo(32_769))))), website)
-				a := read(t, serve(h, r))
+				a := readReply(t, serve(h, r))
 				require.Equal(t, 2, *a.Accepted)
 				require.Len(t, a.Rejected, 2)
 				for i, place := range []int{1, 3} {
@@ -332,30 +333,30 @@ func TestPayloadLimits(t *testing.T) {
 					require.Equal(t, inlet.CodeEventTooLarge, a.Rejected[i].Code)
 				}
 				single := func(body string) *httptest.ResponseRecorder {
-					r := vouched("/v1/track", encoded(t, encoding, body))
+					r := authenticated("/v1/track", encoded(t, encoding, body))
 					r.Header.Set("Content-Encoding", encoding)
 					return serve(h, r)
 				}
-				requireTaken(t, single(broken(32_768)))
+				requireSuccess(t, single(broken(32_768)))
 				requireRefused(t, single(broken(32_769)), 400, inlet.CodePayloadTooLarge)
 			})
 		}
 	})
 	t.Run("size of a query", func(t *testing.T) {
 		t.Parallel()
-		h := mustNew(t, new(keeper), nil)
-		requireTaken(t, serve(h, vouched("/v1/track?"+strings.Repeat("q", 64<<10), goodTrack)))
-		requireRefused(t, serve(h, vouched("/v1/track?"+strings.Repeat("q", 64<<10+1), goodTrack)), 400, inlet.CodePayloadTooLarge)
+		h := mustNew(t, new(testsink.Keeper), nil)
+		requireSuccess(t, serve(h, authenticated("/v1/track?"+strings.Repeat("q", 64<<10), goodTrack)))
+		requireRefused(t, serve(h, authenticated("/v1/track?"+strings.Repeat("q", 64<<10+1), goodTrack)), 400, inlet.CodePayloadTooLarge)
 	})
 }
 
-// mustNewLoose returns h for bodies as they are, and for compressed ones, which
+// looseHandler returns h for bodies as they are, and for compressed ones, which
 // here shrink beyond belief, a handler that does not look at the ratio.
-func mustNewLoose(t testing.TB, h http.Handler, encoding string) http.Handler {
+func looseHandler(t testing.TB, h http.Handler, encoding string) http.Handler {
 	if encoding == "" {
 		return h
 	}
-	return mustNew(t, new(keeper), &inlet.Options{Protocol: &inlet.Protocol{Payload: inlet.PayloadLimits{MaxRatio: 1 << 20}}})
+	return mustNew(t, new(testsink.Keeper), &inlet.Options{Protocol: &inlet.Protocol{Payload: inlet.PayloadLimits{MaxRatio: 1 << 20}}})
 }
 
 func TestPayloadIncomplete(t *testing.T) {
@@ -377,11 +378,11 @@ func TestPayloadIncomplete(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			sink := new(keeper)
+			sink := new(testsink.Keeper)
 			w := serve(mustNew(t, sink, nil), inlet.WithSource(request("POST", "/v1/track", test.body), website))
 			requireRefused(t, w, 400, test.code)
 			require.NotContains(t, w.Body.String(), "10.0.0.7")
-			require.Zero(t, sink.calls)
+			require.Zero(t, sink.Calls())
 		})
 	}
 }
@@ -397,16 +398,16 @@ func TestPayloadDeadline(t *testing.T) {
 			least   time.Duration // of the deadline that is left, 0 for none
 			most    time.Duration
 		}{
-			{"after a body that was read there is none", vouched("/v1/track", goodTrack), 0, 0},
-			{"the rest of a body that is too large must arrive in time", vouched("/v1/track", padTo(40_000)), time.Second, time.Minute},
+			{"after a body that was read there is none", authenticated("/v1/track", goodTrack), 0, 0},
+			{"the rest of a body that is too large must arrive in time", authenticated("/v1/track", padTo(40_000)), time.Second, time.Minute},
 			{"the body of a request without a key must arrive in time", request("POST", "/v1/track", strings.NewReader(goodTrack)), time.Second, time.Minute},
-			{"the body of a request for nothing must arrive in time", vouched("/nothing", goodTrack), time.Second, time.Minute},
+			{"the body of a request for nothing must arrive in time", authenticated("/nothing", goodTrack), time.Second, time.Minute},
 		}
 		for _, test := range tests {
 			t.Run(test.name, func(t *testing.T) {
 				t.Parallel()
 				w := &deadliner{ResponseRecorder: httptest.NewRecorder()}
-				mustNew(t, new(keeper), timeout).ServeHTTP(w, test.request)
+				mustNew(t, new(testsink.Keeper), timeout).ServeHTTP(w, test.request)
 				require.NotEmpty(t, w.deadlines)
 				last := w.deadlines[len(w.deadlines)-1]
 				if test.least == 0 {
@@ -424,7 +425,7 @@ func TestPayloadDeadline(t *testing.T) {
 		for _, wrapped := range []bool{false, true} {
 			t.Run(fmt.Sprintf("wrapped %t", wrapped), func(t *testing.T) {
 				t.Parallel()
-				sink := new(keeper)
+				sink := new(testsink.Keeper)
 				h := mustNew(t, sink, &inlet.Options{AllowAnonymous: true, Protocol: &inlet.Protocol{Payload: inlet.PayloadLimits{ReadTimeout: 100 * time.Millisecond}}})
 				s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 					if wrapped {
@@ -442,7 +443,7 @@ func TestPayloadDeadline(t *testing.T) {
 				require.Equal(t, http.StatusRequestTimeout, resp.StatusCode)
 				require.NotEmpty(t, resp.Header.Get("Retry-After"))
 				require.Less(t, time.Since(started), 3*time.Second)
-				require.Zero(t, sink.calls)
+				require.Zero(t, sink.Calls())
 			})
 		}
 	})
@@ -482,11 +483,11 @@ func TestPayloadDeadline(t *testing.T) {
 		require.NoError(t, err)
 		_, err = answers.ReadByte()
 		require.Error(t, err, "the connection, of which nobody knows where the next request begins, is kept")
-		require.Zero(t, sink.calls)
+		require.Zero(t, sink.Calls())
 	})
 	t.Run("a connection outlives it", func(t *testing.T) {
 		t.Parallel()
-		h := mustNew(t, new(keeper), &inlet.Options{AllowAnonymous: true, Protocol: &inlet.Protocol{Payload: inlet.PayloadLimits{ReadTimeout: 50 * time.Millisecond}}})
+		h := mustNew(t, new(testsink.Keeper), &inlet.Options{AllowAnonymous: true, Protocol: &inlet.Protocol{Payload: inlet.PayloadLimits{ReadTimeout: 50 * time.Millisecond}}})
 		s := httptest.NewServer(h)
 		defer s.Close()
 		conn := dial(t, s)
@@ -529,13 +530,13 @@ func TestPayloadDeadline(t *testing.T) {
 			require.Equal(t, 200, status)
 			require.True(t, reused)
 		}
-		require.Len(t, sink.kept(), 3)
+		require.Len(t, sink.Events(), 3)
 	})
 }
 
 func TestPayloadWire(t *testing.T) {
 	t.Parallel()
-	sink := new(keeper)
+	sink := new(testsink.Keeper)
 	s := httptest.NewServer(mustNew(t, sink, &inlet.Options{AllowAnonymous: true}))
 	t.Cleanup(s.Close)
 	chunked := fmt.Sprintf("Transfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n%x\r\n%s\r\n0\r\n\r\n", 10, goodTrack[:10], len(goodTrack)-10, goodTrack[10:])
@@ -636,9 +637,9 @@ func TestPayloadLayers(t *testing.T) {
 			for _, encoding := range []string{"", "gzip"} {
 				t.Run(test.name+" "+encoding, func(t *testing.T) {
 					t.Parallel()
-					sink := new(keeper)
+					sink := new(testsink.Keeper)
 					h := mustNew(t, sink, &inlet.Options{AllowAnonymous: true})
-					outer := vouched("/v1/track", encoded(t, encoding, goodTrack))
+					outer := authenticated("/v1/track", encoded(t, encoding, goodTrack))
 					if encoding != "" {
 						outer.Header.Set("Content-Encoding", encoding)
 					}
@@ -648,9 +649,9 @@ func TestPayloadLayers(t *testing.T) {
 						require.Equal(t, int64(len(goodTrack)), r.ContentLength)
 						h.ServeHTTP(w, test.layer(r))
 					})), outer)
-					requireTaken(t, w)
-					require.Len(t, sink.kept(), 1)
-					require.Equal(t, test.event, sink.kept()[0].Name)
+					requireSuccess(t, w)
+					require.Len(t, sink.Events(), 1)
+					require.Equal(t, test.event, sink.Events()[0].Name)
 					require.Equal(t, body, outer.Body, "the caller's request was changed")
 					if test.name == "nothing" {
 						require.Equal(t, header, outer.Header, "the caller's headers were changed")
@@ -661,21 +662,21 @@ func TestPayloadLayers(t *testing.T) {
 	})
 	t.Run("one that reads half of the body", func(t *testing.T) {
 		t.Parallel()
-		h := mustNew(t, new(keeper), &inlet.Options{AllowAnonymous: true})
+		h := mustNew(t, new(testsink.Keeper), &inlet.Options{AllowAnonymous: true})
 		w := serve(payloadLayer(mustReader(t, inlet.PayloadLimits{}), http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			_, err := io.ReadFull(r.Body, make([]byte, 5))
 			require.NoError(t, err)
 			h.ServeHTTP(w, r)
-		})), vouched("/v1/track", goodTrack))
+		})), authenticated("/v1/track", goodTrack))
 		requireRefused(t, w, 400, inlet.CodeInvalidJSON)
 	})
 	// Under http.TimeoutHandler the outer layers give back the payload while the
 	// handler still works on it: nobody may read another request's bytes.
 	t.Run("http.TimeoutHandler", func(t *testing.T) {
 		t.Parallel()
-		late, sink := make(chan struct{}), new(keeper)
+		late, sink := make(chan struct{}), new(testsink.Keeper)
 		var done = make(chan string, 1)
-		sink.answer = func(_ context.Context, events []*inlet.Event) error {
+		sink.Respond = func(_ context.Context, events []*inlet.Event) error {
 			if events[0].Name == "Slow" {
 				<-late
 				done <- string(events[0].Properties)
@@ -701,7 +702,7 @@ func TestPayloadSharing(t *testing.T) {
 	t.Run("read once and shared until the last release", func(t *testing.T) {
 		t.Parallel()
 		pr := mustReader(t, inlet.PayloadLimits{})
-		outer := vouched("/v1/track", encoded(t, "gzip", goodTrack), "Content-Encoding", "gzip")
+		outer := authenticated("/v1/track", encoded(t, "gzip", goodTrack), "Content-Encoding", "gzip")
 		sent := outer.ContentLength
 		r1, p1, err := pr.Read(httptest.NewRecorder(), outer)
 		require.NoError(t, err)
@@ -723,13 +724,13 @@ func TestPayloadSharing(t *testing.T) {
 	})
 	t.Run("not used after its release", func(t *testing.T) {
 		t.Parallel()
-		sink := new(keeper)
+		sink := new(testsink.Keeper)
 		h := mustNew(t, sink, &inlet.Options{AllowAnonymous: true})
-		r, p, err := mustReader(t, inlet.PayloadLimits{}).Read(httptest.NewRecorder(), vouched("/v1/track", goodTrack))
+		r, p, err := mustReader(t, inlet.PayloadLimits{}).Read(httptest.NewRecorder(), authenticated("/v1/track", goodTrack))
 		require.NoError(t, err)
 		p.Release()
 		requireRefused(t, serve(h, r), 503, inlet.CodeOverloaded)
-		require.Zero(t, sink.calls)
+		require.Zero(t, sink.Calls())
 	})
 	t.Run("not reused after a panic", func(t *testing.T) {
 		t.Parallel()
@@ -740,16 +741,16 @@ func TestPayloadSharing(t *testing.T) {
 			lost = p.Bytes()
 			panic(http.ErrAbortHandler)
 		}))
-		require.PanicsWithValue(t, http.ErrAbortHandler, func() { serve(chain, vouched("/v1/track", goodTrack)) })
-		h := mustNew(t, new(keeper), nil)
+		require.PanicsWithValue(t, http.ErrAbortHandler, func() { serve(chain, authenticated("/v1/track", goodTrack)) })
+		h := mustNew(t, new(testsink.Keeper), nil)
 		for range 50 {
-			requireTaken(t, serve(h, vouched("/v1/track", strings.Replace(goodTrack, "Signed Up", "Overwrote", 1))))
+			requireSuccess(t, serve(h, authenticated("/v1/track", strings.Replace(goodTrack, "Signed Up", "Overwrote", 1))))
 		}
 		require.Equal(t, goodTrack, string(lost))
 	})
 	t.Run("counts once against the budget", func(t *testing.T) {
 		t.Parallel()
-		pr := mustReader(t, inFlight())
+		pr := mustReader(t, smallBudget())
 		for range 2 * allSmall {
 			r, outer, err := pr.Read(nil, sent("", strings.NewReader("x")))
 			require.NoError(t, err)
@@ -761,7 +762,7 @@ func TestPayloadSharing(t *testing.T) {
 	})
 }
 
-func inFlight() inlet.PayloadLimits {
+func smallBudget() inlet.PayloadLimits {
 	return inlet.PayloadLimits{MaxBytes: 1 << 20, MaxBytesInFlight: allBytes, MaxRatio: 1 << 20}
 }
 
@@ -856,7 +857,7 @@ func TestPayloadBudget(t *testing.T) {
 		} {
 			t.Run(test.name, func(t *testing.T) {
 				t.Parallel()
-				pr := mustReader(t, inFlight())
+				pr := mustReader(t, smallBudget())
 				for range 3 { // all of it comes back
 					held := hold(t, pr, test.encoding, test.body)
 					require.GreaterOrEqual(t, len(held), test.least)
@@ -868,7 +869,7 @@ func TestPayloadBudget(t *testing.T) {
 	})
 	t.Run("is returned after an error", func(t *testing.T) {
 		t.Parallel()
-		pr := mustReader(t, inFlight())
+		pr := mustReader(t, smallBudget())
 		large := strings.Repeat("x", 700_000)
 		for name, bad := range map[string]func() *http.Request{
 			"breaks off": func() *http.Request {
@@ -901,7 +902,7 @@ func TestPayloadBudget(t *testing.T) {
 	})
 	t.Run("a body that does not fit is refused unread", func(t *testing.T) {
 		t.Parallel()
-		h := mustNew(t, new(keeper), &inlet.Options{Protocol: &inlet.Protocol{Payload: inFlight()}})
+		h := mustNew(t, new(testsink.Keeper), &inlet.Options{Protocol: &inlet.Protocol{Payload: smallBudget()}})
 		waiting, done := stall(t, allSmall-2, 30_000, func(r *http.Request) { serve(h, inlet.WithSource(r, website)) })
 		require.EqualValues(t, allSmall-2, waiting, "announcing alone takes little")
 		unread := iotest.ErrReader(errors.New("the body was read"))
@@ -910,9 +911,9 @@ func TestPayloadBudget(t *testing.T) {
 		w := serve(h, r)
 		requireRefused(t, w, 503, inlet.CodeOverloaded)
 		require.Equal(t, "1", w.Header().Get("Retry-After"))
-		requireTaken(t, serve(h, vouched("/v1/track", goodTrack))) // for which there is room
+		requireSuccess(t, serve(h, authenticated("/v1/track", goodTrack))) // for which there is room
 		done()
-		requireTaken(t, serve(h, vouched("/v1/batch", batchOf(repeated(20, padTo(10_000))...))))
+		requireSuccess(t, serve(h, authenticated("/v1/batch", batchOf(repeated(20, padTo(10_000))...))))
 	})
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/internal/testkit/testsink"
 )
 
 var errDown = errors.New("down")
@@ -119,7 +120,7 @@ func (a around) Unwrap() inlet.Sink { return a.Sink }
 
 // closing is a sink that can be closed, and nothing else.
 type closing struct {
-	*keeper
+	*testsink.Keeper
 	closed int
 }
 
@@ -128,7 +129,7 @@ func (c *closing) Close(context.Context) error { c.closed++; return errDown }
 func TestAbilities(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
-	inner := &flushing{keeper: new(keeper), durability: inlet.DurabilityFsync, checkErr: errDown}
+	inner := &flushing{Keeper: new(testsink.Keeper), durability: inlet.DurabilityFsync, checkErr: errDown}
 	for _, s := range []inlet.Sink{inner, around{inner}, around{around{inner}}} {
 		require.Equal(t, inlet.DurabilityFsync, inlet.DurabilityOf(s))
 		require.ErrorIs(t, inlet.Check(ctx, s), errDown)
@@ -150,7 +151,7 @@ func TestAbilities(t *testing.T) {
 	require.Equal(t, inlet.DurabilityUnknown, inlet.DurabilityOf(hidden), "a sink that does not unwrap hides what is in it")
 	require.NoError(t, inlet.Check(ctx, hidden))
 
-	c := &closing{keeper: new(keeper)}
+	c := &closing{Keeper: new(testsink.Keeper)}
 	require.ErrorIs(t, inlet.Close(ctx, around{c}), errDown)
 	require.Equal(t, 1, c.closed)
 	require.Equal(t, inlet.DurabilityUnknown, inlet.DurabilityOf(nil))

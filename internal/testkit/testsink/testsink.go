@@ -53,6 +53,13 @@ func (k *Keeper) Events() (events []*inlet.Event) {
 // Calls returns how often Write was called.
 func (k *Keeper) Calls() int { return len(k.Batches()) }
 
+// Reset forgets the events and the calls.
+func (k *Keeper) Reset() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.batches = nil
+}
+
 // IDs returns the message ids of Events.
 func (k *Keeper) IDs() []string {
 	events := k.Events()
