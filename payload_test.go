@@ -15,12 +15,12 @@ import (
 	"net/http/httptest"
 	"net/http/httptrace"
 	"net/url"
-	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/iotest"
+	"testing/synctest"
 	"time"
 
 	"github.com/klauspost/compress/zstd"
@@ -674,26 +674,28 @@ func TestPayloadLayers(t *testing.T) {
 	// handler still works on it: nobody may read another request's bytes.
 	t.Run("http.TimeoutHandler", func(t *testing.T) {
 		t.Parallel()
-		late, sink := make(chan struct{}), new(testsink.Keeper)
-		var done = make(chan string, 1)
-		sink.Respond = func(_ context.Context, events []*inlet.Event) error {
-			if events[0].Name == "Slow" {
-				<-late
-				done <- string(events[0].Properties)
+		synctest.Test(t, func(t *testing.T) {
+			late, sink := make(chan struct{}), new(testsink.Keeper)
+			var done = make(chan string, 1)
+			sink.Respond = func(_ context.Context, events []*inlet.Event) error {
+				if events[0].Name == "Slow" {
+					<-late
+					done <- string(events[0].Properties)
+				}
+				return nil
 			}
-			return nil
-		}
-		h := mustNew(t, sink, &inlet.Options{AllowAnonymous: true})
-		chain := payloadLayer(mustReader(t, inlet.PayloadLimits{}), http.TimeoutHandler(h, 20*time.Millisecond, "late"))
-		body := func(name, fill string) string {
-			return `{"userId":"u","event":"` + name + `","properties":{"s":"` + strings.Repeat(fill, 2000) + `"}}`
-		}
-		require.Equal(t, 503, serve(chain, request("POST", "/v1/track", strings.NewReader(body("Slow", "a")))).Code)
-		for range 50 {
-			serve(chain, request("POST", "/v1/track", strings.NewReader(body("Quick", "b"))))
-		}
-		close(late)
-		require.Equal(t, `{"s":"`+strings.Repeat("a", 2000)+`"}`, <-done)
+			h := mustNew(t, sink, &inlet.Options{AllowAnonymous: true})
+			chain := payloadLayer(mustReader(t, inlet.PayloadLimits{}), http.TimeoutHandler(h, 20*time.Millisecond, "late"))
+			body := func(name, fill string) string {
+				return `{"userId":"u","event":"` + name + `","properties":{"s":"` + strings.Repeat(fill, 2000) + `"}}`
+			}
+			require.Equal(t, 503, serve(chain, request("POST", "/v1/track", strings.NewReader(body("Slow", "a")))).Code)
+			for range 50 {
+				serve(chain, request("POST", "/v1/track", strings.NewReader(body("Quick", "b"))))
+			}
+			close(late)
+			require.Equal(t, `{"s":"`+strings.Repeat("a", 2000)+`"}`, <-done)
+		})
 	})
 }
 
@@ -748,19 +750,14 @@ func TestPayloadSharing(t *testing.T) {
 		}
 		require.Equal(t, goodTrack, string(lost))
 	})
-	t.Run("counts once against the budget", func(t *testing.T) {
-		t.Parallel()
-		pr := mustReader(t, smallBudget())
-		for range 2 * allSmall {
-			r, outer, err := pr.Read(nil, sent("", strings.NewReader("x")))
-			require.NoError(t, err)
-			_, inner, err := pr.Read(nil, r)
-			require.NoError(t, err)
-			outer.Release()
-			inner.Release()
-		}
-	})
 }
+
+// The budget of these tests: bodies may hold 4 MiB together, or 128 small ones.
+const (
+	allBytes   = 4 << 20
+	smallBytes = 32 << 10
+	allSmall   = allBytes / smallBytes
+)
 
 func smallBudget() inlet.PayloadLimits {
 	return inlet.PayloadLimits{MaxBytes: 1 << 20, MaxBytesInFlight: allBytes, MaxRatio: 1 << 20}
@@ -775,169 +772,58 @@ func sent(encoding string, body io.Reader) *http.Request {
 	return r
 }
 
-// hold reads bodies until one is refused for want of memory, and returns the
-// others.
-func hold(t testing.TB, pr *inlet.PayloadReader, encoding, body string) (held []*inlet.Payload) {
-	t.Helper()
-	for range 1000 {
-		_, p, err := pr.Read(nil, sent(encoding, strings.NewReader(body)))
-		if err != nil {
-			requireCode(t, inlet.CodeOverloaded, err)
-			return held
-		}
-		held = append(held, p)
-	}
-	t.Fatal("nothing was refused")
-	return nil
-}
-
-func release(held []*inlet.Payload) {
-	for _, p := range held {
-		p.Release()
-	}
-}
-
-func requireCode(t testing.TB, want inlet.Code, err error) {
-	t.Helper()
-	var refused *inlet.Error
-	require.ErrorAs(t, err, &refused)
-	require.Equal(t, want, refused.Code)
-}
-
 // A stalled body announces much and sends nothing until it is let go.
 type stalled struct {
-	inside *atomic.Int64
-	letGo  chan struct{}
+	reading *atomic.Int64
+	letGo   chan struct{}
 }
 
 func (s stalled) Close() error { return nil }
 
 func (s stalled) Read([]byte) (int, error) {
-	s.inside.Add(1)
+	s.reading.Add(1)
 	<-s.letGo
 	return 0, io.ErrUnexpectedEOF
 }
 
-// stall has n requests wait for bodies of the announced length, and returns how
-// many do when all have been read or refused. Those leave when done is called.
-func stall(t testing.TB, n int, length int64, serve func(*http.Request)) (waiting int64, done func()) {
-	t.Helper()
-	s := stalled{new(atomic.Int64), make(chan struct{})}
-	var out atomic.Int64
-	var all sync.WaitGroup
-	for range n {
-		r := &http.Request{Method: "POST", URL: &url.URL{Path: "/v1/batch"}, Body: s, ContentLength: length}
-		all.Go(func() { serve(r); out.Add(1) })
-	}
-	require.Eventually(t, func() bool { return s.inside.Load()+out.Load() == int64(n) }, 20*time.Second, time.Millisecond)
-	return s.inside.Load(), func() { close(s.letGo); all.Wait() }
-}
-
-// The bounds of these tests: bodies may hold 4 MiB together, or 128 small ones.
-const (
-	allBytes   = 4 << 20
-	smallBytes = 32 << 10
-	allSmall   = allBytes / smallBytes
-)
-
 func TestPayloadBudget(t *testing.T) {
 	t.Parallel()
-	t.Run("bounds all bodies together", func(t *testing.T) {
-		t.Parallel()
-		small, large := strings.Repeat("x", 100), strings.Repeat("x", 500_000)
-		for _, test := range []struct {
-			name, encoding, body string
-			least, most          int
-		}{
-			{"small ones 32 KiB each", "", small, allSmall, allSmall},
-			{"large ones their size", "", large, 4, 8},
-			{"gzip its size when decompressed", "gzip", encoded(t, "gzip", large), 4, 8},
-			{"deflate likewise", "deflate", encoded(t, "flate", large), 4, 8},
-			{"zstd that does not say it, at most", "zstd", encoded(t, "zstd", large), 3, 8},
-		} {
-			t.Run(test.name, func(t *testing.T) {
-				t.Parallel()
-				pr := mustReader(t, smallBudget())
-				for range 3 { // all of it comes back
-					held := hold(t, pr, test.encoding, test.body)
-					require.GreaterOrEqual(t, len(held), test.least)
-					require.LessOrEqual(t, len(held), test.most)
-					release(held)
-				}
-			})
-		}
-	})
-	t.Run("is returned after an error", func(t *testing.T) {
-		t.Parallel()
-		pr := mustReader(t, smallBudget())
-		large := strings.Repeat("x", 700_000)
-		for name, bad := range map[string]func() *http.Request{
-			"breaks off": func() *http.Request {
-				return sent("", io.MultiReader(strings.NewReader(large), iotest.ErrReader(errors.New("gone"))))
-			},
-			"announced too large": func() *http.Request { return sent("", strings.NewReader(large+large)) },
-			"too large": func() *http.Request {
-				return sent("", io.MultiReader(strings.NewReader(large), strings.NewReader(large)))
-			},
-			"no gzip":        func() *http.Request { return sent("gzip", strings.NewReader(large)) },
-			"no deflate":     func() *http.Request { return sent("deflate", strings.NewReader(strings.Repeat("\xff", 700_000))) },
-			"no zstd":        func() *http.Request { return sent("zstd", strings.NewReader(large)) },
-			"gzip too large": func() *http.Request { return sent("gzip", strings.NewReader(encoded(t, "gzip", large+large))) },
-			"zstd too large": func() *http.Request { return sent("zstd", strings.NewReader(encoded(t, "zstd", large+large))) },
-			"zstd one byte too large": func() *http.Request {
-				return sent("zstd", strings.NewReader(encoded(t, "zstd", strings.Repeat("x", 1<<20+1))))
-			},
-			"gzip breaks off": func() *http.Request { return sent("gzip", strings.NewReader(encoded(t, "gzip", large)[:500])) },
-		} {
-			for range 10 {
-				_, _, err := pr.Read(nil, bad())
-				var refused *inlet.Error
-				require.ErrorAs(t, err, &refused, name)
-				require.NotEqual(t, inlet.CodeOverloaded, refused.Code, name)
-			}
-		}
-		held := hold(t, pr, "", "x")
-		require.Len(t, held, allSmall)
-		release(held)
-	})
 	t.Run("a body that does not fit is refused unread", func(t *testing.T) {
 		t.Parallel()
-		h := mustNew(t, new(testsink.Keeper), &inlet.Options{Protocol: &inlet.Protocol{Payload: smallBudget()}})
-		waiting, done := stall(t, allSmall-2, 30_000, func(r *http.Request) { serve(h, inlet.WithSource(r, website)) })
-		require.EqualValues(t, allSmall-2, waiting, "announcing alone takes little")
-		unread := iotest.ErrReader(errors.New("the body was read"))
-		r := inlet.WithSource(sent("", unread), website)
-		r.ContentLength = 3 * smallBytes
-		w := serve(h, r)
-		requireRefused(t, w, 503, inlet.CodeOverloaded)
-		require.Equal(t, "1", w.Header().Get("Retry-After"))
-		requireSuccess(t, serve(h, authenticated("/v1/track", goodTrack))) // for which there is room
-		done()
-		requireSuccess(t, serve(h, authenticated("/v1/batch", batchOf(repeated(20, padTo(10_000))...))))
+		synctest.Test(t, func(t *testing.T) {
+			h := mustNew(t, new(testsink.Keeper), &inlet.Options{Protocol: &inlet.Protocol{Payload: smallBudget()}})
+			s := stalled{new(atomic.Int64), make(chan struct{})}
+			var slow sync.WaitGroup
+			for range allSmall - 2 {
+				r := &http.Request{Method: "POST", URL: &url.URL{Path: "/v1/batch"}, Body: s, ContentLength: 30_000}
+				slow.Go(func() { serve(h, inlet.WithSource(r, website)) })
+			}
+			synctest.Wait()
+			require.EqualValues(t, allSmall-2, s.reading.Load(), "announcing alone takes little")
+			unread := iotest.ErrReader(errors.New("the body was read"))
+			r := inlet.WithSource(sent("", unread), website)
+			r.ContentLength = 3 * smallBytes
+			w := serve(h, r)
+			requireRefused(t, w, 503, inlet.CodeOverloaded)
+			require.Equal(t, "1", w.Header().Get("Retry-After"))
+			requireSuccess(t, serve(h, authenticated("/v1/track", goodTrack))) // which fits
+			close(s.letGo)
+			slow.Wait()
+			requireSuccess(t, serve(h, authenticated("/v1/batch", batchOf(repeated(20, padTo(10_000))...))))
+		})
 	})
-}
-
-// Not parallel: memory is measured for the whole process.
-func TestPayloadAnnounced(t *testing.T) {
-	const all = 16 << 20
-	pr := mustReader(t, inlet.PayloadLimits{MaxBytesInFlight: all})
-	var before, after runtime.MemStats
-	runtime.ReadMemStats(&before)
-	waiting, done := stall(t, 10_000, 4<<20, func(r *http.Request) {
-		_, _, err := pr.Read(nil, r)
-		var refused *inlet.Error
-		if !errors.As(err, &refused) {
-			t.Error(err)
+	t.Run("a shared body counts once", func(t *testing.T) {
+		t.Parallel()
+		pr := mustReader(t, smallBudget())
+		for range 2 * allSmall {
+			r, outer, err := pr.Read(nil, sent("", strings.NewReader("x")))
+			require.NoError(t, err)
+			_, inner, err := pr.Read(nil, r)
+			require.NoError(t, err)
+			outer.Release()
+			inner.Release()
 		}
 	})
-	runtime.ReadMemStats(&after)
-	done()
-	// One that announces 4 MiB waits only if so much is left.
-	require.LessOrEqual(t, waiting, int64(all/smallBytes))
-	require.GreaterOrEqual(t, waiting, int64((all-4<<20)/smallBytes))
-	allocated := after.TotalAlloc - before.TotalAlloc
-	t.Logf("%d wait; %d MiB allocated, the requests included", waiting, allocated>>20)
-	require.Less(t, allocated, uint64(all+20<<20))
 }
 
 func TestPayloadOptions(t *testing.T) {
