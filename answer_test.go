@@ -110,7 +110,7 @@ func TestError(t *testing.T) {
 	require.Equal(t, "2", w.Header().Get("Retry-After"))
 	require.Equal(t, "2", w.Header().Get("X-RateLimit-Reset"))
 	w = serveError(&inlet.Error{Code: inlet.CodeUnknownKey, RetryAfter: time.Hour})
-	require.Empty(t, w.Header().Get("Retry-After"), "what must not come back is not told when to")
+	require.Empty(t, w.Header().Get("Retry-After"), "a client that must not retry is not given a time")
 	w = serveError(&inlet.Error{Code: inlet.CodeInvalidJSON, Offset: 17, Message: `odd "text"` + "\n\xff"})
 	require.Equal(t, int64(17), *readReply(t, w).Offset)
 	require.Equal(t, "odd \"text\"\n\ufffd", readReply(t, w).Message)
@@ -173,7 +173,7 @@ func TestWriteResult(t *testing.T) {
 			{"an error", cause, 503, inlet.CodeSinkUnavailable, "3"},
 			{"an error that says when", inlet.RetryAfter(cause, 90*time.Second), 503, inlet.CodeSinkUnavailable, "90"},
 			{"an error that says when in fractions", inlet.RetryAfter(cause, 1500*time.Millisecond), 503, inlet.CodeSinkUnavailable, "2"},
-			{"an error that says at once", inlet.RetryAfter(cause, 0), 503, inlet.CodeSinkUnavailable, "1"},
+			{"an error that says immediately", inlet.RetryAfter(cause, 0), 503, inlet.CodeSinkUnavailable, "1"},
 			{"an error that says never", inlet.RetryAfter(cause, 1<<63-1), 503, inlet.CodeSinkUnavailable, "9223372037"},
 			{"overload", fmt.Errorf("queue: %w", inlet.ErrOverloaded), 503, inlet.CodeOverloaded, "3"},
 			{"closed", inlet.ErrClosed, 503, inlet.CodeSinkUnavailable, "3"},
@@ -234,7 +234,7 @@ func TestWriteResult(t *testing.T) {
 			{"one can never be stored", items(nil, permanent), "", 200, "", 2, "[1:refused_by_sink 2:no_user_anon_id]"},
 			{"the last can never be stored", items(nil, nil, permanent), "", 200, "", 2, "[2:no_user_anon_id 3:refused_by_sink]"},
 			{"none can ever be stored", items(permanent, permanent, permanent), "", 400, inlet.CodeAllRefused, 0, "[0:refused_by_sink 1:refused_by_sink 2:no_user_anon_id 3:refused_by_sink]"},
-			{"all are permanent failures at once", permanent, "", 400, inlet.CodeAllRefused, 0, "[0:refused_by_sink 1:refused_by_sink 2:no_user_anon_id 3:refused_by_sink]"},
+			{"the whole batch fails permanently", permanent, "", 400, inlet.CodeAllRefused, 0, "[0:refused_by_sink 1:refused_by_sink 2:no_user_anon_id 3:refused_by_sink]"},
 			{"one cannot be stored now", items(permanent, nil, temporary), "", 503, inlet.CodeSinkUnavailable, 0, "[2:no_user_anon_id]"},
 			{"strict, and refused before the sink", nil, "1", 400, inlet.CodeStrictMode, 0, "[2:no_user_anon_id]"},
 			{"strict in words", nil, "true", 400, inlet.CodeStrictMode, 0, "[2:no_user_anon_id]"},

@@ -29,7 +29,7 @@ func mustAuth(t testing.TB, a inlet.Authenticator, o *inlet.AuthOptions) layer {
 	return l
 }
 
-// presentedKeys serves a request behind a gate and returns the credentials that the
+// presentedKeys serves a request behind an authentication layer and returns the credentials that the
 // authenticator was asked for, in order, with all of them unknown.
 func presentedKeys(t testing.TB, r *http.Request, o *inlet.AuthOptions) (asked []inlet.Credentials, w *httptest.ResponseRecorder) {
 	t.Helper()
@@ -62,8 +62,8 @@ func TestCredentials(t *testing.T) {
 			{"in the standard alphabet", "Basic " + base64Of(oddKey+":"), []string{oddKey}},
 			{"with two spaces", "Basic  SUxvdmVEYXRhMTIz", []string{"ILoveData123"}},
 			{"with spaces around", "  Basic SUxvdmVEYXRhMTIz  ", []string{"ILoveData123"}},
-			{"in small letters", "basic SUxvdmVEYXRhMTIz", []string{"ILoveData123"}},
-			{"in capitals", "BASIC SUxvdmVEYXRhMTIz", []string{"ILoveData123"}},
+			{"in lower case", "basic SUxvdmVEYXRhMTIz", []string{"ILoveData123"}},
+			{"in upper case", "BASIC SUxvdmVEYXRhMTIz", []string{"ILoveData123"}},
 			{"with a password", "Basic " + base64Of("user:password"), []string{"user:password", "user"}},
 			{"with a password and a colon", "Basic " + base64Of("id:secret:"), []string{"id:secret", "id"}},
 			{"with two colons at the end", "Basic " + base64Of("web::"), []string{"web:", "web"}},
@@ -112,12 +112,12 @@ func TestCredentials(t *testing.T) {
 			{"X-Write-Key with a colon, as Jitsu's", "/v1/page", event, pairs{"X-Write-Key", "id:secret"}, "id:secret", "", inlet.CodeUnknownKey},
 			{"a masked key in the body is not asked for", "/v1/page", keyed + `id:***"}`, pairs{"X-Write-Key", "id:secret"}, "id:secret", "", inlet.CodeUnknownKey},
 			{"X-Write-Key before Basic", "/v1/page", event, pairs{"X-Write-Key", "k1", "Authorization", "Basic " + base64Of("k2:")}, "k1", "", inlet.CodeUnknownKey},
-			{"X-Write-Key beside a Bearer", "/v1/page", event, pairs{"X-Write-Key", "k1", "Authorization", "Bearer token"}, "k1", "token", inlet.CodeUnknownKey},
+			{"X-Write-Key next to a Bearer", "/v1/page", event, pairs{"X-Write-Key", "k1", "Authorization", "Bearer token"}, "k1", "token", inlet.CodeUnknownKey},
 			{"Basic before the query", "/v1/page?writeKey=k3", event, pairs{"Authorization", "Basic " + base64Of("k2:")}, "k2", "", inlet.CodeUnknownKey},
 			{"an empty Basic, and the query", "/v1/page?writeKey=k3", event, pairs{"Authorization", "Basic Og=="}, "k3", "", inlet.CodeUnknownKey},
 			{"an undecodable Basic, and a query with a colon", "/v1/page?writeKey=k3:x", event, pairs{"Authorization", "Basic !"}, "k3:x", "", inlet.CodeUnknownKey},
 			{"the query", "/v1/page?x=1&writeKey=k3", event, nil, "k3", "", inlet.CodeUnknownKey},
-			{"the query in small letters", "/v1/page?writekey=k3", event, nil, "k3", "", inlet.CodeUnknownKey},
+			{"the query in lower case", "/v1/page?writekey=k3", event, nil, "k3", "", inlet.CodeUnknownKey},
 			{"the query in other letters", "/v1/page?WriteKey=k3", event, nil, "", "", inlet.CodeMissingKey},
 			{"a plus in the query", "/v1/page?writeKey=a+b/c==", event, nil, "a+b/c==", "", inlet.CodeUnknownKey},
 			{"an escaped plus in the query", "/v1/page?writeKey=a%2Bb%3D", event, nil, "a+b=", "", inlet.CodeUnknownKey},
@@ -138,9 +138,9 @@ func TestCredentials(t *testing.T) {
 			{"events that differ below a root's", "/v1/batch", `{"writeKey":"k4","batch":[` + keyed + `k5"},` + keyed + `k6"}]}`, nil, "k4", "", inlet.CodeUnknownKey},
 			{"events that differ below a header", "/v1/batch", batchOf(keyed+`k5"}`, keyed+`k6"}`), pairs{"X-Write-Key", "k1"}, "k1", "", inlet.CodeUnknownKey},
 			{"Bearer alone", "/v1/page", event, pairs{"Authorization", "Bearer token"}, "token", "", inlet.CodeUnknownKey},
-			{"Bearer in small letters", "/v1/page", event, pairs{"Authorization", "bearer  token"}, "token", "", inlet.CodeUnknownKey},
-			{"Bearer beside a key in the body", "/v1/page", keyed + `k4"}`, pairs{"Authorization", "Bearer token"}, "k4", "token", inlet.CodeUnknownKey},
-			{"Bearer beside a key in the query", "/v1/page?writeKey=k3", event, pairs{"Authorization", "Bearer token"}, "k3", "token", inlet.CodeUnknownKey},
+			{"Bearer in lower case", "/v1/page", event, pairs{"Authorization", "bearer  token"}, "token", "", inlet.CodeUnknownKey},
+			{"Bearer next to a key in the body", "/v1/page", keyed + `k4"}`, pairs{"Authorization", "Bearer token"}, "k4", "token", inlet.CodeUnknownKey},
+			{"Bearer next to a key in the query", "/v1/page?writeKey=k3", event, pairs{"Authorization", "Bearer token"}, "k3", "token", inlet.CodeUnknownKey},
 			{"no key", "/v1/page", event, nil, "", "", inlet.CodeMissingKey},
 			{"no key and no body", "/v1/page", "", nil, "", "", inlet.CodeInvalidJSON},
 			{"no key and no JSON", "/v1/page", "{", nil, "", "", inlet.CodeInvalidJSON},
@@ -196,7 +196,7 @@ func TestCredentials(t *testing.T) {
 	})
 }
 
-// keyedHandler is a handler behind a gate that knows one key.
+// keyedHandler returns a handler that knows two keys, and its sink.
 func keyedHandler(t testing.TB) (func(path, body string) *httptest.ResponseRecorder, *testsink.Keeper) {
 	t.Helper()
 	sink := new(testsink.Keeper)
@@ -239,7 +239,7 @@ func TestKeyNames(t *testing.T) {
 				requireRefused(t, post("/v1/page", alone), 401, inlet.CodeMissingKey)
 				requireRefused(t, post("/v1/batch", `{"`+name+`":"known","batch":[{"type":"page","userId":"u"}]}`), 401, inlet.CodeMissingKey)
 				requireRefused(t, post("/v1/batch", batchOf(alone)), 401, inlet.CodeMissingKey)
-				// Beside the key it changes nothing, and stays a member of its own name.
+				// Next to the key it changes nothing, and stays a member of its own name.
 				for _, both := range []string{`"` + name + `":"other","writeKey":"known"`, `"writeKey":"known","` + name + `":"other"`} {
 					requireSuccess(t, post("/v1/page", `{`+both+event+`}`))
 				}
@@ -390,7 +390,7 @@ func TestAuthenticate(t *testing.T) {
 // Keys are removed from what is stored, and appear in no answer, log or record.
 func TestKeysAreSecret(t *testing.T) {
 	t.Parallel()
-	const key = "kEy-that-Nobody-may-see"
+	const key = "kEy-that-Stays-Secret"
 	var log bytes.Buffer
 	seen := new(observer)
 	sink := new(testsink.Keeper)

@@ -207,7 +207,7 @@ func TestPanic(t *testing.T) {
 	})
 }
 
-// observer notes the records it is given.
+// observer keeps copies of the records that it is given.
 type observer struct{ records []inlet.Outcome }
 
 func (o *observer) ObserveRequest(_ context.Context, r *inlet.Outcome) {

@@ -70,13 +70,13 @@ func TestCommandersActKey(t *testing.T) {
 	}{
 		{name: "in the query", query: "?tc_s=1&token=" + actsToken, source: "site"},
 		{name: "as a Bearer token, as the first documents print it", query: "?tc_s=1", authorization: "Bearer " + oddToken, source: "server"},
-		{name: "as a bearer token in small letters", authorization: "bearer " + oddToken, source: "server"},
+		{name: "as a bearer token in lower case", authorization: "bearer " + oddToken, source: "server"},
 		{name: "in the query, with a plus that was not escaped", query: "?token=" + oddToken, source: "server"},
 		{name: "in the query, escaped", query: "?token=NJtcKa%2BYu%2FmGZDxRgMBMUw%3D%3D", source: "server"},
 		{name: "in both places, the same", query: "?token=" + oddToken, authorization: "Bearer " + oddToken, source: "server"},
 		{name: "in both places, and they differ", query: "?token=" + actsToken, authorization: "Bearer " + oddToken, code: inlet.CodeConflictingKeys},
-		{name: "in both places, and one is not known", query: "?token=" + actsToken, authorization: "Bearer nobody", code: inlet.CodeConflictingKeys},
-		{name: "that is not known", query: "?token=nobody", code: inlet.CodeUnknownKey},
+		{name: "in both places, and one is not known", query: "?token=" + actsToken, authorization: "Bearer unknown", code: inlet.CodeConflictingKeys},
+		{name: "that is not known", query: "?token=unknown", code: inlet.CodeUnknownKey},
 		{name: "nowhere", query: "?tc_s=1", code: inlet.CodeMissingKey},
 	} {
 		t.Run("a key "+tt.name, func(t *testing.T) {
@@ -136,7 +136,7 @@ func TestCommandersActLimits(t *testing.T) {
 			requireSuccess(t, w)
 		})
 	}
-	t.Run("an event of a batch of 32 KiB is taken, and one of a byte more refused on its own", func(t *testing.T) {
+	t.Run("an event of a batch that is a byte larger is refused alone", func(t *testing.T) {
 		t.Parallel()
 		s := newDialectServer(t)
 		w := s.post("/events/batch?token="+actsToken, "", batchOf(event(32_768), event(32_769)))
@@ -201,8 +201,8 @@ func TestCommandersActAnswer(t *testing.T) {
 			{"a list", "/events", `[` + goodActs + `]`, inlet.CodeInvalidRequest},
 			{"bad JSON in one event of a batch", "/events/batch", `{"batch":[` + goodActs + `,{"event_name":NaN}]}`, inlet.CodeInvalidJSON},
 			{"a batch without events", "/events/batch", `{"batch":[]}`, inlet.CodeEmptyBatch},
-			{"a batch that is no list", "/events/batch", goodActs, inlet.CodeBatchNotArray},
-			{"a name that stands twice", "/events", `{"event_name":"login","event_name":"logout"}`, inlet.CodeDuplicateName},
+			{"a batch that is not a list", "/events/batch", goodActs, inlet.CodeBatchNotArray},
+			{"a duplicate name", "/events", `{"event_name":"login","event_name":"logout"}`, inlet.CodeDuplicateName},
 			{"more than 2,500 events", "/events/batch", batchOf(repeated(2501, `{"event_name":"login"}`)...), inlet.CodeTooManyEvents},
 		} {
 			t.Run(tt.name, func(t *testing.T) {
@@ -243,7 +243,7 @@ func TestCommandersActAnswer(t *testing.T) {
 }
 
 // Trap 39: milliseconds as a number or a string, ISO 8601; seconds are a guess.
-// Trap 47: the documents' batch prints the time beside the context.
+// Trap 47: the documents' batch prints the time next to the context.
 // Trap 45: the vendor's own sender says only when it made the event.
 func TestCommandersActTime(t *testing.T) {
 	t.Parallel()
@@ -259,10 +259,10 @@ func TestCommandersActTime(t *testing.T) {
 		{"ISO 8601 with an offset", ``, `"event_timestamp":"2026-02-28T13:00:00.123+01:00"`, at, 0},
 		{"ISO 8601 without a zone", ``, `"event_timestamp":"2026-02-28T12:00:00.123"`, at, inlet.WarnTimestampGuessed},
 		{"seconds", ``, `"event_timestamp":1772280000`, at.Truncate(time.Second), inlet.WarnTimestampGuessed},
-		{"beside the context", `,"event_timestamp":"1772280000123"`, ``, at, 0},
+		{"next to the context", `,"event_timestamp":"1772280000123"`, ``, at, 0},
 		{"in both places the context's counts", `,"event_timestamp":1`, `"event_timestamp":1772280000123`, at, 0},
 		{"of the vendor's own sender", ``, `"created":"2026-02-28T12:00:00.123Z"`, at, 0},
-		{"of the vendor's own sender beside the documented one", ``, `"created":"2020-01-01T00:00:00Z","event_timestamp":1772280000123`, at, 0},
+		{"of the vendor's own sender next to the documented one", ``, `"created":"2020-01-01T00:00:00Z","event_timestamp":1772280000123`, at, 0},
 		{"none", ``, ``, dialectNow, 0},
 		{"null and nothing", `,"event_timestamp":""`, `"event_timestamp":null`, dialectNow, 0},
 		{"microseconds", ``, `"event_timestamp":1772280000123456`, dialectNow, inlet.WarnTimestampInvalid},
@@ -301,7 +301,7 @@ func TestCommandersActEventID(t *testing.T) {
 			{"as documented", ``, `"event_id":"e1"`, "e1", 0},
 			{"as the vendor's own sender writes it", ``, `"eventId":"177228000012300000000006"`, "177228000012300000000006", 0},
 			{"the documented one counts", `,"event_id":"e3"`, `"eventId":"e2","event_id":"e1"`, "e1", 0},
-			{"beside the context", `,"event_id":"e1"`, ``, "e1", 0},
+			{"next to the context", `,"event_id":"e1"`, ``, "e1", 0},
 			{"a number beyond 2^53 keeps its digits", ``, `"event_id":202110130000000001`, "202110130000000001", inlet.WarnIDNotString},
 			{"none", ``, `"event_id":" "`, "", inlet.WarnMessageIDGenerated},
 		} {
@@ -348,13 +348,13 @@ func TestCommandersActFields(t *testing.T) {
 	t.Run("every member is kept", func(t *testing.T) {
 		t.Parallel()
 		for _, tt := range []struct{ name, body, properties string }{
-			{"members of the root are properties, also those whose names the normalised form uses",
+			{"members of the root are properties, reserved names too",
 				`{"event_name":"e","type":"offline","messageId":1,"timestamp":null,"receivedAt":"x","token":"data","traits":[],"tc_s":"9"}`,
 				`{"type":"offline","messageId":1,"timestamp":null,"receivedAt":"x","token":"data","traits":[],"tc_s":"9"}`},
 			{"a name by the old alias is the name", `{"event":"e","a":1}`, `{"a":1}`},
-			{"a name by the old alias beside an empty one is the name", `{"event":"e","event_name":"","a":1}`, `{"a":1}`},
-			{"beside a name the alias is a property", `{"event_name":"e","event":"gtm.click"}`, `{"event":"gtm.click"}`},
-			{"properties beside a context of version 2 are one property", `{"event_name":"e","properties":{"a":1},"context":{"version":2}}`, `{"properties":{"a":1}}`},
+			{"a name by the old alias next to an empty one is the name", `{"event":"e","event_name":"","a":1}`, `{"a":1}`},
+			{"next to a name the alias is a property", `{"event_name":"e","event":"gtm.click"}`, `{"event":"gtm.click"}`},
+			{"properties next to a context of version 2 are one property", `{"event_name":"e","properties":{"a":1},"context":{"version":2}}`, `{"properties":{"a":1}}`},
 			{"numbers keep their digits", `{"event_name":"e","id":9007199254740993,"v":1.10}`, `{"id":9007199254740993,"v":1.10}`},
 			{"write keys are dropped", `{"event_name":"e","writeKey":"k","a":1}`, `{"a":1}`},
 			{"names that are written with escapes are the same names", `{"event\u005fname":"e","\u0061":1}`, `{"a":1}`},
@@ -432,11 +432,11 @@ func TestCommandersActFields(t *testing.T) {
 		}{
 			{"without a name", `{"user":{"id":"c1"}}`, inlet.CodeEventNotDefined, "event_name"},
 			{"whose name is empty", `{"event_name":""}`, inlet.CodeEventNotDefined, "event_name"},
-			{"whose name is no string", `{"event_name":7}`, inlet.CodeEventNotString, "event_name"},
-			{"whose user is no object", `{"event_name":"login","user":"c1"}`, inlet.CodeTraitsNotObject, "user"},
+			{"whose name is not a string", `{"event_name":7}`, inlet.CodeEventNotString, "event_name"},
+			{"whose user is not an object", `{"event_name":"login","user":"c1"}`, inlet.CodeTraitsNotObject, "user"},
 			{"whose user's id can be none", `{"event_name":"login","user":{"id":[1]}}`, inlet.CodeIDNotString, "user.id"},
-			{"whose context is no object", `{"event_name":"login","context":"c"}`, inlet.CodeContextNotObject, "context"},
-			{"whose integrations are no object", `{"event_name":"login","integrations":true}`, inlet.CodeIntegrationsNotObject, "integrations"},
+			{"whose context is not an object", `{"event_name":"login","context":"c"}`, inlet.CodeContextNotObject, "context"},
+			{"whose integrations are not an object", `{"event_name":"login","integrations":true}`, inlet.CodeIntegrationsNotObject, "integrations"},
 			{"whose id is of more than 100 bytes", `{"event_name":"login","context":{"event_id":"` + strings.Repeat("e", 101) + `"}}`, inlet.CodeMessageIDTooLong, "messageId"},
 			{"of version 1.0, by its properties", `{"event_name":"search","event_id":"e1","properties":{"search_term":"x"}}`, inlet.CodePayloadV1, "properties"},
 			{"of version 1.0, by its own word", `{"event":"login","version":1,"page":{}}`, inlet.CodePayloadV1, "properties"},
@@ -482,7 +482,7 @@ func TestCommandersActVersion1(t *testing.T) {
 	})
 }
 
-// Traps 48 and 53: the key stands in the query beside the data, and is not stored;
+// Traps 48 and 53: the key is in the query, next to the data, and is not stored;
 // the answer is always the GIF, and an error in a header.
 func TestCommandersActPixel(t *testing.T) {
 	t.Parallel()
@@ -511,7 +511,7 @@ func TestCommandersActPixel(t *testing.T) {
 	}{
 		{"no name", "token=" + actsToken + "&user[id]=c1", inlet.CodeEventNotDefined},
 		{"no key", "event_name=login", inlet.CodeMissingKey},
-		{"an unknown key", "event_name=login&token=nobody", inlet.CodeUnknownKey},
+		{"an unknown key", "event_name=login&token=unknown", inlet.CodeUnknownKey},
 		{"a parameter twice", "event_name=login&a=1&a=2&token=" + actsToken, inlet.CodeDuplicateName},
 		{"a value that is a level, too", "event_name=login&user=c1&user[id]=c1&token=" + actsToken, inlet.CodeDuplicateName},
 		{"half an escape", "event_name=login%2&token=" + actsToken, inlet.CodeInvalidRequest},
@@ -533,7 +533,7 @@ func TestCommandersActPixel(t *testing.T) {
 		require.Equal(t, "a\uFFFD", s.only(t).Name)
 		require.Equal(t, inlet.WarnTextRepaired, s.only(t).Warnings)
 	})
-	t.Run("a Bearer token beside the query's must be the same", func(t *testing.T) {
+	t.Run("a Bearer token next to the query's must be the same", func(t *testing.T) {
 		t.Parallel()
 		s := newDialectServer(t)
 		requirePixel(t, s.do(request(http.MethodGet, "/events?event_name=login&token="+actsToken, nil, "Authorization", "Bearer x")), inlet.CodeConflictingKeys)

@@ -21,7 +21,7 @@ import (
 	"github.com/inlet-go/inlet/middleware"
 )
 
-// storedAt serves a body at a time and returns the events that were stored.
+// storedAt serves a body at dialectNow and returns the events that were stored.
 func storedAt(t *testing.T, path, body string) (events []*inlet.Event, w *httptest.ResponseRecorder) {
 	t.Helper()
 	sink := new(testsink.Keeper)
@@ -384,7 +384,7 @@ func TestSegmentBatch(t *testing.T) {
 
 func TestSegmentPixel(t *testing.T) {
 	t.Parallel()
-	// The text has all three characters in which the encodings differ.
+	// The text has all three characters in which the alphabets differ.
 	const payload = `{"userId":"u","event":"~~~???>>>","messageId":"m"}`
 	std, raw := base64.StdEncoding.EncodeToString([]byte(payload)), base64.RawURLEncoding.EncodeToString([]byte(payload))
 	require.Contains(t, std, "+")
@@ -501,7 +501,7 @@ func TestSettings(t *testing.T) {
 			{"at a port", "", unmounted, "http://127.0.0.1:8080/v1/projects/k/settings", "http", "127.0.0.1:8080/v1"},
 			{"over TLS", "", unmounted, "https://in.example/v1/projects/k/settings", "https", "in.example/v1"},
 			{"below a prefix", "", stripped("/a/ingest"), "http://in.example/a/ingest/v1/projects/k/settings", "http", "in.example/a/ingest/v1"},
-			{"below a prefix that takes the slash, too", "", stripped("/ingest/"), "http://in.example/ingest/v1/projects/k/settings", "http", "in.example/ingest/v1"},
+			{"below a prefix with its slash", "", stripped("/ingest/"), "http://in.example/ingest/v1/projects/k/settings", "http", "in.example/ingest/v1"},
 			{"below a prefix, with doubled slashes", "", stripped("/ingest"), "http://in.example/ingest//v1//projects/k/settings/", "http", "in.example/ingest/v1"},
 			{"below a prefix, without the version", "", stripped("/ingest"), "http://in.example/ingest/projects/k/settings", "http", "in.example/ingest/v1"},
 			{"below a prefix with a space", "", stripped("/in gest"), "http://in.example/in%20gest/v1/projects/k/settings", "http", "in.example/in%20gest/v1"},
@@ -576,8 +576,8 @@ func TestSettings(t *testing.T) {
 			{"a query", inlet.Options{PublicURL: "https://shop.example/?a=b"}, "PublicURL"},
 			{"a password", inlet.Options{PublicURL: "https://u:p@shop.example/"}, "PublicURL"},
 			{"no URL at all", inlet.Options{PublicURL: "https://%zz"}, "PublicURL"},
-			{"a configuration that is no object", inlet.Options{HTTPConfig: json.RawMessage(`[]`)}, "HTTPConfig"},
-			{"a configuration that is no JSON", inlet.Options{HTTPConfig: json.RawMessage(`{"a":}`)}, "HTTPConfig"},
+			{"a configuration that is not an object", inlet.Options{HTTPConfig: json.RawMessage(`[]`)}, "HTTPConfig"},
+			{"a configuration that is not JSON", inlet.Options{HTTPConfig: json.RawMessage(`{"a":}`)}, "HTTPConfig"},
 			{"an empty configuration", inlet.Options{HTTPConfig: json.RawMessage{}}, "HTTPConfig"},
 			{"a configuration with a name twice", inlet.Options{HTTPConfig: json.RawMessage(`{"a":1,"a":2}`)}, "HTTPConfig"},
 		} {

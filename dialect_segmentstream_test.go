@@ -113,11 +113,11 @@ func TestSegmentStreamKey(t *testing.T) {
 			{"as the document prints it", "Basic YWJjMTIzOg==", 204},
 			{"without the colon", "Basic YWJjMTIz", 204},
 			{"without padding", "Basic YWJjMTIzOg", 204},
-			{"with the scheme in small letters", "basic  YWJjMTIzOg==", 204},
+			{"with the scheme in lower case", "basic  YWJjMTIzOg==", 204},
 			{"with a password, which is none of ours", "Basic YWJjMTIzOnNlY3JldA==", 204},
 			{"that is not known", "Basic d3Jvbmc6", 401},
-			{"that is no base64", "Basic abc123:", 401},
-			{"that is not there", "", 401},
+			{"that is not base64", "Basic abc123:", 401},
+			{"that is absent", "", 401},
 		} {
 			t.Run("a token "+tt.name, func(t *testing.T) {
 				t.Parallel()
@@ -132,13 +132,13 @@ func TestSegmentStreamKey(t *testing.T) {
 			requireRefused(t, newDialectServer(t).post("/track", "switched", goodHit), 403, inlet.CodeSourceDisabled)
 		})
 	})
-	// Trap 8, for a member that only one route takes for a key: elsewhere it is data.
+	// Trap 8, for a member that is a key on one route alone: elsewhere it is data.
 	t.Run("projectId is a key on /collect only", func(t *testing.T) {
 		t.Parallel()
 		s := newDialectServer(t)
 		requireRefused(t, s.post("/track", "", `{"projectId":"abc123",`+goodHit[1:]), 401, inlet.CodeMissingKey)
-		requireSuccess(t, s.post("/v1/track", "", `{"projectId":"nobody","writeKey":"abc123","userId":"u1","event":"E","messageId":"m1"}`))
-		require.JSONEq(t, `{"projectId":"nobody"}`, string(s.only(t).Extra))
+		requireSuccess(t, s.post("/v1/track", "", `{"projectId":"data","writeKey":"abc123","userId":"u1","event":"E","messageId":"m1"}`))
+		require.JSONEq(t, `{"projectId":"data"}`, string(s.only(t).Extra))
 	})
 }
 
@@ -193,7 +193,7 @@ func TestSegmentStreamFields(t *testing.T) {
 			{name: "a name that is written with escapes", user: `{"user\u0049d":"u1"}`, userID: "u1"},
 			{name: "none", user: `{"firstName":"Ann"}`, code: inlet.CodeNoUserAnonID},
 			{name: "nulls and white space are none", user: `{"userId":null,"anonymousId":" "}`, code: inlet.CodeNoUserAnonID},
-			{name: "a user that is no object", user: `"u1"`, code: inlet.CodeNoUserAnonID},
+			{name: "a user that is not an object", user: `"u1"`, code: inlet.CodeNoUserAnonID},
 			{name: "an id that can be none", user: `{"userId":{}}`, code: inlet.CodeIDNotString},
 		} {
 			t.Run(tt.name, func(t *testing.T) {
@@ -225,12 +225,12 @@ func TestSegmentStreamFields(t *testing.T) {
 			{"no event", "/collect", `{"userId":"u1"}`, inlet.CodePropertiesNotObject, "event"},
 			{"an event that is a name", "/collect", `{"userId":"u1","event":"E"}`, inlet.CodePropertiesNotObject, "event"},
 			{"no name", "/track", `{"event":{"user":{"userId":"u1"}}}`, inlet.CodeEventNotDefined, "event.name"},
-			{"a name that is no string", "/track", `{"event":{"name":1,"user":{"userId":"u1"}}}`, inlet.CodeEventNotString, "event.name"},
-			{"a context that is no object", "/track", `{"context":1,"event":{"name":"E","user":{"userId":"u1"}}}`, inlet.CodeContextNotObject, "context"},
-			{"integrations that are no object", "/track", `{"integrations":"all","event":{"name":"E","user":{"userId":"u1"}}}`, inlet.CodeIntegrationsNotObject, "integrations"},
+			{"a name that is not a string", "/track", `{"event":{"name":1,"user":{"userId":"u1"}}}`, inlet.CodeEventNotString, "event.name"},
+			{"a context that is not an object", "/track", `{"context":1,"event":{"name":"E","user":{"userId":"u1"}}}`, inlet.CodeContextNotObject, "context"},
+			{"integrations that are not an object", "/track", `{"integrations":"all","event":{"name":"E","user":{"userId":"u1"}}}`, inlet.CodeIntegrationsNotObject, "integrations"},
 			{"an id that can be none", "/track", `{"hitId":[1],"event":{"name":"E","user":{"userId":"u1"}}}`, inlet.CodeIDNotString, "hitId"},
 			{"an id of more than 100 bytes", "/track", `{"hitId":"` + strings.Repeat("h", 101) + `","event":{"name":"E","user":{"userId":"u1"}}}`, inlet.CodeMessageIDTooLong, "messageId"},
-			{"a name that stands twice", "/track", `{"event":{"name":"E","name":"F","user":{"userId":"u1"}}}`, inlet.CodeDuplicateName, "name"},
+			{"a duplicate name", "/track", `{"event":{"name":"E","name":"F","user":{"userId":"u1"}}}`, inlet.CodeDuplicateName, "name"},
 		} {
 			t.Run(tt.name, func(t *testing.T) {
 				t.Parallel()

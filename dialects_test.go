@@ -89,7 +89,7 @@ func TestCustomDialect(t *testing.T) {
 		require.JSONEq(t, `{"n":12345678901234567890}`, string(sink.Events()[0].Properties))
 		require.Equal(t, "own", sink.Events()[0].Dialect)
 
-		// What the dialect is told has been refused already must have been.
+		// Items that the dialect gets as refused already must be rejected.
 		w := serve(h, authenticated("/sites/s1/hits", batchOf(hit, `{"user":"u","user":"v"}`, `7`, padTo(33_000))))
 		require.Equal(t, 200, w.Code)
 		require.Equal(t, "[1:duplicate_name 2:not_object 3:event_too_large]", rejects(readReply(t, w)))

@@ -45,7 +45,7 @@ func ExampleNew() {
 		panic(err)
 	}
 	r := exampleRequest("/v1/track", `{"userId":"u1","event":"Signed Up","properties":{"plan":"pro"}}`)
-	answerOf(h, r) // nobody has vouched for it
+	answerOf(h, r) // not authenticated
 	answerOf(h, inlet.WithSource(r, &inlet.Source{ID: "web"}))
 	// Output:
 	// 401 {"success":false,"code":"missing_key","message":"a write key is required","error":"a write key is required","field":"Authorization"}
@@ -121,13 +121,13 @@ func ExampleSinkFunc() {
 
 func ExampleAuthenticatorFunc() {
 	store := map[string]*inlet.Source{"ILoveData123": {ID: "web"}}
-	lookUp := inlet.AuthenticatorFunc(func(_ context.Context, c inlet.Credentials) (*inlet.Source, error) {
+	lookup := inlet.AuthenticatorFunc(func(_ context.Context, c inlet.Credentials) (*inlet.Source, error) {
 		if source := store[c.Key]; source != nil {
 			return source, nil
 		}
 		return nil, inlet.ErrUnknownKey // any other error would say that keys cannot be checked now
 	})
-	_, err := lookUp.Authenticate(context.Background(), inlet.Credentials{Key: "guessed"})
+	_, err := lookup.Authenticate(context.Background(), inlet.Credentials{Key: "guessed"})
 	fmt.Println(err)
 	// Output: unknown_key: the write key is not known
 }
@@ -153,8 +153,8 @@ func ExamplePermanent() {
 
 func ExampleRetryAfter() {
 	err := inlet.RetryAfter(errors.New("quota is used up"), time.Minute)
-	wait, told := inlet.RetryDelay(err)
-	fmt.Println(err, wait, told, inlet.IsPermanent(err))
+	wait, ok := inlet.RetryDelay(err)
+	fmt.Println(err, wait, ok, inlet.IsPermanent(err))
 	// Output: quota is used up 1m0s true false
 }
 
@@ -391,8 +391,8 @@ func (importer) fill(in *inlet.Input, e *inlet.Event, item inlet.Object) *inlet.
 	return in.SetObject(e, &e.Properties, item.Get("data"), inlet.CodePropertiesNotObject, "data")
 }
 
-// A dialect of a team's own beside the built-in ones. The layer that looks for
-// keys must know it, too.
+// A dialect of a team's own in addition to the built-in ones. The layer that looks for keys
+// must know it too.
 func ExampleDialect() {
 	protocol := &inlet.Protocol{Dialects: append(inlet.Dialects(), importer{})}
 	h, err := inlet.New(inlet.SinkFunc(printEvents), &inlet.Options{Protocol: protocol})
@@ -426,7 +426,7 @@ func ExampleRudderStack() {
 	// 200 {"source":{"id":"inlet","name":"Inlet","enabled":true,"config":{"statsCollection":{"errors":{"enabled":false},"metrics":{"enabled":false}}},"destinations":[]}}
 }
 
-// The key of Jitsu's SDK stands in a header; in the body it is masked.
+// The key of Jitsu's SDK is in a header; in the body it is masked.
 func ExampleJitsu() {
 	r := httptest.NewRequest("POST", "/api/s/track", strings.NewReader(
 		`{"type":"track","event":"Order Shipped","userId":"7","messageId":"m-1","writeKey":"id:***"}`))

@@ -24,7 +24,7 @@ import (
 	"github.com/inlet-go/inlet/internal/testkit/testsink"
 )
 
-// fuzzed is what became of a request of a fuzz target.
+// fuzzed is the result of a request of a fuzz target.
 type fuzzed struct {
 	status  int
 	code    inlet.Code
@@ -34,20 +34,16 @@ type fuzzed struct {
 
 // fuzzHandler returns a function that has a handler answer a request.
 func fuzzHandler(f *testing.F) func(t *testing.T, r *http.Request) fuzzed {
-	sink, seen := new(testsink.Keeper), new(recordKeeper)
+	sink, seen := new(testsink.Keeper), new(observer)
 	h := mustNew(f, sink, &inlet.Options{Observer: seen})
 	return func(t *testing.T, r *http.Request) fuzzed {
 		sink.Reset()
+		seen.records = nil
 		w := serve(h, r)
-		return fuzzed{status: w.Code, code: seen.record.Code, events: sink.Events(), rejects: seen.record.Rejected}
+		require.Len(t, seen.records, 1)
+		return fuzzed{status: w.Code, code: seen.records[0].Code, events: sink.Events(), rejects: seen.records[0].Rejected}
 	}
 }
-
-// recordKeeper keeps what the handler says of the last request.
-type recordKeeper struct{ record inlet.Outcome }
-
-// ObserveRequest keeps a copy.
-func (k *recordKeeper) ObserveRequest(_ context.Context, r *inlet.Outcome) { k.record = *r }
 
 // requireLine checks that the canonical form of an event is one line of strict
 // JSON that reads back equal.

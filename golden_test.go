@@ -198,7 +198,7 @@ func eventsText(t *testing.T, events []*inlet.Event) string {
 }
 
 // requireCanonical checks that the canonical form of e is one line of JSON that
-// reads back equal, but for white space of the client's that held a line break.
+// reads back equal, except white space of the client's that held a line break.
 func requireCanonical(t testing.TB, e *inlet.Event) {
 	line := e.AppendJSON(nil)
 	require.NotContains(t, string(line), "\n")

@@ -125,7 +125,7 @@ func TestHandlerRoutes(t *testing.T) {
 			{"HEAD of a single route", "HEAD", "/v1/track", 405, inlet.CodeMethodNotAllowed, "POST"},
 			{"PUT of a batch", "PUT", "/batch/", 405, inlet.CodeMethodNotAllowed, "POST"},
 			{"OPTIONS without a CORS layer", "OPTIONS", "/v1/batch", 405, inlet.CodeMethodNotAllowed, "POST"},
-			{"a method in small letters", "post", "/v1/track", 405, inlet.CodeMethodNotAllowed, "POST"},
+			{"a method in lower case", "post", "/v1/track", 405, inlet.CodeMethodNotAllowed, "POST"},
 			{"POST of a pixel", "POST", "/v1/pixel/track", 405, inlet.CodeMethodNotAllowed, "GET"},
 			{"HEAD of a pixel", "HEAD", "/v1/pixel/track", 405, inlet.CodeMethodNotAllowed, "GET"},
 		}
@@ -147,7 +147,7 @@ func TestHandlerRoutes(t *testing.T) {
 	})
 }
 
-// A countedBody notes whether anybody reads it.
+// A countedBody counts its reads.
 type countedBody struct {
 	*strings.Reader
 	reads int
@@ -229,8 +229,8 @@ func TestHandlerMaxInFlight(t *testing.T) {
 	requireSuccess(t, serve(h, authenticated("/v1/track", goodTrack)))
 }
 
-// A traffic is what became of requests that arrived at a rate, whatever became
-// of those before.
+// A traffic is the result of requests that arrive at a rate, regardless of how those
+// before them end.
 type traffic struct {
 	mu      sync.Mutex
 	took    []time.Duration // of those that were stored
@@ -263,7 +263,7 @@ func arrive(h *inlet.Handler, rate, n int) *traffic {
 	return t
 }
 
-// busySink takes so many writes at a time, each of so long.
+// busySink returns a sink that completes so many writes concurrently, each in so long.
 func busySink(places int, each time.Duration) inlet.Sink {
 	free := make(chan struct{}, places)
 	return inlet.SinkFunc(func(context.Context, []*inlet.Event) error {
@@ -276,7 +276,7 @@ func busySink(places int, each time.Duration) inlet.Sink {
 
 func TestWriteQueue(t *testing.T) {
 	t.Parallel()
-	t.Run("at four times of what a sink takes nine tenths of that are stored, within a quarter of a second", func(t *testing.T) {
+	t.Run("four times the capacity of a sink", func(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
 			h := mustNew(t, busySink(4, 4*time.Millisecond), nil) // a thousand a second
@@ -284,7 +284,7 @@ func TestWriteQueue(t *testing.T) {
 			require.Greater(t, len(over.took), 2700)
 			require.Less(t, over.took[len(over.took)*99/100], 250*time.Millisecond)
 			require.Zero(t, over.waits[""])
-			require.Len(t, over.waits, 3, "those who are refused do not come back together")
+			require.Len(t, over.waits, 3, "refused clients do not retry together")
 			after := arrive(h, 500, 500)
 			for _, at := range after.refused {
 				require.Less(t, at, 100*time.Millisecond)
@@ -292,7 +292,7 @@ func TestWriteQueue(t *testing.T) {
 			require.Empty(t, arrive(h, 1_000_000, 200).refused, "soon even a burst is let in again")
 		})
 	})
-	t.Run("what the sink takes is never refused", func(t *testing.T) {
+	t.Run("load below capacity is never refused", func(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
 			require.Empty(t, arrive(mustNew(t, busySink(4, 4*time.Millisecond), nil), 900, 3000).refused)
@@ -306,13 +306,13 @@ func TestWriteQueue(t *testing.T) {
 			require.Empty(t, arrive(h, 1_000_000, 500).refused)
 		})
 	})
-	t.Run("a sink that is slow, and not busy, is given as much as arrives", func(t *testing.T) {
+	t.Run("a slow sink that is not busy gets all", func(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
 			require.Empty(t, arrive(mustNew(t, busySink(10_000, 300*time.Millisecond), nil), 1000, 5000).refused)
 		})
 	})
-	t.Run("writes that are stuck do not stop the others", func(t *testing.T) {
+	t.Run("stuck writes do not stop the others", func(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
 			stuck, left := make(chan struct{}), make(chan struct{}, 10)
@@ -424,8 +424,8 @@ func TestHandlerIngest(t *testing.T) {
 		{"no user", &inlet.Event{Type: inlet.TypePage}, inlet.CodeNoUserAnonID},
 		{"broken text", &inlet.Event{Type: inlet.TypePage, UserID: "\xff"}, inlet.CodeInvalidEvent},
 		{"a year that cannot be said", &inlet.Event{Type: inlet.TypePage, UserID: "u", Timestamp: time.Date(12026, 1, 1, 0, 0, 0, 0, time.UTC)}, inlet.CodeInvalidEvent},
-		{"properties that are no JSON", &inlet.Event{Type: inlet.TypePage, UserID: "u", Properties: []byte("{")}, inlet.CodeInvalidEvent},
-		{"traits that are no object", &inlet.Event{Type: inlet.TypePage, UserID: "u", Traits: []byte("[]")}, inlet.CodeInvalidEvent},
+		{"properties that are not JSON", &inlet.Event{Type: inlet.TypePage, UserID: "u", Properties: []byte("{")}, inlet.CodeInvalidEvent},
+		{"traits that are not an object", &inlet.Event{Type: inlet.TypePage, UserID: "u", Traits: []byte("[]")}, inlet.CodeInvalidEvent},
 		{"an extra member with a field of its own", &inlet.Event{Type: inlet.TypePage, UserID: "u", Extra: []byte(`{"userId":"v"}`)}, inlet.CodeInvalidEvent},
 		{"an extra member of any other name", &inlet.Event{Type: inlet.TypePage, UserID: "u", Extra: []byte(`{"event":"v"}`)}, ""},
 		{"too large", &inlet.Event{Type: inlet.TypePage, UserID: "u", Context: []byte(padTo(32_769))}, inlet.CodeEventTooLarge},

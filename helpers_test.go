@@ -70,7 +70,7 @@ type reply struct {
 	Rejected                    []inlet.Reject
 }
 
-// read reads an answer in JSON, strictly.
+// readReply reads an answer in JSON, strictly.
 func readReply(t testing.TB, w *httptest.ResponseRecorder) (a reply) {
 	t.Helper()
 	require.Equal(t, "application/json", w.Header().Get("Content-Type"))
@@ -94,8 +94,7 @@ func requireRefused(t testing.TB, w *httptest.ResponseRecorder, status int, code
 	return a
 }
 
-// requireSuccess checks that an answer is the plain success that every SDK takes
-// for one.
+// requireSuccess checks that an answer is the plain success, as every SDK expects it.
 func requireSuccess(t testing.TB, w *httptest.ResponseRecorder) {
 	t.Helper()
 	require.Equal(t, http.StatusOK, w.Code, "%s", w.Body)

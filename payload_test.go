@@ -72,13 +72,13 @@ func padTo(n int) string {
 	return before + strings.Repeat("x", n-len(before)-len(after)) + after
 }
 
-// A deadliner is a ResponseWriter that notes the deadlines it is given.
+// A deadliner is a ResponseWriter that keeps the deadlines it is given.
 type deadliner struct {
 	*httptest.ResponseRecorder
 	deadlines []time.Time
 }
 
-// SetReadDeadline notes when.
+// SetReadDeadline keeps the deadline.
 func (d *deadliner) SetReadDeadline(when time.Time) error {
 	d.deadlines = append(d.deadlines, when)
 	return nil
@@ -159,7 +159,7 @@ func TestPayloadEncoding(t *testing.T) {
 			{"an empty header", goodTrack, []string{""}, 200, ""},
 			{"identity", goodTrack, []string{"identity"}, 200, ""},
 			{"gzip", zipped, []string{"gzip"}, 200, ""},
-			{"gzip in capitals and spaces", zipped, []string{" GZIP "}, 200, ""},
+			{"gzip in upper case and spaces", zipped, []string{" GZIP "}, 200, ""},
 			{"x-gzip", zipped, []string{"x-gzip"}, 200, ""},
 			{"gzip in two members", encoded(t, "gzip", goodTrack[:10]) + encoded(t, "gzip", goodTrack[10:]), []string{"gzip"}, 200, ""},
 			{"deflate in its zlib form", encoded(t, "zlib", goodTrack), []string{"deflate"}, 200, ""},
@@ -351,7 +351,7 @@ func TestPayloadLimits(t *testing.T) {
 }
 
 // looseHandler returns h for bodies as they are, and for compressed ones, which
-// here shrink beyond belief, a handler that does not look at the ratio.
+// here shrink more than bodies do, a handler that ignores the ratio.
 func looseHandler(t testing.TB, h http.Handler, encoding string) http.Handler {
 	if encoding == "" {
 		return h
@@ -367,7 +367,7 @@ func TestPayloadIncomplete(t *testing.T) {
 		body io.Reader
 		code inlet.Code
 	}{
-		{"an error at once", iotest.ErrReader(secret), inlet.CodeIncompleteBody},
+		{"an error immediately", iotest.ErrReader(secret), inlet.CodeIncompleteBody},
 		{"an error after half of it", io.MultiReader(strings.NewReader(goodTrack[:20]), iotest.ErrReader(secret)), inlet.CodeIncompleteBody},
 		{"an error after all of it", io.MultiReader(strings.NewReader(goodTrack), iotest.ErrReader(secret)), inlet.CodeIncompleteBody},
 		{"a limit of the host's", http.MaxBytesReader(nil, io.NopCloser(strings.NewReader(goodTrack)), 10), inlet.CodePayloadTooLarge},
@@ -482,7 +482,7 @@ func TestPayloadDeadline(t *testing.T) {
 		_, err = io.Copy(io.Discard, resp.Body)
 		require.NoError(t, err)
 		_, err = answers.ReadByte()
-		require.Error(t, err, "the connection, of which nobody knows where the next request begins, is kept")
+		require.Error(t, err, "the connection is kept, although the start of its next request is unknown")
 		require.Zero(t, sink.Calls())
 	})
 	t.Run("a connection outlives it", func(t *testing.T) {
@@ -671,7 +671,7 @@ func TestPayloadLayers(t *testing.T) {
 		requireRefused(t, w, 400, inlet.CodeInvalidJSON)
 	})
 	// Under http.TimeoutHandler the outer layers give back the payload while the
-	// handler still works on it: nobody may read another request's bytes.
+	// handler still works on it: neither may read another request's bytes.
 	t.Run("http.TimeoutHandler", func(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {

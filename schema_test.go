@@ -183,7 +183,7 @@ func TestCloneEvents(t *testing.T) {
 	require.NotSame(t, one, one.Clone())
 	require.True(t, one.Equal(one.Clone()))
 	require.Empty(t, inlet.CloneEvents(nil))
-	require.NotNil(t, (&inlet.Event{Extra: json.RawMessage{}}).Clone().Extra, "empty and nil are told apart")
+	require.NotNil(t, (&inlet.Event{Extra: json.RawMessage{}}).Clone().Extra, "empty and nil are distinguished")
 }
 
 // allWarnings is every warning there is.

@@ -36,7 +36,7 @@ func TestPermanent(t *testing.T) {
 		{"marked as a whole", inlet.Permanent(errors.Join(permanent, errDown)), true},
 		{"a batch of its like", itemError(0, permanent), true},
 		{"a batch of a temporary one", itemError(0, errDown), false},
-		{"a batch of none", &inlet.BatchError{}, false},
+		{"a batch without items", &inlet.BatchError{}, false},
 	}
 	for _, test := range tests {
 		require.Equal(t, test.want, inlet.IsPermanent(test.err), test.name)
@@ -87,7 +87,7 @@ func TestItemErrors(t *testing.T) {
 		require.Equal(t, []error{errDown, nil, permanent}, inlet.ItemErrors(inlet.RetryAfter(batch, 1), 3))
 		require.Equal(t, []error{errDown, errDown}, inlet.ItemErrors(errDown, 2))
 		joined := errors.Join(batch, errDown)
-		require.Equal(t, []error{joined, joined, joined}, inlet.ItemErrors(joined, 3), "beside another error a batch error says nothing")
+		require.Equal(t, []error{joined, joined, joined}, inlet.ItemErrors(joined, 3), "next to another error a batch error says nothing")
 		for name, malformed := range map[string]*inlet.BatchError{
 			"no item": {}, "out of range": {Items: []inlet.ItemError{{3, permanent}}}, "below zero": {Items: []inlet.ItemError{{-1, permanent}}},
 			"twice": {Items: []inlet.ItemError{{1, permanent}, {1, permanent}}}, "no error": {Items: []inlet.ItemError{{1, nil}}},
@@ -134,7 +134,7 @@ func TestAbilities(t *testing.T) {
 		require.Equal(t, inlet.DurabilityFsync, inlet.DurabilityOf(s))
 		require.ErrorIs(t, inlet.Check(ctx, s), errDown)
 		require.NoError(t, inlet.Flush(ctx, s))
-		require.NoError(t, inlet.Close(ctx, s), "nobody in the chain can be closed")
+		require.NoError(t, inlet.Close(ctx, s), "no sink of the chain can be closed")
 	}
 	require.EqualValues(t, 3, inner.flushes.Load())
 
