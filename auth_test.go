@@ -29,8 +29,8 @@ func mustAuth(t testing.TB, a inlet.Authenticator, o *inlet.AuthOptions) layer {
 	return l
 }
 
-// presentedKeys serves a request behind an authentication layer and returns the credentials that the
-// authenticator was asked for, in order, with all of them unknown.
+// presentedKeys serves a request behind an authentication layer that knows no key. It returns
+// the credentials that the authenticator was asked for, in order.
 func presentedKeys(t testing.TB, r *http.Request, o *inlet.AuthOptions) (asked []inlet.Credentials, w *httptest.ResponseRecorder) {
 	t.Helper()
 	unknown := inlet.AuthenticatorFunc(func(_ context.Context, c inlet.Credentials) (*inlet.Source, error) {

@@ -217,6 +217,72 @@ func ExampleEnricher() {
 	// 200 {"success":true}
 }
 
+// A handler that speaks Segment's protocol alone.
+func ExampleSegment() {
+	protocol := &inlet.Protocol{Dialects: []inlet.Dialect{inlet.Segment()}}
+	h, err := inlet.New(printing, &inlet.Options{Protocol: protocol, AllowAnonymous: true})
+	if err != nil {
+		panic(err)
+	}
+	send(h, "POST", "/v1/page", `{"userId":"u1","name":"Home","properties":{"path":"/"}}`)
+	send(h, "POST", "/api/s/page", `{"userId":"u1","name":"Home"}`) // Jitsu's path
+	// Output:
+	// anonymous page Home u1 {"path":"/"}
+	// 200 {"success":true}
+	// 404 {"success":false,"code":"not_found","message":"there is no such endpoint","error":"there is no such endpoint"}
+}
+
+// A sink that writes the events of each source to a place of its own.
+func ExampleSourceFromContext() {
+	sink := inlet.SinkFunc(func(ctx context.Context, events []*inlet.Event) error {
+		fmt.Println(len(events), "for", inlet.SourceFromContext(ctx).ID)
+		return nil
+	})
+	h, err := inlet.New(sink, nil)
+	if err != nil {
+		panic(err)
+	}
+	r := exampleRequest("/v1/page", `{"userId":"u1"}`)
+	answerOf(h, inlet.WithSource(r, &inlet.Source{ID: "web"}))
+	// Output:
+	// 1 for web
+	// 200 {"success":true}
+}
+
+// A layer that counts refused events, after the handler has answered.
+func ExampleOutcomeFromContext() {
+	h, err := inlet.New(new(sinks.Discard), &inlet.Options{AllowAnonymous: true})
+	if err != nil {
+		panic(err)
+	}
+	counting := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r = inlet.WithRequestID(r, "r1") // so that the request has an outcome
+		h.ServeHTTP(w, r)
+		o := inlet.OutcomeFromContext(r.Context())
+		fmt.Println(o.Path, o.Status, o.Accepted, o.Rejected)
+	})
+	counting.ServeHTTP(httptest.NewRecorder(), exampleRequest("/v1/batch", `{"batch":[{"type":"page","userId":"u1"},{"type":"page"}]}`))
+	// Output:
+	// /v1/batch 200 1 1
+}
+
+// The events of a Write are lent: a sink that keeps them copies them.
+func ExampleCloneEvents() {
+	lent := []*inlet.Event{{Type: inlet.TypePage, Name: "Home"}}
+	kept := inlet.CloneEvents(lent)
+	lent[0].Name = "the next request's"
+	fmt.Println(kept[0].Name)
+	// Output: Home
+}
+
+func ExampleDurabilityOf() {
+	fmt.Println(inlet.DurabilityOf(new(sinks.Memory)))
+	fmt.Println(inlet.DurabilityOf(printing)) // which does not say
+	// Output:
+	// memory
+	// unknown
+}
+
 func ExampleHandler_Ingest() {
 	h, err := inlet.New(printing, nil)
 	if err != nil {
@@ -431,7 +497,7 @@ func ExampleJitsu() {
 	r := httptest.NewRequest("POST", "/api/s/track", strings.NewReader(
 		`{"type":"track","event":"Order Shipped","userId":"7","messageId":"m-1","writeKey":"id:***"}`))
 	r.Header.Set("X-Write-Key", "id:secret")
-	answer(exampleAPI(), r)
+	answerOf(exampleAPI(), r)
 	// Output:
 	// track "Order Shipped" of 7, web, by jitsu:  []
 	// 200 {"success":true}
@@ -525,11 +591,5 @@ func printEvents(_ context.Context, events []*inlet.Event) error {
 }
 
 func send(h http.Handler, method, path, body string) {
-	answer(h, httptest.NewRequest(method, path, strings.NewReader(body)))
-}
-
-func answer(h http.Handler, r *http.Request) {
-	w := httptest.NewRecorder()
-	h.ServeHTTP(w, r)
-	fmt.Println(w.Code, w.Body)
+	answerOf(h, httptest.NewRequest(method, path, strings.NewReader(body)))
 }
