@@ -194,7 +194,7 @@ var vendorNames = []string{
 var vendorNamePattern = regexp.MustCompile(`(^|[^\w-])(` + strings.Join(vendorNames, "|") + `)([^\w-]|$)`)
 
 // vendorFiles are the files that may have them.
-var vendorFiles = regexp.MustCompile(`^(dialect_\w+|migrate\w*|schema_json|internal/commandersact/\w+)\.go$`)
+var vendorFiles = regexp.MustCompile(`^(dialect_\w+|internal/commandersact/\w+)\.go$`)
 
 func TestVendorNames(t *testing.T) {
 	t.Parallel()
