@@ -12,12 +12,25 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/internal/testkit"
 	"github.com/inlet-go/inlet/sinks/httpsink"
 	"github.com/inlet-go/inlet/sinktest"
 )
 
-// answered is a transport that reads a request and answers at once: what is left
-// is the work of the sink.
+func TestAllocations(t *testing.T) {
+	if testkit.Race {
+		t.Skip("the race detector allocates, and empties pools at random")
+	}
+	batch := sinktest.Events(400)
+	s := newOffline(t, answered, nil)
+	few := testing.AllocsPerRun(100, func() { require.NoError(t, s.Write(t.Context(), batch[:1])) })
+	many := testing.AllocsPerRun(100, func() { require.NoError(t, s.Write(t.Context(), batch)) })
+	require.Less(t, many-few, 8.0, "%v for one event, %v for %d", few, many, len(batch))
+	require.Less(t, few, 60.0)
+}
+
+// answered is a transport that reads a request and answers immediately, so that the
+// work of the sink is what is measured.
 func answered(r *http.Request) (*http.Response, error) {
 	if _, err := io.Copy(io.Discard, r.Body); err != nil {
 		return nil, err

@@ -2,53 +2,61 @@ package httpsink
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"fmt"
 
 	"github.com/inlet-go/inlet"
 )
 
-// limits are what a receiver takes: events of a request, bytes of all of them,
-// bytes of one.
-type limits struct{ events, bytes, event int }
+// limits are the limits of a request: on the number of events, the bytes of all of
+// them, and the bytes of one.
+type limits struct{ maxEvents, maxBytes, maxEventBytes int }
 
-// A call is one Write: its events, encoded, and what becomes of them. It is
-// pooled for the memory of text, items and ids.
+// A call is one Write: its events, encoded, and their outcome.
+//
+// The events are encoded once, one behind the other with a comma after each, so that
+// the events of any request, also of one that is split in halves, are a slice of the
+// text. Requests are sent in order; finished is how far the call has come.
+//
+// Calls are pooled for the memory of text, items and ids.
 type call struct {
 	sink   *Sink
 	events []*inlet.Event
-	text   []byte // the events to send, each with a comma behind it
-	items  []item // of the events to send
-	ids    []byte // room for an idempotency key
+	text   []byte // the JSON of the events to send
+	items  []item // the events to send
+	ids    []byte // buffer for an idempotency key
 
-	settled int // how many of the items need not be sent any more
-	failed  []inlet.ItemError
+	finished int // the number of items whose outcome is known
+	failed   []inlet.ItemError
 }
 
-// An item is an event that is to be sent.
+// An item is an event to send.
 type item struct {
-	place int // in the slice that Write was given
+	index int // in the slice that Write was given
 	end   int // in the call's text, before the comma
 }
 
-// maxPooledText is the largest text that is kept for reuse.
+// maxPooledText is the largest text in bytes that is kept for reuse.
 const maxPooledText = 1 << 20
 
-// begin encodes the events, but for those that are too large.
-func (s *Sink) begin(events []*inlet.Event) *call {
+// newCall encodes the events, except for those that are too large, which fail.
+func (s *Sink) newCall(events []*inlet.Event) *call {
 	c, ok := s.calls.Get().(*call)
 	if !ok {
 		c = new(call)
 	}
 	c.sink, c.events = s, events
 	for i, e := range events {
-		c.add(i, e)
+		c.encode(i, e)
 	}
 	return c
 }
 
-// end keeps the memory of c for another call.
-func (s *Sink) end(c *call) {
+// release keeps the memory of c for another call.
+func (s *Sink) release(c *call) {
 	if cap(c.text) > maxPooledText {
 		return
 	}
@@ -56,46 +64,46 @@ func (s *Sink) end(c *call) {
 	s.calls.Put(c)
 }
 
-func (c *call) add(place int, e *inlet.Event) {
+func (c *call) encode(index int, e *inlet.Event) {
 	start := len(c.text)
 	text := appendEvent(c.text, e)
-	if size, most := len(text)-start, c.sink.limits.event; size > most {
+	if size, limit := len(text)-start, c.sink.limits.maxEventBytes; size > limit {
 		c.text = text[:start]
-		c.fail(place, inlet.Permanent(&inlet.Problem{
+		c.fail(index, inlet.Permanent(&inlet.Problem{
 			Code:    inlet.CodeEventTooLarge,
-			Message: fmt.Sprintf("the event has %d bytes, and no more than %d can be forwarded", size, most),
+			Message: fmt.Sprintf("event has %d bytes; at most %d can be forwarded", size, limit),
 		}))
 		return
 	}
-	c.items = append(c.items, item{place, len(text)})
+	c.items = append(c.items, item{index, len(text)})
 	c.text = append(text, ',')
 }
 
-func (c *call) fail(place int, err error) {
-	c.failed = append(c.failed, inlet.ItemError{Index: place, Err: err})
+func (c *call) fail(index int, err error) {
+	c.failed = append(c.failed, inlet.ItemError{Index: index, Err: err})
 }
 
-// run sends the items, request by request, and returns what Write does.
+// run sends the items, request by request, and returns the result of Write.
 func (c *call) run(ctx context.Context) error {
-	for c.settled < len(c.items) {
-		if err := c.send(ctx, c.settled, c.cut(c.settled)); err != nil {
+	for c.finished < len(c.items) {
+		if err := c.deliver(ctx, c.finished, c.requestEnd(c.finished)); err != nil {
 			return c.stop(err)
 		}
 	}
 	return c.outcome()
 }
 
-// cut returns the end of the request that begins with the item at from: one at
-// least, and as many as the limits let in.
-func (c *call) cut(from int) (to int) {
-	start, most := c.start(from), c.sink.limits
-	for to = from + 1; to < len(c.items) && to-from < most.events && c.items[to].end-start <= most.bytes; {
+// requestEnd returns the end of the request that begins with the item at from: at least
+// one item, and as many as the limits permit.
+func (c *call) requestEnd(from int) (to int) {
+	start, l := c.start(from), c.sink.limits
+	for to = from + 1; to < len(c.items) && to-from < l.maxEvents && c.items[to].end-start <= l.maxBytes; {
 		to++
 	}
 	return to
 }
 
-// start is where the item at i begins in the text.
+// start returns where the i-th item begins in the text.
 func (c *call) start(i int) int {
 	if i == 0 {
 		return 0
@@ -103,43 +111,38 @@ func (c *call) start(i int) int {
 	return c.items[i-1].end + 1
 }
 
-// send sends the items from and up to the given places, in halves if the receiver
-// says that they are too large together. An error ends the call.
-func (c *call) send(ctx context.Context, from, to int) error {
-	err := c.post(ctx, from, to)
+// deliver sends the items from:to in one request, and in halves if the receiver finds
+// that too large. An error ends the call.
+func (c *call) deliver(ctx context.Context, from, to int) error {
+	body := c.sink.newBody(c.text[c.start(from):c.items[to-1].end])
+	err := c.sink.send(ctx, body, c.idempotencyKey(from, to), to-from)
 	switch {
 	case !errors.Is(err, errTooLarge):
-		return c.settle(from, to, err)
+		return c.record(from, to, err)
 	case to-from == 1:
-		return c.settle(from, to, &inlet.BatchError{Items: []inlet.ItemError{{Err: inlet.Permanent(err)}}})
+		return c.record(from, to, &inlet.BatchError{Items: []inlet.ItemError{{Err: inlet.Permanent(err)}}})
 	}
 	middle := from + (to-from)/2
-	if err := c.send(ctx, from, middle); err != nil {
+	if err := c.deliver(ctx, from, middle); err != nil {
 		return err
 	}
-	return c.send(ctx, middle, to)
+	return c.deliver(ctx, middle, to)
 }
 
-// post sends the items in one request.
-func (c *call) post(ctx context.Context, from, to int) error {
-	text := c.text[c.start(from):c.items[to-1].end]
-	return c.sink.exchange(ctx, c.sink.newBody(text), c.key(from, to), to-from)
-}
-
-// settle notes the outcome of a request that was sent. An error is returned if
-// nothing more is to be sent.
-func (c *call) settle(from, to int, err error) error {
+// record records the outcome of a request. It returns an error if the call must end:
+// the error of the whole request, or a temporary one of an event.
+func (c *call) record(from, to int, err error) error {
 	batch, partial := err.(*inlet.BatchError)
 	if err != nil && !partial {
 		return err
 	}
-	c.settled = to
+	c.finished = to
 	if !partial {
 		return nil
 	}
 	var temporary error
 	for _, it := range batch.Items {
-		c.fail(c.items[from+it.Index].place, it.Err)
+		c.fail(c.items[from+it.Index].index, it.Err)
 		if temporary == nil && !inlet.IsPermanent(it.Err) {
 			temporary = it.Err
 		}
@@ -147,15 +150,14 @@ func (c *call) settle(from, to int, err error) error {
 	return temporary
 }
 
-// stop ends the call with an error: a permanent one stands for the whole call,
-// since nobody knows which event it is due to; a temporary one for what is not
-// settled.
+// stop ends the call with an error. A permanent one applies to the whole call, since it
+// is unknown which event caused it; a temporary one to the items that are not finished.
 func (c *call) stop(err error) error {
-	if inlet.IsPermanent(err) || c.settled == 0 && len(c.failed) == 0 {
+	if inlet.IsPermanent(err) || c.finished == 0 && len(c.failed) == 0 {
 		return err
 	}
-	for _, it := range c.items[c.settled:] {
-		c.fail(it.place, err)
+	for _, it := range c.items[c.finished:] {
+		c.fail(it.index, err)
 	}
 	return c.outcome()
 }
@@ -166,4 +168,22 @@ func (c *call) outcome() error {
 		return nil
 	}
 	return &inlet.BatchError{Items: c.failed}
+}
+
+// idempotencyKey returns the idempotency key of a request: a digest of its events'
+// sources and message IDs, in order. A message ID is unique within its source only.
+func (c *call) idempotencyKey(from, to int) string {
+	c.ids = c.ids[:0]
+	for _, it := range c.items[from:to] {
+		e := c.events[it.index]
+		c.appendID(e.Source.ID)
+		c.appendID(e.MessageID)
+	}
+	digest := sha256.Sum256(c.ids)
+	return hex.EncodeToString(digest[:16])
+}
+
+// appendID appends an id after its length, so that different lists of ids differ.
+func (c *call) appendID(id string) {
+	c.ids = append(binary.AppendUvarint(c.ids, uint64(len(id))), id...)
 }

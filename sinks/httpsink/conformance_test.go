@@ -33,7 +33,7 @@ func TestConformance(t *testing.T) {
 		})
 	}
 
-	run("to another Inlet", sinktest.Features{
+	run("another Inlet", sinktest.Features{
 		Durability: inlet.DurabilityMemory,
 		Refuse: func(e *inlet.Event) {
 			e.Properties = json.RawMessage(`{"large":"` + strings.Repeat("x", 33_000) + `"}`)
@@ -42,19 +42,19 @@ func TestConformance(t *testing.T) {
 		return newReceiver(t, nil, nil)
 	})
 
-	run("in small pieces, to one that takes even smaller ones", sinktest.Features{
+	run("small requests, smaller limit", sinktest.Features{
 		Refuse: func(e *inlet.Event) { e.MessageID += strings.Repeat("x", 101) },
 	}, &httpsink.Options{MaxEvents: 7, MaxBytes: 5_000, DisableCompression: true}, func(t testing.TB) *receiver {
 		return newReceiver(t, takingFew, nil)
 	})
 
-	run("to one that fails now and then", sinktest.Features{Fails: true}, nil, func(t testing.TB) *receiver {
+	run("failing at times", sinktest.Features{Fails: true}, nil, func(t testing.TB) *receiver {
 		return newReceiver(t, failing(new(counter)), refusing)
 	})
 
-	t.Run("to one that hangs", func(t *testing.T) {
+	t.Run("hanging", func(t *testing.T) {
 		t.Parallel()
-		stalls := new(sync.Map) // of the sinks
+		stalls := new(sync.Map) // by sink
 		sinktest.Run(t, sinktest.Harness{
 			New: func(t testing.TB) inlet.Sink {
 				st := newStall()
@@ -71,7 +71,7 @@ func TestConformance(t *testing.T) {
 	})
 }
 
-// takingFew makes a server refuse what has more than two events.
+// takingFew makes a server refuse requests of more than two events.
 func takingFew(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
@@ -85,8 +85,8 @@ func takingFew(next http.Handler) http.Handler {
 	})
 }
 
-// failing makes a server fail now and then: it is busy, or says that we are too
-// many, or takes the events and loses its answer.
+// failing makes a server fail at times: it is busy, limits the rate, or accepts the
+// events and loses its response.
 func failing(requests *counter) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -106,15 +106,15 @@ func failing(requests *counter) func(http.Handler) http.Handler {
 	}
 }
 
-// refusing makes a sink refuse events by their message ID: the same ones whenever
-// they come.
+// refusing makes a sink reject events by their message ID: the same ones on every
+// attempt.
 func refusing(inner inlet.Sink) inlet.Sink {
 	return inlet.SinkFunc(func(ctx context.Context, events []*inlet.Event) error {
 		var good []*inlet.Event
 		var bad []inlet.ItemError
 		for i, e := range events {
 			if strings.HasSuffix(e.MessageID, "4") {
-				bad = append(bad, inlet.ItemError{Index: i, Err: inlet.Permanent(errors.New("of no use here"))})
+				bad = append(bad, inlet.ItemError{Index: i, Err: inlet.Permanent(errors.New("not wanted here"))})
 			} else {
 				good = append(good, e)
 			}
@@ -156,7 +156,7 @@ func (s *stall) wrap(next http.Handler) http.Handler {
 		s.mu.Lock()
 		release := s.release
 		s.mu.Unlock()
-		body, _ := io.ReadAll(r.Body) // the server notices only then that a client leaves
+		body, _ := io.ReadAll(r.Body) // only then does the server notice that a client leaves
 		select {
 		case <-release:
 			r.Body = io.NopCloser(strings.NewReader(string(body)))
@@ -166,8 +166,8 @@ func (s *stall) wrap(next http.Handler) http.Handler {
 	})
 }
 
-// A witness is a sink that remembers what it was given, to compare with what has
-// arrived.
+// A witness is a sink that remembers the events it was given, to compare them with
+// those that have arrived.
 type witness struct {
 	*httpsink.Sink
 	receiver *receiver
@@ -202,14 +202,14 @@ func (w *witness) read(t testing.TB) []*inlet.Event {
 	return events
 }
 
-// requireArrived requires that an event that has arrived differs from the given
-// one where it must, and there only in the way in which it must, and undoes that:
-// the receiver sets its own ReceivedAt, Source, Dialect and Warnings; what it
-// takes for the client's time is the Timestamp that was sent, and the client that
-// sent the request is the sink. All the rest is for the caller to compare.
+// requireArrived requires that an event that has arrived differs from the given one in
+// the expected fields, in the expected way, and undoes the difference: the receiver
+// sets its own ReceivedAt, Source, Dialect and Warnings; it regards the Timestamp that
+// was sent as the client's time, and the sink as the client that sent the request. The
+// caller compares everything else.
 func requireArrived(t testing.TB, given, got *inlet.Event) {
 	t.Helper()
-	require.NotNil(t, given, "nobody sent event %s", got.MessageID)
+	require.NotNil(t, given, "event %s was never sent", got.MessageID)
 	require.WithinDuration(t, time.Now(), got.ReceivedAt, time.Minute)
 	require.WithinDuration(t, got.ReceivedAt, got.SentAt, 4*time.Second)
 	require.True(t, given.Timestamp.Equal(got.OriginalTimestamp))

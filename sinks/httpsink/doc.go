@@ -1,12 +1,13 @@
 // Package httpsink forwards events to another server that speaks the batch API of
-// Segment: another Inlet, Segment itself, RudderStack, Jitsu. It needs nothing but
-// the standard library.
+// Segment: another Inlet, Segment itself, RudderStack, Jitsu. It requires only the
+// standard library.
 //
 //	upstream, err := httpsink.New("https://events.example", writeKey, nil)
 //
 // # Delivery
 //
-// A Write is one request, or several if it has more than [Options] let into one:
+// A Write is one request, or several if it exceeds the limits that [Options] set
+// for one:
 //
 //	POST /v1/batch
 //	Authorization: Basic (the write key)
@@ -15,67 +16,68 @@
 //
 //	{"batch":[...],"sentAt":"2026-01-02T03:04:05.678Z"}
 //
-// A client waits for it, so the sink belongs behind something that can wait
-// instead: behind the journal, which delivers from the disk and tries again until
-// the receiver is back. Where it stands alone, a receiver that is down is a 503 to
-// the client, and each client's request is one to the receiver.
+// Write blocks until the receiver has answered. Therefore the sink belongs behind a
+// component that can afford to wait: the journal, which delivers from the disk and
+// retries until the receiver is back. Used directly, a receiver that is down is a
+// 503 to the client, and each request of a client is one request to the receiver.
 //
-// Delivery is at least once. What was on the way when a connection broke or a
-// timeout struck comes again; message IDs stay the same, so that the receiver can
-// tell.
+// Delivery is at least once. What was in flight when a connection broke or a timeout
+// expired is sent again; message IDs stay the same, so the receiver can recognise
+// duplicates.
 //
 // # What arrives
 //
-// Events are sent in their canonical form ([inlet.Event.AppendJSON]), numbers to
-// the digit, but for what is not the receiver's business or is its own to say:
+// Events are sent in their canonical form ([inlet.Event.AppendJSON]), numbers digit
+// by digit, with these exceptions:
 //
-//   - receivedAt, sourceId, dialect and warnings are not sent. The receiver sets
-//     its own; its source is the one of the write key.
-//   - timestamp is the time of the event, corrected for the client's clock
-//     already. The client's own originalTimestamp and sentAt are not sent: with
-//     them the receiver would correct it again.
-//   - sentAt of the request is when this attempt began, by our clock. From it the
-//     receiver can correct the difference between the two servers' clocks, which
-//     Inlet does from 5 seconds on.
-//   - Members that no field holds go as they are: the reason in a dead letter, and
-//     _client, in which Inlet keeps what a client may not say. A receiving Inlet
-//     puts both below a _client of its own.
+//   - receivedAt, sourceId, dialect and warnings are not sent. The receiver sets its
+//     own; its source is the one that belongs to the write key.
+//   - timestamp is the time of the event, already corrected for the client's clock.
+//     The client's originalTimestamp and sentAt are not sent: with them, the receiver
+//     would correct the time again.
+//   - sentAt of the request is when this attempt began, by the local clock. The
+//     receiver can use it to correct the difference between the two servers' clocks,
+//     which Inlet does from 5 seconds on.
+//   - Members that do not belong to a field are sent unchanged: the reason in a dead
+//     letter, and _client, in which Inlet keeps members with reserved names that a
+//     client sent. A receiving Inlet puts both below a _client of its own.
 //
-// So another Inlet stores equal events, but for ReceivedAt, SentAt, Source,
-// Dialect and Warnings, and with the Timestamp as OriginalTimestamp too.
+// So another Inlet stores equal events, except for ReceivedAt, SentAt, Source, Dialect
+// and Warnings, and with the Timestamp as OriginalTimestamp too.
 //
-// # Answers
+// # Responses
 //
-//	2xx                   stored, but for the events that it names as rejected: those are
-//	                      refused for good. One that says "success":false or "ok":false
-//	                      without naming any, whose list cannot be understood, or that is a
-//	                      web page, is a temporary failure of the whole request.
-//	400, 422              refused for good: the events it names, or all. A 400 that is about
-//	                      the write key or a damaged body is temporary.
-//	413                   too large: sent again in halves; a single event is refused for good.
-//	                      A 400 that says so is the same.
-//	401, 403, 404, 405    temporary, and so are redirects and every other status: what is
-//	                      wrong in a configuration can be mended, and must not send a queue
-//	                      into the dead letters.
+//	2xx                   stored, except for the events that the response lists as
+//	                      rejected: those are permanently rejected. A response is a
+//	                      temporary failure of the whole request if it has
+//	                      "success":false or "ok":false without a list, if its list is
+//	                      malformed, or if it is a web page.
+//	400, 422              permanently rejected: the events it lists, or all. A 400 that
+//	                      concerns the write key or a damaged body is temporary.
+//	413                   too large: sent again in halves; a single event is permanently
+//	                      rejected. A 400 with the same meaning is handled alike.
+//	401, 403, 404, 405    temporary, and so are redirects and every other status: an
+//	                      error of configuration can be fixed, and must not move a
+//	                      queue into the dead letters.
 //	408, 429, 5xx         temporary.
-//	none                  temporary; the events may be stored.
+//	no response           temporary; the events may be stored.
 //
 // Temporary failures carry the wait that the receiver asks for (Retry-After, else
-// X-RateLimit-Reset), up to Options.MaxRetryAfter. A [StatusError] in the error
+// X-RateLimit-Reset), up to Options.MaxRetryAfter. A [StatusError] in the error chain
 // has the status.
 //
-// Segment answers 200 to a write key that it does not know, and drops the events.
-// No client can notice that: look into its debugger once.
+// Segment answers 200 to a write key that it does not know, and drops the events. A
+// client cannot notice that: check Segment's debugger once.
 //
 // # Security
 //
-// The endpoint is https, with TLS 1.2 at least and the system's roots, and its
-// address is one of the public internet. That is checked on the connection itself,
-// so a name that resolves to a private address a moment later gets nowhere. No
-// redirect is followed and no proxy of the environment is used, which would both go
-// around the check. [Options] open each of these where they must be open.
+// The endpoint must be https, with TLS 1.2 or newer and the system's roots, and its
+// address must be on the public internet. The address is checked when the connection
+// is made, so a name that later resolves to a private address is refused as well.
+// Redirects are not followed and proxies of the environment are not used: both would
+// bypass the check. [Options] lift each of these restrictions separately.
 //
-// Of an answer 64 KiB are read, and 1 KiB for each event. What it says gets into
-// errors quoted, and cut after 200 bytes. The write key stands in no error and in
-// no form of the sink that fmt prints, even if the receiver echoes it.
+// At most 64 KiB of a response are read, plus 1 KiB for each event. Errors quote at
+// most 200 bytes of it. The write key appears neither in an error nor in any form of
+// the sink that fmt prints, even if the receiver echoes it.
 package httpsink

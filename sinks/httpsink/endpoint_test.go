@@ -12,38 +12,44 @@ import (
 	"github.com/inlet-go/inlet"
 )
 
-func TestTheAddressThatIsConnectedToIsChecked(t *testing.T) {
+func TestDial(t *testing.T) {
 	t.Parallel()
-	for address, public := range map[string]bool{
-		"93.184.215.14:443": true, "[2606:4700::1111]:443": true,
-		"10.0.0.1:443": false, "127.0.0.1:443": false, "169.254.169.254:80": false, "[::1]:443": false,
-		"[::ffff:192.168.0.1]:443": false, "[fe80::1%lo]:443": false, "[64:ff9b::a00:1]:443": false,
-		"events.example:443": false, "": false,
-	} {
-		err := controlPublic("tcp", address, nil)
-		require.Equal(t, public, err == nil, "%s: %v", address, err)
-	}
+	t.Run("address", func(t *testing.T) {
+		t.Parallel()
+		for address, public := range map[string]bool{
+			"93.184.215.14:443": true, "[2606:4700::1111]:443": true,
+			"10.0.0.1:443": false, "127.0.0.1:443": false, "169.254.169.254:80": false, "[::1]:443": false,
+			"[::ffff:192.168.0.1]:443": false, "[fe80::1%lo]:443": false, "[64:ff9b::a00:1]:443": false,
+			"events.example:443": false, "": false,
+		} {
+			err := controlPublic("tcp", address, nil)
+			require.Equal(t, public, err == nil, "%s: %v", address, err)
+		}
+	})
+	// A name whose address is public when it is checked, and private when it is
+	// connected to, is refused: the check is on the connection.
+	t.Run("name that resolves to a private address", func(t *testing.T) {
+		t.Parallel()
+		for _, address := range []string{"10.1.2.3", "127.0.0.1", "169.254.169.254", "::1", "fd00:ec2::254", "::ffff:10.0.0.1"} {
+			s, err := New("https://rebound.example", "key", &Options{resolver: resolving(netip.MustParseAddr(address))})
+			require.NoError(t, err)
+			err = s.Write(t.Context(), []*inlet.Event{{
+				Type: inlet.TypeAlias, MessageID: "m", ReceivedAt: time.Now(), Source: &inlet.Source{ID: "web"},
+			}})
+			require.ErrorContains(t, err, "is not an address on the public internet", address)
+			require.False(t, inlet.IsPermanent(err))
+		}
+	})
+	t.Run("environment proxy", func(t *testing.T) {
+		t.Parallel()
+		require.Nil(t, newTransport(new(Options)).Proxy)
+	})
 }
 
-// A name whose address is public when somebody checks it, and private when it is
-// connected to, gets nowhere: the check is on the connection.
-func TestANameThatResolvesToAPrivateAddressIsNotConnectedTo(t *testing.T) {
-	t.Parallel()
-	for _, address := range []string{"10.1.2.3", "127.0.0.1", "169.254.169.254", "::1", "fd00:ec2::254", "::ffff:10.0.0.1"} {
-		s, err := New("https://rebound.example", "key", &Options{resolver: resolving(netip.MustParseAddr(address))})
-		require.NoError(t, err)
-		err = s.Write(t.Context(), []*inlet.Event{{
-			Type: inlet.TypeAlias, MessageID: "m", ReceivedAt: time.Now(), Source: &inlet.Source{ID: "web"},
-		}})
-		require.ErrorContains(t, err, "is no address of the public internet", address)
-		require.False(t, inlet.IsPermanent(err))
-	}
-}
-
-// resolving returns a resolver whose server knows one address for every name.
+// resolving returns a resolver whose server has one address for every name.
 func resolving(ip netip.Addr) *net.Resolver {
 	return &net.Resolver{PreferGo: true, Dial: func(context.Context, string, string) (net.Conn, error) {
-		client, server := net.Pipe() // no packets, so as over TCP: each message behind its length
+		client, server := net.Pipe() // a stream, as TCP: each message after its length
 		go func() {
 			defer server.Close()
 			query := make([]byte, 512)
@@ -83,9 +89,4 @@ func dnsAnswer(query []byte, ip netip.Addr) []byte {
 		message = append(message, data...)
 	}
 	return append([]byte{byte(len(message) >> 8), byte(len(message))}, message...)
-}
-
-func TestNoProxyOfTheEnvironmentIsUsed(t *testing.T) {
-	t.Parallel()
-	require.Nil(t, newTransport(new(Options)).Proxy)
 }

@@ -13,8 +13,8 @@ import (
 	"github.com/inlet-go/inlet/sinks/httpsink"
 )
 
-// Events go from this process to another Inlet, which is here on the same machine
-// and without TLS: the options say that both may be.
+// Events go from this process to another Inlet. Here it is on the same machine and
+// without TLS, which the options allow.
 func ExampleNew() {
 	var store sinks.Memory
 	api, err := inlet.New(&store, nil)
@@ -43,7 +43,7 @@ func ExampleNew() {
 	// edge Signed Up b 2026-01-02 03:04:05 +0000 UTC
 }
 
-// A host that watches for a wrong write key looks for the status.
+// A host that watches for a wrong write key checks the status.
 func ExampleStatusError() {
 	other := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		inlet.WriteError(w, r, &inlet.Error{Code: inlet.CodeUnknownKey})
@@ -58,8 +58,8 @@ func ExampleStatusError() {
 	ctx := context.Background()
 	defer sink.Close(ctx)
 	err = sink.Write(ctx, events("a"))
-	if answer, ok := errors.AsType[*httpsink.StatusError](err); ok {
-		fmt.Println(answer.Status, inlet.IsPermanent(err))
+	if status, ok := errors.AsType[*httpsink.StatusError](err); ok {
+		fmt.Println(status.Status, inlet.IsPermanent(err))
 	}
 	fmt.Println(err)
 	// Output:

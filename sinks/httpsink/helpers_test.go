@@ -1,7 +1,9 @@
 package httpsink_test
 
 import (
+	"compress/gzip"
 	"context"
+	"encoding/json"
 	"io"
 	"log/slog"
 	"net/http"
@@ -13,26 +15,29 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/internal/testkit"
 	"github.com/inlet-go/inlet/middleware"
 	"github.com/inlet-go/inlet/sinks"
 	"github.com/inlet-go/inlet/sinks/httpsink"
 )
 
+func TestMain(m *testing.M) { testkit.Main(m) }
+
 // writeKey is the key that receivers of these tests know.
 const writeKey = "wk-3f9c1d7a5e"
 
-// quiet is a logger for what a test makes fail on purpose.
+// quiet is a logger for failures that a test causes on purpose.
 var quiet = slog.New(slog.DiscardHandler)
 
-// A receiver is another Inlet: a real handler on a real server, with its layers,
-// over a memory.
+// A receiver is another Inlet: a real handler on a real server, with its layers and a
+// sink in memory.
 type receiver struct {
 	sinks.Memory
 	url string
 }
 
-// newReceiver starts a receiver. The handler is that of wrap, if it is not nil;
-// events pass through decorate, if that is not nil.
+// newReceiver starts a receiver. If wrap is not nil, it wraps the handler; if decorate
+// is not nil, it decorates the sink.
 func newReceiver(t testing.TB, wrap func(http.Handler) http.Handler, decorate func(inlet.Sink) inlet.Sink) *receiver {
 	t.Helper()
 	r := new(receiver)
@@ -61,7 +66,8 @@ func serve(t testing.TB, h http.Handler) string {
 	return server.URL
 }
 
-// newSink makes a sink that may talk to this machine, and closes it in the end.
+// newSink makes a sink that may connect to this machine, and closes it when the test
+// ends.
 func newSink(t testing.TB, endpoint string, o *httpsink.Options) *httpsink.Sink {
 	t.Helper()
 	var opts httpsink.Options
@@ -75,8 +81,7 @@ func newSink(t testing.TB, endpoint string, o *httpsink.Options) *httpsink.Sink 
 	return s
 }
 
-// answering returns the URL of a server that takes requests and answers each in
-// the same way.
+// answering returns the URL of a server that answers every request in the same way.
 func answering(t testing.TB, status int, body string, headers ...string) string {
 	t.Helper()
 	return serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -108,7 +113,7 @@ func newOffline(t testing.TB, f transport, o *httpsink.Options) *httpsink.Sink {
 	return s
 }
 
-// success is the answer of a receiver that has stored everything.
+// success is the response of a receiver that has stored everything.
 func success() *http.Response { return respond(http.StatusOK, `{"success":true}`) }
 
 func respond(status int, body string) *http.Response {
@@ -118,8 +123,8 @@ func respond(status int, body string) *http.Response {
 	return w.Result()
 }
 
-// hang waits for the end of the request's context, as a network that swallows
-// everything.
+// hang waits for the end of the request's context, like a network that drops every
+// packet.
 func hang(r *http.Request) (*http.Response, error) {
 	<-r.Context().Done()
 	return nil, context.Cause(r.Context())
@@ -140,7 +145,7 @@ func events(ids ...string) []*inlet.Event {
 	return events
 }
 
-// outcomes says of each event in a word what became of it.
+// outcomes returns the outcome of each event in a word.
 func outcomes(err error, n int) []string {
 	errs := inlet.ItemErrors(err, n)
 	words := make([]string, n)
@@ -149,7 +154,7 @@ func outcomes(err error, n int) []string {
 		case errs == nil || errs[i] == nil:
 			words[i] = "stored"
 		case inlet.IsPermanent(errs[i]):
-			words[i] = "refused"
+			words[i] = "rejected"
 		default:
 			words[i] = "later"
 		}
@@ -160,5 +165,32 @@ func outcomes(err error, n int) []string {
 // A counter counts requests.
 type counter struct{ atomic.Int64 }
 
-// every reports whether this is the nth, the 2nth and so on of what it counts.
+// every reports whether count is a multiple of n.
 func every(count, n int64) bool { return count%n == 0 }
+
+// bodyOf returns the body of a request, decompressed.
+func bodyOf(t testing.TB, r *http.Request) string {
+	t.Helper()
+	var src io.Reader = r.Body
+	if r.Header.Get("Content-Encoding") == "gzip" {
+		zipped, err := gzip.NewReader(r.Body)
+		require.NoError(t, err)
+		src = zipped
+	}
+	text, err := io.ReadAll(src)
+	require.NoError(t, err)
+	return string(text)
+}
+
+// idsOf returns the message IDs of the events in a request.
+func idsOf(t testing.TB, r *http.Request) (ids []string) {
+	t.Helper()
+	var envelope struct {
+		Batch []struct{ MessageID string }
+	}
+	require.NoError(t, json.Unmarshal([]byte(bodyOf(t, r)), &envelope))
+	for _, e := range envelope.Batch {
+		ids = append(ids, e.MessageID)
+	}
+	return ids
+}

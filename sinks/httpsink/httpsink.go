@@ -13,171 +13,168 @@ import (
 	"github.com/inlet-go/inlet"
 )
 
-// Sink forwards events to another server in requests of its batch API. Make one
-// with [New].
+// Sink forwards events to another server in requests of its batch API. Make one with
+// [New].
 //
-// Acknowledgement: nil means that the receiver answered 2xx to every request of
-// the call, and named no event that it refused. What that is worth is
-// Options.Durability.
+// Acknowledgement: nil means that the receiver answered 2xx to every request of the
+// call and listed no event as rejected. What that guarantees is Options.Durability.
 //
-// Splitting: a Write of more than Options.MaxEvents or Options.MaxBytes is sent
-// as several requests, one after the other and in order. One that is too large
-// for the receiver (413) is sent again in halves. After a request that failed
-// temporarily nothing more is sent; the [*inlet.BatchError] then names what is
-// not stored, or not known to be.
+// Splitting: a Write of more than Options.MaxEvents or Options.MaxBytes is sent as
+// several requests, sequentially and in order. A request that is too large for the
+// receiver (413) is sent again in halves. After a temporary failure no further request
+// is sent; the [*inlet.BatchError] then lists the events that are not stored, or not
+// known to be.
 //
-// Duplicates: every attempt carries the same message IDs and, for the same
-// events in one request, the same Idempotency-Key. The same request may be sent
-// a second time at once if its connection turns out to have been closed.
+// Duplicates: every attempt carries the same message IDs and, for the same events in
+// one request, the same Idempotency-Key. The transport may send a request a second time
+// immediately if its connection turns out to have been closed.
 //
-// Context: Write returns soon after it is done, also while it waits for its turn.
-// What was on the way then may be stored.
+// Context: Write returns soon after ctx is done, also while it waits for a slot. Events
+// that were in flight may be stored.
 //
-// Concurrency: all methods may be called concurrently. Options.MaxConcurrent
-// bounds the requests in flight.
+// Concurrency: all methods may be called concurrently. Options.MaxConcurrent limits the
+// requests in flight.
 //
-// Memory: that of the events' JSON for as long as a Write runs, which is used
-// again, and of the compressed bodies, which is not: a transport may look at them
-// after it has answered. The sink has no goroutine of its own.
+// Memory: while a Write runs, the sink holds its events' JSON, in memory that is reused,
+// and the compressed bodies, in memory that is not: a transport may read a body after it
+// has returned the response. The sink starts no goroutine of its own.
 type Sink struct {
-	endpoint   string
-	header     http.Header // of every request; read-only
-	limits     limits
-	timeout    time.Duration
-	late       error // why a request that took longer was given up
-	judge      judge
-	transport  http.RoundTripper
-	own        *http.Transport // transport, unless it is the caller's
-	plain      bool            // bodies are not compressed
-	durability inlet.Durability
+	classifier
+	endpoint     string
+	header       http.Header // of every request; read-only
+	limits       limits
+	timeout      time.Duration
+	timeoutCause error // the cause of a context that timed out
+	transport    http.RoundTripper
+	ownTransport *http.Transport // transport, or nil if it is the caller's
+	uncompressed bool
+	durability   inlet.Durability
 
-	gate  gate
-	calls sync.Pool // of *call
+	inFlight *inFlight
+	calls    sync.Pool // of *call
 }
 
-// New returns a sink that sends events to the server at endpoint, with the write
-// key as the name of Basic authentication.
+// New returns a sink that sends events to the server at endpoint, with the write key as
+// the user name of Basic authentication.
 //
-// The endpoint is the base of the API, such as "https://events.example" or, below
-// a prefix, "https://shop.example/analytics", and is completed to the path of the
-// batch API, /v1/batch. One that ends in /v1/batch, /v1/b, /v1/import or /s2s/batch
-// is taken as it is. It must be https, see Options.AllowHTTP, and have no user
-// information, query or fragment.
+// The endpoint is the base of the API, such as "https://events.example" or, below a
+// prefix, "https://shop.example/analytics", and is completed to the path of the batch
+// API, /v1/batch. An endpoint that ends in /v1/batch, /v1/b, /v1/import or /s2s/batch is
+// used as it is. It must be https, see Options.AllowHTTP, and must not have user
+// information, a query or a fragment.
 //
-// The error names the argument or the field that is wrong, and never the write
-// key. New connects to nothing.
+// The error names every argument and field at fault, and never contains the write key.
+// New does not connect.
 func New(endpoint, writeKey string, o *Options) (*Sink, error) {
-	opts, err := o.withDefaults()
-	if err != nil {
+	opts := o.copied()
+	url, endpointErr := parseEndpoint(endpoint, &opts)
+	if err := errors.Join(endpointErr, checkWriteKey(writeKey), opts.check()); err != nil {
 		return nil, err
 	}
-	address, err := parseEndpoint(endpoint, &opts)
-	if err != nil {
-		return nil, fmt.Errorf("httpsink: endpoint: %w", err)
-	}
-	if err := checkWriteKey(writeKey); err != nil {
-		return nil, fmt.Errorf("httpsink: writeKey: %w", err)
-	}
+	opts.setDefaults()
 	credentials := base64.StdEncoding.EncodeToString([]byte(writeKey + ":"))
 	s := &Sink{
-		endpoint:   address,
-		header:     newHeader(credentials),
-		limits:     limits{opts.MaxEvents, opts.MaxBytes - envelopeSize, opts.MaxEventBytes},
-		timeout:    opts.Timeout,
-		late:       fmt.Errorf("not within %v: %w", opts.Timeout, context.DeadlineExceeded),
-		judge:      judge{strings.NewReplacer(credentials, mask, writeKey, mask), opts.MaxRetryAfter},
-		transport:  opts.Transport,
-		plain:      opts.DisableCompression,
-		durability: opts.Durability,
+		classifier: classifier{
+			redactor:      strings.NewReplacer(credentials, redacted, writeKey, redacted),
+			maxRetryAfter: opts.MaxRetryAfter,
+		},
+		endpoint:     url,
+		header:       newHeader(credentials),
+		limits:       limits{opts.MaxEvents, opts.MaxBytes - envelopeSize, opts.MaxEventBytes},
+		timeout:      opts.Timeout,
+		timeoutCause: fmt.Errorf("timed out after %v: %w", opts.Timeout, context.DeadlineExceeded),
+		transport:    opts.Transport,
+		uncompressed: opts.DisableCompression,
+		durability:   opts.Durability,
+		inFlight:     newInFlight(opts.MaxConcurrent),
 	}
 	if s.transport == nil {
-		s.own = newTransport(&opts)
-		s.transport = s.own
+		s.ownTransport = newTransport(&opts)
+		s.transport = s.ownTransport
 	}
-	s.gate.limit(opts.MaxConcurrent)
 	return s, nil
 }
 
-// mask stands where a write key stood.
-const mask = "[write key]"
+// redacted replaces the write key in texts.
+const redacted = "[write key]"
 
-// checkWriteKey refuses what Basic authentication cannot carry, and what is more
-// likely a slip, such as the newline of the file that it was read from.
+// checkWriteKey refuses keys that Basic authentication cannot carry, and characters that
+// are probably a mistake, such as the newline of the file that the key was read from.
 func checkWriteKey(key string) error {
 	switch {
 	case key == "":
-		return errors.New("it is empty")
+		return errors.New("httpsink: writeKey is empty")
 	case strings.ContainsRune(key, ':'):
-		return errors.New("it has a colon, which Basic authentication cannot carry")
+		return errors.New("httpsink: writeKey has a colon, which Basic authentication cannot carry")
 	case strings.ContainsFunc(key, func(r rune) bool { return r <= ' ' || r > '~' }):
-		return errors.New("it has a character that is no visible ASCII")
+		return errors.New("httpsink: writeKey has a character that is not visible ASCII")
 	}
 	return nil
 }
 
-// Write sends the events and returns when their fate is known, or cannot be. An
-// error is a [*inlet.BatchError] where the events fared differently; else it
-// stands for all of them. A request that the receiver refused as a whole (400)
-// makes the whole call fail for good, so that whoever bisects it, as
-// sinks.DeadLetter does, finds the offender; what other requests of the call
-// stored is then sent again. After Close it is [inlet.ErrClosed].
+// Write sends the events and returns when their outcome is known, or cannot be known.
+//
+// The error is a [*inlet.BatchError] if the outcomes differ; any other error applies to
+// all events. A request that the receiver refused as a whole (400) makes the whole call
+// fail permanently, so that a decorator that bisects, such as sinks.DeadLetter, finds
+// the event that caused it; what other requests of the call stored is then sent again.
+// After Close the error is [inlet.ErrClosed].
 func (s *Sink) Write(ctx context.Context, events []*inlet.Event) error {
-	if err := s.gate.enter(ctx); err != nil {
+	if err := s.inFlight.enter(ctx); err != nil {
 		return err
 	}
 	defer s.leave()
-	c := s.begin(events)
+	c := s.newCall(events)
 	err := c.run(ctx)
-	s.end(c) // not deferred: after a panic it is left to the collector
+	s.release(c) // not deferred: after a panic it is left to the garbage collector
 	return err
 }
 
-// leave ends a Write. The last one out after Close closes the connections that
-// were in use until then.
+// leave ends a Write. The last one after Close closes the connections that were in use
+// until then.
 func (s *Sink) leave() {
-	if last := s.gate.leave(); last {
+	if last := s.inFlight.leave(); last {
 		s.closeIdle()
 	}
 }
 
 func (s *Sink) closeIdle() {
-	if s.own != nil {
-		s.own.CloseIdleConnections()
+	if s.ownTransport != nil {
+		s.ownTransport.CloseIdleConnections()
 	}
 }
 
-// Close waits for the Writes whose requests are on the way, closes the idle
-// connections, and makes every other Write fail with [inlet.ErrClosed], one that
-// still waits for its turn included. If ctx is done first, its error is returned,
-// and Close may be called again to wait on; the last Write then closes the
-// connections. A connection that is being made for a Write that was given up ends
-// within Options.ConnectTimeout.
+// Close waits for the Writes whose requests are in flight, closes the idle connections,
+// and makes every other Write fail with [inlet.ErrClosed], including those that wait for
+// a slot. If ctx is done first, Close returns its error and may be called again to
+// continue waiting; the last Write then closes the connections. A connection that is
+// being made for a Write that gave up ends within Options.ConnectTimeout.
 func (s *Sink) Close(ctx context.Context) error {
-	departed := s.gate.close()
+	drained := s.inFlight.close()
 	s.closeIdle()
 	select {
-	case <-departed:
+	case <-drained:
 		return nil
 	case <-ctx.Done():
-		return fmt.Errorf("httpsink: requests are still on the way: %w", ctx.Err())
+		return fmt.Errorf("httpsink: requests are still in flight: %w", ctx.Err())
 	}
 }
 
-// Check returns [inlet.ErrClosed] after Close, else nil. It does not connect: no
-// request that stores nothing says whether events would be taken, and a host that
-// is taken out of service for a receiver's failure could not even queue.
+// Check returns [inlet.ErrClosed] after Close, else nil. It does not connect: a request
+// that stores nothing cannot tell whether events would be accepted, and a host that is
+// taken out of service because a receiver fails could not even queue.
 func (s *Sink) Check(context.Context) error {
-	if s.gate.closed() {
+	if s.inFlight.isClosed() {
 		return inlet.ErrClosed
 	}
 	return nil
 }
 
-// Durability returns what the options say.
+// Durability returns Options.Durability.
 func (s *Sink) Durability() inlet.Durability { return s.durability }
 
-// String says where the sink sends events. The write key is no part of it.
+// String returns where the sink sends events, without the write key.
 func (s *Sink) String() string { return "httpsink to " + s.endpoint }
 
-// GoString is String: what fmt makes of the fields by itself has the write key.
+// GoString returns String: otherwise fmt would print the fields, with the write key.
 func (s *Sink) GoString() string { return s.String() }

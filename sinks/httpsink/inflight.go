@@ -7,81 +7,83 @@ import (
 	"github.com/inlet-go/inlet"
 )
 
-// A gate lets in so many at a time, until it is closed.
-type gate struct {
-	places   chan struct{} // holds a token for each one inside
-	closing  chan struct{} // closed by close
-	departed chan struct{} // closed when nobody is inside any more after that
+// inFlight limits how many Writes run concurrently, and refuses them once it is
+// closed. A Write holds a slot from enter to leave.
+type inFlight struct {
+	slots   chan struct{} // holds a token for each Write that runs
+	closing chan struct{} // closed by close
+	drained chan struct{} // closed when no Write runs after that
 
-	mu     sync.Mutex
-	inside int
-	shut   bool
+	mu      sync.Mutex
+	running int
+	closed  bool
 }
 
-func (g *gate) limit(most int) {
-	g.places, g.closing, g.departed = make(chan struct{}, most), make(chan struct{}), make(chan struct{})
+func newInFlight(maxConcurrent int) *inFlight {
+	return &inFlight{
+		slots:   make(chan struct{}, maxConcurrent),
+		closing: make(chan struct{}),
+		drained: make(chan struct{}),
+	}
 }
 
-// enter waits for a place until ctx is done or the gate is closed.
-func (g *gate) enter(ctx context.Context) error {
+// enter waits for a slot until ctx is done or f is closed.
+func (f *inFlight) enter(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
 	select {
-	case g.places <- struct{}{}:
-		return g.admit()
-	case <-g.closing:
+	case f.slots <- struct{}{}:
+	case <-f.closing:
 		return inlet.ErrClosed
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-}
-
-// admit counts in one that has a place, unless the gate was closed meanwhile.
-func (g *gate) admit() error {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.shut {
-		<-g.places
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.closed { // while it waited: select chooses at random if both are ready
+		<-f.slots
 		return inlet.ErrClosed
 	}
-	g.inside++
+	f.running++
 	return nil
 }
 
-// leave reports whether it was the last one to leave a closed gate.
-func (g *gate) leave() (last bool) {
-	<-g.places
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.inside--
-	return g.departure()
+// leave gives the slot back. It reports whether f is closed and no Write runs any
+// more.
+func (f *inFlight) leave() (last bool) {
+	<-f.slots
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.running--
+	return f.checkDrained()
 }
 
-// close lets nobody in any more and returns what is closed when all have left.
-func (g *gate) close() (departed <-chan struct{}) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if !g.shut {
-		g.shut = true
-		close(g.closing)
-		g.departure()
+// close refuses further Writes. The channel it returns is closed once those that
+// run have left.
+func (f *inFlight) close() (drained <-chan struct{}) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !f.closed {
+		f.closed = true
+		close(f.closing)
+		f.checkDrained()
 	}
-	return g.departed
+	return f.drained
 }
 
-// departure notes that nobody will come or go any more, if so. Called with mu
-// held.
-func (g *gate) departure() bool {
-	if !g.shut || g.inside > 0 {
+// checkDrained closes drained if f is closed and no Write runs. Once that is so, no
+// Write can enter, so it happens once. The caller holds mu.
+func (f *inFlight) checkDrained() bool {
+	if !f.closed || f.running > 0 {
 		return false
 	}
-	close(g.departed)
+	close(f.drained)
 	return true
 }
 
-func (g *gate) closed() bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.shut
+func (f *inFlight) isClosed() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.closed
 }

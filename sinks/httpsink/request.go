@@ -2,15 +2,113 @@ package httpsink
 
 import (
 	"bytes"
+	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"net/http"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/inlet-go/inlet"
 )
 
-// newHeader is what the headers of all requests have in common.
+// This file builds one request and sends it: the JSON of an event, the envelope around
+// the events, compression, headers, and the round trip.
+
+// appendEvent appends e in the form in which a client of the receiver would send it:
+// the canonical form without the members that a server sets, and with the event's time
+// as the only time.
+//
+// That time is Timestamp, which is already corrected for the skew of the client's
+// clock. The client's sentAt is left out, or the receiver would correct the time once
+// more. So is its originalTimestamp: some receivers take it for the time of the event
+// and start over from there. What the receiver may correct is the difference between
+// its clock and ours, by the request's sentAt.
+//
+// Extra is sent unchanged: the reason in a dead letter, and members with reserved names
+// that a client sent.
+func appendEvent(dst []byte, e *inlet.Event) []byte {
+	sent := *e
+	if sent.Timestamp.IsZero() {
+		sent.Timestamp = e.ReceivedAt // otherwise the receiver uses its own clock
+	}
+	sent.OriginalTimestamp, sent.SentAt, sent.ReceivedAt = time.Time{}, time.Time{}, time.Time{}
+	sent.Source, sent.Dialect, sent.Warnings = nil, "", 0
+	return sent.AppendJSON(dst)
+}
+
+// The envelope around the events of a request.
+const (
+	envelopeHead = `{"batch":[`
+	envelopeSent = `],"sentAt":"`
+	envelopeTail = `"}`
+	envelopeTime = "2006-01-02T15:04:05.000Z"
+	envelopeSize = len(envelopeHead + envelopeSent + envelopeTime + envelopeTail)
+)
+
+// maxRatio limits how well a body may compress: receivers refuse what looks like a
+// decompression bomb, Inlet from a ratio of 200 on.
+const maxRatio = 100
+
+// A body is the body of a request. It is not pooled: a transport may still read it
+// after it has returned the response.
+type body struct {
+	bytes   []byte
+	gzipped bool
+}
+
+// newBody returns the body of events, which are encoded with commas between them. Its
+// sentAt is now.
+func (s *Sink) newBody(events []byte) body {
+	tail := make([]byte, 0, envelopeSize)
+	tail = append(tail, envelopeSent...)
+	tail = time.Now().UTC().AppendFormat(tail, envelopeTime)
+	tail = append(tail, envelopeTail...)
+	if !s.uncompressed {
+		zipped := compress([]byte(envelopeHead), events, tail)
+		if len(events) <= maxRatio*len(zipped) {
+			return body{zipped, true}
+		}
+	}
+	return body{slices.Concat([]byte(envelopeHead), events, tail), false}
+}
+
+// A compressor compresses one body after another. It keeps the memory of the encoder,
+// which is large compared to a body.
+type compressor struct {
+	out  bytes.Buffer
+	gzip *gzip.Writer
+}
+
+// newCompressor uses the fastest level: events resemble each other so much that the
+// others gain little.
+func newCompressor() any {
+	w, err := gzip.NewWriterLevel(nil, gzip.BestSpeed)
+	if err != nil { // impossible: the level is a valid constant
+		panic(err)
+	}
+	return &compressor{gzip: w}
+}
+
+var compressors = sync.Pool{New: newCompressor}
+
+// compress returns the concatenated parts as gzip.
+func compress(parts ...[]byte) []byte {
+	c := compressors.Get().(*compressor)
+	defer compressors.Put(c)
+	c.out.Reset()
+	c.gzip.Reset(&c.out)
+	for _, part := range parts {
+		_, _ = c.gzip.Write(part) // writing to a bytes.Buffer does not fail
+	}
+	_ = c.gzip.Close()
+	return bytes.Clone(c.out.Bytes())
+}
+
+// newHeader returns the headers that all requests share.
 func newHeader(credentials string) http.Header {
 	return http.Header{
 		"Accept":        {"application/json"},
@@ -20,23 +118,23 @@ func newHeader(credentials string) http.Header {
 	}
 }
 
-// encodings is the value of Content-Encoding.
-var encodings = []string{"gzip"}
+// gzipEncoding is the value of Content-Encoding, shared by all requests.
+var gzipEncoding = []string{"gzip"}
 
-// exchange sends a request of n events. The error is that of a Write of them.
-func (s *Sink) exchange(ctx context.Context, b body, key string, n int) error {
-	bounded, cancel := context.WithTimeoutCause(ctx, s.timeout, s.late)
+// send sends a request of n events. Its error is what Write returns for them.
+func (s *Sink) send(ctx context.Context, b body, key string, n int) error {
+	bounded, cancel := context.WithTimeoutCause(ctx, s.timeout, s.timeoutCause)
 	defer cancel()
-	a, err := s.roundTrip(bounded, b, key, n)
+	r, err := s.roundTrip(bounded, b, key, n)
 	if err != nil {
-		return s.unknown(ctx, err)
+		return s.noResponse(ctx, err)
 	}
-	return a.outcome(n)
+	return r.outcome(n)
 }
 
-// roundTrip asks the transport itself: what an http.Client adds are redirects and
+// roundTrip uses the transport directly: an http.Client would add redirects and
 // cookies.
-func (s *Sink) roundTrip(ctx context.Context, b body, key string, n int) (*answer, error) {
+func (s *Sink) roundTrip(ctx context.Context, b body, key string, n int) (*response, error) {
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, s.endpoint, bytes.NewReader(b.bytes))
 	if err != nil {
 		return nil, err
@@ -44,42 +142,25 @@ func (s *Sink) roundTrip(ctx context.Context, b body, key string, n int) (*answe
 	r.Header = maps.Clone(s.header)
 	r.Header["Idempotency-Key"] = []string{key}
 	if b.gzipped {
-		r.Header["Content-Encoding"] = encodings
+		r.Header["Content-Encoding"] = gzipEncoding
 	}
 	response, err := s.transport.RoundTrip(r)
 	if err != nil {
 		return nil, err
 	}
 	defer response.Body.Close()
-	return s.judge.read(response, n)
+	return s.classifier.read(response, n)
 }
 
-// The most bytes of an answer that are read: enough for one that refuses each
-// event by name, with a reason.
-const (
-	maxAnswer         = 64 << 10
-	maxAnswerPerEvent = 1 << 10
-)
-
-// read reads an answer to its end, so that the connection can be used again, if
-// that comes soon enough.
-func (j *judge) read(response *http.Response, n int) (*answer, error) {
-	most := int64(maxAnswer + n*maxAnswerPerEvent)
-	text, err := io.ReadAll(io.LimitReader(response.Body, most+1))
-	if err != nil {
-		return nil, fmt.Errorf("the answer %d broke off: %w", response.StatusCode, err)
+// noResponse is the error of a request without a response, which may have arrived. It
+// is always temporary: if ctx is done, its plain error is reported and not its cause,
+// which could be a permanent one.
+func (s *Sink) noResponse(ctx context.Context, err error) error {
+	if done := ctx.Err(); done != nil {
+		err = done
 	}
-	return j.newAnswer(response.StatusCode, response.Header, text[:min(int64(len(text)), most)], int64(len(text)) > most), nil
-}
-
-// unknown is the error of a request that has no answer: it may have arrived. It
-// is temporary, whatever the cause for which a context was ended says.
-func (s *Sink) unknown(ctx context.Context, err error) error {
-	if ended := ctx.Err(); ended != nil {
-		err = ended
+	if clean := s.redactor.Replace(err.Error()); clean != err.Error() {
+		err = errors.New(clean) // the error quotes a malformed response with the write key
 	}
-	if clean := s.judge.mask.Replace(err.Error()); clean != err.Error() {
-		err = errors.New(clean) // a broken answer that quotes the write key
-	}
-	return fmt.Errorf("httpsink: no answer, the outcome is unknown: %w", err)
+	return fmt.Errorf("httpsink: no response, the outcome is unknown: %w", err)
 }

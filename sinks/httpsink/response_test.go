@@ -16,21 +16,21 @@ import (
 	"github.com/inlet-go/inlet/sinks/httpsink"
 )
 
-// What became of each of three events.
+// The outcome of each of three events.
 var (
-	stored  = []string{"stored", "stored", "stored"}
-	later   = []string{"later", "later", "later"}
-	refused = []string{"refused", "refused", "refused"}
+	stored   = []string{"stored", "stored", "stored"}
+	later    = []string{"later", "later", "later"}
+	rejected = []string{"rejected", "rejected", "rejected"}
 )
 
-func TestAnswersDecideWhatBecomesOfTheEvents(t *testing.T) {
+func TestResponse(t *testing.T) {
 	t.Parallel()
 	for _, row := range []struct {
-		name   string
-		status int
-		body   string
-		want   []string
-		says   string // in the error
+		name    string
+		status  int
+		body    string
+		want    []string
+		inError string
 	}{
 		{"Segment and Inlet", 200, `{"success":true}`, stored, ""},
 		{"RudderStack", 200, "OK", stored, ""},
@@ -41,45 +41,45 @@ func TestAnswersDecideWhatBecomesOfTheEvents(t *testing.T) {
 		{"an empty list", 200, `{"success":true,"accepted":3,"rejected":[]}`, stored, ""},
 		{"no list", 200, `{"success":true,"rejected":null}`, stored, ""},
 
-		{"some are refused", 200,
+		{"some rejected", 200,
 			`{"success":true,"accepted":1,"rejected":[{"index":2,"code":"too_deep","message":"the event is nested too deeply"},{"index":0}]}`,
-			[]string{"refused", "stored", "refused"}, `first at index 0: httpsink: the receiver refused the event: ""`},
-		{"the reason is told", 200, `{"success":true,"rejected":[{"index":1,"code":"too_deep","message":"nested too deeply"}]}`,
-			[]string{"stored", "refused", "stored"}, `the receiver refused the event: "too_deep: nested too deeply"`},
-		{"an index beyond the batch", 200, `{"success":true,"rejected":[{"index":0},{"index":3}]}`, later, "cannot be understood"},
-		{"a negative index", 200, `{"success":true,"rejected":[{"index":-1}]}`, later, "cannot be understood"},
-		{"an index twice", 200, `{"success":true,"rejected":[{"index":1},{"index":1}]}`, later, "cannot be understood"},
-		{"no index", 200, `{"success":true,"rejected":[{"code":"too_deep"}]}`, later, "cannot be understood"},
-		{"an index that is no number", 200, `{"success":true,"rejected":[{"index":"1"}]}`, later, "cannot be understood"},
-		{"a number for a list", 200, `{"success":true,"rejected":2}`, later, "cannot be understood"},
+			[]string{"rejected", "stored", "rejected"}, `first at index 0: httpsink: the receiver rejected the event: ""`},
+		{"one with its reason", 200, `{"success":true,"rejected":[{"index":1,"code":"too_deep","message":"nested too deeply"}]}`,
+			[]string{"stored", "rejected", "stored"}, `the receiver rejected the event: "too_deep: nested too deeply"`},
+		{"an index beyond the batch", 200, `{"success":true,"rejected":[{"index":0},{"index":3}]}`, later, "is malformed"},
+		{"a negative index", 200, `{"success":true,"rejected":[{"index":-1}]}`, later, "is malformed"},
+		{"an index twice", 200, `{"success":true,"rejected":[{"index":1},{"index":1}]}`, later, "is malformed"},
+		{"no index", 200, `{"success":true,"rejected":[{"code":"too_deep"}]}`, later, "is malformed"},
+		{"an index that is not a number", 200, `{"success":true,"rejected":[{"index":"1"}]}`, later, "is malformed"},
+		{"a number for a list", 200, `{"success":true,"rejected":2}`, later, "is malformed"},
 
-		{"a failure", 200, `{"success":false,"code":"busy","message":"not now"}`, later, `200 OK, it says that it failed: "busy: not now"`},
-		{"a failure of Jitsu", 200, `{"ok":false,"receivedEvents":3,"okEvents":2,"errors":["x"]}`, later, "it says that it failed"},
-		{"a failure of all, by name", 200, `{"success":false,"accepted":0,"rejected":[{"index":0},{"index":1},{"index":2}]}`, refused, ""},
-		{"a failure of some", 200, `{"success":false,"rejected":[{"index":1}]}`, []string{"later", "refused", "later"}, ""},
-		{"a page", 200, " \n<!doctype html><title>Welcome</title>", later, "its answer is a page, the endpoint may be wrong"},
+		{"a failure", 200, `{"success":false,"code":"busy","message":"not now"}`, later, `200 OK, it reports a failure: "busy: not now"`},
+		{"a failure of Jitsu", 200, `{"ok":false,"receivedEvents":3,"okEvents":2,"errors":["x"]}`, later, "it reports a failure"},
+		{"a failure of all, by name", 200, `{"success":false,"accepted":0,"rejected":[{"index":0},{"index":1},{"index":2}]}`, rejected, ""},
+		{"a failure of some", 200, `{"success":false,"rejected":[{"index":1}]}`, []string{"later", "rejected", "later"}, ""},
+		{"a page", 200, " \n<!doctype html><title>Welcome</title>", later, "its response is a web page, the endpoint may be wrong"},
 
 		{"bad content", 400, `{"success":false,"code":"invalid_json","message":"the body is not valid JSON"}`,
-			refused, `400 Bad Request: "invalid_json: the body is not valid JSON"`},
-		{"bad content, in words", 400, "Bad Request", refused, `400 Bad Request: "Bad Request"`},
-		{"unprocessable", 422, `{"error":{"deep":"object"}}`, refused, "422 Unprocessable Entity"},
+			rejected, `400 Bad Request: "invalid_json: the body is not valid JSON"`},
+		{"bad content, in words", 400, "Bad Request", rejected, `400 Bad Request: "Bad Request"`},
+		{"unprocessable", 422, `{"error":{"deep":"object"}}`, rejected, "422 Unprocessable Entity"},
 		{"bad content, all by name", 400,
-			`{"success":false,"code":"all_refused","error":"every event was refused","rejected":[{"index":0},{"index":1},{"index":2}]}`, refused, ""},
+			`{"success":false,"code":"all_refused","error":"every event was refused","rejected":[{"index":0},{"index":1},{"index":2}]}`, rejected, ""},
 		{"bad content, one by name", 400, `{"success":false,"code":"strict_mode","rejected":[{"index":1}]}`,
-			[]string{"later", "refused", "later"}, "others were refused"},
-		{"bad content, a list that cannot be understood", 400, `{"success":false,"rejected":[{"index":7}]}`, refused, ""},
-		{"the body did not arrive whole", 400, `{"success":false,"code":"incomplete_body"}`, later, "may not have arrived as it was sent"},
-		{"the body cannot be decompressed", 400, `{"success":false,"code":"invalid_encoding"}`, later, "may not have arrived as it was sent"},
-		{"Segment does not know the key", 400, `{"success":false,"message":"An invalid write key was provided","code":"invalid_request"}`,
+			[]string{"later", "rejected", "later"}, "other events were rejected"},
+		{"bad content, a malformed list", 400, `{"success":false,"rejected":[{"index":7}]}`, rejected, ""},
+		{"incomplete body", 400, `{"success":false,"code":"incomplete_body"}`, later, "may have been damaged in transfer"},
+		{"body cannot be decompressed", 400, `{"success":false,"code":"invalid_encoding"}`, later, "may have been damaged in transfer"},
+		{"key unknown to Segment", 400, `{"success":false,"message":"An invalid write key was provided","code":"invalid_request"}`,
 			later, "the write key may be wrong"},
-		{"MetaRouter does not know the key", 400, `{"Error":"Bad Request","Message":"Invalid or missing writekey","Details":""}`,
+		{"key unknown to MetaRouter", 400, `{"Error":"Bad Request","Message":"Invalid or missing writekey","Details":""}`,
 			later, "the write key may be wrong"},
 
 		{"moved", 301, "", later, "301 Moved Permanently, redirects are not followed"},
 		{"found", 302, "", later, "redirects are not followed"},
 		{"not modified", 304, "", later, "304 Not Modified"},
 		{"redirected", 307, "", later, "redirects are not followed"},
-		{"moved for good", 308, "", later, "redirects are not followed"},
+		{"moved permanently", 308, "", later, "redirects are not followed"},
 		{"unknown key", 401, `{"success":false,"code":"unknown_key"}`, later, `401 Unauthorized, the write key may be wrong: "unknown_key"`},
 		{"over the quota", 402, "", later, "402 Payment Required"},
 		{"forbidden", 403, "", later, "403 Forbidden, the write key may be wrong"},
@@ -88,9 +88,9 @@ func TestAnswersDecideWhatBecomesOfTheEvents(t *testing.T) {
 		{"timeout", 408, "", later, "408 Request Timeout"},
 		{"conflict", 409, "", later, "409 Conflict"},
 		{"gone", 410, "", later, "410 Gone"},
-		{"unsupported encoding", 415, "", later, "it may not take gzip"},
+		{"unsupported encoding", 415, "", later, "it may not support gzip"},
 		{"too many requests", 429, "", later, "429 Too Many Requests"},
-		{"a status nobody knows", 460, "", later, "460"},
+		{"an unknown status", 460, "", later, "460"},
 		{"internal error", 500, `{"rejected":[{"index":0}]}`, later, "500 Internal Server Error"},
 		{"not implemented", 501, "", later, "501"},
 		{"bad gateway", 502, "<html>", later, `502 Bad Gateway: "<html>"`},
@@ -102,8 +102,8 @@ func TestAnswersDecideWhatBecomesOfTheEvents(t *testing.T) {
 			s := newSink(t, answering(t, row.status, row.body), nil)
 			err := s.Write(t.Context(), events("a", "b", "c"))
 			require.Equal(t, row.want, outcomes(err, 3), "%v", err)
-			if row.says != "" {
-				require.ErrorContains(t, err, row.says)
+			if row.inError != "" {
+				require.ErrorContains(t, err, row.inError)
 			}
 			if row.status >= 300 && err != nil {
 				requireStatus(t, err, row.status)
@@ -112,34 +112,34 @@ func TestAnswersDecideWhatBecomesOfTheEvents(t *testing.T) {
 	}
 }
 
-// requireStatus looks for the status in an error that stands for a whole request.
+// requireStatus checks the status in an error that applies to a whole request.
 func requireStatus(t testing.TB, err error, status int) {
 	t.Helper()
 	if _, partial := err.(*inlet.BatchError); partial {
 		return
 	}
-	var answer *httpsink.StatusError
-	require.ErrorAs(t, err, &answer)
-	require.Equal(t, status, answer.Status)
+	var statusErr *httpsink.StatusError
+	require.ErrorAs(t, err, &statusErr)
+	require.Equal(t, status, statusErr.Status)
 }
 
-func TestARequestRefusedAsAWholeCanBeBisected(t *testing.T) {
+func TestResponseOfWholeRequest(t *testing.T) {
 	t.Parallel()
 	s := newSink(t, answering(t, http.StatusBadRequest, ""), nil)
 	err := s.Write(t.Context(), events("a", "b", "c"))
 	require.True(t, inlet.IsPermanent(err))
 	var batch *inlet.BatchError
-	require.NotErrorAs(t, err, &batch, "a batch error would say that each of the events is at fault")
+	require.NotErrorAs(t, err, &batch, "a batch error would blame each event")
 }
 
-func TestTooLargeIsSentInHalves(t *testing.T) {
+func TestResponseTooLarge(t *testing.T) {
 	t.Parallel()
 	for name, refusal := range map[string]func() *http.Response{
-		"by its status":    func() *http.Response { return respond(http.StatusRequestEntityTooLarge, "") },
-		"by Inlet's code":  func() *http.Response { return respond(400, `{"success":false,"code":"payload_too_large"}`) },
-		"by both":          func() *http.Response { return respond(413, `{"success":false,"code":"payload_too_large"}`) },
-		"by its count":     func() *http.Response { return respond(400, `{"success":false,"code":"too_many_events"}`) },
-		"in Segment's way": func() *http.Response { return respond(400, `{"success":false,"message":"Exceed payload limit"}`) },
+		"by its status":   func() *http.Response { return respond(http.StatusRequestEntityTooLarge, "") },
+		"by Inlet's code": func() *http.Response { return respond(400, `{"success":false,"code":"payload_too_large"}`) },
+		"by both":         func() *http.Response { return respond(413, `{"success":false,"code":"payload_too_large"}`) },
+		"by its count":    func() *http.Response { return respond(400, `{"success":false,"code":"too_many_events"}`) },
+		"like Segment":    func() *http.Response { return respond(400, `{"success":false,"message":"Exceed payload limit"}`) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -154,88 +154,127 @@ func TestTooLargeIsSentInHalves(t *testing.T) {
 			}, nil)
 			err := s.Write(t.Context(), events("a", "b", "c", "d", "e"))
 			require.Equal(t, []string{"abcde", "ab", "cde", "c", "de", "d", "e"}, sent)
-			require.Equal(t, []string{"stored", "stored", "stored", "refused", "stored"}, outcomes(err, 5), "%v", err)
+			require.Equal(t, []string{"stored", "stored", "stored", "rejected", "stored"}, outcomes(err, 5), "%v", err)
 		})
 	}
 }
 
-func TestAWaitIsTakenFromTheAnswer(t *testing.T) {
+func TestRetryAfter(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		date := func(d time.Duration) string { return time.Now().Add(d).UTC().Format(http.TimeFormat) }
-		for _, row := range []struct {
-			status       int
-			retry, reset string
-			want         time.Duration // 0 for none
-		}{
-			{429, "7", "", 7 * time.Second},
-			{503, "7", "3", 7 * time.Second},
-			{408, "1", "", time.Second},
-			{500, "120", "", 2 * time.Minute},
-			{401, "30", "", 30 * time.Second},
-			{429, "", "9", 9 * time.Second},
-			{429, "soon", "9", 9 * time.Second},
-			{429, "0", "", 0},
-			{429, "-1", "", 0},
-			{429, "1.5", "", 0},
-			{429, "", "", 0},
-			{429, "301", "", 5 * time.Minute},
-			{429, "99999999999999999999999", "", 5 * time.Minute},
-			{429, "9223372036854775807", "", 5 * time.Minute},
-			{503, date(90 * time.Second), "", 90 * time.Second},
-			{503, date(48 * time.Hour), "", 5 * time.Minute},
-			{503, date(-time.Hour), "", 0},
-			{503, date(-time.Hour), "4", 4 * time.Second},
-			{400, "7", "", 0},
-		} {
-			s := newOffline(t, func(*http.Request) (*http.Response, error) {
-				r := respond(row.status, "")
-				r.Header.Set("Retry-After", row.retry)
-				r.Header.Set("X-RateLimit-Reset", row.reset)
-				return r, nil
-			}, nil)
-			wait, found := inlet.RetryDelay(s.Write(t.Context(), events("a")))
-			require.Equal(t, row.want, wait, "%+v", row)
-			require.Equal(t, row.want > 0, found, "%+v", row)
-		}
+	t.Run("header", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			date := func(d time.Duration) string { return time.Now().Add(d).UTC().Format(http.TimeFormat) }
+			for _, row := range []struct {
+				status       int
+				retry, reset string
+				want         time.Duration // 0 for none
+			}{
+				{429, "7", "", 7 * time.Second},
+				{503, "7", "3", 7 * time.Second},
+				{408, "1", "", time.Second},
+				{500, "120", "", 2 * time.Minute},
+				{401, "30", "", 30 * time.Second},
+				{429, "", "9", 9 * time.Second},
+				{429, "soon", "9", 9 * time.Second},
+				{429, "0", "", 0},
+				{429, "-1", "", 0},
+				{429, "1.5", "", 0},
+				{429, "", "", 0},
+				{429, "301", "", 5 * time.Minute},
+				{429, "99999999999999999999999", "", 5 * time.Minute},
+				{429, "9223372036854775807", "", 5 * time.Minute},
+				{503, date(90 * time.Second), "", 90 * time.Second},
+				{503, date(48 * time.Hour), "", 5 * time.Minute},
+				{503, date(-time.Hour), "", 0},
+				{503, date(-time.Hour), "4", 4 * time.Second},
+				{400, "7", "", 0},
+			} {
+				s := newOffline(t, func(*http.Request) (*http.Response, error) {
+					r := respond(row.status, "")
+					r.Header.Set("Retry-After", row.retry)
+					r.Header.Set("X-RateLimit-Reset", row.reset)
+					return r, nil
+				}, nil)
+				wait, found := inlet.RetryDelay(s.Write(t.Context(), events("a")))
+				require.Equal(t, row.want, wait, "%+v", row)
+				require.Equal(t, row.want > 0, found, "%+v", row)
+			}
+		})
+	})
+	t.Run("maximum", func(t *testing.T) {
+		t.Parallel()
+		s := newSink(t, answering(t, 503, "", "Retry-After", "60"), &httpsink.Options{MaxRetryAfter: 3 * time.Second})
+		wait, _ := inlet.RetryDelay(s.Write(t.Context(), events("a")))
+		require.Equal(t, 3*time.Second, wait)
 	})
 }
 
-func TestTheLongestWaitIsAnOption(t *testing.T) {
+func TestResponseBody(t *testing.T) {
 	t.Parallel()
-	s := newSink(t, answering(t, 503, "", "Retry-After", "60"), &httpsink.Options{MaxRetryAfter: 3 * time.Second})
-	wait, _ := inlet.RetryDelay(s.Write(t.Context(), events("a")))
-	require.Equal(t, 3*time.Second, wait)
-}
-
-func TestAnErrorHasAShortExcerptOfTheAnswer(t *testing.T) {
-	t.Parallel()
-	body := "\x1b[31m\r\n\u202e\xff" + strings.Repeat("é", 10_000)
-	s := newSink(t, answering(t, 503, body), nil)
-	text := s.Write(t.Context(), events("a")).Error()
-	require.Less(t, len(text), 600)
-	require.Contains(t, text, `"\x1b[31m\r\n\u202e`+"\uFFFDé")
-	require.NotContains(t, text, "\n")
-}
-
-func TestEndlessAnswersAreReadNoFurtherThanTheirBound(t *testing.T) {
-	t.Parallel()
-	for status, want := range map[int]string{200: "later", 400: "refused", 503: "later"} {
-		t.Run(fmt.Sprint(status), func(t *testing.T) {
-			t.Parallel()
-			body := new(endless)
-			s := newOffline(t, func(*http.Request) (*http.Response, error) {
-				return &http.Response{StatusCode: status, Body: body}, nil
-			}, nil)
-			err := s.Write(t.Context(), events("a"))
-			require.Equal(t, []string{want}, outcomes(err, 1), "%v", err)
-			require.LessOrEqual(t, body.read, 65<<10+1)
-			require.True(t, body.closed)
+	t.Run("excerpt in the error", func(t *testing.T) {
+		t.Parallel()
+		body := "\x1b[31m\r\n\u202e\xff" + strings.Repeat("é", 10_000)
+		s := newSink(t, answering(t, 503, body), nil)
+		text := s.Write(t.Context(), events("a")).Error()
+		require.Less(t, len(text), 600)
+		require.Contains(t, text, `"\x1b[31m\r\n\u202e`+"\uFFFDé")
+		require.NotContains(t, text, "\n")
+	})
+	t.Run("endless", func(t *testing.T) {
+		t.Parallel()
+		for status, want := range map[int]string{200: "later", 400: "rejected", 503: "later"} {
+			t.Run(fmt.Sprint(status), func(t *testing.T) {
+				t.Parallel()
+				body := new(endless)
+				s := newOffline(t, func(*http.Request) (*http.Response, error) {
+					return &http.Response{StatusCode: status, Body: body}, nil
+				}, nil)
+				err := s.Write(t.Context(), events("a"))
+				require.Equal(t, []string{want}, outcomes(err, 1), "%v", err)
+				require.LessOrEqual(t, body.read, 65<<10+1)
+				require.True(t, body.closed)
+			})
+		}
+	})
+	t.Run("long list of rejections", func(t *testing.T) {
+		t.Parallel()
+		r := newReceiver(t, nil, func(inlet.Sink) inlet.Sink {
+			return inlet.SinkFunc(func(_ context.Context, events []*inlet.Event) error {
+				batch := new(inlet.BatchError)
+				for i := 1; i < len(events); i++ {
+					why := &inlet.Problem{Code: inlet.CodeInvalidEvent, Message: strings.Repeat("no", 200)}
+					batch.Items = append(batch.Items, inlet.ItemError{Index: i, Err: inlet.Permanent(why)})
+				}
+				return batch
+			})
 		})
-	}
+		ids := make([]string, 500)
+		for i := range ids {
+			ids[i] = fmt.Sprintf("%0100d", i)
+		}
+		words := outcomes(newSink(t, r.url, nil).Write(t.Context(), events(ids...)), len(ids))
+		require.Equal(t, "stored", words[0])
+		for _, word := range words[1:] {
+			require.Equal(t, "rejected", word)
+		}
+	})
+	t.Run("dripping", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			s := newOffline(t, func(r *http.Request) (*http.Response, error) {
+				return &http.Response{StatusCode: 200, Body: dripping{r.Context()}}, nil
+			}, nil)
+			begun := time.Now()
+			err := s.Write(t.Context(), events("a"))
+			require.Equal(t, []string{"later"}, outcomes(err, 1))
+			require.ErrorContains(t, err, "the outcome is unknown: the response 200 broke off: timed out after 10s")
+			require.Equal(t, 10*time.Second, time.Since(begun))
+		})
+	})
 }
 
-// endless is an answer without an end, which counts what is read of it.
+// endless is an endless response that counts how much of it is read.
 type endless struct {
 	read   int
 	closed bool
@@ -250,50 +289,13 @@ func (e *endless) Read(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// Close notes that nobody wants more.
+// Close records that the response was closed.
 func (e *endless) Close() error {
 	e.closed = true
 	return nil
 }
 
-func TestALongListOfRefusedEventsIsRead(t *testing.T) {
-	t.Parallel()
-	r := newReceiver(t, nil, func(inlet.Sink) inlet.Sink {
-		return inlet.SinkFunc(func(_ context.Context, events []*inlet.Event) error {
-			batch := new(inlet.BatchError)
-			for i := 1; i < len(events); i++ {
-				why := &inlet.Problem{Code: inlet.CodeInvalidEvent, Message: strings.Repeat("no", 200)}
-				batch.Items = append(batch.Items, inlet.ItemError{Index: i, Err: inlet.Permanent(why)})
-			}
-			return batch
-		})
-	})
-	ids := make([]string, 500)
-	for i := range ids {
-		ids[i] = fmt.Sprintf("%0100d", i)
-	}
-	words := outcomes(newSink(t, r.url, nil).Write(t.Context(), events(ids...)), len(ids))
-	require.Equal(t, "stored", words[0])
-	for _, word := range words[1:] {
-		require.Equal(t, "refused", word)
-	}
-}
-
-func TestADrippingAnswerIsGivenUpInTime(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		s := newOffline(t, func(r *http.Request) (*http.Response, error) {
-			return &http.Response{StatusCode: 200, Body: dripping{r.Context()}}, nil
-		}, nil)
-		begun := time.Now()
-		err := s.Write(t.Context(), events("a"))
-		require.Equal(t, []string{"later"}, outcomes(err, 1))
-		require.ErrorContains(t, err, "the outcome is unknown: the answer 200 broke off: not within 10s")
-		require.Equal(t, 10*time.Second, time.Since(begun))
-	})
-}
-
-// dripping is an answer that comes byte by byte, until its request is given up.
+// dripping is a response that arrives byte by byte until its request is cancelled.
 type dripping struct{ ctx context.Context }
 
 // Read waits a second for the next byte.
@@ -336,9 +338,9 @@ func FuzzAnswer(f *testing.F) {
 	})
 }
 
-// requireSoundOutcome requires what holds whatever a receiver answers: what it
-// did not say that it has is not stored, only what it says of the content refuses
-// an event for good, and an error tells no secrets and can be printed.
+// requireSoundOutcome requires what holds for every response: only a success stores
+// events, only a response about the content rejects them permanently, and an error
+// contains no secrets and is printable.
 func requireSoundOutcome(t *testing.T, status int, err error) {
 	words := outcomes(err, 3)
 	if status/100 != 2 {

@@ -22,50 +22,52 @@ import (
 	"github.com/inlet-go/inlet/sinks/httpsink"
 )
 
-func TestOnlyThePublicInternetIsConnectedTo(t *testing.T) {
+func TestPublicInternet(t *testing.T) {
 	t.Parallel()
-	for _, address := range []string{
-		"0.0.0.0", "0.1.2.3", "10.0.0.1", "10.255.255.255", "100.64.0.1", "100.127.255.255", "127.0.0.1", "127.255.0.1",
-		"168.63.129.16", "169.254.169.254", "172.16.0.1", "172.31.255.255", "192.0.0.192", "192.0.2.1", "192.88.99.1",
-		"192.168.1.1", "198.18.0.1", "198.19.255.255", "198.51.100.1", "203.0.113.1", "224.0.0.1", "239.255.255.255",
-		"240.0.0.1", "255.255.255.255",
-		"::", "::1", "::7f00:1", "::ffff:127.0.0.1", "::ffff:10.0.0.1", "::ffff:169.254.169.254", "64:ff9b::a9fe:a9fe",
-		"64:ff9b:1::a00:1", "100::1", "2001::1", "2001:0:a9fe:a9fe::1", "2001:2::1", "2001:10::1", "2001:20::1", "2001:db8::1",
-		"2002:a9fe:a9fe::1", "3fff::1", "4000::1", "5f00::1", "fc00::1", "fd00:ec2::254", "fe80::1", "fe80::1%25eth0",
-		"2606:4700::1%25eth0", "fec0::1", "ff02::1",
-	} {
-		host := address
-		if strings.Contains(address, ":") {
-			host = "[" + address + "]"
+	t.Run("literal addresses", func(t *testing.T) {
+		t.Parallel()
+		for _, address := range []string{
+			"0.0.0.0", "0.1.2.3", "10.0.0.1", "10.255.255.255", "100.64.0.1", "100.127.255.255", "127.0.0.1", "127.255.0.1",
+			"168.63.129.16", "169.254.169.254", "172.16.0.1", "172.31.255.255", "192.0.0.192", "192.0.2.1", "192.88.99.1",
+			"192.168.1.1", "198.18.0.1", "198.19.255.255", "198.51.100.1", "203.0.113.1", "224.0.0.1", "239.255.255.255",
+			"240.0.0.1", "255.255.255.255",
+			"::", "::1", "::7f00:1", "::ffff:127.0.0.1", "::ffff:10.0.0.1", "::ffff:169.254.169.254", "64:ff9b::a9fe:a9fe",
+			"64:ff9b:1::a00:1", "100::1", "2001::1", "2001:0:a9fe:a9fe::1", "2001:2::1", "2001:10::1", "2001:20::1", "2001:db8::1",
+			"2002:a9fe:a9fe::1", "3fff::1", "4000::1", "5f00::1", "fc00::1", "fd00:ec2::254", "fe80::1", "fe80::1%25eth0",
+			"2606:4700::1%25eth0", "fec0::1", "ff02::1",
+		} {
+			host := address
+			if strings.Contains(address, ":") {
+				host = "[" + address + "]"
+			}
+			_, err := httpsink.New("https://"+host, writeKey, nil)
+			require.ErrorContains(t, err, "is not an address on the public internet", address)
+			_, err = httpsink.New("https://"+host, writeKey, &httpsink.Options{AllowPrivate: true})
+			require.NoError(t, err, address)
 		}
-		_, err := httpsink.New("https://"+host, writeKey, nil)
-		require.ErrorContains(t, err, "is no address of the public internet", address)
-		_, err = httpsink.New("https://"+host, writeKey, &httpsink.Options{AllowPrivate: true})
-		require.NoError(t, err, address)
-	}
-	for _, address := range []string{
-		"1.1.1.1", "9.255.255.255", "11.0.0.1", "100.63.255.255", "100.128.0.1", "126.1.1.1", "128.0.0.1", "172.15.255.255",
-		"172.32.0.1", "192.0.1.1", "192.169.0.1", "198.17.0.1", "198.20.0.1", "223.255.255.255",
-		"[2001:200::1]", "[2606:4700::1111]", "[::ffff:1.1.1.1]", "[2a00:1450::1]",
-	} {
-		_, err := httpsink.New("https://"+address, writeKey, nil)
-		require.NoError(t, err, address)
-	}
+		for _, address := range []string{
+			"1.1.1.1", "9.255.255.255", "11.0.0.1", "100.63.255.255", "100.128.0.1", "126.1.1.1", "128.0.0.1", "172.15.255.255",
+			"172.32.0.1", "192.0.1.1", "192.169.0.1", "198.17.0.1", "198.20.0.1", "223.255.255.255",
+			"[2001:200::1]", "[2606:4700::1111]", "[::ffff:1.1.1.1]", "[2a00:1450::1]",
+		} {
+			_, err := httpsink.New("https://"+address, writeKey, nil)
+			require.NoError(t, err, address)
+		}
+	})
+	t.Run("name of this machine", func(t *testing.T) {
+		t.Parallel()
+		url := answering(t, http.StatusOK, "")
+		_, port, err := net.SplitHostPort(strings.TrimPrefix(url, "http://"))
+		require.NoError(t, err)
+		s, err := httpsink.New("http://localhost:"+port, writeKey, &httpsink.Options{AllowHTTP: true})
+		require.NoError(t, err)
+		err = s.Write(t.Context(), events("a"))
+		require.Equal(t, []string{"later"}, outcomes(err, 1))
+		require.ErrorContains(t, err, "is not an address on the public internet; see Options.AllowPrivate")
+	})
 }
 
-func TestANameThatResolvesToThisMachineIsNotConnectedTo(t *testing.T) {
-	t.Parallel()
-	url := answering(t, http.StatusOK, "")
-	_, port, err := net.SplitHostPort(strings.TrimPrefix(url, "http://"))
-	require.NoError(t, err)
-	s, err := httpsink.New("http://localhost:"+port, writeKey, &httpsink.Options{AllowHTTP: true})
-	require.NoError(t, err)
-	err = s.Write(t.Context(), events("a"))
-	require.Equal(t, []string{"later"}, outcomes(err, 1))
-	require.ErrorContains(t, err, "is no address of the public internet; see Options.AllowPrivate")
-}
-
-func TestRedirectsAreNotFollowed(t *testing.T) {
+func TestRedirect(t *testing.T) {
 	t.Parallel()
 	elsewhere := serve(t, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
 		require.Fail(t, "the redirect was followed")
@@ -100,13 +102,13 @@ func TestTLS(t *testing.T) {
 		return &tls.Config{RootCAs: roots}
 	}
 
-	t.Run("a certificate of nobody is not trusted", func(t *testing.T) {
+	t.Run("unknown authority", func(t *testing.T) {
 		t.Parallel()
 		err := write(t, start(t, nil), nil)
 		require.Equal(t, []string{"later"}, outcomes(err, 1))
 		require.ErrorAs(t, err, new(*tls.CertificateVerificationError))
 	})
-	t.Run("an authority of the host's own is", func(t *testing.T) {
+	t.Run("private authority", func(t *testing.T) {
 		t.Parallel()
 		server := start(t, nil)
 		c := trusting(server)
@@ -114,14 +116,14 @@ func TestTLS(t *testing.T) {
 		c.RootCAs = nil // the options are the caller's
 		require.NoError(t, s.Write(t.Context(), events("a")))
 	})
-	t.Run("TLS 1.1 is too old", func(t *testing.T) {
+	t.Run("TLS 1.1", func(t *testing.T) {
 		t.Parallel()
 		server := start(t, &tls.Config{MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11})
 		require.Equal(t, []string{"later"}, outcomes(write(t, server, trusting(server)), 1))
 	})
 }
 
-func TestTheWriteKeyIsInNoText(t *testing.T) {
+func TestWriteKeyIsSecret(t *testing.T) {
 	t.Parallel()
 	credentials := base64.StdEncoding.EncodeToString([]byte(writeKey + ":"))
 	requireSecret := func(t *testing.T, text string) {
@@ -130,7 +132,7 @@ func TestTheWriteKeyIsInNoText(t *testing.T) {
 		require.NotContains(t, text, strings.TrimRight(credentials, "="))
 	}
 
-	t.Run("of the sink", func(t *testing.T) {
+	t.Run("sink", func(t *testing.T) {
 		t.Parallel()
 		s := newSink(t, "https://events.example/base/", nil)
 		require.Equal(t, "httpsink to https://events.example/base/v1/batch", s.String())
@@ -140,7 +142,7 @@ func TestTheWriteKeyIsInNoText(t *testing.T) {
 			requireSecret(t, text)
 		}
 	})
-	t.Run("of an answer that quotes it", func(t *testing.T) {
+	t.Run("response that quotes it", func(t *testing.T) {
 		t.Parallel()
 		quoting := strings.Repeat("x", 190) + " " + writeKey + " Basic " + credentials
 		for _, status := range []int{200, 400, 401, 503} {
@@ -154,7 +156,7 @@ func TestTheWriteKeyIsInNoText(t *testing.T) {
 			}
 		}
 	})
-	t.Run("of an answer that is broken", func(t *testing.T) {
+	t.Run("malformed response", func(t *testing.T) {
 		t.Parallel()
 		for _, broken := range []string{
 			writeKey + " " + credentials + "\r\n\r\n", "HTTP/1.1 " + writeKey + "\r\n\r\n", "HTTP/1.1 200 OK\r\n" + credentials + "\r\n\r\n",
@@ -167,7 +169,7 @@ func TestTheWriteKeyIsInNoText(t *testing.T) {
 			}
 		}
 	})
-	t.Run("of a constructor", func(t *testing.T) {
+	t.Run("constructor", func(t *testing.T) {
 		t.Parallel()
 		for _, endpoint := range []string{
 			"https://" + writeKey + ":@events.example", "https://" + writeKey + ":x", "https://e.example/?writeKey=" + writeKey, writeKey,
@@ -183,8 +185,8 @@ func TestTheWriteKeyIsInNoText(t *testing.T) {
 	})
 }
 
-// talking returns the URL of a server that says text to whoever sends a request,
-// and hangs up.
+// talking returns the URL of a server that answers every request with text and hangs
+// up.
 func talking(t *testing.T, text string) string {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -206,31 +208,31 @@ func talking(t *testing.T, text string) string {
 	return "http://" + listener.Addr().String()
 }
 
-func TestAFailureOfTheNetworkIsTemporary(t *testing.T) {
+func TestNetworkFailure(t *testing.T) {
 	t.Parallel()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	require.NoError(t, listener.Close())
 	for name, url := range map[string]string{
-		"nobody listens":           "http://" + listener.Addr().String(),
-		"hangs up":                 talking(t, ""),
-		"hangs up amid its answer": talking(t, "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{"),
-		"there is no such name":    "http://events.invalid",
+		"not listening":                "http://" + listener.Addr().String(),
+		"hangs up":                     talking(t, ""),
+		"hangs up during its response": talking(t, "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{"),
+		"unknown name":                 "http://events.invalid",
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			err := newSink(t, url, nil).Write(t.Context(), events("a"))
 			require.Equal(t, []string{"later"}, outcomes(err, 1))
-			require.ErrorContains(t, err, "httpsink: no answer, the outcome is unknown: ")
+			require.ErrorContains(t, err, "httpsink: no response, the outcome is unknown: ")
 		})
 	}
 }
 
-func TestTheCauseOfAContextDoesNotMakeAnErrorPermanent(t *testing.T) {
+func TestContextCause(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancelCause(t.Context())
 	s := newOffline(t, func(r *http.Request) (*http.Response, error) {
-		cancel(inlet.Permanent(errors.New("the event is to blame")))
+		cancel(inlet.Permanent(errors.New("the event is at fault")))
 		return hang(r)
 	}, nil)
 	err := s.Write(ctx, events("a"))

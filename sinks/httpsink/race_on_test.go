@@ -1,5 +1,0 @@
-//go:build race
-
-package httpsink_test
-
-const raceEnabled = true
