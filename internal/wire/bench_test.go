@@ -31,11 +31,11 @@ func BenchmarkRead(b *testing.B) {
 			}
 		}
 		b.Run("document/"+name, func(b *testing.B) {
-			run(b, func(d *Document, body []byte) error { return d.Read(body, `"batch"`, roomy) })
+			run(b, func(d *Document, body []byte) error { return d.Read(body, `"batch"`, wideLimits) })
 		})
 		b.Run("outline/"+name, func(b *testing.B) {
 			o := &Outline{Watch: watched}
-			run(b, func(d *Document, body []byte) error { return o.Read(d, body, `"batch"`, roomy) })
+			run(b, func(d *Document, body []byte) error { return o.Read(d, body, `"batch"`, wideLimits) })
 		})
 	}
 }

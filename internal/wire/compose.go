@@ -1,112 +1,125 @@
 package wire
 
-import "bytes"
-
-// A Composer writes a body from parts of another one and notes, while it writes,
-// where the members stand: the result is a [Document] that nobody has to read.
+// This file writes a changed body and its spans together. A migration copies most of a
+// body unchanged; since the spans of what is copied only move, and those of what is
+// written are known, the result does not have to be read again.
 //
-// Between [Composer.Begin] and [Composer.End] it makes either one object, the
-// root, or a copy of a root that lists items, some of them made anew. Values and
-// names that it is given must be valid JSON, names those of one object must
-// differ, and be as [Object.Name] has them.
+// All spans are relative to the beginning of the body, which need not be the beginning of
+// the buffer. A span moves by a constant as long as text is copied in one piece, so for
+// each piece only the difference between its position in the result and in the source is
+// needed. Spans of rewritten names point into a buffer of names, which the result takes
+// over from the source, and so do not move.
+
+// A Composer writes a body from parts of another one and records, while it writes, where
+// the members are: the result is a [Document] that was never read.
+//
+// Between [Composer.Begin] or [Composer.BeginList] and [Composer.End] it makes either one
+// object, the root, or a copy of a root that lists items, some of which are made anew.
+// Values and names must be valid JSON; the names of an object must differ and be in the
+// form of [Object.Name]. None of this is checked.
 type Composer struct {
-	// Text is what has been written. A value that is made in place is appended to
-	// it between [Composer.Name] and [Composer.EndValue].
+	// Text is what has been written. A value that is made in place is appended to it
+	// between [Composer.Name] and [Composer.EndValue].
 	Text []byte
 
 	from, into *Document
-	base       int      // where the result begins in Text
-	places     *[]place // of the object that is being written
-	open       int      // where its members begin in Text
-	first      int      // where its places begin
-	reread     bool     // the root has got a list, which must be indexed
+	base       int     // where the result begins in Text
+	spans      *[]span // of the object that is being written: of the root or of the items
+	open       int     // where its members begin in Text
+	first      int     // where its spans begin
+	reread     bool    // the root has a list that is not indexed
 
-	// Of a copy.
-	list   int // which member of the root lists the items
-	next   int // where the next item begins in the source, or space before it
-	copied int // up to where the source has been copied
+	// For a copy of a list.
+	list   int // the index of the root member that lists the items
+	next   int // where the next item begins in the source
+	copied int // the end of what has been copied from the source
 }
 
-// Begin starts a body that is appended to dst. The document from is that of the
-// source; into, which must be another, becomes that of the result.
+// Begin starts a body that is appended to dst. The document from is that of the source;
+// into, which must be another one, becomes that of the result.
 func (c *Composer) Begin(dst []byte, from, into *Document) {
 	into.Reset()
-	*c = Composer{Text: dst, base: len(dst), from: from, into: into, places: &into.rootPlaces}
+	*c = Composer{Text: dst, base: len(dst), from: from, into: into, spans: &into.rootSpans}
 }
 
-// BeginList starts a body that is a copy of the source, which must list items.
-// Each of them is then kept or made anew, in order.
+// BeginList starts a body that is a copy of the source, which must list items. Then each
+// item, in order, is either kept by [Composer.Keep] or made anew between [Composer.Open]
+// and [Composer.Close].
 func (c *Composer) BeginList(dst []byte, from, into *Document) {
 	c.Begin(dst, from, into)
-	c.places = &into.itemPlaces
-	for i := range from.rootPlaces {
+	c.spans = &into.itemSpans
+	for i := range from.rootSpans {
 		if string(from.root.Name(i)) == from.list {
 			c.list = i
 		}
 	}
-	c.next = skipSpace(from.root.text, int(from.rootPlaces[c.list].start)+1)
+	c.next = skipSpace(from.root.text, int(from.rootSpans[c.list].start)+1)
 }
 
-// Keep takes the next item over as it is.
+// isList reports whether the composer copies a list.
+func (c *Composer) isList() bool { return c.spans == &c.into.itemSpans }
+
+// Keep keeps the next item unchanged. Its text is not copied yet: it is copied together
+// with that of its neighbours, when an item is made anew or at the end.
 func (c *Composer) Keep() {
 	it := c.item()
 	end := c.itemEnd()
-	first, by := len(c.into.itemPlaces), c.shift()
-	for _, p := range it.places {
-		c.into.itemPlaces = append(c.into.itemPlaces, p.moved(by))
+	first, by := len(c.into.itemSpans), c.shift()
+	for _, s := range it.spans {
+		c.into.itemSpans = append(c.into.itemSpans, s.moved(by))
 	}
-	c.add(it, first)
+	c.addItem(it, first)
 	c.next = skipComma(c.from.root.text, end)
 }
 
-// shift is how much further back the source stands in the result, behind what
-// has been copied.
+// shift returns by how much text of the source moves that follows what has been copied.
 func (c *Composer) shift() int { return len(c.Text) - c.base - c.copied }
 
-func (p place) moved(by int) place {
-	if p.nameStart&rewritten == 0 {
-		p.nameStart, p.nameEnd = uint32(int(p.nameStart)+by), uint32(int(p.nameEnd)+by)
+// moved returns a span that is by bytes further back.
+func (s span) moved(by int) span {
+	if s.nameStart&rewritten == 0 {
+		s.nameStart, s.nameEnd = uint32(int(s.nameStart)+by), uint32(int(s.nameEnd)+by)
 	}
-	p.start, p.end = uint32(int(p.start)+by), uint32(int(p.end)+by)
-	return p
+	s.start, s.end = uint32(int(s.start)+by), uint32(int(s.end)+by)
+	return s
 }
 
-// item is the next item of the source.
+// item returns the next item of the source.
 func (c *Composer) item() *Item { return &c.from.items[len(c.into.items)] }
 
-// itemEnd is where the next item of the source ends: behind its last member, as
-// far as that is known.
+// itemEnd returns where the next item of the source ends. If its members are known that
+// is after the last one; only an item without spans is walked over.
 func (c *Composer) itemEnd() int {
 	it := c.item()
-	if n := len(it.places); n > 0 {
-		return skipSpace(c.from.root.text, int(it.places[n-1].end)) + 1
+	if n := len(it.spans); n > 0 {
+		return skipSpace(c.from.root.text, int(it.spans[n-1].end)) + 1
 	}
 	return skipValue(c.from.root.text, c.next)
 }
 
-// add takes over what there is to know of an item whose places begin at first.
-// Its text is filled in at the end, when it has its place.
-func (c *Composer) add(it *Item, first int) {
-	made := *it
-	made.Object = Object{places: c.into.itemPlaces[first:len(c.into.itemPlaces):len(c.into.itemPlaces)]}
-	c.into.items = append(c.into.items, made)
+// addItem adds an item with the properties of one of the source, whose spans begin at
+// first. End sets its text, once Text does not move any more.
+func (c *Composer) addItem(it *Item, first int) {
+	added := *it
+	added.Object = Object{spans: c.into.itemSpans[first:len(c.into.itemSpans):len(c.into.itemSpans)]}
+	c.into.items = append(c.into.items, added)
 }
 
-// Open starts the root, or the next item, which is then made anew.
+// Open starts the root, or the next item, which is made anew.
 func (c *Composer) Open() {
-	if c.places == &c.into.itemPlaces {
+	if c.isList() {
 		c.Text = append(c.Text, c.from.root.text[c.copied:c.next]...)
-		c.copied = c.itemEnd()
+		c.copied = c.itemEnd() // skips the old text of the item
 	}
 	c.Text = append(c.Text, '{')
-	c.open, c.first = len(c.Text), len(*c.places)
+	c.open, c.first = len(c.Text), len(*c.spans)
 }
 
 // Close ends what Open has started.
 func (c *Composer) Close() {
 	c.Text = append(c.Text, '}')
-	if c.places == &c.into.itemPlaces {
-		c.add(c.item(), c.first)
+	if c.isList() {
+		c.addItem(c.item(), c.first)
 		c.next = skipComma(c.from.root.text, c.copied)
 	}
 }
@@ -119,15 +132,15 @@ func (c *Composer) Name(name []byte) {
 	start := len(c.Text) - c.base
 	c.Text = append(append(c.Text, name...), ':')
 	end := start + len(name)
-	*c.places = append(*c.places, place{uint32(start), uint32(end), uint32(end + 1), 0})
+	*c.spans = append(*c.spans, span{uint32(start), uint32(end), uint32(end + 1), 0})
 }
 
 // EndValue ends the member that Name has started.
 func (c *Composer) EndValue() {
-	p := &(*c.places)[len(*c.places)-1]
-	p.end = uint32(len(c.Text) - c.base)
-	if c.places == &c.into.rootPlaces && c.Text[c.base+int(p.start)] == '[' {
-		name := c.Text[c.base+int(p.nameStart) : c.base+int(p.nameEnd)]
+	s := &(*c.spans)[len(*c.spans)-1]
+	s.end = uint32(len(c.Text) - c.base)
+	if c.spans == &c.into.rootSpans && c.Text[c.base+int(s.start)] == '[' {
+		name := c.Text[c.base+int(s.nameStart) : c.base+int(s.nameEnd)]
 		c.reread = c.reread || string(name) == c.from.list
 	}
 }
@@ -139,8 +152,8 @@ func (c *Composer) Member(name, value []byte) {
 	c.EndValue()
 }
 
-// Copy writes the members of an object of the source from the i-th up to the j-th,
-// with the white space between them, in one piece.
+// Copy writes the members i to j-1 of an object of the source, with the white space
+// between them, in one piece.
 func (c *Composer) Copy(o Object, i, j int) {
 	if i == j {
 		return
@@ -148,45 +161,46 @@ func (c *Composer) Copy(o Object, i, j int) {
 	if len(c.Text) > c.open {
 		c.Text = append(c.Text, ',')
 	}
-	start := int(o.places[i].textStart(o.text))
+	start := int(o.spans[i].textStart(o.text))
 	by := len(c.Text) - c.base - start
-	c.Text = append(c.Text, o.text[start:o.places[j-1].end]...)
-	for _, p := range o.places[i:j] {
-		*c.places = append(*c.places, p.moved(by))
+	c.Text = append(c.Text, o.text[start:o.spans[j-1].end]...)
+	for _, s := range o.spans[i:j] {
+		*c.spans = append(*c.spans, s.moved(by))
 	}
-	for k := i; k < j && c.places == &c.into.rootPlaces; k++ {
-		c.reread = c.reread || o.text[o.places[k].start] == '[' && string(o.Name(k)) == c.from.list
+	for k := i; k < j && c.spans == &c.into.rootSpans; k++ {
+		c.reread = c.reread || o.text[o.spans[k].start] == '[' && string(o.Name(k)) == c.from.list
 	}
 }
 
-// textStart is where a member begins in the text. That of a name that was rewritten
-// is looked for backwards from its value.
-func (p place) textStart(text []byte) uint32 {
-	if p.nameStart&rewritten == 0 {
-		return p.nameStart
+// textStart returns where a member begins in the text. The span of a rewritten name does
+// not say so: then it is found backwards from the value, over the colon to the closing
+// quote of the name, and from there to the opening one.
+func (s span) textStart(text []byte) uint32 {
+	if s.nameStart&rewritten == 0 {
+		return s.nameStart
 	}
-	i := int(p.start) - 1
+	i := int(s.start) - 1
 	for text[i] != '"' {
 		i--
 	}
-	for i--; text[i] != '"' || escaped(text[:i]); i-- {
+	for i--; text[i] != '"' || isEscaped(text[:i]); i-- {
 	}
 	return uint32(i)
 }
 
-// End returns dst with the body behind it. The document of it says the same as if
-// the body had been read within the limits of the source's, but that lengths are
-// those of the source: what was received. It is empty where that cannot be said
-// without reading.
+// End returns dst with the body appended. The document of the result has the same content
+// as if the body had been read with the limits of the source, except that lengths, faults
+// and repairs are those of the source: what was received. The document is empty if it
+// cannot be known without reading the body: if a new root has a list of events.
 func (c *Composer) End() []byte {
-	if c.places == &c.into.itemPlaces {
+	if c.isList() {
 		c.endList()
 	}
 	d := c.into
 	text := c.Text[c.base:]
 	d.index.rewritten = append(d.index.rewritten[:0], c.from.index.rewritten...)
-	d.limits, d.list, d.repaired, d.mend.received = c.from.limits, c.from.list, c.from.repaired, c.from.mend.received
-	d.root = Object{text: text, names: d.index.rewritten, places: d.rootPlaces}
+	d.limits, d.list, d.repaired, d.repair.received = c.from.limits, c.from.list, c.from.repaired, c.from.repair.received
+	d.root = Object{text: text, names: d.index.rewritten, spans: d.rootSpans}
 	for i := range d.items {
 		d.items[i].text, d.items[i].names = text, d.index.rewritten
 	}
@@ -198,103 +212,20 @@ func (c *Composer) End() []byte {
 	return out
 }
 
-// endList copies what stands behind the items, and notes the root.
+// endList copies what follows the last item that was made anew, and moves the spans of the
+// root: members before the list stay, the list's value becomes longer or shorter, and
+// members after it move.
 func (c *Composer) endList() {
 	c.into.listed = true
-	for i, p := range c.from.rootPlaces {
+	for i, s := range c.from.rootSpans {
 		switch by := c.shift(); {
 		case i < c.list:
 		case i == c.list:
-			p.end = uint32(int(p.end) + by)
+			s.end = uint32(int(s.end) + by)
 		default:
-			p = p.moved(by)
+			s = s.moved(by)
 		}
-		c.into.rootPlaces = append(c.into.rootPlaces, p)
+		c.into.rootSpans = append(c.into.rootSpans, s)
 	}
 	c.Text = append(c.Text, c.from.root.text[c.copied:]...)
-}
-
-// A Walker steps through the members of a valid object.
-type Walker struct {
-	// Name is the quoted name of the member, as [Object.Name] has it.
-	Name []byte
-	// Value is its value, object[Start:End].
-	Value      []byte
-	Start, End int
-
-	object []byte
-	at     int
-}
-
-// Walk returns a walker that stands before the first member.
-func Walk(object []byte) Walker { return Walker{object: object, at: skipSpace(object, 1)} }
-
-// Next moves to the next member, and returns false behind the last one.
-func (w *Walker) Next() bool {
-	i := w.at
-	if w.object[i] == '}' {
-		return false
-	}
-	end := stringEnd(w.object, i)
-	w.Name = plainName(w.object[i:end:end])
-	w.Start = skipSpace(w.object, skipSpace(w.object, end)+1)
-	w.End = skipValue(w.object, w.Start)
-	w.Value = w.object[w.Start:w.End:w.End]
-	w.at = skipComma(w.object, w.End)
-	return true
-}
-
-// plainName returns a quoted name without needless escapes.
-func plainName(quoted []byte) []byte {
-	if !hasEscape(quoted) {
-		return quoted
-	}
-	return AppendString(nil, Text(quoted))
-}
-
-func hasEscape(quoted []byte) bool { return bytes.IndexByte(quoted, '\\') >= 0 }
-
-// AppendStringList appends a valid list in which every number has become a string
-// of the same digits.
-func AppendStringList(dst, list []byte) []byte {
-	for i := 0; i < len(list); {
-		switch c := list[i]; {
-		case i == 0, c == ']', c == ',', isSpace(c):
-			dst = append(dst, c)
-			i++
-		default:
-			end := skipValue(list, i)
-			dst = appendStringOf(dst, list[i:end])
-			i = end
-		}
-	}
-	return dst
-}
-
-// HasNumber reports whether a valid list has an element that is a number.
-func HasNumber(list []byte) bool {
-	for i := 1; i < len(list); i++ {
-		switch c := list[i]; {
-		case c == ']', c == ',', isSpace(c):
-		case IsNumber(list[i:]):
-			return true
-		default:
-			i = skipValue(list, i) - 1
-		}
-	}
-	return false
-}
-
-// appendStringOf appends a value, a number as a string.
-func appendStringOf(dst, value []byte) []byte {
-	if !IsNumber(value) {
-		return append(dst, value...)
-	}
-	return append(append(append(dst, '"'), value...), '"')
-}
-
-// IsNumber reports whether a value is a number.
-func IsNumber(value []byte) bool {
-	c := Kind(value)
-	return c == '-' || '0' <= c && c <= '9'
 }

@@ -2,12 +2,23 @@ package wire
 
 import "unicode/utf8"
 
-// Limits bound what one event may hold and how many a batch may. They act while
-// the document is read, so that what breaks them costs nothing more.
+// This file reads a body into spans. The root object and each event of the list get one
+// span per member, in two slices that are shared by all events of the body: an [Object]
+// is a part of such a slice. Below the members of an event, values are only checked, by
+// [indexer.value].
+//
+// An error of the body ends the pass. A fault of an event does not: the text after it
+// must be JSON too, or else the whole body is refused and it does not matter what was
+// wrong with the event. The faults of an event are its own; those outside of the list,
+// and those of a list that has no events ([Document.AsItem]), are the root's.
+
+// Limits restrict what an event may hold and how many events a list may have. They act
+// during the pass, so that exceeding them does not cost more. A limit of 0 does not
+// restrict.
 type Limits struct {
-	// Depth is how deep values may be nested, the event itself being 1.
+	// Depth is how deep values may be nested; the event itself is 1.
 	Depth int
-	// Members is how many names an event may have, at all depths together.
+	// Members is how many members an event may have, at all depths together.
 	Members int
 	// Bytes is how long an event may be, as received.
 	Bytes int
@@ -15,92 +26,105 @@ type Limits struct {
 	Items int
 }
 
-// A Document is the structure of a request's body: the members of its root
-// object and, where one of them is the list of events, the members of each of
-// those. Its memory is reused by the next [Document.Read]; what it returns are
-// slices of the body and of itself, and good until then.
+// A Document is the structure of a request's body: the members of its root object and, if
+// one of them is the list of events, the members of each event. The zero value is an
+// empty document.
+//
+// Its memory is reused by the next [Document.Read]. What its methods return are slices of
+// the body and of the document's memory, and valid until then.
 type Document struct {
 	limits   Limits
 	list     string // quoted name of the root member that lists events
 	root     Object
 	items    []Item
-	listed   bool // the root has such a member, and it is an array
-	repaired int  // repairs of text outside of the list
+	listed   bool // the root has this member, and it is an array
+	repaired int  // how many repairs of the text are outside of the list
 
-	rootPlaces, itemPlaces []place
-	index                  indexer
-	mend                   mending
+	rootSpans, itemSpans []span // of the root, and of all items, in order
+	index                indexer
+	repair               repairer
 }
 
-// An Item is one element of the list of events.
+// An Item is an element of the list of events.
 type Item struct {
-	// Object is the event. Empty if Fault is set.
+	// Object is the event. It is empty if there is a Fault.
 	Object
-	// Size is its length as received.
+	// Size is its length in bytes, as received.
 	Size int
 	// Fault is why it cannot be used, or None.
 	Fault Fault
-	// Repaired says that broken text in it was replaced by U+FFFD.
+	// Repaired reports whether invalid text in it was replaced by U+FFFD.
 	Repaired bool
 }
 
-// A Fault is what the grammar allows in an event and we do not.
+// A Fault is a property of an event that the grammar permits and this package does not.
 type Fault struct {
 	Kind FaultKind
-	// Name is the member that stands twice, with [Duplicate].
+	// Name is the member that occurs twice, for [Duplicate].
 	Name string
 }
 
-// A FaultKind names a [Fault].
+// A FaultKind is the kind of a [Fault].
 type FaultKind uint8
 
 // The kinds of faults.
 const (
+	// None means that there is no fault.
 	None FaultKind = iota
+	// NotObject is an element of the list that is not an object.
 	NotObject
+	// Duplicate is an object in which a name occurs twice.
 	Duplicate
+	// TooDeep is an event that exceeds Limits.Depth.
 	TooDeep
+	// TooManyMembers is an event that exceeds Limits.Members.
 	TooManyMembers
+	// TooLarge is an event that exceeds Limits.Bytes.
 	TooLarge
 )
 
-// An Object is a JSON object whose members have been found. Its zero value has
-// none.
+// An Object is a JSON object whose members are known by their positions. The zero value
+// has no members.
 type Object struct {
-	text   []byte // what the places point into
-	names  []byte // what those of names with escapes point into
-	places []place
+	text  []byte // what the spans point into
+	names []byte // what the spans of rewritten names point into
+	spans []span
 }
 
-// place is where a member stands. A name that was written with escapes has its
-// place among the rewritten names, which rewritten marks.
-type place struct {
+// A span is where a member is: its name, with its quotes, and its value, both from start
+// to end in the text.
+//
+// A name with escapes is unquoted and quoted again, so that equal names have equal bytes.
+// Its span then points into a buffer of rewritten names, which the highest bit of
+// nameStart marks. So bodies must be shorter than 2 GiB; the limits on a request's size
+// are far below.
+type span struct {
 	nameStart, nameEnd, start, end uint32
 }
 
 const rewritten = 1 << 31
 
 // Len returns the number of members.
-func (o Object) Len() int { return len(o.places) }
+func (o Object) Len() int { return len(o.spans) }
 
 // Name returns the i-th name, quoted and without needless escapes.
 func (o Object) Name(i int) []byte {
-	p := &o.places[i]
-	if p.nameStart&rewritten != 0 {
-		return o.names[p.nameStart&^rewritten : p.nameEnd]
+	s := &o.spans[i]
+	if s.nameStart&rewritten != 0 {
+		return o.names[s.nameStart&^rewritten : s.nameEnd]
 	}
-	return o.text[p.nameStart:p.nameEnd]
+	return o.text[s.nameStart:s.nameEnd]
 }
 
 // Value returns the i-th value, without white space around it.
 func (o Object) Value(i int) []byte {
-	p := &o.places[i]
-	return o.text[p.start:p.end:p.end]
+	s := &o.spans[i]
+	return o.text[s.start:s.end:s.end]
 }
 
 // Get returns the value of the member with the given quoted name, or nil.
 func (o Object) Get(quoted string) []byte {
-	for i := range o.places {
+	for i := range o.spans {
 		if string(o.Name(i)) == quoted {
 			return o.Value(i)
 		}
@@ -108,24 +132,24 @@ func (o Object) Get(quoted string) []byte {
 	return nil
 }
 
-// Read takes in a body whose root is an object. The list is the quoted name of
-// the root member that holds events if it is an array.
+// Read reads a body whose root is an object. The list is the quoted name of the root
+// member that holds the events if it is an array.
 //
-// The error is a [*SyntaxError] if the body is not JSON, [ErrNotObject] if its
-// root is no object, [ErrTooManyItems] if the list is longer than the limit, or
-// a [*FaultError] for a fault in the root outside of the list. Faults of items
-// are theirs alone. After an error the document is empty.
+// The error is a [*SyntaxError] if the body is not JSON, [ErrNotObject] if its root is not
+// an object, [ErrTooManyItems] if the list exceeds the limit, or a [*FaultError] for a
+// fault in the root outside of the list. Faults of items are in [Item.Fault]. After an
+// error the document is empty.
 //
-// Broken text does not make a body invalid: it is repaired, and the items that
-// held it say so.
+// Invalid text, which is invalid UTF-8 and unpaired surrogates, is not an error: it is
+// repaired, and the items that had it are marked as repaired. Repairing costs a second
+// pass over a copy of the body, so a body costs at most twice its size.
 func (d *Document) Read(body []byte, list string, limits Limits) error {
-	d.Reset()
-	d.limits, d.list = limits, list
-	d.mend.received = len(body)
-	d.index.reset(body, limits)
+	d.begin(body, list, limits)
 	err := d.readRoot()
-	if err == nil && (d.index.broken || !utf8.Valid(body)) {
-		err = d.readMended(body)
+	if err == nil && (d.index.unpaired || !utf8.Valid(body)) {
+		d.clear()
+		d.index.reset(d.repair.repair(body), d.limits)
+		err = d.readRoot()
 	}
 	if err != nil {
 		d.Reset()
@@ -133,44 +157,48 @@ func (d *Document) Read(body []byte, list string, limits Limits) error {
 	return err
 }
 
-// readMended reads a valid body with broken text once more, repaired.
-func (d *Document) readMended(body []byte) error {
-	d.clear()
-	d.index.reset(d.mend.text(body), d.limits)
-	return d.readRoot()
+// begin empties the document and prepares it to read a body.
+func (d *Document) begin(body []byte, list string, limits Limits) {
+	d.Reset()
+	d.limits, d.list = limits, list
+	d.repair.received = len(body)
+	d.index.reset(body, limits)
 }
 
-// Reset empties the document and lets go of the body.
+// Reset empties the document and releases the body.
 func (d *Document) Reset() {
 	d.clear()
 	d.limits = Limits{}
 	d.index.reset(nil, Limits{})
-	d.mend.reset()
+	d.repair.reset()
 }
 
+// clear forgets what was read. The items are zeroed, so that they do not keep the body
+// alive; spans are numbers.
 func (d *Document) clear() {
 	clear(d.items)
-	d.items, d.rootPlaces, d.itemPlaces = d.items[:0], d.rootPlaces[:0], d.itemPlaces[:0]
+	d.items, d.rootSpans, d.itemSpans = d.items[:0], d.rootSpans[:0], d.itemSpans[:0]
 	d.root, d.listed, d.repaired = Object{}, false, 0
 }
 
-// Limits returns what the document was read with; zero if it is empty.
+// Limits returns the limits that the document was read with; the zero value if it is
+// empty.
 func (d *Document) Limits() Limits { return d.limits }
 
 // Root returns the root object.
 func (d *Document) Root() Object { return d.root }
 
-// Repaired reports whether broken text outside of the list was repaired.
+// Repaired reports whether invalid text outside of the list was repaired.
 func (d *Document) Repaired() bool { return d.repaired > 0 }
 
 // Items returns the elements of the list, and whether there is one.
 func (d *Document) Items() ([]Item, bool) { return d.items, d.listed }
 
-// AsItem returns the root as if it were the only element of a list, but for the
-// limit of its length. What it lists is part of it then, with its faults, but may
-// be anything.
+// AsItem returns the root as if it were the only element of a list, without the limit on
+// its length. The list is then a part of it, and so are the faults of its elements, except
+// that they may be of any kind.
 func (d *Document) AsItem() Item {
-	it := Item{Object: d.root, Size: d.mend.received, Repaired: d.Repaired()}
+	it := Item{Object: d.root, Size: d.repair.received, Repaired: d.Repaired()}
 	for i := range d.items {
 		it.Repaired = it.Repaired || d.items[i].Repaired
 		if f := d.items[i].Fault; it.Fault.Kind == None && f.Kind != NotObject {
@@ -186,12 +214,12 @@ func (d *Document) readRoot() error {
 	if x.at(start) != '{' {
 		return x.notAnObject(start)
 	}
-	end, err := d.readObject(start, &d.rootPlaces, d.list)
+	end, err := d.readObject(start, &d.rootSpans, d.list)
 	if err != nil {
 		return err
 	}
 	if rest := x.space(end); !x.failed && rest < len(x.src) {
-		end = x.fail(rest)
+		end = x.fail(rest) // text after the root
 	}
 	if x.failed {
 		return explain(x.src, int64(end))
@@ -199,13 +227,14 @@ func (d *Document) readRoot() error {
 	if x.fault.Kind != None {
 		return &FaultError{x.fault}
 	}
-	d.root = Object{text: x.src, names: x.rewritten, places: d.rootPlaces}
-	repairs, _ := d.mend.within(start, end)
-	d.repaired += repairs
+	d.root = Object{text: x.src, names: x.rewritten, spans: d.rootSpans}
+	repairs, _ := d.repair.within(start, end)
+	d.repaired += repairs // minus those that readItem has subtracted
 	return nil
 }
 
-// notAnObject is the error for a root that begins at start and is no object.
+// notAnObject returns the error for a root that begins at start and is not an object: it
+// may not be JSON at all.
 func (x *indexer) notAnObject(start int) error {
 	end := x.space(x.value(start))
 	if x.failed || end < len(x.src) {
@@ -214,18 +243,19 @@ func (x *indexer) notAnObject(start int) error {
 	return ErrNotObject
 }
 
-// readObject notes the members of the object at start and returns its end. It
-// descends into the member called list, if that is an array.
-func (d *Document) readObject(start int, places *[]place, list string) (end int, err error) {
+// readObject appends the spans of the members of the object at start and returns its end.
+// It descends into the member called list, if that is an array. After a fault no more
+// spans are kept, only the grammar is checked.
+func (d *Document) readObject(start int, spans *[]span, list string) (end int, err error) {
 	x := &d.index
 	i := x.open(start)
 	for more := x.at(i) != '}'; more; {
-		var p place
-		if p, i = x.name(i); x.failed {
+		var s span
+		if s, i = x.name(i); x.failed {
 			return i, nil
 		}
-		p.start = uint32(i)
-		if list != "" && x.at(i) == '[' && string(x.text(p.nameStart, p.nameEnd)) == list {
+		s.start = uint32(i)
+		if list != "" && x.at(i) == '[' && string(x.text(s.nameStart, s.nameEnd)) == list {
 			i, err = d.readItems(i)
 		} else {
 			i = x.value(i)
@@ -233,9 +263,9 @@ func (d *Document) readObject(start int, places *[]place, list string) (end int,
 		if err != nil || x.failed {
 			return i, err
 		}
-		p.end = uint32(i)
+		s.end = uint32(i)
 		if x.fault.Kind == None {
-			*places = append(*places, p)
+			*spans = append(*spans, s)
 		}
 		if i, more = x.next(i); x.failed {
 			return i, nil
@@ -253,11 +283,11 @@ func (d *Document) readItems(start int) (end int, err error) {
 		if d.limits.Items > 0 && len(d.items) == d.limits.Items {
 			return i, ErrTooManyItems
 		}
-		outer := x.begin()
+		outer := x.beginEvent()
 		if i, err = d.readItem(i); x.failed || err != nil {
 			return i, err
 		}
-		x.end(outer)
+		x.endEvent(outer)
 		if i, more = x.next(i); x.failed {
 			return i, nil
 		}
@@ -265,14 +295,13 @@ func (d *Document) readItems(start int) (end int, err error) {
 	return x.close(i), nil
 }
 
-// readItem reads the element at start, whose faults stay its own, and returns
-// its end.
+// readItem reads the element at start and returns its end.
 func (d *Document) readItem(start int) (end int, err error) {
 	x := &d.index
-	first := len(d.itemPlaces)
+	first := len(d.itemSpans)
 	var it Item
 	if x.at(start) == '{' {
-		end, err = d.readObject(start, &d.itemPlaces, "")
+		end, err = d.readObject(start, &d.itemSpans, "")
 		it.Fault = x.fault
 	} else {
 		end = x.value(start)
@@ -281,24 +310,28 @@ func (d *Document) readItem(start int) (end int, err error) {
 	if err != nil || x.failed {
 		return end, err
 	}
-	repairs, grown := d.mend.within(start, end)
-	d.repaired -= repairs
+	repairs, grown := d.repair.within(start, end)
+	d.repaired -= repairs // readRoot adds all repairs, so that those outside remain
 	it.Repaired = repairs > 0
 	it.Size = end - start - grown
 	d.addItem(it, first)
 	return end, nil
 }
 
-// addItem adds an item of a known size, the places of whose members begin at first.
+// addItem adds an item whose size is known. The spans of its members begin at first, and
+// are dropped if it has a fault.
+//
+// The slices that its object holds are those of now, and stay right if the document's
+// slices grow and move: an object's own spans and names do not change any more.
 func (d *Document) addItem(it Item, first int) {
 	if it.Fault.Kind == None && d.limits.Bytes > 0 && it.Size > d.limits.Bytes {
 		it.Fault.Kind = TooLarge
 	}
 	if it.Fault.Kind == None {
-		places := d.itemPlaces[first:len(d.itemPlaces):len(d.itemPlaces)]
-		it.Object = Object{text: d.index.src, names: d.index.rewritten, places: places}
+		spans := d.itemSpans[first:len(d.itemSpans):len(d.itemSpans)]
+		it.Object = Object{text: d.index.src, names: d.index.rewritten, spans: spans}
 	} else {
-		d.itemPlaces = d.itemPlaces[:first]
+		d.itemSpans = d.itemSpans[:first]
 	}
 	d.items = append(d.items, it)
 }

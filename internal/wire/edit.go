@@ -1,44 +1,24 @@
 package wire
 
-import (
-	"bytes"
-	"iter"
-	"strings"
-)
+import "bytes"
 
-// Has reports whether a valid value has something at a path of quoted names. A
-// name is that of a member of an object, or of the objects in an array.
-func Has(value []byte, path []string) bool {
-	if len(path) == 0 {
-		return true
-	}
-	switch Kind(value) {
-	case '{':
-		for name, member := range members(value) {
-			if sameAs(name, path[0]) {
-				return Has(member, path[1:])
-			}
-		}
-	case '[':
-		for element := range elements(value) {
-			if Has(element, path) {
-				return true
-			}
-		}
-	}
-	return false
-}
+// This file copies valid values with changes. Nothing is changed in place: the input may
+// be shared, and what is appended to dst is the new value. All functions return the
+// extended dst.
 
-// AppendEdited appends a valid value in which what stands at the path is replaced
-// by what edit appends for it, or left out if edit returns nil. Everything else
-// is copied as it stands, but for white space between tokens.
+// AppendEdited appends a valid value in which each member at the path is replaced by what
+// edit appends for its value, or removed if edit returns nil. Everything else is copied
+// as written, except for white space between tokens.
+//
+// Each level of the path walks over the text below it once more, so a call costs at most
+// the size of the value times the length of the path.
 func AppendEdited(dst, value []byte, path []string, edit func(dst, value []byte) []byte) []byte {
 	if len(path) == 0 {
 		return edit(dst, value)
 	}
 	switch Kind(value) {
 	case '{':
-		return appendObject(dst, value, path, edit)
+		return appendEditedObject(dst, value, path, edit)
 	case '[':
 		return AppendElements(dst, value, func(dst, element []byte) []byte {
 			return AppendEdited(dst, element, path, edit)
@@ -47,25 +27,25 @@ func AppendEdited(dst, value []byte, path []string, edit func(dst, value []byte)
 	return append(dst, value...)
 }
 
-func appendObject(dst, object []byte, path []string, edit func(dst, value []byte) []byte) []byte {
+func appendEditedObject(dst, object []byte, path []string, edit func(dst, value []byte) []byte) []byte {
 	dst = append(dst, '{')
 	first := len(dst)
 	for name, value := range members(object) {
 		start := len(dst)
 		dst = appendName(dst, first, name)
-		if !sameAs(name, path[0]) {
+		if !equalNames(name, path[0]) {
 			dst = append(dst, value...)
 		} else if edited := AppendEdited(dst, value, path[1:], edit); edited != nil {
 			dst = edited
 		} else {
-			dst = dst[:start]
+			dst = dst[:start] // takes the name back, and the comma before it
 		}
 	}
 	return append(dst, '}')
 }
 
-// AppendElements appends a valid array with what edit appends for each element,
-// without those for which it returns nil.
+// AppendElements appends a valid array with what edit appends for each element, without
+// those for which it returns nil.
 func AppendElements(dst, array []byte, edit func(dst, value []byte) []byte) []byte {
 	dst = append(dst, '[')
 	first := len(dst)
@@ -83,15 +63,15 @@ func AppendElements(dst, array []byte, edit func(dst, value []byte) []byte) []by
 	return append(dst, ']')
 }
 
-// AppendSet appends a valid object whose member with the quoted name has the
-// value: in the place of the member, or behind the others. A nil object has no
+// AppendSet appends a valid object in which the member with the quoted name has the
+// value: in the place of the old value, or after the other members. A nil object has no
 // members.
 func AppendSet(dst, object []byte, name string, value []byte) []byte {
 	dst = append(dst, '{')
 	first, done := len(dst), false
 	if object != nil {
 		for old, kept := range members(object) {
-			if sameAs(old, name) {
+			if equalNames(old, name) {
 				kept, done = value, true
 			}
 			dst = AppendMember(dst, first, old, kept)
@@ -103,27 +83,83 @@ func AppendSet(dst, object []byte, name string, value []byte) []byte {
 	return append(dst, '}')
 }
 
-// sameAs compares a name that may be written with escapes to a quoted one.
-func sameAs(name []byte, quoted string) bool {
-	if bytes.IndexByte(name, '\\') < 0 && strings.IndexByte(quoted, '\\') < 0 {
-		return string(name) == quoted
-	}
-	return string(name) == quoted || sameText(name, []byte(quoted))
+// AppendMember appends a member to an object whose members begin at dst[first].
+func AppendMember(dst []byte, first int, name, value []byte) []byte {
+	return append(appendName(dst, first, name), value...)
 }
 
-// elements yields the elements of a valid array.
-func elements(array []byte) iter.Seq[[]byte] {
-	return func(yield func([]byte) bool) {
-		for i := skipSpace(array, 1); array[i] != ']'; {
-			end := skipValue(array, i)
-			if !yield(array[i:end:end]) {
-				return
-			}
-			i = skipComma(array, end)
+// appendName appends a name and its colon to an object whose members begin at
+// dst[first], after a comma unless it is the first.
+func appendName(dst []byte, first int, name []byte) []byte {
+	if len(dst) > first {
+		dst = append(dst, ',')
+	}
+	return append(append(dst, name...), ':')
+}
+
+// AppendMembers appends the members of a JSON object without the braces, with a comma
+// before the first. An empty or nil object appends nothing.
+func AppendMembers(dst, object []byte) []byte {
+	inner := bytes.TrimSpace(object)
+	if len(inner) < 2 {
+		return dst
+	}
+	inner = bytes.TrimSpace(inner[1 : len(inner)-1])
+	if len(inner) == 0 {
+		return dst
+	}
+	return AppendLine(append(dst, ','), inner)
+}
+
+// AppendLine appends a JSON value on one line: unchanged if it is on one line, else
+// without any white space between its tokens. A string cannot have a line break, which
+// must be escaped in it.
+func AppendLine(dst, value []byte) []byte {
+	if bytes.IndexByte(value, '\n') < 0 && bytes.IndexByte(value, '\r') < 0 {
+		return append(dst, value...)
+	}
+	return appendCompact(dst, value)
+}
+
+// appendCompact appends valid JSON without the white space between its tokens.
+func appendCompact(dst, src []byte) []byte {
+	for i := 0; i < len(src); {
+		switch src[i] {
+		case ' ', '\t', '\n', '\r':
+			i++
+		case '"':
+			end := skipString(src, i)
+			dst = append(dst, src[i:end]...)
+			i = end
+		default:
+			dst = append(dst, src[i])
+			i++
 		}
 	}
+	return dst
 }
 
-// Trim returns a value without the white space around it, as the functions here
-// want it.
-func Trim(value []byte) []byte { return bytes.Trim(value, " \t\r\n") }
+// AppendStringList appends a valid list in which every number has become a string of the
+// same digits. White space and nested values are copied as written.
+func AppendStringList(dst, list []byte) []byte {
+	for i := 0; i < len(list); {
+		switch c := list[i]; {
+		case i == 0, c == ']', c == ',', isSpace(c):
+			dst = append(dst, c)
+			i++
+		default:
+			end := skipValue(list, i)
+			dst = appendStringOf(dst, list[i:end])
+			i = end
+		}
+	}
+	return dst
+}
+
+// appendStringOf appends a value; if it is a number, as a string.
+func appendStringOf(dst, value []byte) []byte {
+	if !IsNumber(value) {
+		return append(dst, value...)
+	}
+	return append(append(append(dst, '"'), value...), '"')
+}

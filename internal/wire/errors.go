@@ -9,30 +9,33 @@ import (
 
 // Errors of [Document.Read] that concern the body as a whole.
 var (
-	// ErrNotObject is returned for JSON whose root is no object.
+	// ErrNotObject is returned for JSON whose root is not an object.
 	ErrNotObject = errors.New("the root is not an object")
-	// ErrTooManyItems is returned for a list that is longer than the limit.
+	// ErrTooManyItems is returned for a list that exceeds Limits.Items.
 	ErrTooManyItems = errors.New("too many items")
 )
 
-// A SyntaxError says where and how a body stops being JSON. Its text may be
-// shown to whoever sent it.
+// A SyntaxError is returned for a body that is not JSON. Its text may be shown to the
+// client.
 type SyntaxError struct {
+	// Offset is the number of bytes before the error.
 	Offset int64
+	// Reason describes the error, with the character that is at the offset.
 	Reason string
 }
 
-// Error returns the reason and the place.
+// Error returns the reason and the offset.
 func (e *SyntaxError) Error() string { return fmt.Sprintf("%s at byte %d", e.Reason, e.Offset) }
 
 // A FaultError is a [Fault] in the root of a document.
 type FaultError struct{ Fault Fault }
 
-// Error names the kind of the fault.
+// Error returns the kind of the fault.
 func (e *FaultError) Error() string { return fmt.Sprintf("fault %d in the root", e.Fault.Kind) }
 
-// explain says in words what is wrong at the offset, at which body stops being
-// valid.
+// explain describes in words what is wrong at the offset, where body stops being valid.
+// It guesses the mistake from the text there, since that is what an author of a client
+// needs to know.
 func explain(body []byte, offset int64) *SyntaxError {
 	if len(bytes.TrimSpace(body)) == 0 {
 		return &SyntaxError{int64(len(body)), "the body is empty"}

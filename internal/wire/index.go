@@ -1,83 +1,82 @@
 package wire
 
-import (
-	"bytes"
-
-	"github.com/go-json-experiment/json/jsontext"
-)
-
-// An indexer walks a body once. It checks the grammar and, on the way, what the
-// grammar allows and we do not: depth, many members, names that stand twice in
-// one object. Its work is linear in the text, whatever that is.
+// This file walks over a body that may be anything.
 //
-// The methods that move over a piece of text return where it ends. At a syntax
-// error they set failed, and return where it is; what they return after that
-// means nothing. A fault does not stop them: the text behind it must be valid,
-// too.
+// The state of the walk is the index of the next byte, which each method takes and
+// returns, and the stack of open objects and arrays. A method moves over one piece of the
+// grammar and returns where it ends:
+//
+//	open   the bracket that opens an object or array, and white space
+//	name   a member's name and colon, and white space
+//	value  a whole value of any kind
+//	next   the comma after an element, and white space; or the end of the list
+//	close  the bracket that closes an object or array
+//
+// At a syntax error a method sets failed and returns where the error is. After that its
+// callers return as soon as they can, without moving on; what else the methods return then
+// has no meaning. The walk never moves backwards and the stack replaces recursion, so that
+// the time and the memory are linear in the body and nesting cannot exhaust the
+// goroutine's stack.
+//
+// What the grammar permits and this package does not, is a fault: nesting and members
+// beyond the limits, duplicate names. The first fault of an event is kept and does not
+// stop the walk. Not checked here: whether text is valid UTF-8. Surrogates in escapes are
+// paired by scan.go, which sets unpaired.
+
+// An indexer walks over a body once and checks it.
 type indexer struct {
-	src    []byte
-	limits Limits
-	failed bool
-	broken bool // there was half a surrogate pair
+	src      []byte
+	limits   Limits
+	failed   bool // there was a syntax error
+	unpaired bool // there was an unpaired surrogate
 
-	fault   Fault
-	members int // names of the current event so far
-	floor   int // open values that are not part of the current event
+	fault   Fault // the first one of the current event
+	members int   // the members of the current event so far, at all depths
+	floor   int   // how many open values are around the current event
 
-	opened    []int32   // for each open value, where its names begin; -1 for an array
-	names     []nameKey // the names of all open objects, the inner ones last
-	rewritten []byte    // names that were escaped, quoted again without need
-	plain     []byte    // scratch for them
-	large     nameTable // the names of open objects that have many
+	stack     []int32   // an entry per open value: where its names begin; -1 for an array
+	names     []nameKey // the names of all open objects, those of inner ones last
+	rewritten []byte    // the names with escapes, without needless ones
+	plain     []byte    // buffer for one of them, unquoted
+	table     nameTable // the names of open objects with many
 }
 
-// nameKey is a name of an open object. The print tells most names apart without
-// a look at their text.
-type nameKey struct {
-	print      uint64
-	start, end uint32
-}
-
-const (
-	// manyNames is from how many names on an object's are looked up in a table:
-	// below, comparing prints one by one is faster.
-	manyNames = 32
-	// deepest is how deep any body may be nested, as a limit of last resort.
-	deepest = 10_000
-)
+// maxNesting is how deep any body may be nested, whatever the limits.
+const maxNesting = 10_000
 
 func (x *indexer) reset(src []byte, limits Limits) {
-	x.src, x.limits, x.failed, x.broken = src, limits, false, false
+	x.src, x.limits, x.failed, x.unpaired = src, limits, false, false
 	x.fault, x.members, x.floor = Fault{}, 0, 0
-	x.opened, x.names, x.rewritten = x.opened[:0], x.names[:0], x.rewritten[:0]
-	x.large.clear()
+	x.stack, x.names, x.rewritten = x.stack[:0], x.names[:0], x.rewritten[:0]
+	x.table.clear()
 }
 
-// outerEvent is the state of an indexer around an event.
+// outerEvent is the state of an indexer outside of an event.
 type outerEvent struct {
 	floor, members int
 	fault          Fault
 }
 
-// begin starts a new event inside of what is open and returns what end needs.
-func (x *indexer) begin() outerEvent {
+// beginEvent starts to count for an event within the open values. It returns what
+// endEvent needs.
+func (x *indexer) beginEvent() outerEvent {
 	outer := outerEvent{x.floor, x.members, x.fault}
-	x.floor, x.members, x.fault = len(x.opened), 0, Fault{}
+	x.floor, x.members, x.fault = len(x.stack), 0, Fault{}
 	return outer
 }
 
-// end goes back to what was around the event.
-func (x *indexer) end(outer outerEvent) {
+// endEvent continues to count for what is around the event.
+func (x *indexer) endEvent(outer outerEvent) {
 	x.floor, x.members, x.fault = outer.floor, outer.members, outer.fault
 }
 
-// fail notes a syntax error at i.
+// fail records a syntax error at i.
 func (x *indexer) fail(i int) int {
 	x.failed = true
 	return i
 }
 
-// at returns the byte at i, 0 behind the end: a byte that is valid nowhere.
+// at returns the byte at i. After the end it is 0, which is valid nowhere.
 func (x *indexer) at(i int) byte {
 	if i < len(x.src) {
 		return x.src[i]
@@ -85,7 +84,7 @@ func (x *indexer) at(i int) byte {
 	return 0
 }
 
-// space moves over white space.
+// space moves over white space. Most bytes are not, which the first comparison decides.
 func (x *indexer) space(i int) int {
 	for i < len(x.src) && x.src[i] <= ' ' && isSpace(x.src[i]) {
 		i++
@@ -93,36 +92,37 @@ func (x *indexer) space(i int) int {
 	return i
 }
 
-// open enters the object or array at i and moves to what is in it.
+// open opens the object or array at i and moves to its content.
 func (x *indexer) open(i int) int {
-	if len(x.opened) >= deepest {
+	if len(x.stack) >= maxNesting {
 		return x.fail(i)
 	}
-	if x.limits.Depth > 0 && len(x.opened)-x.floor >= x.limits.Depth && x.fault.Kind == None {
+	if x.limits.Depth > 0 && len(x.stack)-x.floor >= x.limits.Depth && x.fault.Kind == None {
 		x.fault = Fault{Kind: TooDeep}
 	}
 	first := int32(-1)
 	if x.src[i] == '{' {
 		first = int32(len(x.names))
 	}
-	x.opened = append(x.opened, first)
+	x.stack = append(x.stack, first)
 	return x.space(i + 1)
 }
 
-// close leaves the innermost object or array, whose last byte is at i.
+// close closes the innermost object or array, whose last byte is at i, and forgets its
+// names.
 func (x *indexer) close(i int) int {
-	last := len(x.opened) - 1
-	if first := x.opened[last]; first >= 0 {
+	last := len(x.stack) - 1
+	if first := x.stack[last]; first >= 0 {
 		x.names = x.names[:first]
 	}
-	x.opened = x.opened[:last]
+	x.stack = x.stack[:last]
 	return i + 1
 }
 
 // inObject reports whether the innermost open value is an object.
-func (x *indexer) inObject() bool { return x.opened[len(x.opened)-1] >= 0 }
+func (x *indexer) inObject() bool { return x.stack[len(x.stack)-1] >= 0 }
 
-// closer is the bracket that closes the innermost open value.
+// closer returns the bracket that closes the innermost open value.
 func (x *indexer) closer() byte {
 	if x.inObject() {
 		return '}'
@@ -130,8 +130,9 @@ func (x *indexer) closer() byte {
 	return ']'
 }
 
-// next moves from the end of an element to the next one; more is false at the
-// bracket that closes the list.
+// next moves from the end of an element to the next one; more is false at the bracket
+// that closes the list. After a comma it does not look for that bracket: that an element
+// is missing there is for name or value to find out.
 func (x *indexer) next(i int) (at int, more bool) {
 	i = x.space(i)
 	switch x.at(i) {
@@ -143,27 +144,27 @@ func (x *indexer) next(i int) (at int, more bool) {
 	return x.fail(i), false
 }
 
-// name reads the name at i of a member of the innermost object, notes it, and
+// name reads the name at i of a member of the innermost object, checks that it is new, and
 // moves to its value.
-func (x *indexer) name(i int) (p place, value int) {
+func (x *indexer) name(i int) (s span, value int) {
 	if x.at(i) != '"' {
-		return p, x.fail(i)
+		return s, x.fail(i)
 	}
-	end, print, escaped := x.scanString(i)
+	end, fingerprint, escaped := x.scanString(i)
 	if x.failed {
-		return p, end
+		return s, end
 	}
-	p.nameStart, p.nameEnd = uint32(i), uint32(end)
+	s.nameStart, s.nameEnd = uint32(i), uint32(end)
 	if escaped {
-		p.nameStart, p.nameEnd, print = x.rewrite(x.src[i:end])
+		s.nameStart, s.nameEnd, fingerprint = x.rewrite(x.src[i:end])
 	}
-	if x.fault.Kind == None {
-		x.note(nameKey{print, p.nameStart, p.nameEnd})
+	if x.fault.Kind == None { // a second fault does not matter
+		x.addName(nameKey{fingerprint, s.nameStart, s.nameEnd})
 	}
 	if end = x.space(end); x.at(end) != ':' {
-		return p, x.fail(end)
+		return s, x.fail(end)
 	}
-	return p, x.space(end + 1)
+	return s, x.space(end + 1)
 }
 
 // value moves over the value at i, of any kind.
@@ -177,9 +178,14 @@ func (x *indexer) value(i int) (end int) {
 	return x.scalar(i)
 }
 
-// composite moves over the object or array at i.
+// composite moves over the object or array at i and everything in it.
+//
+// Each turn of the outer loop moves over one value: it opens an object or array, or skips
+// a scalar. A value that was opened continues with its first element. One that is complete
+// may complete those around it, which the inner loop closes, up to an element that
+// follows or to the end of the first object or array.
 func (x *indexer) composite(i int) (end int) {
-	bottom := len(x.opened)
+	bottom := len(x.stack)
 	for !x.failed {
 		switch x.at(i) {
 		case '{', '[':
@@ -199,7 +205,7 @@ func (x *indexer) composite(i int) (end int) {
 			i = x.scalar(i)
 		}
 		for more := false; !more && !x.failed; {
-			if len(x.opened) == bottom {
+			if len(x.stack) == bottom {
 				return i
 			}
 			if i, more = x.next(i); !more && !x.failed {
@@ -210,68 +216,4 @@ func (x *indexer) composite(i int) (end int) {
 		}
 	}
 	return i
-}
-
-// rewrite unquotes a name and quotes it again, so that names that say the same
-// look the same.
-func (x *indexer) rewrite(quoted []byte) (from, to uint32, print uint64) {
-	start := len(x.rewritten)
-	x.plain, _ = jsontext.AppendUnquote(x.plain[:0], quoted)
-	x.rewritten, _ = jsontext.AppendQuote(x.rewritten, x.plain)
-	return uint32(start) | rewritten, uint32(len(x.rewritten)), printOf(x.rewritten[start:])
-}
-
-// text returns a name as its place says.
-func (x *indexer) text(start, end uint32) []byte {
-	if start&rewritten != 0 {
-		return x.rewritten[start&^rewritten : end]
-	}
-	return x.src[start:end]
-}
-
-// note adds a name to the innermost object, and a fault if it stands there
-// already or is one too many.
-func (x *indexer) note(key nameKey) {
-	if x.members++; x.limits.Members > 0 && x.members > x.limits.Members {
-		x.fault = Fault{Kind: TooManyMembers}
-		return
-	}
-	first := int(x.opened[len(x.opened)-1])
-	if x.seen(first, key) {
-		x.fault = Fault{Kind: Duplicate, Name: Text(x.text(key.start, key.end))}
-		return
-	}
-	x.names = append(x.names, key)
-	if n := len(x.names) - first; n >= manyNames {
-		x.remember(first, n)
-	}
-}
-
-// seen reports whether the object whose names begin at first has the name.
-func (x *indexer) seen(first int, key nameKey) bool {
-	if len(x.names)-first >= manyNames {
-		return x.large.has(x, first, x.text(key.start, key.end))
-	}
-	for i := range x.names[first:] {
-		if k := &x.names[first+i]; k.print == key.print && x.same(*k, key) {
-			return true
-		}
-	}
-	return false
-}
-
-func (x *indexer) same(a, b nameKey) bool {
-	return bytes.Equal(x.text(a.start, a.end), x.text(b.start, b.end))
-}
-
-// remember puts the newest name of an object with n names into the table, or
-// all of them if it has just become one with many.
-func (x *indexer) remember(first, n int) {
-	from := len(x.names) - 1
-	if n == manyNames {
-		from = first
-	}
-	for i := from; i < len(x.names); i++ {
-		x.large.add(x, i)
-	}
 }

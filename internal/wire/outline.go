@@ -5,40 +5,55 @@ import (
 	"unicode/utf8"
 )
 
-// An Outline finds the members of objects inside of a document's events. It notes
-// them while the document is read, in the same pass, or looks for them in one that
-// has been read without it. Its memory is reused.
+// This file reads a body into a document, and keeps the spans of objects inside of the
+// events as well, such as those of "context" and "properties". A migration needs them, and
+// it is cheaper to keep them in the one pass than to walk over the text again.
+//
+// Two levels are kept: the objects that are members of an event, and in those the member
+// "user" if it is an object. The objects are in the order in which they begin, and events
+// are visited in order, so an object is found by moving forwards.
+//
+// The pass here has a fast path only: it mirrors that of document.go, but leaves a body
+// with an error, a fault in the root or invalid text to [Document.Read], which starts over.
+// So such a body costs one pass more. Inner objects of a document that was not read here
+// are found by walking over the text.
+
+// An Outline finds the members of objects inside of a document's events. Its memory is
+// reused.
 type Outline struct {
-	// Watch are the names that [InnerObject.Has] tells of. Required to Read.
+	// Watch are the names that [InnerObject.Has] knows about. Required by Read.
 	Watch *Watch
 
 	doc     *Document
-	objects []inner    // by where they begin
-	places  [2][]place // of objects in events, and of the users in those
-	base    int        // the first of the objects that may be in the event at hand
+	objects []inner   // by where they begin
+	spans   [2][]span // by level: of objects in events, and of the users in those
+	base    int       // the first of the objects that may be in the current event
 }
 
-// inner is an object whose members are noted.
+// An inner is an object whose spans are kept.
 type inner struct {
 	start       uint32
 	level       int
-	first, last int  // in places[level]
-	names       Mark // of all of its members
-	user        int  // which member is a user whose members are noted, or -1
+	first, last int  // its spans are spans[level][first:last]
+	names       Mark // the watched ones among its names
+	user        int  // the index of a member "user" whose spans are kept, or -1
 }
 
-// A Mark stands for some of the names of a [Watch].
+// A Mark is a set of names of a [Watch], one bit each.
 type Mark uint64
 
-// unmarked is the mark of an object whose names nobody has looked at.
-const unmarked = ^Mark(0)
+// allNames is the set for an object whose names are not known: it may have any.
+const allNames = ^Mark(0)
 
-// A Watch is a set of names, at most 60, that an outline notices while it reads. It
-// is not changed once it is made.
+// A Watch is a set of at most 60 names that an outline recognizes while it reads, so that
+// a caller can skip an object that has none of those it looks for. It is read-only once it
+// is made.
 type Watch struct {
-	prints [watchSize]uint64 // open addressing
-	marks  [watchSize]Mark
-	names  []string
+	// An open-addressing hash table by fingerprint, in which 0 is a free slot. It is much
+	// larger than the set, so that most other names hit a free slot immediately.
+	fingerprints [watchSize]uint64
+	marks        [watchSize]Mark
+	names        []string
 }
 
 const watchSize = 256
@@ -47,17 +62,17 @@ const watchSize = 256
 func NewWatch(quoted ...string) *Watch {
 	w := &Watch{names: quoted}
 	for i, name := range quoted {
-		print := printOf([]byte(name))
-		slot := print * mix >> 32 % watchSize
-		for w.prints[slot] != 0 {
+		fingerprint := fingerprintOf([]byte(name))
+		slot := fingerprint * mixer >> 32 % watchSize
+		for w.fingerprints[slot] != 0 {
 			slot = (slot + 1) % watchSize
 		}
-		w.prints[slot], w.marks[slot] = print, 1<<i
+		w.fingerprints[slot], w.marks[slot] = fingerprint, 1<<i
 	}
 	return w
 }
 
-// Mark returns the mark of some of the names.
+// Mark returns the set of the given names, which must be in the watch.
 func (w *Watch) Mark(quoted ...string) (m Mark) {
 	for _, name := range quoted {
 		m |= 1 << slices.Index(w.names, name)
@@ -65,80 +80,77 @@ func (w *Watch) Mark(quoted ...string) (m Mark) {
 	return m
 }
 
-// mark returns the mark of a name by its print, 0 if it is none of the set. Another
-// name of the same print does no harm: names are compared before they count.
-func (w *Watch) mark(print uint64) Mark {
-	for slot := print * mix >> 32 % watchSize; w.prints[slot] != 0; slot = (slot + 1) % watchSize {
-		if w.prints[slot] == print {
+// mark returns the mark of a name by its fingerprint, 0 if the name is not watched. A name
+// that happens to have the fingerprint of a watched one is marked too; that costs a walk
+// and no more, since [InnerObject.Has] does not promise that the member exists.
+func (w *Watch) mark(fingerprint uint64) Mark {
+	for slot := fingerprint * mixer >> 32 % watchSize; w.fingerprints[slot] != 0; slot = (slot + 1) % watchSize {
+		if w.fingerprints[slot] == fingerprint {
 			return w.marks[slot]
 		}
 	}
 	return 0
 }
 
-// Use takes a document that has been read already.
+// Use makes the outline one of a document that has been read already.
 func (o *Outline) Use(d *Document) {
 	o.doc, o.objects, o.base = d, o.objects[:0], 0
-	o.places[0], o.places[1] = o.places[0][:0], o.places[1][:0]
+	o.spans[0], o.spans[1] = o.spans[0][:0], o.spans[1][:0]
 }
 
-// Reset lets go of the document.
+// Reset releases the document.
 func (o *Outline) Reset() { o.Use(nil) }
 
-// Read is [Document.Read] that notes the members of the objects in each event, and
-// of the users in those.
+// Read is [Document.Read] that also keeps the spans of the objects in each event, and of
+// the users in those.
 func (o *Outline) Read(d *Document, body []byte, list string, limits Limits) error {
 	o.Use(d)
-	d.Reset()
-	d.limits, d.list = limits, list
-	d.mend.received = len(body)
-	d.index.reset(body, limits)
-	if !o.readRoot() || d.index.broken || !utf8.Valid(body) {
+	d.begin(body, list, limits)
+	if !o.readRoot() || d.index.unpaired || !utf8.Valid(body) {
 		o.Use(d)
-		return d.Read(body, list, limits) // which says what is wrong, and mends
+		return d.Read(body, list, limits) // finds the error, or repairs the text
 	}
 	return nil
 }
 
-// readRoot is [Document.readRoot] for bodies that nothing is wrong with; it returns
-// false for others.
+// readRoot is [Document.readRoot] for a body without errors. It returns false for others.
 func (o *Outline) readRoot() bool {
 	d, x := o.doc, &o.doc.index
 	start := x.space(0)
 	if x.at(start) != '{' {
 		return false
 	}
-	end, ok := o.readEvent(start, &d.rootPlaces, d.list)
+	end, ok := o.readEvent(start, &d.rootSpans, d.list)
 	if !ok || x.space(end) < len(x.src) || x.fault.Kind != None {
 		return false
 	}
-	d.root = Object{text: x.src, names: x.rewritten, places: d.rootPlaces}
+	d.root = Object{text: x.src, names: x.rewritten, spans: d.rootSpans}
 	return true
 }
 
-// readEvent notes the members of the object at start and of the objects in it.
-func (o *Outline) readEvent(start int, places *[]place, list string) (end int, ok bool) {
+// readEvent is [Document.readObject] that also reads the objects in the object.
+func (o *Outline) readEvent(start int, spans *[]span, list string) (end int, ok bool) {
 	x := &o.doc.index
 	i := x.open(start)
 	for more := x.at(i) != '}'; more; {
-		var p place
-		if p, i = x.name(i); x.failed {
+		var s span
+		if s, i = x.name(i); x.failed {
 			return i, false
 		}
-		p.start = uint32(i)
+		s.start = uint32(i)
 		switch c := x.at(i); {
 		case c == '{':
 			i = o.readInner(i, 0)
-		case c == '[' && list != "" && string(x.text(p.nameStart, p.nameEnd)) == list:
+		case c == '[' && list != "" && string(x.text(s.nameStart, s.nameEnd)) == list:
 			if i, ok = o.readItems(i); !ok {
 				return i, false
 			}
 		default:
 			i = x.value(i)
 		}
-		p.end = uint32(i)
+		s.end = uint32(i)
 		if x.fault.Kind == None {
-			*places = append(*places, p)
+			*spans = append(*spans, s)
 		}
 		if x.failed {
 			return i, false
@@ -148,40 +160,42 @@ func (o *Outline) readEvent(start int, places *[]place, list string) (end int, o
 	return x.close(i), !x.failed
 }
 
-// readInner notes the members of the object at start, and of the user in it.
+// readInner keeps the spans of the object at start, and of the user in it.
 func (o *Outline) readInner(start, level int) (end int) {
 	x := &o.doc.index
-	object, first := len(o.objects), len(o.places[level])
+	object, first := len(o.objects), len(o.spans[level])
 	o.objects = append(o.objects, inner{start: uint32(start), level: level, user: -1})
 	var names Mark
 	i := x.open(start)
 	for more := x.at(i) != '}'; more && !x.failed; {
-		var p place
-		if p, i = x.name(i); x.failed {
+		var s span
+		if s, i = x.name(i); x.failed {
 			return i
 		}
-		if k := len(x.names) - 1; k >= 0 { // with a fault it may be another one, but then the event is of no use
-			names |= o.Watch.mark(x.names[k].print)
+		// The last name of the stack is the one just read, unless the event has a fault;
+		// then it is another, which does not matter, as the event is rejected.
+		if k := len(x.names) - 1; k >= 0 {
+			names |= o.Watch.mark(x.names[k].fingerprint)
 		}
-		p.start = uint32(i)
-		if level == 0 && x.at(i) == '{' && string(x.text(p.nameStart, p.nameEnd)) == `"user"` {
-			o.objects[object].user = len(o.places[0]) - first
+		s.start = uint32(i)
+		if level == 0 && x.at(i) == '{' && string(x.text(s.nameStart, s.nameEnd)) == `"user"` {
+			o.objects[object].user = len(o.spans[0]) - first
 			i = o.readInner(i, 1)
 		} else {
 			i = x.value(i)
 		}
-		p.end = uint32(i)
-		o.places[level] = append(o.places[level], p)
+		s.end = uint32(i)
+		o.spans[level] = append(o.spans[level], s)
 		if !x.failed {
 			i, more = x.next(i)
 		}
 	}
 	in := &o.objects[object]
-	in.first, in.last, in.names = first, len(o.places[level]), names
+	in.first, in.last, in.names = first, len(o.spans[level]), names
 	return x.close(i)
 }
 
-// readItems is [Document.readItems].
+// readItems is [Document.readItems] for a list without errors.
 func (o *Outline) readItems(start int) (end int, ok bool) {
 	d, x := o.doc, &o.doc.index
 	d.listed = true
@@ -190,9 +204,9 @@ func (o *Outline) readItems(start int) (end int, ok bool) {
 		if d.limits.Items > 0 && len(d.items) == d.limits.Items {
 			return i, false
 		}
-		outer := x.begin()
+		outer := x.beginEvent()
 		i = o.readItem(i)
-		x.end(outer)
+		x.endEvent(outer)
 		if !x.failed {
 			i, more = x.next(i)
 		}
@@ -200,13 +214,13 @@ func (o *Outline) readItems(start int) (end int, ok bool) {
 	return x.close(i), !x.failed
 }
 
-// readItem is [Document.readItem] for an element without broken text.
+// readItem is [Document.readItem] for an element without invalid text.
 func (o *Outline) readItem(start int) (end int) {
 	d, x := o.doc, &o.doc.index
-	first := len(d.itemPlaces)
+	first := len(d.itemSpans)
 	var it Item
 	if x.at(start) == '{' {
-		end, _ = o.readEvent(start, &d.itemPlaces, "")
+		end, _ = o.readEvent(start, &d.itemSpans, "")
 		it.Fault = x.fault
 	} else {
 		end = x.value(start)
@@ -217,27 +231,27 @@ func (o *Outline) readItem(start int) (end int) {
 	return end
 }
 
-// Event moves on to an event, which is the root or an item of the document. Events
-// come in order.
+// Event moves to an event, which is the root or an item of the document. Events must be
+// visited in order.
 func (o *Outline) Event(event Object) {
 	if event.Len() == 0 {
 		return
 	}
-	for start := event.places[0].start; o.base < len(o.objects) && o.objects[o.base].start < start; {
+	for start := event.spans[0].start; o.base < len(o.objects) && o.objects[o.base].start < start; {
 		o.base++
 	}
 }
 
-// Inner returns the object that is the i-th value of an object in the event, or of
-// the event itself.
+// Inner returns the object that is the i-th value of the current event, or of an object
+// in it.
 func (o *Outline) Inner(of Object, i int) InnerObject {
-	start := of.places[i].start
+	start := of.spans[i].start
 	for k := o.base; k < len(o.objects) && o.objects[k].start <= start; k++ {
 		if in := &o.objects[k]; in.start == start {
-			return InnerObject{o.object(o.places[in.level][in.first:in.last:in.last]), in.names, in.user}
+			return InnerObject{o.object(o.spans[in.level][in.first:in.last:in.last]), in.names, in.user}
 		}
 	}
-	return InnerObject{o.search(int(start)), unmarked, -1}
+	return InnerObject{o.search(int(start)), allNames, -1}
 }
 
 // An InnerObject is an object inside of an event.
@@ -247,34 +261,36 @@ type InnerObject struct {
 	user  int
 }
 
-// Has reports whether there may be a member with one of the names. It is exact but
-// for documents that were read without the outline, where it is always true.
+// Has reports whether there may be a member with one of the names. If it returns false
+// there is none. It always returns true for an object of a document that was not read by
+// the outline.
 func (o *InnerObject) Has(names Mark) bool { return o.names&names != 0 }
 
-// User returns the place of the member "user", if that is an object whose members
-// are noted, else -1.
+// User returns the index of the member "user" if that is an object whose spans are kept,
+// else -1.
 func (o *InnerObject) User() int { return o.user }
 
-func (o *Outline) object(places []place) Object {
-	return Object{text: o.doc.root.text, names: o.doc.index.rewritten, places: places}
+func (o *Outline) object(spans []span) Object {
+	return Object{text: o.doc.root.text, names: o.doc.index.rewritten, spans: spans}
 }
 
-// search finds the members of an object in text that is known to be valid.
+// search finds the members of the object at start by walking over its text, which is known
+// to be valid.
 func (o *Outline) search(start int) Object {
-	x, first := &o.doc.index, len(o.places[0])
+	x, first := &o.doc.index, len(o.spans[0])
 	text := o.doc.root.text
 	for i := skipSpace(text, start+1); text[i] != '}'; {
-		p := place{nameStart: uint32(i)}
-		i = stringEnd(text, i)
-		if p.nameEnd = uint32(i); hasEscape(text[p.nameStart:p.nameEnd]) {
-			p.nameStart, p.nameEnd, _ = x.rewrite(text[p.nameStart:p.nameEnd])
+		s := span{nameStart: uint32(i)}
+		i = skipString(text, i)
+		if s.nameEnd = uint32(i); hasEscape(text[s.nameStart:s.nameEnd]) {
+			s.nameStart, s.nameEnd, _ = x.rewrite(text[s.nameStart:s.nameEnd])
 		}
-		i = skipSpace(text, skipSpace(text, i)+1)
-		p.start = uint32(i)
+		i = skipColon(text, i)
+		s.start = uint32(i)
 		i = skipValue(text, i)
-		p.end = uint32(i)
-		o.places[0] = append(o.places[0], p)
+		s.end = uint32(i)
+		o.spans[0] = append(o.spans[0], s)
 		i = skipComma(text, i)
 	}
-	return o.object(o.places[0][first:len(o.places[0]):len(o.places[0])])
+	return o.object(o.spans[0][first:len(o.spans[0]):len(o.spans[0])])
 }

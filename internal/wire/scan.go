@@ -5,59 +5,68 @@ import (
 	"math/bits"
 )
 
-// Strings make up most of a payload. They are scanned eight bytes at a time.
+// This file moves over strings and numbers of a body that may be anything.
+//
+// Strings are most of a payload. They are scanned eight bytes at once, as a word: only a
+// quote, a backslash and control characters need attention, and whether a word has one of
+// them is a few operations on all its bytes together ([specialBytes]). From the first
+// backslash on, a string is checked escape by escape, since escapes are rare.
+//
+// Strings that are names also get a fingerprint, which is computed from the same words. A
+// string with escapes has none: names.go computes it after it has rewritten the name.
 
 const (
-	ones  = 0x0101010101010101
-	highs = 0x8080808080808080
-	word  = 8
+	ones  = 0x0101010101010101 // 1 in each byte
+	highs = 0x8080808080808080 // the highest bit of each byte
+	word  = 8                  // bytes in a word
 )
 
-// specials marks the first byte of w that is a quote, a backslash or a control
-// character, and perhaps bytes after it.
-func specials(w uint64) uint64 {
+// specialBytes sets the highest bit of the first byte of w that is a quote, a backslash or
+// a control character. It may set that of bytes after it wrongly, never of one before it;
+// the result is 0 if there is none. The first byte is the lowest one.
+//
+// The classic test for a byte below n, (x - n) &^ x & 0x80, works on all bytes of a word
+// at once, except that a borrow may reach the byte above one that has matched. A byte
+// equal to c is one whose exclusive or with c is below 1.
+func specialBytes(w uint64) uint64 {
 	q, b := w^(ones*'"'), w^(ones*'\\')
 	return ((q-ones)&^q | (b-ones)&^b | (w-ones*' ')&^w) & highs
 }
 
-const mix = 0x9e3779b97f4a7c15
+// mixer is an odd constant with irregular bits: multiplying by it spreads each bit of a
+// word to the bits above it.
+const mixer = 0x9e3779b97f4a7c15
 
-// scanString moves over the string at i. It also returns a print of its text and
-// whether that has escapes, in which case the print is void.
-func (x *indexer) scanString(i int) (end int, print uint64, escapes bool) {
+// scanString moves over the string at i. It also returns the fingerprint of its text and
+// whether it has escapes; with escapes there is no fingerprint.
+func (x *indexer) scanString(i int) (end int, fingerprint uint64, escapes bool) {
 	src := x.src
 	for i++; i+word <= len(src); i += word {
 		w := binary.LittleEndian.Uint64(src[i:])
-		m := specials(w)
+		m := specialBytes(w)
 		if m == 0 {
-			print = (print ^ w) * mix
+			fingerprint = (fingerprint ^ w) * mixer
 			continue
 		}
-		n := bits.TrailingZeros64(m) &^ 7
+		n := bits.TrailingZeros64(m) &^ 7 // bits before the special byte
 		i += n / word
 		if src[i] == '"' {
-			return i + 1, (print ^ w&(1<<n-1)) * mix, false
+			return i + 1, (fingerprint ^ w&(1<<n-1)) * mixer, false
 		}
 		return x.scanEscaped(i), 0, true
 	}
-	return x.scanTail(i, print)
+	return x.scanTail(i, fingerprint)
 }
 
-// skipString moves over the string at i, of which nothing is to be known.
-func (x *indexer) skipString(i int) (end int) {
-	if i = skipPlain(x.src, i+1); x.at(i) == '"' {
-		return i + 1
-	}
-	return x.scanEscaped(i)
-}
-
-// scanTail moves over the rest of a string that is near the end of the body.
-func (x *indexer) scanTail(i int, print uint64) (end int, _ uint64, escapes bool) {
+// scanTail moves over the rest of a string that has less than a word of the body after
+// it, byte by byte. It collects them in a word, so that the fingerprint is the same as if
+// the string were elsewhere.
+func (x *indexer) scanTail(i int, fingerprint uint64) (end int, _ uint64, escapes bool) {
 	var w uint64
 	for n := 0; i < len(x.src); n += word {
 		switch c := x.src[i]; {
 		case c == '"':
-			return i + 1, (print ^ w) * mix, false
+			return i + 1, (fingerprint ^ w) * mixer, false
 		case c == '\\' || c < ' ':
 			return x.scanEscaped(i), 0, true
 		default:
@@ -68,18 +77,44 @@ func (x *indexer) scanTail(i int, print uint64) (end int, _ uint64, escapes bool
 	return x.fail(i), 0, false
 }
 
-// scanEscaped moves over the rest of a string from its first special byte on.
+// fingerprintOf returns the fingerprint of a quoted text without escapes.
+func fingerprintOf(quoted []byte) uint64 {
+	x := indexer{src: quoted}
+	_, fingerprint, _ := x.scanString(0)
+	return fingerprint
+}
+
+// skipString moves over the string at i, whose text does not matter.
+func (x *indexer) skipString(i int) (end int) {
+	if i = skipPlain(x.src, i+1); x.at(i) == '"' {
+		return i + 1
+	}
+	return x.scanEscaped(i)
+}
+
+// skipPlain moves over bytes that are not special, word by word. It stops at a special
+// byte, or when less than a word is left, which the caller handles byte by byte.
+func skipPlain(src []byte, i int) int {
+	for ; i+word <= len(src); i += word {
+		if m := specialBytes(binary.LittleEndian.Uint64(src[i:])); m != 0 {
+			return i + bits.TrailingZeros64(m)/word
+		}
+	}
+	return i
+}
+
+// scanEscaped moves over the rest of a string, from its first special byte on.
 func (x *indexer) scanEscaped(i int) (end int) {
 	for i < len(x.src) {
 		switch c := x.src[i]; {
 		case c == '"':
 			return i + 1
 		case c == '\\':
-			n, whole := escape(x.src[i:])
+			n, paired := escape(x.src[i:])
 			if n == 0 {
 				return x.fail(i)
 			}
-			x.broken = x.broken || !whole
+			x.unpaired = x.unpaired || !paired
 			i += n
 		case c < ' ':
 			return x.fail(i)
@@ -90,26 +125,10 @@ func (x *indexer) scanEscaped(i int) (end int) {
 	return x.fail(i)
 }
 
-// skipPlain moves over bytes that are not special, as far as it takes no care.
-func skipPlain(src []byte, i int) int {
-	for ; i+word <= len(src); i += word {
-		if m := specials(binary.LittleEndian.Uint64(src[i:])); m != 0 {
-			return i + bits.TrailingZeros64(m)/word
-		}
-	}
-	return i
-}
-
-// printOf returns the print of a quoted text without escapes.
-func printOf(quoted []byte) uint64 {
-	x := indexer{src: quoted}
-	_, print, _ := x.scanString(0)
-	return print
-}
-
-// escape returns the length of the escape, or pair of them, at the beginning of
-// text, 0 if it is none, and false if it is half a surrogate pair.
-func escape(text []byte) (n int, whole bool) {
+// escape returns the length of the escape at the beginning of text, 0 if it is invalid. Two
+// escapes that form a surrogate pair count as one; paired is false for a surrogate without
+// the other half, whose length is that of one escape.
+func escape(text []byte) (n int, paired bool) {
 	if len(text) < 2 {
 		return 0, false
 	}
@@ -121,9 +140,9 @@ func escape(text []byte) (n int, whole bool) {
 	switch {
 	case !ok:
 		return 0, false
-	case r < 0xD800 || r > 0xDFFF:
+	case r < 0xD800 || r > 0xDFFF: // not a surrogate
 		return 6, true
-	case r >= 0xDC00:
+	case r >= 0xDC00: // a second half without a first
 		return 6, false
 	}
 	low, ok := unicodeEscape(text[6:])
@@ -133,7 +152,7 @@ func escape(text []byte) (n int, whole bool) {
 	return 6, false
 }
 
-// unicodeEscape reads \uXXXX.
+// unicodeEscape parses \uXXXX.
 func unicodeEscape(text []byte) (r rune, ok bool) {
 	if len(text) < 6 || text[0] != '\\' || text[1] != 'u' {
 		return 0, false
@@ -148,6 +167,7 @@ func unicodeEscape(text []byte) (r rune, ok bool) {
 	return r, true
 }
 
+// hexDigit returns the value of a hexadecimal digit, or -1.
 func hexDigit(c byte) rune {
 	switch {
 	case '0' <= c && c <= '9':
@@ -160,7 +180,8 @@ func hexDigit(c byte) rune {
 	return -1
 }
 
-// scalar moves over the number or literal at i.
+// scalar moves over the number or literal at i. What follows it is for the caller to
+// check, so "truefalse" is a true followed by an unexpected f.
 func (x *indexer) scalar(i int) (end int) {
 	switch x.at(i) {
 	case 't':
@@ -173,6 +194,8 @@ func (x *indexer) scalar(i int) (end int) {
 	return x.number(i)
 }
 
+// literal moves over text at i. The error is at the end of a body that breaks off within
+// the literal, and at the beginning of a wrong one.
 func (x *indexer) literal(i int, text string) (end int) {
 	for j := range len(text) {
 		if x.at(i+j) != text[j] {
@@ -185,12 +208,13 @@ func (x *indexer) literal(i int, text string) (end int) {
 	return i + len(text)
 }
 
-// number moves over the number at i, whose text stays as it is.
+// number moves over the number at i. It is not converted: a number of any size and
+// precision is kept as its digits.
 func (x *indexer) number(i int) (end int) {
 	if x.at(i) == '-' {
 		i++
 	}
-	if x.at(i) == '0' {
+	if x.at(i) == '0' { // a digit after it is not part of the number
 		i++
 	} else {
 		i = x.digits(i)
@@ -198,7 +222,7 @@ func (x *indexer) number(i int) (end int) {
 	if x.at(i) == '.' {
 		i = x.digits(i + 1)
 	}
-	if c := x.at(i); c|0x20 == 'e' {
+	if c := x.at(i); c|0x20 == 'e' { // e or E
 		i++
 		if c = x.at(i); c == '+' || c == '-' {
 			i++

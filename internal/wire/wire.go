@@ -1,6 +1,40 @@
-// Package wire reads and writes JSON as bytes. It is the only door to the JSON
-// library, whose API still moves: what the rest of the module knows of JSON is
-// raw bytes and the functions here.
+// Package wire reads and writes JSON as bytes. It is the only package that imports the
+// JSON library, whose API still changes: the rest of the module handles JSON as raw
+// bytes and by the functions here.
+//
+// # How it works
+//
+// A request's body is read once, from its first byte to its last, and is never turned
+// into Go values. What remains of the pass is a list of spans: for each member of the
+// root object and of each event, where its name and its value begin and end in the body
+// ([Document], [Object]). Values are returned as slices of the body. A caller that needs
+// the members of a value walks over its text again ([Find], [Walk]), which is cheap since
+// few values are objects that matter.
+//
+//	document.go  the spans of a body: root, list of events, their faults
+//	index.go     the pass: grammar, nesting, the names of each object
+//	scan.go      strings and numbers, the innermost loops of the pass
+//	names.go     whether a name occurs twice in an object
+//	repair.go    invalid UTF-8 and unpaired surrogates become U+FFFD
+//	errors.go    what is wrong with a body, in words
+//	outline.go   the pass of index.go that also keeps the spans of inner objects
+//	compose.go   writes a changed body together with its spans, so that it is not read again
+//	walk.go      walks over text that is known to be valid: members, elements, lookups
+//	edit.go      copies a valid value with changes at a path
+//	merge.go     merges two valid objects
+//	wire.go      names, strings and the library
+//
+// # What holds
+//
+// Everything is linear in the size of the body, whatever the body is: nesting does not
+// recurse and costs an entry of a stack; names are compared in constant expected time,
+// with a keyed hash where an attacker could choose many that collide; limits act during
+// the pass. All memory is reused by the next body.
+//
+// Functions that take "a valid value" rely on the pass: they do not check bounds or
+// grammar, and may panic for text that was not read by [Document.Read] before, or made
+// from such text. A quoted name is a JSON string without needless escapes, as
+// [AppendString] writes it, so that names can be compared byte by byte.
 package wire
 
 import (
@@ -13,16 +47,16 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// A Member is a name and its value in an object, as slices of the text that it
-// was read from.
+// A Member is a member of an object. Its fields are slices of the text that it was read
+// from.
 type Member struct {
-	// RawName is the name as it stands there, quoted.
+	// RawName is the name as written, with its quotes and escapes.
 	RawName []byte
 	// Value is the value, without white space around it.
 	Value []byte
 }
 
-// Name returns the unquoted name: a slice of the text, if it has no escapes.
+// Name returns the unquoted name. It is a slice of the text if it has no escapes.
 func (m Member) Name() []byte {
 	if inner, ok := Plain(m.RawName); ok {
 		return inner
@@ -30,20 +64,8 @@ func (m Member) Name() []byte {
 	return AppendText(nil, m.RawName)
 }
 
-// Text returns what a JSON string says, and "" for a value that is no string.
-func Text(raw []byte) string {
-	if Kind(raw) != '"' {
-		return ""
-	}
-	if inner, ok := Plain(raw); ok && utf8.Valid(inner) {
-		return string(inner)
-	}
-	text, _ := jsontext.AppendUnquote(nil, raw) // invalid UTF-8 is replaced
-	return string(text)
-}
-
-// Kind returns the first byte of a value, 0 for an empty one. It tells the
-// kinds apart: one of n t f " { [ or else that of a number.
+// Kind returns the first byte of a value, which tells the kinds apart: n, t, f, ", { or
+// [, and anything else for a number. It returns 0 for an empty value.
 func Kind(raw []byte) byte {
 	if len(raw) == 0 {
 		return 0
@@ -51,19 +73,77 @@ func Kind(raw []byte) byte {
 	return raw[0]
 }
 
-// Members reads a JSON object, strictly: with names that differ, valid text and
-// nothing behind it.
+// IsNumber reports whether a value is a number.
+func IsNumber(value []byte) bool {
+	c := Kind(value)
+	return c == '-' || '0' <= c && c <= '9'
+}
+
+// EmptyList reports whether a value is an array without elements.
+func EmptyList(raw []byte) bool {
+	return Kind(raw) == '[' && raw[skipSpace(raw, 1)] == ']'
+}
+
+// Trim returns a value without the white space around it, the form that the functions of
+// this package expect.
+func Trim(value []byte) []byte { return bytes.Trim(value, " \t\r\n") }
+
+// Text returns the unquoted text of a JSON string, and "" for any other value. Invalid
+// UTF-8 becomes U+FFFD.
+func Text(raw []byte) string {
+	if Kind(raw) != '"' {
+		return ""
+	}
+	if inner, ok := Plain(raw); ok && utf8.Valid(inner) {
+		return string(inner)
+	}
+	text, _ := jsontext.AppendUnquote(nil, raw) // the error only reports replaced text
+	return string(text)
+}
+
+// Plain returns the text of a JSON string as a slice of it, if it has no escapes.
+func Plain(raw []byte) ([]byte, bool) {
+	inner := raw[1 : len(raw)-1]
+	return inner, !hasEscape(inner)
+}
+
+func hasEscape(text []byte) bool { return bytes.IndexByte(text, '\\') >= 0 }
+
+// AppendText appends the unquoted text of a JSON string. Invalid UTF-8 becomes U+FFFD.
+func AppendText(dst, raw []byte) []byte {
+	dst, _ = jsontext.AppendUnquote(dst, raw) // the error only reports replaced text
+	return dst
+}
+
+// AppendString appends s as a JSON string without needless escapes. Invalid UTF-8
+// becomes U+FFFD.
+func AppendString(dst []byte, s string) []byte {
+	dst, _ = jsontext.AppendQuote(dst, s) // the error only reports replaced text
+	return dst
+}
+
+// plainName returns a quoted name without needless escapes.
+func plainName(quoted []byte) []byte {
+	if !hasEscape(quoted) {
+		return quoted
+	}
+	return AppendString(nil, Text(quoted))
+}
+
+// Members reads a JSON object strictly: duplicate names, invalid text and text after the
+// object are errors. The members are slices of the object. It is for text that has not
+// been read by a [Document], such as a stored event.
 func Members(object []byte) ([]Member, error) {
 	r := readers.Get().(*reader)
 	defer readers.Put(r)
 	r.text = *bytes.NewBuffer(object)
 	r.dec.Reset(&r.text)
 	members, err := r.dec.members(object)
-	r.text = bytes.Buffer{}
+	r.text = bytes.Buffer{} // the pool must not keep the object alive
 	return members, err
 }
 
-// A reader is a decoder and the text that it reads, kept for reuse.
+// A reader is a decoder and the buffer that it reads from, pooled together.
 type reader struct {
 	text bytes.Buffer
 	dec  decoder
@@ -101,9 +181,9 @@ func (dec *decoder) members(object []byte) ([]Member, error) {
 	return members, nil
 }
 
-// value reads the next value as a slice of src, the text that dec reads
-// from a [bytes.Buffer]. The slice rests on the documented offset: what the
-// decoder returns itself is only good until its next call.
+// value reads the next value and returns it as a slice of src, the text that dec reads.
+// The value that the decoder returns is valid only until its next call; its offset in
+// the input, which is documented, is where the same text is in src.
 func (dec *decoder) value(src []byte) ([]byte, error) {
 	value, err := dec.ReadValue()
 	if err != nil {
@@ -111,21 +191,4 @@ func (dec *decoder) value(src []byte) ([]byte, error) {
 	}
 	end := int(dec.InputOffset())
 	return src[end-len(value) : end : end], nil
-}
-
-// Plain returns what a JSON string says as a slice of it, if it has no escapes.
-func Plain(raw []byte) ([]byte, bool) {
-	inner := raw[1 : len(raw)-1]
-	return inner, bytes.IndexByte(inner, '\\') < 0
-}
-
-// AppendText appends what a JSON string says.
-func AppendText(dst, raw []byte) []byte {
-	dst, _ = jsontext.AppendUnquote(dst, raw) // invalid UTF-8 is replaced
-	return dst
-}
-
-// EmptyList reports whether a value is an array without elements.
-func EmptyList(raw []byte) bool {
-	return Kind(raw) == '[' && raw[skipSpace(raw, 1)] == ']'
 }
