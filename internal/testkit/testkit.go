@@ -16,9 +16,13 @@ import (
 
 // Main runs the tests of a package and ends the process. It fails the package if its
 // tests leave goroutines behind: the module promises to start none that outlives its
-// owner. Call it as the only statement of TestMain.
-func Main(m *testing.M) {
+// owner. Call it as the last statement of TestMain. The functions of after run after
+// the tests and before the check, whether or not the tests have passed.
+func Main(m *testing.M, after ...func()) {
 	code := m.Run()
+	for _, f := range after {
+		f()
+	}
 	if code == 0 && !fuzzing() {
 		code = reportLeaks()
 	}
