@@ -11,9 +11,9 @@ var instant = time.Date(2026, time.November, 21, 12, 0, 0, 0, time.UTC)
 // WriteKey is the key in every payload of the corpus that carries one.
 const WriteKey = "bench-write-key"
 
-// How many distinct payloads a pool holds: enough that no cache learns them by
-// heart, which one body sent again and again would flatter. All pools of batches
-// hold about as many events, so that batches of two sizes compare.
+// How many distinct payloads a pool holds: enough that they do not all stay in the
+// processor's cache, as one body sent repeatedly would. All pools of batches hold about
+// the same number of events, so that batches of two sizes can be compared.
 const (
 	singles     = 256
 	batchEvents = 6_000
@@ -24,8 +24,8 @@ const (
 // bytes every time; within a pool no two payloads are equal, and no two events
 // share a messageId.
 //
-// Every event is valid in the dialect that its method names. URLs hold &, < and
-// > as browsers send them: they take JSON strings off the parser's fast path.
+// Every event is valid in the dialect that its method names. URLs contain &, < and >, as
+// browsers send them: they take JSON strings off the fast path of some parsers.
 type Corpus struct {
 	// At is the time around which the events happened and were sent. Defaults
 	// to noon of 21 November 2026, UTC.
@@ -69,7 +69,7 @@ func (c Corpus) CAV2Batches(n int) [][]byte {
 // Batch returns one batch call of n events, mixed as those of [Corpus.Batches].
 func (c Corpus) Batch(n int) []byte { return c.batch(0, n, mixedForm) }
 
-// mixedForm is the form of the i-th event of a pool of mixed batches.
+// mixedForm returns the form of the i-th event of a pool of mixed batches.
 func mixedForm(i int) string {
 	switch i % 10 {
 	case 1, 4, 7:
@@ -83,7 +83,7 @@ func mixedForm(i int) string {
 func (c Corpus) pool(n int, form string) [][]byte {
 	pool := make([][]byte, n)
 	for i := range pool {
-		pool[i] = c.payload(i).fill(form)
+		pool[i] = c.payload(i).expand(form)
 	}
 	return pool
 }
@@ -100,12 +100,12 @@ func (c Corpus) batches(n int, form func(i int) string) [][]byte {
 func (c Corpus) batch(k, n int, form func(i int) string) []byte {
 	events := make([][]byte, n)
 	for i := range events {
-		events[i] = c.payload(k*n + i).fill(form(k*n + i))
+		events[i] = c.payload(k*n + i).expand(form(k*n + i))
 	}
 	var b bytes.Buffer
 	b.WriteString(`{"batch":[`)
 	b.Write(bytes.Join(events, []byte{','}))
-	b.Write(c.payload(k).fill(`],"writeKey":"${key}","sentAt":"${sent}"}`))
+	b.Write(c.payload(k).expand(`],"writeKey":"${key}","sentAt":"${sent}"}`))
 	return b.Bytes()
 }
 

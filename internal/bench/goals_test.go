@@ -9,12 +9,16 @@ import (
 	"net/http"
 	"runtime"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/klauspost/compress/zstd"
 	"github.com/stretchr/testify/require"
+
+	"github.com/inlet-go/inlet/internal/testkit"
 )
 
 // The endpoints that the in-process benchmarks call.
@@ -23,8 +27,8 @@ const (
 	trackPath = "/v1/track"
 )
 
-// singleKinds are the single events with the endpoints that take them and the
-// most that goals 1 and 2 allow.
+// singleKinds are the single events with their endpoints and the maximum ratios of goals
+// 1 and 2.
 var singleKinds = []struct {
 	name, path          string
 	pool                func(Corpus) [][]byte
@@ -35,10 +39,10 @@ var singleKinds = []struct {
 	{"identify", "/v1/identify", Corpus.Identifies, 1.45, 1.35},
 }
 
-// now is the corpus of events that happened just now, as those that arrive have.
+// now returns the corpus with events of the current time, as those that arrive have.
 func now() Corpus { return Corpus{At: time.Now()} }
 
-// shipped returns a caller of the handler as it is shipped, with its chain.
+// shipped returns a caller of the handler with its layers, as [newHandler] makes it.
 func shipped(tb testing.TB, target string) *caller {
 	tb.Helper()
 	handler, err := newHandler()
@@ -46,7 +50,7 @@ func shipped(tb testing.TB, target string) *caller {
 	return newCaller(handler, target)
 }
 
-// validate checks the i-th body of a pool with the parser: the floor.
+// validate is the floor: it checks the i-th body of a pool with the parser.
 func validate(pool [][]byte) func(i int) {
 	return func(i int) {
 		if !jsontext.Value(pool[i%len(pool)]).IsValid() {
@@ -61,7 +65,7 @@ func BenchmarkTarget2(b *testing.B) {
 		b.Run(kind.name, func(b *testing.B) {
 			pool := kind.pool(now())
 			c := shipped(b, kind.path)
-			c.requireTaken(b, pool)
+			c.requireAccepted(b, pool)
 			ratio := pair(b, validate(pool), c.over(pool))
 			results.add(result{number: "2", what: kind.name + " in process over IsValid", bound: kind.inProcess, measured: ratio})
 		})
@@ -74,7 +78,7 @@ func BenchmarkTarget3(b *testing.B) {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
 			pool := now().Batches(n)
 			c := shipped(b, batchPath)
-			c.requireTaken(b, pool)
+			c.requireAccepted(b, pool)
 			ratio := pair(b, validate(pool), c.over(pool))
 			results.add(result{number: "3", what: fmt.Sprintf("batch of %d in process over IsValid", n), bound: 1.35, measured: ratio})
 		})
@@ -102,7 +106,7 @@ func allocsPerRequest(tb testing.TB, path string, pool [][]byte) float64 {
 	handler, err := newHandlerAlone()
 	require.NoError(tb, err)
 	c := newCaller(handler, path)
-	c.requireTaken(tb, pool)
+	c.requireAccepted(tb, pool)
 	i := 0
 	send := c.over(pool)
 	return testing.AllocsPerRun(200, func() { send(i); i++ })
@@ -122,15 +126,15 @@ func BenchmarkTarget7(b *testing.B) {
 		b.Run(kind.name, func(b *testing.B) {
 			c := shipped(b, kind.path)
 			c.request.Header.Del("Authorization")
-			c.requireTaken(b, kind.v1)
-			c.requireTaken(b, kind.v2)
+			c.requireAccepted(b, kind.v1)
+			c.requireAccepted(b, kind.v2)
 			ratio := pair(b, c.over(kind.v2), c.over(kind.v1))
 			results.add(result{number: "7", what: kind.name + ", Commanders Act 1.0 over 2.0", bound: 1.15, measured: ratio})
 		})
 	}
 }
 
-// BenchmarkTargetKeyLast is a request whose write key stands last in its body, as
+// BenchmarkTargetKeyLast is a request whose write key is the last member of its body, as
 // some mobile libraries send it, over the same with the key in a header.
 func BenchmarkTargetKeyLast(b *testing.B) {
 	for _, kind := range []struct {
@@ -143,20 +147,20 @@ func BenchmarkTargetKeyLast(b *testing.B) {
 		b.Run(kind.name, func(b *testing.B) {
 			header, last := shipped(b, kind.path), shipped(b, kind.path)
 			last.request.Header.Del("Authorization")
-			last.requireTaken(b, kind.pool)
+			last.requireAccepted(b, kind.pool)
 			ratio := pair(b, header.over(kind.pool), last.over(kind.pool))
 			results.add(result{number: "7a", what: kind.name + " with its key last in the body over one with a header", bound: 1.3, measured: ratio})
 		})
 	}
 }
 
-// keyLast moves the write key of each body behind everything else.
+// keyLast makes the write key of each body its last member.
 func keyLast(pool [][]byte) [][]byte {
 	member := []byte(`"writeKey":"` + WriteKey + `"`)
 	out := make([][]byte, len(pool))
 	for i, body := range pool {
 		at := bytes.LastIndex(body, member)
-		rest := body[at+len(member)+1 : len(body)-1] // behind the comma, without the brace
+		rest := body[at+len(member)+1 : len(body)-1] // after the comma, without the brace
 		out[i] = fmt.Appendf(nil, "%s%s,%s}", body[:at], rest, member)
 	}
 	return out
@@ -170,18 +174,18 @@ func BenchmarkTargetDefaults(b *testing.B) {
 	}
 	event := `{"type":"page","userId":"u","context":` + nested("{}") + `}`
 	n := 400_000 / len(event)
-	fill := `{"b":[` + strings.Repeat("0,", 5000) + `0]}`
-	body := []byte(`{"context":` + nested(fill) + `,"batch":[` + strings.Repeat(event+",", n-1) + event + `]}`)
+	filler := `{"b":[` + strings.Repeat("0,", 5000) + `0]}`
+	body := []byte(`{"context":` + nested(filler) + `,"batch":[` + strings.Repeat(event+",", n-1) + event + `]}`)
 	hostile, ordinary := shipped(b, batchPath), shipped(b, batchPath)
-	hostile.requireTaken(b, [][]byte{body})
+	hostile.requireAccepted(b, [][]byte{body})
 	pool := now().Batches(250)
 	ratio := pair(b, ordinary.over(pool), hostile.over([][]byte{body}))
 	perByte := ratio * float64(len(pool[0])) / float64(len(body))
 	results.add(result{what: "batch with deeply nested defaults, time per byte over batches of 250", measured: perByte})
 }
 
-// BenchmarkTarget8 is the time per byte of a larger batch over that of a
-// smaller one: it must not grow.
+// BenchmarkTarget8 is the time per byte of a larger batch over that of a smaller one,
+// which must not grow.
 func BenchmarkTarget8(b *testing.B) {
 	worst := 0.0
 	for _, sizes := range [][2]int{{1, 10}, {2, 10}, {5, 10}, {10, 20}, {10, 50}, {10, 100}, {10, 250}} {
@@ -197,12 +201,12 @@ func BenchmarkTarget8(b *testing.B) {
 	results.add(result{number: "8", what: "time per byte, worst from 1 to 250 events", bound: 1.05, measured: worst})
 }
 
-// perByte measures pools of batches of two sizes that hold as many events.
+// perByte measures pools of batches of two sizes that hold the same number of events.
 func perByte(b *testing.B, small, large int) float64 {
 	b.Helper()
 	c := shipped(b, batchPath)
 	smalls, larges := now().Batches(small), now().Batches(large)
-	c.requireTaken(b, larges)
+	c.requireAccepted(b, larges)
 	each := func(pool [][]byte, calls int) func(i int) {
 		send := c.over(pool)
 		return func(i int) {
@@ -237,29 +241,29 @@ func BenchmarkTarget10(b *testing.B) {
 		b.Run(hostile.Name, func(b *testing.B) {
 			c := shipped(b, batchPath)
 			pool := [][]byte{hostile.Body}
-			slow.note(pair(b, c.over(ordinary), c.over(pool)), hostile.Name)
+			slow.record(pair(b, c.over(ordinary), c.over(pool)), hostile.Name)
 			allocated := allocatedPer(10, func() { c.call(hostile.Body) }) / 500_000
 			b.ReportMetric(allocated, "allocated/500kB")
-			big.note(allocated, hostile.Name)
+			big.record(allocated, hostile.Name)
 		})
 	}
 	results.add(result{number: "10", what: "worst hostile body, time over 500 kB of batch", bound: 4, measured: slow.value, note: " (" + slow.name + ")"})
 	results.add(result{number: "10", what: "worst hostile body, bytes allocated over 500 kB", bound: 4, measured: big.value, note: " (" + big.name + ")"})
 }
 
-// A worst remembers the largest value and whose it is.
+// A worst is the largest of several values, with its name.
 type worst struct {
 	value float64
 	name  string
 }
 
-func (w *worst) note(value float64, name string) {
+func (w *worst) record(value float64, name string) {
 	if value >= w.value {
 		w.value, w.name = value, name
 	}
 }
 
-// allocatedPer returns the bytes that a call of f allocates, the mean of n.
+// allocatedPer returns the bytes that a call of f allocates, the mean of n calls.
 func allocatedPer(n int, f func()) float64 {
 	f()
 	var before, after runtime.MemStats
@@ -271,8 +275,8 @@ func allocatedPer(n int, f func()) float64 {
 	return float64(after.TotalAlloc-before.TotalAlloc) / float64(n)
 }
 
-// BenchmarkTarget10Import is the same for what an import may have, 4 MiB: half a
-// million members are the most of it.
+// BenchmarkTarget10Import is the same for the maximum size of an import, 4 MiB, which
+// holds up to half a million members.
 func BenchmarkTarget10Import(b *testing.B) {
 	const size = 4 << 20
 	var slow worst
@@ -280,20 +284,20 @@ func BenchmarkTarget10Import(b *testing.B) {
 	for _, hostile := range now().hostileImports() {
 		b.Run(hostile.Name, func(b *testing.B) {
 			c := shipped(b, "/v1/import")
-			slow.note(pair(b, c.over(ordinary), c.over([][]byte{hostile.Body}))*meanSize(ordinary)/size, hostile.Name)
+			slow.record(pair(b, c.over(ordinary), c.over([][]byte{hostile.Body}))*meanSize(ordinary)/size, hostile.Name)
 			b.ReportMetric(allocatedPer(3, func() { c.call(hostile.Body) })/size, "allocated/4MiB")
 		})
 	}
 	results.add(result{what: "worst hostile import, time over 4 MiB of ordinary import", measured: slow.value, note: " (" + slow.name + ")"})
 }
 
-// BenchmarkTarget11 is a bomb: the time over decompressing as much as a batch may
-// have, and what the first one allocates, when no pool holds anything, over that
+// BenchmarkTarget11 is a decompression bomb: its time over that of decompressing as much
+// as a batch may have, and what the first one allocates, with all pools empty, over that
 // size.
 func BenchmarkTarget11(b *testing.B) {
 	const limit = 512_000
 	bomb := compressed(io.LimitReader(zeroReader{}, bombSize))
-	lying := append(bytes.Clone(bomb[:len(bomb)-4]), 0, 0, 0, 0) // at its end stands its size
+	lying := append(bytes.Clone(bomb[:len(bomb)-4]), 0, 0, 0, 0) // gzip ends with the size
 	subtle := Compress(bytes.Repeat(now().Tracks()[0], 4*limit/len(now().Tracks()[0])))
 	for _, kind := range []struct {
 		name, encoding string
@@ -356,7 +360,7 @@ func BenchmarkTarget12(b *testing.B) {
 				small[i] = compress(body)
 			}
 			plain, coded := shipped(b, batchPath), shipped(b, batchPath).encoded(encoding)
-			coded.requireTaken(b, small)
+			coded.requireAccepted(b, small)
 			ratio := pair(b, plain.over(pool), coded.over(small))
 			results.add(result{number: "12", what: encoding + " batch of 100 over the plain one", bound: 2.2, measured: ratio})
 		})
@@ -373,7 +377,8 @@ func zstdCompressed(body []byte) []byte {
 	return w.EncodeAll(body, nil)
 }
 
-// BenchmarkTargetContext places the floors: none of it is ours.
+// BenchmarkTargetContext compares the floors to each other. None of it is code of the
+// module.
 func BenchmarkTargetContext(b *testing.B) {
 	for name, pool := range map[string][][]byte{"track": now().Tracks(), "batch of 100": now().Batches(100)} {
 		b.Run("encoding/json.Valid, "+name, func(b *testing.B) {
@@ -383,6 +388,107 @@ func BenchmarkTargetContext(b *testing.B) {
 		b.Run("bare handler, "+name, func(b *testing.B) {
 			ratio := pair(b, validate(pool), newCaller(bareHandler(nil), batchPath).over(pool))
 			results.add(result{what: "bare handler in process over IsValid, " + name, measured: ratio})
+		})
+	}
+}
+
+const (
+	gainRounds = 21
+	gainTime   = 25 * time.Millisecond
+)
+
+// BenchmarkTarget9 is the gain of the handler from more processors over that of
+// validation, at the same time on the same machine.
+func BenchmarkTarget9(b *testing.B) {
+	processors := min(runtime.NumCPU(), 8)
+	if processors < 2 {
+		b.Skip("needs more than one processor")
+	}
+	for name, kind := range map[string]struct {
+		path string
+		pool [][]byte
+	}{"track": {trackPath, now().Tracks()}, "batch of 100": {batchPath, now().Batches(100)}} {
+		b.Run(name, func(b *testing.B) {
+			floor := func() func(i int) { return validate(kind.pool) }
+			handler := shipped(b, kind.path).handler // one for all workers, so that contention counts
+			ours := func() func(i int) { return newCaller(handler, kind.path).over(kind.pool) }
+			ratio := gainRatio(b, processors, floor, ours)
+			what := fmt.Sprintf("gain from %d processors over that of validation, %s", processors, name)
+			results.add(result{number: "9", what: what, bound: 0.93, atLeast: true, measured: ratio})
+		})
+	}
+}
+
+// gainRatio returns the median over rounds of the gain of ours over that of floor. Each of
+// the two makes a function for one goroutine.
+func gainRatio(b *testing.B, processors int, floor, ours func() func(i int)) float64 {
+	b.Helper()
+	floors, oursAll := workers(processors, floor), workers(processors, ours)
+	var ratios []float64
+	for b.Loop() {
+		for range gainRounds {
+			f := float64(calls(1, floors)) / float64(calls(processors, floors))
+			o := float64(calls(processors, oursAll)) / float64(calls(1, oursAll))
+			ratios = append(ratios, f*o)
+		}
+	}
+	ratio := median(ratios)
+	reportRatio(b, ratio)
+	return ratio
+}
+
+func workers(n int, newWorker func() func(i int)) []func(i int) {
+	all := make([]func(i int), n)
+	for i := range all {
+		all[i] = newWorker()
+	}
+	return all
+}
+
+// calls runs the first n workers on as many processors and returns how many
+// calls they made in a slice of time.
+func calls(n int, workers []func(i int)) int64 {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(n))
+	var total atomic.Int64
+	var wg sync.WaitGroup
+	end := time.Now().Add(gainTime)
+	for _, work := range workers[:n] {
+		wg.Go(func() {
+			i := 0
+			for ; time.Now().Before(end); i++ {
+				work(i)
+			}
+			total.Add(int64(i))
+		})
+	}
+	wg.Wait()
+	return total.Load()
+}
+
+// Not parallel: allocations are counted for the whole process.
+func TestHarnessAllocations(t *testing.T) {
+	if testkit.Race {
+		t.Skip("the race detector allocates")
+	}
+	pool := Corpus{}.Tracks()
+	send := newCaller(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { _ = r.Body.Close() }), trackPath).over(pool)
+	require.Zero(t, testing.AllocsPerRun(100, func() { send(1) }))
+}
+
+// A request takes two allocations at most, and a batch one more for each twenty events.
+// Not parallel: allocations are counted for the whole process.
+func TestHandlerAllocations(t *testing.T) {
+	if testkit.Race {
+		t.Skip("the race detector allocates, and empties pools at random")
+	}
+	for _, kind := range singleKinds {
+		t.Run(kind.name, func(t *testing.T) {
+			require.LessOrEqual(t, allocsPerRequest(t, kind.path, kind.pool(Corpus{})), 2.0)
+		})
+	}
+	for _, n := range []int{20, 100, 250} {
+		t.Run(fmt.Sprint("batch of ", n), func(t *testing.T) {
+			require.LessOrEqual(t, allocsPerRequest(t, batchPath, Corpus{}.Batches(n)), 2+0.05*float64(n))
 		})
 	}
 }

@@ -11,9 +11,9 @@ import (
 
 // Named is a body with a name to report it by.
 type Named struct {
-	// Name says what is wrong with the body.
+	// Name describes what is wrong with the body.
 	Name string
-	// Body is what goes over the wire to the batch endpoint.
+	// Body is the body as sent to the batch endpoint.
 	Body []byte
 	// Encoding is the Content-Encoding, "gzip" or empty.
 	Encoding string
@@ -23,12 +23,12 @@ type Named struct {
 // that a batch may have.
 const hostileSize = 490_000
 
-// bombSize is what the gzip bombs decompress to.
+// bombSize is the decompressed size of the gzip bombs in bytes.
 const bombSize = 64 << 20
 
-// Hostile returns bodies that are built to cost more than their size: some are
-// valid, some are refused at the first byte and some only at the last. They are
-// 60 bytes to 852 kB on the wire.
+// Hostile returns bodies that are made to cost more than their size: some are valid, some
+// are refused at the first byte and some only at the last. They have 60 bytes to 852 kB as
+// sent.
 func (c Corpus) Hostile() []Named {
 	var all []Named
 	for _, family := range [][]Named{c.hostileDepth(), c.hostileNames(), c.hostileText(), c.hostileShapes(), c.hostileGzip()} {
@@ -92,7 +92,7 @@ func (c Corpus) hostileShapes() []Named {
 	}
 }
 
-// hostileImports are as large as an import may be.
+// hostileImports returns bodies of the maximum size of an import.
 func (c Corpus) hostileImports() []Named {
 	const size = 4 << 20
 	many := `{"type":"page","userId":"u","properties":` + names(5_000) + `},`
@@ -113,7 +113,7 @@ func (c Corpus) hostileGzip() []Named {
 
 // hostile returns a batch of one good event that has value as a property.
 func (c Corpus) hostile(name, value string) Named {
-	event := string(c.payload(0).fill(`"timestamp":"${time}","messageId":"${id:message}","sentAt":"${sent}"`))
+	event := string(c.payload(0).expand(`"timestamp":"${time}","messageId":"${id:message}","sentAt":"${sent}"`))
 	return Named{Name: name, Body: []byte(`{"batch":[{"type":"track","event":"E","userId":"u",` + event + `,"properties":{"v":` + value + `}}]}`)}
 }
 
@@ -152,7 +152,7 @@ func compressed(r io.Reader) []byte {
 	return b.Bytes()
 }
 
-// A zeroReader never ends.
+// A zeroReader reads zeros forever.
 type zeroReader struct{}
 
 func (zeroReader) Read(p []byte) (int, error) {

@@ -17,14 +17,14 @@ import (
 // manyKeys is how many addresses the benchmarks of the rate limiter come from.
 const manyKeys = 1_000_000
 
-// addressOf returns the i-th of manyKeys addresses, in no order.
+// addressOf returns the i-th of manyKeys addresses, in an irregular order.
 func addressOf(i int) netip.Addr {
 	var a [4]byte
 	binary.BigEndian.PutUint32(a[:], uint32(i%manyKeys)*2_654_435_761)
 	return netip.AddrFrom4(a)
 }
 
-// A limiterMap is the floor of a rate limiter by key: nothing is ever forgotten.
+// A limiterMap is the floor of a rate limiter by key: it never evicts a key.
 type limiterMap struct {
 	mu       sync.Mutex
 	limiters map[netip.Addr]*rate.Limiter
@@ -42,8 +42,7 @@ func (m *limiterMap) check(i int) {
 	l.AllowN(time.Now(), 1)
 }
 
-// memoryLimiter returns the limiter as it is by default, and a check of the i-th
-// address.
+// memoryLimiter returns the default limiter, and a function that checks the i-th address.
 func memoryLimiter(tb testing.TB) (l *middleware.MemoryLimiter, check func(i int)) {
 	tb.Helper()
 	l, err := middleware.NewMemoryLimiter(nil)
@@ -54,7 +53,7 @@ func memoryLimiter(tb testing.TB) (l *middleware.MemoryLimiter, check func(i int
 	}
 }
 
-// BenchmarkTarget18 is what a million keys cost the rate limiter.
+// BenchmarkTarget18 is the cost of a million keys for the rate limiter.
 func BenchmarkTarget18(b *testing.B) {
 	before := heapInUse()
 	l, check := memoryLimiter(b)
@@ -76,7 +75,7 @@ func BenchmarkTarget18(b *testing.B) {
 	b.ReportMetric(memory, "MiB")
 }
 
-// BenchmarkTarget19 is what a million keys cost the collector.
+// BenchmarkTarget19 is the cost of a million keys for the garbage collector.
 func BenchmarkTarget19(b *testing.B) {
 	const rounds = 7
 	var ratios []float64
@@ -101,7 +100,7 @@ func each(n int, f func(i int)) {
 	}
 }
 
-// collection returns the time of a full collection.
+// collection returns the duration of a full garbage collection.
 func collection() time.Duration {
 	runtime.GC()
 	start := time.Now()
@@ -116,7 +115,7 @@ func heapInUse() int64 {
 	return int64(mem.HeapAlloc)
 }
 
-// BenchmarkRefusal is what a request costs that is over its rate, in process.
+// BenchmarkRefusal is the cost of a request that exceeds its rate, in process.
 func BenchmarkRefusal(b *testing.B) {
 	pool := now().Tracks()
 	alone, err := newHandlerAlone()

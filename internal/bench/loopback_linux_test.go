@@ -7,8 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// What a loopback benchmark sends, so that it is bounded: slices to the bare
-// server and to ours take turns.
+// How much a loopback benchmark sends. Slices to the bare server and to ours alternate.
 const (
 	loopbackSlices  = 15
 	connections     = 16
@@ -19,72 +18,71 @@ const (
 	idleRounds      = 3
 )
 
-// A rival is a server process with its client.
-type rival struct {
+// A contender is a server process with its client.
+type contender struct {
 	server *server
 	client *client
 }
 
-// A duel is the bare server, ours, between them the bare one that validates what
-// it reads and answers as SDKs need, the least that a receiver costs on this
-// machine, and ours in the whole chain of layers. The servers have one processor, their clients
-// another.
-type duel struct{ bare, valid, ours, chain rival }
+// A contest is between the bare server; the bare server that validates what it reads and
+// answers as SDKs need, the minimum cost of a receiver on this machine; ours; and ours with
+// all layers. The servers have one processor, their clients another.
+type contest struct{ bare, valid, ours, chain contender }
 
-func newDuel(b *testing.B, n int, path string, bodies [][]byte) duel {
+func newContest(b *testing.B, n int, path string, bodies [][]byte) contest {
 	b.Helper()
 	if runtime.NumCPU() < 2 {
 		b.Skip("needs a processor for the servers and another for the clients")
 	}
 	made := requests(path, bodies)
-	start := func(kind string) rival {
+	start := func(kind string) contender {
 		s := startServer(b, kind)
-		return rival{s, dial(b, s.address, n, made)}
+		return contender{s, dial(b, s.address, n, made)}
 	}
-	d := duel{start("bare"), start("valid"), start("ours"), start("chain")}
+	c := contest{start("bare"), start("valid"), start("ours"), start("chain")}
 	stayOn(b, 1)
-	return d
+	return c
 }
 
 // A cost is what one request costs a server: nanoseconds and allocations.
 type cost struct{ cpu, allocations float64 }
 
 // slice sends n requests and returns the cost of one.
-func (r rival) slice(b *testing.B, n int) cost {
+func (c contender) slice(b *testing.B, n int) cost {
 	b.Helper()
-	before := r.server.used(b, false)
-	require.NoError(b, r.client.send(n))
-	after := r.server.used(b, false)
+	before := c.server.used(b, false)
+	require.NoError(b, c.client.send(n))
+	after := c.server.used(b, false)
 	return cost{
 		cpu:         float64(after.CPU-before.CPU) / float64(n),
 		allocations: float64(after.Allocations-before.Allocations) / float64(n),
 	}
 }
 
-// An outcome holds medians over the slices of a duel.
+// An outcome has the medians over the slices of a contest.
 type outcome struct {
 	ratio, validRatio, chainRatio float64 // CPU over that of the bare server
 	allocations                   float64 // of the chain, less those of the bare server
 	bare, ours                    float64 // CPU in nanoseconds
 }
 
-// run lets the servers take turns with slices of n requests.
-func (d duel) run(b *testing.B, n int) outcome {
+// run sends slices of n requests to the servers in turn.
+func (c contest) run(b *testing.B, n int) outcome {
 	b.Helper()
-	for _, r := range []rival{d.bare, d.valid, d.ours, d.chain} {
+	for _, r := range []contender{c.bare, c.valid, c.ours, c.chain} {
 		r.slice(b, n) // to warm up
 	}
-	var ratios, valids, chains, extra, bares, ourses []float64
+	var ratios, valids, chains, extra, bares, oursAll []float64
 	for b.Loop() {
 		for range loopbackSlices {
-			bare, valid, ours, chain := d.bare.slice(b, n), d.valid.slice(b, n), d.ours.slice(b, n), d.chain.slice(b, n)
+			bare, valid, ours, chain := c.bare.slice(b, n), c.valid.slice(b, n), c.ours.slice(b, n), c.chain.slice(b, n)
 			ratios, valids = append(ratios, ours.cpu/bare.cpu), append(valids, valid.cpu/bare.cpu)
 			chains = append(chains, chain.cpu/bare.cpu)
 			extra = append(extra, chain.allocations-bare.allocations)
-			bares, ourses = append(bares, bare.cpu), append(ourses, ours.cpu)
+			bares, oursAll = append(bares, bare.cpu), append(oursAll, ours.cpu)
 		}
 	}
-	o := outcome{median(ratios), median(valids), median(chains), median(extra), median(bares), median(ourses)}
+	o := outcome{median(ratios), median(valids), median(chains), median(extra), median(bares), median(oursAll)}
 	o.report(b)
 	return o
 }
@@ -98,18 +96,17 @@ func (o outcome) report(b *testing.B) {
 	b.ReportMetric(o.ours, "ours-cpu-ns")
 }
 
-// BenchmarkTarget1Loopback is a single event over the loopback: CPU of the
-// server over that of a bare net/http server. It counts allocations for goal 6
-// on the way.
+// BenchmarkTarget1Loopback is a single event over the loopback: CPU time of the server
+// over that of a bare net/http server. It also counts allocations, for goal 6.
 func BenchmarkTarget1Loopback(b *testing.B) {
 	var most worst
 	for _, kind := range singleKinds {
 		b.Run(kind.name, func(b *testing.B) {
-			o := newDuel(b, connections, kind.path, kind.pool(now())).run(b, singlesPerSlice)
+			o := newContest(b, connections, kind.path, kind.pool(now())).run(b, singlesPerSlice)
 			results.add(result{number: "1", what: kind.name + " over loopback, CPU over bare net/http", bound: kind.loopback, measured: o.ratio})
 			results.add(result{what: kind.name + " over loopback, bare net/http that validates and answers JSON over bare net/http", measured: o.validRatio})
 			results.add(result{what: kind.name + " over loopback, the whole chain over bare net/http", measured: o.chainRatio})
-			most.note(o.allocations, kind.name)
+			most.record(o.allocations, kind.name)
 		})
 	}
 	results.add(result{number: "6", what: "allocations of the process per request, with the whole chain, more than bare", bound: 8, measured: most.value})
@@ -117,7 +114,7 @@ func BenchmarkTarget1Loopback(b *testing.B) {
 
 // BenchmarkTarget4Loopback is a batch of 100 over the loopback.
 func BenchmarkTarget4Loopback(b *testing.B) {
-	o := newDuel(b, batchClients, batchPath, now().Batches(100)).run(b, batchesPerSlice)
+	o := newContest(b, batchClients, batchPath, now().Batches(100)).run(b, batchesPerSlice)
 	results.add(result{number: "4", what: "batch of 100 over loopback, CPU over bare net/http", bound: 9, measured: o.ratio})
 	results.add(result{what: "batch of 100 over loopback, bare net/http that validates and answers JSON over bare net/http", measured: o.validRatio})
 	results.add(result{what: "batch of 100 over loopback, CPU per event in µs", measured: o.ours / 100 / 1000})
@@ -130,9 +127,9 @@ func BenchmarkTarget17Loopback(b *testing.B) {
 	var heaps, residents []float64
 	for b.Loop() {
 		for range idleRounds {
-			d := newDuel(b, connections, trackPath, now().Tracks())
-			bareHeap, bareResident := d.bare.idle(b)
-			oursHeap, oursResident := d.ours.idle(b)
+			c := newContest(b, connections, trackPath, now().Tracks())
+			bareHeap, bareResident := c.bare.idle(b)
+			oursHeap, oursResident := c.ours.idle(b)
 			heaps, residents = append(heaps, oursHeap-bareHeap), append(residents, oursResident-bareResident)
 			b.ReportMetric(bareHeap, "bare-B/conn")
 		}
@@ -144,12 +141,12 @@ func BenchmarkTarget17Loopback(b *testing.B) {
 
 // idle returns the heap and stack, and the resident memory, that one idle
 // connection costs the server.
-func (r rival) idle(b *testing.B) (heap, residentSet float64) {
+func (c contender) idle(b *testing.B) (heap, residentSet float64) {
 	b.Helper()
-	require.NoError(b, r.client.send(singlesPerSlice))
-	before := r.server.used(b, true)
-	require.NoError(b, dial(b, r.server.address, idleConnections, r.client.requests).sendOnEach())
-	after := r.server.used(b, true)
+	require.NoError(b, c.client.send(singlesPerSlice))
+	before := c.server.used(b, true)
+	require.NoError(b, dial(b, c.server.address, idleConnections, c.client.requests).sendOnEach())
+	after := c.server.used(b, true)
 	return (float64(after.HeapStack) - float64(before.HeapStack)) / idleConnections,
 		float64(after.Resident-before.Resident) / idleConnections
 }

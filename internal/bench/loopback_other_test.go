@@ -2,6 +2,6 @@
 
 package bench
 
-// serveForBenchmark is for the loopback benchmarks, which pin processes to
-// processors as Linux does it and exist only there.
+// serveForBenchmark is for the loopback benchmarks, which exist on Linux only: they pin
+// processes to processors.
 func serveForBenchmark() bool { return false }

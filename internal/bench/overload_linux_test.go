@@ -13,10 +13,10 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// What the overload benchmark does, so that it is bounded.
+// How much the overload benchmark does.
 const (
 	overloadTimes   = 4
-	overloadClients = 4_000 // connections; no more requests can be under way
+	overloadClients = 4_000 // connections; the maximum number of requests in flight
 	peakClients     = 64
 	peakTime        = 2 * time.Second
 	overloadTime    = 10 * time.Second
@@ -24,17 +24,17 @@ const (
 	recoveryWindow  = 250 * time.Millisecond
 )
 
-// A sent is one request of the open loop: when it was due, how long after that
-// it was answered, and how.
+// A sent is one request of the open loop: when it was due, how long after that it was
+// answered, and how.
 type sent struct {
 	due    time.Duration // since the start of the phase
 	took   time.Duration
 	status int
-	told   bool // Retry-After
+	retry  bool // has Retry-After
 	err    error
 }
 
-// An openLoop sends requests at a rate, whatever becomes of the ones before.
+// An openLoop sends requests at a rate that does not depend on the responses.
 type openLoop struct {
 	*client
 	free chan *connection
@@ -48,8 +48,8 @@ func newOpenLoop(c *client) *openLoop {
 	return l
 }
 
-// run sends at a rate for so long, and returns what became of each, and how many
-// found no connection free.
+// run sends at a rate for a time. It returns the outcome of each request, and how many did
+// not find a free connection.
 func (l *openLoop) run(rate float64, long time.Duration) (all []sent, late int) {
 	n := int(rate * long.Seconds())
 	all = make([]sent, n)
@@ -58,7 +58,7 @@ func (l *openLoop) run(rate float64, long time.Duration) (all []sent, late int) 
 	for i := range all {
 		due := time.Duration(float64(i) / rate * float64(time.Second))
 		if wait := due - time.Since(start); wait > 0 {
-			time.Sleep(wait) // a millisecond or so: the next ones are sent at once
+			time.Sleep(wait) // about a millisecond; requests that are due by then are sent immediately
 		}
 		select {
 		case conn := <-l.free:
@@ -79,37 +79,37 @@ func (l *openLoop) run(rate float64, long time.Duration) (all []sent, late int) 
 func (c *connection) ask(request []byte, start time.Time, due time.Duration) sent {
 	s := sent{due: due}
 	if _, s.err = c.Write(request); s.err == nil {
-		s.status, s.told, s.err = c.answer()
+		s.status, s.retry, s.err = c.response()
 	}
 	s.took = time.Since(start) - due
 	return s
 }
 
-// answer reads an answer that announces its length.
-func (c *connection) answer() (status int, told bool, err error) {
-	line, err := c.answers.ReadSlice('\n')
+// response reads a response with a Content-Length.
+func (c *connection) response() (status int, retry bool, err error) {
+	line, err := c.responses.ReadSlice('\n')
 	if err != nil {
 		return 0, false, err
 	}
 	status = number10(line[len("HTTP/1.1 "):len("HTTP/1.1 200")])
 	length := 0
 	for {
-		line, err := c.answers.ReadSlice('\n')
+		line, err := c.responses.ReadSlice('\n')
 		if err != nil {
-			return status, told, err
+			return status, retry, err
 		}
 		if len(line) <= 2 {
-			_, err := c.answers.Discard(length)
-			return status, told, err
+			_, err := c.responses.Discard(length)
+			return status, retry, err
 		}
 		if value, ok := bytes.CutPrefix(line, []byte("Content-Length: ")); ok {
 			length = number10(value)
 		}
-		told = told || bytes.HasPrefix(line, []byte("Retry-After: "))
+		retry = retry || bytes.HasPrefix(line, []byte("Retry-After: "))
 	}
 }
 
-// A tally is what became of a phase.
+// A tally summarises a phase.
 type tally struct {
 	accepted, refused, silent, other int // silent: refused without Retry-After
 	p50, p99                         time.Duration
@@ -122,7 +122,7 @@ func tallied(all []sent) (t tally) {
 		case s.status == http.StatusOK:
 			t.accepted++
 			took = append(took, s.took)
-		case s.status == http.StatusServiceUnavailable && s.told:
+		case s.status == http.StatusServiceUnavailable && s.retry:
 			t.refused++
 		case s.status == http.StatusServiceUnavailable:
 			t.silent++
@@ -202,8 +202,8 @@ func peakOf(b *testing.B, s *server, made [][]byte) float64 {
 	return float64(stored.Load()) / time.Since(start).Seconds()
 }
 
-// watch notes the memory of the server ten times a second, in MiB, until the
-// function returned is called.
+// watch records the memory of the server ten times a second, in MiB, until the function it
+// returns is called.
 func watch(b *testing.B, s *server) (stop func() []float64) {
 	b.Helper()
 	var all []float64
@@ -224,14 +224,14 @@ func watch(b *testing.B, s *server) (stop func() []float64) {
 	return func() []float64 { close(end); <-ended; return all }
 }
 
-// flatness is the median of the last third over that of the first.
+// flatness returns the median of the last third over that of the first.
 func flatness(values []float64) float64 {
 	third := max(1, len(values)/3)
 	return median(values[len(values)-third:]) / median(values[:third])
 }
 
-// recovered returns the end of the last window in which a request was refused or
-// the slowest hundredth took long.
+// recovered returns the end of the last window in which a request was refused, or the 99th
+// percentile was high.
 func recovered(all []sent) (end time.Duration) {
 	for len(all) > 0 {
 		next := all[0].due.Truncate(recoveryWindow) + recoveryWindow
@@ -244,17 +244,17 @@ func recovered(all []sent) (end time.Duration) {
 	return end
 }
 
-// What stands beside healthy traffic.
+// The connections next to healthy traffic.
 const (
-	idleBeside   = 10_000
-	slowBeside   = 1_000
+	idleConns    = 10_000
+	slowConns    = 1_000
 	healthyRate  = 1_000
 	healthyTime  = 6 * time.Second
 	healthyConns = 64
 )
 
-// BenchmarkIdleAndSlow is healthy traffic beside ten thousand connections that
-// are idle and a thousand that send their bodies a byte at a time.
+// BenchmarkIdleAndSlow is healthy traffic next to ten thousand idle connections and a
+// thousand that send their bodies byte by byte.
 func BenchmarkIdleAndSlow(b *testing.B) {
 	if runtime.NumCPU() < 2 {
 		b.Skip("needs a processor for the server and another for the clients")
@@ -273,21 +273,21 @@ func idleAndSlow(b *testing.B) {
 	stayOn(b, 1)
 	alone, _ := healthy.run(healthyRate, healthyTime/2)
 	before := s.used(b, true)
-	require.NoError(b, dial(b, s.address, idleBeside, made).sendOnEach())
-	stop := trickle(b, dial(b, s.address, slowBeside, made).connections, made[0])
-	beside, late := healthy.run(healthyRate, healthyTime)
+	require.NoError(b, dial(b, s.address, idleConns, made).sendOnEach())
+	stop := trickle(b, dial(b, s.address, slowConns, made).connections, made[0])
+	loaded, late := healthy.run(healthyRate, healthyTime)
 	after := s.used(b, true)
 	stop()
-	a, t := tallied(alone), tallied(beside)
-	b.Logf("alone %+v; beside %+v; %d late; resident %d MiB", a, t, late, after.Resident>>20)
+	a, t := tallied(alone), tallied(loaded)
+	b.Logf("alone %+v; loaded %+v; %d late; resident %d MiB", a, t, late, after.Resident>>20)
 	require.Zero(b, t.refused+t.silent+t.other, "healthy requests were refused")
-	results.add(result{number: "overload", what: "p99 beside 10,000 idle and 1,000 slow connections, ms", bound: 250, measured: millis(t.p99)})
+	results.add(result{number: "overload", what: "p99 next to 10,000 idle and 1,000 slow connections, ms", bound: 250, measured: millis(t.p99)})
 	results.add(result{what: "overload: p99 of the same traffic alone, ms", measured: millis(a.p99)})
-	results.add(result{what: "overload: resident memory for each idle or slow connection, kB", measured: float64(after.Resident-before.Resident) / (idleBeside + slowBeside) / 1000})
+	results.add(result{what: "overload: resident memory for each idle or slow connection, kB", measured: float64(after.Resident-before.Resident) / (idleConns + slowConns) / 1000})
 }
 
-// trickle sends the head of a request over each connection, and then its body a
-// byte at a time, slower than is allowed.
+// trickle sends the head of a request over each connection, and then its body byte by
+// byte, more slowly than the server permits.
 func trickle(b *testing.B, conns []*connection, request []byte) (stop func()) {
 	b.Helper()
 	head := bytes.Index(request, []byte("\r\n\r\n")) + 4

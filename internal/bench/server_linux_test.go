@@ -2,6 +2,8 @@ package bench
 
 import (
 	"bufio"
+	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"net"
@@ -12,18 +14,24 @@ import (
 	"runtime/debug"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
+	"unsafe"
 
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/stretchr/testify/require"
+
+	"github.com/inlet-go/inlet"
 )
 
-// serverVariable names, in the environment of a process that a benchmark
-// starts, the server that it shall be.
+// serverVariable is the environment variable that tells a process that a benchmark starts
+// which server to be.
 const serverVariable = "INLET_BENCH_SERVER"
 
-// A usage is what a server process has used up to now.
+// A usage is what a server process has used since its start.
 type usage struct {
 	CPU         int64  // nanoseconds, user and system
 	Allocations uint64 // since the start
@@ -45,8 +53,8 @@ func serveForBenchmark() bool {
 	return true
 }
 
-// serve listens on a free port of the loopback, tells which on standard output,
-// and then answers each line of standard input with its usage.
+// serve listens on a free port of the loopback, prints its address, and then answers each
+// line of standard input with its usage.
 func serve(kind string) error {
 	handler, err := handlerOf(kind)
 	if err != nil {
@@ -82,7 +90,7 @@ func handlerOf(kind string) (http.Handler, error) {
 	return newHandler()
 }
 
-// answering adds the answer that SDKs need, which the floor of the goals lacks.
+// answering adds the response body that SDKs need, which the floor of the goals lacks.
 func answering(next http.Handler) http.Handler {
 	contentType, body := []string{"application/json"}, []byte(`{"success":true}`)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -162,4 +170,213 @@ func (s *server) used(tb testing.TB, collect bool) (u usage) {
 	require.NoError(tb, err)
 	require.NoError(tb, json.Unmarshal(line, &u))
 	return u
+}
+
+// The capacity of the sink of the overload benchmarks: concurrent writes, and the duration
+// of each. Further writes wait in it, as they do for a disk or a database.
+const (
+	slowWrites    = 8
+	slowWriteTime = 2 * time.Millisecond
+)
+
+// A slowSink stores nothing, slowly.
+type slowSink struct {
+	slots  chan struct{}
+	events atomic.Int64
+}
+
+func (s *slowSink) Write(_ context.Context, events []*inlet.Event) error {
+	s.slots <- struct{}{}
+	time.Sleep(slowWriteTime)
+	<-s.slots
+	s.events.Add(int64(len(events)))
+	return nil
+}
+
+// newOverloaded returns the documented mount around a handler with a slow sink.
+func newOverloaded() (http.Handler, error) {
+	handler, err := inlet.New(&slowSink{slots: make(chan struct{}, slowWrites)}, nil)
+	if err != nil {
+		return nil, err
+	}
+	return allLayers()(handler), nil
+}
+
+// A processors is a set of processors in the form of the kernel.
+type processors [16]uint64
+
+func oneProcessor(n int) (set processors) {
+	set[n/64] = 1 << (n % 64)
+	return set
+}
+
+// allowed returns the processors that a thread may run on; 0 is the calling thread.
+func allowed(thread int) (set processors, err error) {
+	_, _, errno := syscall.RawSyscall(syscall.SYS_SCHED_GETAFFINITY, uintptr(thread), unsafe.Sizeof(set), uintptr(unsafe.Pointer(&set)))
+	return set, errnoError(errno)
+}
+
+func allow(thread int, set processors) error {
+	_, _, errno := syscall.RawSyscall(syscall.SYS_SCHED_SETAFFINITY, uintptr(thread), unsafe.Sizeof(set), uintptr(unsafe.Pointer(&set)))
+	return errnoError(errno)
+}
+
+func errnoError(errno syscall.Errno) error {
+	if errno != 0 {
+		return errno
+	}
+	return nil
+}
+
+// startOn starts cmd on one processor: a process inherits the set of the
+// thread that starts it.
+func startOn(cmd *exec.Cmd, processor int) error {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	before, err := allowed(0)
+	if err != nil {
+		return err
+	}
+	if err := allow(0, oneProcessor(processor)); err != nil {
+		return err
+	}
+	defer func() { _ = allow(0, before) }()
+	return cmd.Start()
+}
+
+// stayOn keeps all threads of this process on one processor until the benchmark
+// ends. Threads that start later inherit it from the one that starts them.
+func stayOn(tb testing.TB, processor int) {
+	tb.Helper()
+	before, err := allowed(0)
+	require.NoError(tb, err)
+	processes := runtime.GOMAXPROCS(1)
+	allowAll(tb, oneProcessor(processor))
+	tb.Cleanup(func() {
+		allowAll(tb, before)
+		runtime.GOMAXPROCS(processes)
+	})
+}
+
+func allowAll(tb testing.TB, set processors) {
+	tb.Helper()
+	threads, err := os.ReadDir("/proc/self/task")
+	require.NoError(tb, err)
+	for _, thread := range threads {
+		id, err := strconv.Atoi(thread.Name())
+		require.NoError(tb, err)
+		if err := allow(id, set); err != syscall.ESRCH { // it may have ended
+			require.NoError(tb, err)
+		}
+	}
+}
+
+// A client keeps connections to a server and sends requests that were made
+// beforehand. A net/http client would cost more than the server.
+type client struct {
+	requests    [][]byte
+	connections []*connection
+	next        atomic.Int64
+}
+
+type connection struct {
+	net.Conn
+	responses *bufio.Reader
+}
+
+// dial opens n keep-alive connections.
+func dial(tb testing.TB, address string, n int, requests [][]byte) *client {
+	tb.Helper()
+	c := &client{requests: requests}
+	for range n {
+		conn, err := net.Dial("tcp", address)
+		require.NoError(tb, err)
+		tb.Cleanup(func() { _ = conn.Close() })
+		c.connections = append(c.connections, &connection{conn, bufio.NewReader(conn)})
+	}
+	return c
+}
+
+// send sends n requests over all connections. Each connection waits for the response to
+// one before it sends the next.
+func (c *client) send(n int) error {
+	var left atomic.Int64
+	left.Store(int64(n))
+	errs := make(chan error, len(c.connections))
+	var wg sync.WaitGroup
+	for _, conn := range c.connections {
+		wg.Go(func() {
+			for left.Add(-1) >= 0 {
+				if err := conn.roundTrip(c.requests[c.next.Add(1)%int64(len(c.requests))]); err != nil {
+					errs <- err
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	close(errs)
+	return <-errs // nil once it is drained
+}
+
+// sendOnEach sends one request over each connection.
+func (c *client) sendOnEach() error {
+	for _, conn := range c.connections {
+		if err := conn.roundTrip(c.requests[0]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// roundTrip sends a request and reads its response, which must be a 200 with a
+// Content-Length.
+func (c *connection) roundTrip(request []byte) error {
+	if _, err := c.Write(request); err != nil {
+		return err
+	}
+	status, err := c.responses.ReadSlice('\n')
+	if err != nil {
+		return err
+	}
+	if !bytes.HasPrefix(status, []byte("HTTP/1.1 200 ")) {
+		return fmt.Errorf("answered with %q", status)
+	}
+	length := 0
+	for {
+		line, err := c.responses.ReadSlice('\n')
+		if err != nil {
+			return err
+		}
+		if len(line) <= 2 {
+			_, err := c.responses.Discard(length)
+			return err
+		}
+		if value, ok := bytes.CutPrefix(line, []byte("Content-Length: ")); ok {
+			length = number10(value)
+		}
+	}
+}
+
+func number10(digits []byte) (n int) {
+	for _, d := range digits {
+		if d >= '0' && d <= '9' {
+			n = n*10 + int(d-'0')
+		}
+	}
+	return n
+}
+
+// requests makes requests to path of the bodies.
+func requests(path string, bodies [][]byte) [][]byte {
+	all := make([][]byte, len(bodies))
+	for i, body := range bodies {
+		var b bytes.Buffer
+		fmt.Fprintf(&b, "POST %s HTTP/1.1\r\nHost: collect.example.com\r\nContent-Length: %d\r\n", path, len(body))
+		_ = http.Header(clientHeader()).Write(&b)
+		b.WriteString("\r\n")
+		b.Write(body)
+		all[i] = b.Bytes()
+	}
+	return all
 }
