@@ -1,4 +1,4 @@
-// Package backoff says how long to wait before the next attempt.
+// Package backoff computes how long to wait before the next attempt.
 package backoff
 
 import (
@@ -6,16 +6,16 @@ import (
 	"time"
 )
 
-// Delay returns the wait after as many failures in a row, the first of which is
-// 1: a random time up to least, doubled with each failure and never more than
-// most. All of the wait is random ("full jitter"), so that clients who failed
-// together do not come back together.
-func Delay(failures int, least, most time.Duration) time.Duration {
-	bound := least
-	for i := 1; i < failures && bound < most; i++ {
+// Delay returns the wait after a number of consecutive failures, the first of which is 1:
+// a random time up to minDelay, doubled with each further failure and never more than
+// maxDelay. The whole wait is random ("full jitter"), so that clients that failed together
+// do not retry together. It returns 0 if a bound is not positive.
+func Delay(failures int, minDelay, maxDelay time.Duration) time.Duration {
+	bound := minDelay
+	for i := 1; i < failures && bound < maxDelay; i++ {
 		bound *= 2
 	}
-	if bound = min(bound, most); bound <= 0 {
+	if bound = min(bound, maxDelay); bound <= 0 {
 		return 0
 	}
 	return rand.N(bound) + 1
