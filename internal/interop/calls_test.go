@@ -27,7 +27,7 @@ type call struct {
 	Context     map[string]any `json:"context,omitempty"`
 }
 
-// contentMember is the name under which an event holds the call's content.
+// contentMember returns the name under which an event holds the call's content.
 func (c call) contentMember() string {
 	switch c.Type {
 	case "identify", "group":
@@ -36,7 +36,7 @@ func (c call) contentMember() string {
 	return "properties"
 }
 
-// nameMember is the name under which an event holds the call's name.
+// nameMember returns the name under which an event holds the call's name.
 func (c call) nameMember() string {
 	if c.Type == "track" {
 		return "event"
@@ -44,8 +44,8 @@ func (c call) nameMember() string {
 	return "name"
 }
 
-// awkward is content that careless servers change: see the file. The members of
-// extra are added to it.
+// awkward returns content that careless servers change: see the file. The members of extra
+// are added to it.
 func awkward(t *testing.T, extra map[string]any) map[string]any {
 	t.Helper()
 	data, err := os.ReadFile("testdata/awkward.json")
@@ -56,7 +56,7 @@ func awkward(t *testing.T, extra map[string]any) map[string]any {
 	return content
 }
 
-// everyCall is one call of each type, with content and context.
+// everyCall returns one call of each type, with content and context.
 func everyCall(content map[string]any) []call {
 	base := call{
 		UserID: "user-ž1", AnonymousID: "anon-1",
@@ -73,7 +73,7 @@ func everyCall(content map[string]any) []call {
 	return numbered("every", []call{identify, group, track, page, screen, alias})
 }
 
-// manyTracks is n small calls.
+// manyTracks returns n small calls.
 func manyTracks(n int) []call {
 	calls := make([]call, n)
 	for i := range calls {
@@ -92,4 +92,89 @@ func numbered(prefix string, calls []call) []call {
 		calls[i].MessageID = fmt.Sprintf("%s-%s-%d", prefix, calls[i].Type, i)
 	}
 	return calls
+}
+
+// A stored is the events of a journal by their messageId.
+type stored map[string]line
+
+// requireExactlyOnce checks that the journal has each of the calls once and nothing else,
+// and returns the events.
+func requireExactlyOnce(t *testing.T, calls []call, lines []line) stored {
+	t.Helper()
+	events := make(stored, len(lines))
+	for _, event := range lines {
+		id, _ := event["messageId"].(string)
+		require.NotContains(t, events, id, "stored twice")
+		events[id] = event
+	}
+	for _, c := range calls {
+		require.Contains(t, events, c.MessageID, "not stored")
+	}
+	require.Len(t, events, len(calls), "stored, but never sent")
+	return events
+}
+
+// requireUnchanged checks that each event equals its call, has exactly its content, and was
+// not repaired.
+func requireUnchanged(t *testing.T, calls []call, events stored) {
+	t.Helper()
+	for _, c := range calls {
+		event := events[c.MessageID]
+		requireEqual(t, c, event)
+		require.NotContains(t, event, "warnings")
+		if c.Content != nil {
+			require.Equal(t, c.Content, event[c.contentMember()])
+		}
+	}
+}
+
+// requireEqual checks that the event equals the call. Some SDKs add members to the context
+// and the content; only the members of the call are checked.
+func requireEqual(t *testing.T, c call, event line) {
+	t.Helper()
+	require.Equal(t, c.Type, event["type"])
+	requireText(t, c.Name, event, c.nameMember())
+	requireText(t, c.UserID, event, "userId")
+	requireText(t, c.AnonymousID, event, "anonymousId")
+	requireText(t, c.PreviousID, event, "previousId")
+	requireText(t, c.GroupID, event, "groupId")
+	requireTime(t, c.Timestamp, event, "timestamp")
+	require.WithinDuration(t, time.Now(), timeOf(t, event, "receivedAt"), time.Minute)
+	require.NotEmpty(t, event["sourceId"])
+	require.Equal(t, "segment", event["dialect"])
+	requireMembers(t, c.Context, event["context"])
+	if c.Content != nil {
+		requireMembers(t, c.Content, event[c.contentMember()])
+	}
+}
+
+// requireText checks a text of the call, unless it is empty.
+func requireText(t *testing.T, want string, event line, member string) {
+	t.Helper()
+	if want != "" {
+		require.Equal(t, want, event[member], member)
+	}
+}
+
+func requireTime(t *testing.T, want time.Time, event line, member string) {
+	t.Helper()
+	require.True(t, want.Equal(timeOf(t, event, member)), "%s is %v, not %v", member, event[member], want)
+}
+
+func timeOf(t *testing.T, event line, member string) time.Time {
+	t.Helper()
+	text, _ := event[member].(string)
+	at, err := time.Parse(time.RFC3339Nano, text)
+	require.NoError(t, err, member)
+	return at
+}
+
+// requireMembers checks that got has every member of want with an equal value.
+func requireMembers(t *testing.T, want map[string]any, got any) {
+	t.Helper()
+	object, _ := got.(map[string]any)
+	for name, value := range want {
+		require.Contains(t, object, name)
+		require.Equal(t, value, object[name], name)
+	}
 }

@@ -1,8 +1,7 @@
-// Package interop holds no code of its own: its tests drive the published SDKs,
-// as they are downloaded from their registries, against the binary of
-// examples/standalone, and compare what they sent with what the journal holds.
-// It is a module of its own so that the SDKs and the routers that it requires
-// stay out of everybody else's build.
+// Package interop has only tests. They drive the published SDKs, as downloaded from their
+// registries, against the binary of examples/standalone, and compare what the SDKs sent
+// with what the journal has stored. It is a module of its own so that users of the main
+// module do not depend on the SDKs and routers that it requires.
 //
-// README.md lists the clients with their versions and says how to run them.
+// README.md lists the clients with their versions and describes how to run the tests.
 package interop

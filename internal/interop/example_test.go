@@ -15,9 +15,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// An exampleReport is what testdata/node/example.mjs saw.
+// An exampleReport is the report of testdata/node/example.mjs.
 type exampleReport struct {
-	Hosts  []string // that the page asked anything of
+	Hosts  []string // that the page sent requests to
 	Lines  []string
 	Failed int
 	Posts  []string // their paths, until the page was left
@@ -28,7 +28,7 @@ func TestExamplePage(t *testing.T) {
 	t.Parallel()
 	buttons := []string{"identify", "group", "page", "screen", "track", "alias"}
 
-	t.Run("boots from the server's settings alone, and each button's call is stored", func(t *testing.T) {
+	t.Run("each button", func(t *testing.T) {
 		t.Parallel()
 		b := requireBrowser(t)
 		s := startServer(t)
@@ -36,15 +36,15 @@ func TestExamplePage(t *testing.T) {
 		report := pressButtons(t, b, page, "/")
 		require.Len(t, report.Posts, len(buttons), "%v", report.Posts)
 		require.ElementsMatch(t, buttons, types(s.stop(t)))
-		require.ElementsMatch(t, []string{hostOf(page), hostOf(s.URL)}, report.Hosts, "the page asks nobody else")
+		require.ElementsMatch(t, []string{hostOf(page), hostOf(s.URL)}, report.Hosts, "the page must not use another host")
 	})
 
-	t.Run("sends what a batch holds when the page is left", func(t *testing.T) {
+	t.Run("batch when the page is left", func(t *testing.T) {
 		t.Parallel()
 		b := requireBrowser(t)
 		s := startServer(t)
 		report := pressButtons(t, b, startExamplePage(t, s.URL), "/?batch")
-		require.Empty(t, report.Posts, "the batch was to be held until then")
+		require.Empty(t, report.Posts, "the batch must be kept until then")
 		require.ElementsMatch(t, buttons, types(s.stop(t)))
 	})
 }

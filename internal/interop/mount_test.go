@@ -22,7 +22,7 @@ import (
 // prefix is where the routers mount the handler.
 const prefix = "/ingest"
 
-// routers mount h below prefix, each in the way of its router.
+// routers mount h below prefix, each in the idiom of the router.
 var routers = map[string]func(h http.Handler) http.Handler{
 	"chi": func(h http.Handler) http.Handler {
 		r := chi.NewRouter()
@@ -43,70 +43,92 @@ var routers = map[string]func(h http.Handler) http.Handler{
 	"no router": func(h http.Handler) http.Handler { return http.StripPrefix(prefix, h) },
 }
 
-// quietGin sets a global of gin's, which parallel tests may do but once.
+// quietGin sets a global variable of gin, which parallel tests may do only once.
 var quietGin = sync.OnceFunc(func() { gin.SetMode(gin.ReleaseMode) })
 
-func TestMountedBelowAPrefix(t *testing.T) {
+func TestMount(t *testing.T) {
 	t.Parallel()
-	bodies := map[string]string{
-		"track": `{"userId":"u","event":"E","messageId":"%s"}`,
-		"batch": `{"batch":[{"type":"track","userId":"u","event":"E","messageId":"%s"}]}`,
-	}
-	paths := []string{"/v1/%s", "//v1/%s", "/v1//%s", "/v1/%s/", "//v1/%s/", "/%s", "//%s"}
+	t.Run("routers", func(t *testing.T) {
+		t.Parallel()
+		bodies := map[string]string{
+			"track": `{"userId":"u","event":"E","messageId":"%s"}`,
+			"batch": `{"batch":[{"type":"track","userId":"u","event":"E","messageId":"%s"}]}`,
+		}
+		paths := []string{"/v1/%s", "//v1/%s", "/v1//%s", "/v1/%s/", "//v1/%s/", "/%s", "//%s"}
 
-	for name, mount := range routers {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			host := newHost(t, mount)
-			for call, body := range bodies {
-				for i, path := range paths {
-					path = prefix + fmt.Sprintf(path, call)
-					id := fmt.Sprintf("%s-%d", call, i)
-					status, answer := host.post(t, path, fmt.Sprintf(body, id))
-					require.Equal(t, http.StatusOK, status, "POST %s: %s", path, answer)
-					require.JSONEq(t, `{"success":true}`, answer)
-					require.Equal(t, id, host.lastMessageID(), "POST %s", path)
+		for name, mount := range routers {
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				host := newHost(t, mount)
+				for call, body := range bodies {
+					for i, path := range paths {
+						path = prefix + fmt.Sprintf(path, call)
+						id := fmt.Sprintf("%s-%d", call, i)
+						status, answer := host.post(t, path, fmt.Sprintf(body, id))
+						require.Equal(t, http.StatusOK, status, "POST %s: %s", path, answer)
+						require.JSONEq(t, `{"success":true}`, answer)
+						require.Equal(t, id, host.lastMessageID(), "POST %s", path)
+					}
 				}
-			}
 
-			status, answer := host.post(t, prefix+"/nowhere", "{}")
-			require.Equal(t, http.StatusNotFound, status)
-			require.Contains(t, answer, `"code"`, "the 404 is the handler's, in the form that SDKs read")
-		})
-	}
-}
-
-func TestMountedInServeMux(t *testing.T) {
-	t.Parallel()
-	host := newHost(t, func(h http.Handler) http.Handler {
-		mux := http.NewServeMux()
-		mux.Handle(prefix+"/", http.StripPrefix(prefix, h))
-		return mux
+				status, answer := host.post(t, prefix+"/nowhere", "{}")
+				require.Equal(t, http.StatusNotFound, status)
+				require.Contains(t, answer, `"code"`, "the 404 must be the handler's, in the form that SDKs read")
+			})
+		}
 	})
-
-	for _, path := range []string{"/v1/track", "/v1/track/", "/track"} {
-		status, answer := host.post(t, prefix+path, `{"userId":"u","event":"E"}`)
-		require.Equal(t, http.StatusOK, status, "POST %s: %s", path, answer)
-	}
-
-	t.Run("redirects a doubled slash before the handler sees it", func(t *testing.T) {
-		status, _ := host.post(t, prefix+"//v1/track", `{"userId":"u","event":"E"}`)
-		require.Equal(t, http.StatusTemporaryRedirect, status)
-	})
-}
-
-func TestSDKBelowAPrefix(t *testing.T) {
-	t.Parallel()
-	for name, mount := range routers {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			host := newHost(t, mount)
-			calls := manyTracks(20)
-			sendGo(t, host.URL+prefix, 5, calls[:10])
-			sendGo(t, host.URL+prefix+"/", 5, calls[10:])
-			require.Len(t, host.sink.Events(), len(calls))
+	t.Run("ServeMux", func(t *testing.T) {
+		t.Parallel()
+		host := newHost(t, func(h http.Handler) http.Handler {
+			mux := http.NewServeMux()
+			mux.Handle(prefix+"/", http.StripPrefix(prefix, h))
+			return mux
 		})
-	}
+
+		for _, path := range []string{"/v1/track", "/v1/track/", "/track"} {
+			status, answer := host.post(t, prefix+path, `{"userId":"u","event":"E"}`)
+			require.Equal(t, http.StatusOK, status, "POST %s: %s", path, answer)
+		}
+
+		t.Run("redirects a doubled slash", func(t *testing.T) {
+			status, _ := host.post(t, prefix+"//v1/track", `{"userId":"u","event":"E"}`)
+			require.Equal(t, http.StatusTemporaryRedirect, status)
+		})
+	})
+	t.Run("SDK", func(t *testing.T) {
+		t.Parallel()
+		for name, mount := range routers {
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				host := newHost(t, mount)
+				calls := manyTracks(20)
+				sendGo(t, host.URL+prefix, 5, calls[:10])
+				sendGo(t, host.URL+prefix+"/", 5, calls[10:])
+				require.Len(t, host.sink.Events(), len(calls))
+			})
+		}
+	})
+	t.Run("settings", func(t *testing.T) {
+		t.Parallel()
+		for name, mount := range routers {
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				host := newHost(t, mount)
+				for _, path := range []string{"/v1/projects/k/settings", "/projects/k/settings", "/v1/projects/k/settings/"} {
+					response, err := http.Get(host.URL + prefix + path)
+					require.NoError(t, err)
+					body, err := io.ReadAll(response.Body)
+					require.NoError(t, response.Body.Close())
+					require.NoError(t, err)
+					require.Equal(t, http.StatusOK, response.StatusCode, "%s", body)
+					answer := decode[struct{ Integrations map[string]map[string]string }](t, string(body))
+					require.Equal(t, map[string]string{
+						"apiKey": "k", "apiHost": strings.TrimPrefix(host.URL, "http://") + prefix + "/v1", "protocol": "http",
+					}, answer.Integrations["Segment.io"])
+				}
+			})
+		}
+	})
 }
 
 // A host is a server with the handler mounted in it.
@@ -141,7 +163,7 @@ func (h host) post(t *testing.T, path, body string) (status int, answer string) 
 	return response.StatusCode, string(data)
 }
 
-// lastMessageID is the id of the event that was stored last.
+// lastMessageID returns the ID of the event that was stored last.
 func (h host) lastMessageID() string {
 	events := h.sink.Events()
 	if len(events) == 0 {

@@ -13,9 +13,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A rawClient is a request in the form of a client that cannot be installed here.
-// It was written by hand after what the client's source says, not sent by the
-// client: it shows that the form is understood, and no more.
+// A rawClient is a request in the form of a client that cannot be installed here. It was
+// written by hand after the client's source, not sent by the client: it only shows that
+// the form is understood.
 type rawClient struct {
 	name    string
 	path    string // below the mount; KEY in it and in the body is the write key
@@ -24,8 +24,8 @@ type rawClient struct {
 	gzip    bool
 	chunked bool // without a Content-Length
 	body    string
-	stored  []string // the events' types and ids, "new" for an id of the server's
-	text    string   // what an event must hold unchanged
+	stored  []string // the events' types and IDs, "new" for an ID that the server made
+	text    string   // what an event must contain unchanged
 	status  int      // defaults to 200
 }
 
@@ -193,7 +193,7 @@ var rawClients = []rawClient{
 	},
 }
 
-func TestRawRequestsOfClientsThatAreNotInstalled(t *testing.T) {
+func TestRawRequests(t *testing.T) {
 	t.Parallel()
 	for _, c := range rawClients {
 		t.Run(c.name, func(t *testing.T) {
@@ -203,13 +203,13 @@ func TestRawRequestsOfClientsThatAreNotInstalled(t *testing.T) {
 			answer, err := io.ReadAll(response.Body)
 			require.NoError(t, err)
 			require.Equal(t, cmp.Or(c.status, http.StatusOK), response.StatusCode, "%s", answer)
-			c.requireAnswer(t, response, string(answer))
+			c.requireResponse(t, response, string(answer))
 			c.requireStored(t, host)
 		})
 	}
 }
 
-// send sends the request and leaves the answer to be read.
+// send sends the request. The caller reads the response.
 func (c rawClient) send(t *testing.T, url string) *http.Response {
 	t.Helper()
 	replace := func(s string) string { return strings.ReplaceAll(s, "KEY", writeKey) }
@@ -218,7 +218,7 @@ func (c rawClient) send(t *testing.T, url string) *http.Response {
 		body = compressed(t, replace(c.body))
 	}
 	if c.chunked {
-		body = io.MultiReader(body) // of no length that net/http knows
+		body = io.MultiReader(body) // net/http does not know its length
 	}
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url+replace(c.path), body)
 	require.NoError(t, err)
@@ -247,8 +247,8 @@ func compressed(t *testing.T, text string) *bytes.Buffer {
 	return &b
 }
 
-// requireAnswer checks what the clients look at.
-func (c rawClient) requireAnswer(t *testing.T, response *http.Response, answer string) {
+// requireResponse checks the parts of a response that clients read.
+func (c rawClient) requireResponse(t *testing.T, response *http.Response, answer string) {
 	t.Helper()
 	switch c.status {
 	case 0:

@@ -17,9 +17,21 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/inlet-go/inlet/internal/testkit"
 )
 
-// writeKey is the key of every server here; the journal must never hold it.
+// TestMain builds the binaries in a directory that it removes after the tests.
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "interop")
+	if err != nil {
+		panic(err)
+	}
+	binDir = dir
+	testkit.Main(m, func() { _ = os.RemoveAll(dir) })
+}
+
+// writeKey is the key of every server here. It must never be in the journal.
 const writeKey = "InteropKey4711"
 
 // A server is a running binary of examples/standalone with a journal of its own.
@@ -31,8 +43,8 @@ type server struct {
 	end sync.Once
 }
 
-// startServer builds and starts the server and waits until it says where it
-// listens. It is ended with the test, if [server.stop] has not ended it before.
+// startServer builds and starts the server and waits until it prints its address. The
+// server ends with the test, unless [server.stop] has ended it before.
 func startServer(t *testing.T, args ...string) *server {
 	t.Helper()
 	s := &server{dir: filepath.Join(t.TempDir(), "journal"), log: new(syncBuffer)}
@@ -68,27 +80,27 @@ func (s *server) address(t *testing.T, stdout io.Reader) string {
 	case url := <-found:
 		return url
 	case <-time.After(20 * time.Second):
-		t.Fatalf("the server did not say where it listens:\n%s", s.log)
+		t.Fatalf("the server did not print its address:\n%s", s.log)
 		return ""
 	}
 }
 
-// stop ends the server as an operator does and returns what its journal holds.
+// stop ends the server as an operator does, and returns the events in its journal.
 func (s *server) stop(t *testing.T) []line {
 	t.Helper()
 	s.terminate(t)
 	return readJournal(t, s.dir)
 }
 
-// terminate sends SIGTERM and requires that the server ends well and soon.
+// terminate sends SIGTERM and requires that the server exits soon and without an error.
 func (s *server) terminate(t *testing.T) {
 	t.Helper()
 	s.end.Do(func() {
 		require.NoError(t, s.cmd.Process.Signal(syscall.SIGTERM))
 		kill := time.AfterFunc(20*time.Second, func() { _ = s.cmd.Process.Kill() })
 		defer kill.Stop()
-		require.NoError(t, s.cmd.Wait(), "the server did not end well:\n%s", s.log)
-		require.NotContains(t, s.log.String(), writeKey, "the server's log holds the write key")
+		require.NoError(t, s.cmd.Wait(), "the server exited with an error:\n%s", s.log)
+		require.NotContains(t, s.log.String(), writeKey, "the server's log contains the write key")
 	})
 }
 
@@ -109,7 +121,7 @@ func readJournal(t *testing.T, dir string) []line {
 	for _, file := range files {
 		data, err := os.ReadFile(file)
 		require.NoError(t, err)
-		require.NotContains(t, string(data), writeKey, "the journal holds the write key")
+		require.NotContains(t, string(data), writeKey, "the journal contains the write key")
 		for text := range strings.Lines(string(data)) {
 			lines = append(lines, decode[line](t, text))
 		}
@@ -129,9 +141,9 @@ func decode[T any](t *testing.T, text string) (value T) {
 // standalone returns the path of the server's binary, built once for all tests.
 func standalone(t *testing.T) string {
 	t.Helper()
-	// The cache of test results does not look at the server's own files. .ci/run
-	// sets this to something new each time, so that no old result is taken for one
-	// of the server as it is.
+	// The cache of test results does not depend on the server's source files. .ci/run sets
+	// this variable to a new value each time, so that a cached result of an older server is
+	// not used.
 	_ = os.Getenv("INLET_RUN")
 	path, err := buildStandalone()
 	require.NoError(t, err)
@@ -148,21 +160,7 @@ var buildStandalone = sync.OnceValues(func() (string, error) {
 	return path, build.Run()
 })
 
-func TestMain(m *testing.M) {
-	os.Exit(runWithBinDir(m))
-}
-
-func runWithBinDir(m *testing.M) int {
-	dir, err := os.MkdirTemp("", "interop")
-	if err != nil {
-		panic(err)
-	}
-	defer func() { _ = os.RemoveAll(dir) }()
-	binDir = dir
-	return m.Run()
-}
-
-// A syncBuffer may be written by the server's output while a test reads it.
+// A syncBuffer is a buffer to which the server may write while a test reads it.
 type syncBuffer struct {
 	mu  sync.Mutex
 	buf bytes.Buffer
@@ -178,4 +176,49 @@ func (b *syncBuffer) String() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.buf.String()
+}
+
+// nodeDir holds the JavaScript drivers and the packages that they import.
+const nodeDir = "testdata/node"
+
+// missing skips a test whose client is not installed. With INLET_REQUIRE_CLIENTS=1, which
+// promises that all clients are, it fails the test.
+func missing(t *testing.T, format string, args ...any) {
+	t.Helper()
+	if os.Getenv("INLET_REQUIRE_CLIENTS") == "1" {
+		t.Fatalf("INLET_REQUIRE_CLIENTS=1, but "+format, args...)
+	}
+	t.Skipf(format, args...)
+}
+
+// requireNode returns the path of node, which can import the npm packages.
+func requireNode(t *testing.T) string {
+	t.Helper()
+	node := requireProgram(t, "node")
+	for pkg := range npmPackages(t) {
+		if _, err := os.Stat(filepath.Join(nodeDir, "node_modules", pkg)); err != nil {
+			missing(t, "%s is not installed: run npm install in internal/interop/%s", pkg, nodeDir)
+		}
+	}
+	return node
+}
+
+func requireProgram(t *testing.T, name string) string {
+	t.Helper()
+	path, err := exec.LookPath(name)
+	if err != nil {
+		missing(t, "%s is not installed: %v", name, err)
+	}
+	return path
+}
+
+// npmPackages returns the packages that the drivers import, with their versions.
+func npmPackages(t *testing.T) map[string]string {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join(nodeDir, "package.json"))
+	require.NoError(t, err)
+	var manifest struct{ Dependencies map[string]string }
+	require.NoError(t, json.Unmarshal(data, &manifest))
+	require.NotEmpty(t, manifest.Dependencies)
+	return manifest.Dependencies
 }
