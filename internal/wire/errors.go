@@ -41,24 +41,24 @@ func explain(body []byte, offset int64) *SyntaxError {
 		return &SyntaxError{int64(len(body)), "the body is empty"}
 	}
 	if offset >= int64(len(body)) {
-		return &SyntaxError{int64(len(body)), "the text ends too early"}
+		return &SyntaxError{int64(len(body)), "unexpected end of the text"}
 	}
 	reason := "unexpected character"
 	switch rest := body[offset:]; {
 	case rest[0] == '\'':
-		reason = "strings and names stand in double quotes, not in"
+		reason = "strings and names must be in double quotes: unexpected"
 	case bytes.HasPrefix(rest, []byte("True")), bytes.HasPrefix(rest, []byte("False")), bytes.HasPrefix(rest, []byte("None")):
-		reason = "true, false and null are written in small letters: unexpected"
+		reason = "true, false and null must be in lower case: unexpected"
 	case bytes.HasPrefix(rest, []byte("NaN")), bytes.HasPrefix(rest, []byte("Infinity")):
-		reason = "JSON has no NaN and no Infinity: unexpected"
+		reason = "NaN and Infinity are not valid in JSON: unexpected"
 	case rest[0] == ':':
-		reason = "the braces of an object are missing before"
+		reason = "missing braces of an object before"
 	case rest[0] == '"':
-		reason = "a comma is missing before"
+		reason = "missing comma before"
 	case rest[0] == ',':
-		reason = "a value is missing before"
+		reason = "missing value before"
 	case rest[0] == '}', rest[0] == ']':
-		reason = "a comma too many, or a value too few, before"
+		reason = "trailing comma or missing value before"
 	}
 	r, _ := utf8.DecodeRune(body[offset:])
 	return &SyntaxError{offset, fmt.Sprintf("%s %q", reason, r)}
