@@ -3,10 +3,7 @@ package httpsink_test
 import (
 	"context"
 	"crypto/tls"
-	"io"
-	"net"
 	"net/http"
-	"net/http/httptest"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -187,35 +184,6 @@ func TestClose(t *testing.T) {
 			require.NoError(t, s.Close(t.Context()))
 		})
 	})
-	t.Run("closes idle connections", func(t *testing.T) {
-		t.Parallel()
-		url, opened, closed := counting(t, func(http.ResponseWriter, *http.Request) {})
-		s := newSink(t, url, nil)
-		require.NoError(t, s.Write(t.Context(), events("a")))
-		require.NoError(t, s.Close(t.Context()))
-		require.EqualValues(t, 1, opened.Load())
-		require.Eventually(t, func() bool { return closed.Load() == 1 }, 5*time.Second, time.Millisecond)
-	})
-	t.Run("last Write closes its connection", func(t *testing.T) {
-		t.Parallel()
-		release := make(chan struct{})
-		url, opened, closed := counting(t, func(_ http.ResponseWriter, r *http.Request) {
-			_, _ = io.Copy(io.Discard, r.Body)
-			<-release
-		})
-		s := newSink(t, url, &httpsink.Options{MaxEvents: 1})
-		var wg sync.WaitGroup
-		for range 4 { // of two requests each: the second begins after Close
-			wg.Go(func() { require.NoError(t, s.Write(t.Context(), events("a", "b"))) })
-		}
-		require.Eventually(t, func() bool { return opened.Load() == 4 }, 5*time.Second, time.Millisecond)
-		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
-		defer cancel()
-		require.ErrorIs(t, s.Close(ctx), context.DeadlineExceeded)
-		close(release)
-		wg.Wait()
-		require.Eventually(t, func() bool { return closed.Load() == opened.Load() }, 5*time.Second, time.Millisecond)
-	})
 	t.Run("leaves the caller's transport open", func(t *testing.T) {
 		t.Parallel()
 		s, err := httpsink.New("https://events.example", writeKey, &httpsink.Options{Transport: shared{t}})
@@ -238,41 +206,6 @@ func TestTransportPanic(t *testing.T) {
 	require.Panics(t, func() { _ = s.Write(t.Context(), events("a")) })
 	require.NoError(t, s.Write(t.Context(), events("a")))
 	require.NoError(t, s.Close(t.Context()))
-}
-
-func TestConnectionReuse(t *testing.T) {
-	t.Parallel()
-	statuses := []int{200, 400, 429, 500, 302, 204}
-	requests := new(counter)
-	url, opened, _ := counting(t, func(w http.ResponseWriter, r *http.Request) {
-		_, _ = io.Copy(io.Discard, r.Body)
-		w.WriteHeader(statuses[requests.Add(1)%int64(len(statuses))])
-		_, _ = w.Write(make([]byte, 20_000))
-	})
-	s := newSink(t, url, nil)
-	for range 3 * len(statuses) {
-		_ = s.Write(t.Context(), events("a"))
-	}
-	require.EqualValues(t, 3*len(statuses), requests.Load())
-	require.EqualValues(t, 1, opened.Load())
-}
-
-// counting starts a server and counts its connections.
-func counting(t *testing.T, h http.HandlerFunc) (url string, opened, closed *atomic.Int64) {
-	t.Helper()
-	opened, closed = new(atomic.Int64), new(atomic.Int64)
-	server := httptest.NewUnstartedServer(h)
-	server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
-		switch state {
-		case http.StateNew:
-			opened.Add(1)
-		case http.StateClosed:
-			closed.Add(1)
-		}
-	}
-	server.Start()
-	t.Cleanup(server.Close)
-	return server.URL, opened, closed
 }
 
 // shared is a transport that others use, too.
