@@ -32,7 +32,7 @@ func parseEndpoint(endpoint string, o *Options) (string, error) {
 	case u.Scheme != "https" && u.Scheme != "http":
 		return "", errors.New("httpsink: endpoint must have the scheme https")
 	case u.Scheme == "http" && !o.AllowHTTP:
-		return "", errors.New("httpsink: endpoint must have the scheme https, unless Options.AllowHTTP is set")
+		return "", errors.New("httpsink: endpoint must have the scheme https; AllowHTTP permits http")
 	case u.Hostname() == "":
 		return "", errors.New("httpsink: endpoint has no host")
 	case u.User != nil:

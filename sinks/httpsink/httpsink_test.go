@@ -28,7 +28,7 @@ func TestNew(t *testing.T) {
 			{"", writeKey, nil, "httpsink: endpoint must have the scheme https"},
 			{"events.example", writeKey, nil, "endpoint must have the scheme https"},
 			{"ftp://events.example", writeKey, nil, "endpoint must have the scheme https"},
-			{"http://events.example", writeKey, nil, "Options.AllowHTTP"},
+			{"http://events.example", writeKey, nil, "endpoint must have the scheme https; AllowHTTP permits http"},
 			{"https:///v1/batch", writeKey, nil, "endpoint has no host"},
 			{"https://:443", writeKey, nil, "endpoint has no host"},
 			{"https://events.example:port", writeKey, nil, "endpoint is not a URL"},
