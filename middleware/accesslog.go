@@ -1,49 +1,51 @@
 package middleware
 
 import (
+	"cmp"
 	"log/slog"
 	"net/http"
+	"net/url"
+	"strings"
 	"time"
 
 	"github.com/inlet-go/inlet"
 )
 
-// AccessLogOptions configure [AccessLog]. Nil is all defaults.
+// AccessLogOptions configure [AccessLog]. A nil pointer means all defaults.
 type AccessLogOptions struct {
-	// Logger gets the records. Defaults to [slog.Default], as it is when a
-	// request is answered.
+	// Logger receives the records. Defaults to [slog.Default].
 	Logger *slog.Logger
 }
 
-// AccessLog writes one record for each request, when its handler has returned or
-// panicked: level Info up to status 399, Warn up to 499, Error above. None is
-// left out. Its attributes are method, path, status, bytes (of the answer's
-// body), duration, clientIP; and where they are known requestId, source,
-// dialect, accepted and rejected (events), code (why the request was refused)
-// and, from 500 on, error, the cause that the client is not told. A handler that
-// panicked before it had answered has status 500 and panicked=true.
+// AccessLog writes one record for every request, when its handler has returned or panicked: at
+// level Info up to status 399, at Warn up to 499, at Error above. Its attributes are method,
+// path, status, bytes (of the response's body) and duration; clientIP, requestId, source,
+// dialect, accepted and rejected (events) and code (why the request was refused) if they are
+// known; and from status 500 on error, the cause, which is not sent to the client. A handler that
+// panicked before it answered has status 500 and panicked=true.
 //
 // It never writes the query, the write key, the body or a header of the request.
 //
-// It stands inside [Recover] and outside of the layers that refuse. The writer
-// that it passes on supports [http.ResponseController].
+// It belongs inside [Recover] and outside the layers that refuse. The writer that it passes on
+// supports [http.ResponseController].
 func AccessLog(o *AccessLogOptions) func(http.Handler) http.Handler {
-	var logger *slog.Logger
+	var filled AccessLogOptions
 	if o != nil {
-		logger = o.Logger
+		filled = *o
 	}
+	logger := cmp.Or(filled.Logger, slog.Default())
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			r = inlet.WithState(r) // in which the layers behind leave what is logged
+			r = inlet.WithState(r) // in which the layers inside leave what is logged
 			a := access{w: record(w), r: r, began: time.Now(), panicked: true}
-			defer func() { a.log(orDefault(logger)) }()
+			defer func() { a.log(logger) }()
 			next.ServeHTTP(a.w, r)
 			a.panicked = false
 		})
 	}
 }
 
-// access is a request that is to be logged.
+// access is a request to be logged.
 type access struct {
 	w        *recorder
 	r        *http.Request
@@ -51,7 +53,7 @@ type access struct {
 	panicked bool
 }
 
-// status returns what the client has been answered, or will be.
+// status returns the status that the client has received, or will.
 func (a *access) status() int {
 	switch {
 	case a.w.status != 0:
@@ -59,7 +61,7 @@ func (a *access) status() int {
 	case a.panicked:
 		return http.StatusInternalServerError
 	}
-	return http.StatusOK // net/http answers for a handler that does not
+	return http.StatusOK // which net/http sends for a handler that sent nothing
 }
 
 func (a *access) log(logger *slog.Logger) {
@@ -82,7 +84,7 @@ func (a *access) log(logger *slog.Logger) {
 	logger.LogAttrs(ctx, level, "request", attrs...)
 }
 
-// appendKnown appends what the layers inside have found out.
+// appendKnown appends what the layers and the handler inside have found out.
 func (a *access) appendKnown(attrs []slog.Attr, status int) []slog.Attr {
 	ctx := a.r.Context()
 	text := func(name, value string) {
@@ -118,4 +120,29 @@ func levelOf(status int) slog.Level {
 		return slog.LevelWarn
 	}
 	return slog.LevelInfo
+}
+
+// maxLoggedText bounds a text of the client's in a log, in bytes.
+const maxLoggedText = 256
+
+// loggedPath returns the path of r: escaped, so without control characters; without the query,
+// which may hold a write key; and with "*" for the write key in the path of a request for
+// settings, /v1/projects/{key}/settings.
+func loggedPath(r *http.Request) string {
+	const projects, settings = "/projects/", "/settings"
+	path := r.URL.Path
+	i := strings.Index(path, projects)
+	if i < 0 || !strings.HasSuffix(strings.TrimRight(path, "/"), settings) {
+		return clip(r.URL.EscapedPath())
+	}
+	before := url.URL{Path: path[:i+len(projects)]}
+	return clip(before.EscapedPath() + "*" + settings)
+}
+
+// clip bounds a text.
+func clip(text string) string {
+	if len(text) > maxLoggedText {
+		return text[:maxLoggedText] + "..."
+	}
+	return text
 }

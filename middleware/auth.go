@@ -11,6 +11,6 @@ import (
 // that panics if a is nil or an option is out of range.
 func Auth(a inlet.Authenticator, o *inlet.AuthOptions) func(http.Handler) http.Handler {
 	layer, err := inlet.Authenticate(a, o)
-	must("Auth", err)
+	must(err)
 	return layer
 }

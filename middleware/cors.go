@@ -10,98 +10,94 @@ import (
 	"time"
 
 	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/internal/check"
 	"github.com/rs/cors"
 )
 
-// CORSOptions say which pages may send and read. Nil is all defaults.
+// CORSOptions configure [CORS]. A nil pointer means all defaults.
 type CORSOptions struct {
-	// Origins are the origins whose pages may send, each "https://shop.example"
-	// or with a port, compared without regard to case. Their requests may carry
-	// credentials (cookies), which some SDKs and every beacon send. "*", on its
-	// own, is every origin, without credentials. "null" cannot be in the list:
-	// any page can have it. Defaults to "*".
+	// Origins are the origins whose pages may send events, each "https://shop.example" or
+	// with a port, compared case-insensitively. Their requests may carry credentials
+	// (cookies), which some SDKs and every beacon send. "*" allows every origin, without
+	// credentials, and must be the only one. "null" is rejected: any page can have that
+	// origin. Defaults to "*".
 	Origins []string
 	// Methods are those that pages may use. Defaults to GET, HEAD and POST.
 	Methods []string
-	// MaxAge is how long browsers may keep the answer to a preflight, in whole
-	// seconds; below zero, not at all. Defaults to 2 hours, the most that
-	// Chromium keeps.
+	// MaxAge is how long browsers may cache the answer to a preflight, in whole seconds; if
+	// it is negative, they may not. Defaults to 2 hours, the maximum of Chromium.
 	MaxAge time.Duration
 }
 
-// CORS lets pages of other origins send events and read the answers. It is the
-// Fetch standard's protocol as github.com/rs/cors implements it.
+// CORS lets pages of other origins send events and read the answers: the protocol of the Fetch
+// standard as github.com/rs/cors implements it.
 //
-// A preflight is answered here, with 204 and without asking the layers inside:
-// it carries no key. The headers that it asks for are allowed as they are, as
-// SDKs add some on a retry and no list would stay complete; up to 4 KiB of them.
-// All other requests are passed on, with the headers set beforehand, so that
-// they stand on every answer, refusals by a layer inside included. Scripts may
-// read Retry-After, X-RateLimit-Reset, RateLimit, RateLimit-Policy,
-// X-Inlet-Error and X-Request-Id.
+// A preflight is answered here, with 204, and does not reach the layers inside: it carries no
+// key. Up to 4 KiB of header names that it asks for are allowed as they are, because SDKs add
+// headers on a retry and no list would stay complete. All other requests are passed on with the
+// CORS headers already set, so that every answer has them, including refusals by a layer inside.
+// Scripts may read Retry-After, X-RateLimit-Reset, RateLimit, RateLimit-Policy, X-Inlet-Error and
+// X-Request-Id.
 //
-// CORS is a rule for browsers, not a lock: a request from another origin is
-// passed on, only its answer cannot be read. [inlet.Source].Origins refuses it.
+// CORS restricts browsers; it is not access control: a request from another origin is passed on,
+// and only its answer cannot be read. [inlet.Source].Origins refuses such requests.
 //
 // CORS panics if an option is out of range.
 func CORS(o *CORSOptions) func(http.Handler) http.Handler {
-	var filled CORSOptions
-	if o != nil {
-		filled = *o
-	}
-	origins, err := checkOrigins(filled.Origins)
-	must("CORS", err)
-	must("CORS", checkMaxAge(filled.MaxAge))
-	if len(filled.Methods) == 0 {
-		filled.Methods = []string{http.MethodGet, http.MethodHead, http.MethodPost}
-	}
-	shared := cors.New(cors.Options{
-		AllowedOrigins:   origins,
-		AllowCredentials: origins[0] != anyOrigin,
-		AllowedMethods:   slices.Clone(filled.Methods),
+	filled, err := o.withDefaults()
+	must(err)
+	protocol := cors.New(cors.Options{
+		AllowedOrigins:   filled.Origins,
+		AllowCredentials: filled.Origins[0] != anyOrigin,
+		AllowedMethods:   filled.Methods,
 		AllowedHeaders:   []string{"*"},
 		ExposedHeaders:   exposedHeaders,
-		MaxAge:           int(cmp.Or(filled.MaxAge, 2*time.Hour) / time.Second),
+		MaxAge:           int(filled.MaxAge / time.Second),
 	})
-	return func(next http.Handler) http.Handler { return bounded(shared.Handler(next)) }
+	return func(next http.Handler) http.Handler { return checkCORSHeaders(protocol.Handler(next)) }
 }
 
-// anyOrigin stands for every origin.
+// anyOrigin allows every origin.
 const anyOrigin = "*"
 
 var exposedHeaders = []string{
 	"Retry-After", "X-RateLimit-Reset", "RateLimit", "RateLimit-Policy", "X-Inlet-Error", headerRequestID,
 }
 
-func checkMaxAge(d time.Duration) error {
-	if d%time.Second != 0 {
-		return fmt.Errorf("MaxAge is %v, must be whole seconds", d)
+// withDefaults returns a filled copy, with the origins as browsers send them.
+func (o *CORSOptions) withDefaults() (CORSOptions, error) {
+	var filled CORSOptions
+	if o != nil {
+		filled = *o
 	}
-	return nil
-}
-
-// checkOrigins returns the origins as a browser sends them. The error names the
-// first that none ever does.
-func checkOrigins(origins []string) ([]string, error) {
-	if len(origins) == 0 {
-		return []string{anyOrigin}, nil
+	filled.MaxAge = cmp.Or(filled.MaxAge, 2*time.Hour)
+	if filled.Methods = slices.Clone(filled.Methods); len(filled.Methods) == 0 {
+		filled.Methods = []string{http.MethodGet, http.MethodHead, http.MethodPost}
 	}
-	var checked []string
-	for _, origin := range origins {
+	var faults []error
+	origins := []string{}
+	for i, origin := range filled.Origins {
+		field := fmt.Sprintf("Origins[%d]", i)
 		normal, ok := normalOrigin(origin)
 		switch {
 		case !ok:
-			return nil, fmt.Errorf(`option Origins: %q must be "https://host" or "https://host:port"`, origin)
-		case normal == anyOrigin && len(origins) > 1:
-			return nil, fmt.Errorf("option Origins: %q must stand alone", origin)
+			faults = append(faults, check.Fault(field, `is %q, must be "https://host" or "https://host:port"`, origin))
+		case normal == anyOrigin && len(filled.Origins) > 1:
+			faults = append(faults, check.Fault(field, "is %q, must be the only one", origin))
 		}
-		checked = append(checked, normal)
+		origins = append(origins, normal)
 	}
-	return checked, nil
+	if filled.Origins = origins; len(origins) == 0 {
+		filled.Origins = []string{anyOrigin}
+	}
+	if filled.MaxAge%time.Second != 0 {
+		faults = append(faults, check.Fault("MaxAge", "is %v, must be whole seconds", filled.MaxAge))
+	}
+	return filled, check.Options("middleware", "CORSOptions", faults...)
 }
 
-// normalOrigin returns scheme and host in lower case. Any scheme will do:
-// extensions and apps have their own.
+// normalOrigin returns scheme and host in lower case. Any scheme is valid: extensions and apps
+// have schemes of their own.
 func normalOrigin(origin string) (string, bool) {
 	if origin == anyOrigin {
 		return origin, true
@@ -114,19 +110,20 @@ func normalOrigin(origin string) (string, bool) {
 	return strings.ToLower(normal), strings.EqualFold(normal, strings.TrimSuffix(origin, "/"))
 }
 
-// askedBytes bounds the header names of a preflight: what is asked is echoed.
-const askedBytes = 4096
+// maxRequestedHeaders bounds the header names that a preflight asks for, in bytes: they are
+// echoed.
+const maxRequestedHeaders = 4096
 
-// bounded refuses preflights that ask for too much, and requests of several
-// origins, of which only one would be checked.
-func bounded(next http.Handler) http.Handler {
+// checkCORSHeaders refuses preflights that ask for too much, and requests with several origins,
+// of which only one would be checked.
+func checkCORSHeaders(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		asked := 0
+		requested := 0
 		for _, line := range r.Header["Access-Control-Request-Headers"] {
-			asked += len(line)
+			requested += len(line)
 		}
 		switch {
-		case asked > askedBytes:
+		case requested > maxRequestedHeaders:
 			refuseHeader(w, r, "Access-Control-Request-Headers", "the preflight asks for too many headers")
 		case len(r.Header["Origin"]) > 1:
 			refuseHeader(w, r, "Origin", "the request has more than one origin")

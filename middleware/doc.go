@@ -1,32 +1,48 @@
-// Package middleware has the layers that a host puts around an ingestion
-// handler, or around any other: each constructor returns a plain
-// func(http.Handler) http.Handler.
+// Package middleware has the layers that a host puts around an ingestion handler, or around any
+// other: each constructor returns a plain func(http.Handler) http.Handler.
+//
+// # Order
 //
 // The usual order, from the outside in, is
 //
-//	Recover, RequestID, AccessLog, CORS, RateLimit by IP,
-//	Payload, Auth, RateLimit by source
+//	layers: Recover, RequestID, AccessLog, ClientIP, CORS, RateLimit by IP, IPPolicy,
+//	        Identity, Payload, Auth, RateLimit by source, Migrate
 //
-// CORS stands before everything that refuses, so that a page may read the
-// refusal and a preflight, which carries no key, is answered. The limit by IP
-// stands before whatever costs memory or a look-up, the limit by source behind
-// Auth, which names the source. Any other middleware may stand between any two
-// of them; it may read, wrap or replace the body.
+// Leave out the layers that you do not need. [Chain] puts the others together. Why each is where
+// it is:
 //
-// Layers refuse through [inlet.WriteError], in the form that the client's SDK
-// understands.
+//   - Recover catches the panics of everything inside it.
+//   - RequestID gives the log lines and answers of everything inside it the id.
+//   - AccessLog logs every request, including those that a layer inside it refuses.
+//   - ClientIP precedes everything that uses the address of the client.
+//   - CORS precedes everything that refuses, so that a page can read the refusal, and answers
+//     preflights, which carry no key.
+//   - RateLimit by IP precedes whatever costs memory or a lookup.
+//   - IPPolicy follows the limit by IP, which then counts whole addresses. Right inside ClientIP,
+//     nothing else sees one; inside Auth, it can tell sources apart.
+//   - Identity follows ClientIP, whose address it truncates for visitors who opted out, and the
+//     limit by IP, which must not depend on what a client asks for.
+//   - Payload precedes everything that reads the body, such as Auth, which may have to find the
+//     key in it.
+//   - Auth authenticates the request, and refuses it before it costs more.
+//   - RateLimit by source follows Auth, which determines the source.
+//   - Migrate is next to the handler, so that the other layers see what the client sent.
 //
-// A constructor panics when its options can never work, as [http.ServeMux.Handle]
-// does for a pattern, and names the field. A nil pointer to options is all
-// defaults. What the constructors return may be used concurrently and more than
+// Any other middleware may be between two of them. It may read, wrap or replace the body.
+//
+// # Conventions
+//
+// Layers refuse through [inlet.WriteError], in the form that the client's SDK understands.
+//
+// A nil pointer to options means all defaults. A constructor panics if its options can never
+// work, as [http.ServeMux.Handle] does for a pattern; the value of the panic is an error that
+// names every field at fault. What the constructors return may be used concurrently and more than
 // once.
 package middleware
 
-import "fmt"
-
-// must panics for options that can never work.
-func must(constructor string, err error) {
+// must panics if options can never work.
+func must(err error) {
 	if err != nil {
-		panic(fmt.Sprintf("middleware: %s: %v", constructor, err))
+		panic(err)
 	}
 }

@@ -2,70 +2,63 @@ package middleware
 
 import (
 	"cmp"
-	"errors"
-	"fmt"
+	"crypto/rand"
+	"encoding/hex"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/inlet-go/inlet"
 	"github.com/inlet-go/inlet/enrichers"
+	"github.com/inlet-go/inlet/internal/check"
 )
 
-// IdentityOptions say what is to be known of visitors. Nil is all defaults.
+// IdentityOptions configure [Identity]. A nil pointer means all defaults.
 type IdentityOptions struct {
-	// Cookie gives browsers an anonymous id of ours, in a first-party cookie.
-	// Defaults to none.
+	// Cookie gives browsers an anonymous id in a first-party cookie. Defaults to no cookie.
 	Cookie *IdentityCookie
-	// OptOut are the headers by which a visitor asks not to be tracked: names
-	// and the value that says so. An empty map that is not nil is none. Defaults
-	// to {"Sec-GPC": "1"}, the Global Privacy Control.
+	// OptOut are the headers by which a visitor asks not to be tracked, each with the value
+	// that says so. An empty map that is not nil turns opting out off. Defaults to
+	// {"Sec-GPC": "1"}, the Global Privacy Control.
 	OptOut map[string]string
 }
 
-// An IdentityCookie has an anonymous id of 128 random bits, as 32 hexadecimal
-// digits. It is Secure, HttpOnly, for all paths and for no other host.
+// An IdentityCookie holds an anonymous id of 128 random bits, as 32 hexadecimal digits. It is
+// Secure, HttpOnly, for all paths and for this host only. The zero value means all defaults.
 type IdentityCookie struct {
-	// Name begins with "__Host-", by which browsers hold all of that to be so.
-	// Defaults to "__Host-anonymous-id".
+	// Name must begin with "__Host-", which makes browsers enforce all of that. Defaults to
+	// "__Host-anonymous-id".
 	Name string
-	// MaxAge is how long the browser is to keep it, in whole seconds. Browsers
-	// have a limit of their own, of 400 days or less. Defaults to 365 days.
+	// MaxAge is how long the browser should keep the cookie, in whole seconds. Browsers have
+	// a limit of their own, of 400 days or less. Defaults to 365 days.
 	MaxAge time.Duration
-	// SameSite is Lax, Strict or None. With None the cookie is also sent from
-	// pages of other sites, where browsers still allow that. Defaults to Lax.
+	// SameSite is Lax, Strict or None. With None the cookie is also sent from pages of other
+	// sites, where browsers still allow that. Defaults to Lax.
 	SameSite http.SameSite
 }
 
-// Identity leaves an [inlet.Visitor] for enrichers: the request's User-Agent, the
-// anonymous id of its cookie, and whether the visitor opted out.
+// Identity sets an [inlet.Visitor] for the handler and its enrichers: the User-Agent of the
+// request, the anonymous id of its cookie, and whether the visitor opted out.
 //
-// The cookie is given to browsers only, which are known by an Origin or a
-// Sec-Fetch-Site: an id that no later request brings back is worth nothing. What
-// comes back is used if it has the form of an id, else replaced; no byte of it is
-// sent again. Events get the id by [inlet.FillAnonymousID]. From another origin the
-// page has to send with credentials, and [CORS] to list it.
+// Only browsers get the cookie: clients that send an Origin or a Sec-Fetch-Site. An id that no
+// later request brings back is useless. A value that comes back is used if it has the form of an
+// id, and is replaced otherwise; no byte of it is sent again. Events get the id by
+// [inlet.Options].FillAnonymousID. From another origin the page has to send credentials, and
+// [CORS] has to list the origin.
 //
-// Of a visitor who opted out no cookie is read, and one that is there is deleted.
-// The address is truncated for whatever stands behind, and for [AccessLog].
-// [enrichers.IP] then writes none into events and takes out theirs; other
-// enrichers follow by [enrichers.OptOut]. What an event itself says, such as its
-// anonymousId, is the page's own doing, and stays unless an enricher takes it out.
+// The cookie of a visitor who opted out is not read, but deleted. The address is truncated for
+// everything inside, and for [AccessLog]; [enrichers.IP] then writes no address into events and
+// removes one that is there; other enrichers can be made conditional with [enrichers.OptOut].
+// What an event itself contains, such as its anonymousId, is the responsibility of the page, and
+// is kept unless an enricher removes it.
 //
-// It stands behind [ClientIP], and behind a limit by IP, which an opt-out is to
-// make no difference to. Identity panics if an option is out of range.
+// It belongs inside [ClientIP], and inside a limit by IP, which must not depend on what a client
+// asks for. Identity panics if an option is out of range.
 func Identity(o *IdentityOptions) func(http.Handler) http.Handler {
-	var filled IdentityOptions
-	if o != nil {
-		filled = *o
-	}
-	optOut, err := newOptOut(filled.OptOut)
-	must("Identity", err)
-	layer := identity{optOut: optOut}
-	if filled.Cookie != nil {
-		layer.cookie, err = filled.Cookie.withDefaults()
-		must("Identity", err)
-	}
+	layer, err := o.layer()
+	must(err)
 	return layer.wrap
 }
 
@@ -73,6 +66,9 @@ type identity struct {
 	optOut []header
 	cookie *IdentityCookie // or nil
 }
+
+// header is a header with one value.
+type header struct{ name, value string }
 
 func (l *identity) wrap(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -89,23 +85,6 @@ func (l *identity) wrap(next http.Handler) http.Handler {
 	})
 }
 
-// header is a header with one value.
-type header struct{ name, value string }
-
-func newOptOut(named map[string]string) ([]header, error) {
-	if named == nil {
-		named = map[string]string{"Sec-GPC": "1"}
-	}
-	var headers []header
-	for name, value := range named {
-		if name == "" || value == "" {
-			return nil, errors.New("OptOut has a header without a name or a value")
-		}
-		headers = append(headers, header{http.CanonicalHeaderKey(name), value})
-	}
-	return headers, nil
-}
-
 func (l *identity) optedOut(r *http.Request) bool {
 	for _, h := range l.optOut {
 		for _, line := range r.Header[h.name] {
@@ -117,20 +96,104 @@ func (l *identity) optedOut(r *http.Request) bool {
 	return false
 }
 
-// withDefaults returns a filled copy.
-func (c *IdentityCookie) withDefaults() (*IdentityCookie, error) {
-	filled := *c
-	filled.Name = cmp.Or(filled.Name, "__Host-anonymous-id")
-	filled.MaxAge = cmp.Or(filled.MaxAge, 365*24*time.Hour)
-	filled.SameSite = cmp.Or(filled.SameSite, http.SameSiteLaxMode)
-	probe := filled.of("0")
-	switch {
-	case !strings.HasPrefix(filled.Name, "__Host-") || probe.Valid() != nil:
-		return nil, fmt.Errorf(`Cookie.Name is %q, must be the name of a cookie that begins with "__Host-"`, filled.Name)
-	case filled.MaxAge < time.Second || filled.MaxAge%time.Second != 0:
-		return nil, fmt.Errorf("Cookie.MaxAge is %v, must be whole seconds", filled.MaxAge)
-	case filled.SameSite < http.SameSiteLaxMode || filled.SameSite > http.SameSiteNoneMode:
-		return nil, errors.New("Cookie.SameSite must be Lax, Strict or None")
+// layer returns the layer with its defaults.
+func (o *IdentityOptions) layer() (*identity, error) {
+	var filled IdentityOptions
+	if o != nil {
+		filled = *o
 	}
-	return &filled, nil
+	if filled.OptOut == nil {
+		filled.OptOut = map[string]string{"Sec-GPC": "1"}
+	}
+	var layer identity
+	var faults []error
+	for _, name := range slices.Sorted(maps.Keys(filled.OptOut)) {
+		value := filled.OptOut[name]
+		if name == "" || value == "" {
+			faults = append(faults, check.Fault("OptOut", "has the header %q with the value %q, neither may be empty", name, value))
+		}
+		layer.optOut = append(layer.optOut, header{http.CanonicalHeaderKey(name), value})
+	}
+	if filled.Cookie != nil {
+		cookie := *filled.Cookie
+		cookie.Name = cmp.Or(cookie.Name, "__Host-anonymous-id")
+		cookie.MaxAge = cmp.Or(cookie.MaxAge, 365*24*time.Hour)
+		cookie.SameSite = cmp.Or(cookie.SameSite, http.SameSiteLaxMode)
+		layer.cookie, faults = &cookie, append(faults, cookie.check()...)
+	}
+	return &layer, check.Options("middleware", "IdentityOptions", faults...)
+}
+
+// check returns the faults of a cookie that has its defaults.
+func (c *IdentityCookie) check() (faults []error) {
+	if !strings.HasPrefix(c.Name, "__Host-") || c.with("0").Valid() != nil {
+		faults = append(faults, check.Fault("Cookie.Name", `is %q, must be the name of a cookie that begins with "__Host-"`, c.Name))
+	}
+	if c.MaxAge < time.Second || c.MaxAge%time.Second != 0 {
+		faults = append(faults, check.Fault("Cookie.MaxAge", "is %v, must be at least 1s and whole seconds", c.MaxAge))
+	}
+	if c.SameSite < http.SameSiteLaxMode || c.SameSite > http.SameSiteNoneMode {
+		faults = append(faults, check.Fault("Cookie.SameSite", "is %d, must be Lax, Strict or None", c.SameSite))
+	}
+	return faults
+}
+
+// id returns the id in the request, or a new one, which the response gives to the browser.
+func (c *IdentityCookie) id(w http.ResponseWriter, r *http.Request) string {
+	if sent, err := r.Cookie(c.Name); err == nil && isAnonymousID(sent.Value) {
+		return strings.Clone(sent.Value) // so that events do not keep the whole header alive
+	}
+	if !isBrowser(r) {
+		return ""
+	}
+	id := newAnonymousID()
+	http.SetCookie(w, c.with(id))
+	return id
+}
+
+// remove deletes the cookie if the request has it.
+func (c *IdentityCookie) remove(w http.ResponseWriter, r *http.Request) {
+	if _, err := r.Cookie(c.Name); err == nil {
+		deleted := c.with("")
+		deleted.MaxAge = -1
+		http.SetCookie(w, deleted)
+	}
+}
+
+// with returns the cookie with a value.
+func (c *IdentityCookie) with(value string) *http.Cookie {
+	return &http.Cookie{
+		Name: c.Name, Value: value, Path: "/", MaxAge: int(c.MaxAge / time.Second),
+		Secure: true, HttpOnly: true, SameSite: c.SameSite,
+	}
+}
+
+// isBrowser reports whether a browser sends events: a preflight sends none, and carries no
+// cookie.
+func isBrowser(r *http.Request) bool {
+	return r.Method != http.MethodOptions && (len(r.Header["Origin"]) > 0 || len(r.Header["Sec-Fetch-Site"]) > 0)
+}
+
+// idBytes is the length of an anonymous id before it is encoded in hexadecimal digits.
+const idBytes = 16
+
+func newAnonymousID() string {
+	var id [idBytes]byte
+	rand.Read(id[:]) // never fails, by its documentation
+	return hex.EncodeToString(id[:])
+}
+
+// isAnonymousID reports whether newAnonymousID could have returned id.
+func isAnonymousID(id string) bool {
+	if len(id) != hex.EncodedLen(idBytes) {
+		return false
+	}
+	for i := range len(id) {
+		switch c := id[i]; {
+		case '0' <= c && c <= '9', 'a' <= c && c <= 'f':
+		default:
+			return false
+		}
+	}
+	return true
 }

@@ -96,7 +96,7 @@ func TestIdentityOptions(t *testing.T) {
 		"OptOut":          {OptOut: map[string]string{"Sec-GPC": ""}},
 	} {
 		func() {
-			defer func() { require.Contains(t, recover(), field) }()
+			defer func() { require.ErrorContains(t, recover().(error), field) }()
 			middleware.Identity(&bad)
 		}()
 	}

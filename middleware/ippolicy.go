@@ -1,7 +1,6 @@
 package middleware
 
 import (
-	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -9,39 +8,35 @@ import (
 
 	"github.com/inlet-go/inlet"
 	"github.com/inlet-go/inlet/enrichers"
+	"github.com/inlet-go/inlet/internal/check"
 )
 
-// IPPolicyOptions say how much of a client's address may be known. Nil is all
+// IPPolicyOptions configure how much of the client address is retained. A nil pointer means all
 // defaults.
 type IPPolicyOptions struct {
-	// Policy is for requests without a source, and for sources that have no
-	// policy of their own. Defaults to [enrichers.IPKeep].
+	// Policy is for requests without a source, and for sources without a policy of their own.
+	// Defaults to [enrichers.IPKeep].
 	Policy enrichers.IPPolicy
-	// Sources has policies for single sources, by ID. They need the layer to
-	// stand behind [Auth]. Defaults to none.
+	// Sources has policies for single sources, by ID. They need the layer to be inside
+	// [Auth]. Defaults to none.
 	Sources map[string]enrichers.IPPolicy
 }
 
-// IPPolicy leaves only so much of the client's address: the layers behind, the
-// events and, although it stands outside, [AccessLog] see no more, as it writes
-// its record at the end.
+// IPPolicy truncates or drops the client address: for the layers inside, for the events, and for
+// [AccessLog], which is outside but writes its record at the end.
 //
-// Where it stands decides. Behind [ClientIP] and before everything else nothing
-// sees more; a limit by IP then counts networks, and with [enrichers.IPDrop] it counts
-// nothing. Behind the limit, that one has whole addresses, and so have the records
-// of what it refuses. It may stand twice: for all requests, and behind Auth for
-// some sources.
+// Where it is decides who sees the whole address. Right inside [ClientIP], nothing else does; a
+// limit by IP then counts networks, and with [enrichers.IPDrop] it counts nothing. Inside the
+// limit, the limit uses whole addresses, and the records of requests that it refuses have them
+// too. A chain may have two: one for all requests, and one inside Auth for single sources.
 //
 // IPPolicy panics if an option is out of range.
 func IPPolicy(o *IPPolicyOptions) func(http.Handler) http.Handler {
-	var filled IPPolicyOptions
-	if o != nil {
-		filled = IPPolicyOptions{o.Policy, maps.Clone(o.Sources)}
-	}
-	must("IPPolicy", filled.check())
+	filled, err := o.withDefaults()
+	must(err)
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if p := filled.of(r); p != enrichers.IPKeep {
+			if p := filled.policy(r); p != enrichers.IPKeep {
 				r = inlet.WithClientIP(r, p.Apply(inlet.ClientIP(r)))
 			}
 			next.ServeHTTP(w, r)
@@ -49,19 +44,27 @@ func IPPolicy(o *IPPolicyOptions) func(http.Handler) http.Handler {
 	}
 }
 
-func (o *IPPolicyOptions) check() error {
-	if !o.Policy.Valid() {
-		return errors.New("option Policy is none of the policies")
+func (o *IPPolicyOptions) withDefaults() (IPPolicyOptions, error) {
+	if o == nil {
+		return IPPolicyOptions{}, nil
 	}
+	faults := []error{checkPolicy("Policy", o.Policy)}
 	for _, id := range slices.Sorted(maps.Keys(o.Sources)) {
-		if !o.Sources[id].Valid() {
-			return fmt.Errorf("option Sources[%q] is none of the policies", id)
-		}
+		faults = append(faults, checkPolicy(fmt.Sprintf("Sources[%q]", id), o.Sources[id]))
+	}
+	return IPPolicyOptions{Policy: o.Policy, Sources: maps.Clone(o.Sources)},
+		check.Options("middleware", "IPPolicyOptions", faults...)
+}
+
+func checkPolicy(field string, p enrichers.IPPolicy) error {
+	if !p.Valid() {
+		return check.Fault(field, "is %d, must be one of the constants", p)
 	}
 	return nil
 }
 
-func (o *IPPolicyOptions) of(r *http.Request) enrichers.IPPolicy {
+// policy returns the policy for the source of r.
+func (o *IPPolicyOptions) policy(r *http.Request) enrichers.IPPolicy {
 	if source := inlet.SourceFromContext(r.Context()); source != nil {
 		if p, ok := o.Sources[source.ID]; ok {
 			return p

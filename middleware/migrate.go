@@ -12,6 +12,6 @@ import (
 // handler, so that other layers see what the client sent.
 func Migrate(m inlet.Migration, o *inlet.MigratePayloadOptions) func(http.Handler) http.Handler {
 	layer, err := inlet.MigratePayload(m, o)
-	must("Migrate", err)
+	must(err)
 	return layer
 }

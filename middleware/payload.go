@@ -13,7 +13,7 @@ import (
 type PayloadOptions struct {
 	// Protocol bounds the reading of bodies. Defaults to that of [inlet.Protocol].
 	Protocol *inlet.Protocol
-	// MaxInFlight bounds the requests that are behind this layer concurrently, over all
+	// MaxInFlight bounds the concurrent requests inside this layer, over all
 	// handlers that it was put around; the next one is answered 503 before its body is
 	// read. Defaults to 4,096.
 	MaxInFlight int
@@ -29,8 +29,8 @@ func Payload(o *PayloadOptions) func(http.Handler) http.Handler {
 	}
 	filled.MaxInFlight = cmp.Or(filled.MaxInFlight, 4096)
 	read, err := inlet.ReadPayload(filled.Protocol)
-	must("Payload", err)
-	must("Payload", check.Options("middleware", "PayloadOptions", check.AtLeast("MaxInFlight", filled.MaxInFlight, 1)))
+	must(check.Options("middleware", "PayloadOptions",
+		err, check.AtLeast("MaxInFlight", filled.MaxInFlight, 1)))
 	var inFlight atomic.Int64
 	return func(next http.Handler) http.Handler {
 		next = read(next)

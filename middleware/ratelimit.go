@@ -3,142 +3,197 @@ package middleware
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"math"
 	"math/rand/v2"
 	"net/http"
+	"net/netip"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/internal/check"
 )
 
-// RateLimitOptions configure [RateLimit].
+// RateLimitOptions configure [RateLimit]. Rate and Key are required.
 type RateLimitOptions struct {
-	// Rate is how many requests per second each key may make in the long run.
-	// Required.
+	// Rate is how many requests per second each key may make in the long run. Required.
 	Rate float64
-	// Burst is how many requests a key may make at once, after a rest. Defaults
-	// to Rate, rounded up.
+	// Burst is how many requests a key may make without waiting, after a pause. Defaults to
+	// Rate, rounded up.
 	Burst int
-	// EventRate is how many events per second each key may have stored in the
-	// long run, and after a rest those of ten seconds at once. Defaults to 0: not
-	// limited, but for keys that have one of their own.
+	// EventRate is how many events per second each key may have stored in the long run; after
+	// a pause, those of ten seconds without waiting. Defaults to 0: not limited, except for
+	// keys that have a rate of their own.
 	EventRate float64
-	// ByteRate is the same in bytes of bodies after decompression. Defaults to 0:
-	// not limited, but for keys that have one of their own.
+	// ByteRate is the same in bytes of bodies after decompression. Defaults to 0: not
+	// limited, except for keys that have a rate of their own.
 	ByteRate float64
-	// Key says what a request is counted under, such as [ByIP] or [BySource].
-	// Required: whom a limit hits is the host's decision.
+	// Key returns the key that a request is counted under, such as [ByIP] or [BySource], and
+	// false for a request that is not limited. It may be called concurrently. Required: the
+	// host decides what is limited.
 	Key func(*http.Request) (RateKey, bool)
 	// MaxKeys is that of the [MemoryLimiter] of this layer. Defaults to 65,536.
 	MaxKeys int
-	// Policy names the limit in the RateLimit fields and in the charges that a
-	// Limiter gets: 1 to 64 letters, digits, underscores and hyphens. Layers that
-	// share a Limiter need different ones. Defaults to "default".
+	// Policy names the limit in the RateLimit fields and in the charges that a Limiter gets:
+	// 1 to 64 letters, digits, underscores and hyphens. Layers that share a Limiter need
+	// different names, unless they limit together. Defaults to "default".
 	Policy string
-	// Limiter keeps the buckets. Defaults to a [MemoryLimiter] of this layer's own.
+	// Limiter keeps the buckets. Defaults to a [MemoryLimiter] of this layer.
 	Limiter Limiter
-	// LimiterTimeout is how long a request waits for the Limiter. Defaults to
-	// 100 milliseconds.
+	// LimiterTimeout is how long a request waits for the Limiter. Defaults to 100
+	// milliseconds.
 	LimiterTimeout time.Duration
-	// OnError says what becomes of requests while the Limiter returns errors.
-	// After an error it is not asked for a second. Defaults to [FallBackLocal].
+	// OnError decides about requests while the Limiter returns errors. After an error it is
+	// not called for a second. Defaults to [FallBackLocal].
 	OnError LimiterFailure
-	// Logger gets the errors of the Limiter, at most one a second. Defaults to
+	// Logger receives the errors of the Limiter, at most one per second. Defaults to
 	// [slog.Default].
 	Logger *slog.Logger
 }
 
-// RateLimit lets each key make requests at a rate, with bursts, and answers the
-// others 429. A request costs one, whatever it holds, before its body is read;
-// one that is refused costs nothing. Requests that Key gives no key pass.
+// A RateKey is what a request is counted under, optionally with limits of its own. Two requests
+// are counted together if both Name and IP are equal.
+type RateKey struct {
+	// Name is any text. Defaults to "".
+	Name string
+	// IP is an address, without its zone. Defaults to none.
+	IP netip.Addr
+	// Rate, Burst, EventRate and ByteRate replace those of the options. A change from the
+	// request before takes effect immediately. Defaults to those of the options.
+	Rate      float64
+	Burst     int
+	EventRate float64
+	ByteRate  float64
+}
+
+// ByIP counts by client address: by single IPv4 addresses, and by IPv6 networks of 64 bits, which
+// is the least that one customer has. The address is that of the connection, unless a layer
+// outside has set another ([ClientIP]). Requests without one, as over a Unix socket, are not
+// limited.
+func ByIP(r *http.Request) (RateKey, bool) { return byNetwork(r, 32, 64) }
+
+// ByNetwork returns a function that counts as [ByIP] does, but by networks of the given numbers
+// of bits, IPv4 and IPv6: ByNetwork(24, 56), for example, if attackers own whole networks. It
+// panics if such networks do not exist.
+func ByNetwork(bits4, bits6 int) func(*http.Request) (RateKey, bool) {
+	must(check.Options("middleware", "ByNetwork",
+		check.AtLeast("bits4", bits4, 1), check.AtMost("bits4", bits4, 32),
+		check.AtLeast("bits6", bits6, 1), check.AtMost("bits6", bits6, 128)))
+	return func(r *http.Request) (RateKey, bool) { return byNetwork(r, bits4, bits6) }
+}
+
+func byNetwork(r *http.Request, bits4, bits6 int) (RateKey, bool) {
+	ip := inlet.ClientIP(r)
+	bits := bits4
+	if ip.Is6() {
+		bits = bits6
+	}
+	network, err := ip.Prefix(bits) // without a zone
+	return RateKey{IP: network.Addr()}, err == nil && ip.IsValid()
+}
+
+// BySource counts by the source of an authenticated request, with the rates of the source if it
+// has any. Requests without a source are not limited.
+func BySource(r *http.Request) (RateKey, bool) {
+	source := inlet.SourceFromContext(r.Context())
+	if source == nil {
+		return RateKey{}, false
+	}
+	return RateKey{
+		Name: source.ID,
+		Rate: source.Rate, Burst: source.Burst,
+		EventRate: source.EventRate, ByteRate: source.ByteRate,
+	}, true
+}
+
+// RateLimit lets each key make requests at a rate, with bursts, and answers the others 429. A
+// request costs one, whatever it contains, before its body is read; one that is refused costs
+// nothing.
 //
-// Where events or bytes are limited too, a request is refused before its body is
-// read while the key has none left, and otherwise charged once it has been read
-// and checked, before anything is stored: the 429 means that nothing is, and the
-// client sends all of it again. A request that holds more than the key may send
-// at once passes when the key has rested, and the key then rests the longer, so
-// that large batches are neither shut out nor cheaper. The charge stands whatever
-// the sink then says. It is made by an [inlet.Handler] behind; other handlers are
-// charged for requests only.
+// If events or bytes are limited too, a request is refused before its body is read while nothing
+// is left of the key's limit. Otherwise it is charged once it has been read and checked, before
+// anything is stored: a 429 means that nothing was stored, and the client sends all of it again.
+// A request with more than the key may send without waiting passes after a pause, and the next
+// pause is then longer, so that large batches are neither shut out nor cheaper. The charge is not
+// returned if the sink fails. It is made by an [inlet.Handler] inside; other handlers are charged
+// for requests only.
 //
-// A refusal carries Retry-After and X-RateLimit-Reset, both the same whole
-// seconds to wait, with a random part, so that those who were refused together
-// do not come back together; and the fields of
-// draft-ietf-httpapi-ratelimit-headers-11:
+// A refusal carries Retry-After and X-RateLimit-Reset, both the same number of whole seconds to
+// wait. It has a random part, so that clients that were refused together do not return together.
+// It also carries the fields of draft-ietf-httpapi-ratelimit-headers-11:
 //
 //	RateLimit-Policy: "default";q=100;w=2
 //	RateLimit: "default";r=0;t=1
 //
-// where q is the burst, w the seconds in which it grows back, and t the same
-// seconds to wait, as the draft asks for. For events the name is "default-events",
-// for bytes "default-bytes" with qu="content-bytes". Only refusals carry them: the draft leaves
-// that to the server, SDKs do not read them on a success, and the text would be
-// memory for every request. An accepted request allocates none, unless events
-// or bytes are limited or a Limiter is given.
+// q is the burst, w the seconds in which it is refilled, and t the same seconds to wait, as the
+// draft asks for. For events the name is "default-events", for bytes "default-bytes" with
+// qu="content-bytes". Only refusals carry these fields: the draft leaves that to the server, SDKs
+// do not read them on success, and their text would be memory for every request. An accepted
+// request allocates no memory, unless events or bytes are limited or a Limiter is set.
 //
-// RateLimit panics if an option is missing or out of range. What it returns has
-// one table: put around several handlers, it limits them together.
+// RateLimit panics if an option is missing or out of range. What it returns has one table: put
+// around several handlers, it limits them together.
 func RateLimit(o *RateLimitOptions) func(http.Handler) http.Handler {
-	if o == nil {
-		must("RateLimit", errors.New("options are required: Rate and Key have no defaults"))
-	}
-	filled := o.withDefaults()
-	must("RateLimit", filled.check())
+	filled, err := o.withDefaults()
+	must(err)
 	return (&rateLimit{filled, filled.limiter()}).wrap
 }
 
-func (o *RateLimitOptions) withDefaults() RateLimitOptions {
-	filled := *o
-	if filled.Burst == 0 && filled.Rate > 0 && filled.Rate <= maxRate {
+// maxRate bounds rates to what whole numbers can express.
+const maxRate = 1e9
+
+// withDefaults returns a filled copy. The error names every field at fault.
+func (o *RateLimitOptions) withDefaults() (RateLimitOptions, error) {
+	var filled RateLimitOptions
+	if o != nil {
+		filled = *o
+	}
+	validRate := filled.Rate > 0 && filled.Rate <= maxRate // false for NaN, too
+	if filled.Burst == 0 && validRate {
 		filled.Burst = int(math.Ceil(filled.Rate))
 	}
 	filled.MaxKeys = cmp.Or(filled.MaxKeys, 65_536)
 	filled.Policy = cmp.Or(filled.Policy, "default")
 	filled.LimiterTimeout = cmp.Or(filled.LimiterTimeout, 100*time.Millisecond)
 	filled.Logger = cmp.Or(filled.Logger, slog.Default())
-	return filled
-}
 
-// maxRate bounds rates to what whole numbers can express.
-const maxRate = 1e9
-
-func (o *RateLimitOptions) check() error {
-	switch {
-	case !(o.Rate > 0 && o.Rate <= maxRate): // NaN, too
-		return fmt.Errorf("option Rate is %v, must be above 0 and at most %v", o.Rate, maxRate)
-	case o.Burst < 1 || o.Burst > maxRate:
-		return fmt.Errorf("option Burst is %d, must be at least 1 and at most %v", o.Burst, maxRate)
-	case !(o.EventRate >= 0 && o.EventRate <= maxRate):
-		return fmt.Errorf("option EventRate is %v, must be at least 0 and at most %v", o.EventRate, maxRate)
-	case !(o.ByteRate >= 0 && o.ByteRate <= maxRate):
-		return fmt.Errorf("option ByteRate is %v, must be at least 0 and at most %v", o.ByteRate, maxRate)
-	case o.Key == nil:
-		return errors.New("option Key is required, such as ByIP or BySource")
-	case o.MaxKeys < 1:
-		return fmt.Errorf("option MaxKeys is %d, must be at least 1", o.MaxKeys)
-	case len(o.Policy) > 64 || !isRequestID(o.Policy) || strings.Contains(o.Policy, "."):
-		return fmt.Errorf("option Policy is %q, must be 1 to 64 letters, digits, underscores and hyphens", o.Policy)
-	case o.LimiterTimeout < 0:
-		return fmt.Errorf("option LimiterTimeout is %v, must not be negative", o.LimiterTimeout)
-	case o.OnError > FailClosed:
-		return fmt.Errorf("option OnError is %d, must be one of the constants", o.OnError)
+	var rateErr, burstErr, policyErr error
+	if !validRate {
+		rateErr = check.Fault("Rate", "is %v, must be above 0 and at most %v", filled.Rate, maxRate)
 	}
-	return nil
+	if validRate || filled.Burst != 0 { // otherwise its default is not known
+		burstErr = check.AtLeast("Burst", filled.Burst, 1)
+	}
+	if len(filled.Policy) > 64 || !isToken(filled.Policy, "_-") {
+		policyErr = check.Fault("Policy", "is %q, must be 1 to 64 letters, digits, underscores and hyphens", filled.Policy)
+	}
+	return filled, check.Options("middleware", "RateLimitOptions",
+		rateErr, burstErr, check.AtMost("Burst", filled.Burst, maxRate),
+		checkContentRate("EventRate", filled.EventRate), checkContentRate("ByteRate", filled.ByteRate),
+		check.NotNil("Key", filled.Key == nil),
+		check.AtLeast("MaxKeys", filled.MaxKeys, 1),
+		policyErr,
+		check.AtLeast("LimiterTimeout", filled.LimiterTimeout, 0),
+		check.AtMost("OnError", filled.OnError, FailClosed))
 }
 
-// limiter returns what the layer asks.
+func checkContentRate(field string, rate float64) error {
+	if rate >= 0 && rate <= maxRate { // false for NaN, too
+		return nil
+	}
+	return check.Fault(field, "is %v, must be at least 0 and at most %v", rate, maxRate)
+}
+
+// limiter returns the limiter that the layer calls.
 func (o *RateLimitOptions) limiter() Limiter {
-	if _, own := o.Limiter.(*MemoryLimiter); own {
+	if _, inMemory := o.Limiter.(*MemoryLimiter); inMemory {
 		return o.Limiter
 	}
 	local := func() *MemoryLimiter {
 		l, err := NewMemoryLimiter(&MemoryLimiterOptions{MaxKeys: o.MaxKeys})
-		must("RateLimit", err)
+		must(err)
 		return l
 	}
 	if o.Limiter == nil {
@@ -163,20 +218,20 @@ func (l *rateLimit) wrap(next http.Handler) http.Handler {
 			next.ServeHTTP(w, r)
 			return
 		}
-		c := l.charge(key)
-		if err := l.take(r.Context(), w, c); err != nil {
+		c := l.requestCharge(key)
+		if err := l.charge(r.Context(), w, c); err != nil {
 			inlet.WriteError(w, r, err)
 			return
 		}
 		if c.Events.Rate > 0 || c.Bytes.Rate > 0 {
-			r = inlet.WithCharge(r, (&laterCharge{l, w, c}).take)
+			r = inlet.WithCharge(r, (&contentCharge{l, w, c}).charge)
 		}
 		next.ServeHTTP(w, r)
 	})
 }
 
-// charge returns what a request draws before its body is read.
-func (l *rateLimit) charge(key RateKey) Charge {
+// requestCharge returns the charge of a request before its body is read.
+func (l *rateLimit) requestCharge(key RateKey) Charge {
 	if !(key.Rate > 0) {
 		key.Rate = l.Rate
 	}
@@ -191,40 +246,40 @@ func (l *rateLimit) charge(key RateKey) Charge {
 	}
 }
 
-// contentWindow is the time whose events and bytes may be sent at once, in
-// seconds: SDKs send in batches.
+// contentWindow is the time whose events and bytes may be sent without waiting, in seconds: SDKs
+// send in batches.
 const contentWindow = 10
 
-// contentDraw asks whether there is anything left at the key's rate, or at that
-// of the options.
-func contentDraw(own, otherwise float64) Draw {
-	if !(own > 0) {
-		own = otherwise
+// contentDraw returns a draw that asks whether anything is left, at the rate of the key or, if it
+// has none, at that of the options.
+func contentDraw(rate, otherwise float64) Draw {
+	if !(rate > 0) {
+		rate = otherwise
 	}
-	own = min(own, maxRate)
-	return Draw{Rate: own, Burst: int(math.Ceil(own * contentWindow))}
+	rate = min(rate, maxRate)
+	return Draw{Rate: rate, Burst: int(math.Ceil(rate * contentWindow))}
 }
 
-// A laterCharge is for what a request holds.
-type laterCharge struct {
-	limit  *rateLimit
-	w      http.ResponseWriter
-	charge Charge
+// A contentCharge charges for the events and bytes of a request.
+type contentCharge struct {
+	limit   *rateLimit
+	w       http.ResponseWriter
+	request Charge
 }
 
-// take is called by the handler.
-func (l *laterCharge) take(ctx context.Context, events, bytes int) error {
-	c := l.charge
+// charge is called by the handler, once it knows what the request contains.
+func (l *contentCharge) charge(ctx context.Context, events, bytes int) error {
+	c := l.request
 	c.Requests, c.Events.Cost, c.Bytes.Cost = Draw{}, events, bytes
-	return l.limit.take(ctx, l.w, c)
+	return l.limit.charge(ctx, l.w, c)
 }
 
-// take returns the refusal of a charge, with its headers set, or nil.
-func (l *rateLimit) take(ctx context.Context, w http.ResponseWriter, c Charge) error {
+// charge makes a charge. If it is refused, charge sets the headers and returns the refusal.
+func (l *rateLimit) charge(ctx context.Context, w http.ResponseWriter, c Charge) error {
 	q, err := l.limiter.Take(ctx, c)
 	if err != nil {
 		wait := time.Second + jitter(0)
-		return &inlet.Error{Code: inlet.CodeOverloaded, RetryAfter: wait, Err: fmt.Errorf("the rate limiter failed: %w", err)}
+		return &inlet.Error{Code: inlet.CodeOverloaded, RetryAfter: wait, Err: fmt.Errorf("rate limiter failed: %w", err)}
 	}
 	if q.OK {
 		return nil
@@ -235,16 +290,16 @@ func (l *rateLimit) take(ctx context.Context, w http.ResponseWriter, c Charge) e
 	return &inlet.Error{Code: inlet.CodeRateLimited, RetryAfter: wait, Message: refusals[q.Unit%3]}
 }
 
-// wait returns how long to wait after a refusal. While nobody knows yet how much
-// the request holds it is until the bucket is full, when any request passes.
+// wait returns how long to wait after a refusal. Before the body is read, that is until the
+// bucket is full: any request passes then, whatever it contains.
 func (c *Charge) wait(q Quota) time.Duration {
 	if q.Unit != UnitRequests && c.Requests.Cost > 0 {
-		return min(max(q.RetryAfter, q.Reset), longestWait)
+		return min(max(q.RetryAfter, q.Reset), maxWait)
 	}
 	return max(1, q.RetryAfter)
 }
 
-// refusals are what a client is told, by the unit of which it sent too many.
+// refusals are the messages to clients, by the unit of which there were too many.
 var refusals = [...]string{UnitRequests: "too many requests", UnitEvents: "too many events", UnitBytes: "too many bytes"}
 
 // setHeaders sets the RateLimit fields of a refusal.
@@ -262,7 +317,7 @@ func (l *rateLimit) setHeaders(header http.Header, c *Charge, q Quota, wait time
 	header["Ratelimit"] = []string{name + ";r=" + strconv.Itoa(q.Remaining) + ";t=" + seconds(wait)}
 }
 
-// jitter returns up to a half of wait, and up to two seconds of a short one.
+// jitter returns a random part of half of wait, or of two seconds if wait is short.
 func jitter(wait time.Duration) time.Duration {
 	return rand.N(max(wait/2, 2*time.Second))
 }

@@ -3,128 +3,135 @@ package middleware
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"hash/maphash"
 	"slices"
 	"sync"
 	"time"
+
+	"golang.org/x/time/rate"
+
+	"github.com/inlet-go/inlet/internal/check"
 )
 
-// MemoryLimiterOptions configure [NewMemoryLimiter]. Nil is all defaults.
+// How a MemoryLimiter works. The table is a set-associative cache: a key belongs to one set, by
+// its hash, and is in one of the 16 slots of the set. A slot has the three buckets of its key,
+// each a few bytes without a pointer: the time at which it is full again, from which everything
+// else follows. What a bucket grants is decided by a rate.Limiter of golang.org/x/time, but there
+// is not one per key: before each decision, one limiter per shard and unit is brought to the
+// state of the bucket, by moving its clock. The sets are divided into shards, each with a lock.
+
+// MemoryLimiterOptions configure [NewMemoryLimiter]. A nil pointer means all defaults.
 type MemoryLimiterOptions struct {
-	// MaxKeys is how many keys are remembered, rounded down to a multiple of 16
-	// from there on. Each takes 61 bytes, and all of them are allocated at once.
-	// Defaults to 65,536, which is 4 MiB.
+	// MaxKeys is how many keys are kept; from 16 on it is rounded down to a multiple of 16.
+	// Each takes 61 bytes, which are allocated at construction. Defaults to 65,536, which is
+	// 4 MiB.
 	MaxKeys int
 }
 
-// A MemoryLimiter is a [Limiter] that keeps its buckets in a table of fixed size
-// in this process. What a bucket grants is decided by a limiter of
-// golang.org/x/time/rate.
+// A MemoryLimiter is a [Limiter] that keeps its buckets in this process, in a table of fixed
+// size. A limiter of golang.org/x/time/rate decides what a bucket grants.
 //
-// What a table that is full forgets first costs nobody anything: a bucket that
-// is full is as good as none. If none is, among sixteen the key goes that was not
-// used for longest, and may then make a full burst again. So a flood of new keys
-// limits no other key, and lets none off that sends without a break.
+// When the table is full, a new key evicts one whose buckets are full, which loses nothing. If
+// none of the 16 candidates is full, it evicts the least recently used, which may then make a
+// full burst again. So a flood of new keys does not limit other keys, and a client that never
+// pauses stays limited.
 //
-// A key is remembered by 64 bits of a hash whose seed is the table's secret.
-// Nothing of a request is kept, and there is nothing in the table for the
-// garbage collector to look at.
+// A key is kept as a 64-bit hash with a secret seed. No memory of a request is kept, and the
+// garbage collector does not scan the table.
 //
-// Take returns no errors and does not look at its context. It may be called
-// concurrently, and by several [RateLimit], which do not count together if their
-// policies differ.
+// Take returns no errors and does not use its context. It may be called concurrently, also by
+// several [RateLimit], which do not count together if their policies differ.
 type MemoryLimiter struct {
-	seed  maphash.Seed
-	start time.Time
-	ways  int // how many places of a set are used
-	sets  []rateSet
-	parts [64]ratePart
+	seed   maphash.Seed
+	start  time.Time
+	slots  int // used slots of each set
+	sets   []keySet
+	shards [64]shard
 }
 
-// setWays is how many keys share a set of places.
-const setWays = 16
+// setSlots is how many keys a set has.
+const setSlots = 16
 
-// A rateSet is where the keys with one part of their hashes stand.
-type rateSet struct {
-	ids     [setWays]uint64
-	used    [setWays]uint32 // when, by clock
-	clock   uint32          // counts the charges
-	buckets [setWays]rateBuckets
+// A keySet has the keys with the same part of their hashes.
+type keySet struct {
+	ids     [setSlots]uint64
+	used    [setSlots]uint32 // when the key was used last, by clock
+	clock   uint32           // counts the charges
+	buckets [setSlots]keyBuckets
 }
 
-// rateBuckets are those of one key, by their units.
-type rateBuckets [3]bucket
+// keyBuckets are the buckets of one key, by unit.
+type keyBuckets [3]bucket
 
-// A ratePart is what is needed to work on a part of the sets.
-type ratePart struct {
+// A shard guards a part of the sets.
+type shard struct {
 	sync.Mutex
-	scales [3]scale // by their units
+	limiters [3]bucketLimiter // by unit
 }
 
-// NewMemoryLimiter returns a limiter whose buckets are all full. The error names
-// the field of the options that is out of range.
+// NewMemoryLimiter returns a limiter whose buckets are all full. The error names the field of the
+// options that is out of range.
 func NewMemoryLimiter(o *MemoryLimiterOptions) (*MemoryLimiter, error) {
 	var filled MemoryLimiterOptions
 	if o != nil {
 		filled = *o
 	}
 	filled.MaxKeys = cmp.Or(filled.MaxKeys, 65_536)
-	if filled.MaxKeys < 1 {
-		return nil, fmt.Errorf("middleware: MemoryLimiterOptions: MaxKeys is %d, must be at least 1", filled.MaxKeys)
+	err := check.Options("middleware", "MemoryLimiterOptions", check.AtLeast("MaxKeys", filled.MaxKeys, 1))
+	if err != nil {
+		return nil, err
 	}
 	return &MemoryLimiter{
 		seed:  maphash.MakeSeed(),
 		start: time.Now(),
-		ways:  min(filled.MaxKeys, setWays),
-		sets:  make([]rateSet, max(1, filled.MaxKeys/setWays)),
+		slots: min(filled.MaxKeys, setSlots),
+		sets:  make([]keySet, max(1, filled.MaxKeys/setSlots)),
 	}, nil
 }
 
-// Take draws what the charge asks for.
+// Take makes the draws of the charge. It returns no error.
 func (l *MemoryLimiter) Take(_ context.Context, c Charge) (Quota, error) {
-	id := l.id(&c)
-	place := id % uint64(len(l.sets))
-	part := &l.parts[place%uint64(len(l.parts))]
-	part.Lock()
-	defer part.Unlock()
+	id := l.hash(&c)
+	set := id % uint64(len(l.sets))
+	shard := &l.shards[set%uint64(len(l.shards))]
+	shard.Lock()
+	defer shard.Unlock()
 	now := int64(time.Since(l.start))
-	return l.sets[place].of(id, l.ways, now).draw(part, &c, now), nil
+	return l.sets[set].lookup(id, l.slots, now).draw(shard, &c, now), nil
 }
 
-// rateID is the part of a charge by which buckets are found.
-type rateID struct {
-	policy, name string
-	ip           [16]byte
-}
-
-func (l *MemoryLimiter) id(c *Charge) uint64 {
-	id := rateID{policy: c.Policy, name: c.Name}
+// hash returns the hash of the key of a charge.
+func (l *MemoryLimiter) hash(c *Charge) uint64 {
+	key := struct {
+		policy, name string
+		ip           [16]byte
+	}{policy: c.Policy, name: c.Name}
 	if c.IP.IsValid() {
-		id.ip = c.IP.As16()
+		key.ip = c.IP.As16()
 	}
-	return maphash.Comparable(l.seed, id)
+	return maphash.Comparable(l.seed, key)
 }
 
-// of returns the buckets of a key, full ones in the place of others if it has
-// none.
-func (s *rateSet) of(id uint64, ways int, now int64) *rateBuckets {
+// lookup returns the buckets of a key: new, full ones, which evict those of another key, if it
+// has none.
+func (s *keySet) lookup(id uint64, slots int, now int64) *keyBuckets {
 	s.clock++
-	i := slices.Index(s.ids[:ways], id)
+	i := slices.Index(s.ids[:slots], id)
 	if i < 0 {
-		i = s.replaceable(ways, now)
-		s.ids[i], s.buckets[i] = id, rateBuckets{}
+		i = s.evictable(slots, now)
+		s.ids[i], s.buckets[i] = id, keyBuckets{}
 	}
 	s.used[i] = s.clock
 	return &s.buckets[i]
 }
 
-// replaceable returns the place of a key whose buckets are full, else that of the
-// least recently used one.
-func (s *rateSet) replaceable(ways int, now int64) int {
+// evictable returns the slot of a key whose buckets are full, or that of the least recently used
+// key.
+func (s *keySet) evictable(slots int, now int64) int {
 	oldest := 0
-	for i := range ways {
-		if s.buckets[i].full() <= now {
+	for i := range slots {
+		b := &s.buckets[i]
+		if max(b[0].full, b[1].full, b[2].full) <= now {
 			return i
 		}
 		if s.clock-s.used[i] > s.clock-s.used[oldest] {
@@ -134,41 +141,105 @@ func (s *rateSet) replaceable(ways int, now int64) int {
 	return oldest
 }
 
-// full returns when all of the buckets are.
-func (b *rateBuckets) full() int64 { return max(b[0].full, b[1].full, b[2].full) }
-
 // draw makes every draw of the charge, or none.
-func (b *rateBuckets) draw(part *ratePart, c *Charge, now int64) Quota {
-	after, told := *b, Quota{OK: true}
+func (b *keyBuckets) draw(shard *shard, c *Charge, now int64) Quota {
+	after, quota := *b, Quota{OK: true}
 	for i, d := range [...]*Draw{&c.Requests, &c.Events, &c.Bytes} {
 		if !(d.Rate > 0) {
 			continue
 		}
-		next, granted := b[i].draw(&part.scales[i], d, now)
+		next, granted := b[i].draw(&shard.limiters[i], d, now)
 		after[i] = next
-		if q := quotaOf(Unit(i), next, d, now, granted); told.Limit == 0 || q.worse(told) {
-			told = q
+		if q := next.quota(Unit(i), d, now, granted); quota.Limit == 0 || q.stricter(quota) {
+			quota = q
 		}
 	}
-	if told.OK {
+	if quota.OK {
 		*b = after
 	}
-	return told
+	return quota
 }
 
-// quotaOf says what became of one draw.
-func quotaOf(unit Unit, b bucket, d *Draw, now int64, granted bool) Quota {
-	q := Quota{OK: granted, Unit: unit, Limit: d.Burst, Remaining: b.remaining(d, now), Reset: b.reset(now)}
-	if !granted {
-		q.RetryAfter = b.wait(d, now)
-	}
-	return q
-}
-
-// worse reports whether q is to be told rather than other.
-func (q Quota) worse(other Quota) bool {
+// stricter reports whether q rather than other is the answer to a charge.
+func (q Quota) stricter(other Quota) bool {
 	if !q.OK || !other.OK {
 		return q.RetryAfter > other.RetryAfter
 	}
 	return float64(q.Remaining)*float64(other.Limit) < float64(other.Remaining)*float64(q.Limit)
+}
+
+// A bucket is the state of a [rate.Limiter]: full is the time at which it is full again, in
+// nanoseconds since the start of the table, and rate is that of its last draw. The zero value is
+// a full bucket.
+type bucket struct {
+	full int64
+	rate float32
+}
+
+// draw returns the bucket after the draw, and whether l grants it.
+func (b bucket) draw(l *bucketLimiter, d *Draw, now int64) (after bucket, granted bool) {
+	b = b.withRate(d, now)
+	if !l.allow(d, b.reset(now)) {
+		return b, false
+	}
+	b.full = max(b.full, now) + int64(d.refillTime(float64(d.Cost)))
+	return b, true
+}
+
+// withRate returns the bucket with the rate of the draw, and as many missing tokens as before.
+func (b bucket) withRate(d *Draw, now int64) bucket {
+	rate := float32(d.rate())
+	if b.rate != rate && b.full > now {
+		missing := b.reset(now).Seconds() * float64(b.rate)
+		b.full = now + int64(d.refillTime(missing))
+	}
+	b.rate = rate
+	return b
+}
+
+// reset returns the time until the bucket is full.
+func (b bucket) reset(now int64) time.Duration { return time.Duration(max(0, b.full-now)) }
+
+// maxWait bounds the time that clients are asked to wait.
+const maxWait = 24 * time.Hour
+
+// quota describes the bucket after a draw that was granted or not.
+func (b bucket) quota(unit Unit, d *Draw, now int64, granted bool) Quota {
+	reset := b.reset(now)
+	remaining := max(0, float64(d.Burst)-reset.Seconds()*d.rate())
+	q := Quota{OK: granted, Unit: unit, Limit: d.Burst, Remaining: int(remaining), Reset: reset}
+	if !granted {
+		wait := reset - d.refillTime(float64(d.Burst-d.needed()))
+		q.RetryAfter = min(max(1, wait), maxWait)
+	}
+	return q
+}
+
+// A bucketLimiter is a [rate.Limiter] that decides for all buckets of a shard. It has a time of
+// its own, which it advances until the limiter is in the state of the bucket. So a table of any
+// size has few limiters, and a bucket is a number.
+type bucketLimiter struct {
+	limiter rate.Limiter
+	limit   rate.Limit
+	burst   int
+	now     time.Time
+}
+
+// allow reports whether a bucket that is full after reset grants the draw.
+func (l *bucketLimiter) allow(d *Draw, reset time.Duration) bool {
+	if limit := rate.Limit(d.rate()); limit != l.limit {
+		l.limiter.SetLimitAt(l.now, limit)
+		l.limit = limit
+	}
+	if d.Burst != l.burst {
+		l.limiter.SetBurstAt(l.now, d.Burst)
+		l.burst = d.Burst
+	}
+	window := d.refillTime(float64(d.Burst)) + 1
+	l.now = l.now.Add(window) // the limiter is full now
+	if reset > 0 {
+		l.limiter.AllowN(l.now, d.Burst) // and now empty
+		l.now = l.now.Add(max(0, window-reset))
+	}
+	return l.limiter.AllowN(l.now, d.needed())
 }

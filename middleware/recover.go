@@ -1,6 +1,7 @@
 package middleware
 
 import (
+	"cmp"
 	"crypto/rand"
 	"fmt"
 	"log/slog"
@@ -10,28 +11,28 @@ import (
 	"github.com/inlet-go/inlet"
 )
 
-// RecoverOptions configure [Recover]. Nil is all defaults.
+// RecoverOptions configure [Recover]. A nil pointer means all defaults.
 type RecoverOptions struct {
-	// Logger gets each panic with its stack. Defaults to [slog.Default], as it
-	// is when the panic happens.
+	// Logger receives each panic with its stack. Defaults to [slog.Default].
 	Logger *slog.Logger
 }
 
-// Recover answers 500 for a handler that panics, and logs the panic with its
-// stack and the request's id. If a part of the answer is out already, the
-// connection is cut instead, so that the client does not take that part for the
-// whole. A panic with [http.ErrAbortHandler] is passed on: it is no fault.
+// Recover answers 500 for a handler that panics, and logs the panic with its stack and the id of
+// the request. If a part of the response has been sent already, the connection is closed instead,
+// so that the client does not mistake that part for the whole. A panic with
+// [http.ErrAbortHandler] is passed on: it is not a fault.
 func Recover(o *RecoverOptions) func(http.Handler) http.Handler {
-	var logger *slog.Logger
+	var filled RecoverOptions
 	if o != nil {
-		logger = o.Logger
+		filled = *o
 	}
+	logger := cmp.Or(filled.Logger, slog.Default())
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			rec := record(w)
 			defer func() {
 				if cause := recover(); cause != nil {
-					recovered(rec, r, logger, cause)
+					answerPanic(rec, r, logger, cause)
 				}
 			}()
 			next.ServeHTTP(rec, r)
@@ -39,14 +40,14 @@ func Recover(o *RecoverOptions) func(http.Handler) http.Handler {
 	}
 }
 
-// recovered is what follows a panic. It runs while the stack of the panic is
-// still there.
-func recovered(w *recorder, r *http.Request, logger *slog.Logger, cause any) {
+// answerPanic logs a panic and answers 500 if nothing has been sent. It must run while the stack
+// of the panic still exists.
+func answerPanic(w *recorder, r *http.Request, logger *slog.Logger, cause any) {
 	if cause == http.ErrAbortHandler {
 		panic(cause)
 	}
-	r = identified(w, r)
-	orDefault(logger).ErrorContext(r.Context(), "inlet: a handler panicked",
+	r = withRequestID(w, r)
+	logger.ErrorContext(r.Context(), "middleware: handler panicked",
 		"panic", fmt.Sprint(cause), "method", clip(r.Method), "path", loggedPath(r),
 		"requestId", inlet.RequestIDFromContext(r.Context()), "stack", string(debug.Stack()))
 	if w.status != 0 {
@@ -58,12 +59,12 @@ func recovered(w *recorder, r *http.Request, logger *slog.Logger, cause any) {
 	inlet.WriteError(w, r, &inlet.Error{Code: inlet.CodeInternal, Err: fmt.Errorf("panic: %v", cause)})
 }
 
-// bodyHeaders describe a body that will not come.
+// bodyHeaders describe the body that the handler did not send.
 var bodyHeaders = []string{"Content-Length", "Content-Encoding", "Etag", "Last-Modified", "Cache-Control"}
 
-// identified gives the request an id, so that the answer and the log name the
-// same. A layer inside that gave it one has left it in the answer's header.
-func identified(w http.ResponseWriter, r *http.Request) *http.Request {
+// withRequestID returns the request with an id, so that the answer and the log have the same. A
+// layer inside that gave it one has left it in the header of the response.
+func withRequestID(w http.ResponseWriter, r *http.Request) *http.Request {
 	if inlet.RequestIDFromContext(r.Context()) != "" {
 		return r
 	}
@@ -72,11 +73,4 @@ func identified(w http.ResponseWriter, r *http.Request) *http.Request {
 		id = rand.Text()
 	}
 	return inlet.WithRequestID(r, id)
-}
-
-func orDefault(logger *slog.Logger) *slog.Logger {
-	if logger == nil {
-		return slog.Default()
-	}
-	return logger
 }

@@ -3,25 +3,26 @@ package middleware
 import (
 	"crypto/rand"
 	"net/http"
+	"strings"
 
 	"github.com/inlet-go/inlet"
 )
 
-// RequestIDOptions say where request ids come from. Nil is all defaults.
+// RequestIDOptions configure [RequestID]. A nil pointer means all defaults.
 type RequestIDOptions struct {
-	// TrustIncoming takes the id from the request's X-Request-Id, if it is 1 to
-	// 128 letters, digits, dots, underscores and hyphens. Only for a proxy in
-	// front that sets or removes the header: else clients choose what stands in
-	// the logs. Defaults to false, an id of our own.
+	// TrustIncoming uses the id in the request's X-Request-Id if it has 1 to 128 letters,
+	// digits, dots, underscores and hyphens. Set it only behind a proxy that sets or removes
+	// the header: otherwise clients choose the ids in the logs. Defaults to false: every
+	// request gets a new id.
 	TrustIncoming bool
 }
 
 // headerRequestID is the canonical form of X-Request-Id.
 const headerRequestID = "X-Request-Id"
 
-// RequestID gives each request an id: it stands in the answer's X-Request-Id, in
-// logs, in the answer to an unexpected error, and is to be had by
-// [inlet.RequestIDFromContext]. An id of our own has 26 random characters.
+// RequestID gives each request an id. It is in the X-Request-Id of the response, in logs and in
+// the answer to an unexpected error, and is available from [inlet.RequestIDFromContext]. A new id
+// has 26 random characters.
 func RequestID(o *RequestIDOptions) func(http.Handler) http.Handler {
 	trust := o != nil && o.TrustIncoming
 	return func(next http.Handler) http.Handler {
@@ -36,17 +37,19 @@ func RequestID(o *RequestIDOptions) func(http.Handler) http.Handler {
 	}
 }
 
-// isRequestID reports whether id may stand in a header and a log as it is.
-func isRequestID(id string) bool {
-	if id == "" || len(id) > 128 {
-		return false
-	}
-	for i := range len(id) {
-		switch c := id[i]; {
-		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '.', c == '_', c == '-':
+// isRequestID reports whether id is safe in a header and in a log as it is.
+func isRequestID(id string) bool { return len(id) <= 128 && isToken(id, "._-") }
+
+// isToken reports whether text consists of letters, digits and the characters of other, and is
+// not empty.
+func isToken(text, other string) bool {
+	for i := range len(text) {
+		switch c := text[i]; {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9':
+		case strings.IndexByte(other, c) >= 0:
 		default:
 			return false
 		}
 	}
-	return true
+	return text != ""
 }
