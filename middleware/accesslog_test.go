@@ -2,8 +2,6 @@ package middleware_test
 
 import (
 	"bytes"
-	"context"
-	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
@@ -16,21 +14,13 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/internal/testkit/testsink"
 	"github.com/inlet-go/inlet/middleware"
-	"github.com/inlet-go/inlet/sinks"
 )
-
-// record reads the one record that a log holds.
-func record(t testing.TB, log *bytes.Buffer) map[string]any {
-	t.Helper()
-	var r map[string]any
-	require.NoError(t, json.Unmarshal(log.Bytes(), &r), "%s", log)
-	return r
-}
 
 func TestAccessLog(t *testing.T) {
 	t.Parallel()
-	down := inlet.SinkFunc(func(context.Context, []*inlet.Event) error { return errors.New("the disk is full") })
+	down := testsink.Failing(errors.New("the disk is full"))
 	for _, tt := range []struct {
 		name string
 		sink inlet.Sink
@@ -39,7 +29,7 @@ func TestAccessLog(t *testing.T) {
 		not  []string
 	}{
 		{
-			"an accepted event", new(sinks.Memory),
+			"an accepted event", new(testsink.Keeper),
 			call{body: track, key: writeKey, from: "203.0.113.7:4711"},
 			map[string]any{
 				"level": "INFO", "method": "POST", "path": "/v1/track", "status": 200., "bytes": 16.,
@@ -48,13 +38,13 @@ func TestAccessLog(t *testing.T) {
 			[]string{"code", "error", "panicked"},
 		},
 		{
-			"a key in the query", new(sinks.Memory),
+			"a key in the query", new(testsink.Keeper),
 			call{path: "/v1/track?writeKey=" + writeKey, body: track},
 			map[string]any{"path": "/v1/track", "status": 200., "source": "web"},
 			nil,
 		},
 		{
-			"a key that is not known", new(sinks.Memory),
+			"an unknown key", new(testsink.Keeper),
 			call{body: track, key: "Unknown" + writeKey},
 			map[string]any{"level": "WARN", "status": 401., "code": "unknown_key"},
 			[]string{"source", "accepted", "error"},
@@ -66,19 +56,19 @@ func TestAccessLog(t *testing.T) {
 			[]string{"accepted"},
 		},
 		{
-			"a path with control characters", new(sinks.Memory),
+			"a path with control characters", new(testsink.Keeper),
 			call{path: "/a%0a%1b[31mb%20c", key: writeKey},
 			map[string]any{"path": "/a%0a%1b[31mb%20c", "status": 404.},
 			nil,
 		},
 		{
-			"a write key in the path", new(sinks.Memory),
+			"a write key in the path", new(testsink.Keeper),
 			call{method: "GET", path: "/v1//%70rojects/" + writeKey + "/settings/"},
 			map[string]any{"path": "/v1//projects/*/settings"},
 			nil,
 		},
 		{
-			"a very long path", new(sinks.Memory),
+			"a very long path", new(testsink.Keeper),
 			call{path: "/" + strings.Repeat("a", 4096), key: writeKey},
 			map[string]any{"path": "/" + strings.Repeat("a", 255) + "..."},
 			nil,
@@ -105,7 +95,7 @@ func TestAccessLog(t *testing.T) {
 	}
 }
 
-func TestAccessLogOfHandlersThatAreNotOurs(t *testing.T) {
+func TestAccessLogForeignHandler(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name   string
@@ -113,10 +103,10 @@ func TestAccessLogOfHandlersThatAreNotOurs(t *testing.T) {
 		status float64
 		bytes  float64
 	}{
-		{"a handler that writes nothing", http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}), 200, 0},
-		{"a handler that only writes", echo, 200, 5},
-		{"a handler that only has a status", status(418), 418, 0},
-		{"a handler that wraps the writer", wrapping(status(418)), 418, 0},
+		{"writes nothing", http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}), 200, 0},
+		{"writes a body", echo, 200, 5},
+		{"sets a status", status(418), 418, 0},
+		{"wraps the writer", wrapping(status(418)), 418, 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -127,7 +117,7 @@ func TestAccessLogOfHandlersThatAreNotOurs(t *testing.T) {
 			require.Equal(t, tt.bytes, got["bytes"])
 		})
 	}
-	t.Run("a handler that panics, inside of Recover", func(t *testing.T) {
+	t.Run("panics, inside Recover", func(t *testing.T) {
 		t.Parallel()
 		var log bytes.Buffer
 		w := call{}.do(middleware.Chain(
@@ -141,26 +131,24 @@ func TestAccessLogOfHandlersThatAreNotOurs(t *testing.T) {
 		require.Equal(t, true, got["panicked"])
 		require.Equal(t, w.Header().Get("X-Request-Id"), got["requestId"])
 	})
+	t.Run("the client address is that of a layer inside", func(t *testing.T) {
+		t.Parallel()
+		var log bytes.Buffer
+		h := middleware.Chain(
+			middleware.AccessLog(&middleware.AccessLogOptions{Logger: logTo(&log)}),
+			func(next http.Handler) http.Handler {
+				return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					next.ServeHTTP(w, inlet.WithClientIP(r, ip("198.51.100.9")))
+				})
+			},
+		)(status(200))
+		call{from: "203.0.113.7:1"}.do(h)
+		require.Equal(t, "198.51.100.9", record(t, &log)["clientIP"])
+	})
 }
 
-// A layer inside may learn more about the client than the connection says.
-func TestAccessLogNamesTheClientThatALayerInsideFound(t *testing.T) {
-	t.Parallel()
-	var log bytes.Buffer
-	h := middleware.Chain(
-		middleware.AccessLog(&middleware.AccessLogOptions{Logger: logTo(&log)}),
-		func(next http.Handler) http.Handler {
-			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				next.ServeHTTP(w, inlet.WithClientIP(r, ip("198.51.100.9")))
-			})
-		},
-	)(status(200))
-	call{from: "203.0.113.7:1"}.do(h)
-	require.Equal(t, "198.51.100.9", record(t, &log)["clientIP"])
-}
-
-// Deadlines, flushing and hijacking reach the server through the writer.
-func TestResponseControllerWorksThroughTheWriter(t *testing.T) {
+// Deadlines and flushing reach the server through the writers of Recover and AccessLog.
+func TestResponseController(t *testing.T) {
 	t.Parallel()
 	errs := make(chan error, 4)
 	h := middleware.Chain(
@@ -183,8 +171,8 @@ func TestResponseControllerWorksThroughTheWriter(t *testing.T) {
 	}
 }
 
-// The escaped path that is logged has no byte that a terminal or a line-based
-// log would act upon, whatever the client sent.
+// The logged path has no byte that a terminal or a line-based log would interpret, whatever the
+// client sent.
 func FuzzLoggedPath(f *testing.F) {
 	f.Add("/v1/track", "")
 	f.Add("/v1/projects/a b/settings", "")

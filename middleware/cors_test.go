@@ -12,32 +12,37 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/internal/testkit/testsink"
 	"github.com/inlet-go/inlet/middleware"
-	"github.com/inlet-go/inlet/sinks"
 )
 
 const shop = "https://shop.example"
 
-// refuseAll is a layer that lets nothing pass.
-func refuseAll(http.Handler) http.Handler { return panicking("the preflight came through") }
+// unreachable is a layer that panics.
+func unreachable(http.Handler) http.Handler { return panicking("the preflight was passed on") }
 
-// What the browser SDKs ask for, as Chromium sends it.
-func TestPreflightsAreAnsweredBeforeAuthAndLimit(t *testing.T) {
+// The headers are those that browser SDKs ask for, as Chromium sends them. No layer inside sees
+// the preflight.
+func TestCORSPreflight(t *testing.T) {
 	t.Parallel()
-	for _, asked := range []string{
-		"", "authorization", "authorization,x-retry-count", "content-type",
-		"anonymousid,authorization,content-type,sentat",
-		"anonymousid,authorization,content-type,rsa-recovered,rsa-retry-attempt,rsa-since-last-attempt,sentat",
-		"content-type,x-write-key", "content-type,x-enable-debug,x-ip-policy,x-write-key",
+	for name, headers := range map[string]string{
+		"nothing":                "",
+		"key":                    "authorization",
+		"key and retry":          "authorization,x-retry-count",
+		"content type":           "content-type",
+		"anonymous id":           "anonymousid,authorization,content-type,sentat",
+		"anonymous id and retry": "anonymousid,authorization,content-type,rsa-recovered,rsa-retry-attempt,rsa-since-last-attempt,sentat",
+		"write key":              "content-type,x-write-key",
+		"write key and policy":   "content-type,x-enable-debug,x-ip-policy,x-write-key",
 	} {
-		t.Run("asking for "+asked, func(t *testing.T) {
+		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			h := middleware.Chain(middleware.CORS(nil), refuseAll)(nil)
-			w := preflight(asked).do(h)
+			h := middleware.Chain(middleware.CORS(nil), unreachable)(nil)
+			w := preflight(headers).do(h)
 			require.Equal(t, http.StatusNoContent, w.Code)
 			require.Equal(t, "*", w.Header().Get("Access-Control-Allow-Origin"))
 			require.Equal(t, "POST", w.Header().Get("Access-Control-Allow-Methods"))
-			require.Equal(t, asked, w.Header().Get("Access-Control-Allow-Headers"))
+			require.Equal(t, headers, w.Header().Get("Access-Control-Allow-Headers"))
 			require.Equal(t, "7200", w.Header().Get("Access-Control-Max-Age"))
 			require.Empty(t, w.Header().Get("Access-Control-Allow-Credentials"))
 			require.Zero(t, w.Body.Len())
@@ -45,10 +50,11 @@ func TestPreflightsAreAnsweredBeforeAuthAndLimit(t *testing.T) {
 	}
 }
 
-func preflight(asked string) call {
+// preflight returns a preflight that asks for headers.
+func preflight(headers string) call {
 	c := call{method: http.MethodOptions, header: map[string]string{"Origin": shop, "Access-Control-Request-Method": "POST"}}
-	if asked != "" {
-		c.header["Access-Control-Request-Headers"] = asked
+	if headers != "" {
+		c.header["Access-Control-Request-Headers"] = headers
 	}
 	return c
 }
@@ -59,18 +65,18 @@ func TestCORSOrigins(t *testing.T) {
 		name    string
 		options *middleware.CORSOptions
 		origin  string
-		allowed string // the origin that is allowed
+		allowed string // Access-Control-Allow-Origin
 		creds   bool
 	}{
 		{"every origin by default, without credentials", nil, shop, "*", false},
-		{"every origin if asked for", &middleware.CORSOptions{Origins: []string{"*"}}, shop, "*", false},
+		{"every origin, as an option", &middleware.CORSOptions{Origins: []string{"*"}}, shop, "*", false},
 		{"a listed origin, with credentials", &middleware.CORSOptions{Origins: []string{shop}}, shop, shop, true},
-		{"a listed origin in other letters", &middleware.CORSOptions{Origins: []string{"HTTPS://Shop.Example/"}}, shop, shop, true},
+		{"a listed origin in another case", &middleware.CORSOptions{Origins: []string{"HTTPS://Shop.Example/"}}, shop, shop, true},
 		{"an origin that is not listed", &middleware.CORSOptions{Origins: []string{shop}}, "https://evil.example", "", false},
 		{"an origin that begins like a listed one", &middleware.CORSOptions{Origins: []string{shop}}, shop + ".evil.example", "", false},
 		{"an origin with another port", &middleware.CORSOptions{Origins: []string{shop}}, shop + ":8443", "", false},
 		{"an origin with another scheme", &middleware.CORSOptions{Origins: []string{shop}}, "http://shop.example", "", false},
-		{"null, where there is a list", &middleware.CORSOptions{Origins: []string{shop}}, "null", "", false},
+		{"null, with a list", &middleware.CORSOptions{Origins: []string{shop}}, "null", "", false},
 		{"an app's own scheme", &middleware.CORSOptions{Origins: []string{"capacitor://localhost"}}, "capacitor://localhost", "capacitor://localhost", true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -86,14 +92,14 @@ func TestCORSOrigins(t *testing.T) {
 	}
 }
 
-func TestCORSOptions(t *testing.T) {
+func TestCORS(t *testing.T) {
 	t.Parallel()
-	t.Run("a negative age keeps browsers from keeping the answer", func(t *testing.T) {
+	t.Run("a negative age turns caching off", func(t *testing.T) {
 		t.Parallel()
 		w := preflight("").do(middleware.CORS(&middleware.CORSOptions{MaxAge: -time.Second})(nil))
 		require.Equal(t, "0", w.Header().Get("Access-Control-Max-Age"))
 	})
-	t.Run("a method that is not listed is not allowed", func(t *testing.T) {
+	t.Run("a method that is not listed", func(t *testing.T) {
 		t.Parallel()
 		c := preflight("")
 		c.header["Access-Control-Request-Method"] = "PUT"
@@ -101,13 +107,13 @@ func TestCORSOptions(t *testing.T) {
 		w := c.do(middleware.CORS(&middleware.CORSOptions{Methods: []string{"PUT"}})(nil))
 		require.Equal(t, "PUT", w.Header().Get("Access-Control-Allow-Methods"))
 	})
-	t.Run("a preflight that asks for more than 4 KiB is refused, not echoed", func(t *testing.T) {
+	t.Run("a preflight that asks for more than 4 KiB is refused", func(t *testing.T) {
 		t.Parallel()
 		w := preflight(strings.Repeat("a", 4097)).do(middleware.CORS(nil)(nil))
 		require.Equal(t, inlet.CodeInvalidRequest, code(t, w))
 		require.Empty(t, w.Header().Get("Access-Control-Allow-Headers"))
 	})
-	t.Run("a request with two origins is refused, as only one would be checked", func(t *testing.T) {
+	t.Run("a request with two origins is refused", func(t *testing.T) {
 		t.Parallel()
 		r := call{body: track}.request()
 		r.Header["Origin"] = []string{shop, "https://evil.example"}
@@ -116,18 +122,18 @@ func TestCORSOptions(t *testing.T) {
 		require.Equal(t, 400, w.Code)
 		require.Empty(t, w.Header().Get("Access-Control-Allow-Origin"))
 	})
-	t.Run("OPTIONS that is no preflight is passed on", func(t *testing.T) {
+	t.Run("OPTIONS that is not a preflight is passed on", func(t *testing.T) {
 		t.Parallel()
 		w := call{method: "OPTIONS"}.do(middleware.CORS(nil)(status(418)))
 		require.Equal(t, 418, w.Code)
 	})
 }
 
-// A page may read every answer, above all when to come back.
-func TestEveryAnswerHasCORSHeaders(t *testing.T) {
+// A page can read every answer, above all when to retry.
+func TestCORSAnswers(t *testing.T) {
 	t.Parallel()
-	down := inlet.SinkFunc(func(context.Context, []*inlet.Event) error { return errors.New("down") })
-	panics := inlet.SinkFunc(func(context.Context, []*inlet.Event) error { panic("sink") })
+	down := testsink.Failing(errors.New("down"))
+	panics := &testsink.Keeper{Respond: func(context.Context, []*inlet.Event) error { panic("sink") }}
 	for _, tt := range []struct {
 		name   string
 		sink   inlet.Sink
@@ -135,14 +141,14 @@ func TestEveryAnswerHasCORSHeaders(t *testing.T) {
 		call   call
 		status int
 	}{
-		{"200", new(sinks.Memory), 1e6, call{body: track, key: writeKey}, 200},
-		{"400", new(sinks.Memory), 1e6, call{body: "{", key: writeKey}, 400},
-		{"401", new(sinks.Memory), 1e6, call{body: track}, 401},
-		{"403", new(sinks.Memory), 1e6, call{body: track, key: disabledKey}, 403},
-		{"404", new(sinks.Memory), 1e6, call{path: "/nowhere", body: track, key: writeKey}, 404},
-		{"405", new(sinks.Memory), 1e6, call{method: "GET", key: writeKey}, 405},
-		{"415", new(sinks.Memory), 1e6, call{body: track, key: writeKey, header: map[string]string{"Content-Encoding": "br"}}, 415},
-		{"429", new(sinks.Memory), 1e-6, call{body: track, key: writeKey}, 429},
+		{"200", new(testsink.Keeper), 1e6, call{body: track, key: writeKey}, 200},
+		{"400", new(testsink.Keeper), 1e6, call{body: "{", key: writeKey}, 400},
+		{"401", new(testsink.Keeper), 1e6, call{body: track}, 401},
+		{"403", new(testsink.Keeper), 1e6, call{body: track, key: disabledKey}, 403},
+		{"404", new(testsink.Keeper), 1e6, call{path: "/nowhere", body: track, key: writeKey}, 404},
+		{"405", new(testsink.Keeper), 1e6, call{method: "GET", key: writeKey}, 405},
+		{"415", new(testsink.Keeper), 1e6, call{body: track, key: writeKey, header: map[string]string{"Content-Encoding": "br"}}, 415},
+		{"429", new(testsink.Keeper), 1e-6, call{body: track, key: writeKey}, 429},
 		{"503", down, 1e6, call{body: track, key: writeKey}, 503},
 		{"503 of a sink that panics", panics, 1e6, call{body: track, key: writeKey}, 503},
 	} {

@@ -1,20 +1,24 @@
 package middleware_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"os"
 	"strings"
 
 	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/enrichers"
 	"github.com/inlet-go/inlet/middleware"
 	"github.com/inlet-go/inlet/sinks"
 )
 
-// ask has h serve a request and prints the answer.
+// ask makes a request to h and prints the response.
 func ask(h http.Handler, r *http.Request) http.Header {
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, r)
@@ -22,7 +26,7 @@ func ask(h http.Handler, r *http.Request) http.Header {
 	return w.Header()
 }
 
-// The usual order of layers around an ingestion handler.
+// The layers that most hosts need, in the usual order.
 func ExampleChain() {
 	events := new(sinks.Memory)
 	handler, err := inlet.New(events, nil)
@@ -95,7 +99,7 @@ func ExampleRateLimit() {
 	// "default";q=1;w=100
 }
 
-// A limit by whatever the host likes, with a limit of its own for some.
+// A limit by a key of the host, with a limit of its own for some.
 func ExampleRateLimit_byTenant() {
 	byTenant := func(r *http.Request) (middleware.RateKey, bool) {
 		tenant := r.PathValue("tenant")
@@ -172,4 +176,175 @@ func ExampleAccessLog() {
 
 	h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/nowhere?token=secret", nil))
 	// Output: level=WARN msg=request method=GET path=/nowhere status=404 bytes=19 clientIP=192.0.2.1
+}
+
+// sayIP answers with the address of the client.
+var sayIP = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	fmt.Fprint(w, inlet.ClientIP(r))
+})
+
+// Behind a load balancer in 10.0.0.0/8, which appends to X-Forwarded-For.
+func ExampleClientIP() {
+	h := middleware.ClientIP(&middleware.ClientIPOptions{
+		Trusted: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")},
+	})(sayIP)
+
+	r := httptest.NewRequest("GET", "/", nil)
+	r.RemoteAddr = "10.0.0.1:4711"
+	r.Header.Set("X-Forwarded-For", "1.2.3.4, 203.0.113.77") // the first was sent by the client
+	ask(h, r)
+	// Output: 200 203.0.113.77
+}
+
+func ExampleIPPolicy() {
+	h := middleware.IPPolicy(&middleware.IPPolicyOptions{Policy: enrichers.IPTruncate})(sayIP)
+
+	r := httptest.NewRequest("GET", "/", nil)
+	r.RemoteAddr = "203.0.113.77:4711"
+	ask(h, r)
+	// Output: 200 203.0.113.0
+}
+
+func ExampleIdentity() {
+	h := middleware.Identity(&middleware.IdentityOptions{
+		Cookie: &middleware.IdentityCookie{Name: "__Host-shop-id"},
+	})(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprintf(w, "%+v", inlet.VisitorFromContext(r.Context()))
+	}))
+
+	r := httptest.NewRequest("POST", "/", nil)
+	r.Header.Set("User-Agent", "Mozilla/5.0")
+	r.Header.Set("Cookie", "__Host-shop-id=0123456789abcdef0123456789abcdef")
+	ask(h, r)
+	r.Header.Set("Sec-GPC", "1")
+	fmt.Println(ask(h, r).Get("Set-Cookie"))
+	// Output:
+	// 200 {UserAgent:Mozilla/5.0 AnonymousID:0123456789abcdef0123456789abcdef OptedOut:false}
+	// 200 {UserAgent:Mozilla/5.0 AnonymousID: OptedOut:true}
+	// __Host-shop-id=; Path=/; Max-Age=0; HttpOnly; Secure; SameSite=Lax
+}
+
+func ExampleMigrate() {
+	echo := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.Copy(w, r.Body) })
+	h := middleware.Migrate(inlet.CommandersActV1(), &inlet.MigratePayloadOptions{
+		Report: func(_ context.Context, _ *http.Request, report inlet.MigrationReport) {
+			fmt.Println("migrated", report.LogValue())
+		},
+	})(echo)
+
+	v1 := `{"event":"login","eventId":"E1","eventTimestamp":1639044446636,"properties":{"method":"mail","user":{"consistent_anonymous_id":"a1"}}}`
+	ask(h, httptest.NewRequest("POST", "/events", strings.NewReader(v1)))
+	ask(h, httptest.NewRequest("POST", "/v1/track", strings.NewReader(`{"event":"login"}`)))
+	// Output:
+	// migrated [events=1 migrated=1 failed=0 renamed=3]
+	// 200 {"event_name":"login","method":"mail","user":{"consistent_anonymous_id":"a1"},"context":{"event_id":"E1","event_timestamp":1639044446636,"version":2}}
+	// 200 {"event":"login"}
+}
+
+// In shadow mode every payload is reported, and none is changed.
+func ExampleMigrate_shadow() {
+	echo := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.Copy(w, r.Body) })
+	h := middleware.Migrate(inlet.CommandersActV1(), &inlet.MigratePayloadOptions{
+		Shadow: true,
+		Report: func(_ context.Context, r *http.Request, report inlet.MigrationReport) {
+			fmt.Println(r.URL.Path, "would migrate", report.Migrated, "of", report.Events)
+		},
+	})(echo)
+
+	ask(h, httptest.NewRequest("POST", "/events/batch", strings.NewReader(`{"batch":[{"event":"a","properties":{}},{"event_name":"b"}]}`)))
+	// Output:
+	// /events/batch would migrate 1 of 2
+	// 200 {"batch":[{"event":"a","properties":{}},{"event_name":"b"}]}
+}
+
+func ExampleByIP() {
+	r := httptest.NewRequest("GET", "/", nil)
+	for _, from := range []string{"203.0.113.7:1234", "[2001:db8::7]:1234"} {
+		r.RemoteAddr = from
+		key, limited := middleware.ByIP(r)
+		fmt.Println(key.IP, limited)
+	}
+	// Output:
+	// 203.0.113.7 true
+	// 2001:db8:: true
+}
+
+func ExampleBySource() {
+	r := httptest.NewRequest("GET", "/", nil)
+	_, limited := middleware.BySource(r)
+	fmt.Println(limited)
+
+	r = inlet.WithSource(r, &inlet.Source{ID: "web", Rate: 100})
+	key, limited := middleware.BySource(r)
+	fmt.Println(key.Name, key.Rate, limited)
+	// Output:
+	// false
+	// web 100 true
+}
+
+// Two layers that count together, such as those around two handlers of one API.
+func ExampleNewMemoryLimiter() {
+	limiter, err := middleware.NewMemoryLimiter(&middleware.MemoryLimiterOptions{MaxKeys: 1 << 18})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	limit := func(h http.Handler) http.Handler {
+		return middleware.RateLimit(&middleware.RateLimitOptions{Rate: 0.01, Burst: 2, Key: middleware.ByIP, Limiter: limiter})(h)
+	}
+	one, other := limit(http.NotFoundHandler()), limit(http.NotFoundHandler())
+	for _, h := range []http.Handler{one, other, one} {
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
+		fmt.Println(w.Code)
+	}
+	// Output:
+	// 404
+	// 404
+	// 429
+}
+
+// All 256 addresses of a network have one limit.
+func ExampleByNetwork() {
+	h := middleware.RateLimit(&middleware.RateLimitOptions{
+		Rate: 0.01, Burst: 1, Key: middleware.ByNetwork(24, 56),
+	})(http.NotFoundHandler())
+	for _, from := range []string{"203.0.113.7:1234", "203.0.113.8:1234", "203.0.114.7:1234"} {
+		r := httptest.NewRequest("GET", "/", nil)
+		r.RemoteAddr = from
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		fmt.Println(from, w.Code)
+	}
+	// Output:
+	// 203.0.113.7:1234 404
+	// 203.0.113.8:1234 429
+	// 203.0.114.7:1234 404
+}
+
+// A sharedStore takes the place of a store that several processes share.
+type sharedStore struct{ up bool }
+
+func (s *sharedStore) Take(context.Context, middleware.Charge) (middleware.Quota, error) {
+	if !s.up {
+		return middleware.Quota{}, errors.New("connection refused")
+	}
+	return middleware.Quota{OK: true}, nil
+}
+
+// While the shared store is down, each process limits on its own.
+func ExampleLimiter() {
+	h := middleware.RateLimit(&middleware.RateLimitOptions{
+		Rate: 0.01, Burst: 1, Key: middleware.ByIP,
+		Limiter: &sharedStore{}, OnError: middleware.FallBackLocal,
+		Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
+	})(http.NotFoundHandler())
+	for range 2 {
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
+		fmt.Println(w.Code)
+	}
+	// Output:
+	// 404
+	// 429
 }

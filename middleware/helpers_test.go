@@ -1,19 +1,29 @@
 package middleware_test
 
 import (
+	"bytes"
+	"compress/gzip"
+	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/internal/testkit"
 	"github.com/inlet-go/inlet/middleware"
 )
+
+// TestMain fails the package if its tests leave goroutines behind.
+func TestMain(m *testing.M) { testkit.Main(m) }
 
 const (
 	writeKey    = "ILoveData123"
@@ -28,7 +38,7 @@ var keys = inlet.MustKeys(map[string]inlet.Source{
 	boundKey:    {ID: "shop", Origins: []string{"https://shop.example"}},
 })
 
-// quiet is a logger for what a test makes fail on purpose.
+// quiet is the logger for failures that a test provokes.
 var quiet = slog.New(slog.DiscardHandler)
 
 // track is a body that is accepted.
@@ -42,7 +52,7 @@ func newHandler(t testing.TB, sink inlet.Sink) http.Handler {
 	return h
 }
 
-// mount is the chain that the design shows, without what comes from other files.
+// mount puts the layers that most hosts need around a handler.
 func mount(h http.Handler) http.Handler {
 	return middleware.Chain(
 		middleware.Recover(&middleware.RecoverOptions{Logger: quiet}),
@@ -54,13 +64,12 @@ func mount(h http.Handler) http.Handler {
 	)(h)
 }
 
-// A call is a request to be made. The method defaults to POST, the path to
-// /v1/track.
+// A call is a request to make. The method defaults to POST, the path to /v1/track.
 type call struct {
 	method, path, body string
-	key                string // as Basic user name, if any
+	key                string // the user name of Basic authentication, if any
 	header             map[string]string
-	from               string // the address of the client, if any
+	from               string // the address of the connection, if any
 }
 
 func (c call) request() *http.Request {
@@ -87,7 +96,7 @@ func (c call) request() *http.Request {
 	return r
 }
 
-// do has h serve the call.
+// do makes the call to h.
 func (c call) do(h http.Handler) *httptest.ResponseRecorder {
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, c.request())
@@ -106,7 +115,7 @@ func code(t testing.TB, w *httptest.ResponseRecorder) inlet.Code {
 	return body.Code
 }
 
-// echo is a handler that is not ours: it answers with the body that it reads.
+// echo is a foreign handler that answers with the body of the request.
 var echo = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
@@ -116,12 +125,122 @@ var echo = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 	w.Write(body)
 })
 
-// status is a handler that is not ours: it answers with a status.
+// status returns a foreign handler that answers with a status.
 func status(code int) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(code) })
 }
 
-// panicking is a handler that is not ours: it panics.
+// panicking returns a foreign handler that panics.
 func panicking(cause any) http.Handler {
 	return http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(cause) })
 }
+
+// answered returns the response of h to r.
+func answered(h http.Handler, r *http.Request) *httptest.ResponseRecorder {
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	return w
+}
+
+// passed returns how many of n calls pass.
+func passed(h http.Handler, c call, n int) (passed int) {
+	for range n {
+		if c.do(h).Code == 200 {
+			passed++
+		}
+	}
+	return passed
+}
+
+// record returns the only record of a log.
+func record(t testing.TB, log *bytes.Buffer) map[string]any {
+	t.Helper()
+	var r map[string]any
+	require.NoError(t, json.Unmarshal(log.Bytes(), &r), "%s", log)
+	return r
+}
+
+// logTo returns a logger that writes JSON.
+func logTo(w io.Writer) *slog.Logger { return slog.New(slog.NewJSONHandler(w, nil)) }
+
+// zipped returns body compressed.
+func zipped(t testing.TB, body string) string {
+	t.Helper()
+	var b bytes.Buffer
+	z := gzip.NewWriter(&b)
+	_, err := io.WriteString(z, body)
+	require.NoError(t, err)
+	require.NoError(t, z.Close())
+	return b.String()
+}
+
+// bodyOf returns a body of the same length for every n, with other text in every place.
+func bodyOf(n int) string {
+	return fmt.Sprintf(`{"userId":"u%04d","event":"E","messageId":"m%04d","properties":{"n":"%s"}}`, n, n, strings.Repeat(fmt.Sprint(n%10), 4096))
+}
+
+// unreadable is a body that fails the test if it is read.
+type unreadable struct{ t *testing.T }
+
+func (u unreadable) Read([]byte) (int, error) {
+	u.t.Error("the body was read")
+	return 0, http.ErrBodyReadAfterClose
+}
+func (u unreadable) Close() error { return nil }
+
+// A fakeWriter is a writer that allocates nothing, like that of net/http once its connection is
+// warm.
+type fakeWriter struct{ header http.Header }
+
+func (w *fakeWriter) Header() http.Header             { return w.header }
+func (w *fakeWriter) Write(b []byte) (int, error)     { return len(b), nil }
+func (w *fakeWriter) WriteHeader(int)                 {}
+func (w *fakeWriter) SetReadDeadline(time.Time) error { return nil }
+
+// A wrappedWriter is a writer around another, such as that of a layer that compresses.
+type wrappedWriter struct{ http.ResponseWriter }
+
+func (w wrappedWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// wrapping is a foreign middleware that wraps the writer.
+func wrapping(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { next.ServeHTTP(wrappedWriter{w}, r) })
+}
+
+// replacing returns a foreign middleware that replaces the body by the result of f.
+func replacing(f func([]byte) []byte) func(http.Handler) http.Handler {
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			body, err := io.ReadAll(r.Body)
+			if err != nil {
+				http.Error(w, err.Error(), http.StatusTeapot)
+				return
+			}
+			body = f(body)
+			r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
+			next.ServeHTTP(w, r)
+		})
+	}
+}
+
+type foreignKey struct{}
+
+// remembering is a foreign middleware that puts a value into the context.
+func remembering(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), foreignKey{}, "remembered")))
+	})
+}
+
+// leaving returns a foreign middleware that starts the handler and returns before it has ended.
+// The handler writes to w.
+func leaving(begun <-chan struct{}, w http.ResponseWriter) func(http.Handler) http.Handler {
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			go next.ServeHTTP(w, r)
+			<-begun
+		})
+	}
+}
+
+func ip(text string) netip.Addr { return netip.MustParseAddr(text) }

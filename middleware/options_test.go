@@ -1,21 +1,44 @@
 package middleware_test
 
 import (
-	"fmt"
+	"bytes"
+	"log/slog"
 	"math"
 	"net/http"
+	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/enrichers"
 	"github.com/inlet-go/inlet/middleware"
 )
 
-func TestOptionsThatCanNeverWork(t *testing.T) {
+// Every constructor panics with an error that names each field at fault.
+func TestOptions(t *testing.T) {
 	t.Parallel()
 	type layer = func(http.Handler) http.Handler
+	network := netip.MustParsePrefix("10.0.0.0/8")
+	clientIP := func(prefix netip.Prefix) func() layer {
+		return func() layer {
+			return middleware.ClientIP(&middleware.ClientIPOptions{Trusted: []netip.Prefix{network, prefix}})
+		}
+	}
+	policy := func(o middleware.IPPolicyOptions) func() layer {
+		return func() layer { return middleware.IPPolicy(&o) }
+	}
+	identity := func(o middleware.IdentityOptions) func() layer {
+		return func() layer { return middleware.Identity(&o) }
+	}
+	cookie := func(c middleware.IdentityCookie) func() layer {
+		return identity(middleware.IdentityOptions{Cookie: &c})
+	}
+	byNetwork := func(bits4, bits6 int) func() layer {
+		return func() layer { middleware.ByNetwork(bits4, bits6); return nil }
+	}
 	limit := func(o middleware.RateLimitOptions) func() layer {
 		return func() layer { return middleware.RateLimit(&o) }
 	}
@@ -27,41 +50,103 @@ func TestOptionsThatCanNeverWork(t *testing.T) {
 		make  func() layer
 		names string
 	}{
-		{"no authenticator", func() layer { return middleware.Auth(nil, nil) }, "authenticator"},
-		{"limits of auth", func() layer {
+		{"auth: no authenticator", func() layer { return middleware.Auth(nil, nil) }, "authenticator"},
+		{"auth: a limit", func() layer {
 			return middleware.Auth(keys, &inlet.AuthOptions{Protocol: &inlet.Protocol{Limits: inlet.Limits{Depth: -1}}})
 		}, "Limits.Depth"},
-		{"no limit at all", func() layer { return middleware.RateLimit(nil) }, "Rate"},
-		{"no rate", limit(middleware.RateLimitOptions{Key: middleware.ByIP}), "Rate"},
-		{"a rate that is no number", limit(middleware.RateLimitOptions{Rate: math.NaN(), Key: middleware.ByIP}), "Rate"},
-		{"an infinite rate", limit(middleware.RateLimitOptions{Rate: math.Inf(1), Key: middleware.ByIP}), "Rate"},
-		{"a negative burst", limit(middleware.RateLimitOptions{Rate: 1, Burst: -1, Key: middleware.ByIP}), "Burst"},
-		{"no key", limit(middleware.RateLimitOptions{Rate: 1}), "Key"},
-		{"a negative table", limit(middleware.RateLimitOptions{Rate: 1, Key: middleware.ByIP, MaxKeys: -1}), "MaxKeys"},
-		{"a policy that breaks out of its quotes", limit(middleware.RateLimitOptions{Rate: 1, Key: middleware.ByIP, Policy: `a"b`}), "Policy"},
-		{"a negative rate of events", limit(middleware.RateLimitOptions{Rate: 1, Key: middleware.ByIP, EventRate: -1}), "EventRate"},
-		{"a rate of bytes that is no number", limit(middleware.RateLimitOptions{Rate: 1, Key: middleware.ByIP, ByteRate: math.NaN()}), "ByteRate"},
-		{"a negative wait for the limiter", limit(middleware.RateLimitOptions{Rate: 1, Key: middleware.ByIP, LimiterTimeout: -1}), "LimiterTimeout"},
-		{"a failure that does not exist", limit(middleware.RateLimitOptions{Rate: 1, Key: middleware.ByIP, OnError: 7}), "OnError"},
-		{"a negative number of requests", func() layer {
+		{"rate limit: no options", func() layer { return middleware.RateLimit(nil) }, "Rate"},
+		{"rate limit: no rate", limit(middleware.RateLimitOptions{Key: middleware.ByIP}), "Rate"},
+		{"rate limit: a rate that is not a number", limit(middleware.RateLimitOptions{Rate: math.NaN(), Key: middleware.ByIP}), "Rate"},
+		{"rate limit: an infinite rate", limit(middleware.RateLimitOptions{Rate: math.Inf(1), Key: middleware.ByIP}), "Rate"},
+		{"rate limit: a negative burst", limit(middleware.RateLimitOptions{Rate: 1, Burst: -1, Key: middleware.ByIP}), "Burst"},
+		{"rate limit: no key", limit(middleware.RateLimitOptions{Rate: 1}), "Key"},
+		{"rate limit: a negative table", limit(middleware.RateLimitOptions{Rate: 1, Key: middleware.ByIP, MaxKeys: -1}), "MaxKeys"},
+		{"rate limit: a quote in the policy", limit(middleware.RateLimitOptions{Rate: 1, Key: middleware.ByIP, Policy: `a"b`}), "Policy"},
+		{"rate limit: a negative rate of events", limit(middleware.RateLimitOptions{Rate: 1, Key: middleware.ByIP, EventRate: -1}), "EventRate"},
+		{"rate limit: a rate of bytes that is not a number", limit(middleware.RateLimitOptions{Rate: 1, Key: middleware.ByIP, ByteRate: math.NaN()}), "ByteRate"},
+		{"rate limit: a negative timeout", limit(middleware.RateLimitOptions{Rate: 1, Key: middleware.ByIP, LimiterTimeout: -1}), "LimiterTimeout"},
+		{"rate limit: an unknown failure", limit(middleware.RateLimitOptions{Rate: 1, Key: middleware.ByIP, OnError: 7}), "OnError"},
+		{"payload: negative requests in flight", func() layer {
 			return middleware.Payload(&middleware.PayloadOptions{MaxInFlight: -1})
 		}, "MaxInFlight"},
-		{"a negative body", func() layer {
+		{"payload: a negative size", func() layer {
 			return middleware.Payload(&middleware.PayloadOptions{Protocol: &inlet.Protocol{Payload: inlet.PayloadLimits{MaxBytes: -1}}})
 		}, "MaxBytes"},
-		{"the origin null", cors(middleware.CORSOptions{Origins: []string{"null"}}), "Origins"},
-		{"an origin without a scheme", cors(middleware.CORSOptions{Origins: []string{"shop.example"}}), "Origins"},
-		{"an origin with a path", cors(middleware.CORSOptions{Origins: []string{"https://shop.example/cart"}}), "Origins"},
-		{"an origin with a wildcard", cors(middleware.CORSOptions{Origins: []string{"https://*.shop.example"}}), "Origins"},
-		{"every origin and one more", cors(middleware.CORSOptions{Origins: []string{"https://shop.example", "*"}}), "Origins"},
-		{"a fraction of a second", cors(middleware.CORSOptions{MaxAge: time.Millisecond}), "MaxAge"},
+		{"cors: the origin null", cors(middleware.CORSOptions{Origins: []string{"null"}}), "Origins"},
+		{"cors: an origin without a scheme", cors(middleware.CORSOptions{Origins: []string{"shop.example"}}), "Origins"},
+		{"cors: an origin with a path", cors(middleware.CORSOptions{Origins: []string{"https://shop.example/cart"}}), "Origins"},
+		{"cors: an origin with a wildcard", cors(middleware.CORSOptions{Origins: []string{"https://*.shop.example"}}), "Origins"},
+		{"cors: every origin and one more", cors(middleware.CORSOptions{Origins: []string{"https://shop.example", "*"}}), "Origins"},
+		{"cors: a fraction of a second", cors(middleware.CORSOptions{MaxAge: time.Millisecond}), "MaxAge"},
+		{"client IP: not a network", clientIP(netip.Prefix{}), "Trusted[1]"},
+		{"client IP: all of IPv4", clientIP(netip.MustParsePrefix("0.0.0.0/0")), "Trusted[1]"},
+		{"client IP: all of IPv6", clientIP(netip.MustParsePrefix("::/0")), "Trusted[1]"},
+		{"client IP: all of IPv4 as IPv6", clientIP(netip.MustParsePrefix("::ffff:0.0.0.0/96")), "Trusted[1]"},
+		{"client IP: more than IPv4", clientIP(netip.PrefixFrom(netip.MustParseAddr("::ffff:0.0.0.0"), 90)), "Trusted[1]"},
+		{"IP policy: an unknown policy", policy(middleware.IPPolicyOptions{Policy: 9}), "Policy"},
+		{"IP policy: an unknown policy of a source", policy(middleware.IPPolicyOptions{
+			Sources: map[string]enrichers.IPPolicy{"a": 9},
+		}), `Sources["a"]`},
+		{"identity: a cookie of a domain", cookie(middleware.IdentityCookie{Name: "id"}), "Cookie.Name"},
+		{"identity: not a name of a cookie", cookie(middleware.IdentityCookie{Name: "__Host-a b"}), `"__Host-a b"`},
+		{"identity: a fraction of a second", cookie(middleware.IdentityCookie{MaxAge: time.Millisecond}), "Cookie.MaxAge"},
+		{"identity: an unknown SameSite", cookie(middleware.IdentityCookie{SameSite: 9}), "Cookie.SameSite"},
+		{"identity: an opt-out without a value", identity(middleware.IdentityOptions{
+			OptOut: map[string]string{"Sec-GPC": ""},
+		}), "OptOut"},
+		{"migrate: no migration", func() layer { return middleware.Migrate(nil, nil) }, "migration"},
+		{"migrate: a shadow without a report", func() layer {
+			return middleware.Migrate(inlet.CommandersActV1(), &inlet.MigratePayloadOptions{Shadow: true})
+		}, "Shadow"},
+		{"by network: more bits than IPv4 has", byNetwork(33, 64), "bits4"},
+		{"by network: no bits", byNetwork(24, 0), "bits6"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			defer func() {
-				require.Contains(t, fmt.Sprint(recover()), tt.names)
-			}()
-			tt.make()
+			require.ErrorContains(t, panicOf(func() { tt.make() }), tt.names)
 		})
 	}
+	for _, tt := range []struct {
+		name string
+		make func() layer
+		want string
+	}{
+		{"all faults: rate limit", limit(middleware.RateLimitOptions{MaxKeys: -1}), "middleware: RateLimitOptions: " +
+			"Rate is 0, must be above 0 and at most 1e+09\nKey is nil\nMaxKeys is -1, must be at least 1"},
+		{"all faults: cors", cors(middleware.CORSOptions{Origins: []string{"a", "*"}, MaxAge: 1}), "middleware: CORSOptions: " +
+			`Origins[0] is "a", must be "https://host" or "https://host:port"` + "\n" +
+			`Origins[1] is "*", must be the only one` + "\nMaxAge is 1ns, must be whole seconds"},
+		{"all faults: client IP", func() layer {
+			return middleware.ClientIP(&middleware.ClientIPOptions{Trusted: []netip.Prefix{{}, netip.MustParsePrefix("::/0")}})
+		}, "middleware: ClientIPOptions: Trusted[0] is invalid Prefix, must be a network\n" +
+			"Trusted[1] is ::/0, must not contain all addresses"},
+		{"all faults: identity", cookie(middleware.IdentityCookie{Name: "a", MaxAge: 1, SameSite: 9}), "middleware: IdentityOptions: " +
+			`Cookie.Name is "a", must be the name of a cookie that begins with "__Host-"` + "\n" +
+			"Cookie.MaxAge is 1ns, must be at least 1s and whole seconds\nCookie.SameSite is 9, must be Lax, Strict or None"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			require.EqualError(t, panicOf(func() { tt.make() }), tt.want)
+		})
+	}
+}
+
+// panicOf returns the error with which f panics.
+func panicOf(f func()) (err error) {
+	defer func() { err = recover().(error) }()
+	f()
+	return nil
+}
+
+// Not parallel: it changes the default logger.
+func TestLoggerDefault(t *testing.T) {
+	before := slog.Default()
+	defer slog.SetDefault(before)
+	var atConstruction, later bytes.Buffer
+	slog.SetDefault(logTo(&atConstruction))
+	h := middleware.Chain(middleware.Recover(nil), middleware.AccessLog(nil))(panicking("x"))
+	slog.SetDefault(logTo(&later))
+	call{}.do(h)
+	require.Equal(t, 2, strings.Count(atConstruction.String(), "\n"), "%s", &atConstruction)
+	require.Empty(t, later.String())
 }

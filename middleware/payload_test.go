@@ -1,11 +1,12 @@
 package middleware_test
 
 import (
-	"bytes"
-	"compress/gzip"
+	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -21,17 +22,7 @@ import (
 	"github.com/inlet-go/inlet/sinks"
 )
 
-func zipped(t testing.TB, body string) string {
-	t.Helper()
-	var b bytes.Buffer
-	z := gzip.NewWriter(&b)
-	_, err := io.WriteString(z, body)
-	require.NoError(t, err)
-	require.NoError(t, z.Close())
-	return b.String()
-}
-
-func TestPayloadAroundAHandlerThatIsNotOurs(t *testing.T) {
+func TestPayload(t *testing.T) {
 	t.Parallel()
 	small := &middleware.PayloadOptions{Protocol: &inlet.Protocol{Payload: inlet.PayloadLimits{MaxBytes: 10}}}
 	gzipped := map[string]string{"Content-Encoding": "gzip"}
@@ -43,14 +34,14 @@ func TestPayloadAroundAHandlerThatIsNotOurs(t *testing.T) {
 		body    string
 		code    inlet.Code
 	}{
-		{"a body is read as it was sent", nil, call{body: "hello"}, 200, "hello", ""},
-		{"no body is none", nil, call{method: "GET"}, 200, "", ""},
-		{"a compressed body is read decompressed", nil, call{body: zipped(t, "hello"), header: gzipped}, 200, "hello", ""},
-		{"a body of the limit passes", small, call{body: "0123456789"}, 200, "0123456789", ""},
-		{"a larger body is refused", small, call{body: "0123456789a"}, 400, "", inlet.CodePayloadTooLarge},
-		{"a body that grows beyond it is refused", small, call{body: zipped(t, strings.Repeat("a", 1000)), header: gzipped}, 400, "", inlet.CodePayloadTooLarge},
-		{"a body that is not what it says is refused", nil, call{body: "hello, hello, hello", header: gzipped}, 400, "", inlet.CodeInvalidEncoding},
-		{"an encoding that is not taken is refused", nil, call{body: "hello", header: map[string]string{"Content-Encoding": "br"}}, 415, "", inlet.CodeUnsupportedEncoding},
+		{"a body, as it was sent", nil, call{body: "hello"}, 200, "hello", ""},
+		{"no body", nil, call{method: "GET"}, 200, "", ""},
+		{"a compressed body, decompressed", nil, call{body: zipped(t, "hello"), header: gzipped}, 200, "hello", ""},
+		{"a body of the maximum size", small, call{body: "0123456789"}, 200, "0123456789", ""},
+		{"a larger body", small, call{body: "0123456789a"}, 400, "", inlet.CodePayloadTooLarge},
+		{"a body that is larger once decompressed", small, call{body: zipped(t, strings.Repeat("a", 1000)), header: gzipped}, 400, "", inlet.CodePayloadTooLarge},
+		{"a body that is not compressed as declared", nil, call{body: "hello, hello, hello", header: gzipped}, 400, "", inlet.CodeInvalidEncoding},
+		{"an unsupported encoding", nil, call{body: "hello", header: map[string]string{"Content-Encoding": "br"}}, 415, "", inlet.CodeUnsupportedEncoding},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -76,7 +67,7 @@ func TestPayloadAroundAHandlerThatIsNotOurs(t *testing.T) {
 	}
 }
 
-func TestPayloadBoundsTheRequestsInFlight(t *testing.T) {
+func TestPayloadRequestsInFlight(t *testing.T) {
 	t.Parallel()
 	entered, leave := make(chan struct{}), make(chan struct{})
 	m := middleware.Payload(&middleware.PayloadOptions{MaxInFlight: 1})
@@ -100,11 +91,11 @@ func TestPayloadBoundsTheRequestsInFlight(t *testing.T) {
 	require.Equal(t, 200, call{body: "c"}.do(m(echo)).Code)
 	for _, cause := range []any{"x", http.ErrAbortHandler} {
 		require.PanicsWithValue(t, cause, func() { call{body: "d"}.do(m(panicking(cause))) })
-		require.Equal(t, 200, call{body: "e"}.do(m(echo)).Code, "a panic has left the request in flight")
+		require.Equal(t, 200, call{body: "e"}.do(m(echo)).Code, "a request that panicked still counts as in flight")
 	}
 }
 
-func TestPayloadBoundsTheBytesInFlight(t *testing.T) {
+func TestPayloadBytesInFlight(t *testing.T) {
 	t.Parallel()
 	entered, leave := make(chan struct{}), make(chan struct{})
 	m := middleware.Payload(&middleware.PayloadOptions{Protocol: &inlet.Protocol{Payload: inlet.PayloadLimits{MaxBytes: 1 << 20, MaxBytesInFlight: 4 << 20}}})
@@ -135,28 +126,59 @@ func TestPayloadBoundsTheBytesInFlight(t *testing.T) {
 }
 
 // The deadline reaches the connection through the writers of the layers around.
-func TestABodyThatDoesNotArriveIsAnsweredInTime(t *testing.T) {
+func TestPayloadReadTimeout(t *testing.T) {
 	t.Parallel()
-	h := middleware.Chain(
-		middleware.Recover(nil), middleware.AccessLog(&middleware.AccessLogOptions{Logger: quiet}), wrapping,
-		middleware.Payload(&middleware.PayloadOptions{Protocol: &inlet.Protocol{Payload: inlet.PayloadLimits{ReadTimeout: 20 * time.Millisecond}}}),
-	)(echo)
-	server := httptest.NewServer(h)
-	defer server.Close()
-	body, rest := io.Pipe()
-	defer rest.Close()
-	go io.WriteString(rest, "the first half, ")
-	r, err := http.NewRequest("POST", server.URL, body)
-	require.NoError(t, err)
-	r.ContentLength = 1000
-	client := server.Client()
-	client.Timeout = 10 * time.Second // else this test could only hang
-	resp, err := client.Do(r)
-	require.NoError(t, err)
-	defer resp.Body.Close()
-	require.Equal(t, http.StatusRequestTimeout, resp.StatusCode)
+	synctest.Test(t, func(t *testing.T) {
+		const timeout = 5 * time.Second
+		protocol := &inlet.Protocol{Payload: inlet.PayloadLimits{ReadTimeout: timeout}}
+		h := middleware.Chain(
+			middleware.Recover(nil), middleware.AccessLog(&middleware.AccessLogOptions{Logger: quiet}), wrapping,
+			middleware.Payload(&middleware.PayloadOptions{Protocol: protocol}),
+		)(echo)
+		client, connection := net.Pipe()
+		server := &http.Server{Handler: h}
+		served := make(chan error, 1)
+		go func() { served <- server.Serve(&oneConnection{connection: connection, closed: make(chan struct{})}) }()
+		defer func() {
+			require.NoError(t, client.Close())
+			require.NoError(t, server.Close())
+			require.ErrorIs(t, <-served, http.ErrServerClosed)
+		}()
+
+		begun := time.Now()
+		_, err := io.WriteString(client, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nthe first half, ")
+		require.NoError(t, err)
+		resp, err := http.ReadResponse(bufio.NewReader(client), nil)
+		require.NoError(t, err)
+		require.Equal(t, http.StatusRequestTimeout, resp.StatusCode)
+		require.Equal(t, timeout, time.Since(begun))
+	})
 }
 
+// oneConnection is a listener with a single connection.
+type oneConnection struct {
+	connection net.Conn
+	accepted   bool
+	closed     chan struct{}
+}
+
+func (l *oneConnection) Addr() net.Addr { return l.connection.LocalAddr() }
+
+func (l *oneConnection) Accept() (net.Conn, error) {
+	if l.accepted {
+		<-l.closed
+		return nil, net.ErrClosed
+	}
+	l.accepted = true
+	return l.connection, nil
+}
+
+func (l *oneConnection) Close() error {
+	close(l.closed)
+	return nil
+}
+
+// A countingReader counts the calls of Read.
 type countingReader struct {
 	r io.Reader
 	n int
@@ -167,25 +189,20 @@ func (c *countingReader) Read(dst []byte) (int, error) {
 	return c.r.Read(dst)
 }
 
-// bodyOf returns a body that is as long as the others and unlike them.
-func bodyOf(n int) string {
-	return fmt.Sprintf(`{"userId":"u%04d","event":"E","messageId":"m%04d","properties":{"n":"%s"}}`, n, n, strings.Repeat(fmt.Sprint(n%10), 4096))
-}
-
-// others serves requests with other bodies, so that memory that was given back
-// too early is written over.
+// others serves requests with other bodies, so that memory that was released too early is
+// overwritten.
 func others(h http.Handler) {
 	for n := range 20 {
 		call{body: bodyOf(9000 + n), key: writeKey}.do(h)
 	}
 }
 
-// A handler that outlives the layers around it, as under http.TimeoutHandler,
-// reads its own body or an error, and never that of another request.
-func TestPayloadUnderAHandlerThatOutlivesIt(t *testing.T) {
+// A handler that outlives the layers around it, such as one inside http.TimeoutHandler, reads its
+// own body or an error, and never the body of another request.
+func TestPayloadOutlived(t *testing.T) {
 	t.Parallel()
 	payload := middleware.Payload(nil)
-	t.Run("a handler that is not ours reads an error", func(t *testing.T) {
+	t.Run("a foreign handler reads an error", func(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
 			read := make(chan error, 1)
@@ -225,7 +242,7 @@ func TestPayloadUnderAHandlerThatOutlivesIt(t *testing.T) {
 			require.True(t, strings.HasPrefix(bodyOf(1), string(<-read)))
 		})
 	})
-	t.Run("events in a sink stay as they are", func(t *testing.T) {
+	t.Run("events in a sink are unchanged", func(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
 			seen := make(chan string, 1)
@@ -241,7 +258,7 @@ func TestPayloadUnderAHandlerThatOutlivesIt(t *testing.T) {
 			require.Equal(t, `m0001{"n":"`+strings.Repeat("1", 4096)+`"}`, <-seen)
 		})
 	})
-	t.Run("a key in the body, found after the layer has returned, is not another's", func(t *testing.T) {
+	t.Run("a key in the body is not searched for too late", func(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
 			begun, ended := make(chan struct{}), make(chan struct{})
@@ -270,40 +287,139 @@ func timeout(d time.Duration) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler { return http.TimeoutHandler(next, d, "") }
 }
 
-// After a panic nobody knows who still holds the memory: it is not used again.
-func TestPayloadMemoryIsNotUsedAgainAfterAPanic(t *testing.T) {
+// After a panic it is not known who still uses the memory, so it is not reused.
+func TestPayloadPanic(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		read := make(chan string, 1)
-		h := middleware.Payload(nil)(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-			go func() {
-				time.Sleep(time.Minute)
-				body, err := io.ReadAll(r.Body)
-				read <- fmt.Sprint(string(body), err)
-			}()
-			panic("x")
-		}))
-		require.PanicsWithValue(t, "x", func() { call{body: bodyOf(1)}.do(h) })
-		others(middleware.Payload(nil)(echo))
-		require.Equal(t, bodyOf(1)+"<nil>", <-read)
+	t.Run("in a handler that keeps the request", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			read := make(chan string, 1)
+			h := middleware.Payload(nil)(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+				go func() {
+					time.Sleep(time.Minute)
+					body, err := io.ReadAll(r.Body)
+					read <- fmt.Sprint(string(body), err)
+				}()
+				panic("x")
+			}))
+			require.PanicsWithValue(t, "x", func() { call{body: bodyOf(1)}.do(h) })
+			others(middleware.Payload(nil)(echo))
+			require.Equal(t, bodyOf(1)+"<nil>", <-read)
+		})
+	})
+	t.Run("in a sink that keeps its events", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			kept := make(chan string, 1)
+			h := mount(newHandler(t, inlet.SinkFunc(func(_ context.Context, events []*inlet.Event) error {
+				go func() {
+					time.Sleep(time.Minute)
+					kept <- string(events[0].Properties)
+				}()
+				panic("x")
+			})))
+			w := call{body: bodyOf(1), key: writeKey}.do(h)
+			require.Equal(t, inlet.CodeSinkUnavailable, code(t, w))
+			others(mount(newHandler(t, new(sinks.Discard))))
+			require.Equal(t, `{"n":"`+strings.Repeat("1", 4096)+`"}`, <-kept)
+		})
 	})
 }
 
-// A sink that panics while it keeps what it was lent sees no other request.
-func TestASinkThatPanicsKeepsItsEvents(t *testing.T) {
+// sourceID is a foreign handler that answers with the source and the body of the request.
+var sourceID = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	if source := inlet.SourceFromContext(r.Context()); source != nil {
+		w.Header().Set("Source", source.ID)
+	}
+	echo(w, r)
+})
+
+func TestAuth(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		kept := make(chan string, 1)
-		h := mount(newHandler(t, inlet.SinkFunc(func(_ context.Context, events []*inlet.Event) error {
-			go func() {
-				time.Sleep(time.Minute)
-				kept <- string(events[0].Properties)
-			}()
-			panic("x")
-		})))
-		w := call{body: bodyOf(1), key: writeKey}.do(h)
-		require.Equal(t, inlet.CodeSinkUnavailable, code(t, w))
-		others(mount(newHandler(t, new(sinks.Discard))))
-		require.Equal(t, `{"n":"`+strings.Repeat("1", 4096)+`"}`, <-kept)
+	inBody := `{"writeKey":"` + writeKey + `"}`
+	down := inlet.AuthenticatorFunc(func(context.Context, inlet.Credentials) (*inlet.Source, error) {
+		return nil, errors.New("the key store is down")
+	})
+	for _, tt := range []struct {
+		name   string
+		auth   inlet.Authenticator
+		call   call
+		source string
+		code   inlet.Code
+		status int
+	}{
+		{"a key in a header", keys, call{key: writeKey, body: "hello"}, "web", "", 200},
+		{"a key in the query", keys, call{path: "/x?writeKey=" + writeKey, body: "hello"}, "web", "", 200},
+		{"a key in the body, which the handler reads too", keys, call{body: inBody}, "web", "", 200},
+		{"no key", keys, call{}, "", inlet.CodeMissingKey, 401},
+		{"an unknown key", keys, call{key: "nope"}, "", inlet.CodeUnknownKey, 401},
+		{"a disabled source", keys, call{key: disabledKey}, "", inlet.CodeSourceDisabled, 403},
+		{"another origin", keys, call{key: boundKey, header: map[string]string{"Origin": "https://evil.example"}}, "", inlet.CodeOriginNotAllowed, 403},
+		{"its own origin", keys, call{key: boundKey, header: map[string]string{"Origin": shop}}, "shop", "", 200},
+		{"a key store that fails", down, call{key: writeKey}, "", inlet.CodeAuthUnavailable, 503},
+		{"an open route without a key", keys, call{path: "/v1/m", body: "hello"}, "", "", 200},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			w := tt.call.do(middleware.Auth(tt.auth, nil)(sourceID))
+			require.Equal(t, tt.status, w.Code)
+			require.Equal(t, tt.source, w.Header().Get("Source"))
+			if tt.code != "" {
+				require.Equal(t, tt.code, code(t, w))
+			} else {
+				require.Equal(t, tt.call.body, w.Body.String())
+			}
+		})
+	}
+}
+
+// v1Body is a payload that is migrated.
+const v1Body = `{"event":"login","eventId":"E1","eventTimestamp":1639044446636,"properties":{"method":"mail"}}`
+
+func TestMigrate(t *testing.T) {
+	t.Parallel()
+	t.Run("a body that is too large", func(t *testing.T) {
+		t.Parallel()
+		h := middleware.Migrate(inlet.CommandersActV1(), &inlet.MigratePayloadOptions{Protocol: &inlet.Protocol{Payload: inlet.PayloadLimits{MaxBytes: 8}}})(http.NotFoundHandler())
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, httptest.NewRequest("POST", "/events", strings.NewReader(v1Body)))
+		require.Equal(t, http.StatusBadRequest, w.Code)
+		require.Contains(t, w.Body.String(), "payload_too_large")
+	})
+	t.Run("the layers outside see what the client sent", func(t *testing.T) {
+		t.Parallel()
+		var after string
+		last := http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			body, err := io.ReadAll(r.Body)
+			require.NoError(t, err)
+			require.Len(t, body, int(r.ContentLength))
+			after = string(body)
+		})
+		migrate := middleware.Migrate(inlet.CommandersActV1(), nil)(last)
+		h := middleware.Payload(nil)(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			migrate.ServeHTTP(w, r)
+			body, err := io.ReadAll(r.Body)
+			require.NoError(t, err)
+			require.Equal(t, v1Body, string(body))
+		}))
+		h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("POST", "/events", strings.NewReader(v1Body)))
+		require.Contains(t, after, `"version":2`)
+	})
+	// Such as one inside http.TimeoutHandler.
+	t.Run("a handler that outlives the layer reads an error", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			done := make(chan error, 1)
+			late := http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+				go func() {
+					time.Sleep(time.Second)
+					_, err := io.ReadAll(r.Body)
+					done <- err
+				}()
+			})
+			h := middleware.Migrate(inlet.CommandersActV1(), nil)(late)
+			h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("POST", "/events", strings.NewReader(v1Body)))
+			require.ErrorIs(t, <-done, http.ErrBodyReadAfterClose)
+		})
 	})
 }

@@ -19,7 +19,7 @@ import (
 	"github.com/inlet-go/inlet/middleware"
 )
 
-// A store is a shared limiter that can be taken down.
+// A store is a shared limiter that can fail.
 type store struct {
 	middleware.Limiter
 	down   error
@@ -48,12 +48,12 @@ func newStore(t *testing.T) *store {
 	return &store{Limiter: l}
 }
 
-func TestSharedLimiter(t *testing.T) {
+func TestLimiter(t *testing.T) {
 	t.Parallel()
 	options := func(s *store, onError middleware.LimiterFailure) middleware.RateLimitOptions {
 		return middleware.RateLimitOptions{Rate: 1, Burst: 2, Key: middleware.ByIP, Limiter: s, OnError: onError, Logger: quiet}
 	}
-	t.Run("two layers with one limiter limit together", func(t *testing.T) {
+	t.Run("two layers with one limiter count together", func(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
 			s := newStore(t)
@@ -71,9 +71,9 @@ func TestSharedLimiter(t *testing.T) {
 		passed  int
 		status  int
 	}{
-		{"a limiter that is down is replaced by one of the process", middleware.FallBackLocal, 2, 429},
-		{"a limiter that is down lets everybody pass, if wanted", middleware.FailOpen, 9, 200},
-		{"a limiter that is down lets nobody pass, if wanted", middleware.FailClosed, 0, 503},
+		{"down: falls back to one of the process", middleware.FallBackLocal, 2, 429},
+		{"down: fails open", middleware.FailOpen, 9, 200},
+		{"down: fails closed", middleware.FailClosed, 0, 503},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -88,14 +88,14 @@ func TestSharedLimiter(t *testing.T) {
 					require.NotEmpty(t, w.Header().Get("Retry-After"))
 				}
 				require.NotContains(t, w.Body.String(), "connection refused")
-				require.Equal(t, 1, s.called, "it is not asked again for a second")
+				require.Equal(t, 1, s.called, "it is not called again for a second")
 				s.down = nil
 				time.Sleep(time.Second)
-				require.Equal(t, 2, passed(h, call{}, 9), "and then it is")
+				require.Equal(t, 2, passed(h, call{}, 9), "it is called again after that")
 			})
 		})
 	}
-	t.Run("a limiter that hangs holds up one request for as long as is allowed", func(t *testing.T) {
+	t.Run("a limiter that hangs delays one request", func(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
 			s := newStore(t)
@@ -106,7 +106,7 @@ func TestSharedLimiter(t *testing.T) {
 			require.Equal(t, 100*time.Millisecond, time.Since(start))
 		})
 	})
-	t.Run("a client that leaves is no failure of the limiter", func(t *testing.T) {
+	t.Run("a client that leaves is not a failure of the limiter", func(t *testing.T) {
 		t.Parallel()
 		s := newStore(t)
 		s.hang = true
@@ -117,7 +117,7 @@ func TestSharedLimiter(t *testing.T) {
 		s.hang = false
 		require.Equal(t, 1, passed(h, call{}, 1))
 	})
-	t.Run("a failure is logged once a second, with its cause", func(t *testing.T) {
+	t.Run("a failure is logged once per second, with its cause", func(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
 			s := newStore(t)
@@ -128,6 +128,16 @@ func TestSharedLimiter(t *testing.T) {
 			require.Equal(t, 1, strings.Count(log.String(), "connection refused"))
 		})
 	})
+	t.Run("one charge before the body is read, one after", func(t *testing.T) {
+		t.Parallel()
+		s := newStore(t)
+		h, _ := contentLimited(t, middleware.RateLimitOptions{EventRate: 5, Limiter: s}, web)
+		require.Equal(t, http.StatusOK, events(3).do(h).Code)
+		require.Equal(t, 2, s.called)
+		require.Equal(t, middleware.Charge{
+			Policy: "default", Name: "web", Events: middleware.Draw{Rate: 5, Burst: 50, Cost: 3}, Bytes: middleware.Draw{Cost: len(batch(3))},
+		}, s.last)
+	})
 }
 
 func TestMemoryLimiter(t *testing.T) {
@@ -135,9 +145,9 @@ func TestMemoryLimiter(t *testing.T) {
 	t.Run("a negative number of keys", func(t *testing.T) {
 		t.Parallel()
 		_, err := middleware.NewMemoryLimiter(&middleware.MemoryLimiterOptions{MaxKeys: -1})
-		require.ErrorContains(t, err, "MaxKeys")
+		require.EqualError(t, err, "middleware: MemoryLimiterOptions: MaxKeys is -1, must be at least 1")
 	})
-	t.Run("it says what is left, of the unit that has least", func(t *testing.T) {
+	t.Run("the quota is that of the unit with the least left", func(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
 			l := newStore(t).Limiter
@@ -157,7 +167,7 @@ func TestMemoryLimiter(t *testing.T) {
 			require.Equal(t, 8, q.Remaining, "the refusal took no request")
 		})
 	})
-	t.Run("a key that owes events is not forgotten for one that owes nothing", func(t *testing.T) {
+	t.Run("a key that owes events is not evicted", func(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
 			l, err := middleware.NewMemoryLimiter(&middleware.MemoryLimiterOptions{MaxKeys: 2})
@@ -182,9 +192,8 @@ func TestMemoryLimiter(t *testing.T) {
 	})
 }
 
-// What a bucket of the table grants is what a limiter of x/time/rate of its own
-// would.
-func TestMemoryLimiterGrantsWhatALimiterOfEachKeyWould(t *testing.T) {
+// The table grants what one limiter of x/time/rate per key would.
+func TestMemoryLimiterModel(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(20) {
 		synctest.Test(t, func(t *testing.T) {
@@ -212,9 +221,9 @@ func TestMemoryLimiterGrantsWhatALimiterOfEachKeyWould(t *testing.T) {
 	}
 }
 
-// A million addresses neither limit a client that keeps to its limit nor let one
-// off that does not, while the table has room for a sixteenth of them.
-func TestAMillionAddressesLimitNobodyElse(t *testing.T) {
+// A million addresses, in a table for a sixteenth of them, neither limit a client that keeps to its
+// limit nor free one that does not.
+func TestMemoryLimiterFlood(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
 		t.Skip("takes a second")
@@ -245,15 +254,4 @@ func TestAMillionAddressesLimitNobodyElse(t *testing.T) {
 		}
 		require.LessOrEqual(t, passed, 20+100, "ten seconds at ten a second, and one burst")
 	})
-}
-
-func TestLimiterSeesBothCharges(t *testing.T) {
-	t.Parallel()
-	s := newStore(t)
-	h, _ := contentLimited(t, middleware.RateLimitOptions{EventRate: 5, Limiter: s}, web)
-	require.Equal(t, http.StatusOK, events(3).do(h).Code)
-	require.Equal(t, 2, s.called)
-	require.Equal(t, middleware.Charge{
-		Policy: "default", Name: "web", Events: middleware.Draw{Rate: 5, Burst: 50, Cost: 3}, Bytes: middleware.Draw{Cost: len(batch(3))},
-	}, s.last)
 }

@@ -5,9 +5,9 @@ import (
 	"errors"
 	"io"
 	"log"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -18,7 +18,7 @@ import (
 
 func TestRecover(t *testing.T) {
 	t.Parallel()
-	t.Run("a panic is answered 500 without its text, and logged with its stack", func(t *testing.T) {
+	t.Run("answered 500 without the text, logged with the stack", func(t *testing.T) {
 		t.Parallel()
 		var log bytes.Buffer
 		h := middleware.Recover(&middleware.RecoverOptions{Logger: logTo(&log)})(panicking("the secret cause"))
@@ -30,7 +30,7 @@ func TestRecover(t *testing.T) {
 		require.Contains(t, log.String(), "helpers_test.go")
 		require.NotContains(t, log.String(), writeKey)
 	})
-	t.Run("the answer and the log have the same id, also that of a layer inside", func(t *testing.T) {
+	t.Run("the answer and the log have the same id", func(t *testing.T) {
 		t.Parallel()
 		for _, inside := range []func(http.Handler) http.Handler{nil, middleware.RequestID(nil)} {
 			var log bytes.Buffer
@@ -51,7 +51,7 @@ func TestRecover(t *testing.T) {
 		require.PanicsWithValue(t, http.ErrAbortHandler, func() { call{}.do(h) })
 		require.Empty(t, log.String())
 	})
-	t.Run("headers of a body that does not come are not sent", func(t *testing.T) {
+	t.Run("headers of the missing body are not sent", func(t *testing.T) {
 		t.Parallel()
 		h := middleware.Recover(&middleware.RecoverOptions{Logger: quiet})(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Length", "3")
@@ -65,7 +65,8 @@ func TestRecover(t *testing.T) {
 	})
 }
 
-func TestRecoverAfterAnAnswerHasBegun(t *testing.T) {
+// After a part of the response has been sent, the connection is closed.
+func TestRecoverSent(t *testing.T) {
 	t.Parallel()
 	for name, begin := range map[string]func(http.ResponseWriter){
 		"by WriteHeader": func(w http.ResponseWriter) { w.WriteHeader(200) },
@@ -90,10 +91,10 @@ func TestRecoverAfterAnAnswerHasBegun(t *testing.T) {
 				_, err = io.ReadAll(resp.Body)
 				resp.Body.Close()
 			}
-			require.Error(t, err, "the client takes a half for the whole")
+			require.Error(t, err, "the client accepts a half as the whole")
 		})
 	}
-	t.Run("an interim answer is none", func(t *testing.T) {
+	t.Run("an interim response does not count", func(t *testing.T) {
 		t.Parallel()
 		h := middleware.Recover(&middleware.RecoverOptions{Logger: quiet})(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			w.WriteHeader(http.StatusEarlyHints)
@@ -108,11 +109,11 @@ func TestRecoverAfterAnAnswerHasBegun(t *testing.T) {
 	})
 }
 
-// The connection of a hijacked request is the handler's: nothing may be written
-// to it any more, which the server would complain about.
-func TestRecoverAfterHijack(t *testing.T) {
+// A hijacked connection belongs to the handler: Recover must not write to it, which the server
+// would log.
+func TestRecoverHijack(t *testing.T) {
 	t.Parallel()
-	var complaints bytes.Buffer
+	var serverLog bytes.Buffer
 	done, finished := make(chan error, 1), make(chan struct{})
 	h := middleware.Recover(&middleware.RecoverOptions{Logger: quiet})(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		conn, _, err := http.NewResponseController(w).Hijack()
@@ -127,7 +128,7 @@ func TestRecoverAfterHijack(t *testing.T) {
 		defer close(finished)
 		h.ServeHTTP(w, r)
 	}))
-	server.Config.ErrorLog = log.New(&complaints, "", 0)
+	server.Config.ErrorLog = log.New(&serverLog, "", 0)
 	server.Start()
 	defer server.Close()
 	resp, err := server.Client().Get(server.URL)
@@ -136,7 +137,42 @@ func TestRecoverAfterHijack(t *testing.T) {
 	require.NoError(t, <-done)
 	require.Equal(t, 204, resp.StatusCode)
 	<-finished
-	require.Empty(t, complaints.String())
+	require.Empty(t, serverLog.String())
 }
 
-func logTo(w io.Writer) *slog.Logger { return slog.New(slog.NewJSONHandler(w, nil)) }
+func TestRequestID(t *testing.T) {
+	t.Parallel()
+	const random = `^[A-Z2-7]{26}$`
+	trusting := &middleware.RequestIDOptions{TrustIncoming: true}
+	for _, tt := range []struct {
+		name     string
+		options  *middleware.RequestIDOptions
+		incoming string
+		pattern  string
+	}{
+		{"no incoming id", nil, "", random},
+		{"an incoming id, not trusted by default", nil, "abc-1", random},
+		{"a trusted id", trusting, "a.B_c-1", `^a\.B_c-1$`},
+		{"a trusted id of 128 characters", trusting, strings.Repeat("a", 128), `^a{128}$`},
+		{"a trusted id of 129 characters", trusting, strings.Repeat("a", 129), random},
+		{"a trusted id with a space", trusting, "a b", random},
+		{"a trusted id with a newline", trusting, "a\nb", random},
+		{"a trusted id that is empty", trusting, "", random},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			var inside string
+			h := middleware.RequestID(tt.options)(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+				inside = inlet.RequestIDFromContext(r.Context())
+			}))
+			w := call{header: map[string]string{"X-Request-Id": tt.incoming}}.do(h)
+			require.Regexp(t, tt.pattern, inside)
+			require.Equal(t, inside, w.Header().Get("X-Request-Id"))
+		})
+	}
+	t.Run("every request has an id of its own", func(t *testing.T) {
+		t.Parallel()
+		h := middleware.RequestID(nil)(status(200))
+		require.NotEqual(t, call{}.do(h).Header(), call{}.do(h).Header())
+	})
+}
