@@ -81,7 +81,7 @@ func (a *access) log(logger *slog.Logger) {
 		attrs = append(attrs, slog.String("clientIP", ip.String()))
 	}
 	attrs = a.appendKnown(attrs, status)
-	logger.LogAttrs(ctx, level, "request", attrs...)
+	logger.LogAttrs(ctx, level, "middleware: request", attrs...)
 }
 
 // appendKnown appends what the layers and the handler inside have found out.

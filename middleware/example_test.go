@@ -175,7 +175,7 @@ func ExampleAccessLog() {
 	h := middleware.AccessLog(&middleware.AccessLogOptions{Logger: logger})(http.NotFoundHandler())
 
 	h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/nowhere?token=secret", nil))
-	// Output: level=WARN msg=request method=GET path=/nowhere status=404 bytes=19 clientIP=192.0.2.1
+	// Output: level=WARN msg="middleware: request" method=GET path=/nowhere status=404 bytes=19 clientIP=192.0.2.1
 }
 
 // sayIP answers with the address of the client.

@@ -16,7 +16,8 @@ import (
 	"github.com/inlet-go/inlet/internal/check"
 )
 
-// RateLimitOptions configure [RateLimit]. Rate and Key are required.
+// RateLimitOptions configure [RateLimit]. A nil pointer means all defaults. Rate and Key have none,
+// so it is refused.
 type RateLimitOptions struct {
 	// Rate is how many requests per second each key may make in the long run. Required.
 	Rate float64
@@ -31,8 +32,8 @@ type RateLimitOptions struct {
 	// limited, except for keys that have a rate of their own.
 	ByteRate float64
 	// Key returns the key that a request is counted under, such as [ByIP] or [BySource], and
-	// false for a request that is not limited. It may be called concurrently. Required: the
-	// host decides what is limited.
+	// false for a request that is not limited: the host decides what is limited. It may be
+	// called concurrently. Required.
 	Key func(*http.Request) (RateKey, bool)
 	// MaxKeys is that of the [MemoryLimiter] of this layer. Defaults to 65,536.
 	MaxKeys int
