@@ -1,15 +1,14 @@
-// Browser serves a page that loads analytics.js, as npm has it, from an origin of
-// its own, and sends events to an API elsewhere: with a button for each call. The
-// page knows the address of the API and a write key; all else analytics.js asks
-// the API for. From the root of the repository, in two terminals:
+// Browser shows the published analytics.js with an API at another origin: it serves a page with a
+// button for each call. The page knows the address of the API and a write key; analytics.js asks
+// the API for everything else. From the root of the repository, in two terminals:
 //
 //	go run ./examples/standalone -key demo
 //
 //	npm install --prefix examples/browser
 //	go run ./examples/browser -key demo
 //
-// Then open the address that it prints. It is a module of its own, so that what
-// its page needs concerns nobody else.
+// Then open the address that it prints. It is a module of its own, so that the dependencies of
+// its page do not affect other users of the repository.
 package main
 
 import (
@@ -30,7 +29,7 @@ import (
 	"time"
 )
 
-// config is what the flags say.
+// config is the values of the flags.
 type config struct {
 	addr, api, key, files string
 }
@@ -49,7 +48,7 @@ func parseFlags() (c config) {
 	flag.StringVar(&c.api, "api", "http://127.0.0.1:8080", "`URL` of the API")
 	flag.StringVar(&c.key, "key", "demo", "write `key` of the page")
 	flag.StringVar(&c.files, "files", "examples/browser/node_modules/@segment/analytics-next/dist/umd",
-		"`directory` of analytics.js as npm installs it")
+		"`directory` of analytics.js as installed by npm")
 	flag.Parse()
 	return c
 }
@@ -63,7 +62,7 @@ func run(ctx context.Context, c config, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(stdout, "the page is at http://%s, the API at %s\n", listener.Addr(), c.api)
+	fmt.Fprintf(stdout, "serving the page on http://%s, for the API at %s\n", listener.Addr(), c.api)
 	server := &http.Server{Handler: site(c), ReadHeaderTimeout: 5 * time.Second}
 	stopping := context.AfterFunc(ctx, func() { _ = server.Close() })
 	defer stopping()
@@ -76,12 +75,12 @@ func run(ctx context.Context, c config, stdout io.Writer) error {
 //go:embed page
 var pages embed.FS
 
-// site is the page, what it must know, and the files of analytics.js, which loads
-// parts of itself from where it came from.
+// site serves the page, its configuration, and the files of analytics.js, which loads parts of
+// itself from where it was loaded.
 func site(c config) http.Handler {
 	page, err := fs.Sub(pages, "page")
 	if err != nil {
-		panic(err) // the name is no path
+		panic(err) // impossible: the name is a valid path
 	}
 	const bundles = "/analytics-next/bundles/"
 	mux := http.NewServeMux()

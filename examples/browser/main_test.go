@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// files is a directory that has a bundle.
+// files returns a directory with a bundle.
 func files(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -21,7 +21,7 @@ func files(t *testing.T) string {
 	return dir
 }
 
-func TestThePageHasWhatItNeeds(t *testing.T) {
+func TestSite(t *testing.T) {
 	t.Parallel()
 	h := site(config{api: "http://127.0.0.1:8080", key: "demo", files: files(t)})
 	for path, want := range map[string]string{
@@ -37,16 +37,16 @@ func TestThePageHasWhatItNeeds(t *testing.T) {
 	}
 }
 
-func TestRunServesUntilItIsStopped(t *testing.T) {
+func TestRun(t *testing.T) {
 	t.Parallel()
 	ctx, stop := context.WithCancel(t.Context())
 	stop()
 	var out bytes.Buffer
 	require.NoError(t, run(ctx, config{addr: "127.0.0.1:0", api: "http://api.example", files: files(t)}, &out))
-	require.Regexp(t, `^the page is at http://127\.0\.0\.1:\d+, the API at http://api\.example\n$`, out.String())
+	require.Regexp(t, `^serving the page on http://127\.0\.0\.1:\d+, for the API at http://api\.example\n$`, out.String())
 }
 
-func TestRunSaysWhatToInstall(t *testing.T) {
+func TestRunNotInstalled(t *testing.T) {
 	t.Parallel()
 	err := run(t.Context(), config{files: filepath.Join(t.TempDir(), "nowhere")}, new(bytes.Buffer))
 	require.ErrorContains(t, err, "npm install --prefix examples/browser")

@@ -12,16 +12,16 @@ import (
 	"github.com/inlet-go/inlet"
 )
 
-// A csvSink appends events to a CSV file, one row each, for a loader that reads
-// CSV. The last column is the whole event. (For a spreadsheet, which takes a cell
-// that begins with "=" for a formula, it is not made: clients choose the text.)
+// A csvSink appends events to a CSV file, one row each, for a loader that reads CSV. The last
+// column is the whole event. It is not meant for a spreadsheet, which treats a cell that begins
+// with "=" as a formula: clients choose the text.
 //
-// A nil from Write means that the operating system has the rows: they survive
-// the end of the process, not of the machine.
+// When Write returns nil, the operating system has the rows: they survive the end of the process,
+// but not a power cut.
 type csvSink struct {
 	mu     sync.Mutex
 	file   *os.File
-	size   int64 // of the whole rows in the file
+	size   int64 // of the complete rows in the file
 	closed bool
 }
 
@@ -33,8 +33,7 @@ var _ interface {
 
 var header = []string{"received_at", "source", "type", "name", "message_id", "user_id", "anonymous_id", "event"}
 
-// openCSV makes the file if it is not there, and goes on behind its last row if
-// it is.
+// openCSV creates the file, or continues after the last row of an existing one.
 func openCSV(path string) (*csvSink, error) {
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR|os.O_APPEND, 0o600)
 	if err != nil {
@@ -48,7 +47,7 @@ func openCSV(path string) (*csvSink, error) {
 	return s, nil
 }
 
-// begin writes the header into a file that is empty.
+// begin writes the header into an empty file.
 func (s *csvSink) begin() error {
 	info, err := s.file.Stat()
 	if err != nil {
@@ -60,8 +59,8 @@ func (s *csvSink) begin() error {
 	return s.append(rows(header))
 }
 
-// Write makes the text outside of the lock. The events are lent until it
-// returns, and nothing of them is kept, so there is nothing to clone.
+// Write makes the text outside the lock. The events are borrowed until it returns; it keeps
+// nothing of them, so it need not clone them.
 func (s *csvSink) Write(ctx context.Context, events []*inlet.Event) error {
 	records := make([][]string, len(events))
 	for i, e := range events {
@@ -75,7 +74,7 @@ func (s *csvSink) Write(ctx context.Context, events []*inlet.Event) error {
 		return inlet.ErrClosed
 	}
 	if err := ctx.Err(); err != nil {
-		return err // nobody waits for the answer any more
+		return err // the client gets no answer, so it will retry
 	}
 	return s.append(text)
 }
@@ -89,18 +88,18 @@ func record(e *inlet.Event) []string {
 
 func rows(records ...[]string) []byte {
 	var text bytes.Buffer
-	_ = csv.NewWriter(&text).WriteAll(records) // a buffer takes everything
+	_ = csv.NewWriter(&text).WriteAll(records) // writing to a buffer does not fail
 	return text.Bytes()
 }
 
-// append writes all of text or none: what a full disk has cut off is taken back,
-// so that the next row begins on a line of its own. The error is not marked as
-// permanent: the client will send the events again.
+// append writes all of text or nothing: a part that a full disk cut off is removed, so that the
+// next row begins on a line of its own. The error is not marked as permanent, so the client will
+// retry.
 func (s *csvSink) append(text []byte) error {
 	n, err := s.file.Write(text)
 	if err != nil {
 		if n > 0 {
-			err = fmt.Errorf("%w (rows taken back: %v)", err, s.file.Truncate(s.size))
+			err = fmt.Errorf("%w (incomplete rows removed: %v)", err, s.file.Truncate(s.size))
 		}
 		return err
 	}
@@ -119,5 +118,5 @@ func (s *csvSink) Close(context.Context) error {
 	return s.file.Close()
 }
 
-// Durability says what a nil from Write is worth.
+// Durability returns what the events survive once Write has returned nil.
 func (s *csvSink) Durability() inlet.Durability { return inlet.DurabilityOSBuffer }

@@ -9,7 +9,7 @@ import (
 	"github.com/inlet-go/inlet"
 )
 
-// The README shows what stands between the marks.
+// The README shows the code between the marks.
 func Example() {
 	// [README
 	sink := inlet.SinkFunc(func(_ context.Context, events []*inlet.Event) error {

@@ -1,5 +1,6 @@
-// Customsink stores events in a sink of a team's own: here a CSV file. The sink
-// is csv.go; its test, by package sinktest, is what a team would write as well.
+// Customsink shows how to write a sink: here one that appends to a CSV file. The sink is in
+// csv.go; its test runs the conformance suite of package sinktest, as the test of every sink
+// should.
 //
 //	go run ./examples/customsink
 package main
@@ -29,7 +30,7 @@ func main() {
 	}
 }
 
-// run serves until ctx is done.
+// run serves the API until ctx is done.
 func run(ctx context.Context, addr, path string, stdout io.Writer) (err error) {
 	sink, err := openCSV(path)
 	if err != nil {
@@ -53,7 +54,8 @@ func run(ctx context.Context, addr, path string, stdout io.Writer) (err error) {
 	return serve(ctx, server, listener, api)
 }
 
-// serve stops in this order: no new requests, those in flight, what the sink holds.
+// serve runs the server until ctx is done, and stops in this order: it accepts no new requests,
+// waits for those in flight, and flushes the sink.
 func serve(ctx context.Context, server *http.Server, listener net.Listener, api *inlet.Handler) error {
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(listener) }()

@@ -30,7 +30,7 @@ func TestConformance(t *testing.T) {
 	})
 }
 
-// stored reads the events back from the last column.
+// stored returns the events in the last column of a file.
 func stored(t testing.TB, path string) []*inlet.Event {
 	file, err := os.Open(path)
 	require.NoError(t, err)
@@ -50,7 +50,7 @@ func stored(t testing.TB, path string) []*inlet.Event {
 func TestRun(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "events.csv")
-	for range 2 { // the second goes on where the first has stopped
+	for range 2 { // the second run continues the file of the first
 		ctx, stop := context.WithCancel(t.Context())
 		out, stdout := io.Pipe()
 		ended := make(chan error, 1)

@@ -10,8 +10,7 @@ import (
 	"github.com/inlet-go/inlet/sinks/journal"
 )
 
-// A destination is a name and a sink. This one connects when there is something for
-// it.
+// A destination is a name and a sink. This one connects when the first event is delivered.
 func Example() {
 	dir, err := os.MkdirTemp("", "fanout")
 	if err != nil {

@@ -1,11 +1,12 @@
-// Fanout feeds two destinations from one journal: a file, and a second server that
-// the reader can stop and start, to see that nothing is lost and nobody waits.
+// Fanout shows how to deliver events from one journal to two destinations: a file, and a second
+// server, the warehouse, which you can stop and start to see that no event is lost and no client
+// waits.
 //
 //	go run ./examples/fanout
 //
-// It sends itself ten events a second and prints how far each destination has come.
-// Enter stops the second server, and starts it again. Ctrl-C ends the program; what
-// the second server has not had then, it gets in the next run.
+// It sends itself ten events per second and prints the progress of each destination. Enter stops
+// the warehouse, and starts it again. Ctrl-C ends the program; events that the warehouse has not
+// received by then are delivered in the next run.
 package main
 
 import (
@@ -27,22 +28,22 @@ import (
 	"github.com/inlet-go/inlet/sinks/journal"
 )
 
-// config is what the flags say.
+// config is the values of the flags.
 type config struct {
 	dir           string
 	addr          string // of the ingestion server
 	warehouseAddr string
 	every         time.Duration // between two events
-	report        time.Duration // between two lines
+	report        time.Duration // between two reports
 }
 
 func main() {
 	var c config
-	flag.StringVar(&c.dir, "dir", "fanout-data", "where everything is stored")
+	flag.StringVar(&c.dir, "dir", "fanout-data", "`directory` of the events")
 	flag.StringVar(&c.addr, "addr", "127.0.0.1:8081", "address of the ingestion server")
 	flag.StringVar(&c.warehouseAddr, "warehouse", "127.0.0.1:8082", "address of the second server")
 	flag.DurationVar(&c.every, "every", 100*time.Millisecond, "time between two events")
-	flag.DurationVar(&c.report, "report", time.Second, "time between two lines")
+	flag.DurationVar(&c.report, "report", time.Second, "time between two reports")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -52,7 +53,7 @@ func main() {
 	}
 }
 
-// run goes on until ctx is done. Each line of in stops the warehouse or starts it.
+// run sends events until ctx is done. Each line of in stops the warehouse or starts it.
 func run(ctx context.Context, c config, in io.Reader, out io.Writer) (err error) {
 	wh, err := openWarehouse(filepath.Join(c.dir, "warehouse"), c.warehouseAddr)
 	if err != nil {
@@ -76,8 +77,8 @@ func run(ctx context.Context, c config, in io.Reader, out io.Writer) (err error)
 	}
 	defer func() { err = errors.Join(err, server.close()) }()
 
-	fmt.Fprintf(out, "Events go to %s, from there to a file and to %s, all below %s.\n", server.url(), wh.url(), c.dir)
-	fmt.Fprintln(out, "Enter stops the warehouse, and starts it again. Ctrl-C ends.")
+	fmt.Fprintf(out, "Events are sent to %s and delivered to a file and to %s; all data is in %s.\n", server.url(), wh.url(), c.dir)
+	fmt.Fprintln(out, "Press Enter to stop the warehouse, and to start it again; Ctrl-C to quit.")
 	s := shop{url: server.url(), key: ingestKey, client: http.Client{Timeout: 5 * time.Second}}
 	watch(ctx, c, &s, destinations, wh, lines(ctx, in), out)
 	return destinations.summary(out, &s, wh)
@@ -90,7 +91,7 @@ type deliveries struct {
 	upstream           *httpsink.Sink
 }
 
-// deliver feeds a file and a server from the journal.
+// deliver starts the deliveries of the journal to a file and to a server.
 func deliver(store *journal.Journal, archive, url string) (*deliveries, error) {
 	file, err := os.OpenFile(archive, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -101,7 +102,7 @@ func deliver(store *journal.Journal, archive, url string) (*deliveries, error) {
 	if err != nil {
 		return nil, err
 	}
-	// AllowHTTP and AllowPrivate are for this machine; do without them on a network.
+	// AllowHTTP and AllowPrivate are for this machine only.
 	d.upstream, err = httpsink.New(url, warehouseKey, &httpsink.Options{
 		AllowHTTP: true, AllowPrivate: true, Durability: inlet.DurabilityFsync,
 	})
@@ -115,7 +116,7 @@ func deliver(store *journal.Journal, archive, url string) (*deliveries, error) {
 	return d, err
 }
 
-// close ends the deliveries, and then what they write to.
+// close stops the deliveries, and then closes what they write to.
 func (d *deliveries) close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()

@@ -17,7 +17,7 @@ import (
 	"github.com/inlet-go/inlet/sinks/journal"
 )
 
-// A screen is what the program prints, and may be read meanwhile.
+// A screen is what the program prints. It may be read while the program runs.
 type screen struct {
 	mu   sync.Mutex
 	text bytes.Buffer
@@ -59,7 +59,7 @@ func start(t *testing.T, dir string) *program {
 	return p
 }
 
-// press presses Enter and waits for what is then printed.
+// press presses Enter and waits for text that is printed after that.
 func (p *program) press(t *testing.T, pattern string) {
 	t.Helper()
 	before := len(p.screen.String())
@@ -68,41 +68,41 @@ func (p *program) press(t *testing.T, pattern string) {
 	p.await(t, before, pattern)
 }
 
-// await waits for what matches pattern after an offset.
+// await waits for text after an offset that matches pattern.
 func (p *program) await(t *testing.T, from int, pattern string) {
 	t.Helper()
 	is := regexp.MustCompile(pattern)
 	ended := time.Now().Add(20 * time.Second)
 	for text := ""; !is.MatchString(text); text = p.screen.String()[from:] {
 		if time.Now().After(ended) {
-			require.FailNow(t, "it never printed "+pattern, "%s", text[max(0, len(text)-2000):])
+			require.FailNow(t, "the program never printed "+pattern, "%s", text[max(0, len(text)-2000):])
 		}
 		time.Sleep(5 * time.Millisecond)
 	}
 }
 
-// What is printed of the warehouse while it works, and while it does not.
+// What is printed while the warehouse works, and while it does not.
 const (
-	works = `warehouse: \d+ taken, \d on the way`
-	fails = `archive: \d+ taken, \d on the way   warehouse: \d+ taken, \d+ behind, the oldest for .*attempts failed`
+	works = `warehouse: \d+ delivered, \d pending\n`
+	fails = `archive: \d+ delivered, \d pending   warehouse: \d+ delivered, \d+ pending, the oldest for .*attempts failed`
 )
 
-func TestAWarehouseThatIsStoppedGetsEverythingLater(t *testing.T) {
+func TestFanout(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	p := start(t, dir)
 	p.await(t, 0, works)
-	p.await(t, 0, `archive: ([3-9]\d|\d{3,}) taken`)
+	p.await(t, 0, `archive: ([3-9]\d|\d{3,}) delivered`)
 	p.press(t, fails)
 	p.press(t, works)
 	p.press(t, fails)
 	p.end()
-	require.Contains(t, p.screen.String(), "The archive has all of them.\nThe warehouse is stopped: ")
+	require.Contains(t, p.screen.String(), "The archive has received all of them.\nThe warehouse is stopped: ")
 
 	p = start(t, dir)
 	p.await(t, 0, works)
 	p.end()
-	require.Contains(t, p.screen.String(), "The archive has all of them.\nThe warehouse has all of them.\n")
+	require.Contains(t, p.screen.String(), "The archive has received all of them.\nThe warehouse has received all of them.\n")
 
 	want := read(t, filepath.Join(dir, "journal"))
 	require.Greater(t, len(want), 20)
@@ -123,6 +123,7 @@ func read(t *testing.T, dir string) (ids []string) {
 	return ids
 }
 
+// archived returns the ids of the events in a file.
 func archived(t *testing.T, name string) (ids []string) {
 	t.Helper()
 	content, err := os.ReadFile(name)

@@ -19,7 +19,7 @@ const (
 	warehouseKey = "warehouse-key"
 )
 
-// newAPI stores events on the disk before it answers, each once.
+// newAPI returns an API that stores every event once, on the disk, before it answers.
 func newAPI(store *journal.Journal, key, source string) (http.Handler, error) {
 	sink, err := sinks.NewDedupe(store, &sinks.DedupeOptions{
 		MaxIDs: 100_000,
@@ -36,14 +36,14 @@ func newAPI(store *journal.Journal, key, source string) (http.Handler, error) {
 	return middleware.Chain(middleware.Recover(nil), middleware.Payload(nil), middleware.Auth(keys, nil))(api), nil
 }
 
-// A server is one that runs, or is stopped, at an address that stays the same.
+// A server can be stopped and started; its address stays the same.
 type server struct {
 	api     http.Handler
 	addr    string
 	running *http.Server // nil while it is stopped
 }
 
-// ingest starts the server that events come to.
+// ingest starts the server that clients send events to.
 func ingest(store *journal.Journal, addr string) (*server, error) {
 	api, err := newAPI(store, ingestKey, "shop")
 	if err != nil {
@@ -62,18 +62,18 @@ func (s *server) start() error {
 	}
 	s.addr = listener.Addr().String()
 	s.running = inlet.Harden(&http.Server{Handler: s.api})
-	go func(running *http.Server) { _ = running.Serve(listener) }(s.running) // it says only that it was closed
+	go func(running *http.Server) { _ = running.Serve(listener) }(s.running) // the error only says that it was closed
 	return nil
 }
 
-// stop ends it as a crash does: whoever waits for an answer gets none.
+// stop ends it as a crash does: requests in flight get no answer.
 func (s *server) stop() error {
 	err := s.running.Close()
 	s.running = nil
 	return err
 }
 
-// close lets it answer what it has begun.
+// close waits for the requests in flight.
 func (s *server) close() error {
 	if s.running == nil {
 		return nil
@@ -83,7 +83,7 @@ func (s *server) close() error {
 	return s.running.Shutdown(ctx)
 }
 
-// A warehouse is a second Inlet, to which the first forwards.
+// A warehouse is a second server, to which the first one forwards.
 type warehouse struct {
 	*server
 	store *journal.Journal
@@ -102,12 +102,12 @@ func openWarehouse(dir, addr string) (*warehouse, error) {
 	return w, w.start()
 }
 
-// toggle stops it, or starts it again.
+// toggle stops or starts it, and returns what to print.
 func (w *warehouse) toggle() (string, error) {
 	if w.running != nil {
-		return "The warehouse is stopped.", w.stop()
+		return "The warehouse has stopped.", w.stop()
 	}
-	return "The warehouse is started.", w.start()
+	return "The warehouse has started.", w.start()
 }
 
 func (w *warehouse) close() error {

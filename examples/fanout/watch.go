@@ -20,7 +20,7 @@ type shop struct {
 	last     error
 }
 
-// send sends an event. What is not answered 200 an SDK would send again.
+// send sends an event. If it is not answered 200, an SDK would retry.
 func (s *shop) send(ctx context.Context) {
 	body := fmt.Sprintf(`{"event":"Order Completed","userId":"u%d","messageId":"order-%d"}`, s.stored%7, time.Now().UnixNano())
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, s.url+"/v1/track", strings.NewReader(body))
@@ -39,14 +39,14 @@ func (s *shop) do(r *http.Request) error {
 		return err
 	}
 	defer response.Body.Close()
-	_, _ = io.Copy(io.Discard, response.Body) // the status says it all
+	_, _ = io.Copy(io.Discard, response.Body) // only the status counts
 	if response.StatusCode != http.StatusOK {
 		return fmt.Errorf("the server answered %s", response.Status)
 	}
 	return nil
 }
 
-// lines returns the lines of in as they come, until ctx is done.
+// lines returns the lines of in as they arrive, until ctx is done.
 func lines(ctx context.Context, in io.Reader) <-chan string {
 	out := make(chan string)
 	go func() {
@@ -75,39 +75,39 @@ func watch(ctx context.Context, c config, s *shop, d *deliveries, wh *warehouse,
 		case <-report.C:
 			fmt.Fprintf(out, "answered 200: %4d   archive: %s   warehouse: %s\n", s.stored, state(d.archive.Stats()), state(d.warehouse.Stats()))
 		case <-enter:
-			if said, err := wh.toggle(); err != nil {
-				fmt.Fprintln(out, "The warehouse:", err)
+			if message, err := wh.toggle(); err != nil {
+				fmt.Fprintln(out, "The warehouse failed:", err)
 			} else {
-				fmt.Fprintln(out, said)
+				fmt.Fprintln(out, message)
 			}
 		}
 	}
 }
 
-// state says how a destination does.
+// state describes the progress of a destination.
 func state(s journal.DeliveryStats) string {
 	if s.Err == nil {
-		return fmt.Sprintf("%d taken, %d on the way", s.Delivered, s.Behind)
+		return fmt.Sprintf("%d delivered, %d pending", s.Delivered, s.Behind)
 	}
-	return fmt.Sprintf("%d taken, %d behind, the oldest for %v (%d attempts failed, next in %v)", s.Delivered, s.Behind,
+	return fmt.Sprintf("%d delivered, %d pending, the oldest for %v (%d attempts failed, next in %v)", s.Delivered, s.Behind,
 		s.Age.Round(100*time.Millisecond), s.Failures, max(0, time.Until(s.NextTry)).Round(100*time.Millisecond))
 }
 
-// summary says what has become of what was answered 200.
+// summary prints where the events are that were answered 200.
 func (d *deliveries) summary(out io.Writer, s *shop, wh *warehouse) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	if err := d.archive.Drain(ctx); err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "%d events were answered 200. The archive has all of them.\n", s.stored)
+	fmt.Fprintf(out, "%d events were answered 200. The archive has received all of them.\n", s.stored)
 	if wh.running == nil {
-		fmt.Fprintf(out, "The warehouse is stopped: %d wait for it in the journal, and for the next run.\n", d.warehouse.Stats().Behind)
+		fmt.Fprintf(out, "The warehouse is stopped: %d events remain in the journal for the next run.\n", d.warehouse.Stats().Behind)
 		return nil
 	}
 	if err := d.warehouse.Drain(ctx); err != nil {
 		return err
 	}
-	fmt.Fprintln(out, "The warehouse has all of them.")
+	fmt.Fprintln(out, "The warehouse has received all of them.")
 	return nil
 }

@@ -17,7 +17,7 @@ import (
 	"github.com/inlet-go/inlet/sinks/journal"
 )
 
-// The README shows what stands between the marks.
+// The README shows the code between the marks.
 func Example() {
 	mux := http.NewServeMux()
 	// [README
@@ -43,8 +43,8 @@ func Example() {
 	// Output: 200 {"success":true}
 }
 
-// Whatever Go text the README shows is compiled and run: here, or as the example
-// of another directory.
+// All Go code that the README shows is compiled and run: here, or in the example of another
+// directory.
 func TestReadmeShowsExamples(t *testing.T) {
 	t.Parallel()
 	readme, err := os.ReadFile(filepath.Join(source, "..", "..", "README.md"))
@@ -58,7 +58,7 @@ func TestReadmeShowsExamples(t *testing.T) {
 	}
 }
 
-// snippets returns what stands between the marks in the examples' tests.
+// snippets returns the code between the marks in the tests of all examples.
 func snippets(t *testing.T) (all []string) {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(source, "..", "*", "example_test.go"))
@@ -75,8 +75,8 @@ func snippets(t *testing.T) (all []string) {
 	return all
 }
 
-// source is the directory of this file. The tests run in one of their own, where
-// the example may write.
+// source is the directory of this file. The tests run in another one, where the example may
+// write.
 var source string
 
 func TestMain(m *testing.M) { os.Exit(runElsewhere(m)) }

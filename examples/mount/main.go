@@ -1,6 +1,6 @@
-// Mount adds event ingestion to a web server that a team has already: a mux with
-// routes of its own and a middleware around all of it. The API is below
-// /analytics/, so that a page of the site sends to /analytics/v1/track.
+// Mount shows how to add event ingestion to an existing web server, which has a mux with routes
+// of its own and a middleware around all of them. The API is below /analytics/, so a page of the
+// site sends to /analytics/v1/track.
 //
 //	go run ./examples/mount
 package main
@@ -55,8 +55,7 @@ func run(ctx context.Context, addr, dir string, stdout io.Writer) (err error) {
 	return serve(ctx, server, listener, api)
 }
 
-// ingestion is the API with what it needs around it. The site's own middleware
-// stands further out.
+// ingestion returns the API with its layers around it. The middleware of the site is further out.
 func ingestion(api http.Handler) http.Handler {
 	keys := inlet.MustKeys(map[string]inlet.Source{
 		"website-key": {ID: "website", Origins: []string{"https://shop.example"}},
@@ -70,7 +69,8 @@ func ingestion(api http.Handler) http.Handler {
 	)(api)
 }
 
-// serve stops in this order: no new requests, those in flight, what the sink holds.
+// serve runs the server until ctx is done, and stops in this order: it accepts no new requests,
+// waits for those in flight, and flushes the sink.
 func serve(ctx context.Context, server *http.Server, listener net.Listener, api *inlet.Handler) error {
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(listener) }()

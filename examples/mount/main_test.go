@@ -30,16 +30,16 @@ func TestMount(t *testing.T) {
 		status                                int
 		answer                                string
 	}{
-		{"the site is as it was", "GET", "/products/7", "", "", "", 200, "product 7"},
+		{"a route of the site", "GET", "/products/7", "", "", "", 200, "product 7"},
 		{"an event below the prefix", "POST", "/analytics/v1/track", "backend-key", "", event, 200, `{"success":true}`},
-		{"an event from the site's page", "POST", "/analytics/v1/track", "website-key", "https://shop.example", event, 200, `{"success":true}`},
-		{"the page's key from elsewhere", "POST", "/analytics/v1/track", "website-key", "https://other.example", event, 403, "origin_not_allowed"},
+		{"an event from a page of the site", "POST", "/analytics/v1/track", "website-key", "https://shop.example", event, 200, `{"success":true}`},
+		{"the key of the page from another origin", "POST", "/analytics/v1/track", "website-key", "https://other.example", event, 403, "origin_not_allowed"},
 		{"no key", "POST", "/analytics/v1/track", "", "", event, 401, "missing_key"},
-		{"no such endpoint", "POST", "/analytics/v2/track", "backend-key", "", event, 404, "not_found"},
-		{"an event beside the prefix", "POST", "/v1/track", "backend-key", "", event, 404, "404 page not found"},
-		// The documents warn of it: SDKs do not follow, so the base URL that
-		// they are given must not end in a slash.
-		{"the mux redirects a doubled slash", "POST", "/analytics//v1/track", "backend-key", "", event, 307, ""},
+		{"an unknown endpoint", "POST", "/analytics/v2/track", "backend-key", "", event, 404, "not_found"},
+		{"an event without the prefix", "POST", "/v1/track", "backend-key", "", event, 404, "404 page not found"},
+		// SDKs do not follow redirects, so the base URL that they are configured with
+		// must not end in a slash; the documentation says so.
+		{"a doubled slash, which the mux redirects", "POST", "/analytics//v1/track", "backend-key", "", event, 307, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r := httptest.NewRequest(c.method, c.path, strings.NewReader(c.body))

@@ -5,7 +5,7 @@ import (
 	"net/http"
 )
 
-// site stands for what the team had before. It knows nothing of events.
+// site is the existing web server. It knows nothing of events.
 func site() *http.ServeMux {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
@@ -17,7 +17,7 @@ func site() *http.ServeMux {
 	return mux
 }
 
-// secured is the team's middleware around every route.
+// secured is the existing middleware around every route.
 func secured(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-Content-Type-Options", "nosniff")

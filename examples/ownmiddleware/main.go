@@ -1,8 +1,7 @@
-// Ownmiddleware puts a team's own code on both sides of the API: a middleware
-// that checks a signature before it, and a sink decorator that takes e-mail
-// addresses out behind it.
+// Ownmiddleware shows code of the host's own on both sides of the API: a middleware in front of
+// it that checks a signature, and a decorator around the sink that removes e-mail addresses.
 //
-//	go run ./examples/ownmiddleware
+//	SIGNING_SECRET=... go run ./examples/ownmiddleware
 package main
 
 import (
@@ -32,7 +31,7 @@ func main() {
 	}
 }
 
-// run serves until ctx is done.
+// run serves the API until ctx is done.
 func run(ctx context.Context, addr, dir string, secret []byte, stdout io.Writer) (err error) {
 	if len(secret) == 0 {
 		return errors.New("SIGNING_SECRET is not set")
@@ -56,7 +55,7 @@ func run(ctx context.Context, addr, dir string, secret []byte, stdout io.Writer)
 	return serve(ctx, server, listener, api)
 }
 
-// guarded mixes the module's layers with the team's own.
+// guarded combines layers of package middleware with one of the host's own.
 func guarded(api http.Handler, secret []byte) http.Handler {
 	return middleware.Chain(
 		middleware.Recover(nil),
@@ -65,7 +64,8 @@ func guarded(api http.Handler, secret []byte) http.Handler {
 	)(api)
 }
 
-// serve stops in this order: no new requests, those in flight, what the sink holds.
+// serve runs the server until ctx is done, and stops in this order: it accepts no new requests,
+// waits for those in flight, and flushes the sink.
 func serve(ctx context.Context, server *http.Server, listener net.Listener, api *inlet.Handler) error {
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(listener) }()

@@ -34,11 +34,11 @@ func TestSigned(t *testing.T) {
 		encoding        string
 		status          int
 	}{
-		{"a signed body is taken", valid, nil, "", 200},
-		{"the signature is that of the decompressed body", valid, compress, "gzip", 200},
-		{"another body's signature is refused", hex.EncodeToString(sign(secret, []byte(body+" "))), nil, "", 401},
-		{"no signature is refused", "", nil, "", 401},
-		{"a body that is too large is refused before it is read", "", func(string) string { return strings.Repeat(" ", 8<<20) }, "", 400},
+		{"a signed body", valid, nil, "", 200},
+		{"a compressed body, signed before that", valid, compress, "gzip", 200},
+		{"the signature of another body", hex.EncodeToString(sign(secret, []byte(body+" "))), nil, "", 401},
+		{"no signature", "", nil, "", 401},
+		{"a body that is too large", "", func(string) string { return strings.Repeat(" ", 8<<20) }, "", 400},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -84,7 +84,7 @@ func TestRedactConformance(t *testing.T) {
 			Features: sinktest.Features{Durability: inlet.DurabilityMemory, Ordered: true},
 		})
 	})
-	t.Run("over one that fails now and then", func(t *testing.T) {
+	t.Run("over a sink that fails occasionally", func(t *testing.T) {
 		t.Parallel()
 		sinktest.Run(t, sinktest.Harness{
 			New: func(testing.TB) inlet.Sink {
@@ -96,7 +96,7 @@ func TestRedactConformance(t *testing.T) {
 	})
 }
 
-// memoryOf walks to the store at the end of the decorators.
+// memoryOf returns the sink inside all decorators.
 func memoryOf(s inlet.Sink) *sinks.Memory {
 	if m, ok := s.(*sinks.Memory); ok {
 		return m
@@ -111,7 +111,7 @@ func TestRedact(t *testing.T) {
 	events[0].Traits = []byte(`{"email":"u@shop.example","id":12345678901234567890}`)
 	require.NoError(t, (&redact{&stored, "email"}).Write(t.Context(), events))
 	require.Equal(t, `{"id":12345678901234567890}`, string(stored.Events()[0].Traits))
-	require.Contains(t, string(events[0].Traits), "email", "the caller's event is changed")
+	require.Contains(t, string(events[0].Traits), "email", "the event of the caller was changed")
 }
 
 func TestRun(t *testing.T) {
@@ -142,5 +142,5 @@ func TestRun(t *testing.T) {
 	require.NoError(t, err)
 	require.Contains(t, string(text), `"traits":{"id":12345678901234567890}`)
 	require.NotContains(t, string(text), "shop.example")
-	require.Error(t, run(ctx, "127.0.0.1:0", dir, nil, io.Discard), "without a secret everybody could sign")
+	require.Error(t, run(ctx, "127.0.0.1:0", dir, nil, io.Discard), "without a secret anyone could sign")
 }

@@ -7,11 +7,11 @@ import (
 	"github.com/inlet-go/inlet"
 )
 
-// redact is a decorator: a sink around another. It takes a member out of the
-// traits of every event, such as an address that must not be stored.
+// redact is a decorator: a sink around another one. It removes a member from the traits of every
+// event, such as an address that must not be stored.
 //
-// It stores nothing itself and answers what the other answers. Unwrap says so,
-// and thereby lends it the other's Flush, Close, Check and Durability.
+// It stores nothing itself and returns what the inner sink returns. So it has an Unwrap, which
+// gives it the Flush, Close, Check and Durability of the inner sink.
 type redact struct {
 	inner  inlet.Sink
 	member string
@@ -22,8 +22,8 @@ var _ inlet.Unwrapper = (*redact)(nil)
 // Unwrap returns the sink that stores the events.
 func (d *redact) Unwrap() inlet.Sink { return d.inner }
 
-// Write passes on as many events as it was given, in their order, so that the
-// indices of a BatchError from the other sink stay right.
+// Write passes on the same number of events in the same order, so that the indices in a
+// BatchError of the inner sink remain correct.
 func (d *redact) Write(ctx context.Context, events []*inlet.Event) error {
 	redacted := make([]*inlet.Event, len(events))
 	for i, e := range events {
@@ -32,20 +32,20 @@ func (d *redact) Write(ctx context.Context, events []*inlet.Event) error {
 	return d.inner.Write(ctx, redacted)
 }
 
-// redacted returns e itself if there is nothing to take out, else a changed
-// copy: the events of a sink are read-only.
+// redacted returns a copy of e without the member, or e itself if it has none: a sink must not
+// change the events that it gets.
 func (d *redact) redacted(e *inlet.Event) *inlet.Event {
 	traits, found := without(e.Traits, d.member)
 	if !found {
 		return e
 	}
-	changed := *e // shares the other raw JSON, which is lent until Write returns
+	changed := *e // shares the other raw JSON, which is borrowed until Write returns
 	changed.Traits = traits
 	return &changed
 }
 
-// without returns the object without the member, and whether it had it.
-// RawMessage keeps the other values, the text of large numbers included.
+// without returns the object without the member, and whether it had one. RawMessage keeps the
+// text of the other values, such as large numbers.
 func without(object json.RawMessage, member string) (json.RawMessage, bool) {
 	var members map[string]json.RawMessage
 	if json.Unmarshal(object, &members) != nil {

@@ -11,11 +11,10 @@ import (
 	"github.com/inlet-go/inlet"
 )
 
-// signed is a plain net/http middleware that takes the place of middleware.Auth:
-// it lets in requests whose body is signed with secret, and vouches for source.
+// signed returns a plain net/http middleware in place of middleware.Auth: it lets requests pass
+// whose body is signed with secret, and authenticates them as source.
 //
-// It stands inside middleware.Payload, so the body that it reads is bounded and
-// decompressed.
+// It is inside middleware.Payload, so the body that it reads is bounded and decompressed.
 func signed(secret []byte, source *inlet.Source) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -26,7 +25,7 @@ func signed(secret []byte, source *inlet.Source) func(http.Handler) http.Handler
 			}
 			if !hmac.Equal(sign(secret, body), signature(r)) {
 				inlet.WriteError(w, r, &inlet.Error{
-					Code: inlet.CodeUnknownKey, Message: "the signature is not that of the body", Field: "X-Signature",
+					Code: inlet.CodeUnknownKey, Message: "the signature does not match the body", Field: "X-Signature",
 				})
 				return
 			}
@@ -37,13 +36,14 @@ func signed(secret []byte, source *inlet.Source) func(http.Handler) http.Handler
 	}
 }
 
+// sign returns the signature of body.
 func sign(secret, body []byte) []byte {
 	mac := hmac.New(sha256.New, secret)
 	mac.Write(body)
 	return mac.Sum(nil)
 }
 
-// signature is what the client claims, nil if that is no hex.
+// signature returns the signature that the client sent, nil if it is not hexadecimal.
 func signature(r *http.Request) []byte {
 	sum, _ := hex.DecodeString(r.Header.Get("X-Signature"))
 	return sum

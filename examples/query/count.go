@@ -12,22 +12,22 @@ import (
 	"time"
 )
 
-// countsSQL takes a list of files. Its columns are named, so that DuckDB does not
-// guess them from what clients sent. A line that is only half written is a row of
-// nothing but NULLs, and every event has a type.
+// countsSQL has a list of files as its parameter. Its columns are named, so that DuckDB does not
+// guess them from what clients sent. An incomplete line is a row of NULLs, and every event has a
+// type.
 //
 //go:embed counts.sql
 var countsSQL string
 
-// A row counts the events of one name that arrived within a minute. Events that
-// have no name, such as page views, count by their type.
+// A row is the number of events of one name that arrived within a minute. Events without a name,
+// such as page views, are counted by their type.
 type row struct {
-	minute time.Time // its beginning, in UTC
+	minute time.Time // its start, in UTC
 	event  string
 	count  int64
 }
 
-// openDuckDB returns a DuckDB that lives in memory and holds nothing.
+// openDuckDB returns an empty DuckDB in memory.
 func openDuckDB() (*sql.DB, error) {
 	db, err := sql.Open("duckdb", "")
 	if err != nil {
@@ -36,9 +36,8 @@ func openDuckDB() (*sql.DB, error) {
 	return db, nil
 }
 
-// count counts what the journal in dir holds, whether or not it is being written:
-// every event that was acknowledged before the call, and perhaps some of those
-// that came since.
+// count counts the events of the journal in dir, whether or not it is being written to: every
+// event that was acknowledged before the call, and possibly some that were acknowledged since.
 func count(ctx context.Context, db *sql.DB, dir string) ([]row, error) {
 	for {
 		files, err := segments(dir)
@@ -49,11 +48,11 @@ func count(ctx context.Context, db *sql.DB, dir string) ([]row, error) {
 		if err == nil || !slices.ContainsFunc(files, gone) {
 			return rows, err
 		}
-		// One was sealed, which changes its name, before it could be opened.
+		// One was sealed, and thereby renamed, before it could be opened.
 	}
 }
 
-// query returns the three columns of what it asks for.
+// query returns the three columns of the result.
 func query(ctx context.Context, db *sql.DB, sql string, args ...any) (counted []row, err error) {
 	rows, err := db.QueryContext(ctx, sql, args...)
 	if err != nil {
@@ -70,6 +69,7 @@ func query(ctx context.Context, db *sql.DB, sql string, args ...any) (counted []
 	return counted, rows.Err()
 }
 
+// gone reports whether a file does not exist.
 func gone(file string) bool {
 	_, err := os.Lstat(file)
 	return errors.Is(err, fs.ErrNotExist)

@@ -14,32 +14,32 @@ import (
 	"github.com/inlet-go/inlet/sinks/journal"
 )
 
-func TestCountsAreRightWhileTheJournalIsWritten(t *testing.T) {
+func TestCountWhileWritten(t *testing.T) {
 	t.Parallel()
 	for name, o := range map[string]*journal.Options{
-		"one file, appended to":           nil,
-		"one file, written ahead":         {WriteAhead: true, SegmentBytes: 8 << 20},
-		"many files, appended to":         {SegmentBytes: 8 << 10},
-		"many files, written ahead":       {WriteAhead: true, SegmentBytes: 8 << 10},
-		"each write is a file of its own": {SegmentBytes: 1},
+		"one file, appended to":     nil,
+		"one file, written ahead":   {WriteAhead: true, SegmentBytes: 8 << 20},
+		"many files, appended to":   {SegmentBytes: 8 << 10},
+		"many files, written ahead": {WriteAhead: true, SegmentBytes: 8 << 10},
+		"one file per write":        {SegmentBytes: 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			db, s := duckDB(t), newSite(t, o)
-			stop := s.fill(t)
+			stop := s.load(t)
 			for range 10 {
 				require.Equal(t, http.StatusOK, s.track(`1`, threeNames...))
-				least := s.acknowledged.Load() / 3
+				fewest := s.acknowledged.Load() / 3
 				rows, err := count(t.Context(), db, s.dir)
-				most := s.sent.Load() / 3 // an event is there before its client knows
+				most := s.sent.Load() / 3 // an event is stored before it is acknowledged
 				require.NoError(t, err)
 				for _, name := range threeNames {
-					require.GreaterOrEqual(t, byName(rows)[name], least)
+					require.GreaterOrEqual(t, byName(rows)[name], fewest)
 					require.LessOrEqual(t, byName(rows)[name], most)
 				}
 			}
 			stop()
-			require.Greater(t, s.acknowledged.Load(), int64(3*10), "nobody wrote meanwhile")
+			require.Greater(t, s.acknowledged.Load(), int64(3*10), "no client sent anything meanwhile")
 			if o != nil && o.SegmentBytes > 1<<20 {
 				require.True(t, s.endsBlank(t))
 			}
@@ -52,9 +52,8 @@ func TestCountsAreRightWhileTheJournalIsWritten(t *testing.T) {
 
 var threeNames = []string{"A", "B", "C"}
 
-// fill sends events from several clients until it is stopped, or they have sent
-// enough.
-func (s *site) fill(t *testing.T) (stop func()) {
+// load sends events from several clients until stop is called, or they have sent enough.
+func (s *site) load(t *testing.T) (stop func()) {
 	t.Helper()
 	var clients sync.WaitGroup
 	t.Cleanup(clients.Wait)
@@ -69,8 +68,7 @@ func (s *site) fill(t *testing.T) (stop func()) {
 	return func() { cancel(); clients.Wait() }
 }
 
-// requireExact requires that what was acknowledged is counted, a third of it for
-// each name.
+// requireExact requires that all acknowledged events are counted, a third of them for each name.
 func (s *site) requireExact(t *testing.T) {
 	t.Helper()
 	require.Equal(t, s.sent.Load(), s.acknowledged.Load(), "the sink refused events")
@@ -80,7 +78,8 @@ func (s *site) requireExact(t *testing.T) {
 	require.Equal(t, map[string]int64{"A": each, "B": each, "C": each}, byName(rows))
 }
 
-func TestMinutesAreThoseInWhichEventsArrived(t *testing.T) {
+// The minute is that of the arrival of an event.
+func TestCountMinutes(t *testing.T) {
 	t.Parallel()
 	db, s := duckDB(t), newSite(t, nil)
 	begin := time.Now().UTC().Truncate(time.Minute)
@@ -93,18 +92,18 @@ func TestMinutesAreThoseInWhichEventsArrived(t *testing.T) {
 	require.Zero(t, rows[0].minute.Second())
 }
 
-// TestOnlyWholeLinesCount cuts a line wherever it can be, as one is that is read
-// while it is written, or of which only the end is read.
-func TestOnlyWholeLinesCount(t *testing.T) {
+// Only complete lines count. The test cuts a line at every byte, like one that is read while it
+// is written, or of which only the end is read.
+func TestCountIncompleteLines(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, nil)
 	require.Equal(t, http.StatusOK, s.track(`{"type":"track","event":"forged","receivedAt":"2020-01-01T00:00:00Z"}`, "🛒 \"}"))
 	s.close(t)
 	line := s.onlyLine(t)
 	for name, cut := range map[string]func(at int) string{
-		"its beginning, at the end":      func(at int) string { return line + "\n" + line[:at] },
-		"its beginning, and blank lines": func(at int) string { return line + "\n" + line[:at] + strings.Repeat("\n", 100) },
-		"its end":                        func(at int) string { return line[len(line)-at:] + "\n" + line + "\n" },
+		"its start, at the end":      func(at int) string { return line + "\n" + line[:at] },
+		"its start, and blank lines": func(at int) string { return line + "\n" + line[:at] + strings.Repeat("\n", 100) },
+		"its end":                    func(at int) string { return line[len(line)-at:] + "\n" + line + "\n" },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// demonstrate counts every second while events are sent to a journal, and once
-// more when it is closed. The end of ctx ends the sending.
+// demonstrate counts every second while events are sent to a journal, and again when it is
+// closed. The sending ends when ctx is done.
 func demonstrate(ctx context.Context, db *sql.DB, c config, out io.Writer) (err error) {
 	dir, err := os.MkdirTemp(c.temporary, "inlet-query-")
 	if err != nil {
@@ -34,7 +34,7 @@ func demonstrate(ctx context.Context, db *sql.DB, c config, out io.Writer) (err 
 	return show(ctx, db, dir, out)
 }
 
-// watch shows the counts until the sender has done.
+// watch shows the counts until the sender has finished.
 func (s *sender) watch(ctx context.Context, db *sql.DB, dir string, out io.Writer) error {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()

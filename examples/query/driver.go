@@ -2,6 +2,5 @@
 
 package main
 
-// The library of DuckDB comes with the driver, for these systems, and has to be
-// linked.
+// The driver includes the library of DuckDB for these systems, which has to be linked.
 import _ "github.com/duckdb/duckdb-go/v2"

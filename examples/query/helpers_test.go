@@ -20,8 +20,8 @@ import (
 	"github.com/inlet-go/inlet/sinks/journal"
 )
 
-// missing ends a test that needs what is not on this machine. Where
-// INLET_REQUIRE_CLIENTS=1 promises that everything is, it fails the test.
+// missing skips a test for lack of a program or library. With INLET_REQUIRE_CLIENTS=1, which
+// promises that all of them are installed, it fails the test.
 func missing(t *testing.T, what string) {
 	t.Helper()
 	if os.Getenv("INLET_REQUIRE_CLIENTS") == "1" {
@@ -30,7 +30,7 @@ func missing(t *testing.T, what string) {
 	t.Skip(what)
 }
 
-// duckDB is one that the test has for itself.
+// duckDB returns a DuckDB for this test only.
 func duckDB(t *testing.T) *sql.DB {
 	t.Helper()
 	if !slices.Contains(sql.Drivers(), "duckdb") {
@@ -42,8 +42,8 @@ func duckDB(t *testing.T) *sql.DB {
 	return db
 }
 
-// A site is a handler that writes to a journal, and how many events it was sent
-// and has acknowledged.
+// A site is a handler that writes to a journal, with the numbers of events that were sent to it
+// and that it has acknowledged.
 type site struct {
 	dir                string
 	store              *journal.Journal
@@ -66,8 +66,7 @@ func newSite(t *testing.T, o *journal.Options) *site {
 	return s
 }
 
-// awaitAhead waits for a file of blank lines, so that the first events, or the
-// second ones, are written over them.
+// awaitAhead waits for a file of blank lines, which the first or second events are written over.
 func (s *site) awaitAhead(t *testing.T, size int64) {
 	t.Helper()
 	require.Eventually(t, func() bool {
@@ -76,7 +75,7 @@ func (s *site) awaitAhead(t *testing.T, size int64) {
 	}, 20*time.Second, time.Millisecond)
 }
 
-// endsBlank reports whether the file being written ends in blank lines.
+// endsBlank reports whether the file that is being written to ends in blank lines.
 func (s *site) endsBlank(t *testing.T) bool {
 	t.Helper()
 	files, err := segments(s.dir)
@@ -91,8 +90,8 @@ func (s *site) close(t *testing.T) {
 	require.NoError(t, s.store.Close(context.Background()))
 }
 
-// track sends an event of each name, all in one batch, with a value among their
-// properties, and returns the status.
+// track sends an event of each name in one batch, with value as one of their properties, and
+// returns the status.
 func (s *site) track(value string, names ...string) int {
 	var batch bytes.Buffer
 	for _, name := range names {
@@ -113,7 +112,7 @@ func (s *site) post(path, body string) int {
 	return w.Code
 }
 
-// byName adds up the minutes.
+// byName returns the counts by name, over all minutes.
 func byName(rows []row) map[string]int64 {
 	n := map[string]int64{}
 	for _, r := range rows {

@@ -13,8 +13,8 @@ import (
 	"github.com/inlet-go/inlet/sinks/journal"
 )
 
-// hostileNames are names of events that break whatever quotes, cuts or guesses
-// them badly.
+// hostileNames returns names of events that break code that quotes, splits or guesses them
+// wrongly.
 func hostileNames() []string {
 	return []string{
 		`"`, `'`, `''`, `\`, `\"`, `"}`, `"},{"type":"track"`, "a\nb", "a\r\nb", "a\tb", "\x00", "a\x00b", "\x1b[2J", "\u2028", "\u202e",
@@ -23,13 +23,13 @@ func hostileNames() []string {
 	}
 }
 
-func TestHostileEventsAreCountedLikeOthers(t *testing.T) {
+func TestCountHostile(t *testing.T) {
 	t.Parallel()
 	for name, o := range map[string]*journal.Options{"appended to": nil, "written ahead": {WriteAhead: true, SegmentBytes: 4 << 20}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			db, s := duckDB(t), newSite(t, o)
-			want := s.beHostile(t, 190)
+			want := s.sendHostile(t, 190)
 			require.Equal(t, o != nil, s.endsBlank(t))
 			for _, state := range []string{"open", "closed"} {
 				rows, err := count(t.Context(), db, s.dir)
@@ -41,9 +41,9 @@ func TestHostileEventsAreCountedLikeOthers(t *testing.T) {
 	}
 }
 
-// beHostile sends what is odd, such as objects within each other, that many, and
-// returns what must be counted.
-func (s *site) beHostile(t *testing.T, depth int) map[string]int64 {
+// sendHostile sends unusual events, such as objects nested to a depth, and returns the counts by
+// name.
+func (s *site) sendHostile(t *testing.T, depth int) map[string]int64 {
 	t.Helper()
 	want := map[string]int64{"page": 1, "identify": 1}
 	for _, name := range hostileNames() {
@@ -59,8 +59,8 @@ func (s *site) beHostile(t *testing.T, depth int) map[string]int64 {
 	return want
 }
 
-// hostileValues are JSON texts that a reader may take for wrong, too large or too
-// deep, and that are stored.
+// hostileValues returns JSON texts that are stored, although a reader may consider them invalid,
+// too large or too deep.
 func hostileValues(depth int) []string {
 	values := slices.Collect(maps.Values(jsoncases.Valid()))
 	for _, choice := range jsoncases.Choices() {

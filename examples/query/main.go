@@ -1,18 +1,18 @@
-// Query counts events by name and minute with SQL over the files of a journal,
-// while the journal is written to: nothing is exported first, and the server that
-// writes need not know. By itself it makes a journal that lasts as long as the
-// program, sends events to a handler, and counts while they come:
+// Query shows how to count events with SQL over the files of a journal, by name and minute, while
+// a server writes to it: nothing is exported, and the server need not know. By default it makes a
+// journal that lasts as long as the program, sends events to a handler, and counts while they
+// arrive:
 //
 //	cd examples/query
 //	go run .
 //
-// With -dir it counts what a journal holds, such as that of examples/standalone,
+// With -dir it counts the events of an existing journal, such as that of examples/standalone,
 // which may be running:
 //
 //	go run . -dir ../../inlet-data
 //
-// The SQL is in counts.sql. It is a module of its own, since DuckDB, which runs
-// the SQL, is 30 MB to download, and needs cgo and a C++ compiler.
+// The SQL is in counts.sql. It is a module of its own because DuckDB, which runs the SQL, is a
+// download of 30 MB, and needs cgo and a C++ compiler.
 package main
 
 import (
@@ -27,10 +27,10 @@ import (
 	"syscall"
 )
 
-// config is what the flags say.
+// config is the values of the flags.
 type config struct {
-	dir        string // "": a journal of the program's own
-	temporary  string // the directory for that, "": the system's
+	dir        string // "": a temporary journal
+	temporary  string // the directory for that; "": that of the system
 	events     int
 	writeAhead bool
 }
@@ -45,9 +45,9 @@ func main() {
 }
 
 func parseFlags() (c config) {
-	flag.StringVar(&c.dir, "dir", "", "`directory` of a journal to count, in place of one that is made, filled and\nremoved")
-	flag.IntVar(&c.events, "events", 3000, "`number` of events to send to the journal that is made")
-	flag.BoolVar(&c.writeAhead, "write-ahead", false, "let that journal write its files ahead")
+	flag.StringVar(&c.dir, "dir", "", "`directory` of a journal to count (default: a temporary one, filled with events)")
+	flag.IntVar(&c.events, "events", 3000, "`number` of events to send to the temporary journal")
+	flag.BoolVar(&c.writeAhead, "write-ahead", false, "let the temporary journal write its files ahead")
 	flag.Parse()
 	return c
 }
@@ -64,7 +64,7 @@ func run(ctx context.Context, c config, out io.Writer) (err error) {
 	return show(ctx, db, c.dir, out)
 }
 
-// show counts once and prints the counts.
+// show counts and prints the counts.
 func show(ctx context.Context, db *sql.DB, dir string, out io.Writer) error {
 	rows, err := count(ctx, db, dir)
 	if err != nil {

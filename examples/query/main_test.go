@@ -15,7 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestRunCountsWhatItSends(t *testing.T) {
+func TestRun(t *testing.T) {
 	for name, c := range map[string]config{"appended to": {events: 1200}, "written ahead": {events: 1200, writeAhead: true}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -43,7 +43,7 @@ func sum(t *testing.T, table string) (n int) {
 	return n
 }
 
-func TestRunStopsSendingWhenItIsInterrupted(t *testing.T) {
+func TestRunInterrupted(t *testing.T) {
 	t.Parallel()
 	duckDB(t) // or skip
 	c := config{events: 1_000_000, temporary: t.TempDir()}
@@ -62,7 +62,7 @@ func requireEmpty(t *testing.T, dir string) {
 	require.Empty(t, entries)
 }
 
-func TestRunCountsAJournalThatIsThere(t *testing.T) {
+func TestRunDir(t *testing.T) {
 	t.Parallel()
 	duckDB(t) // or skip
 	s := newSite(t, nil)
@@ -72,7 +72,7 @@ func TestRunCountsAJournalThatIsThere(t *testing.T) {
 	require.Regexp(t, `^MINUTE +EVENT  COUNT\n\S+ \S+  A      2\n\S+ \S+  B      1\n$`, out.String())
 }
 
-func TestRunSaysThatADirectoryIsNotThere(t *testing.T) {
+func TestRunNoDir(t *testing.T) {
 	t.Parallel()
 	duckDB(t) // or skip
 	err := run(t.Context(), config{dir: filepath.Join(t.TempDir(), "nowhere")}, new(bytes.Buffer))

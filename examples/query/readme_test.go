@@ -13,15 +13,15 @@ import (
 	"github.com/inlet-go/inlet/sinks/journal"
 )
 
-// The lines of the README give the same counts as the program, for a journal that
-// is open and whose last line is only half there.
-func TestTheReadmeCountsTheSame(t *testing.T) {
+// The commands in the README give the same counts as the program, for a journal that is open and
+// whose last line is incomplete.
+func TestReadme(t *testing.T) {
 	t.Parallel()
 	for name, o := range map[string]*journal.Options{"appended to": nil, "written ahead": {WriteAhead: true, SegmentBytes: 4 << 20}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			db, s := duckDB(t), newSite(t, o)
-			s.beHostile(t, 120) // an older jq passes over deeper events
+			s.sendHostile(t, 120) // an older jq skips deeper events
 			write(t, s.dir+"/00000000000000009999.ndjson.part", `{"type":"track","event":"torn","receivedAt":"2020-`)
 			want, err := count(t.Context(), db, s.dir)
 			require.NoError(t, err)
@@ -34,7 +34,7 @@ func TestTheReadmeCountsTheSame(t *testing.T) {
 	}
 }
 
-// tracks leaves out what beHostile sends beside track calls.
+// tracks removes the counts of the other calls that sendHostile makes.
 func tracks(rows []row) map[string]int64 {
 	n := byName(rows)
 	delete(n, "page")
@@ -42,7 +42,7 @@ func tracks(rows []row) map[string]int64 {
 	return n
 }
 
-// block is the text of the README that is indented and begins so.
+// block returns the indented block of the README that begins so.
 func block(t *testing.T, begin string) string {
 	t.Helper()
 	readme, err := os.ReadFile("README.md")
@@ -53,7 +53,7 @@ func block(t *testing.T, begin string) string {
 	return begin + text
 }
 
-// shell runs a script with the directory in DIR and returns what it prints.
+// shell runs a script with the directory in DIR, and returns what it prints.
 func shell(t *testing.T, dir, script string) string {
 	t.Helper()
 	cmd := exec.Command("sh", "-c", script)
@@ -63,7 +63,7 @@ func shell(t *testing.T, dir, script string) string {
 	return string(out)
 }
 
-// countWithShell runs the README's line for jq.
+// countWithShell runs the command in the README for jq.
 func countWithShell(t *testing.T, dir string) (rows []row) {
 	t.Helper()
 	if _, err := exec.LookPath("jq"); err != nil {

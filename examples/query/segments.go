@@ -8,15 +8,15 @@ import (
 	"strings"
 )
 
-// segmentEndings are those of the files that hold events, in the order in which a
-// file may bear them: being written, set aside after an I/O error, complete.
+// segmentEndings are the endings of the files with events, in the order in which a file may have
+// them: being written, set aside after an I/O error, complete.
 var segmentEndings = [...]string{".ndjson.part", ".ndjson.suspect", ".ndjson"}
 
-// segments returns the files of a journal, each once, the newest first. That is
-// the one being written, which is opened first, before its name may change.
+// segments returns the files of a journal, each once, the newest first. The newest is the one
+// that is being written to, so it is opened first, before its name changes.
 //
-// The directory is listed for one ending after the other: a file that is renamed
-// meanwhile is found by its old name, its new one or both, and both are the same.
+// The directory is listed once per ending: a file that is renamed meanwhile is found under its
+// old name, its new one or both, and counts once.
 func segments(dir string) ([]string, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
@@ -39,8 +39,8 @@ func segments(dir string) ([]string, error) {
 	return files, nil
 }
 
-// literal makes patterns of files that match only themselves: DuckDB takes every
-// name for a pattern.
+// literal returns patterns that match only the given files: DuckDB treats every name as a
+// pattern.
 func literal(files []string) []string {
 	escape := strings.NewReplacer("*", "[*]", "?", "[?]", "[", "[[]")
 	patterns := make([]string, len(files))

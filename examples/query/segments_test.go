@@ -10,13 +10,14 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// write writes a file, and creates its directory.
 func write(t *testing.T, file, text string) {
 	t.Helper()
 	require.NoError(t, os.MkdirAll(filepath.Dir(file), 0o700))
 	require.NoError(t, os.WriteFile(file, []byte(text), 0o600))
 }
 
-// onlyLine is that of a journal that holds one event and is closed.
+// onlyLine returns the line of a closed journal with one event.
 func (s *site) onlyLine(t *testing.T) string {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(s.dir, "00000000000000000001.ndjson"))
@@ -28,17 +29,17 @@ func (s *site) onlyLine(t *testing.T) string {
 func TestSegments(t *testing.T) {
 	t.Parallel()
 	const one, two, three = "00000000000000000001", "00000000000000000002", "00000000000000000003"
-	for name, c := range map[string]struct{ there, want []string }{
-		"none":                         {},
-		"the newest first":             {[]string{one + ".ndjson", two + ".ndjson", three + ".ndjson.part"}, []string{three + ".ndjson.part", two + ".ndjson", one + ".ndjson"}},
-		"what was set aside":           {[]string{one + ".ndjson.suspect"}, []string{one + ".ndjson.suspect"}},
-		"by the last of several names": {[]string{one + ".ndjson", one + ".ndjson.part", two + ".ndjson.part", two + ".ndjson.suspect"}, []string{two + ".ndjson.suspect", one + ".ndjson"}},
-		"nothing that holds no events": {[]string{one + ".ndjson.tmp", "LOCK", "write-key", "quarantine/" + one + ".ndjson"}, nil},
+	for name, c := range map[string]struct{ files, want []string }{
+		"none":                      {},
+		"the newest first":          {[]string{one + ".ndjson", two + ".ndjson", three + ".ndjson.part"}, []string{three + ".ndjson.part", two + ".ndjson", one + ".ndjson"}},
+		"a file that was set aside": {[]string{one + ".ndjson.suspect"}, []string{one + ".ndjson.suspect"}},
+		"the last of several names": {[]string{one + ".ndjson", one + ".ndjson.part", two + ".ndjson.part", two + ".ndjson.suspect"}, []string{two + ".ndjson.suspect", one + ".ndjson"}},
+		"no files without events":   {[]string{one + ".ndjson.tmp", "LOCK", "write-key", "quarantine/" + one + ".ndjson"}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()
-			for _, file := range c.there {
+			for _, file := range c.files {
 				write(t, filepath.Join(dir, file), "")
 			}
 			files, err := segments(dir)
@@ -51,16 +52,16 @@ func TestSegments(t *testing.T) {
 			require.Equal(t, c.want, names)
 		})
 	}
-	t.Run("a directory that is not there is an error", func(t *testing.T) {
+	t.Run("a directory that does not exist", func(t *testing.T) {
 		t.Parallel()
 		_, err := segments(filepath.Join(t.TempDir(), "nowhere"))
 		require.ErrorIs(t, err, os.ErrNotExist)
 	})
 }
 
-// TestADirectoryOfAnyName has, beside each directory, others that its name would
-// match if it were a pattern.
-func TestADirectoryOfAnyName(t *testing.T) {
+// A name of a directory is not treated as a pattern. Each of these, if it were one, would match
+// other directories of the test.
+func TestCountDirName(t *testing.T) {
 	t.Parallel()
 	db, parent := duckDB(t), t.TempDir()
 	line := `{"type":"track","event":"E","receivedAt":"2020-01-01T00:00:00Z"}` + "\n"
@@ -77,7 +78,7 @@ func TestADirectoryOfAnyName(t *testing.T) {
 	}
 }
 
-func TestAFileThatIsGoneIsNoticed(t *testing.T) {
+func TestGone(t *testing.T) {
 	t.Parallel()
 	db, s := duckDB(t), newSite(t, nil)
 	require.Equal(t, http.StatusOK, s.track(`1`, "E"))
@@ -91,7 +92,7 @@ func TestAFileThatIsGoneIsNoticed(t *testing.T) {
 	require.True(t, gone(files[0]))
 }
 
-func TestAFileThatCannotBeReadIsAnError(t *testing.T) {
+func TestCountUnreadable(t *testing.T) {
 	t.Parallel()
 	db, dir := duckDB(t), t.TempDir()
 	require.NoError(t, os.Symlink(filepath.Join(dir, "nowhere"), filepath.Join(dir, "00000000000000000001.ndjson")))

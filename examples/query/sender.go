@@ -11,13 +11,13 @@ import (
 	"github.com/inlet-go/inlet/sinks/journal"
 )
 
-// A sender fills a journal in the background, and closes it.
+// A sender sends events to a journal in the background, and then closes it.
 type sender struct {
 	store        *journal.Journal
 	api          *inlet.Handler
 	acknowledged atomic.Int64
 	done         chan struct{}
-	err          error // why it ended early; to be read when done
+	err          error // why it ended early; readable after done
 }
 
 // startSender sends c.events events to a journal in dir, unless ctx ends before.
@@ -41,8 +41,8 @@ func (s *sender) run(ctx context.Context, events int) {
 	s.err = errors.Join(err, s.store.Close(context.WithoutCancel(ctx)))
 }
 
-// send sends an event a millisecond, as the host's own program may: those of
-// clients come by HTTP and take the same way from there.
+// send sends an event every millisecond, from the host's own program. Events of clients arrive by
+// HTTP, and are processed in the same way from there.
 func (s *sender) send(ctx context.Context, events int) error {
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
@@ -57,13 +57,13 @@ func (s *sender) send(ctx context.Context, events int) error {
 	return nil
 }
 
-// visit is a visitor's i-th event.
+// visit returns the i-th event of the visitors.
 func visit(i int) *inlet.Event {
 	names := [...]string{"Product Viewed", "Product Viewed", "Product Added", "Product Viewed", "Order Completed"}
 	return &inlet.Event{Type: inlet.TypeTrack, Name: names[i%len(names)], UserID: fmt.Sprintf("user-%d", i%100)}
 }
 
-// wait returns when the journal is closed.
+// wait waits until the journal is closed.
 func (s *sender) wait() error {
 	<-s.done
 	return s.err

@@ -18,8 +18,8 @@ func printTable(out io.Writer, rows []row) error {
 	return table.Flush()
 }
 
-// printable quotes a name that is not plain text, since anybody may have sent it,
-// and cuts one that is long.
+// printable quotes a name that is not plain text, since any client may have sent it, and
+// truncates a long one.
 func printable(name string) string {
 	short := fmt.Sprintf("%.60s", name)
 	if short != name {

@@ -13,26 +13,26 @@ import (
 	"unicode"
 )
 
-// config is what the flags say.
+// config is the values of the flags.
 type config struct {
 	addr     string
 	dir      string
-	keys     []string // none: one is made and kept
+	keys     []string // none: one is generated and kept
 	origins  []string
 	rate     float64
 	logLevel slog.Level
 }
 
-// parseFlags ends the process if args make no sense.
+// parseFlags ends the process if args are not valid.
 func parseFlags(args []string) config {
 	c := config{origins: []string{"*"}}
 	f := flag.NewFlagSet("standalone", flag.ExitOnError)
 	f.StringVar(&c.addr, "addr", "127.0.0.1:8080", "`address` to listen on")
 	f.StringVar(&c.dir, "dir", "./inlet-data", "`directory` of the events")
-	f.Func("key", "a write `key` to accept; repeat it for more (default: one that is made at the\nfirst start and kept in the directory)", c.addKey)
+	f.Func("key", "a write `key` to accept; repeat it for more (default: one that is generated at\nthe first start and kept in the directory)", c.addKey)
 	f.Func("origins", "comma-separated `list` of the web origins that may send events, such as\nhttps://shop.example (default *, without credentials)", c.setOrigins)
-	f.Func("rate", "requests per second that each key may make, 0 for any `number` (default 0)", c.setRate)
-	f.TextVar(&c.logLevel, "log-level", slog.LevelInfo, "least `level` to log: debug, info, warn or error")
+	f.Func("rate", "`number` of requests per second that each key may make, 0 for no limit (default 0)", c.setRate)
+	f.TextVar(&c.logLevel, "log-level", slog.LevelInfo, "minimum `level` to log: debug, info, warn or error")
 	_ = f.Parse(args)
 	if f.NArg() > 0 {
 		fmt.Fprintf(os.Stderr, "unexpected argument: %s\n", f.Arg(0))
@@ -42,12 +42,12 @@ func parseFlags(args []string) config {
 	return c
 }
 
-// maxKeyLength is what fits the Basic credentials that the API reads.
+// maxKeyLength is the longest key that the API accepts as Basic credentials.
 const maxKeyLength = 255
 
 func (c *config) addKey(key string) error {
 	if key == "" || len(key) > maxKeyLength || strings.ContainsFunc(key, isBlank) {
-		return fmt.Errorf("a key has 1 to %d bytes, none of them blank", maxKeyLength)
+		return fmt.Errorf("a key must have 1 to %d bytes, and no white space", maxKeyLength)
 	}
 	c.keys = append(c.keys, key)
 	return nil
@@ -64,14 +64,14 @@ func (c *config) setOrigins(list string) error {
 	for origin := range strings.SplitSeq(list, ",") {
 		origin = strings.TrimSuffix(strings.TrimSpace(origin), "/")
 		if !isOrigin(origin) {
-			return fmt.Errorf("%q is no origin, such as https://shop.example", origin)
+			return fmt.Errorf("%q is not an origin, such as https://shop.example", origin)
 		}
 		c.origins = append(c.origins, origin)
 	}
 	return nil
 }
 
-// isOrigin tells what a browser may send from a slip, which would allow nobody.
+// isOrigin reports whether a browser may send s as an origin. A typing error would match no page.
 func isOrigin(s string) bool {
 	u, err := url.Parse(s)
 	return err == nil && u.Scheme != "" && u.Host != "" && u.Scheme+"://"+u.Host == s
@@ -80,7 +80,7 @@ func isOrigin(s string) bool {
 func (c *config) setRate(text string) (err error) {
 	c.rate, err = strconv.ParseFloat(text, 64)
 	if err != nil || c.rate < 0 || math.IsNaN(c.rate) || c.rate > 1e9 {
-		return errors.New("want a number from 0 to 1e9")
+		return errors.New("must be a number from 0 to 1e9")
 	}
 	return nil
 }

@@ -14,8 +14,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A kill shows that nothing is acknowledged before it has left the process. What
-// a power cut takes it cannot show: for that see the tests of the journal.
+// A kill shows that no event is acknowledged before it has left the process. It cannot show what
+// a power cut loses: for that see the tests of the journal.
 func TestKill(t *testing.T) {
 	t.Parallel()
 	dir, l := t.TempDir(), &load{sent: map[string]*fate{}}
@@ -32,17 +32,16 @@ func TestKill(t *testing.T) {
 	l.check(t, events(t, dir))
 }
 
-// load is what clients have sent, and what they were told.
+// load is what clients have sent, and what was acknowledged.
 type load struct {
 	mu   sync.Mutex
 	sent map[string]*fate // by messageId
 }
 
-// fate is what became of one event. Who had no answer sends again.
+// fate is what happened to one event. A client without an answer retries.
 type fate struct{ acked, resent bool }
 
-// run sends events from several clients until the server has been killed, which
-// it is after d, amid their requests.
+// run sends events from several clients, and kills the server after d, amid their requests.
 func (l *load) run(t *testing.T, p *process, round int, d time.Duration) {
 	t.Helper()
 	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 16}, Timeout: 10 * time.Second}
@@ -73,7 +72,7 @@ func (l *load) send(client *http.Client, p *process, id string) bool {
 		return false
 	}
 	defer response.Body.Close()
-	_, _ = io.Copy(io.Discard, response.Body) // the status is what SDKs go by
+	_, _ = io.Copy(io.Discard, response.Body) // SDKs use the status only
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	f.acked = response.StatusCode == http.StatusOK
@@ -89,13 +88,13 @@ func (l *load) fate(id string) *fate {
 	return l.sent[id]
 }
 
-// resend sends again what was not acknowledged, as SDKs do.
+// resend retries what was not acknowledged, as SDKs do.
 func (l *load) resend(t *testing.T, p *process) {
 	t.Helper()
 	for id, f := range l.sent {
 		if !f.acked {
 			f.resent = true
-			require.True(t, l.send(http.DefaultClient, p, id), "a restarted server takes %s", id)
+			require.True(t, l.send(http.DefaultClient, p, id), "a restarted server accepts %s", id)
 		}
 	}
 }
@@ -109,14 +108,13 @@ func (l *load) acknowledged() (n int) {
 	return n
 }
 
-// check requires that every event is stored, and once, although clients sent again
-// what a server had not acknowledged before it was killed: the next one knows what
-// the journal has.
+// check requires that every event is stored exactly once, although clients retried what a server
+// had not acknowledged before it was killed: the next server knows what the journal has.
 func (l *load) check(t *testing.T, all []stored) {
 	t.Helper()
 	times := map[string]int{}
 	for _, e := range all {
-		require.NotNil(t, l.sent[e.MessageID], "%s was sent by nobody", e.MessageID)
+		require.NotNil(t, l.sent[e.MessageID], "%s was not sent", e.MessageID)
 		times[e.MessageID]++
 	}
 	resent := 0

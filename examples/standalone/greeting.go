@@ -7,8 +7,7 @@ import (
 	"strings"
 )
 
-// greeting tells whoever started the server how to send the first event and
-// where to find it.
+// greeting explains how to send the first event and where to find it.
 func greeting(addr net.Addr, c config) string {
 	url, dir := baseURL(addr), filepath.Clean(c.dir)
 	return fmt.Sprintf(`Inlet listens on %s and stores events in %s.
@@ -17,7 +16,7 @@ Send an event:
 
   curl -u %s -d '{"event":"Signed Up","userId":"user-1"}' %s/v1/track
 
-See it, one JSON object a line:
+See it, one JSON object per line:
 
   tail -n 1 %s/*.part
 
@@ -25,7 +24,7 @@ A file is renamed to *.ndjson when it is full, 10 minutes old, or the server sto
 `, url, dir, quote(c.keys[0]+":"), url, quote(dir))
 }
 
-// baseURL is where a client on this machine reaches addr.
+// baseURL is the URL at which a client on this machine reaches addr.
 func baseURL(addr net.Addr) string {
 	host, port, _ := net.SplitHostPort(addr.String())
 	if ip := net.ParseIP(host); ip == nil || ip.IsUnspecified() {
@@ -34,7 +33,7 @@ func baseURL(addr net.Addr) string {
 	return "http://" + net.JoinHostPort(host, port)
 }
 
-// quote makes one word of s for a shell, and leaves s as it is where it is one.
+// quote quotes s as one word for a shell, unless it is one already.
 func quote(s string) string {
 	special := func(r rune) bool {
 		return !strings.ContainsRune("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789./_-", r)

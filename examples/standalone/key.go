@@ -10,19 +10,19 @@ import (
 	"strings"
 )
 
-// keyFile holds the write key that was made when none was given.
+// keyFile holds the write key that was generated because none was given.
 const keyFile = "write-key"
 
-// fillKeys sees to it that there is a key: without one from the flags, that of an
-// earlier start, or a new one. The journal is open, so no other process is at it.
-func (c *config) fillKeys() error {
+// ensureKey sets a key if the flags have none: that of an earlier start, or a new one. The
+// journal is open, so no other process uses the directory.
+func (c *config) ensureKey() error {
 	if len(c.keys) > 0 {
 		return nil
 	}
 	path := filepath.Join(c.dir, keyFile)
 	kept, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return c.makeKey(path)
+		return c.generateKey(path)
 	}
 	if err != nil {
 		return err
@@ -33,8 +33,9 @@ func (c *config) fillKeys() error {
 	return nil
 }
 
-// makeKey writes beside path first: a crash leaves a whole key there or none.
-func (c *config) makeKey(path string) error {
+// generateKey writes to another file first, so that after a crash path has the whole key or does
+// not exist.
+func (c *config) generateKey(path string) error {
 	c.keys = []string{rand.Text()}
 	if err := os.WriteFile(path+".tmp", []byte(c.keys[0]+"\n"), 0o600); err != nil {
 		return err

@@ -1,10 +1,10 @@
-// Standalone is a complete ingestion server in one process: the API on one
-// address, its events in one directory.
+// Standalone is a complete ingestion server in one process, with the API at one address and the
+// events in one directory.
 //
 //	go run ./examples/standalone
 //
-// It prints a write key and a curl line that sends an event. SIGINT or SIGTERM
-// stops it in order; a second one ends it at once.
+// It prints a write key and a curl command that sends an event. SIGINT or SIGTERM stops it
+// gracefully; a second one ends it immediately.
 package main
 
 import (
@@ -29,15 +29,14 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	context.AfterFunc(ctx, stop) // the second signal acts as if nobody listened
+	context.AfterFunc(ctx, stop) // a second signal has its default effect
 	if err := run(ctx, parseFlags(os.Args[1:]), os.Stdout, os.Stderr); err != nil {
 		fmt.Fprintln(os.Stderr, "standalone:", err)
 		os.Exit(1)
 	}
 }
 
-// run serves until ctx is done. It says on stdout how to use it, and logs on
-// stderr.
+// run serves the API until ctx is done. It prints on stdout how to use it, and logs to stderr.
 func run(ctx context.Context, c config, stdout, stderr io.Writer) (err error) {
 	logger := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: c.logLevel}))
 	store, err := journal.Open(c.dir, &journal.Options{Logger: logger})
@@ -46,7 +45,7 @@ func run(ctx context.Context, c config, stdout, stderr io.Writer) (err error) {
 	}
 	defer func() { err = errors.Join(err, closeSink(store)) }()
 
-	if err := c.fillKeys(); err != nil {
+	if err := c.ensureKey(); err != nil {
 		return err
 	}
 	api, err := newAPI(ctx, store, logger)
@@ -65,14 +64,14 @@ func run(ctx context.Context, c config, stdout, stderr io.Writer) (err error) {
 	return serve(ctx, newServer(root, logger), listener, api)
 }
 
-// How long, and how many of, the ids of events are remembered.
+// How long, and for how many events, message ids are remembered.
 const (
 	dedupeWindow = 24 * time.Hour
 	dedupeIDs    = 1_000_000
 )
 
-// newAPI answers 200 only for what store has on the disk, and stores an event
-// once, however often it is sent, also before a restart.
+// newAPI returns an API that answers 200 only for events that store has on the disk, and that
+// stores an event once, even if it is sent again after a restart.
 func newAPI(ctx context.Context, store *journal.Journal, logger *slog.Logger) (*inlet.Handler, error) {
 	sink, err := sinks.NewDedupe(store, &sinks.DedupeOptions{
 		Window: dedupeWindow,
@@ -85,10 +84,9 @@ func newAPI(ctx context.Context, store *journal.Journal, logger *slog.Logger) (*
 	return inlet.New(sink, &inlet.Options{RequireDurability: inlet.DurabilityFsync, Logger: logger})
 }
 
-// newServer bounds what a handler cannot: how long a client may take over its
-// headers, and how large they may be (a pixel's event stands in its URL, which
-// counts), and over a body that nobody reads. Bodies that the API reads have a
-// shorter time of their own.
+// newServer bounds what a handler cannot: how long a client may take to send its headers, how
+// large they may be (including the URL, which has the event of a pixel), and how long it may take
+// to send a body that is not read. Bodies that the API reads have a shorter timeout of their own.
 func newServer(root http.Handler, logger *slog.Logger) *http.Server {
 	return inlet.Harden(&http.Server{
 		Handler:      root,
@@ -98,8 +96,7 @@ func newServer(root http.Handler, logger *slog.Logger) *http.Server {
 	})
 }
 
-// serve returns when ctx is done and every request has been answered, or when
-// the server cannot go on.
+// serve returns when ctx is done and every request has been answered, or when the server fails.
 func serve(ctx context.Context, server *http.Server, listener net.Listener, api *inlet.Handler) error {
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(listener) }()
@@ -114,9 +111,8 @@ func serve(ctx context.Context, server *http.Server, listener net.Listener, api 
 // shutdownTimeout is how long each step of stopping may take.
 const shutdownTimeout = 10 * time.Second
 
-// shutDown takes no new connection, waits for the requests in flight and then
-// flushes. Connections that are not done in time are cut: what they sent has not
-// been acknowledged.
+// shutDown accepts no new connections, waits for the requests in flight and then flushes.
+// Connections that are not finished in time are closed: what they sent has not been acknowledged.
 func shutDown(server *http.Server, api *inlet.Handler) error {
 	ctx, cancel := context.WithTimeout(context.Background(), shutdownTimeout)
 	defer cancel()
@@ -129,7 +125,7 @@ func shutDown(server *http.Server, api *inlet.Handler) error {
 	return cmp.Or(err, api.Shutdown(ctx))
 }
 
-// closeSink seals the journal's last file.
+// closeSink seals the last file of the journal.
 func closeSink(sink inlet.Sink) error {
 	ctx, cancel := context.WithTimeout(context.Background(), shutdownTimeout)
 	defer cancel()

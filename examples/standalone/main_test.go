@@ -21,7 +21,7 @@ import (
 
 func TestGreeting(t *testing.T) {
 	t.Parallel()
-	t.Run("the curl line stores an event, and the tail line shows it", func(t *testing.T) {
+	t.Run("curl stores an event, tail shows it", func(t *testing.T) {
 		t.Parallel()
 		needsCurl(t)
 		dir := filepath.Join(t.TempDir(), "a user's data")
@@ -32,9 +32,9 @@ func TestGreeting(t *testing.T) {
 		p.stop(t)
 		require.Empty(t, files(t, dir, "*.part"), "every file is sealed")
 		require.Len(t, events(t, dir), 1)
-		require.NotContains(t, p.log.String(), p.key, "the log holds the write key")
+		require.NotContains(t, p.log.String(), p.key, "the log contains the write key")
 	})
-	t.Run("a given key may hold what shells and Basic treat specially", func(t *testing.T) {
+	t.Run("a key with special characters", func(t *testing.T) {
 		t.Parallel()
 		needsCurl(t)
 		for i, key := range []string{"id:secret", "ends=", "ends:", "=a:b=c::", `it's"$HOME"\`, "žluť/+?&#%20", strings.Repeat("k", 255)} {
@@ -49,14 +49,14 @@ func TestGreeting(t *testing.T) {
 func needsCurl(t *testing.T) {
 	t.Helper()
 	if _, err := exec.LookPath("curl"); err != nil {
-		require.NotEqual(t, "1", os.Getenv("INLET_REQUIRE_CLIENTS"), "INLET_REQUIRE_CLIENTS=1, but there is no curl")
-		t.Skip("no curl on this machine: the line cannot be pasted")
+		require.NotEqual(t, "1", os.Getenv("INLET_REQUIRE_CLIENTS"), "INLET_REQUIRE_CLIENTS=1, but curl is not installed")
+		t.Skip("curl is not installed")
 	}
 }
 
 func TestKey(t *testing.T) {
 	t.Parallel()
-	t.Run("one that is made survives a restart and is its owner's only", func(t *testing.T) {
+	t.Run("a generated key survives a restart and is private", func(t *testing.T) {
 		t.Parallel()
 		dir := t.TempDir()
 		first := start(t, dir)
@@ -68,7 +68,7 @@ func TestKey(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, os.FileMode(0o600), info.Mode().Perm())
 	})
-	t.Run("a given one is taken instead, and each has a source of its own", func(t *testing.T) {
+	t.Run("given keys are used instead, with a source each", func(t *testing.T) {
 		t.Parallel()
 		dir := t.TempDir()
 		p := start(t, dir, "-key", "one", "-key", "two")
@@ -95,11 +95,11 @@ func TestServer(t *testing.T) {
 		code                          any
 	}{
 		{"an event is stored", "POST", "/v1/track", p.key, event, 200, nil},
-		{"a doubled slash is no redirect", "POST", "//v1//track", p.key, event, 200, nil},
-		{"nor is one at the end", "POST", "/v1/track/", p.key, event, 200, nil},
+		{"a doubled slash, not redirected", "POST", "//v1//track", p.key, event, 200, nil},
+		{"a trailing slash, not redirected", "POST", "/v1/track/", p.key, event, 200, nil},
 		{"a wrong key", "POST", "/v1/track", "wrong", event, 401, "unknown_key"},
 		{"no key", "POST", "/v1/track", "", event, 401, "missing_key"},
-		{"no JSON", "POST", "/v1/track", p.key, `{"event":`, 400, "invalid_json"},
+		{"not JSON", "POST", "/v1/track", p.key, `{"event":`, 400, "invalid_json"},
 		{"no user", "POST", "/v1/track", p.key, `{"event":"E"}`, 400, "no_user_anon_id"},
 		{"too large", "POST", "/v1/track", p.key, `{"event":"` + strings.Repeat("E", 40_000) + `"}`, 400, "payload_too_large"},
 		{"an unknown path", "POST", "/v2/track", p.key, event, 404, "not_found"},
@@ -123,7 +123,7 @@ func TestServer(t *testing.T) {
 
 func TestFlags(t *testing.T) {
 	t.Parallel()
-	t.Run("rate holds back each key by itself", func(t *testing.T) {
+	t.Run("rate limits each key separately", func(t *testing.T) {
 		t.Parallel()
 		p := start(t, t.TempDir(), "-rate", "0.5", "-key", "one", "-key", "two")
 		event := `{"event":"E","userId":"u"}`
@@ -143,7 +143,7 @@ func TestFlags(t *testing.T) {
 		require.NotEmpty(t, header.Get("Access-Control-Allow-Origin"))
 		require.Empty(t, header.Get("Access-Control-Allow-Credentials"))
 	})
-	t.Run("origins may be a list", func(t *testing.T) {
+	t.Run("origins as a list", func(t *testing.T) {
 		t.Parallel()
 		p := start(t, t.TempDir(), "-origins", "https://shop.example, https://www.shop.example/")
 		for origin, allowed := range map[string]bool{
@@ -153,7 +153,7 @@ func TestFlags(t *testing.T) {
 			require.Equal(t, allowed, got == origin, "%s: %q", origin, got)
 		}
 	})
-	t.Run("log-level decides whether requests are logged", func(t *testing.T) {
+	t.Run("log-level", func(t *testing.T) {
 		t.Parallel()
 		for level, logged := range map[string]bool{"info": true, "warn": false} {
 			p := start(t, t.TempDir(), "-log-level", level)
@@ -175,7 +175,7 @@ func TestFlags(t *testing.T) {
 	}
 }
 
-// preflight asks what a browser asks before an SDK's event.
+// preflight sends the preflight of a browser, and returns the headers of the response.
 func preflight(t *testing.T, p *process, origin string) http.Header {
 	t.Helper()
 	r, err := http.NewRequest(http.MethodOptions, p.url+"/v1/t", nil)
@@ -197,7 +197,7 @@ func TestStart(t *testing.T) {
 		"a directory in use": {"-addr", "127.0.0.1:0", "-dir", dir},
 		"an address in use":  {"-addr", strings.TrimPrefix(p.url, "http://"), "-dir", t.TempDir()},
 	} {
-		t.Run(name+" ends it with a reason", func(t *testing.T) {
+		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			out, err := exec.Command(binary, args...).CombinedOutput()
 			require.Equal(t, 1, exitCode(err))
@@ -221,7 +221,7 @@ func TestStop(t *testing.T) {
 		require.Len(t, events(t, dir), 1)
 		require.Empty(t, files(t, dir, "*.part"))
 	})
-	t.Run("a second signal does not wait for it", func(t *testing.T) {
+	t.Run("a second signal does not wait", func(t *testing.T) {
 		t.Parallel()
 		p := start(t, t.TempDir())
 		halfRequest(t, p)
@@ -234,8 +234,8 @@ func TestStop(t *testing.T) {
 	})
 }
 
-// halfRequest sends an event but for its last byte. rest sends that, and answer
-// returns all that the server says.
+// halfRequest sends an event except for its last byte. rest sends that byte, and answer returns
+// everything that the server sends.
 func halfRequest(t *testing.T, p *process) (rest func(), answer func() string) {
 	t.Helper()
 	conn, err := net.Dial("tcp", strings.TrimPrefix(p.url, "http://"))
@@ -251,7 +251,7 @@ func halfRequest(t *testing.T, p *process) (rest func(), answer func() string) {
 	return rest, func() string { all, err := io.ReadAll(conn); require.NoError(t, err); return string(all) }
 }
 
-// refuses reports whether the server takes no more connections.
+// refuses reports whether the server refuses connections.
 func refuses(p *process) bool {
 	conn, err := net.Dial("tcp", strings.TrimPrefix(p.url, "http://"))
 	if err != nil {

@@ -23,8 +23,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// binary is the path of the server, built once. Tests signal it, and never the
-// go command, which would not pass the signal on.
+// binary is the path of the server, which is built once. Tests send signals to it; the go command
+// would not pass them on.
 var binary string
 
 func TestMain(m *testing.M) { os.Exit(buildAndRun(m)) }
@@ -49,10 +49,10 @@ func buildAndRun(m *testing.M) int {
 type process struct {
 	url  string
 	key  string
-	curl string // the line to paste
-	tail string // the line to paste that shows the last event
+	curl string // the command that sends an event
+	tail string // the command that shows the last event
 	cmd  *exec.Cmd
-	log  *bytes.Buffer // stderr; to be read once the process has ended
+	log  *bytes.Buffer // stderr, readable once the process has ended
 	end  sync.Once
 	err  error // how it ended
 }
@@ -71,7 +71,7 @@ func start(t *testing.T, dir string, args ...string) *process {
 	return p
 }
 
-// read takes from the greeting what a reader of it would paste.
+// read reads the commands in the greeting.
 func (p *process) read(t *testing.T, stdout io.Reader) {
 	t.Helper()
 	for lines := bufio.NewScanner(stdout); p.tail == "" && lines.Scan(); {
@@ -82,21 +82,21 @@ func (p *process) read(t *testing.T, stdout io.Reader) {
 			p.tail = line
 		}
 	}
-	require.NotEmpty(t, p.tail, "the greeting is not whole")
+	require.NotEmpty(t, p.tail, "the greeting is incomplete")
 	_, at, _ := strings.Cut(p.curl, "http://")
 	p.url = "http://" + strings.TrimSuffix(at, "/v1/track")
 	_, quoted, _ := strings.Cut(p.curl, "-u '")
 	p.key, _, _ = strings.Cut(quoted, ":' -d")
 }
 
-// stop ends the server as an operator does, and requires that it ends well.
+// stop ends the server as an operator does, and requires that it succeeds.
 func (p *process) stop(t *testing.T) {
 	t.Helper()
 	require.NoError(t, p.cmd.Process.Signal(syscall.SIGTERM))
-	require.NoError(t, p.wait(), "the server did not end well:\n%s", p.log)
+	require.NoError(t, p.wait(), "the server failed:\n%s", p.log)
 }
 
-// wait returns how the process ended. One that hangs is killed, which is an error.
+// wait returns how the process ended. It kills a process that hangs, which is an error.
 func (p *process) wait() error {
 	p.end.Do(func() {
 		hung := time.AfterFunc(20*time.Second, func() { _ = p.cmd.Process.Kill() })
@@ -106,7 +106,7 @@ func (p *process) wait() error {
 	return p.err
 }
 
-// kill ends it as a crash does: at once, with nothing flushed.
+// kill ends it as a crash does: immediately, with nothing flushed.
 func (p *process) kill() {
 	_ = p.cmd.Process.Kill()
 	_ = p.wait()
@@ -121,7 +121,7 @@ func (p *process) post(t *testing.T, path, body string) (int, map[string]any) {
 	return do(t, r)
 }
 
-// do returns the status and the body of the answer, and follows no redirect.
+// do returns the status and the body of the response. It does not follow redirects.
 func do(t *testing.T, r *http.Request) (int, map[string]any) {
 	t.Helper()
 	response, err := http.DefaultTransport.RoundTrip(r)
@@ -136,7 +136,7 @@ func do(t *testing.T, r *http.Request) (int, map[string]any) {
 	return response.StatusCode, answer
 }
 
-// paste runs a line as a shell does, and returns what it prints.
+// paste runs a command in a shell and returns what it prints.
 func paste(t *testing.T, line string) string {
 	t.Helper()
 	out, err := exec.Command("sh", "-c", line).Output()
@@ -144,11 +144,11 @@ func paste(t *testing.T, line string) string {
 	return string(out)
 }
 
-// stored is a line of the journal, as far as the tests look into it.
+// stored is what the tests use of a line of the journal.
 type stored struct{ Type, Event, MessageID, UserID, SourceID string }
 
-// events returns what the files in dir hold, in the order in which it was stored,
-// and requires that every line is whole.
+// events returns the events in the files of dir, in the order in which they were stored, and
+// requires that every line is complete.
 func events(t *testing.T, dir string) []stored {
 	t.Helper()
 	var all []stored
@@ -157,8 +157,8 @@ func events(t *testing.T, dir string) []stored {
 		require.NoError(t, err)
 		for line := range strings.Lines(string(data)) {
 			var e stored
-			require.True(t, strings.HasSuffix(line, "}\n"), "torn line in %s: %q", file, line)
-			require.NoError(t, json.Unmarshal([]byte(line), &e), "torn line in %s: %q", file, line)
+			require.True(t, strings.HasSuffix(line, "}\n"), "incomplete line in %s: %q", file, line)
+			require.NoError(t, json.Unmarshal([]byte(line), &e), "incomplete line in %s: %q", file, line)
 			all = append(all, e)
 		}
 	}
@@ -174,7 +174,7 @@ func files(t *testing.T, dir, pattern string) []string {
 	return found
 }
 
-// exitCode is that of a process that has ended.
+// exitCode returns the exit code of a process, given the error of its end.
 func exitCode(err error) int {
 	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
 		return exit.ExitCode()

@@ -9,9 +9,9 @@ import (
 	"github.com/inlet-go/inlet/middleware"
 )
 
-// routes returns the whole server: the API at the root, and beside it what a
-// load balancer asks. There is no http.ServeMux, because that redirects paths
-// with a doubled slash, which SDKs send and do not follow.
+// routes returns the whole server: the API at the root, and the health checks of a load balancer.
+// It does not use http.ServeMux, which redirects paths with a doubled slash: SDKs send such
+// paths, and do not follow redirects.
 func routes(api *inlet.Handler, c config, logger *slog.Logger) (http.Handler, error) {
 	keys, err := inlet.NewKeys(sources(c.keys))
 	if err != nil {
@@ -31,8 +31,8 @@ func routes(api *inlet.Handler, c config, logger *slog.Logger) (http.Handler, er
 	}), nil
 }
 
-// sources names the source of each key by the key's place: what stands in events
-// and logs is never the key.
+// sources names the source of each key by its position, so that events and logs never contain the
+// key.
 func sources(keys []string) map[string]inlet.Source {
 	named := make(map[string]inlet.Source, len(keys))
 	for i, key := range keys {
@@ -41,7 +41,7 @@ func sources(keys []string) map[string]inlet.Source {
 	return named
 }
 
-// layers is what a request passes before the API, the first outermost.
+// layers returns the layers in front of the API, the first outermost.
 func layers(keys inlet.Authenticator, c config, logger *slog.Logger) func(http.Handler) http.Handler {
 	return middleware.Chain(
 		middleware.Recover(&middleware.RecoverOptions{Logger: logger}),
@@ -55,7 +55,7 @@ func layers(keys inlet.Authenticator, c config, logger *slog.Logger) func(http.H
 	)
 }
 
-// rateLimit is nil, no layer at all, for a rate of 0.
+// rateLimit returns no layer for a rate of 0.
 func rateLimit(rate float64) func(http.Handler) http.Handler {
 	if rate == 0 {
 		return nil

@@ -1,5 +1,5 @@
-// Starts analytics.js with nothing but a write key and the address of the API,
-// which answers where events go, and makes a call for each button.
+// Starts analytics.js with only a write key and the address of the API, which tells it where to send
+// events, and makes a call for each button.
 const { writeKey, api } = await (await fetch('/config.json')).json()
 
 const batches = { strategy: 'batching', config: { size: 10, timeout: 30_000 } }
@@ -24,11 +24,11 @@ for (const [name, call] of Object.entries(calls)) {
   document.querySelector('#calls').append(button)
 }
 
-// log says what became of a call. In batches it is only known to be on its way.
+// log shows the result of a call. A call in a batch is shown when it is queued.
 function log(name, context) {
   const line = document.createElement('li')
   const failure = context.failedDelivery()
-  line.className = failure ? 'failed' : 'taken'
+  line.className = failure ? 'failed' : 'accepted'
   line.textContent = failure ? `${name}: ${failure.reason}` : `${name}: ${context.event.messageId}`
   document.querySelector('#log').append(line)
 }
