@@ -5,6 +5,8 @@ import (
 	"errors"
 	"path/filepath"
 	"sync/atomic"
+
+	"github.com/inlet-go/inlet/sinks/journal/internal/osfs"
 )
 
 const (
@@ -63,7 +65,7 @@ func (s *store) roomAhead() bool {
 
 // takeAhead gives the file that is filled ahead the name of a segment, and opens
 // it. The name is made first: a file that has it already must not be replaced.
-func (s *store) takeAhead(name string) (file, error) {
+func (s *store) takeAhead(name string) (osfs.File, error) {
 	s.ahead.full = false
 	f, err := s.fs.Create(name)
 	if err != nil {
@@ -95,7 +97,7 @@ func (s *store) dropAhead() {
 var errStopped = errors.New("stopped")
 
 // fillFile makes a file of newlines that survives a power cut, or none.
-func fillFile(fsys fileSystem, name string, size int64, stop *atomic.Bool) error {
+func fillFile(fsys osfs.FS, name string, size int64, stop *atomic.Bool) error {
 	f, err := fsys.Create(name)
 	if err != nil {
 		return err

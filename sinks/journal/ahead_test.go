@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/inlet-go/inlet/sinks/journal/internal/osfs/memfs"
 )
 
 // ahead are options for small segments that are written ahead.
@@ -21,49 +23,49 @@ func aheadOptions() Options { return Options{WriteAhead: true, SegmentBytes: 4 <
 func TestASegmentIsWrittenAhead(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		m := newMemFS()
+		m := memfs.New()
 		j := openMem(t, m, aheadOptions())
 		synctest.Wait() // it is filled
-		require.Equal(t, []string{aheadName}, m.names())
-		m.log()
+		require.Equal(t, []string{aheadName}, m.Names())
+		m.Ops()
 		write(t, j, "a")
 		synctest.Wait()
 		require.Equal(t, []string{
 			"create " + part1, "rename " + aheadName, "overwrite " + part1, "syncdir journal",
-		}, m.log()[:4], "a durable name before anything is acknowledged")
-		require.Equal(t, []string{aheadName, part1}, m.names(), "the next one is filled")
-		content := m.content(part1)
+		}, m.Ops()[:4], "a durable name before anything is acknowledged")
+		require.Equal(t, []string{aheadName, part1}, m.Names(), "the next one is filled")
+		content := m.Content(part1)
 		require.Len(t, content, 4<<10)
 		require.Equal(t, string(lineOf(event("a"), 1)), strings.TrimRight(content, "\n")+"\n", "blank lines follow")
 		write(t, j, "b")
 		require.Equal(t, []string{"a", "b"}, stored(t, j))
 		require.NoError(t, j.Close(t.Context()))
-		require.Equal(t, []string{seg1}, m.names())
-		require.Equal(t, string(lineOf(event("a"), 1))+string(lineOf(event("b"), 2)), m.content(seg1), "trimmed")
+		require.Equal(t, []string{seg1}, m.Names())
+		require.Equal(t, string(lineOf(event("a"), 1))+string(lineOf(event("b"), 2)), m.Content(seg1), "trimmed")
 	})
 }
 
 func TestWhatIsNotUsedOfASegmentIsCutOffDurablyBeforeItIsSealed(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		m := newMemFS()
+		m := memfs.New()
 		j := openMem(t, m, aheadOptions())
 		synctest.Wait()
 		write(t, j, "a")
 		synctest.Wait()
-		m.log()
+		m.Ops()
 		require.NoError(t, j.Close(t.Context()))
 		require.Equal(t, []string{
 			"truncate " + part1, "sync " + part1, "rename " + part1, "syncdir journal", "remove " + aheadName,
-		}, m.log())
+		}, m.Ops())
 	})
 }
 
 func TestWritingDoesNotWaitForAFileAhead(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		m, filled := newMemFS(), make(chan struct{})
-		m.fault = func(op, name string, size int) (int, error) {
+		m, filled := memfs.New(), make(chan struct{})
+		m.Fault = func(op, name string, size int) (int, error) {
 			if op == "write" && strings.HasSuffix(name, extTemporary) {
 				<-filled
 			}
@@ -71,13 +73,13 @@ func TestWritingDoesNotWaitForAFileAhead(t *testing.T) {
 		}
 		j := openMem(t, m, aheadOptions())
 		write(t, j, "a", "b")
-		require.NotContains(t, m.content(part1), "\n\n")
+		require.NotContains(t, m.Content(part1), "\n\n")
 		close(filled)
 		synctest.Wait()
 		write(t, j, "c")
 		synctest.Wait()
-		require.Equal(t, []string{seg1, part3}, m.names()[1:], "the file ahead is used as soon as it is there")
-		require.Contains(t, m.content(part3), "\n\n")
+		require.Equal(t, []string{seg1, part3}, m.Names()[1:], "the file ahead is used as soon as it is there")
+		require.Contains(t, m.Content(part3), "\n\n")
 		require.Equal(t, []string{"a", "b", "c"}, stored(t, j))
 	})
 }
@@ -85,21 +87,21 @@ func TestWritingDoesNotWaitForAFileAhead(t *testing.T) {
 func TestNothingIsWrittenAheadWithoutRoom(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		m := newMemFS()
+		m := memfs.New()
 		o := aheadOptions()
 		o.LowWater = 1 << 20
-		m.setFree(1<<20 + 2*o.SegmentBytes - 1)
+		m.SetFree(1<<20 + 2*o.SegmentBytes - 1)
 		j := openMem(t, m, o)
 		write(t, j, "a")
 		synctest.Wait()
-		require.Equal(t, []string{part1}, m.names())
-		m.setFree(1<<20 + 2*o.SegmentBytes)
+		require.Equal(t, []string{part1}, m.Names())
+		m.SetFree(1<<20 + 2*o.SegmentBytes)
 		write(t, j, events("b", 8)[7].MessageID)
 		for i := range 10 {
 			write(t, j, fmt.Sprintf("c%d", i))
 		}
 		synctest.Wait()
-		require.Contains(t, m.names(), aheadName, "the next segment looks again")
+		require.Contains(t, m.Names(), aheadName, "the next segment looks again")
 	})
 }
 
@@ -109,8 +111,8 @@ func TestAFileAheadThatFailsIsDoneWithout(t *testing.T) {
 		t.Run(op, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				m, calls := newMemFS(), 0
-				m.fault = func(got, name string, size int) (int, error) {
+				m, calls := memfs.New(), 0
+				m.Fault = func(got, name string, size int) (int, error) {
 					if got == op && (strings.HasSuffix(name, aheadName) || op == "overwrite") {
 						if calls++; calls == 1 {
 							return 0, errIO
@@ -127,7 +129,7 @@ func TestAFileAheadThatFailsIsDoneWithout(t *testing.T) {
 				}
 				synctest.Wait()
 				require.Subset(t, stored(t, j), []string{"b0", "b19"})
-				require.Contains(t, m.names(), aheadName, "it is tried again")
+				require.Contains(t, m.Names(), aheadName, "it is tried again")
 			})
 		})
 	}
@@ -136,16 +138,16 @@ func TestAFileAheadThatFailsIsDoneWithout(t *testing.T) {
 func TestAFailedWriteLeavesNoBlankLinesInTheMiddle(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		m, full := newMemFS(), new(switchVar)
+		m, full := memfs.New(), new(memfs.Switch)
 		j := openMem(t, m, Options{WriteAhead: true, SegmentBytes: 1 << 20})
 		synctest.Wait()
-		m.fault = failing("write", errNoSpace, full)
+		m.Fault = memfs.Failing("write", errNoSpace, full)
 		write(t, j, "a")
 		synctest.Wait()
-		full.set(true)
+		full.Set(true)
 		require.ErrorIs(t, writeOne(t, j, "refused"), ErrStorageFull)
-		require.Equal(t, string(lineOf(event("a"), 1)), m.content(part1), "cut, and appended to from now on")
-		full.set(false)
+		require.Equal(t, string(lineOf(event("a"), 1)), m.Content(part1), "cut, and appended to from now on")
+		full.Set(false)
 		time.Sleep(time.Second)
 		write(t, j, "b")
 		require.Equal(t, []string{"a", "b"}, stored(t, j))
@@ -168,14 +170,14 @@ func TestRecoveryOfASegmentThatWasWrittenAhead(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			m := newMemFS()
-			m.put(part1, test.content)
-			m.put(aheadName, blank)
+			m := memfs.New()
+			m.Put(part1, test.content)
+			m.Put(aheadName, blank)
 			j := openMem(t, m, Options{})
 			require.Equal(t, test.ids, stored(t, j))
-			require.NotContains(t, m.names(), aheadName)
+			require.NotContains(t, m.Names(), aheadName)
 			if test.sealed != "" {
-				require.Equal(t, test.sealed, m.content(seg1))
+				require.Equal(t, test.sealed, m.Content(seg1))
 			}
 		})
 	}
@@ -184,9 +186,9 @@ func TestRecoveryOfASegmentThatWasWrittenAhead(t *testing.T) {
 func TestCloseStopsTheFilling(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		m := newMemFS()
+		m := memfs.New()
 		var blocks atomic.Int32
-		m.fault = func(op, _ string, size int) (int, error) {
+		m.Fault = func(op, _ string, size int) (int, error) {
 			if op == "write" {
 				blocks.Add(1)
 				time.Sleep(time.Second)
@@ -197,7 +199,7 @@ func TestCloseStopsTheFilling(t *testing.T) {
 		synctest.Wait()
 		require.NoError(t, j.Close(t.Context()))
 		require.EqualValues(t, 1, blocks.Load())
-		require.Empty(t, m.names())
+		require.Empty(t, m.Names())
 	})
 }
 

@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/sinks/journal/internal/osfs"
 )
 
 // loads are how many writers there are, and how many events each writes at once.
@@ -121,23 +122,23 @@ func group(b *testing.B, j *Journal, writers int) {
 
 // slowFS takes longer over a flush.
 type slowFS struct {
-	osFS
+	osfs.Disk
 	delay time.Duration
 }
 
-func (s slowFS) Create(name string) (file, error) {
-	f, err := s.osFS.Create(name)
+func (s slowFS) Create(name string) (osfs.File, error) {
+	f, err := s.Disk.Create(name)
 	return slowFile{f, s.delay}, err
 }
 
 type slowFile struct {
-	file
+	osfs.File
 	delay time.Duration
 }
 
 func (f slowFile) Sync() error {
 	time.Sleep(f.delay)
-	return f.file.Sync()
+	return f.File.Sync()
 }
 
 // middle returns the median of what is made of each pair.
@@ -196,12 +197,14 @@ func measureLoad(writers, batch int, length time.Duration, write func()) load {
 // and flushes as a journal does, but it encodes, numbers, checks and bounds
 // nothing. Written ahead, it fills the next file while it writes the present one.
 type rawLog struct {
-	dir  string
-	file file
-	next chan error // the next file is filled, if they are written ahead
-	wake chan struct{}
-	mu   sync.Mutex
-	wait []rawWrite
+	dir   string
+	ahead bool
+	file  osfs.File
+	size  int64      // of what was written to file
+	next  chan error // the next file is filled, if they are written ahead
+	wake  chan struct{}
+	mu    sync.Mutex
+	wait  []rawWrite
 }
 
 type rawWrite struct {
@@ -210,12 +213,12 @@ type rawWrite struct {
 }
 
 func newRawLog(tb testing.TB, ahead bool) *rawLog {
-	l := &rawLog{wake: make(chan struct{}, 1), dir: tb.TempDir(), next: make(chan error, 1)}
+	l := &rawLog{ahead: ahead, wake: make(chan struct{}, 1), dir: tb.TempDir(), next: make(chan error, 1)}
 	if ahead {
 		l.fill()
 		l.open()
 	} else {
-		f, err := osFS{}.Create(filepath.Join(l.dir, "raw"))
+		f, err := osfs.Disk{}.Create(filepath.Join(l.dir, "raw"))
 		require.NoError(tb, err)
 		l.file = f
 		l.next <- nil
@@ -265,9 +268,10 @@ func (l *rawLog) run() {
 
 // roll goes on in the next file before one that was written ahead grows.
 func (l *rawLog) roll(n int) {
-	if over, ok := l.file.(*overFile); ok && over.at+int64(n) > defaultSegmentBytes {
+	if l.size += int64(n); l.ahead && l.size > defaultSegmentBytes {
 		l.file.Close()
 		l.open()
+		l.size = int64(n)
 	}
 }
 
@@ -278,7 +282,7 @@ func (l *rawLog) open() {
 		err = os.Rename(filepath.Join(l.dir, "next"), filepath.Join(l.dir, "raw"))
 	}
 	if err == nil {
-		l.file, err = osFS{}.Overwrite(filepath.Join(l.dir, "raw"))
+		l.file, err = osfs.Disk{}.Overwrite(filepath.Join(l.dir, "raw"))
 	}
 	if err != nil {
 		panic(err)
@@ -291,7 +295,7 @@ func (l *rawLog) awaitFilled() { l.next <- <-l.next }
 
 func (l *rawLog) fill() {
 	go func() {
-		l.next <- fillFile(osFS{}, filepath.Join(l.dir, "next"), defaultSegmentBytes, new(atomic.Bool))
+		l.next <- fillFile(osfs.Disk{}, filepath.Join(l.dir, "next"), defaultSegmentBytes, new(atomic.Bool))
 	}()
 }
 

@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/sinks/journal/internal/osfs/memfs"
 	"github.com/inlet-go/inlet/sinktest"
 )
 
@@ -32,8 +33,8 @@ func TestConformance(t *testing.T) {
 		}
 		sinktest.Run(t, sinktest.Harness{
 			New: func(t testing.TB) inlet.Sink {
-				m, g := newMemFS(), newGate("sync")
-				m.fault = g.fault
+				m, g := memfs.New(), newGate("sync")
+				m.Fault = g.fault
 				j := openMem(t, m, Options{})
 				gates.Store(inlet.Sink(j), g)
 				return j

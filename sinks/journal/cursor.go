@@ -5,10 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"io"
 	"io/fs"
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"github.com/inlet-go/inlet/sinks/journal/internal/osfs"
 )
 
 // A cursor is how far a destination has come. Its file is
@@ -53,11 +56,11 @@ func decodeCursor(data []byte) (cursor, error) {
 
 // cursors are the files of the cursors in a journal's directory.
 type cursors struct {
-	fs  fileSystem
+	fs  osfs.FS
 	dir string
 }
 
-func newCursors(fsys fileSystem, dir string) cursors {
+func newCursors(fsys osfs.FS, dir string) cursors {
 	return cursors{fsys, filepath.Join(dir, cursorDir)}
 }
 
@@ -113,4 +116,38 @@ func (c cursors) remove(name string) error {
 func validName(name string) bool {
 	const letters = "abcdefghijklmnopqrstuvwxyz0123456789_-"
 	return len(name) > 0 && len(name) <= 64 && strings.Trim(name, letters) == ""
+}
+
+// readFile returns what a file holds, limit bytes at the most.
+func readFile(fsys osfs.FS, name string, limit int64) ([]byte, error) {
+	f, err := fsys.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, limit))
+}
+
+// replaceFile makes a small file hold data, or leaves it as it was, also through
+// a power cut.
+func replaceFile(fsys osfs.FS, name string, data []byte) error {
+	temporary := name + extTemporary
+	if err := fsys.Remove(temporary); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	f, err := fsys.Create(temporary)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(data)
+	if err == nil {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		return errors.Join(err, fsys.Remove(temporary))
+	}
+	if err := fsys.Rename(temporary, name); err != nil {
+		return err
+	}
+	return fsys.SyncDir(filepath.Dir(name))
 }

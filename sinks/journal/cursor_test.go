@@ -9,24 +9,26 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/inlet-go/inlet/sinks/journal/internal/osfs/memfs"
 )
 
 func TestACursorIsSavedOnceASecondAndOnlyWhenItMoved(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		m := newMemFS()
+		m := memfs.New()
 		j := openMem(t, m, Options{})
 		d := deliver(t, j, &target{}, nil)
 		require.EqualValues(t, 0, savedCursor(t, m).seq, "from the start, so that FromNow holds too")
 		time.Sleep(time.Hour)
-		m.log()
+		m.Ops()
 		for i := range 100 {
 			write(t, j, fmt.Sprint(i))
 			time.Sleep(50 * time.Millisecond)
 		}
 		time.Sleep(time.Hour)
 		saves := 0
-		for _, op := range m.log() {
+		for _, op := range m.Ops() {
 			if op == "rename d.tmp" {
 				saves++
 			}
@@ -39,9 +41,9 @@ func TestACursorIsSavedOnceASecondAndOnlyWhenItMoved(t *testing.T) {
 }
 
 // savedCursor reads the cursor of the destination "d" that is on the disk.
-func savedCursor(t *testing.T, m *memFS) cursor {
+func savedCursor(t *testing.T, m *memfs.FS) cursor {
 	t.Helper()
-	at, err := newCursors(m.cut(), memDir).read("d")
+	at, err := newCursors(m.PowerCut(), memfs.Dir).read("d")
 	require.NoError(t, err)
 	return at
 }
@@ -59,13 +61,13 @@ func TestACursorThatIsDamagedMeansEverythingAgain(t *testing.T) {
 	for name, content := range damages {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			m, to := newMemFS(), &target{}
+			m, to := memfs.New(), &target{}
 			j := openMem(t, m, Options{})
 			write(t, j, "a", "b", "c")
 			drain(t, deliver(t, j, &target{}, nil))
 			closeNow(t, j)
-			require.Equal(t, good, m.content("cursors/d"))
-			m.put("cursors/d", content)
+			require.Equal(t, good, m.Content("cursors/d"))
+			m.Put("cursors/d", content)
 			j = openMem(t, m, Options{})
 			drain(t, deliver(t, j, to, &DeliverOptions{Start: FromNow()}))
 			require.Equal(t, []string{"a", "b", "c"}, to.ids())
@@ -75,12 +77,12 @@ func TestACursorThatIsDamagedMeansEverythingAgain(t *testing.T) {
 
 func TestNumbersThatADestinationHasSeenAreNotGivenOutAgain(t *testing.T) {
 	t.Parallel()
-	m, to := newMemFS(), &target{}
+	m, to := memfs.New(), &target{}
 	j := openMem(t, m, Options{})
 	write(t, j, "a", "b", "c")
 	drain(t, deliver(t, j, to, nil))
 	closeNow(t, j)
-	require.NoError(t, m.Remove(memDir+"/00000000000000000001.ndjson"), "somebody cleans up")
+	require.NoError(t, m.Remove(memfs.Dir+"/00000000000000000001.ndjson"), "somebody cleans up")
 	j = openMem(t, m, Options{})
 	d := deliver(t, j, to, nil)
 	write(t, j, "d", "e")
@@ -92,9 +94,9 @@ func TestNumbersThatADestinationHasSeenAreNotGivenOutAgain(t *testing.T) {
 func TestACursorThatCannotBeSavedHoldsUpNothing(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		m, full := newMemFS(), new(switchVar)
-		m.fault = func(op, name string, size int) (int, error) {
-			if full.get() && op == "create" {
+		m, full := memfs.New(), new(memfs.Switch)
+		m.Fault = func(op, name string, size int) (int, error) {
+			if full.IsOn() && op == "create" {
 				return 0, errNoSpace
 			}
 			return size, nil
@@ -104,13 +106,13 @@ func TestACursorThatCannotBeSavedHoldsUpNothing(t *testing.T) {
 		d := deliver(t, j, to, nil)
 		drain(t, d)
 		time.Sleep(time.Minute)
-		full.set(true)
+		full.Set(true)
 		write(t, j, "b", "c")
 		time.Sleep(time.Minute)
 		require.Equal(t, []string{"a", "b", "c"}, to.ids())
 		require.EqualValues(t, 1, d.Stats().Saved)
 		require.EqualValues(t, 3, d.Stats().Position)
-		full.set(false)
+		full.Set(false)
 		time.Sleep(2 * time.Second)
 		require.EqualValues(t, 3, d.Stats().Saved, "as soon as it can be")
 	})
@@ -118,13 +120,13 @@ func TestACursorThatCannotBeSavedHoldsUpNothing(t *testing.T) {
 
 func TestANewDestinationNeedsACursorOnTheDisk(t *testing.T) {
 	t.Parallel()
-	m, full := newMemFS(), new(switchVar)
-	m.fault = failing("create", errNoSpace, full)
+	m, full := memfs.New(), new(memfs.Switch)
+	m.Fault = memfs.Failing("create", errNoSpace, full)
 	j := openMem(t, m, Options{})
-	full.set(true)
+	full.Set(true)
 	_, err := j.Deliver("d", &target{}, &DeliverOptions{Start: FromNow()})
 	require.True(t, isFull(err), "or a restart would not know what now was: %v", err)
-	full.set(false)
+	full.Set(false)
 	deliver(t, j, &target{}, nil)
 }
 
@@ -138,9 +140,9 @@ type deliveryScript struct {
 
 func newDeliveryScript(fault func(s *deliveryScript, call int, size int) (int, error)) *deliveryScript {
 	d := &deliveryScript{to: &target{}, tried: map[string]bool{}}
-	d.fs = newMemFS()
+	d.fs = memfs.New()
 	d.to.answer = d.answer
-	d.fs.fault = func(_, _ string, size int) (int, error) {
+	d.fs.Fault = func(_, _ string, size int) (int, error) {
 		d.mu.Lock()
 		defer d.mu.Unlock()
 		d.calls++
@@ -161,7 +163,7 @@ func (d *deliveryScript) answer(ids []string) error {
 
 func (d *deliveryScript) run(t *testing.T) {
 	for range 2 {
-		j, err := Open(memDir, deliveryOptions(d.fs))
+		j, err := Open(memfs.Dir, deliveryOptions(d.fs))
 		if err != nil {
 			continue
 		}
@@ -175,7 +177,7 @@ func (d *deliveryScript) run(t *testing.T) {
 	}
 }
 
-func deliveryOptions(m *memFS) *Options {
+func deliveryOptions(m *memfs.FS) *Options {
 	return &Options{SegmentBytes: 1500, RetainBytes: 1500, fs: m}
 }
 
@@ -195,16 +197,16 @@ func TestPowerCutsWhileDelivering(t *testing.T) {
 
 // cutDelivery reports whether there are not so many calls.
 func cutDelivery(t *testing.T, calls int) (end bool) {
-	var after []*memFS
+	var after []*memfs.FS
 	var acked, taken []string
 	s := newDeliveryScript(func(d *deliveryScript, call, size int) (int, error) {
 		if call == calls+1 {
 			taken = d.to.ids()
 			acked = slices.Clone(d.acked)
 			for seed := range uint64(3) {
-				after = append(after, d.fs.tear(rand.New(rand.NewPCG(uint64(calls), seed))))
+				after = append(after, d.fs.TornPowerCut(rand.New(rand.NewPCG(uint64(calls), seed))))
 			}
-			after = append(after, d.fs.cut())
+			after = append(after, d.fs.PowerCut())
 		}
 		return size, nil
 	})
@@ -217,9 +219,9 @@ func cutDelivery(t *testing.T, calls int) (end bool) {
 
 // requireDelivered opens a journal on what is left, delivers, and holds that
 // nothing is missing of what was acknowledged.
-func requireDelivered(t *testing.T, m *memFS, acked, taken []string, msg string, args ...any) {
+func requireDelivered(t *testing.T, m *memfs.FS, acked, taken []string, msg string, args ...any) {
 	t.Helper()
-	j, err := Open(memDir, deliveryOptions(m))
+	j, err := Open(memfs.Dir, deliveryOptions(m))
 	require.NoError(t, err, msg, args)
 	to := &target{}
 	d := deliver(t, j, to, nil)
@@ -244,7 +246,7 @@ func TestEveryCallFailsOnceWhileDelivering(t *testing.T) {
 			})
 			s.run(t)
 			end = s.calls < call
-			s.fs.fault = nil
+			s.fs.Fault = nil
 			requireDelivered(t, s.fs, s.acked, s.to.ids(), "call %d failed", call)
 		})
 		if end {

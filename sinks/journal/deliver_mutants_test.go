@@ -14,13 +14,14 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/sinks/journal/internal/osfs/memfs"
 )
 
 // Time stands still here, so that only the bytes can be what a cursor is saved for.
 func TestACursorIsSavedEveryFourMebibytesToo(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		m, to := newMemFS(), &target{}
+		m, to := memfs.New(), &target{}
 		j := openMem(t, m, Options{})
 		for i := range 100 {
 			e := event(fmt.Sprint(i))
@@ -39,27 +40,27 @@ func TestACursorIsSavedEveryFourMebibytesToo(t *testing.T) {
 func TestADeadLetterThatTheJournalCannotKeepWaits(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		m, full := newMemFS(), new(switchVar)
-		m.fault = func(op, name string, size int) (int, error) {
-			if full.get() && op == "write" && strings.Contains(name, letterDir) {
+		m, full := memfs.New(), new(memfs.Switch)
+		m.Fault = func(op, name string, size int) (int, error) {
+			if full.IsOn() && op == "write" && strings.Contains(name, letterDir) {
 				return 0, errNoSpace
 			}
 			return size, nil
 		}
 		j := openMem(t, m, Options{})
 		to := &target{answer: refuses(inlet.Permanent(errDown), "b")}
-		full.set(true)
+		full.Set(true)
 		write(t, j, "a", "b", "c")
 		d := deliver(t, j, to, &DeliverOptions{MaxEvents: 2})
 		time.Sleep(time.Hour)
 		require.Equal(t, []string{"a"}, to.ids(), "the next batch waits")
 		require.ErrorIs(t, d.Stats().Err, ErrStorageFull)
 		require.Zero(t, d.Stats().Refused)
-		full.set(false)
+		full.Set(false)
 		drain(t, d)
 		require.Equal(t, []string{"a", "c"}, to.ids())
 		require.NoError(t, d.Stop(t.Context()))
-		letters := openTest(t, memDir+"/dead/d", &Options{fs: m})
+		letters := openTest(t, memfs.Dir+"/dead/d", &Options{fs: m})
 		require.Equal(t, []string{"b"}, stored(t, letters))
 	})
 }
@@ -69,11 +70,11 @@ func TestADeadLetterThatTheJournalCannotKeepWaits(t *testing.T) {
 func TestASegmentIsFoundByTheNameThatItHasGotSince(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		m, to := newMemFS(), &target{}
+		m, to := memfs.New(), &target{}
 		j := openMem(t, m, Options{SegmentBytes: two})
 		write(t, j, "a", "b")
 		var once sync.Once
-		m.fault = func(op, name string, size int) (int, error) {
+		m.Fault = func(op, name string, size int) (int, error) {
 			if op == "open" && filepath.Base(name) == "00000000000000000001.ndjson.part" {
 				once.Do(func() { write(t, j, "c") })
 			}
@@ -91,11 +92,11 @@ func TestASegmentIsFoundByTheNameThatItHasGotSince(t *testing.T) {
 func TestNothingIsRemovedForACursorThatIsNotOnTheDisk(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		m, removed, saves := newMemFS(), 0, 0
+		m, removed, saves := memfs.New(), 0, 0
 		j := openMem(t, m, Options{SegmentBytes: two, RetainBytes: 2 * two})
 		d := deliver(t, j, &target{}, nil)
 		synctest.Wait()
-		m.fault = func(op, name string, size int) (int, error) {
+		m.Fault = func(op, name string, size int) (int, error) {
 			e, segment := parseName(filepath.Base(name))
 			switch {
 			case op == "remove" && segment && e.ext == extSealed:
@@ -125,7 +126,7 @@ func TestNothingIsRemovedForACursorThatIsNotOnTheDisk(t *testing.T) {
 func TestTheDirectoryIsHeldUntilTheLastDestinationHasReturned(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		m, to := newMemFS(), newHung()
+		m, to := memfs.New(), newHung()
 		j := openMem(t, m, Options{})
 		write(t, j, "a")
 		deliver(t, j, to, nil)
@@ -133,7 +134,7 @@ func TestTheDirectoryIsHeldUntilTheLastDestinationHasReturned(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		require.ErrorIs(t, j.Close(ctx), context.DeadlineExceeded)
-		_, err := Open(memDir, &Options{fs: m})
+		_, err := Open(memfs.Dir, &Options{fs: m})
 		require.ErrorIs(t, err, ErrLocked, "its cursor is still to be saved")
 		to.release()
 		closeNow(t, j)

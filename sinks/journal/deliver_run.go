@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/sinks/journal/internal/osfs"
 )
 
 const (
@@ -115,7 +116,7 @@ func (d *Delivery) hopeless(m mark, err error) bool {
 	switch {
 	case errors.Is(err, errGone):
 		return true
-	case errors.Is(err, errUnlisted), errors.Is(err, errFilter), isScarce(err), d.pump.tail.entry.first >= m.segment:
+	case errors.Is(err, errUnlisted), errors.Is(err, errFilter), osfs.IsScarce(err), d.pump.tail.entry.first >= m.segment:
 		return false
 	}
 	return d.failures >= readAttempts

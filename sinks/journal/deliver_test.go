@@ -13,12 +13,13 @@ import (
 
 	"github.com/inlet-go/inlet"
 	"github.com/inlet-go/inlet/sinks"
+	"github.com/inlet-go/inlet/sinks/journal/internal/osfs/memfs"
 )
 
 func TestADestinationGetsWhatIsThereAndWhatComes(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		j := openMem(t, newMemFS(), Options{SegmentBytes: 1500})
+		j := openMem(t, memfs.New(), Options{SegmentBytes: 1500})
 		write(t, j, "a", "b", "c")
 		to := &target{}
 		d := deliver(t, j, to, nil)
@@ -52,7 +53,7 @@ func TestADestinationGetsTheEventsThemselves(t *testing.T) {
 func TestADestinationGoesOnWhereItWasStopped(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		m, to := newMemFS(), &target{}
+		m, to := memfs.New(), &target{}
 		j := openMem(t, m, Options{})
 		d := deliver(t, j, to, nil)
 		write(t, j, "a", "b")
@@ -77,7 +78,7 @@ func TestADestinationGoesOnWhereItWasStopped(t *testing.T) {
 func TestOneThatDoesNotWorkHoldsUpNoOther(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		j := openMem(t, newMemFS(), Options{})
+		j := openMem(t, memfs.New(), Options{})
 		broken, hangs, works := &target{answer: down}, newHung(), &target{}
 		deliver(t, j, broken, nil)
 		_, err := j.Deliver("hangs", hangs, nil)
@@ -120,7 +121,7 @@ func (h *hung) Write(ctx context.Context, events []*inlet.Event) error {
 func TestWhatFailsIsWrittenAgainBeforeAnythingElse(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		j := openMem(t, newMemFS(), Options{})
+		j := openMem(t, memfs.New(), Options{})
 		to := &target{answer: refuses(errDown, "b", "d")}
 		for _, id := range []string{"a", "b", "c", "d", "e", "f"} {
 			writeAt(t, j, id, time.Now())
@@ -147,7 +148,7 @@ func TestWhatFailsIsWrittenAgainBeforeAnythingElse(t *testing.T) {
 func TestAfterFiveFailuresOneEventIsTheProbe(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		j := openMem(t, newMemFS(), Options{})
+		j := openMem(t, memfs.New(), Options{})
 		to := &target{answer: down}
 		require.NoError(t, j.Write(t.Context(), events("m", 10)))
 		d := deliver(t, j, to, nil)
@@ -172,7 +173,7 @@ func TestAfterFiveFailuresOneEventIsTheProbe(t *testing.T) {
 func TestTheWaitGrowsIsRandomAndNeverShorterThanAskedFor(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		j := openMem(t, newMemFS(), Options{})
+		j := openMem(t, memfs.New(), Options{})
 		to := &target{answer: down}
 		write(t, j, "a")
 		d := deliver(t, j, to, &DeliverOptions{MinBackoff: time.Second, MaxBackoff: time.Minute})
@@ -197,7 +198,7 @@ func TestTheWaitGrowsIsRandomAndNeverShorterThanAskedFor(t *testing.T) {
 func TestAPanicOfADestinationIsAFailure(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		j := openMem(t, newMemFS(), Options{})
+		j := openMem(t, memfs.New(), Options{})
 		to := &target{answer: func([]string) error { panic("oops") }}
 		write(t, j, "a")
 		d := deliver(t, j, to, nil)
@@ -224,7 +225,7 @@ func TestWhatIsRefusedForGoodIsADeadLetter(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				m := newMemFS()
+				m := memfs.New()
 				j := openMem(t, m, Options{})
 				to := &target{answer: answer}
 				write(t, j, "a", "b", "c", "d", "e")
@@ -234,7 +235,7 @@ func TestWhatIsRefusedForGoodIsADeadLetter(t *testing.T) {
 				require.EqualValues(t, 1, d.Stats().Refused)
 				require.NoError(t, d.Stop(t.Context()))
 
-				letters, err := Open(memDir+"/dead/d", &Options{fs: m})
+				letters, err := Open(memfs.Dir+"/dead/d", &Options{fs: m})
 				require.NoError(t, err)
 				require.Equal(t, []string{"b"}, stored(t, letters))
 				for r, err := range letters.Events(t.Context(), 0) {
@@ -253,7 +254,7 @@ func TestWhatIsRefusedForGoodIsADeadLetter(t *testing.T) {
 func TestADeadLetterThatCannotBeKeptWaits(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		j := openMem(t, newMemFS(), Options{})
+		j := openMem(t, memfs.New(), Options{})
 		letters := &target{answer: down}
 		to := &target{answer: refuses(inlet.Permanent(errDown), "b")}
 		write(t, j, "a", "b", "c")
@@ -270,7 +271,7 @@ func TestADeadLetterThatCannotBeKeptWaits(t *testing.T) {
 func TestAFilterKeepsEventsFromADestination(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		j := openMem(t, newMemFS(), Options{})
+		j := openMem(t, memfs.New(), Options{})
 		to := &target{}
 		d := deliver(t, j, to, &DeliverOptions{Filter: func(e *inlet.Event) bool { return e.MessageID < "c" }})
 		write(t, j, "a", "c", "b", "d")
@@ -283,12 +284,12 @@ func TestAFilterKeepsEventsFromADestination(t *testing.T) {
 func TestAFilterThatPanicsHoldsItsOwnDeliveryUp(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		j := openMem(t, newMemFS(), Options{SegmentBytes: two})
-		broken, to := new(switchVar), &target{}
-		broken.set(true)
+		j := openMem(t, memfs.New(), Options{SegmentBytes: two})
+		broken, to := new(memfs.Switch), &target{}
+		broken.Set(true)
 		write(t, j, "a", "b", "c", "d", "e")
 		filter := func(e *inlet.Event) bool {
-			if e.MessageID == "d" && broken.get() {
+			if e.MessageID == "d" && broken.IsOn() {
 				panic("oops")
 			}
 			return e.MessageID < "b" || e.MessageID == "c"
@@ -300,7 +301,7 @@ func TestAFilterThatPanicsHoldsItsOwnDeliveryUp(t *testing.T) {
 		n, err := j.Replay(t.Context(), &target{}, &DeliverOptions{Filter: filter})
 		require.ErrorContains(t, err, "oops")
 		require.EqualValues(t, 2, n)
-		broken.set(false)
+		broken.Set(false)
 		drain(t, d)
 		require.Equal(t, []string{"a", "c"}, to.ids())
 		require.NoError(t, d.Stats().Err, "also if nothing is delivered after it")
@@ -328,7 +329,7 @@ func TestWhereANewDestinationBegins(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				j := openMem(t, newMemFS(), Options{SegmentBytes: 1500})
+				j := openMem(t, memfs.New(), Options{SegmentBytes: 1500})
 				for i := range 8 {
 					writeAt(t, j, fmt.Sprint(i), day.Add(time.Duration(i)*time.Hour))
 				}
@@ -346,7 +347,7 @@ func TestWhereANewDestinationBegins(t *testing.T) {
 func TestStopWaitsForTheWriteThatRuns(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		m, to := newMemFS(), newHung()
+		m, to := memfs.New(), newHung()
 		j := openMem(t, m, Options{})
 		write(t, j, "a")
 		d := deliver(t, j, to, nil)
@@ -355,7 +356,7 @@ func TestStopWaitsForTheWriteThatRuns(t *testing.T) {
 		defer cancel()
 		require.ErrorIs(t, d.Stop(ctx), context.DeadlineExceeded)
 		require.ErrorIs(t, j.Close(ctx), context.DeadlineExceeded, "and so does Close")
-		_, err := Open(memDir, &Options{fs: m})
+		_, err := Open(memfs.Dir, &Options{fs: m})
 		require.ErrorIs(t, err, ErrLocked, "the directory is held as long as it may be written to")
 		to.release()
 		require.NoError(t, d.Stop(t.Context()))
@@ -371,7 +372,7 @@ func TestStopWaitsForTheWriteThatRuns(t *testing.T) {
 func TestAWriteThatHeedsItsContextIsCutShort(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		j := openMem(t, newMemFS(), Options{})
+		j := openMem(t, memfs.New(), Options{})
 		write(t, j, "a")
 		d := deliver(t, j, inlet.SinkFunc(func(ctx context.Context, _ []*inlet.Event) error {
 			<-ctx.Done()
@@ -391,7 +392,7 @@ func TestAWriteThatHeedsItsContextIsCutShort(t *testing.T) {
 func TestAWriteHasADeadline(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		j := openMem(t, newMemFS(), Options{})
+		j := openMem(t, memfs.New(), Options{})
 		write(t, j, "a")
 		var left time.Duration
 		d := deliver(t, j, inlet.SinkFunc(func(ctx context.Context, _ []*inlet.Event) error {
@@ -481,7 +482,7 @@ func TestDeliverRefusesWhatCannotWork(t *testing.T) {
 // The store saves cursors too, and may be about to when a delivery ends.
 func TestADeliveryThatHasEndedSavesNothing(t *testing.T) {
 	t.Parallel()
-	j := openMem(t, newMemFS(), Options{})
+	j := openMem(t, memfs.New(), Options{})
 	d := deliver(t, j, &target{}, nil)
 	write(t, j, "a")
 	drain(t, d)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/sinks/journal/internal/osfs"
 )
 
 // Errors of the journal. Those of Write, Flush and Check are temporary and come
@@ -51,6 +52,9 @@ func storageError(op string, err error) error {
 	}
 	return inlet.RetryAfter(err, retryFailure)
 }
+
+// isFull reports whether err means that the disk is full, or nearly so.
+func isFull(err error) bool { return errors.Is(err, ErrStorageFull) || osfs.IsFull(err) }
 
 // unknownOutcome is the error of a caller that stops waiting. It leaves out the
 // cause of the context's end, which might be marked as permanent.

@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io/fs"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -17,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/sinks/journal/internal/osfs/memfs"
 )
 
 // writeOne writes one event and returns what the journal says.
@@ -36,13 +35,13 @@ func TestAFullDisk(t *testing.T) {
 }
 
 func fullDisk(t *testing.T, cause error) {
-	m, full := newMemFS(), new(switchVar)
-	m.fault = failing("write", cause, full)
+	m, full := memfs.New(), new(memfs.Switch)
+	m.Fault = memfs.Failing("write", cause, full)
 	j := openMem(t, m, Options{})
 	write(t, j, "before")
-	intact := m.content("00000000000000000001.ndjson.part")
+	intact := m.Content("00000000000000000001.ndjson.part")
 
-	full.set(true)
+	full.Set(true)
 	err := writeOne(t, j, "refused")
 	require.Error(t, err)
 	require.Equal(t, cause != nil, isFull(err))
@@ -50,28 +49,28 @@ func fullDisk(t *testing.T, cause error) {
 	delay, ok := inlet.RetryDelay(err)
 	require.True(t, ok)
 	require.Equal(t, time.Second, delay)
-	require.Equal(t, intact, m.content("00000000000000000001.ndjson.part"), "the half line is cut off")
+	require.Equal(t, intact, m.Content("00000000000000000001.ndjson.part"), "the half line is cut off")
 	require.Error(t, j.Check(t.Context()))
 
-	m.log()
+	m.Ops()
 	require.Error(t, writeOne(t, j, "refused too"))
-	require.Empty(t, m.log(), "the disk is tried once a second")
+	require.Empty(t, m.Ops(), "the disk is tried once a second")
 
-	full.set(false)
+	full.Set(false)
 	time.Sleep(time.Second)
 	require.NoError(t, j.Check(t.Context()))
 	write(t, j, "after")
 	require.Equal(t, []string{"before", "after"}, stored(t, j))
-	require.Equal(t, []string{"00000000000000000001.ndjson.part"}, m.names())
+	require.Equal(t, []string{"00000000000000000001.ndjson.part"}, m.Names())
 }
 
 func TestAFileThatCannotBeCutIsSetAside(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		m, broken := newMemFS(), new(switchVar)
-		m.fault = func(op, _ string, size int) (int, error) {
+		m, broken := memfs.New(), new(memfs.Switch)
+		m.Fault = func(op, _ string, size int) (int, error) {
 			switch {
-			case op == "write" && broken.get():
+			case op == "write" && broken.IsOn():
 				return size / 2, errNoSpace
 			case op == "truncate":
 				return 0, errIO
@@ -80,12 +79,12 @@ func TestAFileThatCannotBeCutIsSetAside(t *testing.T) {
 		}
 		j := openMem(t, m, Options{})
 		write(t, j, "before")
-		broken.set(true)
+		broken.Set(true)
 		require.ErrorIs(t, writeOne(t, j, "refused"), ErrStorageFull)
-		broken.set(false)
+		broken.Set(false)
 		time.Sleep(time.Second)
 		write(t, j, "after")
-		require.Equal(t, []string{"00000000000000000001.ndjson.suspect", "00000000000000000003.ndjson.part"}, m.names())
+		require.Equal(t, []string{"00000000000000000001.ndjson.suspect", "00000000000000000003.ndjson.part"}, m.Names())
 		require.Equal(t, []string{"before", "after"}, stored(t, j))
 	})
 }
@@ -93,18 +92,18 @@ func TestAFileThatCannotBeCutIsSetAside(t *testing.T) {
 func TestAnErrorOfAWriteMovesToANewFile(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		m, broken := newMemFS(), new(switchVar)
-		m.fault = failing("write", errIO, broken)
+		m, broken := memfs.New(), new(memfs.Switch)
+		m.Fault = memfs.Failing("write", errIO, broken)
 		j := openMem(t, m, Options{})
 		write(t, j, "before")
 		for range 3 {
-			broken.set(true)
+			broken.Set(true)
 			require.ErrorIs(t, writeOne(t, j, "refused"), syscall.EIO)
 			time.Sleep(time.Second)
 		}
-		broken.set(false)
+		broken.Set(false)
 		write(t, j, "after")
-		require.Equal(t, []string{"00000000000000000001.ndjson.suspect", "00000000000000000005.ndjson.part"}, m.names(),
+		require.Equal(t, []string{"00000000000000000001.ndjson.suspect", "00000000000000000005.ndjson.part"}, m.Names(),
 			"files in which nothing was acknowledged do not pile up")
 		require.Equal(t, []string{"before", "after"}, stored(t, j))
 	})
@@ -113,20 +112,20 @@ func TestAnErrorOfAWriteMovesToANewFile(t *testing.T) {
 func TestAFailedFlushIsNeverTriedAgain(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		m, broken := newMemFS(), new(switchVar)
-		m.fault = failing("sync", errIO, broken)
+		m, broken := memfs.New(), new(memfs.Switch)
+		m.Fault = memfs.Failing("sync", errIO, broken)
 		j := openMem(t, m, Options{OnPoisoned: func(err error) { t.Error(err) }})
 		write(t, j, "a", "b")
 		for range 2 {
-			m.log()
-			broken.set(true)
+			m.Ops()
+			broken.Set(true)
 			err := writeOne(t, j, "refused")
 			require.ErrorIs(t, err, ErrSyncFailed)
 			require.ErrorIs(t, err, syscall.EIO)
 			require.False(t, inlet.IsPermanent(err))
-			broken.set(false)
+			broken.Set(false)
 			write(t, j, "after")
-			syncs := onlySyncs(m.log())
+			syncs := onlySyncs(m.Ops())
 			require.Len(t, syncs, 2)
 			require.NotEqual(t, syncs[0], syncs[1], "the file that failed is not flushed again")
 			require.NoError(t, j.Check(t.Context()))
@@ -145,17 +144,17 @@ func onlySyncs(ops []string) []string {
 func TestASecondFailedFlushPoisons(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		m, broken := newMemFS(), new(switchVar)
-		m.fault = failing("sync", errIO, broken)
+		m, broken := memfs.New(), new(memfs.Switch)
+		m.Fault = memfs.Failing("sync", errIO, broken)
 		var calls []error
 		j := openMem(t, m, Options{OnPoisoned: func(err error) { calls = append(calls, err) }})
 		write(t, j, "a", "b")
-		broken.set(true)
+		broken.Set(true)
 		require.NotErrorIs(t, writeOne(t, j, "c"), ErrPoisoned)
 		time.Sleep(poisonWindow - time.Second)
 		require.ErrorIs(t, writeOne(t, j, "d"), ErrPoisoned)
-		broken.set(false)
-		m.log()
+		broken.Set(false)
+		m.Ops()
 		for range 3 {
 			err := writeOne(t, j, "e")
 			require.ErrorIs(t, err, ErrPoisoned)
@@ -163,12 +162,12 @@ func TestASecondFailedFlushPoisons(t *testing.T) {
 			require.ErrorIs(t, j.Check(t.Context()), ErrPoisoned)
 			time.Sleep(time.Hour)
 		}
-		require.Empty(t, m.log(), "a poisoned journal leaves the disk alone")
+		require.Empty(t, m.Ops(), "a poisoned journal leaves the disk alone")
 		require.Len(t, calls, 1)
 		require.ErrorIs(t, calls[0], ErrPoisoned)
 		require.NoError(t, j.Close(t.Context()))
 
-		again := openMem(t, m.cut(), Options{})
+		again := openMem(t, m.PowerCut(), Options{})
 		require.Equal(t, []string{"a", "b"}, stored(t, again))
 		write(t, again, "f")
 		require.Equal(t, []string{"a", "b", "f"}, stored(t, again))
@@ -178,18 +177,18 @@ func TestASecondFailedFlushPoisons(t *testing.T) {
 func TestADiskThatFindsOutThatItIsFullWhenItFlushesDoesNotPoison(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		m, full := newMemFS(), new(switchVar)
-		m.fault = failing("sync", errNoSpace, full)
+		m, full := memfs.New(), new(memfs.Switch)
+		m.Fault = memfs.Failing("sync", errNoSpace, full)
 		j := openMem(t, m, Options{})
-		full.set(true)
+		full.Set(true)
 		for range 5 {
 			require.ErrorIs(t, writeOne(t, j, "refused"), ErrStorageFull)
 			time.Sleep(time.Second)
 		}
-		full.set(false)
+		full.Set(false)
 		write(t, j, "after")
 		require.Equal(t, []string{"after"}, stored(t, j))
-		require.Len(t, m.names(), 1)
+		require.Len(t, m.Names(), 1)
 	})
 }
 
@@ -199,15 +198,15 @@ func TestErrorsOfADirectoryAreTemporary(t *testing.T) {
 		t.Run(op, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				m, broken := newMemFS(), new(switchVar)
-				m.fault = failing(op, syscall.EMFILE, broken)
+				m, broken := memfs.New(), new(memfs.Switch)
+				m.Fault = memfs.Failing(op, syscall.EMFILE, broken)
 				j := openMem(t, m, Options{})
-				broken.set(true)
+				broken.Set(true)
 				for range 3 {
 					require.ErrorIs(t, writeOne(t, j, "refused"), syscall.EMFILE)
 					time.Sleep(time.Second)
 				}
-				broken.set(false)
+				broken.Set(false)
 				write(t, j, "after")
 				require.Equal(t, []string{"after"}, stored(t, j))
 			})
@@ -218,19 +217,19 @@ func TestErrorsOfADirectoryAreTemporary(t *testing.T) {
 func TestBelowTheLowWaterMark(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		m := newMemFS()
+		m := memfs.New()
 		j := openMem(t, m, Options{})
 		write(t, j, "a")
-		m.setFree(1<<40/100 - 1) // the default is 1 % of this one
+		m.SetFree(1<<40/100 - 1) // the default is 1 % of this one
 		require.ErrorIs(t, j.Check(t.Context()), ErrStorageFull)
 		time.Sleep(time.Second)
 		require.ErrorIs(t, writeOne(t, j, "refused"), ErrStorageFull)
-		m.setFree(1 << 40 / 100)
+		m.SetFree(1 << 40 / 100)
 		time.Sleep(time.Second)
 		require.NoError(t, j.Check(t.Context()))
 		write(t, j, "b")
-		m.setFree(0)
-		off := openMem(t, newMemFS(), Options{LowWater: -1})
+		m.SetFree(0)
+		off := openMem(t, memfs.New(), Options{LowWater: -1})
 		write(t, off, "c")
 	})
 }
@@ -254,8 +253,8 @@ func (g *gate) fault(op, _ string, size int) (int, error) {
 func TestADiskThatHangs(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		m, g := newMemFS(), newGate("sync")
-		m.fault = g.fault
+		m, g := memfs.New(), newGate("sync")
+		m.Fault = g.fault
 		one := len(lineOf(event("a0"), 1))
 		j := openMem(t, m, Options{MaxQueueBytes: 3 * one})
 		write(t, j, "a0")
@@ -293,8 +292,8 @@ func TestADiskThatHangs(t *testing.T) {
 func TestAWriteThatNobodyWaitsForKeepsItsBuffer(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		m, g := newMemFS(), newGate("sync")
-		m.fault = g.fault
+		m, g := memfs.New(), newGate("sync")
+		m.Fault = g.fault
 		j := openMem(t, m, Options{})
 		g.shut.Store(true)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
@@ -318,8 +317,8 @@ func TestAWriteThatNobodyWaitsForKeepsItsBuffer(t *testing.T) {
 func TestAStalledDiskIsNotReady(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		m, g := newMemFS(), newGate("write")
-		m.fault = g.fault
+		m, g := memfs.New(), newGate("write")
+		m.Fault = g.fault
 		g.shut.Store(true)
 		j := openMem(t, m, Options{})
 		go j.Write(t.Context(), events("a", 1))
@@ -337,8 +336,8 @@ func TestAStalledDiskIsNotReady(t *testing.T) {
 func TestWhatWaitsSharesAFlush(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		m, g := newMemFS(), newGate("sync")
-		m.fault = g.fault
+		m, g := memfs.New(), newGate("sync")
+		m.Fault = g.fault
 		j := openMem(t, m, Options{})
 		write(t, j, "warm")
 		g.shut.Store(true)
@@ -359,9 +358,9 @@ func TestWhatWaitsSharesAFlush(t *testing.T) {
 func TestAGroupIsBounded(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		m, g := newMemFS(), newGate("sync")
+		m, g := memfs.New(), newGate("sync")
 		var largest atomic.Int64
-		m.fault = func(op, name string, size int) (int, error) {
+		m.Fault = func(op, name string, size int) (int, error) {
 			if op == "write" {
 				largest.Store(max(largest.Load(), int64(size)))
 			}
@@ -387,34 +386,34 @@ func TestAGroupIsBounded(t *testing.T) {
 func TestNothingIsAcknowledgedBeforeAPowerCutSpares(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		m := newMemFS()
+		m := memfs.New()
 		j := openMem(t, m, Options{SegmentBytes: 2000})
 		var acked []string
 		for _, e := range events("a", 30) {
 			require.NoError(t, j.Write(t.Context(), []*inlet.Event{e}))
 			acked = append(acked, e.MessageID)
-			after := openMem(t, m.cut(), Options{})
+			after := openMem(t, m.PowerCut(), Options{})
 			require.Equal(t, acked, stored(t, after))
 			write(t, after, "next")
 			require.Equal(t, append(acked[:len(acked):len(acked)], "next"), stored(t, after))
 		}
-		require.Greater(t, len(m.names()), 5)
+		require.Greater(t, len(m.Names()), 5)
 	})
 }
 
 func TestASegmentHasADurableNameBeforeAnythingInItIsAcknowledged(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		m := newMemFS()
+		m := memfs.New()
 		j := openMem(t, m, Options{})
-		m.log()
+		m.Ops()
 		write(t, j, "a")
 		require.Equal(t, []string{
 			"create 00000000000000000001.ndjson.part", "syncdir journal",
 			"write 00000000000000000001.ndjson.part", "sync 00000000000000000001.ndjson.part",
-		}, m.log())
+		}, m.Ops())
 		require.NoError(t, j.Close(t.Context()))
-		require.Equal(t, []string{"rename 00000000000000000001.ndjson.part", "syncdir journal"}, m.log())
+		require.Equal(t, []string{"rename 00000000000000000001.ndjson.part", "syncdir journal"}, m.Ops())
 	})
 }
 
@@ -434,10 +433,10 @@ func TestPolicies(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				m := newMemFS()
+				m := memfs.New()
 				j := openMem(t, m, test.options)
 				require.Equal(t, test.durability, j.Durability())
-				spared := func() bool { return len(stored(t, openMem(t, m.cut(), Options{}))) == 2 }
+				spared := func() bool { return len(stored(t, openMem(t, m.PowerCut(), Options{}))) == 2 }
 				write(t, j, "a", "b")
 				require.Equal(t, test.atOnce, spared())
 				time.Sleep(time.Minute)
@@ -455,10 +454,10 @@ func TestPolicies(t *testing.T) {
 func TestAnIntervalThatFailsToFlushPoisonsToo(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		m, broken := newMemFS(), new(switchVar)
-		m.fault = failing("sync", errIO, broken)
+		m, broken := memfs.New(), new(memfs.Switch)
+		m.Fault = memfs.Failing("sync", errIO, broken)
 		j := openMem(t, m, Options{Sync: SyncInterval})
-		broken.set(true)
+		broken.Set(true)
 		write(t, j, "a")
 		time.Sleep(2 * time.Second)
 		write(t, j, "b")
@@ -471,21 +470,21 @@ func TestAnIntervalThatFailsToFlushPoisonsToo(t *testing.T) {
 func TestSegmentsAreSealedBySizeAndAge(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		m := newMemFS()
+		m := memfs.New()
 		one := int64(len(lineOf(event("a"), 1)))
 		j := openMem(t, m, Options{SegmentBytes: 2 * one})
 		write(t, j, "a", "b", "c", "d", "e")
 		require.Equal(t, []string{
 			"00000000000000000001.ndjson", "00000000000000000003.ndjson", "00000000000000000005.ndjson.part",
-		}, m.names())
+		}, m.Names())
 		time.Sleep(defaultSegmentAge - time.Nanosecond)
 		synctest.Wait()
-		require.Contains(t, m.names(), "00000000000000000005.ndjson.part")
+		require.Contains(t, m.Names(), "00000000000000000005.ndjson.part")
 		time.Sleep(time.Nanosecond)
 		synctest.Wait()
-		require.Contains(t, m.names(), "00000000000000000005.ndjson", "without another write")
+		require.Contains(t, m.Names(), "00000000000000000005.ndjson", "without another write")
 		write(t, j, "f")
-		require.Contains(t, m.names(), "00000000000000000006.ndjson.part")
+		require.Contains(t, m.Names(), "00000000000000000006.ndjson.part")
 		require.Equal(t, []string{"a", "b", "c", "d", "e", "f"}, stored(t, j))
 		require.EqualValues(t, 4, j.Stats().Segments)
 	})
@@ -494,48 +493,40 @@ func TestSegmentsAreSealedBySizeAndAge(t *testing.T) {
 func TestAnEmptySegmentIsRemoved(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		m := newMemFS()
-		m.fault = failing("write", errNoSpace, &switchVar{on: true})
+		m := memfs.New()
+		m.Fault = memfs.Failing("write", errNoSpace, switchedOn())
 		j := openMem(t, m, Options{})
 		require.Error(t, writeOne(t, j, "refused"))
-		require.Len(t, m.names(), 1)
+		require.Len(t, m.Names(), 1)
 		require.NoError(t, j.Close(t.Context()))
-		require.Empty(t, m.names())
+		require.Empty(t, m.Names())
 	})
 }
 
 func TestASealThatFailsLosesNothing(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		m, broken := newMemFS(), &switchVar{on: true}
-		m.fault = failing("rename", fs.ErrPermission, broken)
-		j, err := Open(memDir, &Options{SegmentBytes: 1, fs: m})
+		m, broken := memfs.New(), switchedOn()
+		m.Fault = memfs.Failing("rename", fs.ErrPermission, broken)
+		j, err := Open(memfs.Dir, &Options{SegmentBytes: 1, fs: m})
 		require.NoError(t, err)
 		write(t, j, "a", "b")
 		require.ErrorIs(t, j.Close(t.Context()), fs.ErrPermission)
-		broken.set(false)
+		broken.Set(false)
 		again := openMem(t, m, Options{})
 		require.Equal(t, []string{"a", "b"}, stored(t, again))
-		require.Equal(t, []string{"00000000000000000001.ndjson", "00000000000000000002.ndjson"}, m.names())
+		require.Equal(t, []string{"00000000000000000001.ndjson", "00000000000000000002.ndjson"}, m.Names())
 	})
 }
 
 func TestWhatIsSealedIsFlushedUnderEveryPolicy(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		m := newMemFS()
+		m := memfs.New()
 		j := openMem(t, m, Options{Sync: SyncNever, SegmentBytes: 1})
 		write(t, j, "a", "b", "c")
-		require.Equal(t, []string{"a", "b"}, stored(t, openMem(t, m.cut(), Options{})), "c is not sealed")
+		require.Equal(t, []string{"a", "b"}, stored(t, openMem(t, m.PowerCut(), Options{})), "c is not sealed")
 		require.NoError(t, j.Close(t.Context()))
-		require.Equal(t, []string{"a", "b", "c"}, stored(t, openMem(t, m.cut(), Options{})))
+		require.Equal(t, []string{"a", "b", "c"}, stored(t, openMem(t, m.PowerCut(), Options{})))
 	})
-}
-
-func TestASegmentIsNeverAFileThatExists(t *testing.T) {
-	t.Parallel()
-	name := filepath.Join(t.TempDir(), part1)
-	require.NoError(t, os.WriteFile(name, []byte("old"), 0o600))
-	_, err := osFS{}.Create(name)
-	require.ErrorIs(t, err, fs.ErrExist)
 }

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 
 	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/sinks/journal/internal/osfs"
 )
 
 // A Journal is a sink that stores events in files of a directory. All methods
@@ -51,6 +52,9 @@ func Open(dir string, o *Options) (*Journal, error) {
 		return nil, fmt.Errorf("journal: %w", err)
 	}
 	lock, err := opts.fs.Lock(filepath.Join(dir, lockName))
+	if errors.Is(err, osfs.ErrLocked) {
+		err = ErrLocked
+	}
 	if err != nil {
 		return nil, fmt.Errorf("journal: lock %s: %w", dir, err)
 	}

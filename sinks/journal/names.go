@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/inlet-go/inlet/sinks/journal/internal/osfs"
 )
 
 // Endings of the names of segments, after 20 digits: the first sequence number
@@ -44,7 +46,7 @@ func parseName(name string) (entry, bool) {
 }
 
 // listSegments returns the segments in dir in the order of their events.
-func listSegments(fsys fileSystem, dir string) ([]entry, error) {
+func listSegments(fsys osfs.FS, dir string) ([]entry, error) {
 	names, err := fsys.List(dir)
 	if err != nil {
 		return nil, err

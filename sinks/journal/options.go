@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/sinks/journal/internal/osfs"
 )
 
 // A SyncPolicy says when the journal flushes to the disk, and with that what a
@@ -95,7 +96,7 @@ type Options struct {
 	// events. Defaults to nil, silence.
 	Logger *slog.Logger
 
-	fs fileSystem // injected by tests; the operating system's if nil
+	fs osfs.FS // injected by tests; the operating system's if nil
 }
 
 // Defaults; see Options.
@@ -124,7 +125,7 @@ func (o *Options) withDefaults() Options {
 		f.OnPoisoned = func(error) {}
 	}
 	if f.fs == nil {
-		f.fs = osFS{}
+		f.fs = osfs.Disk{}
 	}
 	return f
 }

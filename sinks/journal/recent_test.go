@@ -13,6 +13,7 @@ import (
 
 	"github.com/inlet-go/inlet"
 	"github.com/inlet-go/inlet/sinks"
+	"github.com/inlet-go/inlet/sinks/journal/internal/osfs/memfs"
 )
 
 // recentIDs returns the ids that RecentIDs yields.
@@ -29,7 +30,7 @@ func recentIDs(t *testing.T, j *Journal, age time.Duration, most int) (ids []str
 func TestRecentIDsAreBoundedByAgeAndNumber(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		j := openMem(t, newMemFS(), Options{SegmentBytes: two})
+		j := openMem(t, memfs.New(), Options{SegmentBytes: two})
 		require.Empty(t, recentIDs(t, j, time.Hour, 10))
 		for i := range 10 {
 			writeAt(t, j, fmt.Sprint(i), time.Now())
@@ -46,13 +47,13 @@ func TestRecentIDsAreBoundedByAgeAndNumber(t *testing.T) {
 
 func TestRecentIDsEndWithTheContextAndPassOverWhatCannotBeRead(t *testing.T) {
 	t.Parallel()
-	m := newMemFS()
+	m := memfs.New()
 	j := openMem(t, m, Options{SegmentBytes: two})
 	for i := range 6 {
 		writeAt(t, j, fmt.Sprint(i), time.Now())
 	}
-	m.fault = func(op, name string, size int) (int, error) {
-		if op == "open" && name == memDir+"/00000000000000000003.ndjson" {
+	m.Fault = func(op, name string, size int) (int, error) {
+		if op == "open" && name == memfs.Dir+"/00000000000000000003.ndjson" {
 			return 0, errIO
 		}
 		return size, nil
@@ -76,7 +77,7 @@ func TestRecentIDsEndWithTheContextAndPassOverWhatCannotBeRead(t *testing.T) {
 func TestARestartForgetsNoDuplicate(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		m := newMemFS()
+		m := memfs.New()
 		open := func() (*Journal, *sinks.Dedupe) {
 			j := openMem(t, m, Options{SegmentBytes: two})
 			d, err := sinks.NewDedupe(j, &sinks.DedupeOptions{Stored: j.RecentIDs(t.Context(), 24*time.Hour, 1000), MaxIDs: 1000})

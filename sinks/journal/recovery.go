@@ -10,13 +10,15 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/inlet-go/inlet/sinks/journal/internal/osfs"
 )
 
 // A recovery brings a directory into order before the journal writes to it. The
 // files are the only truth, and every step may be cut short and done again.
 type recovery struct {
 	dir     string
-	fs      fileSystem
+	fs      osfs.FS
 	log     *slog.Logger
 	damaged *atomicCount
 

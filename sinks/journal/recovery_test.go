@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -16,6 +15,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/inlet-go/inlet/sinks/journal/internal/osfs/memfs"
 )
 
 const (
@@ -106,19 +107,19 @@ func TestOpenRecovers(t *testing.T) {
 	for name, test := range leftovers {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			m := newMemFS()
+			m := memfs.New()
 			for file, content := range test.before {
-				m.put(file, content)
+				m.Put(file, content)
 			}
 			j := openMem(t, m, Options{})
 			require.Equal(t, test.damaged, j.Stats().Damaged)
 			require.Equal(t, test.ids, stored(t, j))
-			require.Equal(t, test.after, m.names())
+			require.Equal(t, test.after, m.Names())
 			write(t, j, "next")
 			require.Equal(t, append(slices.Clone(test.ids), "next"), stored(t, j))
 			require.GreaterOrEqual(t, j.Stats().LastSeq, test.next)
 			require.NoError(t, j.Close(t.Context()))
-			again := openMem(t, m.cut(), Options{})
+			again := openMem(t, m.PowerCut(), Options{})
 			require.Equal(t, append(slices.Clone(test.ids), "next"), stored(t, again), "and after a power cut")
 		})
 	}
@@ -132,15 +133,14 @@ func TestOpenMayBeCutShortAnywhere(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			for steps := 0; ; steps++ {
-				m := newMemFS()
+				m := memfs.New()
 				for file, content := range test.before {
-					m.put(file, content)
+					m.Put(file, content)
 				}
 				if !cutShort(m, steps) {
 					return
 				}
-				killed := &memFS{live: m.live, durable: m.durable, locked: map[string]bool{}, free: 1 << 40}
-				for how, after := range map[string]*memFS{"power cut": m.cut(), "kill": killed} {
+				for how, after := range map[string]*memfs.FS{"power cut": m.PowerCut(), "kill": m.Kill()} {
 					j := openMem(t, after, Options{})
 					require.Equal(t, test.ids, stored(t, j), "%s after %d steps", how, steps)
 				}
@@ -151,15 +151,15 @@ func TestOpenMayBeCutShortAnywhere(t *testing.T) {
 
 // cutShort opens and closes a journal on m, of whose operations only the first
 // steps succeed, and reports whether that was too few.
-func cutShort(m *memFS, steps int) (cut bool) {
-	m.fault = func(op, _ string, size int) (int, error) {
+func cutShort(m *memfs.FS, steps int) (cut bool) {
+	m.Fault = func(op, _ string, size int) (int, error) {
 		if steps--; steps < 0 {
 			cut = true
 			return 0, errIO
 		}
 		return size, nil
 	}
-	if j, err := Open(memDir, &Options{fs: m}); err == nil {
+	if j, err := Open(memfs.Dir, &Options{fs: m}); err == nil {
 		_ = j.Close(context.Background())
 	}
 	return cut
@@ -167,13 +167,13 @@ func cutShort(m *memFS, steps int) (cut bool) {
 
 func TestWhatOpenSealsSurvivesAPowerCut(t *testing.T) {
 	t.Parallel()
-	m := newMemFS()
+	m := memfs.New()
 	j := openMem(t, m, Options{Sync: SyncNever})
 	write(t, j, "a", "b")
-	killed := &memFS{live: maps.Clone(m.live), durable: maps.Clone(m.durable), locked: map[string]bool{}, free: 1 << 40}
+	killed := m.Kill()
 	again := openMem(t, killed, Options{})
 	require.Equal(t, []string{"a", "b"}, stored(t, again), "the system still has what was not flushed")
-	require.Equal(t, []string{"a", "b"}, stored(t, openMem(t, killed.cut(), Options{})), "now it may be relied upon")
+	require.Equal(t, []string{"a", "b"}, stored(t, openMem(t, killed.PowerCut(), Options{})), "now it may be relied upon")
 }
 
 func TestARepairHasItsCopyBeforeItMovesTheOriginal(t *testing.T) {
@@ -196,10 +196,10 @@ func TestADamagedEndIsKeptBeforeItIsCutOff(t *testing.T) {
 // repairs returns what Open does to an active file of that content.
 func repairs(t *testing.T, content string) []string {
 	t.Helper()
-	m := newMemFS()
-	m.put(part1, content)
+	m := memfs.New()
+	m.Put(part1, content)
 	openMem(t, m, Options{})
-	ops := slices.DeleteFunc(m.log(), func(op string) bool {
+	ops := slices.DeleteFunc(m.Ops(), func(op string) bool {
 		return strings.HasPrefix(op, "list") || strings.HasPrefix(op, "open")
 	})
 	require.Equal(t, []string{
@@ -210,23 +210,23 @@ func repairs(t *testing.T, content string) []string {
 
 func TestWhatIsCutOffIsInQuarantine(t *testing.T) {
 	t.Parallel()
-	m := newMemFS()
-	m.put(part1, lines(1, 2)+"\n\ntorn\n\n\xff"+strings.Repeat("\n", 1000))
+	m := memfs.New()
+	m.Put(part1, lines(1, 2)+"\n\ntorn\n\n\xff"+strings.Repeat("\n", 1000))
 	j := openMem(t, m, Options{})
 	require.EqualValues(t, 2, j.Stats().Damaged)
-	require.Equal(t, lines(1, 2), m.content(seg1))
-	require.Equal(t, "\n\ntorn\n\n\xff\n", m.content("quarantine/"+part1))
+	require.Equal(t, lines(1, 2), m.Content(seg1))
+	require.Equal(t, "\n\ntorn\n\n\xff\n", m.Content("quarantine/"+part1))
 }
 
 func TestANewlineThatIsDamagedCostsNoEvent(t *testing.T) {
 	t.Parallel()
 	damage := func(line string) string { return strings.TrimSuffix(line, "\n") + "\x0b" }
-	m := newMemFS()
-	m.put(seg1, lines(1, 1)+damage(lines(2, 1))+lines(3, 1)+damage(lines(4, 1)))
-	m.put(part5, damage(lines(5, 1))+lines(6, 1))
+	m := memfs.New()
+	m.Put(seg1, lines(1, 1)+damage(lines(2, 1))+lines(3, 1)+damage(lines(4, 1)))
+	m.Put(part5, damage(lines(5, 1))+lines(6, 1))
 	j := openMem(t, m, Options{})
 	require.EqualValues(t, 1, j.Stats().Damaged)
-	require.Equal(t, lines(5, 2), m.content(strings.TrimSuffix(part5, ".part")))
+	require.Equal(t, lines(5, 2), m.Content(strings.TrimSuffix(part5, ".part")))
 	require.Equal(t, []string{"m1", "m2", "m3", "m4", "m5", "m6"}, stored(t, j))
 }
 
@@ -236,23 +236,23 @@ func TestAnEventThatLooksLikeALineIsNone(t *testing.T) {
 	e.Extra = []byte(`{"x":` + strings.TrimSuffix(lines(7, 1), "\n") + `}`)
 	line := strings.Replace(string(lineOf(e, 1)), "EUR", "USD", 1)
 	require.Zero(t, lineWithin([]byte(line)))
-	m := newMemFS()
-	m.put(part1, line+lines(2, 1))
+	m := memfs.New()
+	m.Put(part1, line+lines(2, 1))
 	require.Equal(t, []string{"m2"}, stored(t, openMem(t, m, Options{})))
 }
 
 func TestACleanOpenReadsOnlyTheEndOfTheNewestFile(t *testing.T) {
 	t.Parallel()
 	content := lines(1, 1000)
-	r := recovery{dir: memDir, fs: newMemFS()}
-	r.fs.(*memFS).put(seg1, content)
+	r := recovery{dir: memfs.Dir, fs: memfs.New()}
+	r.fs.(*memfs.FS).Put(seg1, content)
 	s, err := r.scanFrom(entry{1, extSealed}, nil, tailBytes)
 	require.NoError(t, err)
 	require.EqualValues(t, tailBytes, s.at)
 	require.NoError(t, r.readNewest([]entry{{1, extSealed}}))
 	require.EqualValues(t, 1000, r.last)
 
-	r.fs.(*memFS).put(seg1, content+strings.Repeat("x", 2*tailBytes))
+	r.fs.(*memfs.FS).Put(seg1, content+strings.Repeat("x", 2*tailBytes))
 	require.NoError(t, r.readNewest([]entry{{1, extSealed}}))
 	require.Greater(t, r.last, uint64(1000), "a damaged end has the whole file read")
 }
@@ -261,11 +261,11 @@ func TestOpenSaysWhyItCannot(t *testing.T) {
 	t.Parallel()
 	t.Run("a directory that cannot be written", func(t *testing.T) {
 		t.Parallel()
-		m := newMemFS()
-		m.fault = failing("create", fs.ErrPermission, &switchVar{on: true})
-		_, err := Open(memDir, &Options{fs: m})
+		m := memfs.New()
+		m.Fault = memfs.Failing("create", fs.ErrPermission, switchedOn())
+		_, err := Open(memfs.Dir, &Options{fs: m})
 		require.ErrorIs(t, err, fs.ErrPermission)
-		m.fault = nil
+		m.Fault = nil
 		openMem(t, m, Options{})
 	})
 	t.Run("a file in place of the directory", func(t *testing.T) {
@@ -277,8 +277,8 @@ func TestOpenSaysWhyItCannot(t *testing.T) {
 	})
 	t.Run("a full disk is no reason", func(t *testing.T) {
 		t.Parallel()
-		m := newMemFS()
-		m.fault = failing("create", errNoSpace, &switchVar{on: true})
+		m := memfs.New()
+		m.Fault = memfs.Failing("create", errNoSpace, switchedOn())
 		j := openMem(t, m, Options{})
 		require.ErrorIs(t, writeOne(t, j, "a"), ErrStorageFull)
 	})
@@ -323,9 +323,9 @@ func TestTheLiveFileIsTakenAway(t *testing.T) {
 
 func TestEvents(t *testing.T) {
 	t.Parallel()
-	m := newMemFS()
-	m.put(seg1, lines(1, 2))
-	m.put(seg3, lines(3, 1)+"damaged\n"+lines(4, 2))
+	m := memfs.New()
+	m.Put(seg1, lines(1, 2))
+	m.Put(seg3, lines(3, 1)+"damaged\n"+lines(4, 2))
 	j := openMem(t, m, Options{SegmentBytes: 1})
 	write(t, j, "m6", "m7", "m8")
 	t.Run("begin at the number asked for", func(t *testing.T) {
@@ -362,7 +362,7 @@ func TestEvents(t *testing.T) {
 		require.Equal(t, 2, seen)
 	})
 	t.Run("go on after a file that cannot be read", func(t *testing.T) {
-		m.fault = func(op, name string, size int) (int, error) {
+		m.Fault = func(op, name string, size int) (int, error) {
 			if op == "open" && strings.HasSuffix(name, seg3) {
 				return 0, errIO
 			}
@@ -385,8 +385,8 @@ func TestEvents(t *testing.T) {
 func TestEventsSeeNothingThatIsNotAcknowledged(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		m, g := newMemFS(), newGate("sync")
-		m.fault = g.fault
+		m, g := memfs.New(), newGate("sync")
+		m.Fault = g.fault
 		j := openMem(t, m, Options{})
 		write(t, j, "a")
 		g.shut.Store(true)

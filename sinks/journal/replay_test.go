@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/sinks/journal/internal/osfs/memfs"
 )
 
 func TestReplayWritesWhatWasThereBeforeTheCall(t *testing.T) {
@@ -41,7 +42,7 @@ func TestReplayWithAFilterAndAStart(t *testing.T) {
 func TestReplayTriesAgainUntilItsContextIsDone(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		j := openMem(t, newMemFS(), Options{})
+		j := openMem(t, memfs.New(), Options{})
 		write(t, j, "a", "b")
 		to := &target{answer: refuses(errDown, "b")}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)

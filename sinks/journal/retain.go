@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/sinks/journal/internal/osfs"
 )
 
 // retainEvery is how often the age of segments is looked at, besides whenever one
@@ -35,7 +36,7 @@ func (s *shelf) put(g sealedSegment) {
 }
 
 // loadShelf looks at what is sealed after recovery.
-func loadShelf(fsys fileSystem, dir string) (s shelf, err error) {
+func loadShelf(fsys osfs.FS, dir string) (s shelf, err error) {
 	segments, err := listSegments(fsys, dir)
 	if err != nil {
 		return s, err

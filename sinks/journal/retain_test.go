@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/sinks/journal/internal/osfs/memfs"
 )
 
 // two is the size of a segment that takes two events.
@@ -30,13 +31,13 @@ func fillSegments(t testing.TB, j *Journal, n int) (ids []string) {
 }
 
 // segmentNames returns the segments in m.
-func segmentNames(m *memFS) []string {
-	return slices.DeleteFunc(m.names(), func(name string) bool { return !strings.Contains(name, ".ndjson") })
+func segmentNames(m *memfs.FS) []string {
+	return slices.DeleteFunc(m.Names(), func(name string) bool { return !strings.Contains(name, ".ndjson") })
 }
 
 func TestTheOldestSegmentsGoByBytes(t *testing.T) {
 	t.Parallel()
-	m := newMemFS()
+	m := memfs.New()
 	j := openMem(t, m, Options{SegmentBytes: two, RetainBytes: 3 * two})
 	fillSegments(t, j, 10)
 	require.NoError(t, j.Check(t.Context()))
@@ -46,7 +47,7 @@ func TestTheOldestSegmentsGoByBytes(t *testing.T) {
 	kept := segmentNames(m)
 	require.GreaterOrEqual(t, len(kept), 2, "%v", kept)
 	closeNow(t, j)
-	require.Equal(t, len(kept), len(segmentNames(m.cut())), "and on the disk too")
+	require.Equal(t, len(kept), len(segmentNames(m.PowerCut())), "and on the disk too")
 
 	j = openMem(t, m, Options{SegmentBytes: two, RetainBytes: two})
 	require.Len(t, stored(t, j), int(stats.LastSeq)-removedEvents(t, kept), "what was sealed before counts")
@@ -66,7 +67,7 @@ func removedEvents(t *testing.T, names []string) int {
 func TestAClockThatJumpsRemovesOneSegmentAtATime(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		m := newMemFS()
+		m := memfs.New()
 		j := openMem(t, m, Options{SegmentBytes: two, RetainAge: 24 * time.Hour})
 		fillSegments(t, j, 20)
 		closeNow(t, j)
@@ -91,7 +92,7 @@ func TestAClockThatJumpsRemovesOneSegmentAtATime(t *testing.T) {
 func TestAgeKeepsUpWithWhatIsSealed(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		m := newMemFS()
+		m := memfs.New()
 		j := openMem(t, m, Options{SegmentBytes: two, RetainAge: time.Hour})
 		for range 1000 {
 			write(t, j, fmt.Sprintf("e%d", j.Stats().LastSeq))
@@ -104,7 +105,7 @@ func TestAgeKeepsUpWithWhatIsSealed(t *testing.T) {
 func TestADestinationHoldsWhatItHasNotHad(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		m, to := newMemFS(), &target{answer: down}
+		m, to := memfs.New(), &target{answer: down}
 		o := Options{SegmentBytes: two, RetainBytes: 3 * two, RetainAge: time.Hour}
 		j := openMem(t, m, o)
 		d := deliver(t, j, to, nil)
@@ -150,7 +151,7 @@ func TestADestinationHoldsWhatItHasNotHad(t *testing.T) {
 func TestADestinationThatIsUpToDateHoldsUpNobody(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		j := openMem(t, newMemFS(), Options{SegmentBytes: two, RetainBytes: two})
+		j := openMem(t, memfs.New(), Options{SegmentBytes: two, RetainBytes: two})
 		one := deliver(t, j, &target{}, nil)
 		other, err := j.Deliver("other", &target{}, nil)
 		require.NoError(t, err)
@@ -167,7 +168,7 @@ func TestADestinationThatIsUpToDateHoldsUpNobody(t *testing.T) {
 func TestADestinationThatIsForgottenHoldsNothing(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		m := newMemFS()
+		m := memfs.New()
 		j := openMem(t, m, Options{SegmentBytes: two, RetainBytes: two})
 		d := deliver(t, j, &target{answer: down}, nil)
 		for i := 0; writeOne(t, j, fmt.Sprint(i)) == nil; i++ {
@@ -180,7 +181,7 @@ func TestADestinationThatIsForgottenHoldsNothing(t *testing.T) {
 		require.Empty(t, j.Deliveries())
 		time.Sleep(time.Second)
 		require.NoError(t, writeOne(t, j, "after"))
-		require.NotContains(t, m.cut().names(), "cursors/d")
+		require.NotContains(t, m.PowerCut().Names(), "cursors/d")
 		closeNow(t, j)
 		require.ErrorIs(t, j.Forget("d"), inlet.ErrClosed, "somebody else may hold the directory")
 	})
@@ -189,7 +190,7 @@ func TestADestinationThatIsForgottenHoldsNothing(t *testing.T) {
 func TestADestinationThatMayLoseTheOldestGoesOnBehindTheGap(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		m, to := newMemFS(), &target{answer: down}
+		m, to := memfs.New(), &target{answer: down}
 		j := openMem(t, m, Options{SegmentBytes: two, RetainBytes: 3 * two})
 		o := &DeliverOptions{WhenFull: DropOldest, MaxEvents: 1}
 		d := deliver(t, j, to, o)
@@ -223,11 +224,11 @@ func TestADestinationThatMayLoseTheOldestGoesOnBehindTheGap(t *testing.T) {
 func TestTheCursorIsOnTheDiskBeforeASegmentIsRemoved(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		m := newMemFS()
+		m := memfs.New()
 		j := openMem(t, m, Options{SegmentBytes: two, RetainBytes: two})
-		m.fault = func(op, name string, size int) (int, error) {
+		m.Fault = func(op, name string, size int) (int, error) {
 			if e, ok := parseName(filepath.Base(name)); ok && op == "remove" && e.ext == extSealed {
-				at, err := newCursors(m.cut(), memDir).read("d")
+				at, err := newCursors(m.PowerCut(), memfs.Dir).read("d")
 				require.NoError(t, err)
 				require.GreaterOrEqual(t, at.seq, e.first)
 				require.Zero(t, slices.IndexFunc(segmentNames(m), func(n string) bool { return n == e.name() }), "the oldest first")
@@ -248,13 +249,13 @@ func TestTheCursorIsOnTheDiskBeforeASegmentIsRemoved(t *testing.T) {
 func TestASegmentThatCannotBeRemovedIsTriedAgain(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		m, broken := newMemFS(), new(switchVar)
-		m.fault = failing("remove", errIO, broken)
+		m, broken := memfs.New(), new(memfs.Switch)
+		m.Fault = memfs.Failing("remove", errIO, broken)
 		j := openMem(t, m, Options{SegmentBytes: two, RetainBytes: two})
-		broken.set(true)
+		broken.Set(true)
 		ids := fillSegments(t, j, 5)
 		require.Equal(t, ids, stored(t, j), "and is no reason to refuse anything")
-		broken.set(false)
+		broken.Set(false)
 		fillSegments(t, j, 6)
 		require.LessOrEqual(t, j.Stats().Retained, int64(two))
 	})
@@ -262,13 +263,13 @@ func TestASegmentThatCannotBeRemovedIsTriedAgain(t *testing.T) {
 
 func TestASegmentThatIsGoneAlreadyIsNoFailure(t *testing.T) {
 	t.Parallel()
-	m := newMemFS()
+	m := memfs.New()
 	j := openMem(t, m, Options{SegmentBytes: two, RetainBytes: 2 * two})
 	fillSegments(t, j, 2)
-	require.NoError(t, m.Remove(memDir+"/00000000000000000001.ndjson"))
+	require.NoError(t, m.Remove(memfs.Dir+"/00000000000000000001.ndjson"))
 	fillSegments(t, j, 6)
 	require.LessOrEqual(t, j.Stats().Retained, int64(2*two))
-	_, _, err := m.Stat(memDir + "/00000000000000000001.ndjson")
+	_, _, err := m.Stat(memfs.Dir + "/00000000000000000001.ndjson")
 	require.ErrorIs(t, err, fs.ErrNotExist)
 }
 

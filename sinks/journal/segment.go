@@ -7,13 +7,15 @@ import (
 	"log/slog"
 	"sync/atomic"
 	"time"
+
+	"github.com/inlet-go/inlet/sinks/journal/internal/osfs"
 )
 
 // A store writes to the segments of a directory. Only the committer uses it.
 type store struct {
 	dir      string
 	opts     Options
-	fs       fileSystem
+	fs       osfs.FS
 	log      *slog.Logger
 	health   *health
 	counters *counters
@@ -31,7 +33,7 @@ type store struct {
 // A segment is a file that is being written.
 type segment struct {
 	entry
-	file       file
+	file       osfs.File
 	size       int64     // of the whole lines in it
 	filled     int64     // how far it is filled with newlines; 0 if it is appended to
 	acked      int64     // of those that were acknowledged
@@ -59,7 +61,7 @@ func (s *store) ready() error {
 }
 
 // checkSpace fails below the low-water mark.
-func checkSpace(fsys fileSystem, dir string, o *Options) error {
+func checkSpace(fsys osfs.FS, dir string, o *Options) error {
 	if o.LowWater < 0 {
 		return nil
 	}

@@ -15,13 +15,14 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/sinks/journal/internal/osfs/memfs"
 )
 
 // A script writes a few events to a journal of tiny segments, closes it, opens
 // it again and writes more. It goes on whatever fails, and remembers what was
 // acknowledged.
 type script struct {
-	fs   *memFS
+	fs   *memfs.FS
 	next int
 
 	mu    sync.Mutex
@@ -31,8 +32,8 @@ type script struct {
 
 // newScript has fault called, in turn, with the number of each call.
 func newScript(fault func(s *script, call int, op, name string, size int) (int, error)) *script {
-	s := &script{fs: newMemFS()}
-	s.fs.fault = func(op, name string, size int) (int, error) {
+	s := &script{fs: memfs.New()}
+	s.fs.Fault = func(op, name string, size int) (int, error) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.calls++
@@ -41,13 +42,13 @@ func newScript(fault func(s *script, call int, op, name string, size int) (int, 
 	return s
 }
 
-func scriptOptions(m *memFS, ahead bool) *Options {
+func scriptOptions(m *memfs.FS, ahead bool) *Options {
 	return &Options{SegmentBytes: 1500, WriteAhead: ahead, fs: m}
 }
 
 func (s *script) run(ctx context.Context, ahead bool) {
 	for range 2 {
-		j, err := Open(memDir, scriptOptions(s.fs, ahead))
+		j, err := Open(memfs.Dir, scriptOptions(s.fs, ahead))
 		if err != nil {
 			continue
 		}
@@ -72,9 +73,9 @@ func (s *script) write(ctx context.Context, j *Journal) {
 
 // requireAll opens a journal on m and holds that all of ids are there, once, and
 // that it works.
-func requireAll(t *testing.T, m *memFS, ahead bool, ids []string, msg string, args ...any) {
+func requireAll(t *testing.T, m *memfs.FS, ahead bool, ids []string, msg string, args ...any) {
 	t.Helper()
-	j, err := Open(memDir, scriptOptions(m, ahead))
+	j, err := Open(memfs.Dir, scriptOptions(m, ahead))
 	require.NoError(t, err, msg, args)
 	write(t, j, "works")
 	found := stored(t, j)
@@ -112,14 +113,14 @@ func TestPowerCutsAfterEveryCall(t *testing.T) {
 // cutAfter reports whether there are not so many calls.
 func cutAfter(t *testing.T, ahead bool, calls int) (end bool) {
 	synctest.Test(t, func(t *testing.T) {
-		var after []*memFS
+		var after []*memfs.FS
 		var acked []string
 		s := newScript(func(s *script, call int, _, _ string, size int) (int, error) {
 			if call == calls+1 { // before the next call is after this one
 				for seed := range uint64(4) {
-					after = append(after, s.fs.tear(rand.New(rand.NewPCG(uint64(calls), seed))))
+					after = append(after, s.fs.TornPowerCut(rand.New(rand.NewPCG(uint64(calls), seed))))
 				}
-				after = append(after, s.fs.cut())
+				after = append(after, s.fs.PowerCut())
 				acked = slices.Clone(s.acked)
 			}
 			return size, nil
@@ -171,11 +172,11 @@ func failAt(t *testing.T, ahead bool, call int, cause error) (end bool) {
 		s.run(t.Context(), ahead)
 		synctest.Wait()
 		end = s.calls < call
-		s.fs.fault = nil
+		s.fs.Fault = nil
 		if !end {
 			require.GreaterOrEqual(t, len(s.acked), 8, "it goes on after call %d failed", call)
 		}
-		requireAll(t, s.fs.cut(), ahead, s.acked, "power cut, call %d", call)
+		requireAll(t, s.fs.PowerCut(), ahead, s.acked, "power cut, call %d", call)
 		requireAll(t, s.fs, ahead, s.acked, "call %d", call)
 	})
 	return end

@@ -16,6 +16,9 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/inlet-go/inlet/sinks/journal/internal/osfs"
+	"github.com/inlet-go/inlet/sinks/journal/internal/osfs/memfs"
 )
 
 // Whoever reads the end while it is written, across segments that are begun,
@@ -69,12 +72,12 @@ func TestReadersOfTheEndGetEveryLineOnce(t *testing.T) {
 
 func TestATailReadsNothingBeyondItsMark(t *testing.T) {
 	t.Parallel()
-	m := newMemFS()
+	m := memfs.New()
 	j := openMem(t, m, Options{})
 	write(t, j, "a", "b")
 	name := "00000000000000000001.ndjson.part"
-	whole := int64(len(m.content(name)))
-	m.put(name, m.content(name)+`{"type":"track","mess`)
+	whole := int64(len(m.Content(name)))
+	m.Put(name, m.Content(name)+`{"type":"track","mess`)
 	r := tail{j: j}
 	at := j.progress.now()
 	require.Equal(t, mark{segment: 1, size: whole, last: 2}, at)
@@ -94,11 +97,11 @@ func TestASegmentThatCannotBeReadIsTriedAgainAndThenGivenUp(t *testing.T) {
 		t.Run(fmt.Sprintf("%d failures", failures), func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				m := newMemFS()
+				m := memfs.New()
 				j := openMem(t, m, Options{SegmentBytes: two})
 				write(t, j, "a", "b", "c", "d", "e")
 				left := failures
-				m.fault = func(op, name string, size int) (int, error) {
+				m.Fault = func(op, name string, size int) (int, error) {
 					if op == "open" && filepath.Base(name) == "00000000000000000001.ndjson" && left > 0 {
 						left--
 						return 0, errIO
@@ -134,22 +137,22 @@ func TestWhatIsNotTheSegmentsFaultGivesUpNothing(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				m, broken, failures := newMemFS(), new(switchVar), new(atomic.Int64)
+				m, broken, failures := memfs.New(), new(memfs.Switch), new(atomic.Int64)
 				j := openMem(t, m, Options{SegmentBytes: two})
 				write(t, j, "a", "b", "c", "d", "e")
-				m.fault = func(op, name string, size int) (int, error) {
-					if broken.get() && (op == "open" || op == "list") && filepath.Base(name) == test.name {
+				m.Fault = func(op, name string, size int) (int, error) {
+					if broken.IsOn() && (op == "open" || op == "list") && filepath.Base(name) == test.name {
 						failures.Add(1)
 						return 0, test.err
 					}
 					return size, nil
 				}
-				broken.set(true)
+				broken.Set(true)
 				to := &target{}
 				d := deliver(t, j, to, nil)
 				time.Sleep(time.Minute)
 				require.LessOrEqual(t, failures.Load(), int64(61), "a second apart")
-				broken.set(false)
+				broken.Set(false)
 				write(t, j, "f")
 				time.Sleep(time.Minute)
 				drain(t, d)
@@ -177,10 +180,10 @@ func TestASegmentThatSomebodyDeletedIsPassedOver(t *testing.T) {
 func TestTheNewestSegmentIsCountedToo(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		m := newMemFS()
+		m := memfs.New()
 		j := openMem(t, m, Options{SegmentBytes: two})
 		write(t, j, "a", "b", "c")
-		m.fault = func(op, name string, size int) (int, error) {
+		m.Fault = func(op, name string, size int) (int, error) {
 			if op == "open" && strings.HasPrefix(filepath.Base(name), "00000000000000000003.") {
 				return 0, fs.ErrNotExist
 			}
@@ -198,9 +201,9 @@ func TestTheNewestSegmentIsCountedToo(t *testing.T) {
 // the rest after that, has neither name.
 func TestAListingThatMissesTheSegmentThatIsSealedIsMadeAgain(t *testing.T) {
 	t.Parallel()
-	m := newMemFS()
-	listed := &hidingFS{fileSystem: m}
-	j := openTest(t, memDir, &Options{fs: listed})
+	m := memfs.New()
+	listed := &hidingFS{FS: m}
+	j := openTest(t, memfs.Dir, &Options{fs: listed})
 	write(t, j, "a", "b", "c")
 	listed.hide = "00000000000000000001.ndjson.part"
 	to := &target{}
@@ -212,13 +215,13 @@ func TestAListingThatMissesTheSegmentThatIsSealedIsMadeAgain(t *testing.T) {
 
 // A hidingFS leaves a name out of the first listing that has it.
 type hidingFS struct {
-	fileSystem
+	osfs.FS
 	mu   sync.Mutex
 	hide string
 }
 
 func (h *hidingFS) List(dir string) ([]string, error) {
-	names, err := h.fileSystem.List(dir)
+	names, err := h.FS.List(dir)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if i := slices.Index(names, h.hide); i >= 0 {

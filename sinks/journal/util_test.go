@@ -4,17 +4,30 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io/fs"
 	"os"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/sinks/journal/internal/osfs/memfs"
 )
 
-const memDir = "journal"
+var (
+	errNoSpace = &fs.PathError{Op: "write", Path: "segment", Err: syscall.ENOSPC}
+	errIO      = &fs.PathError{Op: "write", Path: "segment", Err: syscall.EIO}
+)
+
+// switchedOn returns a switch that is on.
+func switchedOn() *memfs.Switch {
+	var on memfs.Switch
+	on.Set(true)
+	return &on
+}
 
 var day = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 
@@ -47,10 +60,10 @@ func openTest(t testing.TB, dir string, o *Options) *Journal {
 }
 
 // openMem opens a journal on m; what is not chosen has its default.
-func openMem(t testing.TB, m *memFS, o Options) *Journal {
+func openMem(t testing.TB, m *memfs.FS, o Options) *Journal {
 	t.Helper()
 	o.fs = m
-	return openTest(t, memDir, &o)
+	return openTest(t, memfs.Dir, &o)
 }
 
 // write writes events of those ids, one by one.

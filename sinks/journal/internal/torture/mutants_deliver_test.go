@@ -33,13 +33,13 @@ var deliveryMutants = map[string]mutant{
 		file: "deliver_run.go", from: "d.unsaved >= saveBytes || time.Since(d.savedAt) >= saveEvery", to: "time.Since(d.savedAt) >= saveEvery",
 	},
 	"a cursor is renamed before it is flushed": {
-		file: "fs_files.go", from: "\tif err == nil {\n\t\terr = f.Sync()\n\t}\n", to: "",
+		file: "cursor.go", from: "\tif err == nil {\n\t\terr = f.Sync()\n\t}\n", to: "",
 	},
 	"a cursor is written over the old one": {
-		file: "fs_files.go", from: "temporary := name + extTemporary", to: "temporary := name",
+		file: "cursor.go", from: "temporary := name + extTemporary", to: "temporary := name",
 	},
 	"the name of a cursor is not flushed": {
-		file: "fs_files.go", from: "return fsys.SyncDir(filepath.Dir(name))", to: "_ = filepath.Dir(name)\n\treturn nil",
+		file: "cursor.go", from: "return fsys.SyncDir(filepath.Dir(name))", to: "_ = filepath.Dir(name)\n\treturn nil",
 	},
 	"a new destination's cursor is not saved": {
 		file: "deliver.go", from: "\treturn d.save()\n", to: "\treturn nil\n",
@@ -155,7 +155,7 @@ var deliveryMutants = map[string]mutant{
 		file: "deliver_run.go", from: "case errors.Is(err, errGone):\n\t\treturn true", to: "case errors.Is(err, errGone):\n\t\treturn false",
 	},
 	"a segment is given up for want of descriptors": {
-		file: "deliver_run.go", from: "isScarce(err), d.pump", to: "d.pump",
+		file: "deliver_run.go", from: "osfs.IsScarce(err), d.pump", to: "d.pump",
 	},
 	"the segment that is written to is given up": {
 		file: "deliver_run.go", from: ", d.pump.tail.entry.first >= m.segment:", to: ":",

@@ -82,7 +82,7 @@ var mutants = map[string]mutant{
 		file: "segment.go", from: "\tif err := s.sync(); err != nil || s.active == nil {\n\t\treturn err", to: "\tif s.active == nil {\n\t\treturn nil",
 	},
 	"a new segment may be a file that exists": {
-		file: "fs.go", from: "return openFile(name, os.O_WRONLY|os.O_APPEND|os.O_CREATE|os.O_EXCL)", to: "return openFile(name, os.O_WRONLY|os.O_APPEND|os.O_CREATE)",
+		file: "internal/osfs/osfs.go", from: "return openFile(name, os.O_WRONLY|os.O_APPEND|os.O_CREATE|os.O_EXCL)", to: "return openFile(name, os.O_WRONLY|os.O_APPEND|os.O_CREATE)",
 	},
 	"recovery leaves a file active": {
 		file: "recovery.go", from: "return r.seal(e, s)\n\t}\n\tr.damaged", to: "return nil\n\t}\n\tr.damaged",
@@ -142,7 +142,7 @@ var mutants = map[string]mutant{
 		file: "segment.go", from: "free < low", to: "free < 0",
 	},
 	"the lock is not held": {
-		file: "lock_flock.go", from: "err = ErrLocked", to: "err = nil",
+		file: "internal/osfs/lock_flock.go", from: "err = ErrLocked", to: "err = nil",
 	},
 	"writers do not share a flush": {
 		file: "queue.go", from: "for n < len(q.tickets) && (n == 0 ||", to: "for n < min(1, len(q.tickets)) && (n == 0 ||",

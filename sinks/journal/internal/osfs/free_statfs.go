@@ -1,11 +1,11 @@
 //go:build darwin || linux
 
-package journal
+package osfs
 
 import "syscall"
 
-// Free returns what an ordinary user may fill, and the whole.
-func (osFS) Free(dir string) (free, total int64, err error) {
+// Free implements [FS].
+func (Disk) Free(dir string) (free, total int64, err error) {
 	var s syscall.Statfs_t
 	if err := syscall.Statfs(dir, &s); err != nil {
 		return 0, 0, err

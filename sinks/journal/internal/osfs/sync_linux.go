@@ -1,12 +1,12 @@
-package journal
+package osfs
 
 import (
 	"os"
 	"syscall"
 )
 
-// syncFile flushes the content and the size of f, which is all that reading it
-// back needs; times may wait.
+// syncFile flushes the content and the size of f, which is all that is needed to read it
+// back. Its times are not flushed.
 func syncFile(f *os.File) error {
 	conn, err := f.SyscallConn()
 	if err != nil {

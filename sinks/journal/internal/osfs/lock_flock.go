@@ -1,6 +1,6 @@
 //go:build darwin || dragonfly || freebsd || illumos || linux || netbsd || openbsd
 
-package journal
+package osfs
 
 import (
 	"errors"
@@ -9,9 +9,9 @@ import (
 	"syscall"
 )
 
-// Lock locks the open file, not its name or a process ID in it: the lock ends
-// with the process, however that ends. Children do not inherit it.
-func (osFS) Lock(name string) (io.Closer, error) {
+// Lock implements [FS]. It locks the open file, not its name or a process ID in it, so
+// the lock ends with the process, however that ends. Child processes do not inherit it.
+func (Disk) Lock(name string) (io.Closer, error) {
 	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, fileMode)
 	if err != nil {
 		return nil, err

@@ -1,11 +1,11 @@
 //go:build !(linux && (amd64 || arm64))
 
-package journal
+package osfs
 
 import (
 	"errors"
 	"os"
 )
 
-// sizeOf knows no way here that is better than os.Stat.
+// sizeOf is not supported here; os.Stat is used instead.
 func sizeOf(string, os.FileInfo) (int64, error) { return 0, errors.ErrUnsupported }
