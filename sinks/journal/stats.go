@@ -1,8 +1,14 @@
 package journal
 
 import (
+	"cmp"
+	"context"
+	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/inlet-go/inlet"
 )
 
 // Stats are counts since Open, and the state of the moment.
@@ -54,4 +60,102 @@ func (j *Journal) Stats() Stats {
 		QueueBytes: j.queue.load(),
 		Busy:       j.health.busy(),
 	}
+}
+
+// DeliveryStats say how a destination does. The counts are since Deliver.
+type DeliveryStats struct {
+	Name    string
+	Running bool // false: its cursor is there, and nobody delivers to it
+
+	Position uint64        // number up to which everything is settled
+	Saved    uint64        // how much of that is noted on the disk
+	Behind   uint64        // how many numbers the journal is ahead
+	Age      time.Duration // since the oldest event that it waits for was received; 0 if it has all
+
+	Delivered uint64 // events that the sink took, or whose dead letters were taken
+	Refused   uint64 // of these, the dead letters
+	Dropped   uint64 // numbers that were removed, or could not be read, before they were delivered: events at most
+
+	Failures int       // attempts in a row that failed, up to now
+	Err      error     // of the last attempt, nil if that succeeded
+	NextTry  time.Time // zero unless Err
+}
+
+// deliveryState is the live form of DeliveryStats.
+type deliveryState struct {
+	saved, delivered, refused, dropped atomicCount
+
+	mu      sync.Mutex
+	oldest  time.Time // when the first event of the batch was received, zero without one
+	failure failure
+}
+
+// begin notes that a batch is being written.
+func (s *deliveryState) begin(oldest time.Time) {
+	s.mu.Lock()
+	s.oldest = oldest
+	s.mu.Unlock()
+}
+
+// settle notes that it is settled.
+func (s *deliveryState) settle() { s.begin(time.Time{}) }
+
+// attempted notes how an attempt went, and returns how the one before did.
+func (s *deliveryState) attempted(f failure) (before failure) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	before, s.failure = s.failure, f
+	return before
+}
+
+// age is how long ago the oldest event that is waited for was received.
+func (s *deliveryState) age() time.Duration {
+	if s.oldest.IsZero() {
+		return 0
+	}
+	return max(time.Since(s.oldest), 0)
+}
+
+// refused counts a dead letter and logs it.
+func (d *Delivery) refused(_ context.Context, letter *inlet.Event, err error) {
+	d.state.refused.add(1)
+	d.log.Warn("journal: an event was refused for good", "messageId", letter.MessageID, "error", err)
+}
+
+// Stats returns a snapshot. The counts are not all of the same instant.
+func (d *Delivery) Stats() DeliveryStats {
+	last := d.j.progress.now().last
+	s := DeliveryStats{
+		Name:      d.name,
+		Running:   true,
+		Position:  d.settled.now().last,
+		Saved:     d.state.saved.Load(),
+		Delivered: d.state.delivered.Load(),
+		Refused:   d.state.refused.Load(),
+		Dropped:   d.state.dropped.Load(),
+	}
+	s.Behind = max(last, s.Position) - s.Position
+	d.state.mu.Lock()
+	defer d.state.mu.Unlock()
+	s.Age = d.state.age()
+	s.Failures, s.Err, s.NextTry = d.state.failure.attempts, d.state.failure.err, d.state.failure.next
+	return s
+}
+
+// Deliveries returns the stats of all destinations, by name: of those that are
+// delivered to, and of those whose cursors are there.
+func (j *Journal) Deliveries() []DeliveryStats {
+	running, saved := j.destinations.list()
+	last := j.progress.now().last
+	all := make([]DeliveryStats, 0, len(saved))
+	for _, d := range running {
+		all = append(all, d.Stats())
+	}
+	for name, at := range saved {
+		if running[name] == nil {
+			all = append(all, DeliveryStats{Name: name, Position: at.seq, Saved: at.seq, Behind: max(last, at.seq) - at.seq})
+		}
+	}
+	slices.SortFunc(all, func(a, b DeliveryStats) int { return cmp.Compare(a.Name, b.Name) })
+	return all
 }

@@ -100,40 +100,40 @@ var deliveryMutants = map[string]mutant{
 	},
 
 	"only the first event that failed is written again": {
-		file: "pump.go", from: "p.events = append(left, p.events[len(batch):]...)", to: "p.events = append(left[:1], p.events[len(batch):]...)",
+		file: "deliverer.go", from: "p.events = append(left, p.events[len(batch):]...)", to: "p.events = append(left[:1], p.events[len(batch):]...)",
 	},
 	"only the first event that failed is written again, seen by kills": {
-		file: "pump.go", from: "p.events = append(left, p.events[len(batch):]...)", to: "p.events = append(left[:1], p.events[len(batch):]...)",
+		file: "deliverer.go", from: "p.events = append(left, p.events[len(batch):]...)", to: "p.events = append(left[:1], p.events[len(batch):]...)",
 		rig: "TestKillsWhileDelivering",
 	},
 	"the batch is written again as a whole": {
-		file: "pump.go", from: "\t\tif err == nil {\n\t\t\tcontinue\n\t\t}\n", to: "",
+		file: "deliverer.go", from: "\t\tif err == nil {\n\t\t\tcontinue\n\t\t}\n", to: "",
 	},
 	"a probe is the whole batch": {
-		file: "pump.go", from: "if failures >= probeAfter {", to: "if failures < 0 {",
+		file: "deliverer.go", from: "if failures >= probeAfter {", to: "if failures < 0 {",
 	},
 	"the wait does not heed what the destination asks for": {
-		file: "pump.go", from: "wait = max(wait, asked)", to: "_ = asked",
+		file: "deliverer.go", from: "wait = max(wait, asked)", to: "_ = asked",
 	},
 	"a panic of a destination kills": {
-		file: "pump.go", from: "if cause := recover(); cause != nil {", to: "if cause := any(nil); cause != nil {",
+		file: "deliverer.go", from: "recover(); cause != nil {\n\t\t\tp.log.Error(\"journal: a destination", to: "any(nil); cause != nil {\n\t\t\tp.log.Error(\"journal: a destination",
 	},
 	"a Write has no deadline": {
-		file: "pump.go", from: "context.WithTimeout(ctx, p.opts.Timeout)", to: "context.WithCancel(ctx)",
+		file: "deliverer.go", from: "context.WithTimeout(ctx, p.opts.Timeout)", to: "context.WithCancel(ctx)",
 	},
 	"a replay passes over what is refused": {
-		file: "pump.go", from: "inlet.IsPermanent(err) {\n\t\t\treturn err", to: "inlet.IsPermanent(err) {\n\t\t\treturn nil",
+		file: "deliverer.go", from: "inlet.IsPermanent(err) {\n\t\t\treturn err", to: "inlet.IsPermanent(err) {\n\t\t\treturn nil",
 	},
 	"what is filtered out is never settled": {
-		file: "pump.go", from: "p.last, p.tail.next = m.last,", to: "p.last, p.tail.next = p.last,",
+		file: "deliverer.go", from: "p.last, p.tail.next = m.last,", to: "p.last, p.tail.next = p.last,",
 	},
 
 	"nothing is flushed, seen by a power cut while it is delivered": {
-		file: "segment.go", from: "if err := s.active.file.Sync(); err != nil {", to: "if err := error(nil); err != nil {",
+		file: "store.go", from: "if err := s.active.file.Sync(); err != nil {", to: "if err := error(nil); err != nil {",
 		rig: "TestPowerCutsWhileDelivering",
 	},
 	"a reader goes beyond the mark": {
-		file: "progress.go", from: "\t\treturn m.size\n", to: "\t\treturn all\n",
+		file: "watermark.go", from: "\t\treturn m.size\n", to: "\t\treturn all\n",
 	},
 	"a listing is believed that misses a name": {
 		file: "tail.go", from: "m.segment > m.last ||", to: "m.segment > 0 ||",
@@ -165,7 +165,7 @@ var deliveryMutants = map[string]mutant{
 	},
 
 	"the directory is free before the deliveries have ended": {
-		file: "commit.go", from: "\tc.store.destinations.ends.Wait()\n", to: "",
+		file: "committer.go", from: "\tc.store.destinations.ends.Wait()\n", to: "",
 	},
 	"a delivery begins after the close": {
 		file: "destinations.go", from: "case d.closed:\n\t\treturn at", to: "case false:\n\t\treturn at",
@@ -178,14 +178,14 @@ var deliveryMutants = map[string]mutant{
 	},
 
 	"a dead letter is taken for stored that is not": {
-		file: "letterbox.go", from: "return l.box.Write(ctx, letters)", to: "_ = l.box.Write(ctx, letters)\n\treturn nil",
+		file: "deliver.go", from: "return l.box.Write(ctx, letters)", to: "_ = l.box.Write(ctx, letters)\n\treturn nil",
 	},
 	"a dead letter is taken for stored that is not, seen on a full disk": {
-		file: "letterbox.go", from: "return l.box.Write(ctx, letters)", to: "_ = l.box.Write(ctx, letters)\n\treturn nil",
+		file: "deliver.go", from: "return l.box.Write(ctx, letters)", to: "_ = l.box.Write(ctx, letters)\n\treturn nil",
 		rig: "TestADiskThatIsFullWhileDelivering",
 	},
 	"dead letters are not closed": {
-		file: "letterbox.go", from: "return l.box.Close(context.Background())", to: "return nil",
+		file: "deliver.go", from: "return l.box.Close(context.Background())", to: "return nil",
 	},
 	"the failure of the letters' sink is ignored": {
 		file: "../deadletter.go", from: "if errs != nil && errs[n] != nil {", to: "if len(errs) < 0 {",

@@ -27,14 +27,14 @@ type mutant struct {
 // mutants are what a tired engineer might do. Each from stands in its file once.
 var mutants = map[string]mutant{
 	"nothing is flushed": {
-		file: "segment.go", from: "if err := s.active.file.Sync(); err != nil {", to: "if err := error(nil); err != nil {",
+		file: "store.go", from: "if err := s.active.file.Sync(); err != nil {", to: "if err := error(nil); err != nil {",
 	},
 	"nothing is flushed, seen by a power cut": {
-		file: "segment.go", from: "if err := s.active.file.Sync(); err != nil {", to: "if err := error(nil); err != nil {",
+		file: "store.go", from: "if err := s.active.file.Sync(); err != nil {", to: "if err := error(nil); err != nil {",
 		rig: "TestPowerCuts",
 	},
 	"acknowledged before the flush": {
-		file: "commit.go",
+		file: "committer.go",
 		from: `	if err := c.store.append(first, c.frame(s.bytes)); err != nil {
 		return err
 	}
@@ -55,31 +55,31 @@ var mutants = map[string]mutant{
 `,
 	},
 	"a failed flush is tried again on the same file": {
-		file: "segment.go", from: "if err := s.active.file.Sync(); err != nil {",
+		file: "store.go", from: "if err := s.active.file.Sync(); err != nil {",
 		to: "if err := s.active.file.Sync(); err != nil && s.active.file.Sync() != nil {",
 	},
 	"a failed flush is tried again, seen by strace": {
-		file: "segment.go", from: "if err := s.active.file.Sync(); err != nil {",
+		file: "store.go", from: "if err := s.active.file.Sync(); err != nil {",
 		to:  "if err := s.active.file.Sync(); err != nil && s.active.file.Sync() != nil {",
 		rig: "TestFlushesThatFail",
 	},
 	"a failed flush does not end the file": {
-		file: "segment.go", from: "\t\ts.setAside()\n\t\tif isFull(err) {", to: "\t\tif isFull(err) {",
+		file: "store.go", from: "\t\ts.setAside()\n\t\tif isFull(err) {", to: "\t\tif isFull(err) {",
 	},
 	"a second failed flush does not poison": {
 		file: "health.go", from: "now.Sub(h.syncFailed) < poisonWindow", to: "false",
 	},
 	"half a write is not cut off": {
-		file: "segment.go", from: "err := s.active.trim(); err != nil || !full", to: "!full",
+		file: "store.go", from: "err := s.active.trim(); err != nil || !full", to: "!full",
 	},
 	"the directory is not flushed for a new segment": {
-		file: "segment.go", from: "if err := s.fs.SyncDir(s.dir); err != nil {\n\t\ts.setAside()", to: "if err := error(nil); err != nil {\n\t\ts.setAside()",
+		file: "store.go", from: "if err := s.fs.SyncDir(s.dir); err != nil {\n\t\ts.setAside()", to: "if err := error(nil); err != nil {\n\t\ts.setAside()",
 	},
 	"the directory is not flushed after the seal": {
-		file: "segment.go", from: "\treturn s.fs.SyncDir(s.dir)\n", to: "\treturn nil\n",
+		file: "store.go", from: "\treturn s.fs.SyncDir(s.dir)\n", to: "\treturn nil\n",
 	},
 	"a segment is sealed without a flush": {
-		file: "segment.go", from: "\tif err := s.sync(); err != nil || s.active == nil {\n\t\treturn err", to: "\tif s.active == nil {\n\t\treturn nil",
+		file: "store.go", from: "\tif err := s.sync(); err != nil || s.active == nil {\n\t\treturn err", to: "\tif s.active == nil {\n\t\treturn nil",
 	},
 	"a new segment may be a file that exists": {
 		file: "internal/osfs/osfs.go", from: "return openFile(name, os.O_WRONLY|os.O_APPEND|os.O_CREATE|os.O_EXCL)", to: "return openFile(name, os.O_WRONLY|os.O_APPEND|os.O_CREATE)",
@@ -125,10 +125,10 @@ var mutants = map[string]mutant{
 		file: "scan.go", from: "\tif !s.good {\n\t\ts.mend()\n\t}\n", to: "",
 	},
 	"a deleted file is not noticed": {
-		file: "segment.go", from: "if err == nil && size == s.active.length() {", to: "if true || err == nil {",
+		file: "store.go", from: "if err == nil && size == s.active.length() {", to: "if true || err == nil {",
 	},
 	"a deleted file is not noticed, seen on a real one": {
-		file: "segment.go", from: "if err == nil && size == s.active.length() {", to: "if true || err == nil {",
+		file: "store.go", from: "if err == nil && size == s.active.length() {", to: "if true || err == nil {",
 		rig: "TestTheLiveFileIsTakenAway",
 	},
 	"a full disk is never tried again": {
@@ -139,7 +139,7 @@ var mutants = map[string]mutant{
 		rig: "TestADiskThatIsFullAndFreed",
 	},
 	"the low-water mark is ignored": {
-		file: "segment.go", from: "free < low", to: "free < 0",
+		file: "store.go", from: "free < low", to: "free < 0",
 	},
 	"the lock is not held": {
 		file: "internal/osfs/lock_flock.go", from: "err = ErrLocked", to: "err = nil",
@@ -157,10 +157,10 @@ var mutants = map[string]mutant{
 		file: "queue.go", from: "\tq.settle(len(group), patience)\n", to: "",
 	},
 	"a segment keeps its blank lines": {
-		file: "segment.go", from: "if g.filled <= g.size {", to: "if true || g.filled <= g.size {",
+		file: "store.go", from: "if g.filled <= g.size {", to: "if true || g.filled <= g.size {",
 	},
 	"the end of a segment is cut off after it is sealed only": {
-		file: "segment.go", from: "\treturn g.file.Sync()\n}\n\n// length", to: "\treturn nil\n}\n\n// length",
+		file: "store.go", from: "\treturn g.file.Sync()\n}\n\n// length", to: "\treturn nil\n}\n\n// length",
 	},
 	"a file ahead takes the last room": {
 		file: "ahead.go", from: "free-2*s.opts.SegmentBytes >=", to: "free >=",
