@@ -10,8 +10,8 @@ import (
 )
 
 const (
-	fillBlock = 256 << 10 // written at once
-	fillFlush = 1 << 20   // flushed at once, so that the disk has time for others
+	blankBlock = 256 << 10 // written at once
+	blankFlush = 1 << 20   // flushed at once, so that the disk has time for others
 )
 
 // aheadName is that of the file that is filled ahead. It is a temporary one: what
@@ -22,31 +22,31 @@ var aheadName = entry{0, extSealed}.name() + extTemporary
 // goroutine while the committer writes the present one. Only the committer calls
 // its methods.
 type ahead struct {
-	filling chan error // has the outcome; nil if nobody fills
+	outcome chan error // has the outcome; nil if nobody fills
 	stop    atomic.Bool
-	full    bool // the file is complete
+	complete    bool // the file is complete
 }
 
 // ready reports whether the file is complete.
 func (a *ahead) ready() bool {
 	select {
-	case err := <-a.filling:
-		a.filling, a.full = nil, err == nil
+	case err := <-a.outcome:
+		a.outcome, a.complete = nil, err == nil
 	default:
 	}
-	return a.full
+	return a.complete
 }
 
-// fillAhead begins to fill a file, if there is none and room for it. One that is
+// prepareAhead begins to fill a file, if there is none and room for it. One that is
 // being written to must not be crowded out.
-func (s *store) fillAhead() {
-	if !s.opts.WriteAhead || s.ahead.filling != nil || s.ahead.full || !s.roomAhead() {
+func (s *store) prepareAhead() {
+	if !s.opts.WriteAhead || s.ahead.outcome != nil || s.ahead.complete || !s.hasSpaceAhead() {
 		return
 	}
 	outcome := make(chan error, 1)
-	s.ahead.filling = outcome
+	s.ahead.outcome = outcome
 	go func() {
-		err := fillFile(s.fs, s.aheadPath(), s.opts.SegmentBytes, &s.ahead.stop)
+		err := writeBlankFile(s.fs, s.aheadPath(), s.opts.SegmentBytes, &s.ahead.stop)
 		if err != nil && !errors.Is(err, errStopped) {
 			s.log.Warn("journal: no file written ahead", "error", err)
 		}
@@ -56,9 +56,9 @@ func (s *store) fillAhead() {
 
 func (s *store) aheadPath() string { return filepath.Join(s.dir, aheadName) }
 
-// roomAhead reports whether a file ahead, and a segment that is appended to
+// hasSpaceAhead reports whether a file ahead, and a segment that is appended to
 // meanwhile, leave the disk above the low-water mark.
-func (s *store) roomAhead() bool {
+func (s *store) hasSpaceAhead() bool {
 	free, total, err := s.fs.Free(s.dir)
 	return err != nil || free-2*s.opts.SegmentBytes >= max(s.opts.lowWater(total), 0)
 }
@@ -66,7 +66,7 @@ func (s *store) roomAhead() bool {
 // takeAhead gives the file that is filled ahead the name of a segment, and opens
 // it. The name is made first: a file that has it already must not be replaced.
 func (s *store) takeAhead(name string) (osfs.File, error) {
-	s.ahead.full = false
+	s.ahead.complete = false
 	f, err := s.fs.Create(name)
 	if err != nil {
 		return nil, errors.Join(err, s.fs.Remove(s.aheadPath()))
@@ -83,10 +83,10 @@ func (s *store) takeAhead(name string) (osfs.File, error) {
 // dropAhead ends the filling and removes the file.
 func (s *store) dropAhead() {
 	s.ahead.stop.Store(true)
-	if s.ahead.filling != nil {
-		s.ahead.full = <-s.ahead.filling == nil
+	if s.ahead.outcome != nil {
+		s.ahead.complete = <-s.ahead.outcome == nil
 	}
-	if !s.ahead.full {
+	if !s.ahead.complete {
 		return
 	}
 	if err := s.fs.Remove(s.aheadPath()); err != nil {
@@ -96,20 +96,20 @@ func (s *store) dropAhead() {
 
 var errStopped = errors.New("stopped")
 
-// fillFile makes a file of newlines that survives a power cut, or none.
-func fillFile(fsys osfs.FS, name string, size int64, stop *atomic.Bool) error {
+// writeBlankFile makes a file of newlines that survives a power cut, or none.
+func writeBlankFile(fsys osfs.FS, name string, size int64, stop *atomic.Bool) error {
 	f, err := fsys.Create(name)
 	if err != nil {
 		return err
 	}
-	block := bytes.Repeat([]byte{'\n'}, int(min(size, fillBlock)))
+	block := bytes.Repeat([]byte{'\n'}, int(min(size, blankBlock)))
 	for at := int64(0); at < size && err == nil; at += int64(len(block)) {
 		if stop.Load() {
 			err = errStopped
 			break
 		}
 		_, err = f.Write(block[:min(size-at, int64(len(block)))])
-		if (at+int64(len(block)))%fillFlush == 0 && err == nil {
+		if (at+int64(len(block)))%blankFlush == 0 && err == nil {
 			err = f.Sync()
 		}
 	}

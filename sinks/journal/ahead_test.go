@@ -234,5 +234,5 @@ func TestBlankLinesArePassedOverFast(t *testing.T) {
 	require.NoError(t, s.next())
 	require.Less(t, time.Since(start), time.Second)
 	require.True(t, s.good)
-	require.EqualValues(t, 8<<20+len(lines(1, 1)), s.at)
+	require.EqualValues(t, 8<<20+len(lines(1, 1)), s.offset)
 }

@@ -47,8 +47,8 @@ func compare(b *testing.B, ahead bool, writers, batch int) {
 	const slice, slices = 250 * time.Millisecond, 9
 	j := openAhead(b, ahead)
 	raw, same := newRawLog(b, false), newRawLog(b, ahead)
-	list, ticket := events("bench", batch), newTicket()
-	ticket.fill(list)
+	list, ticket := events("bench", batch), newWriteRequest()
+	ticket.encode(list)
 	for b.Loop() {
 		var ours, appended, floor []load
 		for range slices {
@@ -295,7 +295,7 @@ func (l *rawLog) awaitFilled() { l.next <- <-l.next }
 
 func (l *rawLog) fill() {
 	go func() {
-		l.next <- fillFile(osfs.Disk{}, filepath.Join(l.dir, "next"), defaultSegmentBytes, new(atomic.Bool))
+		l.next <- writeBlankFile(osfs.Disk{}, filepath.Join(l.dir, "next"), defaultSegmentBytes, new(atomic.Bool))
 	}()
 }
 

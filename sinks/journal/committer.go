@@ -22,7 +22,7 @@ type committer struct {
 	maxGroup int
 
 	seq   uint64 // of the next line
-	group []*ticket
+	group []*writeRequest
 	buf   []byte // the lines of a group of several tickets
 
 	flushTook time.Duration // the last one
@@ -36,9 +36,9 @@ func (c *committer) run() {
 	defer close(c.done)
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	c.store.fillAhead()
-	for !c.queue.finished() {
-		c.arm(timer)
+	c.store.prepareAhead()
+	for !c.queue.drained() {
+		c.resetTimer(timer)
 		select {
 		case <-c.queue.wake:
 			c.commitNext()
@@ -54,9 +54,9 @@ func (c *committer) run() {
 	}
 }
 
-// arm sets the timer to the next thing that is due by the clock.
-func (c *committer) arm(timer *time.Timer) {
-	if at, ok := c.store.next(); ok {
+// resetTimer sets the timer to the next thing that is due by the clock.
+func (c *committer) resetTimer(timer *time.Timer) {
+	if at, ok := c.store.nextMaintenance(); ok {
 		timer.Reset(time.Until(at))
 	} else {
 		timer.Stop()
@@ -65,24 +65,24 @@ func (c *committer) arm(timer *time.Timer) {
 
 // commitNext commits one group, if there is one.
 func (c *committer) commitNext() {
-	c.group = c.queue.gather(c.group, c.maxGroup, c.flushTook/patienceShare)
+	c.group = c.queue.nextGroup(c.group, c.maxGroup, c.flushTook/patienceShare)
 	if len(c.group) == 0 {
 		return
 	}
 	if c.queue.len() > 0 {
 		c.queue.signal() // the next group is waiting already
 	}
-	c.commit(measure(c.group))
+	c.commit(totals(c.group))
 	clear(c.group)
 }
 
-// sums are those of a group.
-type sums struct {
+// groupTotals are those of a group.
+type groupTotals struct {
 	bytes, lines int
 	flush        bool // somebody asks for a flush, whatever the policy
 }
 
-func measure(group []*ticket) (s sums) {
+func totals(group []*writeRequest) (s groupTotals) {
 	for _, t := range group {
 		s.bytes += len(t.buf)
 		s.lines += len(t.lines)
@@ -91,10 +91,10 @@ func measure(group []*ticket) (s sums) {
 	return s
 }
 
-func (c *committer) commit(s sums) {
-	c.store.health.begin()
+func (c *committer) commit(s groupTotals) {
+	c.store.health.beginCommit()
 	err := c.apply(s)
-	c.store.health.end()
+	c.store.health.endCommit()
 	c.queue.release(s.bytes)
 	for _, t := range c.group { // after it has its outcome, a ticket is its caller's
 		t.done <- err
@@ -102,15 +102,15 @@ func (c *committer) commit(s sums) {
 }
 
 // apply stores the group, as durably as the policy says.
-func (c *committer) apply(s sums) error {
+func (c *committer) apply(s groupTotals) error {
 	if s.lines == 0 {
 		return c.store.sync()
 	}
-	if err := c.store.ready(); err != nil {
+	if err := c.store.checkWritable(); err != nil {
 		return err
 	}
 	first := c.seq
-	if err := c.store.append(first, c.frame(s.bytes)); err != nil {
+	if err := c.store.append(first, c.assemble(s.bytes)); err != nil {
 		return err
 	}
 	if s.flush || c.policy == SyncAlways {
@@ -118,12 +118,12 @@ func (c *committer) apply(s sums) error {
 			return err
 		}
 	}
-	if err := c.store.intact(); err != nil {
+	if err := c.store.checkActive(); err != nil {
 		return err
 	}
-	c.store.counters.stored(s.lines)
-	c.store.ack(c.seq - 1)
-	c.store.health.stored()
+	c.store.counters.countGroup(s.lines)
+	c.store.acknowledge(c.seq - 1)
+	c.store.health.recovered()
 	return nil
 }
 
@@ -135,16 +135,16 @@ func (c *committer) flush() error {
 	return err
 }
 
-// frame numbers the lines of the group and returns them in one piece. The
+// assemble numbers the lines of the group and returns them in one piece. The
 // numbers are used up whatever happens to them: what a failed write left on the
 // disk must never share one with what comes later.
-func (c *committer) frame(bytes int) []byte {
+func (c *committer) assemble(bytes int) []byte {
 	if cap(c.buf) > 2*c.maxGroup {
 		c.buf = nil // a single write was larger than any group
 	}
 	c.buf = c.buf[:0]
 	for _, t := range c.group {
-		t.complete(c.seq)
+		t.number(c.seq)
 		c.seq += uint64(len(t.lines))
 		if len(t.buf) == bytes {
 			return t.buf

@@ -76,7 +76,7 @@ func (c cursors) load(damaged func(name string, err error)) (map[string]cursor, 
 		if !validName(name) {
 			continue // such as what a save that was cut short left
 		}
-		at, err := c.read(name)
+		at, err := c.readCursor(name)
 		if err != nil {
 			damaged(name, err)
 			at = cursor{holds: true}
@@ -86,7 +86,7 @@ func (c cursors) load(damaged func(name string, err error)) (map[string]cursor, 
 	return found, err
 }
 
-func (c cursors) read(name string) (cursor, error) {
+func (c cursors) readCursor(name string) (cursor, error) {
 	data, err := readFile(c.fs, filepath.Join(c.dir, name), maxCursorLen)
 	if err != nil {
 		return cursor{}, err

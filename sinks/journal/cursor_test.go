@@ -43,7 +43,7 @@ func TestACursorIsSavedOnceASecondAndOnlyWhenItMoved(t *testing.T) {
 // savedCursor reads the cursor of the destination "d" that is on the disk.
 func savedCursor(t *testing.T, m *memfs.FS) cursor {
 	t.Helper()
-	at, err := newCursors(m.PowerCut(), memfs.Dir).read("d")
+	at, err := newCursors(m.PowerCut(), memfs.Dir).readCursor("d")
 	require.NoError(t, err)
 	return at
 }

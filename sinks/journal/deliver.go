@@ -42,7 +42,7 @@ func (j *Journal) Deliver(name string, sink inlet.Sink, o *DeliverOptions) (*Del
 	if !validName(name) {
 		return nil, fmt.Errorf("journal: a destination cannot have the name %q", name)
 	}
-	if err := opts.validate(sink); err != nil {
+	if err := opts.check(sink); err != nil {
 		return nil, err
 	}
 	d, err := j.newDelivery(name, sink, opts)
@@ -68,15 +68,15 @@ func (j *Journal) newDelivery(name string, sink inlet.Sink, opts DeliverOptions)
 	}
 	letters := opts.DeadLetter
 	if letters == nil {
-		d.letterbox = newLetterbox(j, name)
-		letters = d.letterbox
+		d.deadLetters = newDeadLetterJournal(j, name)
+		letters = d.deadLetters
 	}
-	dead, err := sinks.NewDeadLetter(sink, letters, &sinks.DeadLetterOptions{Name: name, OnLetter: d.refused})
+	dead, err := sinks.NewDeadLetter(sink, letters, &sinks.DeadLetterOptions{Name: name, OnLetter: d.countDeadLetter})
 	if err != nil {
 		return nil, err
 	}
 	d.ctx, d.cancel = context.WithCancel(context.Background())
-	d.pump = pump{tail: tail{j: j}, sink: dead, opts: opts, log: d.log, stop: d.stop, note: d.attempted}
+	d.deliverer = deliverer{tail: tail{j: j}, sink: dead, opts: opts, log: d.log, stop: d.stop, report: d.recordAttempt}
 	return d, nil
 }
 
@@ -90,8 +90,8 @@ type Delivery struct {
 	name      string
 	j         *Journal
 	log       *slog.Logger
-	pump      pump
-	letterbox *letterbox // the dead letters, if they are the journal's own
+	deliverer      deliverer
+	deadLetters *deadLetterJournal // the dead letters, if they are the journal's own
 
 	ctx      context.Context // of the sink's Writes
 	cancel   context.CancelFunc
@@ -113,15 +113,15 @@ type Delivery struct {
 // start finds where to begin, and makes sure that there is a cursor.
 func (d *Delivery) start(at cursor, found bool) error {
 	if !found {
-		first, err := d.j.resolve(d.ctx, d.pump.opts.Start)
+		first, err := d.j.resolve(d.ctx, d.deliverer.opts.Start)
 		if err != nil {
 			return err
 		}
 		at.seq = first - 1
 	}
-	holds := d.pump.opts.WhenFull == Block
-	d.pump.tail.next, d.pump.last = at.seq+1, at.seq
-	d.settled.set(mark{last: at.seq})
+	holds := d.deliverer.opts.WhenFull == Block
+	d.deliverer.tail.next, d.deliverer.last = at.seq+1, at.seq
+	d.settled.set(watermark{last: at.seq})
 	d.state.saved.Store(at.seq)
 	if found && at.holds == holds {
 		return nil
@@ -139,7 +139,7 @@ func (d *Delivery) Name() string { return d.name }
 func (d *Delivery) Drain(ctx context.Context) error {
 	want := d.j.progress.now().last
 	for {
-		at, moved := d.settled.after()
+		at, moved := d.settled.watch()
 		if at.last >= want {
 			return nil
 		}
@@ -173,38 +173,38 @@ func (d *Delivery) Stop(ctx context.Context) error {
 // halt makes the delivery end once the sink has returned.
 func (d *Delivery) halt() { d.stopOnce.Do(func() { close(d.stop) }) }
 
-const letterDir = "dead"
+const deadLetterDir = "dead"
 
-// A letterbox keeps what a destination refuses for good, in a journal of its own,
+// A deadLetterJournal keeps what a destination refuses for good, in a journal of its own,
 // which is opened for the first letter. Only the delivery's goroutine uses it.
-type letterbox struct {
+type deadLetterJournal struct {
 	dir  string
 	opts Options
-	box  *Journal
+	journal  *Journal
 }
 
-func newLetterbox(j *Journal, name string) *letterbox {
+func newDeadLetterJournal(j *Journal, name string) *deadLetterJournal {
 	o := &j.opts
-	return &letterbox{
-		dir:  filepath.Join(j.dir, letterDir, name),
+	return &deadLetterJournal{
+		dir:  filepath.Join(j.dir, deadLetterDir, name),
 		opts: Options{LowWater: o.LowWater, Logger: o.Logger, fs: o.fs},
 	}
 }
 
 // Write stores letters.
-func (l *letterbox) Write(ctx context.Context, letters []*inlet.Event) (err error) {
-	if l.box == nil {
-		l.box, err = Open(l.dir, &l.opts)
+func (l *deadLetterJournal) Write(ctx context.Context, letters []*inlet.Event) (err error) {
+	if l.journal == nil {
+		l.journal, err = Open(l.dir, &l.opts)
 	}
 	if err != nil {
 		return err
 	}
-	return l.box.Write(ctx, letters)
+	return l.journal.Write(ctx, letters)
 }
 
-func (l *letterbox) close() error {
-	if l.box == nil {
+func (l *deadLetterJournal) close() error {
+	if l.journal == nil {
 		return nil
 	}
-	return l.box.Close(context.Background())
+	return l.journal.Close(context.Background())
 }

@@ -42,7 +42,7 @@ func TestADeadLetterThatTheJournalCannotKeepWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m, full := memfs.New(), new(memfs.Switch)
 		m.Fault = func(op, name string, size int) (int, error) {
-			if full.IsOn() && op == "write" && strings.Contains(name, letterDir) {
+			if full.IsOn() && op == "write" && strings.Contains(name, deadLetterDir) {
 				return 0, errNoSpace
 			}
 			return size, nil

@@ -80,8 +80,8 @@ func (o *DeliverOptions) withDefaults() DeliverOptions {
 	return f
 }
 
-// validate names the first field that can never work.
-func (o *DeliverOptions) validate(sink inlet.Sink) error {
+// check names the first field that can never work.
+func (o *DeliverOptions) check(sink inlet.Sink) error {
 	switch {
 	case sink == nil:
 		return errors.New("journal: the destination's sink is nil")

@@ -19,31 +19,31 @@ const (
 
 // run moves batches until the delivery is stopped.
 func (d *Delivery) run() {
-	defer d.leave()
+	defer d.finish()
 	for !d.stopping() {
-		m, moved := d.j.progress.after()
-		switch err := d.pump.fill(d.ctx, m); {
+		m, moved := d.j.progress.watch()
+		switch err := d.deliverer.readBatch(d.ctx, m); {
 		case errors.Is(err, io.EOF):
 			d.failures = 0
-			d.attempted(failure{})
+			d.recordAttempt(failure{})
 			d.passed()
-			d.rest(moved)
+			d.idle(moved)
 		case d.ctx.Err() != nil:
 			return
 		case err != nil:
 			d.readFailed(m, err)
 		default:
 			d.failures = 0
-			d.deliver()
+			d.deliverBatch()
 		}
 	}
 }
 
-// deliver writes the batch that was read.
-func (d *Delivery) deliver() {
-	d.state.begin(d.pump.first)
-	taken := len(d.pump.events)
-	if err := d.pump.settle(d.ctx); err != nil {
+// deliverBatch writes the batch that was read.
+func (d *Delivery) deliverBatch() {
+	d.state.beginBatch(d.deliverer.oldest)
+	taken := len(d.deliverer.events)
+	if err := d.deliverer.deliver(d.ctx); err != nil {
 		return // stopped: the cursor stays before the batch
 	}
 	d.state.delivered.add(taken)
@@ -52,19 +52,19 @@ func (d *Delivery) deliver() {
 
 // passed notes that everything up to the end of the batch is settled.
 func (d *Delivery) passed() {
-	d.unsaved += d.pump.bytes
-	d.pump.bytes = 0
-	d.state.settle()
-	d.noteMissed()
-	d.settled.set(mark{last: d.pump.last})
+	d.unsaved += d.deliverer.bytes
+	d.deliverer.bytes = 0
+	d.state.endBatch()
+	d.recordDropped()
+	d.settled.set(watermark{last: d.deliverer.last})
 	if d.unsaved >= saveBytes || time.Since(d.savedAt) >= saveEvery {
 		d.saveOrLog()
 	}
 }
 
-// rest waits for more to deliver. A cursor that is not saved yet is, as soon as
+// idle waits for more to deliver. A cursor that is not saved yet is, as soon as
 // that is due.
-func (d *Delivery) rest(moved <-chan struct{}) {
+func (d *Delivery) idle(moved <-chan struct{}) {
 	var due <-chan time.Time
 	if d.unsavedCursor() {
 		timer := time.NewTimer(time.Until(d.savedAt.Add(saveEvery)))
@@ -89,18 +89,18 @@ func (d *Delivery) stopping() bool {
 
 // readFailed tries a segment again that could not be read, and in the end gives up
 // what follows in it.
-func (d *Delivery) readFailed(m mark, err error) {
+func (d *Delivery) readFailed(m watermark, err error) {
 	d.failures++
 	next := time.Now()
-	if d.hopeless(m, err) {
+	if d.givesUp(m, err) {
 		d.log.Error("journal: what follows in this segment cannot be delivered", "error", err)
 		d.failures = 0
-		d.pump.tail.skip()
+		d.deliverer.tail.skipSegment()
 	} else {
 		next = next.Add(pauseAfter)
-		d.pump.tail.again()
+		d.deliverer.tail.reopen()
 	}
-	d.attempted(failure{d.failures, err, next})
+	d.recordAttempt(failure{d.failures, err, next})
 	timer := time.NewTimer(time.Until(next))
 	defer timer.Stop()
 	select {
@@ -109,22 +109,22 @@ func (d *Delivery) readFailed(m mark, err error) {
 	}
 }
 
-// hopeless reports whether to give a segment up: at once if it is gone, else after
+// givesUp reports whether to give a segment up: at once if it is gone, else after
 // some attempts. It never is while it is written to, for what is still to come
 // would be given up too, nor for what has nothing to do with it.
-func (d *Delivery) hopeless(m mark, err error) bool {
+func (d *Delivery) givesUp(m watermark, err error) bool {
 	switch {
 	case errors.Is(err, errGone):
 		return true
-	case errors.Is(err, errUnlisted), errors.Is(err, errFilter), osfs.IsScarce(err), d.pump.tail.entry.first >= m.segment:
+	case errors.Is(err, errUnlisted), errors.Is(err, errFilter), osfs.IsScarce(err), d.deliverer.tail.entry.first >= m.segment:
 		return false
 	}
 	return d.failures >= readAttempts
 }
 
-// attempted notes how an attempt went, and logs where that changes.
-func (d *Delivery) attempted(f failure) {
-	switch before := d.state.attempted(f); {
+// recordAttempt notes how an attempt went, and logs where that changes.
+func (d *Delivery) recordAttempt(f failure) {
+	switch before := d.state.record(f); {
 	case f.err != nil && before.err == nil:
 		d.log.Warn("journal: delivery fails, will try again", "error", f.err)
 	case f.err == nil && before.err != nil:
@@ -132,11 +132,11 @@ func (d *Delivery) attempted(f failure) {
 	}
 }
 
-// noteMissed logs a gap.
-func (d *Delivery) noteMissed() {
-	missed := d.pump.tail.missed
+// recordDropped logs a gap.
+func (d *Delivery) recordDropped() {
+	missed := d.deliverer.tail.missed
 	if more := missed - d.state.dropped.Load(); more > 0 {
-		d.log.Error("journal: events were removed before they were delivered", "atMost", more, "before", d.pump.tail.next)
+		d.log.Error("journal: events were removed before they were delivered", "atMost", more, "before", d.deliverer.tail.next)
 		d.state.dropped.Store(missed)
 	}
 }
@@ -153,7 +153,7 @@ func (d *Delivery) save() error {
 	if d.left {
 		return inlet.ErrClosed
 	}
-	at := cursor{d.settled.now().last, d.pump.opts.WhenFull == Block}
+	at := cursor{d.settled.now().last, d.deliverer.opts.WhenFull == Block}
 	if err := d.j.destinations.save(d.name, at); err != nil {
 		return err
 	}
@@ -183,12 +183,12 @@ func (d *Delivery) saveLast() (err error) {
 	return err
 }
 
-// leave ends the delivery.
-func (d *Delivery) leave() {
-	d.pump.tail.close()
+// finish ends the delivery.
+func (d *Delivery) finish() {
+	d.deliverer.tail.close()
 	err := d.saveLast()
-	if d.letterbox != nil {
-		err = errors.Join(err, d.letterbox.close())
+	if d.deadLetters != nil {
+		err = errors.Join(err, d.deadLetters.close())
 	}
 	if err != nil {
 		d.log.Error("journal: a delivery did not end well; its destination may get events again", "error", err)

@@ -17,22 +17,22 @@ import (
 // event, until it takes one.
 const probeAfter = 5
 
-// A pump moves events from a tail of the journal to a sink, batch by batch: the
+// A deliverer moves events from a tail of the journal to a sink, batch by batch: the
 // next one only once everything of the last is settled.
-type pump struct {
+type deliverer struct {
 	tail tail
 	sink inlet.Sink
 	opts DeliverOptions
 	log  *slog.Logger
 	stop <-chan struct{} // closed to end it between two attempts
-	note func(failure)   // told how each attempt went
+	report func(failure)   // told how each attempt went
 	// strict ends it at an event that is refused for good. Without it the sink
 	// has dead letters, and never refuses one.
 	strict bool
 
-	room   []*inlet.Event // of batches
+	buffer   []*inlet.Event // of batches
 	events []*inlet.Event // of the batch, as far as they are not settled
-	first  time.Time      // when the first of them was received
+	oldest  time.Time      // when the first of them was received
 	bytes  int            // of the lines of the batch
 	last   uint64         // everything up to it is settled once the batch is
 	broken error          // why the batch ended early; of the next fill
@@ -46,20 +46,20 @@ type failure struct {
 	next     time.Time
 }
 
-// fill reads the next batch within m: what is there, up to the limits. It returns
+// readBatch reads the next batch within m: what is there, up to the limits. It returns
 // io.EOF if there is nothing to write, and then everything up to last is settled.
-func (p *pump) fill(ctx context.Context, m mark) error {
-	p.events, p.bytes = p.room[:0], 0
+func (p *deliverer) readBatch(ctx context.Context, m watermark) error {
+	p.events, p.bytes = p.buffer[:0], 0
 	err := p.broken
 	p.broken = nil
 	for err == nil && len(p.events) < p.opts.MaxEvents && p.bytes < p.opts.MaxBytes {
 		if err = p.tail.advance(ctx, m); err == nil {
-			err = p.add()
+			err = p.addEvent()
 		}
 	}
-	p.room = p.events
+	p.buffer = p.events
 	if errors.Is(err, io.EOF) { // what has no line up to the mark never will
-		p.tail.miss(m.last)
+		p.tail.countMissed(m.last)
 		p.last, p.tail.next = m.last, max(p.tail.next, m.last+1)
 	} else if err != nil && len(p.events) > 0 {
 		p.broken = err
@@ -70,9 +70,9 @@ func (p *pump) fill(ctx context.Context, m mark) error {
 	return err
 }
 
-// add adds the event that the tail has come to, if it is wanted. If that cannot be
+// addEvent adds the event that the tail has come to, if it is wanted. If that cannot be
 // known it is the next to be read again.
-func (p *pump) add() error {
+func (p *deliverer) addEvent() error {
 	r, err := p.tail.record(nil)
 	if err != nil { // its checksum is right: it was written so
 		p.log.Error("journal: event cannot be read", "seq", p.tail.scan.seq, "error", err)
@@ -89,22 +89,22 @@ func (p *pump) add() error {
 	p.last = p.tail.scan.seq
 	p.bytes += len(p.tail.scan.line)
 	if wanted {
-		p.take(r.Event)
+		p.collect(r.Event)
 	}
 	return nil
 }
 
-func (p *pump) take(e *inlet.Event) {
+func (p *deliverer) collect(e *inlet.Event) {
 	if len(p.events) == 0 {
-		p.first = e.ReceivedAt
+		p.oldest = e.ReceivedAt
 	}
 	p.events = append(p.events, e)
 }
 
-// settle writes the batch until the sink has taken all of it. It ends before that
+// deliver writes the batch until the sink has taken all of it. It ends before that
 // when it is stopped, and if it is strict at an event that is refused for good; the
 // error is that of the last attempt.
-func (p *pump) settle(ctx context.Context) error {
+func (p *deliverer) deliver(ctx context.Context) error {
 	for failures := 0; len(p.events) > 0; {
 		before := len(p.events)
 		err := p.attempt(ctx, failures)
@@ -115,11 +115,11 @@ func (p *pump) settle(ctx context.Context) error {
 			failures = 0
 		}
 		if err == nil {
-			p.note(failure{})
+			p.report(failure{})
 			continue
 		}
 		failures++
-		if !p.pause(failures, err) {
+		if !p.backOff(failures, err) {
 			return err
 		}
 	}
@@ -129,7 +129,7 @@ func (p *pump) settle(ctx context.Context) error {
 // attempt writes what is left of the batch, or one event to see whether a sink
 // works again, and takes what is stored off it. The error is that of the first
 // event that is not, and permanent only if that is refused for good.
-func (p *pump) attempt(ctx context.Context, failures int) error {
+func (p *deliverer) attempt(ctx context.Context, failures int) error {
 	batch := p.events
 	if failures >= probeAfter {
 		batch = batch[:1]
@@ -155,7 +155,7 @@ func (p *pump) attempt(ctx context.Context, failures int) error {
 }
 
 // write is one Write. A panic of the sink is a temporary failure of it.
-func (p *pump) write(ctx context.Context, events []*inlet.Event) (err error) {
+func (p *deliverer) write(ctx context.Context, events []*inlet.Event) (err error) {
 	defer func() {
 		if cause := recover(); cause != nil {
 			p.log.Error("journal: a destination panicked", "panic", cause, "stack", string(debug.Stack()))
@@ -167,14 +167,14 @@ func (p *pump) write(ctx context.Context, events []*inlet.Event) (err error) {
 	return p.sink.Write(ctx, events)
 }
 
-// pause waits after a failure, as long as the sink says at least, and reports
+// backOff waits after a failure, as long as the sink says at least, and reports
 // whether to go on.
-func (p *pump) pause(failures int, err error) bool {
+func (p *deliverer) backOff(failures int, err error) bool {
 	wait := backoff.Delay(failures, p.opts.MinBackoff, p.opts.MaxBackoff)
 	if asked, ok := inlet.RetryDelay(err); ok {
 		wait = max(wait, asked)
 	}
-	p.note(failure{failures, err, time.Now().Add(wait)})
+	p.report(failure{failures, err, time.Now().Add(wait)})
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	select {
@@ -189,7 +189,7 @@ var errFilter = errors.New("journal: the filter panicked")
 
 // wants asks the filter. What that panics at is not delivered and not passed over:
 // both could be wrong.
-func (p *pump) wants(e *inlet.Event) (wanted bool, err error) {
+func (p *deliverer) wants(e *inlet.Event) (wanted bool, err error) {
 	defer func() {
 		if cause := recover(); cause != nil {
 			p.log.Error("journal: a filter panicked", "panic", cause, "stack", string(debug.Stack()))

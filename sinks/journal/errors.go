@@ -10,31 +10,32 @@ import (
 	"github.com/inlet-go/inlet/sinks/journal/internal/osfs"
 )
 
-// Errors of the journal. Those of Write, Flush and Check are temporary and come
-// wrapped, with their cause.
+// Errors of the journal. Those of Write, Flush and Check are temporary and come wrapped,
+// with their cause; test for them with [errors.Is].
 var (
-	// ErrLocked is returned by [Open] if the directory is in use.
+	// ErrLocked is returned by [Open] if another journal holds the directory.
 	ErrLocked = errors.New("journal: directory is in use by another journal")
-	// ErrStorageFull means that the disk is full, or nearly so; see
+	// ErrStorageFull means that the disk is full, or that less space is free than
 	// Options.LowWater.
 	ErrStorageFull = errors.New("journal: storage is full")
-	// ErrSyncFailed means that the disk failed to flush. Nothing of the write is
-	// known to be stored.
+	// ErrSyncFailed means that the disk failed to flush. None of the write's events
+	// is known to be stored.
 	ErrSyncFailed = errors.New("journal: flush failed")
-	// ErrFileGone means that the active file was deleted, moved or cut by
-	// somebody else. Nothing of the write is known to be stored.
-	ErrFileGone = errors.New("journal: active file was deleted, moved or cut")
-	// ErrPoisoned means that the disk failed to flush twice within a minute, and
-	// that nothing will be stored until the journal is opened again.
-	ErrPoisoned = errors.New("journal: stopped after repeated failures to flush")
-	// ErrBehind means that the journal holds as much as it is to retain, and that a
-	// destination, which is named, has not had the oldest of it; see [FullPolicy].
-	ErrBehind = errors.New("journal: retains all that it may, and a destination is behind")
-	// ErrStalled means that the disk has not answered for some time.
-	ErrStalled = errors.New("journal: disk does not answer")
+	// ErrFileGone means that the active file was deleted, moved or truncated by
+	// another process. None of the write's events is known to be stored.
+	ErrFileGone = errors.New("journal: active file was deleted, moved or truncated")
+	// ErrPoisoned means that the disk failed to flush twice within a minute. The
+	// journal stores nothing more until it is opened again.
+	ErrPoisoned = errors.New("journal: stopped after repeated flush failures")
+	// ErrBehind means that the journal has reached Options.RetainBytes, and that a
+	// destination, which the error names, has not yet received the oldest segment;
+	// see [FullPolicy].
+	ErrBehind = errors.New("journal: retention limit reached and a destination has not caught up")
+	// ErrStalled means that the disk has not answered for more than 10 seconds.
+	ErrStalled = errors.New("journal: disk does not respond")
 )
 
-// Waits that a client is told.
+// How long clients are asked to wait before they retry.
 const (
 	retryOverload = time.Second
 	retryFailure  = time.Second
@@ -43,7 +44,7 @@ const (
 
 var errOverloaded = inlet.RetryAfter(inlet.ErrOverloaded, retryOverload)
 
-// storageError makes a temporary error of a failed operation on the disk.
+// storageError wraps the error of a failed disk operation as a temporary error.
 func storageError(op string, err error) error {
 	if isFull(err) {
 		err = fmt.Errorf("%w: %s: %w", ErrStorageFull, op, err)
@@ -56,8 +57,8 @@ func storageError(op string, err error) error {
 // isFull reports whether err means that the disk is full, or nearly so.
 func isFull(err error) bool { return errors.Is(err, ErrStorageFull) || osfs.IsFull(err) }
 
-// unknownOutcome is the error of a caller that stops waiting. It leaves out the
+// unknownOutcome returns the error for a caller that stops waiting. It leaves out the
 // cause of the context's end, which might be marked as permanent.
 func unknownOutcome(ctx context.Context) error {
-	return fmt.Errorf("journal: gave up waiting, outcome unknown: %w", ctx.Err())
+	return fmt.Errorf("journal: stopped waiting, outcome unknown: %w", ctx.Err())
 }

@@ -35,7 +35,7 @@ func (j *Journal) RecentIDs(ctx context.Context, age time.Duration, most int) it
 				return
 			case err != nil && ctx.Err() == nil:
 				j.opts.Logger.Error("journal: recent events cannot be read", "error", err)
-				t.skip()
+				t.skipSegment()
 				err = nil
 			}
 		}
@@ -45,7 +45,7 @@ func (j *Journal) RecentIDs(ctx context.Context, age time.Duration, most int) it
 
 // startRecent moves t to the first event that is recent, and returns the mark up
 // to which they are.
-func (t *tail) startRecent(ctx context.Context, age time.Duration, most int) (mark, error) {
+func (t *tail) startRecent(ctx context.Context, age time.Duration, most int) (watermark, error) {
 	m := t.j.progress.now()
 	from, err := t.j.seqAt(ctx, time.Now().Add(-age))
 	if newest := uint64(max(most, 0)); m.last > newest {
@@ -159,7 +159,7 @@ func (j *Journal) Events(ctx context.Context, from uint64) iter.Seq2[Record, err
 				return
 			}
 			if err != nil {
-				t.skip()
+				t.skipSegment()
 			}
 		}
 	}

@@ -54,9 +54,9 @@ func (h *health) check() error {
 	return h.refusal()
 }
 
-// begin and end stand around the commit of a group.
-func (h *health) begin() { h.setBegan(time.Now()) }
-func (h *health) end()   { h.setBegan(time.Time{}) }
+// beginCommit and end stand around the commit of a group.
+func (h *health) beginCommit() { h.setBegan(time.Now()) }
+func (h *health) endCommit()   { h.setBegan(time.Time{}) }
 
 func (h *health) setBegan(t time.Time) {
 	h.mu.Lock()
@@ -74,8 +74,8 @@ func (h *health) busy() time.Duration {
 	return time.Since(h.began)
 }
 
-// pause refuses writes for a while, and returns err.
-func (h *health) pause(err error) error {
+// suspend refuses writes for a while, and returns err.
+func (h *health) suspend(err error) error {
 	h.mu.Lock()
 	first := h.failure == nil
 	h.failure, h.until = err, time.Now().Add(pauseAfter)
@@ -86,8 +86,8 @@ func (h *health) pause(err error) error {
 	return err
 }
 
-// stored ends a failure.
-func (h *health) stored() {
+// recovered ends a failure.
+func (h *health) recovered() {
 	h.mu.Lock()
 	failed := h.failure != nil
 	h.failure = nil
@@ -102,14 +102,14 @@ func (h *health) stored() {
 func (h *health) flushFailed(cause error) error {
 	err := fmt.Errorf("%w: %w", ErrSyncFailed, cause)
 	h.log.Error("journal: the disk failed to flush; what waits is refused, the file is set aside", "error", cause)
-	if !h.noteFlush() {
+	if !h.recordFlushFailure() {
 		return inlet.RetryAfter(err, retryFailure)
 	}
 	return h.poison(err)
 }
 
-// noteFlush records a failed flush and reports whether another came just before.
-func (h *health) noteFlush() (again bool) {
+// recordFlushFailure records a failed flush and reports whether another came just before.
+func (h *health) recordFlushFailure() (again bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	now := time.Now()

@@ -23,7 +23,7 @@ type Journal struct {
 	counters *counters
 	progress *progress
 	removed  *atomic.Uint64 // everything up to that number was removed by retention
-	tickets  sync.Pool
+	requests  sync.Pool
 	commit   *committer
 
 	destinations *destinations
@@ -45,7 +45,7 @@ var _ interface {
 // and if the directory cannot be read, written or made.
 func Open(dir string, o *Options) (*Journal, error) {
 	opts := o.withDefaults()
-	if err := opts.validate(); err != nil {
+	if err := opts.check(); err != nil {
 		return nil, err
 	}
 	if err := opts.fs.MakeDir(dir); err != nil {
@@ -75,12 +75,12 @@ func open(dir string, opts Options, lock io.Closer) (*Journal, error) {
 		counters: new(counters),
 		progress: new(progress),
 		removed:  new(atomic.Uint64),
-		tickets:  sync.Pool{New: func() any { return newTicket() }},
+		requests:  sync.Pool{New: func() any { return newWriteRequest() }},
 	}
 	if err := j.recover(); err != nil {
 		return nil, err
 	}
-	shelf, err := loadShelf(opts.fs, dir)
+	shelf, err := loadSealedSegments(opts.fs, dir)
 	if err != nil {
 		return nil, err
 	}
@@ -106,17 +106,17 @@ func (j *Journal) recover() (err error) {
 		return err
 	}
 	last = max(last, j.destinations.furthest())
-	j.progress.set(mark{segment: last + 1, last: last})
+	j.progress.set(watermark{segment: last + 1, last: last})
 	return nil
 }
 
-func (j *Journal) newCommitter(on shelf, lock io.Closer) *committer {
+func (j *Journal) newCommitter(on sealedSegments, lock io.Closer) *committer {
 	return &committer{
 		queue: j.queue,
 		store: &store{
 			dir: j.dir, opts: j.opts, fs: j.opts.fs, log: j.opts.Logger,
 			health: j.health, counters: j.counters, progress: j.progress,
-			shelf: on, removed: j.removed, destinations: j.destinations,
+			sealed: on, removed: j.removed, destinations: j.destinations,
 		},
 		lock:     lock,
 		policy:   j.opts.Sync,
@@ -139,23 +139,23 @@ func (j *Journal) Write(ctx context.Context, events []*inlet.Event) error {
 		return err
 	}
 	t, err := j.enqueue(events)
-	return j.await(ctx, t, err)
+	return j.outcome(ctx, t, err)
 }
 
 // enqueue hands a ticket of the events to the committer.
-func (j *Journal) enqueue(events []*inlet.Event) (*ticket, error) {
+func (j *Journal) enqueue(events []*inlet.Event) (*writeRequest, error) {
 	j.queue.encoding.Add(1)
 	defer j.queue.encoding.Add(-1)
-	t := j.tickets.Get().(*ticket)
-	t.fill(events)
+	t := j.requests.Get().(*writeRequest)
+	t.encode(events)
 	return t, j.queue.put(t)
 }
 
-// await returns the outcome of a ticket, if it got into the queue.
-func (j *Journal) await(ctx context.Context, t *ticket, err error) error {
+// outcome returns the outcome of a ticket, if it got into the queue.
+func (j *Journal) outcome(ctx context.Context, t *writeRequest, err error) error {
 	mine := true
 	if err == nil {
-		err, mine = t.wait(ctx)
+		err, mine = t.await(ctx)
 	}
 	if mine {
 		j.recycle(t)
@@ -166,8 +166,8 @@ func (j *Journal) await(ctx context.Context, t *ticket, err error) error {
 // Flush returns once everything written before is on the disk, whatever the
 // policy.
 func (j *Journal) Flush(ctx context.Context) error {
-	t := newTicket()
-	err := j.await(ctx, t, j.queue.put(t))
+	t := newWriteRequest()
+	err := j.outcome(ctx, t, j.queue.put(t))
 	if errors.Is(err, inlet.ErrClosed) {
 		return j.Close(ctx) // it flushes
 	}
@@ -175,9 +175,9 @@ func (j *Journal) Flush(ctx context.Context) error {
 }
 
 // recycle keeps t for another Write. Nobody else may hold it.
-func (j *Journal) recycle(t *ticket) {
+func (j *Journal) recycle(t *writeRequest) {
 	if cap(t.buf) <= maxPooled {
-		j.tickets.Put(t)
+		j.requests.Put(t)
 	}
 }
 

@@ -158,10 +158,10 @@ func gathered(writers int) int {
 	q := newQueue(1 << 20)
 	var group sync.WaitGroup
 	for range writers {
-		group.Go(func() { _ = q.put(newTicket()) })
+		group.Go(func() { _ = q.put(newWriteRequest()) })
 	}
 	<-q.wake
-	n := len(q.gather(nil, 1<<20, 0))
+	n := len(q.nextGroup(nil, 1<<20, 0))
 	group.Wait()
 	return n
 }
@@ -193,15 +193,15 @@ func TestTheCommitterWaitsForTheWritersOfItsLastGroup(t *testing.T) {
 // and another comes when other goroutines have run a few times.
 func gatheredBesideALateOne(last int, patience time.Duration) int {
 	q := newQueue(1 << 20)
-	_ = q.put(newTicket())
+	_ = q.put(newWriteRequest())
 	var group sync.WaitGroup
 	group.Go(func() {
 		for range 3 {
 			runtime.Gosched()
 		}
-		_ = q.put(newTicket())
+		_ = q.put(newWriteRequest())
 	})
-	n := len(q.gather(make([]*ticket, last), 1<<20, patience))
+	n := len(q.nextGroup(make([]*writeRequest, last), 1<<20, patience))
 	group.Wait()
 	return n
 }

@@ -31,20 +31,20 @@ const trailer = seqMember + "0000000000000000" + `"` + crcMember + "00000000" + 
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// A lineMark is where the committer completes a line.
-type lineMark struct {
+// A lineSlot is where the committer completes a line.
+type lineSlot struct {
 	end int    // offset after the line's last byte
 	crc uint32 // of the line up to the digits of its sequence number
 }
 
 // appendLine appends the line of e with zeros for its sequence number and
 // checksum, which [completeLine] fills in.
-func appendLine(dst []byte, e *inlet.Event) ([]byte, lineMark) {
+func appendLine(dst []byte, e *inlet.Event) ([]byte, lineSlot) {
 	start := len(dst)
 	dst = appendEvent(dst, e)
 	dst = append(dst[:len(dst)-len("}")], trailer...)
 	covered := dst[start : len(dst)-crcTail-seqTail]
-	return dst, lineMark{len(dst), crc32.Checksum(covered, castagnoli)}
+	return dst, lineSlot{len(dst), crc32.Checksum(covered, castagnoli)}
 }
 
 // completeLine writes sequence number and checksum into the line that ends at

@@ -94,10 +94,10 @@ func TestEncodingAllocatesNothing(t *testing.T) {
 		t.Skip("the race detector allocates")
 	}
 	batch := events("m", 10)
-	ticket := newTicket()
-	ticket.fill(batch)
+	ticket := newWriteRequest()
+	ticket.encode(batch)
 	require.Zero(t, testing.AllocsPerRun(100, func() {
-		ticket.fill(batch)
-		ticket.complete(7)
+		ticket.encode(batch)
+		ticket.number(7)
 	}))
 }

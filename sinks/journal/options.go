@@ -130,9 +130,9 @@ func (o *Options) withDefaults() Options {
 	return f
 }
 
-// validate names the first field that can never work. Called with the defaults
+// check names the first field that can never work. Called with the defaults
 // filled in.
-func (o *Options) validate() error {
+func (o *Options) check() error {
 	switch {
 	case o.SegmentBytes < 0:
 		return invalid("Options.SegmentBytes", o.SegmentBytes)

@@ -29,10 +29,10 @@ type recovery struct {
 // only if the directory cannot be used at all: a file that cannot be repaired
 // now is left for the next time.
 func (r *recovery) run() (last uint64, err error) {
-	if err := r.clean(); err != nil {
+	if err := r.removeTemporary(); err != nil {
 		return 0, err
 	}
-	if err := r.probe(); err != nil {
+	if err := r.checkWritable(); err != nil {
 		return 0, err
 	}
 	segments, err := listSegments(r.fs, r.dir)
@@ -40,11 +40,11 @@ func (r *recovery) run() (last uint64, err error) {
 		return 0, err
 	}
 	for _, e := range segments {
-		r.used(max(e.first, 1) - 1)
+		r.raiseLast(max(e.first, 1) - 1)
 		if e.ext == extSealed {
 			continue
 		}
-		if err := r.settle(e, slices.Contains(segments, entry{e.first, extSealed})); err != nil {
+		if err := r.recoverSegment(e, slices.Contains(segments, entry{e.first, extSealed})); err != nil {
 			r.log.Error("journal: file could not be recovered; its good lines are still read",
 				"file", e.name(), "error", err)
 		}
@@ -53,11 +53,11 @@ func (r *recovery) run() (last uint64, err error) {
 	return r.last, err
 }
 
-// used raises the highest number.
-func (r *recovery) used(seq uint64) { r.last = max(r.last, seq) }
+// raiseLast raises the highest number.
+func (r *recovery) raiseLast(seq uint64) { r.last = max(r.last, seq) }
 
-// clean removes the temporary files of a recovery that was cut short.
-func (r *recovery) clean() error {
+// removeTemporary removes the temporary files of a recovery that was cut short.
+func (r *recovery) removeTemporary() error {
 	names, err := r.fs.List(r.dir)
 	if err != nil {
 		return err
@@ -74,9 +74,9 @@ func (r *recovery) clean() error {
 	return nil
 }
 
-// probe fails if no file can be made in the directory. A full disk may become
+// checkWritable fails if no file can be made in the directory. A full disk may become
 // free again, and is no reason not to open.
-func (r *recovery) probe() error {
+func (r *recovery) checkWritable() error {
 	name := entry{0, extActive}.path(r.dir) + extTemporary
 	f, err := r.fs.Create(name)
 	if err == nil {
@@ -96,13 +96,13 @@ func (r *recovery) readNewest(segments []entry) error {
 		return nil
 	}
 	s, err := r.scanFrom(segments[len(segments)-1], nil, tailBytes)
-	if err == nil && (s.lines == 0 || s.tail > 0) {
+	if err == nil && (s.lines == 0 || s.damagedTail > 0) {
 		s, err = r.scan(segments[len(segments)-1], nil)
 	}
 	if err != nil {
 		return err
 	}
-	r.used(s.used())
+	r.raiseLast(s.maxSeq())
 	return nil
 }
 
@@ -147,13 +147,13 @@ func seekTail(f io.Seeker, n int64) error {
 	return err
 }
 
-// settle turns a file that was left active or suspect into a sealed one. If
+// recoverSegment turns a file that was left active or suspect into a sealed one. If
 // there is a sealed one by that name already, it is the repaired copy, and only
 // the original has to go.
-func (r *recovery) settle(e entry, repaired bool) error {
+func (r *recovery) recoverSegment(e entry, repaired bool) error {
 	s, err := r.scan(e, nil)
 	if s != nil {
-		r.used(s.used())
+		r.raiseLast(s.maxSeq())
 	}
 	switch {
 	case err != nil:
@@ -176,7 +176,7 @@ func (r *recovery) repair(e entry, s *scanner) error {
 	switch {
 	case s.lines == 0:
 		return r.quarantine(e)
-	case s.holes == 0 && e.ext == extActive:
+	case s.damagedBefore == 0 && e.ext == extActive:
 		if err := r.copyTail(e, s); err != nil {
 			return err
 		}
@@ -192,8 +192,8 @@ func (r *recovery) repair(e entry, s *scanner) error {
 // name. The last lines may never have been flushed.
 func (r *recovery) seal(e entry, s *scanner) error {
 	name := e.path(r.dir)
-	if s.at > s.end {
-		if err := r.fs.Cut(name, s.end); err != nil {
+	if s.offset > s.goodEnd {
+		if err := r.fs.Cut(name, s.goodEnd); err != nil {
 			return err
 		}
 	} else if err := r.fs.SyncFile(name); err != nil {
@@ -210,7 +210,7 @@ func (r *recovery) copyTail(e entry, s *scanner) (err error) {
 		return err
 	}
 	defer from.Close()
-	if _, err := from.Seek(s.end, io.SeekStart); err != nil {
+	if _, err := from.Seek(s.goodEnd, io.SeekStart); err != nil {
 		return err
 	}
 	name, err := r.quarantineName(e)
@@ -221,7 +221,7 @@ func (r *recovery) copyTail(e entry, s *scanner) (err error) {
 	if err != nil {
 		return err
 	}
-	_, err = io.Copy(f, io.LimitReader(from, s.dirt-s.end))
+	_, err = io.Copy(f, io.LimitReader(from, s.damagedEnd-s.goodEnd))
 	if err == nil {
 		err = f.Sync()
 	}

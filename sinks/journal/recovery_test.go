@@ -248,7 +248,7 @@ func TestACleanOpenReadsOnlyTheEndOfTheNewestFile(t *testing.T) {
 	r.fs.(*memfs.FS).Put(seg1, content)
 	s, err := r.scanFrom(entry{1, extSealed}, nil, tailBytes)
 	require.NoError(t, err)
-	require.EqualValues(t, tailBytes, s.at)
+	require.EqualValues(t, tailBytes, s.offset)
 	require.NoError(t, r.readNewest([]entry{{1, extSealed}}))
 	require.EqualValues(t, 1000, r.last)
 

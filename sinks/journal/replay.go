@@ -21,12 +21,12 @@ import (
 // has, and some of the batch with it may be stored as well.
 func (j *Journal) Replay(ctx context.Context, sink inlet.Sink, o *DeliverOptions) (events uint64, err error) {
 	opts := o.withDefaults()
-	if err := opts.validate(sink); err != nil {
+	if err := opts.check(sink); err != nil {
 		return 0, err
 	}
-	p := pump{
+	p := deliverer{
 		tail: tail{j: j}, sink: sink, opts: opts, log: j.opts.Logger,
-		stop: ctx.Done(), note: func(failure) {}, strict: opts.DeadLetter == nil,
+		stop: ctx.Done(), report: func(failure) {}, strict: opts.DeadLetter == nil,
 	}
 	if !p.strict {
 		if p.sink, err = sinks.NewDeadLetter(sink, opts.DeadLetter, nil); err != nil {
@@ -45,10 +45,10 @@ func (j *Journal) Replay(ctx context.Context, sink inlet.Sink, o *DeliverOptions
 }
 
 // replay moves everything within m.
-func (p *pump) replay(ctx context.Context, m mark) (events uint64, err error) {
+func (p *deliverer) replay(ctx context.Context, m watermark) (events uint64, err error) {
 	defer p.tail.close()
 	for {
-		err := p.fill(ctx, m)
+		err := p.readBatch(ctx, m)
 		if errors.Is(err, io.EOF) {
 			return events, nil
 		}
@@ -56,7 +56,7 @@ func (p *pump) replay(ctx context.Context, m mark) (events uint64, err error) {
 			return events, err
 		}
 		n := len(p.events)
-		err = p.settle(ctx)
+		err = p.deliver(ctx)
 		events += uint64(n - len(p.events))
 		switch {
 		case err != nil && ctx.Err() != nil:

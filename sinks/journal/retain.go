@@ -14,12 +14,12 @@ import (
 // is sealed.
 const retainEvery = time.Minute
 
-// A shelf has the sealed segments, the oldest first.
-type shelf struct {
+// A sealedSegments has the sealed segments, the oldest first.
+type sealedSegments struct {
 	segments []sealedSegment
 	bytes    int64     // of all of them
-	checkAt  time.Time // when to look at their age next
-	dirty    bool      // names were removed, which is not on the disk yet
+	nextExpiry  time.Time // when to look at their age next
+	unflushed    bool      // names were removed, which is not on the disk yet
 }
 
 type sealedSegment struct {
@@ -28,15 +28,15 @@ type sealedSegment struct {
 	sealed time.Time // when it was written to last, as far as is known
 }
 
-// put adds the newest.
-func (s *shelf) put(g sealedSegment) {
+// add adds the newest.
+func (s *sealedSegments) add(g sealedSegment) {
 	s.segments = append(s.segments, g)
 	s.bytes += g.size
-	s.checkAt = time.Time{}
+	s.nextExpiry = time.Time{}
 }
 
-// loadShelf looks at what is sealed after recovery.
-func loadShelf(fsys osfs.FS, dir string) (s shelf, err error) {
+// loadSealedSegments looks at what is sealed after recovery.
+func loadSealedSegments(fsys osfs.FS, dir string) (s sealedSegments, err error) {
 	segments, err := listSegments(fsys, dir)
 	if err != nil {
 		return s, err
@@ -49,43 +49,43 @@ func loadShelf(fsys osfs.FS, dir string) (s shelf, err error) {
 		if err != nil {
 			size, written = 0, time.Now() // not to know is no reason to remove it
 		}
-		s.put(sealedSegment{e.first, size, written})
+		s.add(sealedSegment{e.first, size, written})
 	}
 	return s, nil
 }
 
 // retain removes what the options do not want kept, and no destination needs.
 func (s *store) retain(now time.Time) {
-	for s.overfull() && s.removeOldest() {
+	for s.overLimit() && s.removeOldest() {
 	}
-	if s.opts.RetainAge > 0 && !now.Before(s.shelf.checkAt) {
-		s.shelf.checkAt = now.Add(retainEvery)
-		s.expire(now)
+	if s.opts.RetainAge > 0 && !now.Before(s.sealed.nextExpiry) {
+		s.sealed.nextExpiry = now.Add(retainEvery)
+		s.removeExpired(now)
 	}
 	s.flushRemovals()
 	s.counters.retained.Store(s.retained())
 }
 
-// expire removes the oldest segment if it is too old, and only that one: a clock
+// removeExpired removes the oldest segment if it is too old, and only that one: a clock
 // that jumps ahead makes all of them seem old, and must not empty the directory
 // at once. Segments become too old no faster than they are sealed, each of which
 // is an occasion to remove one.
-func (s *store) expire(now time.Time) {
-	if len(s.shelf.segments) > 0 && now.Sub(s.shelf.segments[0].sealed) >= s.opts.RetainAge {
+func (s *store) removeExpired(now time.Time) {
+	if len(s.sealed.segments) > 0 && now.Sub(s.sealed.segments[0].sealed) >= s.opts.RetainAge {
 		s.removeOldest()
 	}
 }
 
 // retained is what the segments take, in bytes.
 func (s *store) retained() int64 {
-	bytes := s.shelf.bytes
+	bytes := s.sealed.bytes
 	if s.active != nil {
 		bytes += s.active.size
 	}
 	return bytes
 }
 
-func (s *store) overfull() bool {
+func (s *store) overLimit() bool {
 	return s.opts.RetainBytes > 0 && s.retained() > s.opts.RetainBytes
 }
 
@@ -99,16 +99,16 @@ func (s *store) removeOldest() bool {
 	if _, held := s.destinations.holder(end); held {
 		return false
 	}
-	oldest := s.shelf.segments[0]
+	oldest := s.sealed.segments[0]
 	name := entry{oldest.first, extSealed}.path(s.dir)
 	s.removed.Store(end)
 	if err := s.fs.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		s.log.Error("journal: old segment could not be removed", "file", name, "error", err)
 		return false
 	}
-	s.shelf.segments = s.shelf.segments[1:]
-	s.shelf.bytes -= oldest.size
-	s.shelf.dirty = true
+	s.sealed.segments = s.sealed.segments[1:]
+	s.sealed.bytes -= oldest.size
+	s.sealed.unflushed = true
 	s.counters.removed.add(1)
 	return true
 }
@@ -117,9 +117,9 @@ func (s *store) removeOldest() bool {
 // and false if none may be removed.
 func (s *store) oldestEnd() (end uint64, ok bool) {
 	switch {
-	case len(s.shelf.segments) > 1:
-		return s.shelf.segments[1].first - 1, true
-	case len(s.shelf.segments) == 1 && s.active != nil && s.active.acked > 0:
+	case len(s.sealed.segments) > 1:
+		return s.sealed.segments[1].first - 1, true
+	case len(s.sealed.segments) == 1 && s.active != nil && s.active.acked > 0:
 		return s.active.first - 1, true
 	}
 	return 0, false
@@ -128,23 +128,23 @@ func (s *store) oldestEnd() (end uint64, ok bool) {
 // flushRemovals makes removals survive a power cut. Nothing depends on it but the
 // space.
 func (s *store) flushRemovals() {
-	if !s.shelf.dirty {
+	if !s.sealed.unflushed {
 		return
 	}
-	s.shelf.dirty = false
+	s.sealed.unflushed = false
 	if err := s.fs.SyncDir(s.dir); err != nil {
 		s.log.Warn("journal: removal of old segments was not flushed", "error", err)
 	}
 }
 
-// room fails if there are more bytes than are to be retained, because a
+// checkRetention fails if there are more bytes than are to be retained, because a
 // destination has not come far enough for any of them to go. One that has, and has
 // only not noted it yet, is made to first.
-func (s *store) room() error {
-	for s.overfull() {
+func (s *store) checkRetention() error {
+	for s.overLimit() {
 		s.retain(time.Now())
 		end, ok := s.oldestEnd()
-		if !ok || !s.overfull() {
+		if !ok || !s.overLimit() {
 			return nil
 		}
 		if !s.destinations.hasten(end) {

@@ -228,7 +228,7 @@ func TestTheCursorIsOnTheDiskBeforeASegmentIsRemoved(t *testing.T) {
 		j := openMem(t, m, Options{SegmentBytes: two, RetainBytes: two})
 		m.Fault = func(op, name string, size int) (int, error) {
 			if e, ok := parseName(filepath.Base(name)); ok && op == "remove" && e.ext == extSealed {
-				at, err := newCursors(m.PowerCut(), memfs.Dir).read("d")
+				at, err := newCursors(m.PowerCut(), memfs.Dir).readCursor("d")
 				require.NoError(t, err)
 				require.GreaterOrEqual(t, at.seq, e.first)
 				require.Zero(t, slices.IndexFunc(segmentNames(m), func(n string) bool { return n == e.name() }), "the oldest first")

@@ -21,14 +21,14 @@ type scanner struct {
 	seq  uint64 // of the line, if it is good
 	good bool
 
-	at      int64  // offset after the line
+	offset      int64  // offset after the line
 	last    uint64 // the highest number of a good line
 	lines   int    // good ones
-	end     int64  // offset after the last of them
+	goodEnd     int64  // offset after the last of them
 	damaged int    // the others
-	tail    int    // damaged bytes since the last good line
-	holes   int    // damage before it
-	dirt    int64  // offset after the last damaged line
+	damagedTail    int    // damaged bytes since the last good line
+	damagedBefore   int    // damage before it
+	damagedEnd    int64  // offset after the last damaged line
 }
 
 // newScanner reads from r lines numbered from first on.
@@ -40,45 +40,45 @@ func newScanner(r io.Reader, first uint64) *scanner {
 // lines are passed over: to a reader of JSON lines they are nothing.
 func (s *scanner) next() error {
 	for {
-		if err := s.read(); err != nil {
+		if err := s.readLine(); err != nil {
 			return err
 		}
-		s.at += int64(len(s.line))
+		s.offset += int64(len(s.line))
 		if string(s.line) != "\n" {
 			break
 		}
 		s.skipBlank()
 	}
-	s.judge()
+	s.classify()
 	return nil
 }
 
-// judge tells whether the line is good, and counts it.
-func (s *scanner) judge() {
+// classify tells whether the line is good, and counts it.
+func (s *scanner) classify() {
 	s.seq, s.good = checkLine(s.line)
 	if !s.good {
-		s.mend()
+		s.repairNewline()
 	}
 	s.good = s.good && s.seq > s.last
 	if s.good {
-		s.last, s.tail, s.holes, s.end = s.seq, 0, s.damaged, s.at
+		s.last, s.damagedTail, s.damagedBefore, s.goodEnd = s.seq, 0, s.damaged, s.offset
 		s.lines++
 	} else {
 		s.damaged++
-		s.tail += len(s.line)
-		s.dirt = s.at
+		s.damagedTail += len(s.line)
+		s.damagedEnd = s.offset
 	}
 }
 
-// mend makes a good line of one whose newline alone is damaged, which therefore
+// repairNewline makes a good line of one whose newline alone is damaged, which therefore
 // seems to go on with the next: a damaged byte costs one event at the most.
-func (s *scanner) mend() {
+func (s *scanner) repairNewline() {
 	end := lineWithin(s.line)
 	if end == 0 {
 		return
 	}
 	s.rest = s.line[end:]
-	s.at -= int64(len(s.rest))
+	s.offset -= int64(len(s.rest))
 	s.line = s.line[:end]
 	s.line[end-1] = '\n'
 	s.seq, s.good = checkLine(s.line)
@@ -112,8 +112,8 @@ func endsWith(line []byte, crc uint32) bool {
 	return string(tail[:crcDigits]) == string(want[:]) && string(tail[crcDigits:len(tail)-1]) == lineEnd[:len(lineEnd)-1]
 }
 
-// read gets one line, the last of which may lack its newline.
-func (s *scanner) read() (err error) {
+// readLine gets one line, the last of which may lack its newline.
+func (s *scanner) readLine() (err error) {
 	if s.line, s.rest = s.rest, nil; len(s.line) > 0 {
 		return nil
 	}
@@ -147,13 +147,13 @@ func (s *scanner) skipBlank() {
 			}
 		}
 		_, _ = s.r.Discard(n) // they are buffered
-		s.at += int64(n)
+		s.offset += int64(n)
 		if n < len(blank) {
 			return
 		}
 	}
 }
 
-// used is the highest number that may have been given out: as many short lines
+// maxSeq is the highest number that may have been given out: as many short lines
 // as fit may be lost in the damaged bytes at the end.
-func (s *scanner) used() uint64 { return s.last + uint64((s.tail+minLine-1)/minLine) }
+func (s *scanner) maxSeq() uint64 { return s.last + uint64((s.damagedTail+minLine-1)/minLine) }

@@ -71,7 +71,7 @@ func (j *Journal) seqAt(ctx context.Context, at time.Time) (uint64, error) {
 		case err != nil && ctx.Err() != nil:
 			return 0, err
 		case err != nil:
-			t.skip()
+			t.skipSegment()
 		case !receivedBefore(&t, at):
 			return t.scan.seq, nil
 		}
@@ -80,7 +80,7 @@ func (j *Journal) seqAt(ctx context.Context, at time.Time) (uint64, error) {
 
 // findSegment moves t to the last segment of which the first event was received
 // before that time.
-func (j *Journal) findSegment(ctx context.Context, t *tail, m mark, at time.Time) error {
+func (j *Journal) findSegment(ctx context.Context, t *tail, m watermark, at time.Time) error {
 	segments, err := listSegments(j.opts.fs, j.dir)
 	if err != nil {
 		return err

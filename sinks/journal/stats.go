@@ -38,8 +38,8 @@ type atomicCount struct{ atomic.Uint64 }
 
 func (c *atomicCount) add(n int) { c.Uint64.Add(uint64(n)) }
 
-// stored counts a group of that many events.
-func (c *counters) stored(events int) {
+// countGroup counts a group of that many events.
+func (c *counters) countGroup(events int) {
 	c.events.add(events)
 	c.groups.add(1)
 }
@@ -57,7 +57,7 @@ func (j *Journal) Stats() Stats {
 		Removed:    c.removed.Load(),
 		LastSeq:    j.progress.now().last,
 		Retained:   c.retained.Load(),
-		QueueBytes: j.queue.load(),
+		QueueBytes: j.queue.size(),
 		Busy:       j.health.busy(),
 	}
 }
@@ -90,18 +90,18 @@ type deliveryState struct {
 	failure failure
 }
 
-// begin notes that a batch is being written.
-func (s *deliveryState) begin(oldest time.Time) {
+// beginBatch notes that a batch is being written.
+func (s *deliveryState) beginBatch(oldest time.Time) {
 	s.mu.Lock()
 	s.oldest = oldest
 	s.mu.Unlock()
 }
 
-// settle notes that it is settled.
-func (s *deliveryState) settle() { s.begin(time.Time{}) }
+// endBatch notes that it is settled.
+func (s *deliveryState) endBatch() { s.beginBatch(time.Time{}) }
 
-// attempted notes how an attempt went, and returns how the one before did.
-func (s *deliveryState) attempted(f failure) (before failure) {
+// record notes how an attempt went, and returns how the one before did.
+func (s *deliveryState) record(f failure) (before failure) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	before, s.failure = s.failure, f
@@ -116,8 +116,8 @@ func (s *deliveryState) age() time.Duration {
 	return max(time.Since(s.oldest), 0)
 }
 
-// refused counts a dead letter and logs it.
-func (d *Delivery) refused(_ context.Context, letter *inlet.Event, err error) {
+// countDeadLetter counts a dead letter and logs it.
+func (d *Delivery) countDeadLetter(_ context.Context, letter *inlet.Event, err error) {
 	d.state.refused.add(1)
 	d.log.Warn("journal: an event was refused for good", "messageId", letter.MessageID, "error", err)
 }

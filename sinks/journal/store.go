@@ -26,8 +26,8 @@ type store struct {
 
 	active *segment
 	ahead  ahead
-	shelf  shelf
-	probed time.Time // when free space was last looked at
+	sealed  sealedSegments
+	spaceChecked time.Time // when free space was last looked at
 }
 
 // A segment is a file that is being written.
@@ -35,27 +35,27 @@ type segment struct {
 	entry
 	file       osfs.File
 	size       int64     // of the whole lines in it
-	filled     int64     // how far it is filled with newlines; 0 if it is appended to
+	preallocated     int64     // how far it is filled with newlines; 0 if it is appended to
 	acked      int64     // of those that were acknowledged
 	opened     time.Time // when it was made
 	dirtySince time.Time // the first write since the last flush, or zero
 }
 
-// ready says why nothing can be written now, if so.
-func (s *store) ready() error {
+// checkWritable says why nothing can be written now, if so.
+func (s *store) checkWritable() error {
 	if err := s.health.refusal(); err != nil {
 		return err
 	}
-	if err := s.room(); err != nil {
-		return s.health.pause(err)
+	if err := s.checkRetention(); err != nil {
+		return s.health.suspend(err)
 	}
-	if time.Since(s.probed) < pauseAfter {
+	if time.Since(s.spaceChecked) < pauseAfter {
 		return nil
 	}
-	s.probed = time.Now()
+	s.spaceChecked = time.Now()
 	if err := checkSpace(s.fs, s.dir, &s.opts); err != nil {
-		s.probed = time.Time{}
-		return s.health.pause(err)
+		s.spaceChecked = time.Time{}
+		return s.health.suspend(err)
 	}
 	return nil
 }
@@ -100,14 +100,14 @@ func (s *store) append(first uint64, lines []byte) error {
 
 // trim cuts off what follows the whole lines.
 func (g *segment) trim() error {
-	g.filled = 0
+	g.preallocated = 0
 	return g.file.Truncate(g.size)
 }
 
 // trimAhead cuts off what was written ahead and not used. It is done before the
 // file gets its final name, and so must be on the disk before it.
 func (g *segment) trimAhead() error {
-	if g.filled <= g.size {
+	if g.preallocated <= g.size {
 		return nil
 	}
 	if err := g.trim(); err != nil {
@@ -117,7 +117,7 @@ func (g *segment) trimAhead() error {
 }
 
 // length is that of the file.
-func (g *segment) length() int64 { return max(g.size, g.filled) }
+func (g *segment) length() int64 { return max(g.size, g.preallocated) }
 
 func (g *segment) wrote(n int) {
 	g.size += int64(n)
@@ -130,7 +130,7 @@ func (g *segment) wrote(n int) {
 func (s *store) due(now time.Time, n int64) bool {
 	g := s.active
 	return g != nil && (g.size > 0 && g.size+n > s.opts.SegmentBytes || now.Sub(g.opened) >= s.opts.SegmentAge ||
-		g.size > 0 && g.filled == 0 && s.ahead.ready())
+		g.size > 0 && g.preallocated == 0 && s.ahead.ready())
 }
 
 // create starts a segment, whose name survives a power cut before anything in it
@@ -139,21 +139,21 @@ func (s *store) create(first uint64) error {
 	g := &segment{entry: entry{first, extActive}, opened: time.Now()}
 	var err error
 	if s.ahead.ready() {
-		g.filled = s.opts.SegmentBytes
+		g.preallocated = s.opts.SegmentBytes
 		g.file, err = s.takeAhead(g.path(s.dir))
 	} else {
 		g.file, err = s.fs.Create(g.path(s.dir))
 	}
 	if err != nil {
-		return s.health.pause(storageError("create segment", err))
+		return s.health.suspend(storageError("create segment", err))
 	}
 	s.active = g
 	if err := s.fs.SyncDir(s.dir); err != nil {
 		s.setAside()
-		return s.health.pause(storageError("flush directory", err))
+		return s.health.suspend(storageError("flush directory", err))
 	}
 	s.counters.segments.add(1)
-	s.fillAhead()
+	s.prepareAhead()
 	return nil
 }
 
@@ -165,7 +165,7 @@ func (s *store) undo(cause error) error {
 	if err := s.active.trim(); err != nil || !full {
 		s.setAside()
 	}
-	return s.health.pause(storageError("write", cause))
+	return s.health.suspend(storageError("write", cause))
 }
 
 // sync flushes the active segment. If that fails, nothing may be concluded from
@@ -180,7 +180,7 @@ func (s *store) sync() error {
 	if err := s.active.file.Sync(); err != nil {
 		s.setAside()
 		if isFull(err) {
-			return s.health.pause(storageError("flush", err))
+			return s.health.suspend(storageError("flush", err))
 		}
 		return s.health.flushFailed(err)
 	}
@@ -188,9 +188,9 @@ func (s *store) sync() error {
 	return nil
 }
 
-// intact fails if the active file is not what was written to it, because
+// checkActive fails if the active file is not what was written to it, because
 // somebody deleted, moved or cut it: what is written to it then is lost.
-func (s *store) intact() error {
+func (s *store) checkActive() error {
 	size, err := s.active.file.Size()
 	if err == nil && size == s.active.length() {
 		return nil
@@ -205,7 +205,7 @@ func (s *store) intact() error {
 // maintain does what is due: seal by age, flush by interval, remove what is not to
 // be retained.
 func (s *store) maintain(now time.Time) {
-	switch next, ok := s.nextOfActive(); {
+	switch next, ok := s.nextOfSegment(); {
 	case !ok || now.Before(next):
 	case s.due(now, 0):
 		s.roll()
@@ -215,17 +215,17 @@ func (s *store) maintain(now time.Time) {
 	s.retain(now)
 }
 
-// next is when maintain has something to do, if nothing is written until then.
-func (s *store) next() (at time.Time, ok bool) {
-	at, ok = s.nextOfActive()
-	if s.opts.RetainAge > 0 && (!ok || s.shelf.checkAt.Before(at)) {
-		return s.shelf.checkAt, true
+// nextMaintenance is when maintain has something to do, if nothing is written until then.
+func (s *store) nextMaintenance() (at time.Time, ok bool) {
+	at, ok = s.nextOfSegment()
+	if s.opts.RetainAge > 0 && (!ok || s.sealed.nextExpiry.Before(at)) {
+		return s.sealed.nextExpiry, true
 	}
 	return at, ok
 }
 
-// nextOfActive is next for the active segment.
-func (s *store) nextOfActive() (at time.Time, ok bool) {
+// nextOfSegment is next for the active segment.
+func (s *store) nextOfSegment() (at time.Time, ok bool) {
 	if s.active == nil {
 		return at, false
 	}
@@ -263,7 +263,7 @@ func (s *store) seal() error {
 	if err := s.fs.Rename(from, entry{g.first, extSealed}.path(s.dir)); err != nil {
 		return err
 	}
-	s.shelf.put(sealedSegment{g.first, g.size, time.Now()})
+	s.sealed.add(sealedSegment{g.first, g.size, time.Now()})
 	return s.fs.SyncDir(s.dir)
 }
 
@@ -285,12 +285,12 @@ func (s *store) setAside() {
 	}
 }
 
-// ack marks what is in the active segment, the last line of which has that number,
+// acknowledge marks what is in the active segment, the last line of which has that number,
 // as acknowledged.
-func (s *store) ack(last uint64) {
+func (s *store) acknowledge(last uint64) {
 	g := s.active
 	g.acked = g.size
-	s.progress.set(mark{segment: g.first, size: g.size, last: last})
+	s.progress.set(watermark{segment: g.first, size: g.size, last: last})
 }
 
 func (s *store) logClose(err error) {

@@ -29,11 +29,11 @@ type tail struct {
 
 // advance moves to the next good line that is wanted and lies within m, and
 // which scan then has. It returns io.EOF if there is none.
-func (t *tail) advance(ctx context.Context, m mark) error {
+func (t *tail) advance(ctx context.Context, m watermark) error {
 	for ctx.Err() == nil {
-		switch err := t.read(m); {
+		switch err := t.readLine(m); {
 		case errors.Is(err, io.EOF):
-			if err := t.turn(m); err != nil {
+			if err := t.nextSegment(m); err != nil {
 				return err
 			}
 		case err != nil:
@@ -48,12 +48,12 @@ func (t *tail) advance(ctx context.Context, m mark) error {
 	return context.Cause(ctx)
 }
 
-// read reads a line of the open file.
-func (t *tail) read(m mark) error {
+// readLine reads a line of the open file.
+func (t *tail) readLine(m watermark) error {
 	if t.file == nil {
 		return io.EOF
 	}
-	limit := m.of(t.entry.first)
+	limit := m.readable(t.entry.first)
 	t.window.N += limit - t.limit
 	t.limit = limit
 	err := t.scan.next()
@@ -63,13 +63,13 @@ func (t *tail) read(m mark) error {
 	return err
 }
 
-// turn goes to the next segment, or returns io.EOF if there is none yet. Only a
+// nextSegment goes to the next segment, or returns io.EOF if there is none yet. Only a
 // file that nothing more is written to is left.
-func (t *tail) turn(m mark) error {
+func (t *tail) nextSegment(m watermark) error {
 	if t.file != nil && t.entry.first >= m.segment {
 		return io.EOF
 	}
-	segments, err := t.list(m)
+	segments, err := t.segments(m)
 	if err != nil {
 		return fmt.Errorf("%w: %w", errUnlisted, err)
 	}
@@ -80,15 +80,15 @@ func (t *tail) turn(m mark) error {
 		if e.first > m.last {
 			break
 		}
-		return t.open(e)
+		return t.openSegment(e)
 	}
 	return io.EOF
 }
 
-// list returns the segments. A large directory is read piece by piece, so that a
+// segments returns the segments. A large directory is read piece by piece, so that a
 // name which changes meanwhile may be in none of them. Among those up to the mark
 // that can only be the mark's own segment, which is sealed then, once.
-func (t *tail) list(m mark) ([]entry, error) {
+func (t *tail) segments(m watermark) ([]entry, error) {
 	segments, err := listSegments(t.j.opts.fs, t.j.dir)
 	there := func(e entry) bool { return e.first == m.segment }
 	if err != nil || m.segment > m.last || slices.ContainsFunc(segments, there) {
@@ -97,8 +97,8 @@ func (t *tail) list(m mark) ([]entry, error) {
 	return listSegments(t.j.opts.fs, t.j.dir)
 }
 
-// open begins with a segment, under the name that it has got since it was listed.
-func (t *tail) open(e entry) (err error) {
+// openSegment begins with a segment, under the name that it has got since it was listed.
+func (t *tail) openSegment(e entry) (err error) {
 	t.close()
 	t.entry, t.after = e, e.first
 	for _, ext := range []string{e.ext, extSealed, extSuspect} {
@@ -111,7 +111,7 @@ func (t *tail) open(e entry) (err error) {
 		t.file = nil
 		return openError(err)
 	}
-	t.miss(e.first - 1)
+	t.countMissed(e.first - 1)
 	t.window, t.limit = io.LimitedReader{R: t.file}, 0
 	t.scan = newScanner(&t.window, e.first)
 	t.after = e.first + 1
@@ -130,9 +130,9 @@ func openError(err error) error {
 	return fmt.Errorf("journal: %w", err)
 }
 
-// miss counts the numbers up to last that were wanted and are gone. Others that
+// countMissed counts the numbers up to last that were wanted and are gone. Others that
 // are not there never were: they belonged to writes that failed.
-func (t *tail) miss(last uint64) {
+func (t *tail) countMissed(last uint64) {
 	if !t.gap {
 		last = min(last, t.j.removed.Load())
 	}
@@ -143,14 +143,14 @@ func (t *tail) miss(last uint64) {
 	}
 }
 
-// skip gives up the rest of the segment that could not be opened or read.
-func (t *tail) skip() {
+// skipSegment gives up the rest of the segment that could not be opened or read.
+func (t *tail) skipSegment() {
 	t.close()
 	t.after, t.gap = t.entry.first+1, true
 }
 
-// again makes the next advance open the segment anew that could not be read.
-func (t *tail) again() {
+// reopen makes the next advance open the segment anew that could not be read.
+func (t *tail) reopen() {
 	t.close()
 	t.after = t.entry.first
 }

@@ -80,7 +80,7 @@ func TestATailReadsNothingBeyondItsMark(t *testing.T) {
 	m.Put(name, m.Content(name)+`{"type":"track","mess`)
 	r := tail{j: j}
 	at := j.progress.now()
-	require.Equal(t, mark{segment: 1, size: whole, last: 2}, at)
+	require.Equal(t, watermark{segment: 1, size: whole, last: 2}, at)
 	for range 2 {
 		require.NoError(t, r.advance(t.Context(), at))
 	}

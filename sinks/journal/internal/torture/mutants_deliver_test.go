@@ -6,15 +6,15 @@ package torture
 // decorators that a delivery hangs on.
 var deliveryMutants = map[string]mutant{
 	"a cursor is saved before the destination has taken the batch": {
-		file: "deliver_run.go", from: "taken := len(d.pump.events)\n", to: "taken := len(d.pump.events)\n\td.passed()\n",
+		file: "deliver_run.go", from: "taken := len(d.deliverer.events)\n", to: "taken := len(d.deliverer.events)\n\td.passed()\n",
 	},
 	"a cursor is saved before the destination has taken the batch, seen from outside": {
-		file: "deliver_run.go", from: "taken := len(d.pump.events)\n", to: "taken := len(d.pump.events)\n\td.passed()\n",
+		file: "deliver_run.go", from: "taken := len(d.deliverer.events)\n", to: "taken := len(d.deliverer.events)\n\td.passed()\n",
 		rig: "TestOneDeadOneHungOneHealthy",
 	},
 	"a cursor is saved ahead of the batch that a stop cuts short": {
 		file: "deliver_run.go", from: "saveLast() (err error) {\n",
-		to: "saveLast() (err error) {\n\td.settled.set(mark{last: d.pump.last})\n",
+		to: "saveLast() (err error) {\n\td.settled.set(watermark{last: d.deliverer.last})\n",
 	},
 	"a cursor is not saved at the end": {
 		file: "deliver_run.go", from: "\t\terr = d.save()\n", to: "",
@@ -86,17 +86,17 @@ var deliveryMutants = map[string]mutant{
 		file: "destinations.go", from: "if c.holds && c.seq < least {", to: "if c.seq < least {",
 	},
 	"the newest segment may be removed": {
-		file: "retain.go", from: "case len(s.shelf.segments) == 1 && s.active != nil && s.active.acked > 0:\n\t\treturn s.active.first - 1, true",
-		to: "case len(s.shelf.segments) == 1:\n\t\treturn s.progress.now().last, true",
+		file: "retain.go", from: "case len(s.sealed.segments) == 1 && s.active != nil && s.active.acked > 0:\n\t\treturn s.active.first - 1, true",
+		to: "case len(s.sealed.segments) == 1:\n\t\treturn s.progress.now().last, true",
 	},
 	"age removes all at once": {
-		file: "retain.go", from: "if len(s.shelf.segments) > 0 && now.Sub", to: "for len(s.shelf.segments) > 0 && now.Sub",
+		file: "retain.go", from: "if len(s.sealed.segments) > 0 && now.Sub", to: "for len(s.sealed.segments) > 0 && now.Sub",
 	},
 	"what was sealed before does not count": {
-		file: "retain.go", from: "\t\ts.put(sealedSegment{e.first, size, written})\n", to: "\t\t_, _ = size, written\n",
+		file: "retain.go", from: "\t\ts.add(sealedSegment{e.first, size, written})\n", to: "\t\t_, _ = size, written\n",
 	},
 	"beyond the bound it goes on writing": {
-		file: "retain.go", from: "!ok || !s.overfull() {", to: "!ok || s.overfull() {",
+		file: "retain.go", from: "!ok || !s.overLimit() {", to: "!ok || s.overLimit() {",
 	},
 
 	"only the first event that failed is written again": {
@@ -155,10 +155,10 @@ var deliveryMutants = map[string]mutant{
 		file: "deliver_run.go", from: "case errors.Is(err, errGone):\n\t\treturn true", to: "case errors.Is(err, errGone):\n\t\treturn false",
 	},
 	"a segment is given up for want of descriptors": {
-		file: "deliver_run.go", from: "osfs.IsScarce(err), d.pump", to: "d.pump",
+		file: "deliver_run.go", from: "osfs.IsScarce(err), d.deliverer", to: "d.deliverer",
 	},
 	"the segment that is written to is given up": {
-		file: "deliver_run.go", from: ", d.pump.tail.entry.first >= m.segment:", to: ":",
+		file: "deliver_run.go", from: ", d.deliverer.tail.entry.first >= m.segment:", to: ":",
 	},
 	"a segment is given up at the first failure": {
 		file: "deliver_run.go", from: "return d.failures >= readAttempts", to: "return d.failures >= 1",
@@ -178,14 +178,14 @@ var deliveryMutants = map[string]mutant{
 	},
 
 	"a dead letter is taken for stored that is not": {
-		file: "deliver.go", from: "return l.box.Write(ctx, letters)", to: "_ = l.box.Write(ctx, letters)\n\treturn nil",
+		file: "deliver.go", from: "return l.journal.Write(ctx, letters)", to: "_ = l.journal.Write(ctx, letters)\n\treturn nil",
 	},
 	"a dead letter is taken for stored that is not, seen on a full disk": {
-		file: "deliver.go", from: "return l.box.Write(ctx, letters)", to: "_ = l.box.Write(ctx, letters)\n\treturn nil",
+		file: "deliver.go", from: "return l.journal.Write(ctx, letters)", to: "_ = l.journal.Write(ctx, letters)\n\treturn nil",
 		rig: "TestADiskThatIsFullWhileDelivering",
 	},
 	"dead letters are not closed": {
-		file: "deliver.go", from: "return l.box.Close(context.Background())", to: "return nil",
+		file: "deliver.go", from: "return l.journal.Close(context.Background())", to: "return nil",
 	},
 	"the failure of the letters' sink is ignored": {
 		file: "../deadletter.go", from: "if errs != nil && errs[n] != nil {", to: "if len(errs) < 0 {",

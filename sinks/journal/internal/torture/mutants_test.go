@@ -35,7 +35,7 @@ var mutants = map[string]mutant{
 	},
 	"acknowledged before the flush": {
 		file: "committer.go",
-		from: `	if err := c.store.append(first, c.frame(s.bytes)); err != nil {
+		from: `	if err := c.store.append(first, c.assemble(s.bytes)); err != nil {
 		return err
 	}
 	if s.flush || c.policy == SyncAlways {
@@ -49,7 +49,7 @@ var mutants = map[string]mutant{
 			return err
 		}
 	}
-	if err := c.store.append(first, c.frame(s.bytes)); err != nil {
+	if err := c.store.append(first, c.assemble(s.bytes)); err != nil {
 		return err
 	}
 `,
@@ -88,7 +88,7 @@ var mutants = map[string]mutant{
 		file: "recovery.go", from: "return r.seal(e, s)\n\t}\n\tr.damaged", to: "return nil\n\t}\n\tr.damaged",
 	},
 	"recovery drops what follows a damaged line": {
-		file: "recovery.go", from: "case s.holes == 0 && e.ext == extActive:", to: "case e.ext == extActive:",
+		file: "recovery.go", from: "case s.damagedBefore == 0 && e.ext == extActive:", to: "case e.ext == extActive:",
 	},
 	"recovery stops at the first damaged line": {
 		file: "recovery.go", from: "if errors.Is(err, io.EOF) {\n\t\t\treturn s, nil", to: "if errors.Is(err, io.EOF) || s.damaged > 0 {\n\t\t\treturn s, nil",
@@ -106,10 +106,10 @@ var mutants = map[string]mutant{
 		file: "recovery.go", from: "case s.damaged == 0 && e.ext == extActive:", to: "case s.damaged == 0:",
 	},
 	"numbers start anew": {
-		file: "scan.go", from: "return s.last + uint64((s.tail+minLine-1)/minLine)", to: "return 0",
+		file: "scan.go", from: "return s.last + uint64((s.damagedTail+minLine-1)/minLine)", to: "return 0",
 	},
 	"numbers of lost lines are given out again": {
-		file: "scan.go", from: "return s.last + uint64((s.tail+minLine-1)/minLine)", to: "return s.last",
+		file: "scan.go", from: "return s.last + uint64((s.damagedTail+minLine-1)/minLine)", to: "return s.last",
 	},
 	"an old block is believed": {
 		file: "scan.go", from: "s.good = s.good && s.seq > s.last", to: "s.good = s.good && s.seq > 0",
@@ -122,7 +122,7 @@ var mutants = map[string]mutant{
 		rig: "TestBitFlips",
 	},
 	"a damaged newline costs two events": {
-		file: "scan.go", from: "\tif !s.good {\n\t\ts.mend()\n\t}\n", to: "",
+		file: "scan.go", from: "\tif !s.good {\n\t\ts.repairNewline()\n\t}\n", to: "",
 	},
 	"a deleted file is not noticed": {
 		file: "store.go", from: "if err == nil && size == s.active.length() {", to: "if true || err == nil {",
@@ -145,7 +145,7 @@ var mutants = map[string]mutant{
 		file: "internal/osfs/lock_flock.go", from: "err = ErrLocked", to: "err = nil",
 	},
 	"writers do not share a flush": {
-		file: "queue.go", from: "for n < len(q.tickets) && (n == 0 ||", to: "for n < min(1, len(q.tickets)) && (n == 0 ||",
+		file: "queue.go", from: "for n < len(q.requests) && (n == 0 ||", to: "for n < min(1, len(q.requests)) && (n == 0 ||",
 	},
 	"the committer does not wait for the writers of its last group": {
 		file: "queue.go", from: "case before >= last, time.Since(began) >= patience:", to: "case time.Since(began) >= 0:",
@@ -154,10 +154,10 @@ var mutants = map[string]mutant{
 		file: "queue.go", from: "case before >= last, time.Since(began) >= patience:", to: "case time.Since(began) >= patience:",
 	},
 	"the committer does not let writers run": {
-		file: "queue.go", from: "\tq.settle(len(group), patience)\n", to: "",
+		file: "queue.go", from: "\tq.awaitWriters(len(group), patience)\n", to: "",
 	},
 	"a segment keeps its blank lines": {
-		file: "store.go", from: "if g.filled <= g.size {", to: "if true || g.filled <= g.size {",
+		file: "store.go", from: "if g.preallocated <= g.size {", to: "if true || g.preallocated <= g.size {",
 	},
 	"the end of a segment is cut off after it is sealed only": {
 		file: "store.go", from: "\treturn g.file.Sync()\n}\n\n// length", to: "\treturn nil\n}\n\n// length",
@@ -181,8 +181,8 @@ func journalDir(t *testing.T) string {
 
 func TestEveryMutantStillHasItsPlace(t *testing.T) {
 	dir := journalDir(t)
-	for _, m := range allMutants() {
-		m.apply(t, filepath.Join(dir, m.file))
+	for name, m := range allMutants() {
+		t.Run(name, func(t *testing.T) { m.apply(t, filepath.Join(dir, m.file)) })
 	}
 }
 
