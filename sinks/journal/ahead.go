@@ -22,9 +22,9 @@ var aheadName = entry{0, extSealed}.name() + extTemporary
 // goroutine while the committer writes the present one. Only the committer calls
 // its methods.
 type ahead struct {
-	outcome chan error // has the outcome; nil if nobody fills
-	stop    atomic.Bool
-	complete    bool // the file is complete
+	outcome  chan error // has the outcome; nil if nobody fills
+	stop     atomic.Bool
+	complete bool // the file is complete
 }
 
 // ready reports whether the file is complete.

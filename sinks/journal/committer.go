@@ -1,31 +1,34 @@
 package journal
 
 import (
-	"io"
 	"time"
 )
 
-// patienceShare is the part of a flush, one over it, for which the committer waits
-// for the writers of the last group of whom there is no sign yet: who comes too late
-// waits for two flushes, but to wait for all of them costs more than it saves where a
-// flush is fast and they are many.
-const patienceShare = 4
+// patienceDivisor is the part of a flush for which the committer waits for writers of the
+// last group that have not returned yet. A writer that comes too late waits for two flushes;
+// but where a flush is fast and writers are many, waiting for all of them costs more than it
+// saves.
+const patienceDivisor = 4
 
-// A committer is the one goroutine that writes. It takes what waits as a group,
-// gives the lines their numbers, writes and flushes them at once, and only then
-// tells those who wait.
+// A committer is the one goroutine that writes. It takes waiting requests as a group, numbers
+// their lines, writes and flushes them together, and only then answers the writers. While a
+// flush runs the next group forms in the queue, so groups grow with the time that a flush
+// takes.
+//
+// It also does what is due by the clock: it wakes when a request arrives, and at the store's
+// next maintenance.
 type committer struct {
 	queue    *queue
 	store    *store
-	lock     io.Closer
 	policy   SyncPolicy
 	maxGroup int
+	release  func() error // gives up the directory, once no delivery uses it
 
 	seq   uint64 // of the next line
 	group []*writeRequest
-	buf   []byte // the lines of a group of several tickets
+	buf   []byte // the lines of a group of several requests
 
-	flushTook time.Duration // the last one
+	flushTook time.Duration // the last flush
 
 	done chan struct{}
 	err  error // of sealing the last segment; set when done is closed
@@ -48,13 +51,12 @@ func (c *committer) run() {
 	}
 	c.err = c.store.seal()
 	c.store.dropAhead()
-	c.store.destinations.ends.Wait()
-	if err := c.lock.Close(); c.err == nil {
+	if err := c.release(); c.err == nil {
 		c.err = err
 	}
 }
 
-// resetTimer sets the timer to the next thing that is due by the clock.
+// resetTimer sets the timer to the next maintenance.
 func (c *committer) resetTimer(timer *time.Timer) {
 	if at, ok := c.store.nextMaintenance(); ok {
 		timer.Reset(time.Until(at))
@@ -65,7 +67,7 @@ func (c *committer) resetTimer(timer *time.Timer) {
 
 // commitNext commits one group, if there is one.
 func (c *committer) commitNext() {
-	c.group = c.queue.nextGroup(c.group, c.maxGroup, c.flushTook/patienceShare)
+	c.group = c.queue.nextGroup(c.group, c.maxGroup, c.flushTook/patienceDivisor)
 	if len(c.group) == 0 {
 		return
 	}
@@ -76,17 +78,17 @@ func (c *committer) commitNext() {
 	clear(c.group)
 }
 
-// groupTotals are those of a group.
+// groupTotals are the sums of a group.
 type groupTotals struct {
 	bytes, lines int
-	flush        bool // somebody asks for a flush, whatever the policy
+	flush        bool // a Flush is in the group
 }
 
 func totals(group []*writeRequest) (s groupTotals) {
-	for _, t := range group {
-		s.bytes += len(t.buf)
-		s.lines += len(t.lines)
-		s.flush = s.flush || len(t.lines) == 0
+	for _, r := range group {
+		s.bytes += len(r.buf)
+		s.lines += len(r.lines)
+		s.flush = s.flush || len(r.lines) == 0
 	}
 	return s
 }
@@ -96,8 +98,8 @@ func (c *committer) commit(s groupTotals) {
 	err := c.apply(s)
 	c.store.health.endCommit()
 	c.queue.release(s.bytes)
-	for _, t := range c.group { // after it has its outcome, a ticket is its caller's
-		t.done <- err
+	for _, r := range c.group { // once a request has its outcome it belongs to its writer
+		r.done <- err
 	}
 }
 
@@ -127,7 +129,7 @@ func (c *committer) apply(s groupTotals) error {
 	return nil
 }
 
-// flush flushes what was written, and notes how long that takes.
+// flush flushes what was written, and measures how long that takes.
 func (c *committer) flush() error {
 	began := time.Now()
 	err := c.store.sync()
@@ -135,21 +137,21 @@ func (c *committer) flush() error {
 	return err
 }
 
-// assemble numbers the lines of the group and returns them in one piece. The
-// numbers are used up whatever happens to them: what a failed write left on the
-// disk must never share one with what comes later.
+// assemble numbers the lines of the group and returns them in one piece. The numbers are
+// used up even if the write fails: what it left on the disk must never have the number of a
+// later line.
 func (c *committer) assemble(bytes int) []byte {
 	if cap(c.buf) > 2*c.maxGroup {
 		c.buf = nil // a single write was larger than any group
 	}
 	c.buf = c.buf[:0]
-	for _, t := range c.group {
-		t.number(c.seq)
-		c.seq += uint64(len(t.lines))
-		if len(t.buf) == bytes {
-			return t.buf
+	for _, r := range c.group {
+		r.number(c.seq)
+		c.seq += uint64(len(r.lines))
+		if len(r.buf) == bytes {
+			return r.buf
 		}
-		c.buf = append(c.buf, t.buf...)
+		c.buf = append(c.buf, r.buf...)
 	}
 	return c.buf
 }

@@ -5,42 +5,54 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"sync"
-	"time"
-
 	"path/filepath"
+	"sync"
 
 	"github.com/inlet-go/inlet"
 	"github.com/inlet-go/inlet/sinks"
 )
 
-// Deliver feeds a sink with the events of the journal, from a goroutine of its
-// own, until [Delivery.Stop] or Close. The name is the destination's for good, as
-// that of its cursor: 1 to 64 of a-z, 0-9, _ and -. Nil options mean the defaults.
+// The files of deliveries:
 //
-// Delivery: in the order of the journal, at least once. A batch is written again
-// until the sink has taken all of it, however long that takes, and the next one
-// only then. How far the sink has come is noted on the disk after it said so, at
-// least every second and every 4 MiB: what it took since, and the batch in flight,
-// it gets again after a crash, with the same MessageIDs.
+//	deliver.go          Journal.Deliver and the methods of a Delivery
+//	deliver_options.go  DeliverOptions
+//	deliver_run.go      the goroutine of a Delivery: reads, delivers, saves, idles
+//	deliverer.go        one batch: read from the journal, written until the sink accepts it
+//	checkpoint.go       the position of a delivery, and when its cursor is saved
+//	deliveries.go       which deliveries run
+//	replay.go           a deliverer without a cursor
 //
-// Failures: what the sink refuses for good ([inlet.Permanent]) goes to the dead
-// letters, with the reason, and nothing waits for it: of a batch that is refused as
-// a whole the halves are tried, down to the events that are at fault. Any other
-// failure, a panic included, is a reason to wait and try again; after five in a
-// row with one event only, until the sink takes it.
+// The sink of a deliverer is a [sinks.DeadLetter] around the destination's: it finds the
+// events that the destination rejects permanently and stores them elsewhere, so that the
+// deliverer sees temporary errors only.
+
+// Deliver feeds a sink with the events of the journal, from a goroutine of its own, until
+// [Delivery.Stop] or Close. The name identifies the destination permanently, as that of its
+// cursor: 1 to 64 of a-z, 0-9, _ and -.
 //
-// Isolation: destinations do not see each other, and a write to the journal
-// does not wait for any of them, unless it holds as much as it is to retain; see
-// [FullPolicy]. A destination with Block holds what it has not had also while it
-// is not delivered to, until [Journal.Forget].
+// Delivery: in the order of the journal, at least once. A batch is retried until the sink
+// has accepted all of it, however long that takes, and the next one is written only then.
+// The position is saved to the disk after the sink has accepted the events, at least every
+// second and every 4 MiB: after a crash the sink receives again what it accepted since, and
+// the batch in flight, with the same MessageIDs.
 //
-// It fails if the name is not valid or in use, if the options can never work, and
-// if a new destination's cursor cannot be written.
+// Failures: events that the sink rejects permanently ([inlet.Permanent]) become dead
+// letters, with the reason, and hold up nothing: if a batch is rejected as a whole its
+// halves are tried, down to the events that are at fault. Any other failure, a panic
+// included, is followed by a wait and a retry; after five in a row with one event only,
+// until the sink accepts it.
+//
+// Isolation: destinations do not affect each other. A Write to the journal does not wait
+// for them, unless the journal has reached its retention limit; see [FullPolicy]. A
+// destination with Block also holds the events that it has not received while it has no
+// delivery, until [Journal.Forget].
+//
+// Deliver fails if the name is invalid or has a running delivery, if sink or an option is
+// invalid, and if the cursor of a new destination cannot be saved.
 func (j *Journal) Deliver(name string, sink inlet.Sink, o *DeliverOptions) (*Delivery, error) {
 	opts := o.withDefaults()
 	if !validName(name) {
-		return nil, fmt.Errorf("journal: a destination cannot have the name %q", name)
+		return nil, fmt.Errorf("journal: destination name %q is invalid, must be 1 to 64 of a-z, 0-9, _ and -", name)
 	}
 	if err := opts.check(sink); err != nil {
 		return nil, err
@@ -49,13 +61,12 @@ func (j *Journal) Deliver(name string, sink inlet.Sink, o *DeliverOptions) (*Del
 	if err != nil {
 		return nil, err
 	}
-	at, found, err := j.destinations.begin(d)
-	if err != nil {
+	if err := j.deliveries.begin(d); err != nil {
 		return nil, err
 	}
-	if err := d.start(at, found); err != nil {
-		j.destinations.end(d)
-		return nil, fmt.Errorf("journal: destination %s: %w", name, err)
+	if err := d.start(); err != nil {
+		j.deliveries.end(d)
+		return nil, fmt.Errorf("journal: destination %q: %w", name, err)
 	}
 	go d.run()
 	return d, nil
@@ -65,6 +76,7 @@ func (j *Journal) newDelivery(name string, sink inlet.Sink, opts DeliverOptions)
 	d := &Delivery{
 		name: name, j: j, log: j.opts.Logger.With("destination", name),
 		stop: make(chan struct{}), done: make(chan struct{}),
+		checkpoint: checkpoint{name: name, holds: opts.WhenFull == Block, table: j.checkpoints},
 	}
 	letters := opts.DeadLetter
 	if letters == nil {
@@ -80,38 +92,36 @@ func (j *Journal) newDelivery(name string, sink inlet.Sink, opts DeliverOptions)
 	return d, nil
 }
 
-// Forget removes the cursor of a destination that is not delivered to now, so that
-// the journal no longer holds anything for it. Its dead letters stay.
-func (j *Journal) Forget(name string) error { return j.destinations.forget(name) }
+// Forget removes the cursor of a destination that has no running delivery, so that the
+// journal no longer retains events for it. Its dead letters stay.
+func (j *Journal) Forget(name string) error {
+	return j.deliveries.whileIdle(name, func() error { return j.checkpoints.forget(name) })
+}
 
-// A Delivery feeds one destination. All methods may be called concurrently. Make
-// one with [Journal.Deliver].
+// A Delivery feeds one destination. All methods may be called concurrently. Make one with
+// [Journal.Deliver].
 type Delivery struct {
-	name      string
-	j         *Journal
-	log       *slog.Logger
-	deliverer      deliverer
-	deadLetters *deadLetterJournal // the dead letters, if they are the journal's own
+	name        string
+	j           *Journal
+	log         *slog.Logger
+	deliverer   deliverer
+	checkpoint  checkpoint
+	deadLetters *deadLetterJournal // nil if the caller has given another sink
 
 	ctx      context.Context // of the sink's Writes
 	cancel   context.CancelFunc
-	stop     chan struct{} // closed to end it once the sink has returned
+	stop     chan struct{} // closed to end the delivery once the sink has returned
 	stopOnce sync.Once
 	done     chan struct{}
-	err      error // of its end; set when done is closed
+	err      error // result; set when done is closed
 
-	settled progress // how far the sink has come
-	state   deliveryState
-
-	saving   sync.Mutex // its cursor, which the store may want saved at once
-	left     bool       // nothing is saved any more
-	savedAt  time.Time  // when the delivery itself last tried
-	unsaved  int        // bytes that were settled since then
-	failures int        // reads of the journal in a row that failed
+	state        deliveryState
+	readFailures int // consecutive ones, of reading the journal
 }
 
-// start finds where to begin, and makes sure that there is a cursor.
-func (d *Delivery) start(at cursor, found bool) error {
+// start finds the position to begin at, and makes sure that there is a cursor.
+func (d *Delivery) start() error {
+	at, found := d.j.checkpoints.cursor(d.name)
 	if !found {
 		first, err := d.j.resolve(d.ctx, d.deliverer.opts.Start)
 		if err != nil {
@@ -119,46 +129,39 @@ func (d *Delivery) start(at cursor, found bool) error {
 		}
 		at.seq = first - 1
 	}
-	holds := d.deliverer.opts.WhenFull == Block
 	d.deliverer.tail.next, d.deliverer.last = at.seq+1, at.seq
-	d.settled.set(watermark{last: at.seq})
-	d.state.saved.Store(at.seq)
-	if found && at.holds == holds {
-		return nil
-	}
-	d.savedAt = time.Now()
-	return d.save()
+	return d.checkpoint.open(at, !found || at.holds != d.checkpoint.holds)
 }
 
 // Name returns the name of the destination.
 func (d *Delivery) Name() string { return d.name }
 
-// Drain returns once everything that the journal had acknowledged when it was
-// called is settled: taken by the sink, filtered out, or a dead letter. It fails
-// when ctx is done, and with [inlet.ErrClosed] if the delivery ends before.
+// Drain returns once every event that the journal had acknowledged before the call is
+// settled: accepted by the sink, filtered out, or a dead letter. It fails when ctx is done,
+// and with [inlet.ErrClosed] if the delivery ends first.
 func (d *Delivery) Drain(ctx context.Context) error {
 	want := d.j.progress.now().last
 	for {
-		at, moved := d.settled.watch()
+		at, moved := d.checkpoint.position.watch()
 		if at.last >= want {
 			return nil
 		}
 		select {
 		case <-moved:
 		case <-d.done:
-			if d.settled.now().last < want {
-				return fmt.Errorf("journal: destination %s: %w", d.name, inlet.ErrClosed)
+			if d.checkpoint.position.now().last < want {
+				return fmt.Errorf("journal: destination %q: %w", d.name, inlet.ErrClosed)
 			}
 		case <-ctx.Done():
-			return fmt.Errorf("journal: destination %s: %w", d.name, ctx.Err())
+			return fmt.Errorf("journal: destination %q: %w", d.name, ctx.Err())
 		}
 	}
 }
 
-// Stop ends the delivery and notes how far it has come; Deliver goes on there. It
-// waits for the Write that runs, and cuts that short when ctx is done, which may
-// make the sink get its events again. A sink that does not return then goes on
-// alone: Stop returns, and the delivery ends with the Write.
+// Stop ends the delivery and saves its position, where the next Deliver continues. It waits
+// for the Write in progress, and cancels that when ctx is done, after which the sink may
+// receive the batch again. If the sink does not return then, Stop returns all the same, and
+// the delivery ends with the Write.
 func (d *Delivery) Stop(ctx context.Context) error {
 	d.halt()
 	select {
@@ -167,7 +170,7 @@ func (d *Delivery) Stop(ctx context.Context) error {
 	case <-ctx.Done():
 		d.cancel()
 	}
-	return errors.Join(fmt.Errorf("journal: destination %s is still stopping", d.name), ctx.Err())
+	return errors.Join(fmt.Errorf("journal: destination %q is still stopping", d.name), ctx.Err())
 }
 
 // halt makes the delivery end once the sink has returned.
@@ -175,12 +178,12 @@ func (d *Delivery) halt() { d.stopOnce.Do(func() { close(d.stop) }) }
 
 const deadLetterDir = "dead"
 
-// A deadLetterJournal keeps what a destination refuses for good, in a journal of its own,
-// which is opened for the first letter. Only the delivery's goroutine uses it.
+// A deadLetterJournal stores what a destination rejects permanently, in a journal of its
+// own that is opened for the first dead letter. Only the delivery's goroutine uses it.
 type deadLetterJournal struct {
-	dir  string
-	opts Options
-	journal  *Journal
+	dir     string
+	opts    Options
+	journal *Journal
 }
 
 func newDeadLetterJournal(j *Journal, name string) *deadLetterJournal {
@@ -191,7 +194,7 @@ func newDeadLetterJournal(j *Journal, name string) *deadLetterJournal {
 	}
 }
 
-// Write stores letters.
+// Write stores dead letters.
 func (l *deadLetterJournal) Write(ctx context.Context, letters []*inlet.Event) (err error) {
 	if l.journal == nil {
 		l.journal, err = Open(l.dir, &l.opts)

@@ -5,35 +5,29 @@ import (
 	"io"
 	"time"
 
-	"github.com/inlet-go/inlet"
 	"github.com/inlet-go/inlet/sinks/journal/internal/osfs"
 )
 
-const (
-	// saveEvery and saveBytes bound how much a destination gets again after a crash.
-	saveEvery = time.Second
-	saveBytes = 4 << 20
-	// readAttempts is how often a segment is read before the rest of it is given up.
-	readAttempts = 5
-)
+// maxReadAttempts is how often a segment is read before the rest of it is given up.
+const maxReadAttempts = 5
 
-// run moves batches until the delivery is stopped.
+// run delivers batches until the delivery is stopped.
 func (d *Delivery) run() {
 	defer d.finish()
 	for !d.stopping() {
 		m, moved := d.j.progress.watch()
 		switch err := d.deliverer.readBatch(d.ctx, m); {
-		case errors.Is(err, io.EOF):
-			d.failures = 0
+		case errors.Is(err, io.EOF): // everything is delivered
+			d.readFailures = 0
 			d.recordAttempt(failure{})
-			d.passed()
+			d.settled()
 			d.idle(moved)
 		case d.ctx.Err() != nil:
 			return
 		case err != nil:
 			d.readFailed(m, err)
 		default:
-			d.failures = 0
+			d.readFailures = 0
 			d.deliverBatch()
 		}
 	}
@@ -42,32 +36,31 @@ func (d *Delivery) run() {
 // deliverBatch writes the batch that was read.
 func (d *Delivery) deliverBatch() {
 	d.state.beginBatch(d.deliverer.oldest)
-	taken := len(d.deliverer.events)
+	n := len(d.deliverer.events)
 	if err := d.deliverer.deliver(d.ctx); err != nil {
-		return // stopped: the cursor stays before the batch
+		return // stopped: the position stays before the batch
 	}
-	d.state.delivered.add(taken)
-	d.passed()
+	d.state.delivered.add(n)
+	d.settled()
 }
 
-// passed notes that everything up to the end of the batch is settled.
-func (d *Delivery) passed() {
-	d.unsaved += d.deliverer.bytes
-	d.deliverer.bytes = 0
+// settled records that everything up to the end of the batch is settled, and saves the
+// cursor if that is due.
+func (d *Delivery) settled() {
 	d.state.endBatch()
 	d.recordDropped()
-	d.settled.set(watermark{last: d.deliverer.last})
-	if d.unsaved >= saveBytes || time.Since(d.savedAt) >= saveEvery {
-		d.saveOrLog()
+	d.checkpoint.advance(d.deliverer.last, d.deliverer.bytes)
+	d.deliverer.bytes = 0
+	if err := d.checkpoint.saveIfDue(); err != nil {
+		d.log.Error("journal: cursor not saved; retrying", "error", err)
 	}
 }
 
-// idle waits for more to deliver. A cursor that is not saved yet is, as soon as
-// that is due.
+// idle waits for more to deliver, or until a cursor that is behind has to be saved.
 func (d *Delivery) idle(moved <-chan struct{}) {
 	var due <-chan time.Time
-	if d.unsavedCursor() {
-		timer := time.NewTimer(time.Until(d.savedAt.Add(saveEvery)))
+	if wait, pending := d.checkpoint.untilDue(); pending {
+		timer := time.NewTimer(wait)
 		defer timer.Stop()
 		due = timer.C
 	}
@@ -87,20 +80,20 @@ func (d *Delivery) stopping() bool {
 	}
 }
 
-// readFailed tries a segment again that could not be read, and in the end gives up
-// what follows in it.
+// readFailed prepares another attempt to read a segment, or gives up the rest of it, and
+// waits accordingly.
 func (d *Delivery) readFailed(m watermark, err error) {
-	d.failures++
+	d.readFailures++
 	next := time.Now()
 	if d.givesUp(m, err) {
-		d.log.Error("journal: what follows in this segment cannot be delivered", "error", err)
-		d.failures = 0
+		d.log.Error("journal: segment unreadable; skipping the rest of it", "error", err)
+		d.readFailures = 0
 		d.deliverer.tail.skipSegment()
 	} else {
 		next = next.Add(pauseAfter)
 		d.deliverer.tail.reopen()
 	}
-	d.recordAttempt(failure{d.failures, err, next})
+	d.recordAttempt(failure{d.readFailures, err, next})
 	timer := time.NewTimer(time.Until(next))
 	defer timer.Stop()
 	select {
@@ -109,9 +102,9 @@ func (d *Delivery) readFailed(m watermark, err error) {
 	}
 }
 
-// givesUp reports whether to give a segment up: at once if it is gone, else after
-// some attempts. It never is while it is written to, for what is still to come
-// would be given up too, nor for what has nothing to do with it.
+// givesUp reports whether to skip the rest of a segment: immediately if it is gone, else
+// after some attempts. The active segment is never skipped, since events that are still to
+// come would be skipped with it, and no segment is for an error that is not its own.
 func (d *Delivery) givesUp(m watermark, err error) bool {
 	switch {
 	case errors.Is(err, errGone):
@@ -119,82 +112,40 @@ func (d *Delivery) givesUp(m watermark, err error) bool {
 	case errors.Is(err, errUnlisted), errors.Is(err, errFilter), osfs.IsScarce(err), d.deliverer.tail.entry.first >= m.segment:
 		return false
 	}
-	return d.failures >= readAttempts
+	return d.readFailures >= maxReadAttempts
 }
 
-// recordAttempt notes how an attempt went, and logs where that changes.
+// recordAttempt records the outcome of an attempt, and logs it if it differs from the last.
 func (d *Delivery) recordAttempt(f failure) {
 	switch before := d.state.record(f); {
 	case f.err != nil && before.err == nil:
-		d.log.Warn("journal: delivery fails, will try again", "error", f.err)
+		d.log.Warn("journal: delivery failed; retrying", "error", f.err)
 	case f.err == nil && before.err != nil:
-		d.log.Info("journal: delivering again", "attempts", before.attempts+1)
+		d.log.Info("journal: delivery resumed", "attempts", before.attempts+1)
 	}
 }
 
-// recordDropped logs a gap.
+// recordDropped counts and logs events that were removed before they were delivered.
 func (d *Delivery) recordDropped() {
 	missed := d.deliverer.tail.missed
 	if more := missed - d.state.dropped.Load(); more > 0 {
-		d.log.Error("journal: events were removed before they were delivered", "atMost", more, "before", d.deliverer.tail.next)
+		d.log.Error("journal: events removed before they were delivered", "atMost", more, "beforeSeq", d.deliverer.tail.next)
 		d.state.dropped.Store(missed)
 	}
-}
-
-// unsavedCursor reports whether the destination has come further than its cursor
-// on the disk says.
-func (d *Delivery) unsavedCursor() bool { return d.state.saved.Load() < d.settled.now().last }
-
-// save notes on the disk how far the destination has come. It fails once the
-// delivery has ended, for the destination may have been forgotten since.
-func (d *Delivery) save() error {
-	d.saving.Lock()
-	defer d.saving.Unlock()
-	if d.left {
-		return inlet.ErrClosed
-	}
-	at := cursor{d.settled.now().last, d.deliverer.opts.WhenFull == Block}
-	if err := d.j.destinations.save(d.name, at); err != nil {
-		return err
-	}
-	d.state.saved.Store(at.seq)
-	return nil
-}
-
-// saveOrLog is save where a failure is to be tried again.
-func (d *Delivery) saveOrLog() {
-	if !d.unsavedCursor() {
-		return
-	}
-	d.savedAt, d.unsaved = time.Now(), 0
-	if err := d.save(); err != nil {
-		d.log.Error("journal: how far the destination has come cannot be noted, will try again", "error", err)
-	}
-}
-
-// saveLast saves the cursor for the last time.
-func (d *Delivery) saveLast() (err error) {
-	if d.unsavedCursor() {
-		err = d.save()
-	}
-	d.saving.Lock()
-	d.left = true
-	d.saving.Unlock()
-	return err
 }
 
 // finish ends the delivery.
 func (d *Delivery) finish() {
 	d.deliverer.tail.close()
-	err := d.saveLast()
+	err := d.checkpoint.close()
 	if d.deadLetters != nil {
 		err = errors.Join(err, d.deadLetters.close())
 	}
 	if err != nil {
-		d.log.Error("journal: a delivery did not end well; its destination may get events again", "error", err)
+		d.log.Error("journal: delivery stopped with an error; events may be redelivered", "error", err)
 	}
 	d.cancel()
 	d.err = err
-	d.j.destinations.end(d)
+	d.j.deliveries.end(d)
 	close(d.done)
 }

@@ -157,7 +157,7 @@ func TestAfterFiveFailuresOneEventIsTheProbe(t *testing.T) {
 		drain(t, d)
 		writes := to.writes()
 		for i, c := range writes[:len(writes)-2] {
-			if i < probeAfter {
+			if i < maxBatchFailures {
 				require.Len(t, c.ids, 10, "attempt %d", i)
 			} else {
 				require.Len(t, c.ids, 1, "attempt %d", i)
@@ -488,6 +488,6 @@ func TestADeliveryThatHasEndedSavesNothing(t *testing.T) {
 	drain(t, d)
 	require.NoError(t, d.Stop(t.Context()))
 	require.NoError(t, j.Forget("d"))
-	require.ErrorIs(t, d.save(), inlet.ErrClosed)
+	require.ErrorIs(t, d.checkpoint.save(), inlet.ErrClosed)
 	require.Empty(t, j.Deliveries())
 }

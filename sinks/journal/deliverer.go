@@ -13,134 +13,146 @@ import (
 	"github.com/inlet-go/inlet/internal/backoff"
 )
 
-// probeAfter is after how many failures in a row a sink is asked with a single
-// event, until it takes one.
-const probeAfter = 5
+// maxBatchFailures is the number of consecutive failures after which a sink is probed with
+// a single event, until it accepts one.
+const maxBatchFailures = 5
 
-// A deliverer moves events from a tail of the journal to a sink, batch by batch: the
-// next one only once everything of the last is settled.
+// A deliverer moves events from a tail of the journal to a sink, in batches. It is used by
+// a delivery and by a replay in turns of two steps: readBatch reads the next batch, and
+// deliver writes that until every event of it is settled. A batch shrinks as the sink
+// accepts its events, so a retry never repeats an event that was accepted.
 type deliverer struct {
-	tail tail
-	sink inlet.Sink
-	opts DeliverOptions
-	log  *slog.Logger
-	stop <-chan struct{} // closed to end it between two attempts
-	report func(failure)   // told how each attempt went
-	// strict ends it at an event that is refused for good. Without it the sink
-	// has dead letters, and never refuses one.
+	tail   tail
+	sink   inlet.Sink
+	opts   DeliverOptions
+	log    *slog.Logger
+	stop   <-chan struct{} // closed to end it between two attempts
+	report func(failure)   // called after each attempt
+	// strict ends it at an event that is rejected permanently. Without it the sink has
+	// dead letters, and never rejects one.
 	strict bool
 
-	buffer   []*inlet.Event // of batches
-	events []*inlet.Event // of the batch, as far as they are not settled
-	oldest  time.Time      // when the first of them was received
+	buffer []*inlet.Event // reused for batches
+	events []*inlet.Event // of the batch, without those that are settled
+	oldest time.Time      // when the first of them was received
 	bytes  int            // of the lines of the batch
 	last   uint64         // everything up to it is settled once the batch is
-	broken error          // why the batch ended early; of the next fill
+	broken error          // why the batch ended early; returned by the next readBatch
 }
 
-// A failure is how many attempts in a row have failed, the error of the last and
-// when the next is due; its zero value is a success.
+// A failure is the number of consecutive failed attempts, the error of the last one and
+// when the next one is due. The zero value is a success.
 type failure struct {
 	attempts int
 	err      error
 	next     time.Time
 }
 
-// readBatch reads the next batch within m: what is there, up to the limits. It returns
-// io.EOF if there is nothing to write, and then everything up to last is settled.
-func (p *deliverer) readBatch(ctx context.Context, m watermark) error {
-	p.events, p.bytes = p.buffer[:0], 0
-	err := p.broken
-	p.broken = nil
-	for err == nil && len(p.events) < p.opts.MaxEvents && p.bytes < p.opts.MaxBytes {
-		if err = p.tail.advance(ctx, m); err == nil {
-			err = p.addEvent()
+// readBatch reads the next batch within m: what is there, up to the limits. If there is
+// nothing to write it returns io.EOF, and everything up to last is settled.
+func (d *deliverer) readBatch(ctx context.Context, m watermark) error {
+	d.events, d.bytes = d.buffer[:0], 0
+	err := d.broken
+	d.broken = nil
+	for err == nil && len(d.events) < d.opts.MaxEvents && d.bytes < d.opts.MaxBytes {
+		if err = d.tail.advance(ctx, m); err == nil {
+			err = d.addEvent()
 		}
 	}
-	p.buffer = p.events
-	if errors.Is(err, io.EOF) { // what has no line up to the mark never will
-		p.tail.countMissed(m.last)
-		p.last, p.tail.next = m.last, max(p.tail.next, m.last+1)
-	} else if err != nil && len(p.events) > 0 {
-		p.broken = err
+	d.buffer = d.events
+	if errors.Is(err, io.EOF) { // numbers up to the watermark that have no line never will
+		d.tail.countMissed(m.last)
+		d.last, d.tail.next = m.last, max(d.tail.next, m.last+1)
+	} else if err != nil && len(d.events) > 0 {
+		d.broken = err
 	}
-	if len(p.events) > 0 {
+	if len(d.events) > 0 {
 		return nil
 	}
 	return err
 }
 
-// addEvent adds the event that the tail has come to, if it is wanted. If that cannot be
-// known it is the next to be read again.
-func (p *deliverer) addEvent() error {
-	r, err := p.tail.record(nil)
-	if err != nil { // its checksum is right: it was written so
-		p.log.Error("journal: event cannot be read", "seq", p.tail.scan.seq, "error", err)
-		p.tail.missed++
+// addEvent adds the tail's current event to the batch, unless the filter excludes it. If
+// the filter panics the event is read again next time.
+func (d *deliverer) addEvent() error {
+	r, err := d.tail.record(nil)
+	if err != nil { // although its checksum is right: it was written like that
+		d.log.Error("journal: event unreadable; skipping it", "seq", d.tail.scan.seq, "error", err)
+		d.tail.missed++
 	}
 	wanted, failed := err == nil, error(nil)
-	if wanted && p.opts.Filter != nil {
-		wanted, failed = p.wants(r.Event)
+	if wanted && d.opts.Filter != nil {
+		wanted, failed = d.wants(r.Event)
 	}
 	if failed != nil {
-		p.tail.next = r.Seq
+		d.tail.next = r.Seq
 		return failed
 	}
-	p.last = p.tail.scan.seq
-	p.bytes += len(p.tail.scan.line)
+	d.last = d.tail.scan.seq
+	d.bytes += len(d.tail.scan.line)
 	if wanted {
-		p.collect(r.Event)
+		if len(d.events) == 0 {
+			d.oldest = r.Event.ReceivedAt
+		}
+		d.events = append(d.events, r.Event)
 	}
 	return nil
 }
 
-func (p *deliverer) collect(e *inlet.Event) {
-	if len(p.events) == 0 {
-		p.oldest = e.ReceivedAt
-	}
-	p.events = append(p.events, e)
+var errFilter = errors.New("journal: filter panicked")
+
+// wants calls the filter. After a panic the event is neither delivered nor skipped, since
+// either could be wrong.
+func (d *deliverer) wants(e *inlet.Event) (wanted bool, err error) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			d.log.Error("journal: filter panicked", "panic", cause, "stack", string(debug.Stack()))
+			err = fmt.Errorf("%w: %v", errFilter, cause)
+		}
+	}()
+	return d.opts.Filter(e), nil
 }
 
-// deliver writes the batch until the sink has taken all of it. It ends before that
-// when it is stopped, and if it is strict at an event that is refused for good; the
-// error is that of the last attempt.
-func (p *deliverer) deliver(ctx context.Context) error {
-	for failures := 0; len(p.events) > 0; {
-		before := len(p.events)
-		err := p.attempt(ctx, failures)
-		if p.strict && inlet.IsPermanent(err) {
+// deliver writes the batch until the sink has accepted all of it. It ends early when it is
+// stopped and, if strict, at an event that is rejected permanently. It returns the error of
+// the last attempt.
+func (d *deliverer) deliver(ctx context.Context) error {
+	for failures := 0; len(d.events) > 0; {
+		before := len(d.events)
+		err := d.attempt(ctx, failures)
+		if d.strict && inlet.IsPermanent(err) {
 			return err
 		}
-		if len(p.events) < before {
+		if len(d.events) < before {
 			failures = 0
 		}
 		if err == nil {
-			p.report(failure{})
+			d.report(failure{})
 			continue
 		}
 		failures++
-		if !p.backOff(failures, err) {
+		if !d.backOff(failures, err) {
 			return err
 		}
 	}
 	return nil
 }
 
-// attempt writes what is left of the batch, or one event to see whether a sink
-// works again, and takes what is stored off it. The error is that of the first
-// event that is not, and permanent only if that is refused for good.
-func (p *deliverer) attempt(ctx context.Context, failures int) error {
-	batch := p.events
-	if failures >= probeAfter {
+// attempt writes the rest of the batch, or a single event to probe a sink that keeps
+// failing, and removes what was accepted from the batch. It returns the error of the first
+// event that was not, or of the first one that was rejected permanently.
+func (d *deliverer) attempt(ctx context.Context, failures int) error {
+	batch := d.events
+	if failures >= maxBatchFailures {
 		batch = batch[:1]
 	}
-	errs := inlet.ItemErrors(p.write(ctx, batch), len(batch))
+	errs := inlet.ItemErrors(d.write(ctx, batch), len(batch))
 	if errs == nil {
-		p.events = p.events[len(batch):]
+		d.events = d.events[len(batch):]
 		return nil
 	}
 	var first error
-	left := make([]*inlet.Event, 0, len(p.events))
+	left := make([]*inlet.Event, 0, len(d.events))
 	for i, err := range errs {
 		if err == nil {
 			continue
@@ -150,51 +162,38 @@ func (p *deliverer) attempt(ctx context.Context, failures int) error {
 			first = err
 		}
 	}
-	p.events = append(left, p.events[len(batch):]...)
+	d.events = append(left, d.events[len(batch):]...)
 	return first
 }
 
-// write is one Write. A panic of the sink is a temporary failure of it.
-func (p *deliverer) write(ctx context.Context, events []*inlet.Event) (err error) {
+// write is one Write, with its deadline. It returns a panic of the sink as a temporary
+// error.
+func (d *deliverer) write(ctx context.Context, events []*inlet.Event) (err error) {
 	defer func() {
 		if cause := recover(); cause != nil {
-			p.log.Error("journal: a destination panicked", "panic", cause, "stack", string(debug.Stack()))
-			err = fmt.Errorf("journal: the destination panicked: %v", cause)
+			d.log.Error("journal: destination panicked", "panic", cause, "stack", string(debug.Stack()))
+			err = fmt.Errorf("journal: destination panicked: %v", cause)
 		}
 	}()
-	ctx, cancel := context.WithTimeout(ctx, p.opts.Timeout)
+	ctx, cancel := context.WithTimeout(ctx, d.opts.Timeout)
 	defer cancel()
-	return p.sink.Write(ctx, events)
+	return d.sink.Write(ctx, events)
 }
 
-// backOff waits after a failure, as long as the sink says at least, and reports
-// whether to go on.
-func (p *deliverer) backOff(failures int, err error) bool {
-	wait := backoff.Delay(failures, p.opts.MinBackoff, p.opts.MaxBackoff)
+// backOff waits after a failure, at least as long as the sink has asked for, and reports
+// whether to continue.
+func (d *deliverer) backOff(failures int, err error) bool {
+	wait := backoff.Delay(failures, d.opts.MinBackoff, d.opts.MaxBackoff)
 	if asked, ok := inlet.RetryDelay(err); ok {
 		wait = max(wait, asked)
 	}
-	p.report(failure{failures, err, time.Now().Add(wait)})
+	d.report(failure{failures, err, time.Now().Add(wait)})
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
 		return true
-	case <-p.stop:
+	case <-d.stop:
 		return false
 	}
-}
-
-var errFilter = errors.New("journal: the filter panicked")
-
-// wants asks the filter. What that panics at is not delivered and not passed over:
-// both could be wrong.
-func (p *deliverer) wants(e *inlet.Event) (wanted bool, err error) {
-	defer func() {
-		if cause := recover(); cause != nil {
-			p.log.Error("journal: a filter panicked", "panic", cause, "stack", string(debug.Stack()))
-			err = fmt.Errorf("%w: %v", errFilter, cause)
-		}
-	}()
-	return p.opts.Filter(e), nil
 }

@@ -13,8 +13,8 @@ import (
 	"github.com/inlet-go/inlet/sinks/journal/internal/osfs"
 )
 
-// A Journal is a sink that stores events in files of a directory. All methods
-// may be called concurrently. Make one with [Open].
+// A Journal is a sink that stores events in files of a directory. All methods may be called
+// concurrently. Make one with [Open].
 type Journal struct {
 	dir      string
 	opts     Options
@@ -23,10 +23,11 @@ type Journal struct {
 	counters *counters
 	progress *progress
 	removed  *atomic.Uint64 // everything up to that number was removed by retention
-	requests  sync.Pool
+	requests sync.Pool
 	commit   *committer
 
-	destinations *destinations
+	checkpoints *checkpoints
+	deliveries  *deliveries
 }
 
 var _ interface {
@@ -37,12 +38,11 @@ var _ interface {
 	inlet.Durable
 } = (*Journal)(nil)
 
-// Open opens the journal in dir, which it makes if need be, and holds it until
-// Close. Nil options mean the defaults.
+// Open opens the journal in dir, which it makes if necessary, and locks it until Close.
 //
-// What a crash left behind is sealed, and damaged bytes are set aside; they
-// never make Open fail. It fails with [ErrLocked] if the directory is in use,
-// and if the directory cannot be read, written or made.
+// It seals what a crash left behind, and sets damaged bytes aside; neither makes it fail. It
+// fails with [ErrLocked] if another journal holds the directory, if the directory cannot be
+// read, written or made, and if an option is invalid.
 func Open(dir string, o *Options) (*Journal, error) {
 	opts := o.withDefaults()
 	if err := opts.check(); err != nil {
@@ -68,68 +68,72 @@ func Open(dir string, o *Options) (*Journal, error) {
 // open recovers the directory and starts the committer.
 func open(dir string, opts Options, lock io.Closer) (*Journal, error) {
 	j := &Journal{
-		dir:      dir,
-		opts:     opts,
-		queue:    newQueue(opts.MaxQueueBytes),
-		health:   &health{log: opts.Logger, onPoisoned: opts.OnPoisoned},
-		counters: new(counters),
-		progress: new(progress),
-		removed:  new(atomic.Uint64),
-		requests:  sync.Pool{New: func() any { return newWriteRequest() }},
+		dir:        dir,
+		opts:       opts,
+		queue:      newQueue(opts.MaxQueueBytes),
+		health:     &health{log: opts.Logger, onPoisoned: opts.OnPoisoned},
+		counters:   new(counters),
+		progress:   new(progress),
+		removed:    new(atomic.Uint64),
+		requests:   sync.Pool{New: func() any { return newWriteRequest() }},
+		deliveries: newDeliveries(),
 	}
 	if err := j.recover(); err != nil {
 		return nil, err
 	}
-	shelf, err := loadSealedSegments(opts.fs, dir)
+	sealed, err := loadSealedSegments(opts.fs, dir)
 	if err != nil {
 		return nil, err
 	}
-	if len(shelf.segments) > 0 {
-		j.removed.Store(max(shelf.segments[0].first, 1) - 1)
+	if len(sealed.segments) > 0 {
+		j.removed.Store(max(sealed.segments[0].first, 1) - 1)
 	}
-	j.commit = j.newCommitter(shelf, lock)
+	j.commit = j.newCommitter(sealed, lock)
 	go j.commit.run()
 	return j, nil
 }
 
-// recover brings the directory into order and finds where everybody is.
+// recover makes the directory consistent, loads the cursors and sets the watermark.
 func (j *Journal) recover() (err error) {
 	r := recovery{dir: j.dir, fs: j.opts.fs, log: j.opts.Logger, damaged: &j.counters.damaged}
 	last, err := r.run()
 	if err != nil {
 		return err
 	}
-	j.destinations, err = loadDestinations(newCursors(j.opts.fs, j.dir), func(name string, err error) {
-		j.opts.Logger.Error("journal: how far a destination has come is not known, it gets everything again", "destination", name, "error", err)
+	j.checkpoints, err = loadCheckpoints(newCursors(j.opts.fs, j.dir), func(name string, err error) {
+		j.opts.Logger.Error("journal: cursor unreadable; redelivering from the oldest event", "destination", name, "error", err)
 	})
 	if err != nil {
 		return err
 	}
-	last = max(last, j.destinations.furthest())
+	last = max(last, j.checkpoints.maxSeq())
 	j.progress.set(watermark{segment: last + 1, last: last})
 	return nil
 }
 
-func (j *Journal) newCommitter(on sealedSegments, lock io.Closer) *committer {
+func (j *Journal) newCommitter(sealed sealedSegments, lock io.Closer) *committer {
 	return &committer{
 		queue: j.queue,
 		store: &store{
 			dir: j.dir, opts: j.opts, fs: j.opts.fs, log: j.opts.Logger,
 			health: j.health, counters: j.counters, progress: j.progress,
-			sealed: on, removed: j.removed, destinations: j.destinations,
+			sealed: sealed, removed: j.removed, checkpoints: j.checkpoints,
 		},
-		lock:     lock,
 		policy:   j.opts.Sync,
 		maxGroup: j.opts.MaxGroupBytes,
-		seq:      j.progress.now().last + 1,
-		done:     make(chan struct{}),
+		release: func() error {
+			j.deliveries.wait()
+			return lock.Close()
+		},
+		seq:  j.progress.now().last + 1,
+		done: make(chan struct{}),
 	}
 }
 
-// Write stores the events, all of them or none, and returns nil once they are as
-// durable as [Journal.Durability] says. Every error is temporary: [inlet.ErrClosed]
-// after Close, [inlet.ErrOverloaded] if too much waits already, else what the
-// disk says. If ctx is done first the outcome is unknown, and the events may
+// Write stores the events, all of them or none, and returns nil once they are as durable as
+// [Journal.Durability] says. It does not keep or change them. Every error is temporary:
+// [inlet.ErrClosed] after Close, [inlet.ErrOverloaded] if too many bytes are waiting, else
+// an error of the disk. If ctx is done first the outcome is unknown, and the events may
 // still be stored.
 func (j *Journal) Write(ctx context.Context, events []*inlet.Event) error {
 	if ctx.Err() != nil {
@@ -138,54 +142,55 @@ func (j *Journal) Write(ctx context.Context, events []*inlet.Event) error {
 	if err := j.queue.refusal(); err != nil || len(events) == 0 {
 		return err
 	}
-	t, err := j.enqueue(events)
-	return j.outcome(ctx, t, err)
+	r, err := j.enqueue(events)
+	return j.outcome(ctx, r, err)
 }
 
-// enqueue hands a ticket of the events to the committer.
+// enqueue hands the events to the committer.
 func (j *Journal) enqueue(events []*inlet.Event) (*writeRequest, error) {
 	j.queue.encoding.Add(1)
 	defer j.queue.encoding.Add(-1)
-	t := j.requests.Get().(*writeRequest)
-	t.encode(events)
-	return t, j.queue.put(t)
+	r := j.requests.Get().(*writeRequest)
+	r.encode(events)
+	return r, j.queue.put(r)
 }
 
-// outcome returns the outcome of a ticket, if it got into the queue.
-func (j *Journal) outcome(ctx context.Context, t *writeRequest, err error) error {
-	mine := true
+// outcome returns the outcome of a request, which is err if it did not get into the queue.
+func (j *Journal) outcome(ctx context.Context, r *writeRequest, err error) error {
+	owned := true
 	if err == nil {
-		err, mine = t.await(ctx)
+		err, owned = r.await(ctx)
 	}
-	if mine {
-		j.recycle(t)
+	if owned {
+		j.recycle(r)
 	}
 	return err
 }
 
-// Flush returns once everything written before is on the disk, whatever the
-// policy.
+// recycle keeps r for another Write. The caller must own it.
+func (j *Journal) recycle(r *writeRequest) {
+	if cap(r.buf) <= maxPooled {
+		j.requests.Put(r)
+	}
+}
+
+// Flush returns nil once everything that was written before the call is flushed to the
+// disk, under every [SyncPolicy].
 func (j *Journal) Flush(ctx context.Context) error {
-	t := newWriteRequest()
-	err := j.outcome(ctx, t, j.queue.put(t))
+	r := newWriteRequest()
+	err := j.outcome(ctx, r, j.queue.put(r))
 	if errors.Is(err, inlet.ErrClosed) {
 		return j.Close(ctx) // it flushes
 	}
 	return err
 }
 
-// recycle keeps t for another Write. Nobody else may hold it.
-func (j *Journal) recycle(t *writeRequest) {
-	if cap(t.buf) <= maxPooled {
-		j.requests.Put(t)
-	}
-}
-
-// Close stops all deliveries as [Delivery.Stop] does, stores what waits, seals the
-// active segment and frees the directory. A Close that ctx ends does so in the
-// background, as soon as the disk and the destinations allow.
+// Close stops all deliveries as [Delivery.Stop] does, stores what is waiting, seals the
+// active segment and unlocks the directory. If ctx is done first, it returns an error and
+// this continues in the background, as soon as the disk and the destinations allow. A second
+// Close returns what the first one did.
 func (j *Journal) Close(ctx context.Context) error {
-	running := j.destinations.close()
+	running := j.deliveries.close()
 	for _, d := range running {
 		d.halt()
 	}
@@ -201,8 +206,8 @@ func (j *Journal) Close(ctx context.Context) error {
 	return fmt.Errorf("journal: still closing: %w", ctx.Err())
 }
 
-// Check returns nil if the journal could store events now, as far as it knows
-// without writing: it is open, has room, and its disk answers.
+// Check returns nil if the journal could store events now, as far as that is known without
+// writing: it is open, has free space, is within its retention limit, and its disk responds.
 func (j *Journal) Check(context.Context) error {
 	if err := j.queue.refusal(); err != nil {
 		return err
@@ -216,6 +221,5 @@ func (j *Journal) Check(context.Context) error {
 	return checkSpace(j.opts.fs, j.dir, &j.opts)
 }
 
-// Durability returns [inlet.DurabilityFsync] with [SyncAlways], else
-// [inlet.DurabilityOSBuffer].
+// Durability returns [inlet.DurabilityFsync] with [SyncAlways], else [inlet.DurabilityOSBuffer].
 func (j *Journal) Durability() inlet.Durability { return j.opts.Sync.durability() }

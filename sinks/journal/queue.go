@@ -23,14 +23,14 @@ const (
 // A queue holds the tickets that wait for the committer, bounded in bytes.
 type queue struct {
 	maxBytes int
-	wake  chan struct{} // has an element when there may be something to do
+	wake     chan struct{} // has an element when there may be something to do
 
 	encoding atomic.Int32 // writers that are about to put
 
-	mu      sync.Mutex
+	mu       sync.Mutex
 	requests []*writeRequest
-	bytes   int // of the tickets, and of the group that is being committed
-	closed  bool
+	bytes    int // of the tickets, and of the group that is being committed
+	closed   bool
 }
 
 func newQueue(limit int) *queue {

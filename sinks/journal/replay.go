@@ -10,57 +10,57 @@ import (
 	"github.com/inlet-go/inlet/sinks"
 )
 
-// Replay writes events to a sink that were acknowledged before the call: from
-// Options.Start on, those that the filter wants. It returns once the sink has all
-// of them, with how many that are; nil options mean the defaults, everything.
+// Replay writes events to a sink that were acknowledged before the call: those from
+// DeliverOptions.Start on that the filter accepts. It returns once the sink has accepted all
+// of them, with their number.
 //
-// The sink is written to as by [Journal.Deliver], but there is no cursor, and
-// nothing is noted: a second Replay begins anew. It ends early when ctx is done;
-// with an error of reading the journal; and, unless there are dead letters, at
-// the first event that the sink refuses for good. What came before that the sink
-// has, and some of the batch with it may be stored as well.
+// It writes to the sink as [Journal.Deliver] does, but without a cursor, and saves nothing:
+// a second Replay starts over. It ends early when ctx is done; with an error of reading the
+// journal; and, if there is no DeadLetter, at the first event that the sink rejects
+// permanently. The sink has accepted every event before that one, and may have accepted
+// others of the same batch.
 func (j *Journal) Replay(ctx context.Context, sink inlet.Sink, o *DeliverOptions) (events uint64, err error) {
 	opts := o.withDefaults()
 	if err := opts.check(sink); err != nil {
 		return 0, err
 	}
-	p := deliverer{
+	d := deliverer{
 		tail: tail{j: j}, sink: sink, opts: opts, log: j.opts.Logger,
 		stop: ctx.Done(), report: func(failure) {}, strict: opts.DeadLetter == nil,
 	}
-	if !p.strict {
-		if p.sink, err = sinks.NewDeadLetter(sink, opts.DeadLetter, nil); err != nil {
+	if !d.strict {
+		if d.sink, err = sinks.NewDeadLetter(sink, opts.DeadLetter, nil); err != nil {
 			return 0, err
 		}
 	}
 	m := j.progress.now()
-	if p.tail.next, err = j.resolve(ctx, opts.Start); err != nil {
+	if d.tail.next, err = j.resolve(ctx, opts.Start); err != nil {
 		return 0, fmt.Errorf("journal: replay: %w", err)
 	}
-	events, err = p.replay(ctx, m)
+	events, err = d.replay(ctx, m)
 	if err != nil {
-		return events, fmt.Errorf("journal: replay, before number %d: %w", p.tail.next, err)
+		return events, fmt.Errorf("journal: replay stopped before sequence number %d: %w", d.tail.next, err)
 	}
 	return events, nil
 }
 
-// replay moves everything within m.
-func (p *deliverer) replay(ctx context.Context, m watermark) (events uint64, err error) {
-	defer p.tail.close()
+// replay delivers everything within m, and returns how many events the sink has accepted.
+func (d *deliverer) replay(ctx context.Context, m watermark) (events uint64, err error) {
+	defer d.tail.close()
 	for {
-		err := p.readBatch(ctx, m)
+		err := d.readBatch(ctx, m)
 		if errors.Is(err, io.EOF) {
 			return events, nil
 		}
 		if err != nil {
 			return events, err
 		}
-		n := len(p.events)
-		err = p.deliver(ctx)
-		events += uint64(n - len(p.events))
+		n := len(d.events)
+		err = d.deliver(ctx)
+		events += uint64(n - len(d.events))
 		switch {
 		case err != nil && ctx.Err() != nil:
-			return events, fmt.Errorf("%w; the last attempt: %w", ctx.Err(), err)
+			return events, fmt.Errorf("%w; last attempt: %w", ctx.Err(), err)
 		case err != nil:
 			return events, err
 		}

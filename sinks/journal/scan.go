@@ -21,13 +21,13 @@ type scanner struct {
 	seq  uint64 // of the line, if it is good
 	good bool
 
-	offset      int64  // offset after the line
-	last    uint64 // the highest number of a good line
-	lines   int    // good ones
-	goodEnd     int64  // offset after the last of them
-	damaged int    // the others
-	damagedTail    int    // damaged bytes since the last good line
-	damagedBefore   int    // damage before it
+	offset        int64  // offset after the line
+	last          uint64 // the highest number of a good line
+	lines         int    // good ones
+	goodEnd       int64  // offset after the last of them
+	damaged       int    // the others
+	damagedTail   int    // damaged bytes since the last good line
+	damagedBefore int    // damage before it
 	damagedEnd    int64  // offset after the last damaged line
 }
 

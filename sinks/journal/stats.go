@@ -11,23 +11,23 @@ import (
 	"github.com/inlet-go/inlet"
 )
 
-// Stats are counts since Open, and the state of the moment.
+// Stats is a snapshot of a journal: counts since Open, and its present state.
 type Stats struct {
 	Events   uint64 // acknowledged
 	Bytes    uint64 // written, acknowledged or not
-	Groups   uint64 // writes that acknowledged something
-	Fsyncs   uint64 // flushes of segments that were tried
-	Segments uint64 // files that were begun
-	Damaged  uint64 // damaged lines that Open quarantined and Events met
+	Groups   uint64 // writes to the disk that acknowledged at least one event
+	Fsyncs   uint64 // attempts to flush a segment
+	Segments uint64 // files that were started
+	Damaged  uint64 // damaged lines that were quarantined by Open, or met by readers
 	Removed  uint64 // segments that retention removed
-	LastSeq  uint64 // sequence number of the last acknowledged event, 0 if none
+	LastSeq  uint64 // sequence number of the last acknowledged event, 0 if there is none
 
-	Retained   int64         // bytes that the segments take
-	QueueBytes int           // waiting or being written
-	Busy       time.Duration // how long the write of the moment has taken, or 0
+	Retained   int64         // size of all segments, in bytes
+	QueueBytes int           // waiting, or being written
+	Busy       time.Duration // how long the write in progress has taken, 0 if there is none
 }
 
-// counters are the live form of Stats.
+// counters are what Stats is made of.
 type counters struct {
 	events, bytes, groups, fsyncs, segments, damaged, removed atomicCount
 
@@ -38,13 +38,13 @@ type atomicCount struct{ atomic.Uint64 }
 
 func (c *atomicCount) add(n int) { c.Uint64.Add(uint64(n)) }
 
-// countGroup counts a group of that many events.
+// countGroup counts a group of so many events.
 func (c *counters) countGroup(events int) {
 	c.events.add(events)
 	c.groups.add(1)
 }
 
-// Stats returns a snapshot. The counts are not all of the same instant.
+// Stats returns a snapshot. Its counts may be of slightly different instants.
 func (j *Journal) Stats() Stats {
 	c := j.counters
 	return Stats{
@@ -62,45 +62,45 @@ func (j *Journal) Stats() Stats {
 	}
 }
 
-// DeliveryStats say how a destination does. The counts are since Deliver.
+// DeliveryStats is a snapshot of a delivery's progress. Its counts are since Deliver.
 type DeliveryStats struct {
 	Name    string
-	Running bool // false: its cursor is there, and nobody delivers to it
+	Running bool // false: the destination has a cursor, but no delivery
 
-	Position uint64        // number up to which everything is settled
-	Saved    uint64        // how much of that is noted on the disk
-	Behind   uint64        // how many numbers the journal is ahead
-	Age      time.Duration // since the oldest event that it waits for was received; 0 if it has all
+	Position uint64        // sequence number up to which everything is settled
+	Saved    uint64        // Position as it was last saved to the disk
+	Behind   uint64        // sequence numbers between Position and the journal's last
+	Age      time.Duration // since the oldest event in flight was received; 0 if there is none
 
-	Delivered uint64 // events that the sink took, or whose dead letters were taken
+	Delivered uint64 // events that the sink accepted, or that became dead letters
 	Refused   uint64 // of these, the dead letters
-	Dropped   uint64 // numbers that were removed, or could not be read, before they were delivered: events at most
+	Dropped   uint64 // sequence numbers removed or unreadable before delivery: at most that many events
 
-	Failures int       // attempts in a row that failed, up to now
-	Err      error     // of the last attempt, nil if that succeeded
-	NextTry  time.Time // zero unless Err
+	Failures int       // consecutive failed attempts, up to now
+	Err      error     // of the last attempt; nil if that succeeded
+	NextTry  time.Time // zero unless Err is set
 }
 
-// deliveryState is the live form of DeliveryStats.
+// deliveryState is what DeliveryStats is made of, except for the checkpoint's part.
 type deliveryState struct {
-	saved, delivered, refused, dropped atomicCount
+	delivered, refused, dropped atomicCount
 
 	mu      sync.Mutex
-	oldest  time.Time // when the first event of the batch was received, zero without one
+	oldest  time.Time // when the first event of the batch was received; zero without a batch
 	failure failure
 }
 
-// beginBatch notes that a batch is being written.
+// beginBatch records that a batch is being written.
 func (s *deliveryState) beginBatch(oldest time.Time) {
 	s.mu.Lock()
 	s.oldest = oldest
 	s.mu.Unlock()
 }
 
-// endBatch notes that it is settled.
+// endBatch records that it is settled.
 func (s *deliveryState) endBatch() { s.beginBatch(time.Time{}) }
 
-// record notes how an attempt went, and returns how the one before did.
+// record records the outcome of an attempt, and returns that of the one before.
 func (s *deliveryState) record(f failure) (before failure) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -108,7 +108,8 @@ func (s *deliveryState) record(f failure) (before failure) {
 	return before
 }
 
-// age is how long ago the oldest event that is waited for was received.
+// age returns how long ago the oldest event in flight was received. It is called with mu
+// held.
 func (s *deliveryState) age() time.Duration {
 	if s.oldest.IsZero() {
 		return 0
@@ -119,17 +120,17 @@ func (s *deliveryState) age() time.Duration {
 // countDeadLetter counts a dead letter and logs it.
 func (d *Delivery) countDeadLetter(_ context.Context, letter *inlet.Event, err error) {
 	d.state.refused.add(1)
-	d.log.Warn("journal: an event was refused for good", "messageId", letter.MessageID, "error", err)
+	d.log.Warn("journal: event permanently rejected", "messageId", letter.MessageID, "error", err)
 }
 
-// Stats returns a snapshot. The counts are not all of the same instant.
+// Stats returns a snapshot. Its counts may be of slightly different instants.
 func (d *Delivery) Stats() DeliveryStats {
 	last := d.j.progress.now().last
 	s := DeliveryStats{
 		Name:      d.name,
 		Running:   true,
-		Position:  d.settled.now().last,
-		Saved:     d.state.saved.Load(),
+		Position:  d.checkpoint.position.now().last,
+		Saved:     d.checkpoint.saved.Load(),
 		Delivered: d.state.delivered.Load(),
 		Refused:   d.state.refused.Load(),
 		Dropped:   d.state.dropped.Load(),
@@ -142,16 +143,17 @@ func (d *Delivery) Stats() DeliveryStats {
 	return s
 }
 
-// Deliveries returns the stats of all destinations, by name: of those that are
-// delivered to, and of those whose cursors are there.
+// Deliveries returns the stats of all destinations, sorted by name: of those that have a
+// running delivery, and of those that only have a cursor.
 func (j *Journal) Deliveries() []DeliveryStats {
-	running, saved := j.destinations.list()
+	cursors := j.checkpoints.cursors()
+	running := j.deliveries.list()
 	last := j.progress.now().last
-	all := make([]DeliveryStats, 0, len(saved))
+	all := make([]DeliveryStats, 0, len(cursors))
 	for _, d := range running {
 		all = append(all, d.Stats())
 	}
-	for name, at := range saved {
+	for name, at := range cursors {
 		if running[name] == nil {
 			all = append(all, DeliveryStats{Name: name, Position: at.seq, Saved: at.seq, Behind: max(last, at.seq) - at.seq})
 		}

@@ -11,6 +11,22 @@ import (
 	"github.com/inlet-go/inlet/sinks/journal/internal/osfs"
 )
 
+// The life of a segment.
+//
+//	create      a new file, NAME.ndjson.part, whose name is flushed before anything in it is
+//	            acknowledged
+//	append      lines are written to its end; what a failed write left behind is cut off
+//	sync        a flush makes what was written durable
+//	checkActive the file still is the one that its name leads to, and has its size
+//	acknowledge the watermark moves behind the lines: readers may go that far
+//	seal        when it is large or old enough, it is flushed, closed and renamed to
+//	            NAME.ndjson, and not changed any more
+//	setAside    instead of all that, after an error that leaves its content in doubt, it is
+//	            closed and renamed to NAME.ndjson.suspect
+//
+// Every error on this way is temporary for the writers, is given to health, which decides
+// when the disk is tried again, and costs the file at most: the next write starts another.
+
 // A store writes to the segments of a directory. Only the committer uses it.
 type store struct {
 	dir      string
@@ -21,27 +37,27 @@ type store struct {
 	counters *counters
 	progress *progress
 
-	removed      *atomic.Uint64
-	destinations *destinations
+	removed     *atomic.Uint64
+	checkpoints *checkpoints
 
-	active *segment
-	ahead  ahead
-	sealed  sealedSegments
-	spaceChecked time.Time // when free space was last looked at
+	active       *segment // nil if there is none
+	ahead        ahead
+	sealed       sealedSegments
+	spaceChecked time.Time // when free space was last checked
 }
 
 // A segment is a file that is being written.
 type segment struct {
 	entry
-	file       osfs.File
-	size       int64     // of the whole lines in it
-	preallocated     int64     // how far it is filled with newlines; 0 if it is appended to
-	acked      int64     // of those that were acknowledged
-	opened     time.Time // when it was made
-	dirtySince time.Time // the first write since the last flush, or zero
+	file         osfs.File
+	size         int64     // of the complete lines in it
+	preallocated int64     // how far the file was filled with newlines; 0 if it is appended to
+	acked        int64     // size of the acknowledged lines
+	opened       time.Time // when it was created
+	dirtySince   time.Time // the first write since the last flush, or zero
 }
 
-// checkWritable says why nothing can be written now, if so.
+// checkWritable returns an error if nothing can be written now.
 func (s *store) checkWritable() error {
 	if err := s.health.refusal(); err != nil {
 		return err
@@ -60,23 +76,23 @@ func (s *store) checkWritable() error {
 	return nil
 }
 
-// checkSpace fails below the low-water mark.
+// checkSpace returns an error below the low-water mark.
 func checkSpace(fsys osfs.FS, dir string, o *Options) error {
 	if o.LowWater < 0 {
 		return nil
 	}
 	free, total, err := fsys.Free(dir)
-	if err != nil { // not to know is no reason to refuse: writing will tell
+	if err != nil { // unknown is not a reason to refuse: a write will show
 		return nil
 	}
 	if low := o.lowWater(total); free < low {
-		return storageError("free space", fmt.Errorf("%w: %d bytes left of the %d to keep", ErrStorageFull, free, low))
+		return storageError("free space", fmt.Errorf("%w: %d bytes free, must be at least %d", ErrStorageFull, free, low))
 	}
 	return nil
 }
 
-// append writes lines, the first of which has that sequence number, to the end
-// of the active segment: all of them, or none.
+// append writes lines to the end of the active segment: all of them, or none. The first one
+// has the given sequence number.
 func (s *store) append(first uint64, lines []byte) error {
 	if s.due(time.Now(), int64(len(lines))) {
 		s.roll()
@@ -98,14 +114,14 @@ func (s *store) append(first uint64, lines []byte) error {
 	return nil
 }
 
-// trim cuts off what follows the whole lines.
+// trim cuts off what follows the complete lines.
 func (g *segment) trim() error {
 	g.preallocated = 0
 	return g.file.Truncate(g.size)
 }
 
-// trimAhead cuts off what was written ahead and not used. It is done before the
-// file gets its final name, and so must be on the disk before it.
+// trimAhead cuts off what was written ahead and not used. That is flushed before the file
+// gets its final name, so that a sealed file never ends in blank lines.
 func (g *segment) trimAhead() error {
 	if g.preallocated <= g.size {
 		return nil
@@ -116,7 +132,7 @@ func (g *segment) trimAhead() error {
 	return g.file.Sync()
 }
 
-// length is that of the file.
+// length returns the size that the file should have.
 func (g *segment) length() int64 { return max(g.size, g.preallocated) }
 
 func (g *segment) wrote(n int) {
@@ -126,15 +142,15 @@ func (g *segment) wrote(n int) {
 	}
 }
 
-// due reports whether the active segment is to be sealed before n bytes more.
+// due reports whether the active segment has to be sealed before n more bytes are written:
+// it is large or old enough, or is appended to although a file ahead is ready.
 func (s *store) due(now time.Time, n int64) bool {
 	g := s.active
 	return g != nil && (g.size > 0 && g.size+n > s.opts.SegmentBytes || now.Sub(g.opened) >= s.opts.SegmentAge ||
 		g.size > 0 && g.preallocated == 0 && s.ahead.ready())
 }
 
-// create starts a segment, whose name survives a power cut before anything in it
-// is acknowledged.
+// create starts a segment. Its name is durable before anything in it is acknowledged.
 func (s *store) create(first uint64) error {
 	g := &segment{entry: entry{first, extActive}, opened: time.Now()}
 	var err error
@@ -157,9 +173,8 @@ func (s *store) create(first uint64) error {
 	return nil
 }
 
-// undo cuts off what a failed write left behind. A full disk is a reason to wait;
-// after any other error, or if it cannot be cut, the file is not written to
-// again.
+// undo cuts off what a failed write left behind. After a full disk the file stays in use;
+// after any other error, or if it cannot be cut, it is not written to again.
 func (s *store) undo(cause error) error {
 	full := isFull(cause) || errors.Is(cause, io.ErrShortWrite)
 	if err := s.active.trim(); err != nil || !full {
@@ -168,10 +183,10 @@ func (s *store) undo(cause error) error {
 	return s.health.suspend(storageError("write", cause))
 }
 
-// sync flushes the active segment. If that fails, nothing may be concluded from
-// flushing the same file again: the system may have dropped the bytes and
-// forgotten the error. So the file is set aside. Only a disk that is full, as
-// some find out no sooner, may fail again and again.
+// sync flushes the active segment. If that fails, a second flush of the same file proves
+// nothing: the system may have dropped the bytes and forgotten the error. So the file is
+// set aside. A flush may fail repeatedly only because the disk is full, which some file
+// systems do not notice earlier.
 func (s *store) sync() error {
 	if s.active == nil || s.active.dirtySince.IsZero() {
 		return nil
@@ -188,34 +203,34 @@ func (s *store) sync() error {
 	return nil
 }
 
-// checkActive fails if the active file is not what was written to it, because
-// somebody deleted, moved or cut it: what is written to it then is lost.
+// checkActive returns an error if the active file was deleted, moved or truncated by
+// another process: what is written to it then is lost.
 func (s *store) checkActive() error {
 	size, err := s.active.file.Size()
 	if err == nil && size == s.active.length() {
 		return nil
 	}
-	s.log.Error("journal: the active file was deleted, moved or cut by somebody else; what it held may be lost",
-		"file", s.active.name(), "held", s.active.length(), "found", size, "error", err)
+	s.log.Error("journal: active file was deleted, moved or truncated by another process; its events may be lost",
+		"file", s.active.name(), "expectedBytes", s.active.length(), "foundBytes", size, "error", err)
 	s.logClose(s.active.file.Close())
 	s.active = nil
 	return ErrFileGone
 }
 
-// maintain does what is due: seal by age, flush by interval, remove what is not to
-// be retained.
+// maintain does what is due: seal by age, flush by interval, remove old segments.
 func (s *store) maintain(now time.Time) {
 	switch next, ok := s.nextOfSegment(); {
 	case !ok || now.Before(next):
 	case s.due(now, 0):
 		s.roll()
 	default:
-		_ = s.sync() // health has it, and nobody waits for it
+		_ = s.sync() // health has the error, and no writer waits for it
 	}
 	s.retain(now)
 }
 
-// nextMaintenance is when maintain has something to do, if nothing is written until then.
+// nextMaintenance returns when maintain has something to do if nothing is written until
+// then, and false if it never has.
 func (s *store) nextMaintenance() (at time.Time, ok bool) {
 	at, ok = s.nextOfSegment()
 	if s.opts.RetainAge > 0 && (!ok || s.sealed.nextExpiry.Before(at)) {
@@ -224,7 +239,7 @@ func (s *store) nextMaintenance() (at time.Time, ok bool) {
 	return at, ok
 }
 
-// nextOfSegment is next for the active segment.
+// nextOfSegment is nextMaintenance for the active segment.
 func (s *store) nextOfSegment() (at time.Time, ok bool) {
 	if s.active == nil {
 		return at, false
@@ -238,15 +253,15 @@ func (s *store) nextOfSegment() (at time.Time, ok bool) {
 	return at, true
 }
 
-// roll seals the active segment; an error is logged, for it takes nothing from
-// what was acknowledged.
+// roll seals the active segment. It only logs an error, which does not affect what was
+// acknowledged.
 func (s *store) roll() {
 	if err := s.seal(); err != nil {
-		s.log.Error("journal: segment was not sealed; the next Open will", "error", err)
+		s.log.Error("journal: segment not sealed; the next Open will seal it", "error", err)
 	}
 }
 
-// seal ends the active segment under its final name. An empty one is removed.
+// seal closes the active segment under its final name. An empty one is removed.
 func (s *store) seal() error {
 	if err := s.sync(); err != nil || s.active == nil {
 		return err
@@ -267,9 +282,9 @@ func (s *store) seal() error {
 	return s.fs.SyncDir(s.dir)
 }
 
-// setAside gives the active file a name that says not to trust it. What was
-// acknowledged in it is still read from it, and the next Open copies it out. A
-// file in which nothing was acknowledged is removed.
+// setAside renames the active file so that its content is not trusted. What was
+// acknowledged in it is still read from it, and the next Open copies it out. If nothing in
+// it was acknowledged it is removed.
 func (s *store) setAside() {
 	g := s.active
 	s.active = nil
@@ -281,12 +296,12 @@ func (s *store) setAside() {
 		err = s.fs.Rename(g.path(s.dir), entry{g.first, extSuspect}.path(s.dir))
 	}
 	if err != nil {
-		s.log.Error("journal: file could not be set aside", "file", g.name(), "error", err)
+		s.log.Error("journal: file not set aside", "file", g.name(), "error", err)
 	}
 }
 
-// acknowledge marks what is in the active segment, the last line of which has that number,
-// as acknowledged.
+// acknowledge moves the watermark to the end of the active segment, whose last line has the
+// given number.
 func (s *store) acknowledge(last uint64) {
 	g := s.active
 	g.acked = g.size
@@ -295,6 +310,6 @@ func (s *store) acknowledge(last uint64) {
 
 func (s *store) logClose(err error) {
 	if err != nil {
-		s.log.Warn("journal: closing a file", "error", err)
+		s.log.Warn("journal: closing a file failed", "error", err)
 	}
 }

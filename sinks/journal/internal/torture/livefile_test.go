@@ -51,7 +51,7 @@ func takeAway(t *testing.T, ahead bool, accident func(string) error, spare bool)
 	c.awaitAcks(t, 2000)
 	c.kill()
 	noticed := c.failures[0]
-	require.Contains(t, noticed.text, "deleted, moved or cut")
+	require.Contains(t, noticed.text, "deleted, moved or truncated")
 
 	blind := newOracle().addIf(c, func(a ack) bool { return a.at.After(at) && a.at.Before(noticed.at) })
 	require.LessOrEqual(t, blind, 2*do.Writers, "acknowledged before it was noticed")

@@ -6,31 +6,31 @@ package torture
 // decorators that a delivery hangs on.
 var deliveryMutants = map[string]mutant{
 	"a cursor is saved before the destination has taken the batch": {
-		file: "deliver_run.go", from: "taken := len(d.deliverer.events)\n", to: "taken := len(d.deliverer.events)\n\td.passed()\n",
+		file: "deliver_run.go", from: "n := len(d.deliverer.events)\n", to: "n := len(d.deliverer.events)\n\td.settled()\n",
 	},
 	"a cursor is saved before the destination has taken the batch, seen from outside": {
-		file: "deliver_run.go", from: "taken := len(d.deliverer.events)\n", to: "taken := len(d.deliverer.events)\n\td.passed()\n",
+		file: "deliver_run.go", from: "n := len(d.deliverer.events)\n", to: "n := len(d.deliverer.events)\n\td.settled()\n",
 		rig: "TestOneDeadOneHungOneHealthy",
 	},
 	"a cursor is saved ahead of the batch that a stop cuts short": {
-		file: "deliver_run.go", from: "saveLast() (err error) {\n",
-		to: "saveLast() (err error) {\n\td.settled.set(watermark{last: d.deliverer.last})\n",
+		file: "deliver_run.go", from: "\terr := d.checkpoint.close()\n",
+		to: "\td.checkpoint.advance(d.deliverer.last, 0)\n\terr := d.checkpoint.close()\n",
 	},
 	"a cursor is not saved at the end": {
-		file: "deliver_run.go", from: "\t\terr = d.save()\n", to: "",
+		file: "checkpoint.go", from: "\t\terr = c.save()\n", to: "",
 	},
 	"a cursor is not saved at the end, seen from outside": {
-		file: "deliver_run.go", from: "\t\terr = d.save()\n", to: "",
+		file: "checkpoint.go", from: "\t\terr = c.save()\n", to: "",
 		rig: "TestNothingComesAgainAfterAClose",
 	},
 	"a cursor is not saved while there is nothing to deliver": {
-		file: "deliver_run.go", from: "time.Until(d.savedAt.Add(saveEvery))", to: "1000 * time.Hour",
+		file: "checkpoint.go", from: "time.Until(c.attempted.Add(maxSaveInterval))", to: "1000 * time.Hour",
 	},
 	"a cursor is saved after four mebibytes only": {
-		file: "deliver_run.go", from: "d.unsaved >= saveBytes || time.Since(d.savedAt) >= saveEvery", to: "d.unsaved >= saveBytes",
+		file: "checkpoint.go", from: "c.unsaved >= maxUnsavedBytes || time.Since(c.attempted) >= maxSaveInterval", to: "c.unsaved >= maxUnsavedBytes",
 	},
 	"a cursor is saved every second only": {
-		file: "deliver_run.go", from: "d.unsaved >= saveBytes || time.Since(d.savedAt) >= saveEvery", to: "time.Since(d.savedAt) >= saveEvery",
+		file: "checkpoint.go", from: "c.unsaved >= maxUnsavedBytes || time.Since(c.attempted) >= maxSaveInterval", to: "time.Since(c.attempted) >= maxSaveInterval",
 	},
 	"a cursor is renamed before it is flushed": {
 		file: "cursor.go", from: "\tif err == nil {\n\t\terr = f.Sync()\n\t}\n", to: "",
@@ -42,7 +42,7 @@ var deliveryMutants = map[string]mutant{
 		file: "cursor.go", from: "return fsys.SyncDir(filepath.Dir(name))", to: "_ = filepath.Dir(name)\n\treturn nil",
 	},
 	"a new destination's cursor is not saved": {
-		file: "deliver.go", from: "\treturn d.save()\n", to: "\treturn nil\n",
+		file: "checkpoint.go", from: "\tif changed {\n", to: "\tif changed && c == nil {\n",
 	},
 	"a damaged cursor is none": {
 		file: "cursor.go", from: "at = cursor{holds: true}", to: "continue",
@@ -58,32 +58,32 @@ var deliveryMutants = map[string]mutant{
 		file: "cursor.go", from: "|| file.Sum != ", to: "|| file.Sum == \"\" && file.Sum != ",
 	},
 	"numbers are given out again below a cursor": {
-		file: "journal.go", from: "last = max(last, j.destinations.furthest())", to: "",
+		file: "journal.go", from: "last = max(last, j.checkpoints.maxSeq())", to: "",
 	},
 
 	"retention ignores who holds": {
-		file: "retain.go", from: "destinations.holder(end); held {", to: "destinations.holder(end); held && end == 0 {",
+		file: "retain.go", from: "checkpoints.holder(end); held {", to: "checkpoints.holder(end); held && end == 0 {",
 	},
 	"retention ignores who holds, seen from outside": {
-		file: "retain.go", from: "destinations.holder(end); held {", to: "destinations.holder(end); held && end == 0 {",
+		file: "retain.go", from: "checkpoints.holder(end); held {", to: "checkpoints.holder(end); held && end == 0 {",
 		rig: "TestADeadDestinationThatHoldsUpTheWriters",
 	},
 	"a destination that is up to date is not made to note it": {
-		file: "retain.go", from: "if !s.destinations.hasten(end) {", to: "if end > 0 {",
+		file: "retain.go", from: "if !s.checkpoints.flush(end) {", to: "if end > 0 {",
 	},
 	"a delivery that has ended saves its cursor": {
-		file: "deliver_run.go", from: "\tif d.left {", to: "\tif d.left && d == nil {",
+		file: "checkpoint.go", from: "\tif c.closed {", to: "\tif c.closed && c == nil {",
 	},
 	"retention looks at the position, not at the cursor": {
-		file: "destinations.go", from: "\t\tif c.holds && c.seq < least {",
-		to: "\t\tif v := d.running[n]; v != nil {\n\t\t\tc.seq = v.settled.now().last\n\t\t}\n\t\tif c.holds && c.seq < least {",
+		file: "checkpoint.go", from: "\t\tif c.holds && c.seq < lowest {",
+		to: "\t\tif a := t.active[n]; a != nil {\n\t\t\tc.seq = a.position.now().last\n\t\t}\n\t\tif c.holds && c.seq < lowest {",
 	},
 	"retention knows of a cursor before the disk": {
-		file: "destinations.go", from: "if err := d.files.save(name, at); err != nil {",
-		to: "d.mu.Lock()\n\td.cursors[name] = at\n\td.mu.Unlock()\n\tif err := d.files.save(name, at); err != nil {",
+		file: "checkpoint.go", from: "if err := t.files.save(name, at); err != nil {",
+		to: "t.mu.Lock()\n\tt.saved[name] = at\n\tt.mu.Unlock()\n\tif err := t.files.save(name, at); err != nil {",
 	},
 	"one that may lose the oldest holds too": {
-		file: "destinations.go", from: "if c.holds && c.seq < least {", to: "if c.seq < least {",
+		file: "checkpoint.go", from: "if c.holds && c.seq < lowest {", to: "if c.seq < lowest {",
 	},
 	"the newest segment may be removed": {
 		file: "retain.go", from: "case len(s.sealed.segments) == 1 && s.active != nil && s.active.acked > 0:\n\t\treturn s.active.first - 1, true",
@@ -100,32 +100,32 @@ var deliveryMutants = map[string]mutant{
 	},
 
 	"only the first event that failed is written again": {
-		file: "deliverer.go", from: "p.events = append(left, p.events[len(batch):]...)", to: "p.events = append(left[:1], p.events[len(batch):]...)",
+		file: "deliverer.go", from: "d.events = append(left, d.events[len(batch):]...)", to: "d.events = append(left[:1], d.events[len(batch):]...)",
 	},
 	"only the first event that failed is written again, seen by kills": {
-		file: "deliverer.go", from: "p.events = append(left, p.events[len(batch):]...)", to: "p.events = append(left[:1], p.events[len(batch):]...)",
+		file: "deliverer.go", from: "d.events = append(left, d.events[len(batch):]...)", to: "d.events = append(left[:1], d.events[len(batch):]...)",
 		rig: "TestKillsWhileDelivering",
 	},
 	"the batch is written again as a whole": {
 		file: "deliverer.go", from: "\t\tif err == nil {\n\t\t\tcontinue\n\t\t}\n", to: "",
 	},
 	"a probe is the whole batch": {
-		file: "deliverer.go", from: "if failures >= probeAfter {", to: "if failures < 0 {",
+		file: "deliverer.go", from: "if failures >= maxBatchFailures {", to: "if failures < 0 {",
 	},
 	"the wait does not heed what the destination asks for": {
 		file: "deliverer.go", from: "wait = max(wait, asked)", to: "_ = asked",
 	},
 	"a panic of a destination kills": {
-		file: "deliverer.go", from: "recover(); cause != nil {\n\t\t\tp.log.Error(\"journal: a destination", to: "any(nil); cause != nil {\n\t\t\tp.log.Error(\"journal: a destination",
+		file: "deliverer.go", from: "recover(); cause != nil {\n\t\t\td.log.Error(\"journal: destination", to: "any(nil); cause != nil {\n\t\t\td.log.Error(\"journal: destination",
 	},
 	"a Write has no deadline": {
-		file: "deliverer.go", from: "context.WithTimeout(ctx, p.opts.Timeout)", to: "context.WithCancel(ctx)",
+		file: "deliverer.go", from: "context.WithTimeout(ctx, d.opts.Timeout)", to: "context.WithCancel(ctx)",
 	},
 	"a replay passes over what is refused": {
 		file: "deliverer.go", from: "inlet.IsPermanent(err) {\n\t\t\treturn err", to: "inlet.IsPermanent(err) {\n\t\t\treturn nil",
 	},
 	"what is filtered out is never settled": {
-		file: "deliverer.go", from: "p.last, p.tail.next = m.last,", to: "p.last, p.tail.next = p.last,",
+		file: "deliverer.go", from: "d.last, d.tail.next = m.last,", to: "d.last, d.tail.next = d.last,",
 	},
 
 	"nothing is flushed, seen by a power cut while it is delivered": {
@@ -161,20 +161,20 @@ var deliveryMutants = map[string]mutant{
 		file: "deliver_run.go", from: ", d.deliverer.tail.entry.first >= m.segment:", to: ":",
 	},
 	"a segment is given up at the first failure": {
-		file: "deliver_run.go", from: "return d.failures >= readAttempts", to: "return d.failures >= 1",
+		file: "deliver_run.go", from: "return d.readFailures >= maxReadAttempts", to: "return d.readFailures >= 1",
 	},
 
 	"the directory is free before the deliveries have ended": {
-		file: "committer.go", from: "\tc.store.destinations.ends.Wait()\n", to: "",
+		file: "journal.go", from: "\t\t\tj.deliveries.wait()\n", to: "",
 	},
 	"a delivery begins after the close": {
-		file: "destinations.go", from: "case d.closed:\n\t\treturn at", to: "case false:\n\t\treturn at",
+		file: "deliveries.go", from: "case r.closed:\n\t\treturn inlet.ErrClosed\n\tcase r.running[d.name]", to: "case false:\n\t\treturn inlet.ErrClosed\n\tcase r.running[d.name]",
 	},
 	"two deliveries to one destination": {
-		file: "destinations.go", from: "case d.running[v.name] != nil:", to: "case false:",
+		file: "deliveries.go", from: "case r.running[d.name] != nil:", to: "case false:",
 	},
 	"one is forgotten while it is delivered to": {
-		file: "destinations.go", from: "if d.running[name] != nil {", to: "if false {",
+		file: "deliveries.go", from: "case r.running[name] != nil:", to: "case false:",
 	},
 
 	"a dead letter is taken for stored that is not": {
