@@ -9,22 +9,25 @@ import (
 	"github.com/inlet-go/inlet/sinks/journal/internal/osfs"
 )
 
+// With Options.WriteAhead, a goroutine fills the file of the next segment with newlines
+// while the committer writes the present one. The committer takes that file over when it
+// starts the next segment (takeAhead); if it is not complete by then, the segment is appended
+// to, until a complete one is ready.
+
 const (
-	blankBlock = 256 << 10 // written at once
-	blankFlush = 1 << 20   // flushed at once, so that the disk has time for others
+	blankBlock = 256 << 10 // bytes per write
+	blankFlush = 1 << 20   // bytes per flush: small, so that other flushes get their turn
 )
 
-// aheadName is that of the file that is filled ahead. It is a temporary one: what
-// a crash leaves of it is removed by the next Open.
+// aheadName is the name of the file ahead. It is that of a temporary file: what a crash
+// leaves of it is removed by the next Open.
 var aheadName = entry{0, extSealed}.name() + extTemporary
 
-// ahead is the file that the next segment will be, filled with newlines by a
-// goroutine while the committer writes the present one. Only the committer calls
-// its methods.
+// ahead is the state of the file ahead. Only the committer calls its methods.
 type ahead struct {
-	outcome  chan error // has the outcome; nil if nobody fills
+	outcome  chan error // of the goroutine that fills the file; nil if none runs
 	stop     atomic.Bool
-	complete bool // the file is complete
+	complete bool // the file is filled and flushed
 }
 
 // ready reports whether the file is complete.
@@ -37,8 +40,8 @@ func (a *ahead) ready() bool {
 	return a.complete
 }
 
-// prepareAhead begins to fill a file, if there is none and room for it. One that is
-// being written to must not be crowded out.
+// prepareAhead starts to fill a file, unless there is one already or it would leave too
+// little space for the active segment.
 func (s *store) prepareAhead() {
 	if !s.opts.WriteAhead || s.ahead.outcome != nil || s.ahead.complete || !s.hasSpaceAhead() {
 		return
@@ -48,7 +51,7 @@ func (s *store) prepareAhead() {
 	go func() {
 		err := writeBlankFile(s.fs, s.aheadPath(), s.opts.SegmentBytes, &s.ahead.stop)
 		if err != nil && !errors.Is(err, errStopped) {
-			s.log.Warn("journal: no file written ahead", "error", err)
+			s.log.Warn("journal: writing a file ahead failed", "error", err)
 		}
 		outcome <- err
 	}()
@@ -56,15 +59,15 @@ func (s *store) prepareAhead() {
 
 func (s *store) aheadPath() string { return filepath.Join(s.dir, aheadName) }
 
-// hasSpaceAhead reports whether a file ahead, and a segment that is appended to
-// meanwhile, leave the disk above the low-water mark.
+// hasSpaceAhead reports whether a file ahead, and a segment that is appended to meanwhile,
+// leave the disk above the low-water mark.
 func (s *store) hasSpaceAhead() bool {
 	free, total, err := s.fs.Free(s.dir)
 	return err != nil || free-2*s.opts.SegmentBytes >= max(s.opts.lowWater(total), 0)
 }
 
-// takeAhead gives the file that is filled ahead the name of a segment, and opens
-// it. The name is made first: a file that has it already must not be replaced.
+// takeAhead gives the file ahead the name of a segment, and opens it. It creates the name
+// first, because a file that has it already must not be replaced.
 func (s *store) takeAhead(name string) (osfs.File, error) {
 	s.ahead.complete = false
 	f, err := s.fs.Create(name)
@@ -80,7 +83,7 @@ func (s *store) takeAhead(name string) (osfs.File, error) {
 	return f, nil
 }
 
-// dropAhead ends the filling and removes the file.
+// dropAhead stops the goroutine that fills the file, and removes the file.
 func (s *store) dropAhead() {
 	s.ahead.stop.Store(true)
 	if s.ahead.outcome != nil {
@@ -90,13 +93,13 @@ func (s *store) dropAhead() {
 		return
 	}
 	if err := s.fs.Remove(s.aheadPath()); err != nil {
-		s.log.Warn("journal: file written ahead not removed; the next Open will", "error", err)
+		s.log.Warn("journal: file written ahead not removed; the next Open will remove it", "error", err)
 	}
 }
 
 var errStopped = errors.New("stopped")
 
-// writeBlankFile makes a file of newlines that survives a power cut, or none.
+// writeBlankFile makes a durable file of newlines, or none.
 func writeBlankFile(fsys osfs.FS, name string, size int64, stop *atomic.Bool) error {
 	f, err := fsys.Create(name)
 	if err != nil {

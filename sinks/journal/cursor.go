@@ -14,15 +14,15 @@ import (
 	"github.com/inlet-go/inlet/sinks/journal/internal/osfs"
 )
 
-// A cursor is how far a destination has come. Its file is
+// A cursor is the position of a destination as it is saved on the disk. Its file is
 //
 //	{"seq":"0000000000000123","holds":true,"_c":"9ae0daaf"}
 //
-// with the checksum of a line. It is a hint: the segments are the only truth, and
-// without it a destination gets events again.
+// with a checksum as that of a line. It is a hint: the segments are the only truth, and
+// without the cursor a destination gets events again.
 type cursor struct {
 	seq   uint64 // everything up to it is settled
-	holds bool   // retention must leave what follows it
+	holds bool   // retention must keep what follows it
 }
 
 const (
@@ -35,7 +35,7 @@ func (c cursor) encode() []byte {
 	return fmt.Appendf(body, `%s%08x%s`, crcMember, crc32.Checksum(body, castagnoli), lineEnd)
 }
 
-var errDamagedCursor = errors.New("cursor is damaged")
+var errDamagedCursor = errors.New("damaged cursor file")
 
 func decodeCursor(data []byte) (cursor, error) {
 	var file struct {
@@ -54,7 +54,7 @@ func decodeCursor(data []byte) (cursor, error) {
 	return cursor{seq, file.Holds}, nil
 }
 
-// cursors are the files of the cursors in a journal's directory.
+// cursors are the cursor files in a journal's directory.
 type cursors struct {
 	fs  osfs.FS
 	dir string
@@ -64,8 +64,8 @@ func newCursors(fsys osfs.FS, dir string) cursors {
 	return cursors{fsys, filepath.Join(dir, cursorDir)}
 }
 
-// load returns the cursor of each destination. One whose file cannot be read
-// begins before everything, and holds: it may get events again, but loses none.
+// load returns the cursor of each destination. One whose file cannot be read begins at the
+// oldest event, and holds: the destination may get events again, but loses none.
 func (c cursors) load(damaged func(name string, err error)) (map[string]cursor, error) {
 	names, err := c.fs.List(c.dir)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -74,7 +74,7 @@ func (c cursors) load(damaged func(name string, err error)) (map[string]cursor, 
 	found := map[string]cursor{}
 	for _, name := range names {
 		if !validName(name) {
-			continue // such as what a save that was cut short left
+			continue // such as the temporary file of an interrupted save
 		}
 		at, err := c.readCursor(name)
 		if err != nil {
@@ -94,8 +94,8 @@ func (c cursors) readCursor(name string) (cursor, error) {
 	return decodeCursor(data)
 }
 
-// save replaces the file of a destination, and survives a power cut as the old
-// one or the new one.
+// save replaces the file of a destination. After a power cut it is the old one or the new
+// one.
 func (c cursors) save(name string, at cursor) error {
 	if err := c.fs.MakeDir(c.dir); err != nil {
 		return err
@@ -103,7 +103,7 @@ func (c cursors) save(name string, at cursor) error {
 	return replaceFile(c.fs, filepath.Join(c.dir, name), at.encode())
 }
 
-// remove forgets a destination.
+// remove removes the file of a destination, durably.
 func (c cursors) remove(name string) error {
 	if err := c.fs.Remove(filepath.Join(c.dir, name)); err != nil {
 		return err
@@ -111,14 +111,14 @@ func (c cursors) remove(name string) error {
 	return c.fs.SyncDir(c.dir)
 }
 
-// validName reports whether a destination may have that name, which is that of
-// its files.
+// validName reports whether a destination may have the name. It is also the name of its
+// files.
 func validName(name string) bool {
 	const letters = "abcdefghijklmnopqrstuvwxyz0123456789_-"
 	return len(name) > 0 && len(name) <= 64 && strings.Trim(name, letters) == ""
 }
 
-// readFile returns what a file holds, limit bytes at the most.
+// readFile returns the first limit bytes of a file, or all of them.
 func readFile(fsys osfs.FS, name string, limit int64) ([]byte, error) {
 	f, err := fsys.Open(name)
 	if err != nil {
@@ -128,8 +128,7 @@ func readFile(fsys osfs.FS, name string, limit int64) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(f, limit))
 }
 
-// replaceFile makes a small file hold data, or leaves it as it was, also through
-// a power cut.
+// replaceFile replaces the content of a small file atomically, also in case of a power cut.
 func replaceFile(fsys osfs.FS, name string, data []byte) error {
 	temporary := name + extTemporary
 	if err := fsys.Remove(temporary); err != nil && !errors.Is(err, fs.ErrNotExist) {

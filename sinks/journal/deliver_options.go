@@ -6,54 +6,56 @@ import (
 	"time"
 
 	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/internal/check"
 )
 
-// A FullPolicy says what happens when the journal holds as much as it is to
-// retain (Options.RetainBytes, Options.RetainAge) and a destination has not had
-// the oldest of it yet.
+// A FullPolicy decides what happens when the journal reaches its retention limit
+// (Options.RetainBytes, Options.RetainAge) and a destination has not yet received the oldest
+// segment.
 type FullPolicy int
 
 const (
-	// Block retains what the destination has not had. Beyond Options.RetainBytes
-	// the journal then refuses to write, with a temporary [ErrBehind], until the
-	// destination has come further: nothing is lost, and clients wait.
+	// Block retains what the destination has not received. Beyond Options.RetainBytes the
+	// journal then refuses to write, with a temporary [ErrBehind], until the destination
+	// has caught up: no event is lost, and clients wait.
 	Block FullPolicy = iota
-	// DropOldest lets what the destination has not had be removed. It goes on
-	// behind the gap, which is logged and counted in DeliveryStats.Dropped.
+	// DropOldest allows the removal of what the destination has not received. Delivery
+	// continues after the gap, which is logged and counted in DeliveryStats.Dropped.
 	DropOldest
 )
 
-// DeliverOptions are the choices of [Journal.Deliver] and [Journal.Replay].
+// DeliverOptions configures [Journal.Deliver] and [Journal.Replay]. A nil pointer means all
+// defaults.
 type DeliverOptions struct {
-	// Start is where a destination begins that has no cursor yet; one that has
-	// goes on where it was. A replay always begins here. Defaults to FromOldest.
+	// Start is where a destination without a cursor begins; one with a cursor continues
+	// there. A replay always begins at Start. Defaults to FromOldest.
 	Start Start
-	// Filter says which events the destination gets. It must not change them, and
-	// is called for one event at a time. If it panics the delivery waits, and asks
-	// it again; a replay ends. Defaults to nil, all events.
+	// Filter reports whether the destination gets an event. It must not change the event, and
+	// is not called concurrently. If it panics the delivery waits and calls it again; a replay
+	// ends. Defaults to nil, all events.
 	Filter func(*inlet.Event) bool
 
-	// MaxEvents bounds a Write to the destination, in events. Defaults to 500.
+	// MaxEvents limits the events of a Write to the destination. Defaults to 500.
 	MaxEvents int
-	// MaxBytes bounds it in bytes of canonical JSON; the last event may go beyond.
-	// Defaults to 1 MiB.
+	// MaxBytes limits a Write to the destination in bytes of canonical JSON; its last event
+	// may exceed it. Defaults to 1 MiB.
 	MaxBytes int
 	// Timeout is the deadline of a Write. Defaults to 30 seconds.
 	Timeout time.Duration
-	// MinBackoff and MaxBackoff bound the wait after a failed Write: random, up to
-	// MinBackoff after the first failure, doubled with each more that follows, up to
-	// MaxBackoff; and never shorter than the destination asks for by
-	// [inlet.RetryAfter]. They default to 100 milliseconds and 1 minute, or
-	// MinBackoff if that is more.
+	// MinBackoff and MaxBackoff limit the wait after a failed Write. It is random, up to
+	// MinBackoff after the first failure and up to twice as much after each further one, but
+	// at most MaxBackoff, and at least what the destination asks for by [inlet.RetryAfter].
+	// Defaults to 100 milliseconds and 1 minute; if MinBackoff is longer than a minute,
+	// MaxBackoff defaults to MinBackoff.
 	MinBackoff, MaxBackoff time.Duration
 
-	// WhenFull is what happens when the destination is further behind than the
-	// journal is to retain. It has no meaning for a replay. Defaults to Block.
+	// WhenFull decides what happens when the destination is further behind than the journal
+	// is to retain. A replay ignores it. Defaults to Block.
 	WhenFull FullPolicy
-	// DeadLetter gets the events that the destination refuses for good, each with
-	// the reason (see [sinks.DeadLetter]). It stays the caller's: it is not closed.
-	// Defaults to a journal of its own in dead/NAME below the directory; for a
-	// replay to nil, and the first such event then ends it.
+	// DeadLetter receives the events that the destination rejects permanently, each with the
+	// reason (see [sinks.DeadLetter]). The caller owns it: it is not closed. Defaults to a
+	// journal in dead/NAME below the directory, and for a replay to nil: the first such event
+	// ends it.
 	DeadLetter inlet.Sink
 }
 
@@ -66,7 +68,7 @@ const (
 	defaultMaxBackoff = time.Minute
 )
 
-// withDefaults returns a filled copy.
+// withDefaults returns a copy with the defaults filled in.
 func (o *DeliverOptions) withDefaults() DeliverOptions {
 	var f DeliverOptions
 	if o != nil {
@@ -80,23 +82,19 @@ func (o *DeliverOptions) withDefaults() DeliverOptions {
 	return f
 }
 
-// check names the first field that can never work.
+// check returns all faults of the options and of the sink. It is called with the defaults
+// filled in.
 func (o *DeliverOptions) check(sink inlet.Sink) error {
-	switch {
-	case sink == nil:
-		return errors.New("journal: the destination's sink is nil")
-	case o.MaxEvents < 0:
-		return invalid("DeliverOptions.MaxEvents", o.MaxEvents)
-	case o.MaxBytes < 0:
-		return invalid("DeliverOptions.MaxBytes", o.MaxBytes)
-	case o.Timeout < 0:
-		return invalid("DeliverOptions.Timeout", o.Timeout)
-	case o.MinBackoff < 0:
-		return invalid("DeliverOptions.MinBackoff", o.MinBackoff)
-	case o.MaxBackoff < o.MinBackoff:
-		return invalid("DeliverOptions.MaxBackoff", o.MaxBackoff)
-	case o.WhenFull < Block || o.WhenFull > DropOldest:
-		return invalid("DeliverOptions.WhenFull", int(o.WhenFull))
+	faults := check.Options("journal", "DeliverOptions",
+		check.AtLeast("MaxEvents", o.MaxEvents, 1),
+		check.AtLeast("MaxBytes", o.MaxBytes, 1),
+		check.AtLeast("Timeout", o.Timeout, 1),
+		check.AtLeast("MinBackoff", o.MinBackoff, 1),
+		check.AtLeast("MaxBackoff", o.MaxBackoff, o.MinBackoff),
+		check.Known("WhenFull", o.WhenFull, Block, DropOldest),
+	)
+	if sink == nil {
+		faults = errors.Join(errors.New("journal: sink is nil"), faults)
 	}
-	return nil
+	return faults
 }

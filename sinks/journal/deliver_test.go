@@ -464,9 +464,9 @@ func TestDeliverRefusesWhatCannotWork(t *testing.T) {
 		"WhenFull":   {WhenFull: 2},
 	} {
 		_, err := j.Deliver("d", &target{}, &o)
-		require.ErrorContains(t, err, "DeliverOptions."+field)
+		require.ErrorContains(t, err, "journal: DeliverOptions: "+field+" is ")
 		_, err = j.Replay(t.Context(), &target{}, &o)
-		require.ErrorContains(t, err, "DeliverOptions."+field)
+		require.ErrorContains(t, err, "journal: DeliverOptions: "+field+" is ")
 	}
 	_, err := j.Deliver("d", nil, nil)
 	require.Error(t, err)

@@ -11,28 +11,31 @@ import (
 )
 
 const (
-	// pauseAfter is how long the disk is left alone after a failed write.
+	// pauseAfter is how long the disk is not tried again after a failure.
 	pauseAfter = time.Second
-	// poisonWindow is how close two failed flushes must be to stop the journal.
+	// poisonWindow is the time within which a second failed flush stops the journal.
 	poisonWindow = time.Minute
 	// stallAfter is how long a group may take before Check fails.
 	stallAfter = 10 * time.Second
 )
 
-// health remembers what went wrong, and for how long to refuse writes for it.
+// health is the state of the disk as the committer has found it, and decides whether it is
+// tried again. After a failure, writes are refused with its error for pauseAfter; the first
+// write that succeeds ends the failure. A second failed flush within poisonWindow refuses
+// writes permanently. Only the committer changes it; Check and Stats read it.
 type health struct {
 	log        *slog.Logger
 	onPoisoned func(error)
 
 	mu         sync.Mutex
-	poisoned   error     // for good
+	poisoned   error     // permanently
 	failure    error     // until the next write succeeds
 	until      time.Time // no write is tried before
-	syncFailed time.Time // the last one
-	began      time.Time // of the group that is being committed, or zero
+	syncFailed time.Time // the last failed flush
+	began      time.Time // when the commit in progress began, or zero
 }
 
-// refusal is why nothing may be written now, or nil.
+// refusal returns why nothing may be written now, or nil.
 func (h *health) refusal() error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -45,7 +48,7 @@ func (h *health) refusal() error {
 	return nil
 }
 
-// check is refusal for a reader from outside, who does not see that the disk
+// check is refusal for other goroutines than the committer's, and also fails if the disk
 // hangs.
 func (h *health) check() error {
 	if busy := h.busy(); busy > stallAfter {
@@ -54,7 +57,7 @@ func (h *health) check() error {
 	return h.refusal()
 }
 
-// beginCommit and end stand around the commit of a group.
+// beginCommit and endCommit enclose the commit of a group.
 func (h *health) beginCommit() { h.setBegan(time.Now()) }
 func (h *health) endCommit()   { h.setBegan(time.Time{}) }
 
@@ -64,7 +67,7 @@ func (h *health) setBegan(t time.Time) {
 	h.mu.Unlock()
 }
 
-// busy is how long the group has taken that is being committed, or 0.
+// busy returns how long the commit in progress has taken, or 0.
 func (h *health) busy() time.Duration {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -74,41 +77,42 @@ func (h *health) busy() time.Duration {
 	return time.Since(h.began)
 }
 
-// suspend refuses writes for a while, and returns err.
+// suspend refuses writes for pauseAfter, and returns err.
 func (h *health) suspend(err error) error {
 	h.mu.Lock()
 	first := h.failure == nil
 	h.failure, h.until = err, time.Now().Add(pauseAfter)
 	h.mu.Unlock()
 	if first {
-		h.log.Error("journal: cannot store, will try again", "error", err)
+		h.log.Error("journal: storing failed; retrying", "error", err)
 	}
 	return err
 }
 
-// recovered ends a failure.
+// recovered ends a failure, after a write has succeeded.
 func (h *health) recovered() {
 	h.mu.Lock()
 	failed := h.failure != nil
 	h.failure = nil
 	h.mu.Unlock()
 	if failed {
-		h.log.Info("journal: storing again")
+		h.log.Info("journal: storing resumed")
 	}
 }
 
-// flushFailed notes that the disk failed to flush, and returns the error for
-// those who wait. The second time within the window poisons the journal.
+// flushFailed records that the disk failed to flush, and returns the error for the writers.
+// The second failure within poisonWindow poisons the journal.
 func (h *health) flushFailed(cause error) error {
 	err := fmt.Errorf("%w: %w", ErrSyncFailed, cause)
-	h.log.Error("journal: the disk failed to flush; what waits is refused, the file is set aside", "error", cause)
+	h.log.Error("journal: flush failed; refusing the group and setting the file aside", "error", cause)
 	if !h.recordFlushFailure() {
 		return inlet.RetryAfter(err, retryFailure)
 	}
 	return h.poison(err)
 }
 
-// recordFlushFailure records a failed flush and reports whether another came just before.
+// recordFlushFailure records a failed flush and reports whether it is the second within
+// poisonWindow.
 func (h *health) recordFlushFailure() (again bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -127,7 +131,7 @@ func (h *health) poison(cause error) error {
 	}
 	h.mu.Unlock()
 	if first {
-		h.log.Error("journal: stopped until it is opened again", "error", err)
+		h.log.Error("journal: stopped permanently; open it again", "error", err)
 		h.onPoisoned(err)
 	}
 	return err

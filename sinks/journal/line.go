@@ -9,9 +9,15 @@ import (
 	"github.com/inlet-go/inlet"
 )
 
-// The end of a line, at fixed distances from its last byte:
+// A line is an event in canonical form, to which the journal adds two members at the end, so
+// at fixed distances from its last byte:
 //
 //	,"_seq":"0000000000000123","_c":"9ae0daaf"}\n
+//
+// The writer's goroutine encodes the event and a trailer of zeros (appendLine), and computes
+// the checksum up to the sequence number. The committer, which alone knows the numbers, only
+// fills in the digits and completes the checksum (completeLine). checkLine verifies a line
+// without parsing JSON.
 const (
 	seqMember = `,"_seq":"`
 	crcMember = `,"_c":"`
@@ -20,25 +26,24 @@ const (
 	seqDigits = 16
 	crcDigits = 8
 
-	seqTail    = seqDigits + len(`"`)                      // what the checksum covers of it
-	crcTail    = len(crcMember) + crcDigits + len(lineEnd) // what it does not
+	seqTail    = seqDigits + len(`"`)                      // the part of it that the checksum covers
+	crcTail    = len(crcMember) + crcDigits + len(lineEnd) // what the checksum does not cover
 	trailerLen = len(seqMember) + seqTail + crcTail
 	minLine    = len(`{"type":""`) + trailerLen
 )
 
-// trailer is the end of a line before the committer has filled in the digits.
+// trailer is the end of a line before the digits are filled in.
 const trailer = seqMember + "0000000000000000" + `"` + crcMember + "00000000" + lineEnd
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// A lineSlot is where the committer completes a line.
+// A lineSlot locates a line that the committer has to complete.
 type lineSlot struct {
 	end int    // offset after the line's last byte
 	crc uint32 // of the line up to the digits of its sequence number
 }
 
-// appendLine appends the line of e with zeros for its sequence number and
-// checksum, which [completeLine] fills in.
+// appendLine appends the line of e, with zeros for its sequence number and checksum.
 func appendLine(dst []byte, e *inlet.Event) ([]byte, lineSlot) {
 	start := len(dst)
 	dst = appendEvent(dst, e)
@@ -47,8 +52,7 @@ func appendLine(dst []byte, e *inlet.Event) ([]byte, lineSlot) {
 	return dst, lineSlot{len(dst), crc32.Checksum(covered, castagnoli)}
 }
 
-// completeLine writes sequence number and checksum into the line that ends at
-// the end of buf. It is all that the committer does for a line.
+// completeLine writes the sequence number and the checksum into the line at the end of buf.
 func completeLine(buf []byte, crc uint32, seq uint64) {
 	tail := buf[len(buf)-crcTail-seqTail:]
 	for i := seqDigits - 1; i >= 0; i-- {
@@ -66,8 +70,8 @@ func putHex(dst []byte, v uint32) {
 	}
 }
 
-// checkLine reports whether line, with its newline, is whole and undamaged, and
-// its sequence number. It parses no JSON.
+// checkLine returns the sequence number of a line, and whether the line, with its newline, is
+// complete and undamaged.
 func checkLine(line []byte) (seq uint64, ok bool) {
 	if len(line) < minLine {
 		return 0, false
@@ -83,7 +87,7 @@ func checkLine(line []byte) (seq uint64, ok bool) {
 	return lineSeq(body)
 }
 
-// lineSeq reads the sequence number at the end of what a checksum covers.
+// lineSeq reads the sequence number, which is at the end of what the checksum covers.
 func lineSeq(body []byte) (uint64, bool) {
 	at := len(body) - seqTail
 	if string(body[at-len(seqMember):at]) != seqMember || body[len(body)-1] != '"' {
@@ -93,8 +97,8 @@ func lineSeq(body []byte) (uint64, bool) {
 	return seq, err == nil
 }
 
-// parseLine returns the event of a line that was checked, without the members
-// that the journal added. It overwrites the line.
+// parseLine returns the event of a line that was checked, without the members that the
+// journal added. It overwrites the line.
 func parseLine(line []byte) (*inlet.Event, error) {
 	data := line[:len(line)-trailerLen+1]
 	data[len(data)-1] = '}'
@@ -105,9 +109,8 @@ func parseLine(line []byte) (*inlet.Event, error) {
 	return e, nil
 }
 
-// appendEvent appends the canonical form of e. The journal's own members, which
-// an event has that was read back from some journal's file, make way for new
-// ones: no name may stand twice in a line.
+// appendEvent appends the canonical form of e without members named _seq and _c, which an
+// event has that was read from a journal's file: no name may occur twice in a line.
 func appendEvent(dst []byte, e *inlet.Event) []byte {
 	if !mayBeReserved(e.Extra) {
 		return e.AppendJSON(dst)
@@ -117,8 +120,8 @@ func appendEvent(dst []byte, e *inlet.Event) []byte {
 	return own.AppendJSON(dst)
 }
 
-// mayBeReserved reports whether the object may have a member of the journal's,
-// perhaps with escapes in its name.
+// mayBeReserved reports whether the object may have a member with a name of the journal's,
+// possibly escaped.
 func mayBeReserved(object []byte) bool {
 	return len(object) > 0 && (bytes.Contains(object, []byte(`_seq"`)) ||
 		bytes.Contains(object, []byte(`_c"`)) || bytes.Contains(object, []byte(`\u`)))
@@ -146,8 +149,7 @@ func withoutReserved(object json.RawMessage) json.RawMessage {
 	return append(kept, '}')
 }
 
-// nextMember reads a member of an object: its name, quoted anew, and its value
-// as it stands.
+// nextMember reads a member of an object: its name, quoted again, and its value as it is.
 func nextMember(dec *json.Decoder) (name, value json.RawMessage, err error) {
 	token, err := dec.Token()
 	if err != nil {

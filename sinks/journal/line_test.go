@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/internal/testkit"
 )
 
 func TestLineForm(t *testing.T) {
@@ -90,7 +91,7 @@ func FuzzLine(f *testing.F) {
 }
 
 func TestEncodingAllocatesNothing(t *testing.T) {
-	if raceEnabled {
+	if testkit.Race {
 		t.Skip("the race detector allocates")
 	}
 	batch := events("m", 10)

@@ -11,20 +11,20 @@ import (
 	"github.com/inlet-go/inlet/sinks/journal/internal/osfs"
 )
 
-// Endings of the names of segments, after 20 digits: the first sequence number
-// that the file may hold.
+// Extensions of the names of segments, after 20 digits: the first sequence number that the
+// file may hold.
 const (
 	extSealed  = ".ndjson"
 	extActive  = ".ndjson.part"
 	extSuspect = ".ndjson.suspect"
 
-	extTemporary  = ".tmp" // of files that are worth nothing after a crash
+	extTemporary  = ".tmp" // of files without value after a crash
 	nameDigits    = 20
 	lockName      = "LOCK"
 	quarantineDir = "quarantine"
 )
 
-// An entry is a segment in the directory.
+// An entry is the name of a segment.
 type entry struct {
 	first uint64
 	ext   string
@@ -34,7 +34,7 @@ func (e entry) name() string { return fmt.Sprintf("%0*d%s", nameDigits, e.first,
 
 func (e entry) path(dir string) string { return filepath.Join(dir, e.name()) }
 
-// parseName returns the segment of that name, and false for other files.
+// parseName parses the name of a segment. It returns false for other files.
 func parseName(name string) (entry, bool) {
 	digits, ext, _ := strings.Cut(name, ".")
 	first, err := strconv.ParseUint(digits, 10, 64)

@@ -2,34 +2,33 @@ package journal
 
 import (
 	"cmp"
-	"fmt"
 	"log/slog"
 	"time"
 
 	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/internal/check"
 	"github.com/inlet-go/inlet/sinks/journal/internal/osfs"
 )
 
-// A SyncPolicy says when the journal flushes to the disk, and with that what a
-// nil from Write is worth.
+// A SyncPolicy decides when the journal flushes to the disk, and so what the nil that Write
+// returns means.
 type SyncPolicy int
 
 const (
-	// SyncAlways flushes before it acknowledges: a nil means that the events
-	// survive a power cut.
+	// SyncAlways flushes before it acknowledges: after a nil the events survive a power
+	// cut.
 	SyncAlways SyncPolicy = iota
-	// SyncInterval acknowledges when the operating system has the bytes, and
-	// flushes within Options.Interval: a nil means that the events survive the
-	// end of the process, and that a power cut may take what was acknowledged
-	// in the last interval.
+	// SyncInterval acknowledges when the operating system has the bytes, and flushes
+	// within Options.Interval: after a nil the events survive the end of the process. A
+	// power cut may lose what was acknowledged in the last interval.
 	SyncInterval
-	// SyncNever leaves the flush to the operating system until a segment is
-	// sealed: a nil means that the events survive the end of the process, and
-	// that a power cut may take any of those in the active segment.
+	// SyncNever leaves the flush to the operating system until a segment is sealed: after
+	// a nil the events survive the end of the process. A power cut may lose any events of
+	// the active segment.
 	SyncNever
 )
 
-// durability is what a nil is worth under p.
+// durability returns what a nil means under p.
 func (p SyncPolicy) durability() inlet.Durability {
 	if p == SyncAlways {
 		return inlet.DurabilityFsync
@@ -37,66 +36,63 @@ func (p SyncPolicy) durability() inlet.Durability {
 	return inlet.DurabilityOSBuffer
 }
 
-// Options are the choices of [Open].
+// Options configures [Open]. A nil pointer means all defaults.
 type Options struct {
-	// SegmentBytes is the size at which a segment is sealed. A single write
-	// that is larger gets a segment of its own size. Defaults to 64 MiB.
+	// SegmentBytes is the size, in bytes, at which a segment is sealed. A single Write
+	// that is larger gets a segment of its own. Defaults to 64 MiB.
 	SegmentBytes int64
-	// SegmentAge is the age at which a segment is sealed, whether or not more
-	// is written. Defaults to 10 minutes.
+	// SegmentAge is the age at which a segment is sealed, whether or not more is written.
+	// Defaults to 10 minutes.
 	SegmentAge time.Duration
 
-	// WriteAhead fills segments with newlines before they are used, so that to
-	// flush what is written over them the file system need not commit a new size
-	// too. That makes small groups about half as dear, and costs that everything
-	// is written twice and that a file of SegmentBytes lies ready. While a
-	// segment is written, blank lines follow its events, which are nothing to a
-	// reader of JSON lines but hide the end from tail; they are cut off when the
-	// segment is sealed. Where there is no room for a file ahead, or none is
-	// ready, segments are appended to. Defaults to false.
+	// WriteAhead fills the files of segments with newlines before they are used, so that
+	// flushing what is written over them does not have to commit a new size too. Small
+	// groups then cost about half as much; in return everything is written twice, and a
+	// spare file of SegmentBytes takes up space. While a segment is active, blank lines
+	// follow its events. Readers of JSON lines ignore them, but they hide the end of the
+	// file from tail; they are cut off when the segment is sealed. If the disk has too
+	// little space for a spare file, or none is ready, the segment is appended to instead.
+	// Defaults to false.
 	WriteAhead bool
 
-	// Sync is when to flush. Defaults to SyncAlways.
+	// Sync decides when to flush. Defaults to SyncAlways.
 	Sync SyncPolicy
-	// Interval is the longest time between a write and its flush under
-	// SyncInterval; it has no meaning under the others. Defaults to 1 second.
+	// Interval is the longest time between a Write and its flush under SyncInterval; other
+	// policies ignore it. Defaults to 1 second.
 	Interval time.Duration
 
-	// MaxGroupBytes bounds what is written and flushed at once, unless a single
-	// Write has more. Defaults to 4 MiB.
+	// MaxGroupBytes limits how many bytes are written and flushed together. A single Write
+	// may exceed it. Defaults to 4 MiB.
 	MaxGroupBytes int
-	// MaxQueueBytes bounds what waits to be written; a Write beyond it fails
-	// with [inlet.ErrOverloaded]. One Write always fits an empty queue.
-	// Defaults to 64 MiB.
+	// MaxQueueBytes limits how many bytes wait to be written. A Write that exceeds it fails
+	// with [inlet.ErrOverloaded], unless the queue is empty. Defaults to 64 MiB.
 	MaxQueueBytes int
 
-	// LowWater is the free space, in bytes, below which the journal refuses to
-	// write, since it shares the disk with its host. Negative turns it off.
-	// Defaults to 256 MiB or 1 % of the file system, whichever is more, but
-	// never above a quarter of it. Unknown to some operating systems, where
-	// only a full disk stops the journal.
+	// LowWater is the free space, in bytes, below which the journal refuses to write, since
+	// it shares the disk with its host. A negative value turns the check off. On operating
+	// systems that do not report free space only a full disk stops the journal. Defaults to
+	// 256 MiB or 1 % of the file system, whichever is more, but at most a quarter of it.
 	LowWater int64
 
-	// RetainBytes is how much the segments may take, in bytes. Beyond it the oldest
-	// are removed, as far as every destination that is to [Block] has had them;
-	// where that is not enough, writes fail with [ErrBehind]. At least
-	// SegmentBytes. Defaults to 0, no bound.
+	// RetainBytes is the size, in bytes, beyond which the oldest segments are removed, once
+	// all destinations with [Block] have received them. While that is not enough, writes
+	// fail with [ErrBehind]. At least SegmentBytes. Defaults to 0, no limit.
 	RetainBytes int64
-	// RetainAge is how long a segment is kept after it was written to last. Older
-	// ones are removed, as far as every destination that is to [Block] has had
-	// them: one whenever another is sealed, and one a minute, so that a clock that
-	// jumps ahead does not empty the directory. Defaults to 0, for ever.
+	// RetainAge is the time after its last write at which a segment is removed, once all
+	// destinations with [Block] have received it. One old segment is removed whenever
+	// another is sealed, and one per minute, so that a clock that jumps ahead does not empty
+	// the directory. Defaults to 0, no limit.
 	RetainAge time.Duration
 
-	// OnPoisoned is called once if the journal stops for good, with the cause
-	// in an error that wraps [ErrPoisoned]. It is called inline: it must return
-	// soon, and must not wait for the journal. Defaults to nil, nothing.
+	// OnPoisoned is called once if the journal stops permanently, with the cause in an error
+	// that wraps [ErrPoisoned]. It is called by the goroutine that writes: it must return
+	// soon, and must not wait for the journal. Defaults to nil, no call.
 	OnPoisoned func(error)
-	// Logger is told about repairs and failures, never about the content of
-	// events. Defaults to nil, silence.
+	// Logger receives repairs and failures. The content of events is never logged. Defaults
+	// to [slog.Default].
 	Logger *slog.Logger
 
-	fs osfs.FS // injected by tests; the operating system's if nil
+	fs osfs.FS // injected by tests; nil means the operating system's
 }
 
 // Defaults; see Options.
@@ -109,7 +105,7 @@ const (
 	defaultLowWater      = 256 << 20
 )
 
-// withDefaults returns a filled copy.
+// withDefaults returns a copy with the defaults filled in.
 func (o *Options) withDefaults() Options {
 	var f Options
 	if o != nil {
@@ -120,7 +116,7 @@ func (o *Options) withDefaults() Options {
 	f.Interval = cmp.Or(f.Interval, defaultInterval)
 	f.MaxGroupBytes = cmp.Or(f.MaxGroupBytes, defaultMaxGroupBytes)
 	f.MaxQueueBytes = cmp.Or(f.MaxQueueBytes, defaultMaxQueueBytes)
-	f.Logger = cmp.Or(f.Logger, slog.New(slog.DiscardHandler))
+	f.Logger = cmp.Or(f.Logger, slog.Default())
 	if f.OnPoisoned == nil {
 		f.OnPoisoned = func(error) {}
 	}
@@ -130,35 +126,29 @@ func (o *Options) withDefaults() Options {
 	return f
 }
 
-// check names the first field that can never work. Called with the defaults
-// filled in.
+// check returns all faults of the options. It is called with the defaults filled in.
 func (o *Options) check() error {
-	switch {
-	case o.SegmentBytes < 0:
-		return invalid("Options.SegmentBytes", o.SegmentBytes)
-	case o.SegmentAge < 0:
-		return invalid("Options.SegmentAge", o.SegmentAge)
-	case o.Sync < SyncAlways || o.Sync > SyncNever:
-		return invalid("Options.Sync", int(o.Sync))
-	case o.Interval < 0:
-		return invalid("Options.Interval", o.Interval)
-	case o.MaxGroupBytes < 0:
-		return invalid("Options.MaxGroupBytes", o.MaxGroupBytes)
-	case o.MaxQueueBytes < 0:
-		return invalid("Options.MaxQueueBytes", o.MaxQueueBytes)
-	case o.RetainBytes != 0 && o.RetainBytes < o.SegmentBytes:
-		return invalid("Options.RetainBytes", o.RetainBytes)
-	case o.RetainAge < 0:
-		return invalid("Options.RetainAge", o.RetainAge)
+	return check.Options("journal", "Options",
+		check.AtLeast("SegmentBytes", o.SegmentBytes, 1),
+		check.AtLeast("SegmentAge", o.SegmentAge, 1),
+		check.Known("Sync", o.Sync, SyncAlways, SyncInterval, SyncNever),
+		check.AtLeast("Interval", o.Interval, 1),
+		check.AtLeast("MaxGroupBytes", o.MaxGroupBytes, 1),
+		check.AtLeast("MaxQueueBytes", o.MaxQueueBytes, 1),
+		o.checkRetainBytes(),
+		check.AtLeast("RetainAge", o.RetainAge, 0),
+	)
+}
+
+// checkRetainBytes returns the fault of RetainBytes, for which 0 means no limit.
+func (o *Options) checkRetainBytes() error {
+	if o.RetainBytes == 0 {
+		return nil
 	}
-	return nil
+	return check.AtLeast("RetainBytes", o.RetainBytes, max(o.SegmentBytes, 1))
 }
 
-func invalid(field string, value any) error {
-	return fmt.Errorf("journal: %s is %v", field, value)
-}
-
-// lowWater is the free space to keep on a file system of total bytes.
+// lowWater returns the free space to keep on a file system of total bytes.
 func (o *Options) lowWater(total int64) int64 {
 	if o.LowWater != 0 {
 		return o.LowWater

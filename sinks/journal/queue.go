@@ -1,26 +1,33 @@
 package journal
 
 import (
+	"context"
 	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"context"
-
 	"github.com/inlet-go/inlet"
 )
 
-// How often the committer lets writers run before it takes a group: while that
-// makes the queue grow, while others still encode on another processor, and while
-// those who were answered last may be about to come back.
+// How groups form.
+//
+// A writer encodes its events into a writeRequest, in its own goroutine, puts it into the
+// queue and waits for the outcome. The committer takes what is in the queue as one group
+// (nextGroup). Before it does, it lets writers run (awaitWriters): while that makes the
+// queue grow, while others still encode, and for a short time while fewer have come than
+// the last time. The queue is bounded in bytes, which count until their group is committed.
+
+// How often the committer lets writers run before it takes a group: while that makes the
+// queue grow, while others still encode on another processor, and while those that were
+// answered last may be about to return.
 const (
 	maxYields = 8
 	maxWaits  = 64
 	maxQuiet  = 6
 )
 
-// A queue holds the tickets that wait for the committer, bounded in bytes.
+// A queue holds the requests that wait for the committer.
 type queue struct {
 	maxBytes int
 	wake     chan struct{} // has an element when there may be something to do
@@ -29,22 +36,22 @@ type queue struct {
 
 	mu       sync.Mutex
 	requests []*writeRequest
-	bytes    int // of the tickets, and of the group that is being committed
+	bytes    int // of the requests, and of the group that is being committed
 	closed   bool
 }
 
-func newQueue(limit int) *queue {
-	return &queue{maxBytes: limit, wake: make(chan struct{}, 1)}
+func newQueue(maxBytes int) *queue {
+	return &queue{maxBytes: maxBytes, wake: make(chan struct{}, 1)}
 }
 
-// refusal says why nothing can be put now, if so: it spares the encoding.
+// refusal returns why nothing can be put now, or nil. It spares the encoding.
 func (q *queue) refusal() error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return q.refusalOf(0)
 }
 
-// refusalOf is refusal for n bytes more. Called with mu held.
+// refusalOf is refusal for n more bytes. It is called with mu held.
 func (q *queue) refusalOf(n int) error {
 	switch {
 	case q.closed:
@@ -55,15 +62,15 @@ func (q *queue) refusalOf(n int) error {
 	return nil
 }
 
-// put hands t to the committer, or says why not.
-func (q *queue) put(t *writeRequest) error {
+// put hands r to the committer, or returns why it cannot.
+func (q *queue) put(r *writeRequest) error {
 	q.mu.Lock()
-	if err := q.refusalOf(len(t.buf)); err != nil {
+	if err := q.refusalOf(len(r.buf)); err != nil {
 		q.mu.Unlock()
 		return err
 	}
-	q.requests = append(q.requests, t)
-	q.bytes += len(t.buf)
+	q.requests = append(q.requests, r)
+	q.bytes += len(r.buf)
 	q.mu.Unlock()
 	q.signal()
 	return nil
@@ -76,7 +83,7 @@ func (q *queue) signal() {
 	}
 }
 
-// close refuses whatever comes from now on.
+// close refuses every request from now on.
 func (q *queue) close() {
 	q.mu.Lock()
 	q.closed = true
@@ -84,21 +91,20 @@ func (q *queue) close() {
 	q.signal()
 }
 
-// nextGroup lets writers run, then takes a group in the place of the last one; see
-// settle and take.
-func (q *queue) nextGroup(group []*writeRequest, max int, patience time.Duration) []*writeRequest {
-	q.awaitWriters(len(group), patience)
-	group = group[:0]
-	return q.take(group, max)
+// nextGroup lets writers run, then takes a group of at most maxBytes; see awaitWriters and
+// take. It reuses the memory of the last group.
+func (q *queue) nextGroup(last []*writeRequest, maxBytes int, patience time.Duration) []*writeRequest {
+	q.awaitWriters(len(last), patience)
+	return q.take(last[:0], maxBytes)
 }
 
-// take moves the oldest tickets into group, as many as fit into max bytes but at
-// least one, and returns it; their bytes count until release.
-func (q *queue) take(group []*writeRequest, max int) []*writeRequest {
+// take moves the oldest requests to group, as many as fit into maxBytes but at least one,
+// and returns it. Their bytes count until release.
+func (q *queue) take(group []*writeRequest, maxBytes int) []*writeRequest {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	n, size := 0, 0
-	for n < len(q.requests) && (n == 0 || size+len(q.requests[n].buf) <= max) {
+	for n < len(q.requests) && (n == 0 || size+len(q.requests[n].buf) <= maxBytes) {
 		size += len(q.requests[n].buf)
 		n++
 	}
@@ -109,18 +115,18 @@ func (q *queue) take(group []*writeRequest, max int) []*writeRequest {
 	return group
 }
 
-// release makes room for as many bytes.
+// release frees the bytes of a group.
 func (q *queue) release(bytes int) {
 	q.mu.Lock()
 	q.bytes -= bytes
 	q.mu.Unlock()
 }
 
-// awaitWriters lets writers run while that makes the queue grow. Without it, a single
-// processor would commit nearly every write by itself: the committer runs as
-// soon as the first of them blocks. It does not sleep, and who encodes never
-// waits for anything. Patience is how long it may go on without a sign of another
-// writer, while there are fewer than the last time.
+// awaitWriters lets writers run while that makes the queue grow. Otherwise a single
+// processor would commit nearly every write on its own, because the committer runs as soon
+// as the first writer blocks. It does not sleep, and a writer that encodes never waits for
+// it. Patience is how long it waits without a sign of another writer while there are fewer
+// requests than in the last group.
 func (q *queue) awaitWriters(last int, patience time.Duration) {
 	began := time.Now()
 	for yields, waits, quiet := 0, 0, 0; yields < maxYields && waits < maxWaits && quiet < maxQuiet; {
@@ -163,43 +169,43 @@ func (q *queue) size() int {
 const maxPooled = 1 << 20
 
 // A writeRequest is one Write (or, without lines, one Flush) on its way through the
-// committer. Its caller owns it until it is in the queue, and again once it has
-// received from done. A caller that stops waiting leaves it to the committer,
-// and in the end to the garbage collector.
+// committer. The writer owns it until it is in the queue, and again once it has received
+// from done. If the writer stops waiting, it is left to the committer and then to the
+// garbage collector.
 type writeRequest struct {
 	buf   []byte
 	lines []lineSlot
-	done  chan error // has room for the one outcome
+	done  chan error // buffers the one outcome
 }
 
 func newWriteRequest() *writeRequest { return &writeRequest{done: make(chan error, 1)} }
 
-// encode encodes the events.
-func (t *writeRequest) encode(events []*inlet.Event) {
-	t.buf, t.lines = t.buf[:0], t.lines[:0]
+// encode writes the lines of the events, without their numbers.
+func (r *writeRequest) encode(events []*inlet.Event) {
+	r.buf, r.lines = r.buf[:0], r.lines[:0]
 	for _, e := range events {
-		var mark lineSlot
-		t.buf, mark = appendLine(t.buf, e)
-		t.lines = append(t.lines, mark)
+		var slot lineSlot
+		r.buf, slot = appendLine(r.buf, e)
+		r.lines = append(r.lines, slot)
 	}
 }
 
-// number gives the lines their sequence numbers, the first of which is seq.
-func (t *writeRequest) number(seq uint64) {
-	for i, mark := range t.lines {
-		completeLine(t.buf[:mark.end], mark.crc, seq+uint64(i))
+// number completes the lines with sequence numbers from seq on.
+func (r *writeRequest) number(seq uint64) {
+	for i, slot := range r.lines {
+		completeLine(r.buf[:slot.end], slot.crc, seq+uint64(i))
 	}
 }
 
 // await returns the outcome, and whether it came before ctx was done.
-func (t *writeRequest) await(ctx context.Context) (err error, ok bool) {
+func (r *writeRequest) await(ctx context.Context) (err error, ok bool) {
 	select {
-	case err = <-t.done:
+	case err = <-r.done:
 		return err, true
 	case <-ctx.Done():
 	}
 	select { // both may have been ready
-	case err = <-t.done:
+	case err = <-r.done:
 		return err, true
 	default:
 		return unknownOutcome(ctx), false

@@ -14,20 +14,35 @@ import (
 	"github.com/inlet-go/inlet/sinks/journal/internal/osfs"
 )
 
-// A recovery brings a directory into order before the journal writes to it. The
-// files are the only truth, and every step may be cut short and done again.
+// What Open does to a directory before the journal writes to it.
+//
+//	removeTemporary   removes the temporary files of an interrupted recovery
+//	checkWritable     fails if no file can be created
+//	recoverSegment    for each file that is active or suspect:
+//	    without damage    flushed and sealed
+//	    damaged tail      copied to quarantine, cut off, and sealed
+//	    damage elsewhere  its good lines are copied to a sealed file, and it is moved to
+//	    or suspect        quarantine
+//	readNewest        finds the last number of a sealed file
+//
+// The files are the only state, and every step can be interrupted at any point and repeated
+// by the next Open: a copy is complete and durable before its original is moved. Nothing is
+// deleted except blank lines and empty files. Sealed files are not scanned, except for the end of the newest one;
+// their damage is found when they are read.
+
+// A recovery makes a directory consistent.
 type recovery struct {
 	dir     string
 	fs      osfs.FS
 	log     *slog.Logger
 	damaged *atomicCount
 
-	last uint64 // the highest sequence number that may have been given out
+	last uint64 // the highest sequence number that may have been used
 }
 
-// run returns the highest sequence number that may have been given out. It fails
-// only if the directory cannot be used at all: a file that cannot be repaired
-// now is left for the next time.
+// run returns the highest sequence number that may have been used. It fails only if the
+// directory cannot be used at all: a file that cannot be repaired now is left for the next
+// Open.
 func (r *recovery) run() (last uint64, err error) {
 	if err := r.removeTemporary(); err != nil {
 		return 0, err
@@ -45,7 +60,7 @@ func (r *recovery) run() (last uint64, err error) {
 			continue
 		}
 		if err := r.recoverSegment(e, slices.Contains(segments, entry{e.first, extSealed})); err != nil {
-			r.log.Error("journal: file could not be recovered; its good lines are still read",
+			r.log.Error("journal: file not recovered; its good lines are still read",
 				"file", e.name(), "error", err)
 		}
 	}
@@ -53,10 +68,10 @@ func (r *recovery) run() (last uint64, err error) {
 	return r.last, err
 }
 
-// raiseLast raises the highest number.
+// raiseLast records that a number may have been used.
 func (r *recovery) raiseLast(seq uint64) { r.last = max(r.last, seq) }
 
-// removeTemporary removes the temporary files of a recovery that was cut short.
+// removeTemporary removes the temporary files of an interrupted recovery.
 func (r *recovery) removeTemporary() error {
 	names, err := r.fs.List(r.dir)
 	if err != nil {
@@ -74,8 +89,8 @@ func (r *recovery) removeTemporary() error {
 	return nil
 }
 
-// checkWritable fails if no file can be made in the directory. A full disk may become
-// free again, and is no reason not to open.
+// checkWritable fails if no file can be created in the directory. A full disk does not count,
+// since space may become free.
 func (r *recovery) checkWritable() error {
 	name := entry{0, extActive}.path(r.dir) + extTemporary
 	f, err := r.fs.Create(name)
@@ -88,14 +103,13 @@ func (r *recovery) checkWritable() error {
 	return err
 }
 
-// readNewest looks for the last number of the newest segment, if that is sealed:
-// one that was not has been read already. Its last line has it, unless the end is
-// damaged.
+// readNewest finds the last number of the newest segment, if that is sealed; others were
+// scanned already. The last line has it, unless the end is damaged.
 func (r *recovery) readNewest(segments []entry) error {
 	if len(segments) == 0 || segments[len(segments)-1].ext != extSealed {
 		return nil
 	}
-	s, err := r.scanFrom(segments[len(segments)-1], nil, tailBytes)
+	s, err := r.scanFrom(segments[len(segments)-1], nil, maxTailBytes)
 	if err == nil && (s.lines == 0 || s.damagedTail > 0) {
 		s, err = r.scan(segments[len(segments)-1], nil)
 	}
@@ -106,15 +120,15 @@ func (r *recovery) readNewest(segments []entry) error {
 	return nil
 }
 
-// tailBytes is how much of the end of a sealed file is read.
-const tailBytes = 64 << 10
+// maxTailBytes is how much of the end of a sealed file is read first.
+const maxTailBytes = 64 << 10
 
-// scan reads a segment and copies its good lines to w, if not nil.
+// scan reads a segment and copies its good lines to w, unless that is nil.
 func (r *recovery) scan(e entry, w io.Writer) (*scanner, error) {
 	return r.scanFrom(e, w, math.MaxInt64)
 }
 
-// scanFrom is scan for as many bytes at the end of a segment.
+// scanFrom is scan for the last tail bytes of a segment.
 func (r *recovery) scanFrom(e entry, w io.Writer, tail int64) (*scanner, error) {
 	f, err := r.fs.Open(e.path(r.dir))
 	if err != nil {
@@ -147,9 +161,8 @@ func seekTail(f io.Seeker, n int64) error {
 	return err
 }
 
-// recoverSegment turns a file that was left active or suspect into a sealed one. If
-// there is a sealed one by that name already, it is the repaired copy, and only
-// the original has to go.
+// recoverSegment turns an active or suspect file into a sealed one. If it was repaired
+// already, the sealed file of that number is its copy, and only the original has to be moved.
 func (r *recovery) recoverSegment(e entry, repaired bool) error {
 	s, err := r.scan(e, nil)
 	if s != nil {
@@ -166,12 +179,13 @@ func (r *recovery) recoverSegment(e entry, repaired bool) error {
 		return r.seal(e, s)
 	}
 	r.damaged.add(s.damaged)
-	r.log.Warn("journal: repairing a file", "file", e.name(), "damagedLines", s.damaged)
+	r.log.Warn("journal: file is damaged; repairing it", "file", e.name(), "damagedLines", s.damaged)
 	return r.repair(e, s)
 }
 
-// repair makes a sealed file of the good lines, and keeps what was damaged. Where
-// all damage is at the end it is cut off. A suspect file is always written anew.
+// repair makes a sealed file of the good lines, and keeps what was damaged. If all damage is
+// at the end of an active file it is cut off; else the good lines are copied, as are those of
+// every suspect file.
 func (r *recovery) repair(e entry, s *scanner) error {
 	switch {
 	case s.lines == 0:
@@ -188,8 +202,8 @@ func (r *recovery) repair(e entry, s *scanner) error {
 	return r.quarantine(e)
 }
 
-// seal cuts off what follows the last good line and gives the file its final
-// name. The last lines may never have been flushed.
+// seal cuts off what follows the last good line and gives the file its final name. It flushes
+// the file in any case, since its last lines may never have been.
 func (r *recovery) seal(e entry, s *scanner) error {
 	name := e.path(r.dir)
 	if s.offset > s.goodEnd {
@@ -202,8 +216,8 @@ func (r *recovery) seal(e entry, s *scanner) error {
 	return r.rename(name, entry{e.first, extSealed}.path(r.dir))
 }
 
-// copyTail keeps the damaged bytes after the last good line in quarantine, but
-// for the blank lines at their end.
+// copyTail copies the damaged bytes after the last good line to quarantine, without the blank
+// lines at their end.
 func (r *recovery) copyTail(e entry, s *scanner) (err error) {
 	from, err := r.fs.Open(e.path(r.dir))
 	if err != nil {
@@ -228,8 +242,8 @@ func (r *recovery) copyTail(e entry, s *scanner) (err error) {
 	return errors.Join(err, f.Close(), r.fs.SyncDir(filepath.Dir(name)))
 }
 
-// copyGood writes the good lines to a sealed file. Reading a suspect file and
-// writing what is good of it anew is the only way to trust it again.
+// copyGood copies the good lines to a sealed file. That is the only way to trust the content
+// of a suspect file again, of which the system may have dropped cached pages.
 func (r *recovery) copyGood(e entry) (err error) {
 	tmp := e.path(r.dir) + extTemporary
 	f, err := r.fs.Create(tmp)
@@ -245,7 +259,7 @@ func (r *recovery) copyGood(e entry) (err error) {
 	return r.rename(tmp, entry{e.first, extSealed}.path(r.dir))
 }
 
-// quarantine moves a file out of the way, to a name of its own.
+// quarantine moves a file to quarantine, under an unused name.
 func (r *recovery) quarantine(e entry) error {
 	name, err := r.quarantineName(e)
 	if err != nil {
@@ -254,7 +268,8 @@ func (r *recovery) quarantine(e entry) error {
 	return r.rename(e.path(r.dir), name)
 }
 
-// quarantineName returns a free name in the quarantine, which it makes if need be.
+// quarantineName returns an unused name in the quarantine directory, which it makes if
+// necessary.
 func (r *recovery) quarantineName(e entry) (string, error) {
 	dir := filepath.Join(r.dir, quarantineDir)
 	if err := r.fs.MakeDir(dir); err != nil {
@@ -271,7 +286,7 @@ func (r *recovery) quarantineName(e entry) (string, error) {
 	return filepath.Join(dir, name), nil
 }
 
-// rename moves a file and makes that survive a power cut, the new name first.
+// rename moves a file durably. If it changes directories, the new name is flushed first.
 func (r *recovery) rename(from, to string) error {
 	if err := r.fs.Rename(from, to); err != nil {
 		return err

@@ -16,6 +16,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/inlet-go/inlet/internal/testkit"
 	"github.com/inlet-go/inlet/sinks/journal/internal/osfs/memfs"
 )
 
@@ -246,13 +247,13 @@ func TestACleanOpenReadsOnlyTheEndOfTheNewestFile(t *testing.T) {
 	content := lines(1, 1000)
 	r := recovery{dir: memfs.Dir, fs: memfs.New()}
 	r.fs.(*memfs.FS).Put(seg1, content)
-	s, err := r.scanFrom(entry{1, extSealed}, nil, tailBytes)
+	s, err := r.scanFrom(entry{1, extSealed}, nil, maxTailBytes)
 	require.NoError(t, err)
-	require.EqualValues(t, tailBytes, s.offset)
+	require.EqualValues(t, maxTailBytes, s.offset)
 	require.NoError(t, r.readNewest([]entry{{1, extSealed}}))
 	require.EqualValues(t, 1000, r.last)
 
-	r.fs.(*memfs.FS).Put(seg1, content+strings.Repeat("x", 2*tailBytes))
+	r.fs.(*memfs.FS).Put(seg1, content+strings.Repeat("x", 2*maxTailBytes))
 	require.NoError(t, r.readNewest([]entry{{1, extSealed}}))
 	require.Greater(t, r.last, uint64(1000), "a damaged end has the whole file read")
 }
@@ -289,7 +290,7 @@ func TestOpenSaysWhyItCannot(t *testing.T) {
 			"Interval": {Interval: -1}, "MaxGroupBytes": {MaxGroupBytes: -1}, "MaxQueueBytes": {MaxQueueBytes: -1},
 		} {
 			_, err := Open(t.TempDir(), &o)
-			require.ErrorContains(t, err, "Options."+field)
+			require.ErrorContains(t, err, "journal: Options: "+field+" is ")
 		}
 	})
 }
@@ -402,7 +403,7 @@ func TestEventsSeeNothingThatIsNotAcknowledged(t *testing.T) {
 }
 
 func TestOpeningAFullSegmentIsFast(t *testing.T) {
-	if testing.Short() || raceEnabled {
+	if testing.Short() || testkit.Race {
 		t.Skip("writes 64 MiB")
 	}
 	dir := t.TempDir()

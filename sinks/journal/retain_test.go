@@ -280,8 +280,8 @@ func TestRetentionIsCheckedAtOpen(t *testing.T) {
 		"RetainAge":   {RetainAge: -1},
 	} {
 		_, err := Open(t.TempDir(), &o)
-		require.ErrorContains(t, err, "Options."+field)
+		require.ErrorContains(t, err, "journal: Options: "+field+" is ")
 	}
 	_, err := Open(t.TempDir(), &Options{RetainBytes: -1})
-	require.ErrorContains(t, err, "Options.RetainBytes")
+	require.ErrorContains(t, err, "journal: Options: RetainBytes is -1")
 }

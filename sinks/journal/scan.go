@@ -9,13 +9,22 @@ import (
 	"io"
 )
 
-// A scanner reads the lines of a segment and tells good ones from damaged ones.
-// A line whose number does not rise is damaged too: it is an old block of the
-// disk that has come up again.
+// How damage is found.
+//
+// A scanner reads a segment line by line and classifies each line. A line is good if its
+// checksum is right and its number is higher than those before; a line whose number is not
+// is an old block of the disk that has reappeared. Every other line is damaged. If only the
+// newline of a line is damaged, it seems to continue with the next line; repairNewline finds
+// that out, so that one damaged byte costs one event at most. Blank lines are skipped.
+//
+// Recovery needs to know where the damage is: a damaged tail (a write that was cut short) is
+// cut off, and damage before a good line means that the good lines have to be copied.
+
+// A scanner reads the lines of a segment.
 type scanner struct {
 	r    *bufio.Reader
 	buf  []byte // of a line that is longer than the reader's buffer
-	rest []byte // what follows a line whose newline is damaged
+	rest []byte // what follows a line whose newline was damaged
 
 	line []byte // with its newline; valid until the next call
 	seq  uint64 // of the line, if it is good
@@ -23,11 +32,11 @@ type scanner struct {
 
 	offset        int64  // offset after the line
 	last          uint64 // the highest number of a good line
-	lines         int    // good ones
-	goodEnd       int64  // offset after the last of them
-	damaged       int    // the others
-	damagedTail   int    // damaged bytes since the last good line
-	damagedBefore int    // damage before it
+	lines         int    // number of good lines
+	goodEnd       int64  // offset after the last good line
+	damaged       int    // number of damaged lines
+	damagedTail   int    // damaged bytes after the last good line
+	damagedBefore int    // number of damaged lines before it
 	damagedEnd    int64  // offset after the last damaged line
 }
 
@@ -36,8 +45,7 @@ func newScanner(r io.Reader, first uint64) *scanner {
 	return &scanner{r: bufio.NewReaderSize(r, 256<<10), last: max(first, 1) - 1}
 }
 
-// next reads a line, good or damaged, and returns io.EOF after the last. Blank
-// lines are passed over: to a reader of JSON lines they are nothing.
+// next reads a line, good or damaged, and returns io.EOF after the last one.
 func (s *scanner) next() error {
 	for {
 		if err := s.readLine(); err != nil {
@@ -53,7 +61,7 @@ func (s *scanner) next() error {
 	return nil
 }
 
-// classify tells whether the line is good, and counts it.
+// classify decides whether the line is good, and counts it.
 func (s *scanner) classify() {
 	s.seq, s.good = checkLine(s.line)
 	if !s.good {
@@ -70,8 +78,7 @@ func (s *scanner) classify() {
 	}
 }
 
-// repairNewline makes a good line of one whose newline alone is damaged, which therefore
-// seems to go on with the next: a damaged byte costs one event at the most.
+// repairNewline splits the line if it begins with a good one whose newline alone is damaged.
 func (s *scanner) repairNewline() {
 	end := lineWithin(s.line)
 	if end == 0 {
@@ -85,8 +92,8 @@ func (s *scanner) repairNewline() {
 	s.damaged++
 }
 
-// lineWithin returns the length of a line that is whole but for its newline and
-// stands at the beginning of data, or 0.
+// lineWithin returns the length of the line at the beginning of data that is complete except
+// for its newline, or 0 if there is none.
 func lineWithin(data []byte) (end int) {
 	crc, done := uint32(0), 0
 	for {
@@ -104,7 +111,7 @@ func lineWithin(data []byte) (end int) {
 	}
 }
 
-// endsWith reports whether a line, but for its newline, ends with that checksum.
+// endsWith reports whether a line, except for its newline, ends with the checksum.
 func endsWith(line []byte, crc uint32) bool {
 	var want [crcDigits]byte
 	putHex(want[:], crc)
@@ -112,7 +119,7 @@ func endsWith(line []byte, crc uint32) bool {
 	return string(tail[:crcDigits]) == string(want[:]) && string(tail[crcDigits:len(tail)-1]) == lineEnd[:len(lineEnd)-1]
 }
 
-// readLine gets one line, the last of which may lack its newline.
+// readLine reads one line. The last one may lack its newline.
 func (s *scanner) readLine() (err error) {
 	if s.line, s.rest = s.rest, nil; len(s.line) > 0 {
 		return nil
@@ -133,11 +140,11 @@ func (s *scanner) readLine() (err error) {
 	return err
 }
 
-// blank is compared with many newlines at once: a file that was written ahead
-// has millions of them.
+// blank is a block of newlines for comparison: a file that was written ahead has millions
+// of them.
 var blank = bytes.Repeat([]byte{'\n'}, 4<<10)
 
-// skipBlank passes over the blank lines that come next and are read already.
+// skipBlank skips the blank lines that come next and are buffered already.
 func (s *scanner) skipBlank() {
 	for {
 		next, _ := s.r.Peek(min(s.r.Buffered(), len(blank)))
@@ -154,6 +161,6 @@ func (s *scanner) skipBlank() {
 	}
 }
 
-// maxSeq is the highest number that may have been given out: as many short lines
-// as fit may be lost in the damaged bytes at the end.
+// maxSeq returns the highest number that may have been used: the damaged tail may have held
+// as many lines of the shortest length as fit.
 func (s *scanner) maxSeq() uint64 { return s.last + uint64((s.damagedTail+minLine-1)/minLine) }

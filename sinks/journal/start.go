@@ -9,7 +9,8 @@ import (
 	"github.com/inlet-go/inlet"
 )
 
-// A Start says where in the journal to begin. Its zero value is [FromOldest].
+// A Start is a position in the journal at which a delivery or a replay begins. The zero value
+// is [FromOldest].
 type Start struct {
 	kind startKind
 	seq  uint64
@@ -25,23 +26,24 @@ const (
 	startTime
 )
 
-// FromOldest begins with the oldest event that the journal still has.
+// FromOldest returns the position of the oldest event that the journal still has.
 func FromOldest() Start { return Start{} }
 
-// FromNow begins with the first event that is acknowledged from now on.
+// FromNow returns the position after the newest acknowledged event: it begins with the next
+// one.
 func FromNow() Start { return Start{kind: startNow} }
 
-// FromSeq begins with the event of that sequence number, or the next that there
-// is.
+// FromSeq returns the position of the event with the sequence number, or of the next event
+// that exists.
 func FromSeq(seq uint64) Start { return Start{kind: startSeq, seq: seq} }
 
-// FromTime begins with the first event that was received at that time or later,
-// and with the first to come if there is none. Events stand in the order in which
-// they were stored, so that some which were received just before may follow; if the
-// clock was set back meanwhile, that is as far back as it was.
+// FromTime returns the position of the first event that was received at the time or later,
+// or of the next one to come if there is none. Events are in the order in which they were
+// stored, so some that follow may have been received shortly before the time; a clock that
+// was set back widens that range by as much.
 func FromTime(at time.Time) Start { return Start{kind: startTime, at: at} }
 
-// resolve returns the number of the first event from s on.
+// resolve returns the sequence number at which s begins.
 func (j *Journal) resolve(ctx context.Context, s Start) (uint64, error) {
 	switch s.kind {
 	case startNow:
@@ -54,8 +56,8 @@ func (j *Journal) resolve(ctx context.Context, s Start) (uint64, error) {
 	return j.removed.Load() + 1, nil
 }
 
-// seqAt returns the number of the first event that was received at that time or
-// later. It reads the first line of each segment, and one segment.
+// seqAt returns the number of the first event that was received at the time or later. It
+// reads the first line of each segment, and one segment as a whole.
 func (j *Journal) seqAt(ctx context.Context, at time.Time) (uint64, error) {
 	m := j.progress.now()
 	t := tail{j: j, next: j.removed.Load() + 1}
@@ -78,8 +80,7 @@ func (j *Journal) seqAt(ctx context.Context, at time.Time) (uint64, error) {
 	}
 }
 
-// findSegment moves t to the last segment of which the first event was received
-// before that time.
+// findSegment moves t to the last segment whose first event was received before the time.
 func (j *Journal) findSegment(ctx context.Context, t *tail, m watermark, at time.Time) error {
 	segments, err := listSegments(j.opts.fs, j.dir)
 	if err != nil {
@@ -101,8 +102,7 @@ func (j *Journal) findSegment(ctx context.Context, t *tail, m watermark, at time
 	return nil
 }
 
-// receivedBefore reports whether the event that t has come to was received
-// before that time.
+// receivedBefore reports whether the current event of t was received before the time.
 func receivedBefore(t *tail, at time.Time) bool {
 	e := inlet.Event{Source: new(inlet.Source)}
 	return t.identify(&e) && e.ReceivedAt.Before(at)

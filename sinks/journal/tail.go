@@ -9,26 +9,38 @@ import (
 	"slices"
 )
 
-// A tail reads the good lines of the journal in order, and goes on where it
-// ended once there are more. It holds the file open that it reads, so that
-// neither a new name nor the removal of the file makes it lose its place.
+// How the journal is read while it is written.
+//
+// advance moves to the next good line below the watermark. It reads on in the open segment
+// as far as the watermark allows, since what follows may be half written (readLine). At the
+// end it lists the directory and opens the next segment that may have wanted numbers
+// (nextSegment). The active segment is the last one below the watermark: it is left only
+// after the watermark has moved to another.
+//
+// A segment may be renamed or removed between the listing and the open, or while it is read.
+// So openSegment tries the names that it may have got meanwhile, and an open file is read to
+// its end whatever becomes of its name. If a segment cannot be opened or read, the caller
+// decides: reopen tries it again, and skipSegment gives it up.
+
+// A tail reads the good lines of the journal in order, and continues where it ended once
+// there are more. One goroutine at a time may use it.
 type tail struct {
 	j    *Journal
 	next uint64 // the lowest number that is wanted
 
 	entry  entry             // the segment that is read
 	file   io.ReadSeekCloser // nil if none is open
-	window io.LimitedReader  // of the file, as far as it may be read
-	limit  int64             // how far that is
+	window io.LimitedReader  // the part of the file that may be read
+	limit  int64             // where that ends
 	scan   *scanner
 	after  uint64 // the next segment to open begins here or later
-	gap    bool   // the rest of the segment was given up
+	gap    bool   // the rest of the last segment was given up
 
 	missed uint64 // numbers that were removed, or given up, before they were read
 }
 
-// advance moves to the next good line that is wanted and lies within m, and
-// which scan then has. It returns io.EOF if there is none.
+// advance moves to the next good line that is wanted and within m; it is the current line of
+// scan then. It returns io.EOF if there is none.
 func (t *tail) advance(ctx context.Context, m watermark) error {
 	for ctx.Err() == nil {
 		switch err := t.readLine(m); {
@@ -58,13 +70,13 @@ func (t *tail) readLine(m watermark) error {
 	t.limit = limit
 	err := t.scan.next()
 	if err != nil && !errors.Is(err, io.EOF) {
-		return fmt.Errorf("journal: %s: %w", t.entry.name(), err)
+		return fmt.Errorf("journal: read %s: %w", t.entry.name(), err)
 	}
 	return err
 }
 
-// nextSegment goes to the next segment, or returns io.EOF if there is none yet. Only a
-// file that nothing more is written to is left.
+// nextSegment opens the next segment, or returns io.EOF if there is none yet. It leaves a
+// file only if nothing more is written to it.
 func (t *tail) nextSegment(m watermark) error {
 	if t.file != nil && t.entry.first >= m.segment {
 		return io.EOF
@@ -85,19 +97,20 @@ func (t *tail) nextSegment(m watermark) error {
 	return io.EOF
 }
 
-// segments returns the segments. A large directory is read piece by piece, so that a
-// name which changes meanwhile may be in none of them. Among those up to the mark
-// that can only be the mark's own segment, which is sealed then, once.
+// segments lists the segments. A large directory is read in pieces, so a name that changes
+// meanwhile may be missing, under its old name and its new one. Up to the watermark only the
+// watermark's own segment can be renamed, once, when it is sealed: if it is missing, a second
+// listing has it.
 func (t *tail) segments(m watermark) ([]entry, error) {
 	segments, err := listSegments(t.j.opts.fs, t.j.dir)
-	there := func(e entry) bool { return e.first == m.segment }
-	if err != nil || m.segment > m.last || slices.ContainsFunc(segments, there) {
+	isLast := func(e entry) bool { return e.first == m.segment }
+	if err != nil || m.segment > m.last || slices.ContainsFunc(segments, isLast) {
 		return segments, err
 	}
 	return listSegments(t.j.opts.fs, t.j.dir)
 }
 
-// openSegment begins with a segment, under the name that it has got since it was listed.
+// openSegment opens a segment, under the name that it has got since it was listed.
 func (t *tail) openSegment(e entry) (err error) {
 	t.close()
 	t.entry, t.after = e, e.first
@@ -119,8 +132,8 @@ func (t *tail) openSegment(e entry) (err error) {
 }
 
 var (
-	errUnlisted = errors.New("journal: segments cannot be listed")
-	errGone     = errors.New("journal: segment is gone") // it was listed before
+	errUnlisted = errors.New("journal: list segments")
+	errGone     = errors.New("journal: segment is gone") // although it was listed
 )
 
 func openError(err error) error {
@@ -130,8 +143,8 @@ func openError(err error) error {
 	return fmt.Errorf("journal: %w", err)
 }
 
-// countMissed counts the numbers up to last that were wanted and are gone. Others that
-// are not there never were: they belonged to writes that failed.
+// countMissed counts the wanted numbers up to last that are gone. Other numbers without a
+// line never had one: they were used up by writes that failed.
 func (t *tail) countMissed(last uint64) {
 	if !t.gap {
 		last = min(last, t.j.removed.Load())
@@ -143,13 +156,13 @@ func (t *tail) countMissed(last uint64) {
 	}
 }
 
-// skipSegment gives up the rest of the segment that could not be opened or read.
+// skipSegment gives up the rest of a segment that could not be opened or read.
 func (t *tail) skipSegment() {
 	t.close()
 	t.after, t.gap = t.entry.first+1, true
 }
 
-// reopen makes the next advance open the segment anew that could not be read.
+// reopen makes the next advance open the segment again that could not be read.
 func (t *tail) reopen() {
 	t.close()
 	t.after = t.entry.first

@@ -2,16 +2,16 @@ package journal
 
 import "sync"
 
-// A watermark says how far the journal is acknowledged: the segments before the one
-// that it names as a whole, and that one up to a size. No reader goes further,
-// for what follows may be half written, or may be taken back.
+// A watermark says how far the journal is acknowledged: all segments before the one that it
+// names, and that one up to a size. Readers go no further, because what follows may be half
+// written, or may be cut off again.
 type watermark struct {
 	segment uint64 // first number of the segment with the last acknowledged line
-	size    int64  // of the whole lines in it
+	size    int64  // of its acknowledged lines
 	last    uint64 // number of the last acknowledged line, 0 if there is none
 }
 
-// readable returns how many bytes readable the segment that begins with first may be read.
+// readable returns how many bytes may be read of the segment that begins with first.
 func (m watermark) readable(first uint64) int64 {
 	const all = 1<<63 - 1
 	switch {
@@ -23,14 +23,14 @@ func (m watermark) readable(first uint64) int64 {
 	return 0
 }
 
-// progress is the mark of the moment, and wakes who waits for it to move.
+// progress is the present watermark. It wakes those that wait for it to move.
 type progress struct {
 	mu    sync.Mutex
 	at    watermark
-	moved chan struct{} // closed by the next set; nil if nobody waits
+	moved chan struct{} // closed by the next set; nil if nothing waits
 }
 
-// set moves the mark on.
+// set moves the watermark.
 func (p *progress) set(m watermark) {
 	p.mu.Lock()
 	p.at = m
@@ -41,15 +41,15 @@ func (p *progress) set(m watermark) {
 	p.mu.Unlock()
 }
 
-// now returns the mark.
+// now returns the watermark.
 func (p *progress) now() watermark {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.at
 }
 
-// watch returns the mark, and what is closed when there is another.
-func (p *progress) watch() (watermark, <-chan struct{}) {
+// watch returns the watermark, and a channel that is closed when it moves.
+func (p *progress) watch() (at watermark, moved <-chan struct{}) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.moved == nil {

@@ -154,7 +154,7 @@ var mutants = map[string]mutant{
 		file: "queue.go", from: "case before >= last, time.Since(began) >= patience:", to: "case time.Since(began) >= patience:",
 	},
 	"the committer does not let writers run": {
-		file: "queue.go", from: "\tq.awaitWriters(len(group), patience)\n", to: "",
+		file: "queue.go", from: "\tq.awaitWriters(len(last), patience)\n", to: "",
 	},
 	"a segment keeps its blank lines": {
 		file: "store.go", from: "if g.preallocated <= g.size {", to: "if true || g.preallocated <= g.size {",
