@@ -12,48 +12,49 @@ import (
 	"github.com/inlet-go/inlet/internal/testkit"
 )
 
-func TestLineForm(t *testing.T) {
+func TestLine(t *testing.T) {
 	t.Parallel()
-	e := &inlet.Event{Type: inlet.TypeTrack, Name: "Signed Up", MessageID: "m1", UserID: "u1"}
-	require.Equal(t,
-		`{"type":"track","event":"Signed Up","messageId":"m1","userId":"u1","_seq":"0000000000000123","_c":"f065a893"}`+"\n",
-		string(lineOf(e, 123)))
-}
-
-func TestEveryFlippedBitOfALineIsFound(t *testing.T) {
-	t.Parallel()
-	line := lineOf(event("m1"), 42)
-	seq, ok := checkLine(line)
-	require.True(t, ok)
-	require.EqualValues(t, 42, seq)
-	for i := range line {
-		for mask := 1; mask < 256; mask++ {
-			damaged := bytes.Clone(line)
-			damaged[i] ^= byte(mask)
-			_, ok := checkLine(damaged)
-			require.False(t, ok, "byte %d xor %#x", i, mask)
+	t.Run("form", func(t *testing.T) {
+		t.Parallel()
+		e := &inlet.Event{Type: inlet.TypeTrack, Name: "Signed Up", MessageID: "m1", UserID: "u1"}
+		require.Equal(t,
+			`{"type":"track","event":"Signed Up","messageId":"m1","userId":"u1","_seq":"0000000000000123","_c":"f065a893"}`+"\n",
+			string(lineOf(e, 123)))
+	})
+	t.Run("every flipped bit is found", func(t *testing.T) {
+		t.Parallel()
+		line := lineOf(event("m1"), 42)
+		seq, ok := checkLine(line)
+		require.True(t, ok)
+		require.EqualValues(t, 42, seq)
+		for i := range line {
+			for mask := 1; mask < 256; mask++ {
+				damaged := bytes.Clone(line)
+				damaged[i] ^= byte(mask)
+				_, ok := checkLine(damaged)
+				require.False(t, ok, "byte %d xor %#x", i, mask)
+			}
 		}
-	}
-	for n := range line {
-		_, ok := checkLine(line[:n])
-		require.False(t, ok, "cut to %d bytes", n)
-		_, ok = checkLine(line[n+1:])
-		require.False(t, ok, "without the first %d bytes", n+1)
-	}
-}
-
-func TestMembersOfAnotherJournalMakeWay(t *testing.T) {
-	t.Parallel()
-	for extra, want := range map[string]string{
-		`{"_seq":"0000000000000007","_c":"00000000"}`:   `{"type":"track"`,
-		`{"a":1,"_seq":"7","b": "x" , "_c":[1],"c":{}}`: `{"type":"track","a":1,"b":"x","c":{}`,
-		`{"\u005fseq":7,"_\u0063":8,"d":"\u00e9"}`:      `{"type":"track","d":"\u00e9"`,
-		`{"my_seq":1}`: `{"type":"track","my_seq":1`,
-		`{"_client":{"_seq":1},"n":12345678901234567890}`: `{"type":"track","_client":{"_seq":1},"n":12345678901234567890`,
-	} {
-		line := lineOf(&inlet.Event{Type: inlet.TypeTrack, Extra: json.RawMessage(extra)}, 1)
-		require.Equal(t, want, string(line[:len(line)-trailerLen]), extra)
-	}
+		for n := range line {
+			_, ok := checkLine(line[:n])
+			require.False(t, ok, "cut to %d bytes", n)
+			_, ok = checkLine(line[n+1:])
+			require.False(t, ok, "without the first %d bytes", n+1)
+		}
+	})
+	t.Run("members of another journal are replaced", func(t *testing.T) {
+		t.Parallel()
+		for extra, want := range map[string]string{
+			`{"_seq":"0000000000000007","_c":"00000000"}`:   `{"type":"track"`,
+			`{"a":1,"_seq":"7","b": "x" , "_c":[1],"c":{}}`: `{"type":"track","a":1,"b":"x","c":{}`,
+			`{"\u005fseq":7,"_\u0063":8,"d":"\u00e9"}`:      `{"type":"track","d":"\u00e9"`,
+			`{"my_seq":1}`: `{"type":"track","my_seq":1`,
+			`{"_client":{"_seq":1},"n":12345678901234567890}`: `{"type":"track","_client":{"_seq":1},"n":12345678901234567890`,
+		} {
+			line := lineOf(&inlet.Event{Type: inlet.TypeTrack, Extra: json.RawMessage(extra)}, 1)
+			require.Equal(t, want, string(line[:len(line)-trailerLen]), extra)
+		}
+	})
 }
 
 // FuzzLine: whatever an event holds is one line, good, and the same when it is
@@ -90,7 +91,7 @@ func FuzzLine(f *testing.F) {
 	})
 }
 
-func TestEncodingAllocatesNothing(t *testing.T) {
+func TestLineAllocs(t *testing.T) {
 	if testkit.Race {
 		t.Skip("the race detector allocates")
 	}

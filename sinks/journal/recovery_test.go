@@ -2,16 +2,11 @@ package journal
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"io/fs"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -103,7 +98,7 @@ var leftovers = map[string]struct {
 	},
 }
 
-func TestOpenRecovers(t *testing.T) {
+func TestRecovery(t *testing.T) {
 	t.Parallel()
 	for name, test := range leftovers {
 		t.Run(name, func(t *testing.T) {
@@ -128,7 +123,7 @@ func TestOpenRecovers(t *testing.T) {
 
 // A recovery may be cut short after any of its steps, by the end of the process
 // or of the machine, and is then done again by the next Open.
-func TestOpenMayBeCutShortAnywhere(t *testing.T) {
+func TestRecoveryInterrupted(t *testing.T) {
 	t.Parallel()
 	for name, test := range leftovers {
 		t.Run(name, func(t *testing.T) {
@@ -166,32 +161,78 @@ func cutShort(m *memfs.FS, steps int) (cut bool) {
 	return cut
 }
 
-func TestWhatOpenSealsSurvivesAPowerCut(t *testing.T) {
+func TestRecoveryRepair(t *testing.T) {
 	t.Parallel()
-	m := memfs.New()
-	j := openMem(t, m, Options{Sync: SyncNever})
-	write(t, j, "a", "b")
-	killed := m.Kill()
-	again := openMem(t, killed, Options{})
-	require.Equal(t, []string{"a", "b"}, stored(t, again), "the system still has what was not flushed")
-	require.Equal(t, []string{"a", "b"}, stored(t, openMem(t, killed.PowerCut(), Options{})), "now it may be relied upon")
-}
+	t.Run("copies before it moves the original", func(t *testing.T) {
+		t.Parallel()
+		require.Equal(t, []string{
+			"create " + part1 + ".tmp", "write " + part1 + ".tmp", "sync " + part1 + ".tmp",
+			"rename " + part1 + ".tmp", "syncdir journal",
+			"rename " + part1, "syncdir quarantine", "syncdir journal",
+		}, repairs(t, lines(1, 1)+"damaged\n"+lines(3, 1)))
+	})
+	t.Run("keeps a damaged end before it is cut off", func(t *testing.T) {
+		t.Parallel()
+		require.Equal(t, []string{
+			"create " + part1, "write " + part1, "sync " + part1, "syncdir quarantine",
+			"truncate " + part1, "sync " + part1, "rename " + part1, "syncdir journal",
+		}, repairs(t, lines(1, 1)+"torn"+strings.Repeat("\n", 1000)))
+	})
+	t.Run("quarantines what is cut off", func(t *testing.T) {
+		t.Parallel()
+		m := memfs.New()
+		m.Put(part1, lines(1, 2)+"\n\ntorn\n\n\xff"+strings.Repeat("\n", 1000))
+		j := openMem(t, m, Options{})
+		require.EqualValues(t, 2, j.Stats().Damaged)
+		require.Equal(t, lines(1, 2), m.Content(seg1))
+		require.Equal(t, "\n\ntorn\n\n\xff\n", m.Content("quarantine/"+part1))
+	})
+	t.Run("damaged newline costs no event", func(t *testing.T) {
+		t.Parallel()
+		damage := func(line string) string { return strings.TrimSuffix(line, "\n") + "\x0b" }
+		m := memfs.New()
+		m.Put(seg1, lines(1, 1)+damage(lines(2, 1))+lines(3, 1)+damage(lines(4, 1)))
+		m.Put(part5, damage(lines(5, 1))+lines(6, 1))
+		j := openMem(t, m, Options{})
+		require.EqualValues(t, 1, j.Stats().Damaged)
+		require.Equal(t, lines(5, 2), m.Content(strings.TrimSuffix(part5, ".part")))
+		require.Equal(t, []string{"m1", "m2", "m3", "m4", "m5", "m6"}, stored(t, j))
+	})
+	t.Run("event that contains a line", func(t *testing.T) {
+		t.Parallel()
+		e := event("m1")
+		e.Extra = []byte(`{"x":` + strings.TrimSuffix(lines(7, 1), "\n") + `}`)
+		line := strings.Replace(string(lineOf(e, 1)), "EUR", "USD", 1)
+		require.Zero(t, lineWithin([]byte(line)))
+		m := memfs.New()
+		m.Put(part1, line+lines(2, 1))
+		require.Equal(t, []string{"m2"}, stored(t, openMem(t, m, Options{})))
+	})
+	t.Run("sealed file survives a power cut", func(t *testing.T) {
+		t.Parallel()
+		m := memfs.New()
+		j := openMem(t, m, Options{Sync: SyncNever})
+		write(t, j, "a", "b")
+		killed := m.Kill()
+		again := openMem(t, killed, Options{})
+		require.Equal(t, []string{"a", "b"}, stored(t, again), "the system still has what was not flushed")
+		require.Equal(t, []string{"a", "b"}, stored(t, openMem(t, killed.PowerCut(), Options{})), "now it may be relied upon")
+	})
+	t.Run("reads only the end of the newest file", func(t *testing.T) {
+		t.Parallel()
+		content := lines(1, 1000)
+		r := recovery{dir: memfs.Dir, fs: memfs.New()}
+		r.fs.(*memfs.FS).Put(seg1, content)
+		s, err := r.scanFrom(entry{1, extSealed}, nil, maxTailBytes)
+		require.NoError(t, err)
+		require.EqualValues(t, maxTailBytes, s.offset)
+		require.NoError(t, r.readNewest([]entry{{1, extSealed}}))
+		require.EqualValues(t, 1000, r.last)
 
-func TestARepairHasItsCopyBeforeItMovesTheOriginal(t *testing.T) {
-	t.Parallel()
-	require.Equal(t, []string{
-		"create " + part1 + ".tmp", "write " + part1 + ".tmp", "sync " + part1 + ".tmp",
-		"rename " + part1 + ".tmp", "syncdir journal",
-		"rename " + part1, "syncdir quarantine", "syncdir journal",
-	}, repairs(t, lines(1, 1)+"damaged\n"+lines(3, 1)))
-}
-
-func TestADamagedEndIsKeptBeforeItIsCutOff(t *testing.T) {
-	t.Parallel()
-	require.Equal(t, []string{
-		"create " + part1, "write " + part1, "sync " + part1, "syncdir quarantine",
-		"truncate " + part1, "sync " + part1, "rename " + part1, "syncdir journal",
-	}, repairs(t, lines(1, 1)+"torn"+strings.Repeat("\n", 1000)))
+		r.fs.(*memfs.FS).Put(seg1, content+strings.Repeat("x", 2*maxTailBytes))
+		require.NoError(t, r.readNewest([]entry{{1, extSealed}}))
+		require.Greater(t, r.last, uint64(1000), "a damaged end has the whole file read")
+	})
 }
 
 // repairs returns what Open does to an active file of that content.
@@ -209,200 +250,7 @@ func repairs(t *testing.T, content string) []string {
 	return ops[2:]
 }
 
-func TestWhatIsCutOffIsInQuarantine(t *testing.T) {
-	t.Parallel()
-	m := memfs.New()
-	m.Put(part1, lines(1, 2)+"\n\ntorn\n\n\xff"+strings.Repeat("\n", 1000))
-	j := openMem(t, m, Options{})
-	require.EqualValues(t, 2, j.Stats().Damaged)
-	require.Equal(t, lines(1, 2), m.Content(seg1))
-	require.Equal(t, "\n\ntorn\n\n\xff\n", m.Content("quarantine/"+part1))
-}
-
-func TestANewlineThatIsDamagedCostsNoEvent(t *testing.T) {
-	t.Parallel()
-	damage := func(line string) string { return strings.TrimSuffix(line, "\n") + "\x0b" }
-	m := memfs.New()
-	m.Put(seg1, lines(1, 1)+damage(lines(2, 1))+lines(3, 1)+damage(lines(4, 1)))
-	m.Put(part5, damage(lines(5, 1))+lines(6, 1))
-	j := openMem(t, m, Options{})
-	require.EqualValues(t, 1, j.Stats().Damaged)
-	require.Equal(t, lines(5, 2), m.Content(strings.TrimSuffix(part5, ".part")))
-	require.Equal(t, []string{"m1", "m2", "m3", "m4", "m5", "m6"}, stored(t, j))
-}
-
-func TestAnEventThatLooksLikeALineIsNone(t *testing.T) {
-	t.Parallel()
-	e := event("m1")
-	e.Extra = []byte(`{"x":` + strings.TrimSuffix(lines(7, 1), "\n") + `}`)
-	line := strings.Replace(string(lineOf(e, 1)), "EUR", "USD", 1)
-	require.Zero(t, lineWithin([]byte(line)))
-	m := memfs.New()
-	m.Put(part1, line+lines(2, 1))
-	require.Equal(t, []string{"m2"}, stored(t, openMem(t, m, Options{})))
-}
-
-func TestACleanOpenReadsOnlyTheEndOfTheNewestFile(t *testing.T) {
-	t.Parallel()
-	content := lines(1, 1000)
-	r := recovery{dir: memfs.Dir, fs: memfs.New()}
-	r.fs.(*memfs.FS).Put(seg1, content)
-	s, err := r.scanFrom(entry{1, extSealed}, nil, maxTailBytes)
-	require.NoError(t, err)
-	require.EqualValues(t, maxTailBytes, s.offset)
-	require.NoError(t, r.readNewest([]entry{{1, extSealed}}))
-	require.EqualValues(t, 1000, r.last)
-
-	r.fs.(*memfs.FS).Put(seg1, content+strings.Repeat("x", 2*maxTailBytes))
-	require.NoError(t, r.readNewest([]entry{{1, extSealed}}))
-	require.Greater(t, r.last, uint64(1000), "a damaged end has the whole file read")
-}
-
-func TestOpenSaysWhyItCannot(t *testing.T) {
-	t.Parallel()
-	t.Run("a directory that cannot be written", func(t *testing.T) {
-		t.Parallel()
-		m := memfs.New()
-		m.Fault = memfs.Failing("create", fs.ErrPermission, switchedOn())
-		_, err := Open(memfs.Dir, &Options{fs: m})
-		require.ErrorIs(t, err, fs.ErrPermission)
-		m.Fault = nil
-		openMem(t, m, Options{})
-	})
-	t.Run("a file in place of the directory", func(t *testing.T) {
-		t.Parallel()
-		name := filepath.Join(t.TempDir(), "file")
-		require.NoError(t, os.WriteFile(name, nil, 0o600))
-		_, err := Open(name, nil)
-		require.ErrorContains(t, err, "file")
-	})
-	t.Run("a full disk is no reason", func(t *testing.T) {
-		t.Parallel()
-		m := memfs.New()
-		m.Fault = memfs.Failing("create", errNoSpace, switchedOn())
-		j := openMem(t, m, Options{})
-		require.ErrorIs(t, writeOne(t, j, "a"), ErrStorageFull)
-	})
-	t.Run("options that can never work", func(t *testing.T) {
-		t.Parallel()
-		for field, o := range map[string]Options{
-			"SegmentBytes": {SegmentBytes: -1}, "SegmentAge": {SegmentAge: -1}, "Sync": {Sync: 3},
-			"Interval": {Interval: -1}, "MaxGroupBytes": {MaxGroupBytes: -1}, "MaxQueueBytes": {MaxQueueBytes: -1},
-		} {
-			_, err := Open(t.TempDir(), &o)
-			require.ErrorContains(t, err, "journal: Options: "+field+" is ")
-		}
-	})
-}
-
-func TestTheLiveFileIsTakenAway(t *testing.T) {
-	t.Parallel()
-	tests := map[string]func(name string) error{
-		"deleted": os.Remove,
-		"moved":   func(name string) error { return os.Rename(name, name+".old") },
-		"cut":     func(name string) error { return os.Truncate(name, 0) },
-		"replaced": func(name string) error {
-			return errors.Join(os.Remove(name), os.WriteFile(name, []byte(strings.Repeat("x", 1000)), 0o600))
-		},
-	}
-	for name, takeAway := range tests {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			dir := t.TempDir()
-			var log strings.Builder
-			j := openTest(t, dir, &Options{Logger: slog.New(slog.NewTextHandler(&log, nil))})
-			write(t, j, "a")
-			require.NoError(t, takeAway(filepath.Join(dir, part1)))
-			require.ErrorIs(t, writeOne(t, j, "b"), ErrFileGone)
-			write(t, j, "c")
-			require.Contains(t, stored(t, j), "c")
-			require.NoError(t, j.Close(t.Context()))
-			require.Contains(t, log.String(), part1)
-		})
-	}
-}
-
-func TestEvents(t *testing.T) {
-	t.Parallel()
-	m := memfs.New()
-	m.Put(seg1, lines(1, 2))
-	m.Put(seg3, lines(3, 1)+"damaged\n"+lines(4, 2))
-	j := openMem(t, m, Options{SegmentBytes: 1})
-	write(t, j, "m6", "m7", "m8")
-	t.Run("begin at the number asked for", func(t *testing.T) {
-		for from := range 10 {
-			var want []string
-			for seq := max(from, 1); seq <= 8; seq++ {
-				want = append(want, fmt.Sprintf("m%d", seq))
-			}
-			var got []string
-			for r, err := range j.Events(t.Context(), uint64(from)) {
-				require.NoError(t, err)
-				got = append(got, r.Event.MessageID)
-			}
-			require.Equal(t, want, got)
-		}
-	})
-	t.Run("end where the consumer does", func(t *testing.T) {
-		for r := range j.Events(t.Context(), 2) {
-			require.EqualValues(t, 2, r.Seq)
-			break
-		}
-	})
-	t.Run("end with the context", func(t *testing.T) {
-		ctx, cancel := context.WithCancel(t.Context())
-		defer cancel()
-		var seen int
-		for _, err := range j.Events(ctx, 0) {
-			seen++
-			if seen == 2 {
-				require.ErrorIs(t, err, context.Canceled)
-			}
-			cancel()
-		}
-		require.Equal(t, 2, seen)
-	})
-	t.Run("go on after a file that cannot be read", func(t *testing.T) {
-		m.Fault = func(op, name string, size int) (int, error) {
-			if op == "open" && strings.HasSuffix(name, seg3) {
-				return 0, errIO
-			}
-			return size, nil
-		}
-		var ids []string
-		var failed int
-		for r, err := range j.Events(t.Context(), 0) {
-			if err != nil {
-				failed++
-				continue
-			}
-			ids = append(ids, r.Event.MessageID)
-		}
-		require.Equal(t, 1, failed)
-		require.Equal(t, []string{"m1", "m2", "m6", "m7", "m8"}, ids)
-	})
-}
-
-func TestEventsSeeNothingThatIsNotAcknowledged(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		m, g := memfs.New(), newGate("sync")
-		m.Fault = g.fault
-		j := openMem(t, m, Options{})
-		write(t, j, "a")
-		g.shut.Store(true)
-		go j.Write(t.Context(), events("b", 1))
-		synctest.Wait()
-		require.Equal(t, []string{"a"}, stored(t, j))
-		require.Zero(t, j.Stats().Damaged)
-		g.shut.Store(false)
-		close(g.open)
-		require.NoError(t, j.Flush(t.Context()))
-		require.Equal(t, []string{"a", "b-0"}, stored(t, j))
-	})
-}
-
-func TestOpeningAFullSegmentIsFast(t *testing.T) {
+func TestRecoverySpeed(t *testing.T) {
 	if testing.Short() || testkit.Race {
 		t.Skip("writes 64 MiB")
 	}

@@ -35,25 +35,89 @@ func segmentNames(m *memfs.FS) []string {
 	return slices.DeleteFunc(m.Names(), func(name string) bool { return !strings.Contains(name, ".ndjson") })
 }
 
-func TestTheOldestSegmentsGoByBytes(t *testing.T) {
+func TestRetain(t *testing.T) {
 	t.Parallel()
-	m := memfs.New()
-	j := openMem(t, m, Options{SegmentBytes: two, RetainBytes: 3 * two})
-	fillSegments(t, j, 10)
-	require.NoError(t, j.Check(t.Context()))
-	stats := j.Stats()
-	require.LessOrEqual(t, stats.Retained, int64(3*two))
-	require.Positive(t, stats.Removed)
-	kept := segmentNames(m)
-	require.GreaterOrEqual(t, len(kept), 2, "%v", kept)
-	closeNow(t, j)
-	require.Equal(t, len(kept), len(segmentNames(m.PowerCut())), "and on the disk too")
+	t.Run("by bytes", func(t *testing.T) {
+		t.Parallel()
+		m := memfs.New()
+		j := openMem(t, m, Options{SegmentBytes: two, RetainBytes: 3 * two})
+		fillSegments(t, j, 10)
+		require.NoError(t, j.Check(t.Context()))
+		stats := j.Stats()
+		require.LessOrEqual(t, stats.Retained, int64(3*two))
+		require.Positive(t, stats.Removed)
+		kept := segmentNames(m)
+		require.GreaterOrEqual(t, len(kept), 2, "%v", kept)
+		closeNow(t, j)
+		require.Equal(t, len(kept), len(segmentNames(m.PowerCut())), "and on the disk too")
 
-	j = openMem(t, m, Options{SegmentBytes: two, RetainBytes: two})
-	require.Len(t, stored(t, j), int(stats.LastSeq)-removedEvents(t, kept), "what was sealed before counts")
-	write(t, j, "new")
-	require.LessOrEqual(t, j.Stats().Retained, int64(two))
-	require.Contains(t, stored(t, j), "new")
+		j = openMem(t, m, Options{SegmentBytes: two, RetainBytes: two})
+		require.Len(t, stored(t, j), int(stats.LastSeq)-removedEvents(t, kept), "what was sealed before counts")
+		write(t, j, "new")
+		require.LessOrEqual(t, j.Stats().Retained, int64(two))
+		require.Contains(t, stored(t, j), "new")
+	})
+	t.Run("by age", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			m := memfs.New()
+			j := openMem(t, m, Options{SegmentBytes: two, RetainAge: time.Hour})
+			for range 1000 {
+				write(t, j, fmt.Sprintf("e%d", j.Stats().LastSeq))
+				time.Sleep(10 * time.Second)
+			}
+			require.LessOrEqual(t, len(segmentNames(m)), 3600/10/2+2, "two events a segment, an hour of them")
+		})
+	})
+	t.Run("clock that jumps ahead", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			m := memfs.New()
+			j := openMem(t, m, Options{SegmentBytes: two, RetainAge: 24 * time.Hour})
+			fillSegments(t, j, 20)
+			closeNow(t, j)
+			require.Len(t, segmentNames(m), 20)
+
+			time.Sleep(10 * 365 * 24 * time.Hour) // all are old now, as if by one bad answer of a time server
+			j = openMem(t, m, Options{SegmentBytes: two, RetainAge: 24 * time.Hour})
+			synctest.Wait()
+			require.Len(t, segmentNames(m), 19, "one at the open")
+			time.Sleep(5*time.Minute + time.Second)
+			synctest.Wait()
+			require.Len(t, segmentNames(m), 14, "and one a minute")
+			time.Sleep(time.Hour)
+			require.Len(t, segmentNames(m), 1, "the newest stays, or numbers would begin anew")
+			write(t, j, "new")
+			time.Sleep(time.Hour)
+			require.Equal(t, []string{"new"}, stored(t, j))
+			require.Greater(t, j.Stats().LastSeq, uint64(20))
+		})
+	})
+	t.Run("removal fails", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			m, broken := memfs.New(), new(memfs.Switch)
+			m.Fault = memfs.Failing("remove", errIO, broken)
+			j := openMem(t, m, Options{SegmentBytes: two, RetainBytes: two})
+			broken.Set(true)
+			ids := fillSegments(t, j, 5)
+			require.Equal(t, ids, stored(t, j), "and is no reason to refuse anything")
+			broken.Set(false)
+			fillSegments(t, j, 6)
+			require.LessOrEqual(t, j.Stats().Retained, int64(two))
+		})
+	})
+	t.Run("already deleted", func(t *testing.T) {
+		t.Parallel()
+		m := memfs.New()
+		j := openMem(t, m, Options{SegmentBytes: two, RetainBytes: 2 * two})
+		fillSegments(t, j, 2)
+		require.NoError(t, m.Remove(memfs.Dir+"/00000000000000000001.ndjson"))
+		fillSegments(t, j, 6)
+		require.LessOrEqual(t, j.Stats().Retained, int64(2*two))
+		_, _, err := m.Stat(memfs.Dir + "/00000000000000000001.ndjson")
+		require.ErrorIs(t, err, fs.ErrNotExist)
+	})
 }
 
 // removedEvents is how many events were in segments before the oldest of names.
@@ -64,224 +128,180 @@ func removedEvents(t *testing.T, names []string) int {
 	return int(e.first) - 1
 }
 
-func TestAClockThatJumpsRemovesOneSegmentAtATime(t *testing.T) {
+func TestRetainDestination(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		m := memfs.New()
-		j := openMem(t, m, Options{SegmentBytes: two, RetainAge: 24 * time.Hour})
-		fillSegments(t, j, 20)
-		closeNow(t, j)
-		require.Len(t, segmentNames(m), 20)
-
-		time.Sleep(10 * 365 * 24 * time.Hour) // all are old now, as if by one bad answer of a time server
-		j = openMem(t, m, Options{SegmentBytes: two, RetainAge: 24 * time.Hour})
-		synctest.Wait()
-		require.Len(t, segmentNames(m), 19, "one at the open")
-		time.Sleep(5*time.Minute + time.Second)
-		synctest.Wait()
-		require.Len(t, segmentNames(m), 14, "and one a minute")
-		time.Sleep(time.Hour)
-		require.Len(t, segmentNames(m), 1, "the newest stays, or numbers would begin anew")
-		write(t, j, "new")
-		time.Sleep(time.Hour)
-		require.Equal(t, []string{"new"}, stored(t, j))
-		require.Greater(t, j.Stats().LastSeq, uint64(20))
-	})
-}
-
-func TestAgeKeepsUpWithWhatIsSealed(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		m := memfs.New()
-		j := openMem(t, m, Options{SegmentBytes: two, RetainAge: time.Hour})
-		for range 1000 {
-			write(t, j, fmt.Sprintf("e%d", j.Stats().LastSeq))
-			time.Sleep(10 * time.Second)
-		}
-		require.LessOrEqual(t, len(segmentNames(m)), 3600/10/2+2, "two events a segment, an hour of them")
-	})
-}
-
-func TestADestinationHoldsWhatItHasNotHad(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		m, to := memfs.New(), &target{answer: down}
-		o := Options{SegmentBytes: two, RetainBytes: 3 * two, RetainAge: time.Hour}
-		j := openMem(t, m, o)
-		d := deliver(t, j, to, nil)
-		var acked []string
-		var err error
-		for i := 0; err == nil; i++ {
-			id := fmt.Sprint("e", i)
-			if err = writeOne(t, j, id); err == nil {
-				acked = append(acked, id)
+	t.Run("Block holds segments", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			m, to := memfs.New(), &target{answer: down}
+			o := Options{SegmentBytes: two, RetainBytes: 3 * two, RetainAge: time.Hour}
+			j := openMem(t, m, o)
+			d := deliver(t, j, to, nil)
+			var acked []string
+			var err error
+			for i := 0; err == nil; i++ {
+				id := fmt.Sprint("e", i)
+				if err = writeOne(t, j, id); err == nil {
+					acked = append(acked, id)
+				}
+				require.Less(t, i, 100)
 			}
-			require.Less(t, i, 100)
-		}
-		require.ErrorIs(t, err, ErrBehind)
-		require.ErrorContains(t, err, ": d", "it is named")
-		require.False(t, inlet.IsPermanent(err))
-		_, ok := inlet.RetryDelay(err)
-		require.True(t, ok)
-		require.ErrorIs(t, j.Check(t.Context()), ErrBehind)
-		require.GreaterOrEqual(t, len(segmentNames(m)), 3)
+			require.ErrorIs(t, err, ErrBehind)
+			require.ErrorContains(t, err, ": d", "it is named")
+			require.False(t, inlet.IsPermanent(err))
+			_, ok := inlet.RetryDelay(err)
+			require.True(t, ok)
+			require.ErrorIs(t, j.Check(t.Context()), ErrBehind)
+			require.GreaterOrEqual(t, len(segmentNames(m)), 3)
 
-		time.Sleep(100 * time.Hour)
-		require.ErrorIs(t, j.Check(t.Context()), ErrBehind)
-		require.Equal(t, acked, stored(t, j), "age removes nothing either")
-		require.NoError(t, d.Stop(t.Context()))
-		closeNow(t, j)
-		j = openMem(t, m, o)
-		require.ErrorIs(t, writeOne(t, j, "refused"), ErrBehind, "nobody delivers now, and it still holds")
-		require.Equal(t, acked, stored(t, j))
-		require.Equal(t, []DeliveryStats{{Name: "d", Behind: uint64(len(acked))}}, j.Deliveries())
+			time.Sleep(100 * time.Hour)
+			require.ErrorIs(t, j.Check(t.Context()), ErrBehind)
+			require.Equal(t, acked, stored(t, j), "age removes nothing either")
+			require.NoError(t, d.Stop(t.Context()))
+			closeNow(t, j)
+			j = openMem(t, m, o)
+			require.ErrorIs(t, writeOne(t, j, "refused"), ErrBehind, "nobody delivers now, and it still holds")
+			require.Equal(t, acked, stored(t, j))
+			require.Equal(t, []DeliveryStats{{Name: "d", Behind: uint64(len(acked))}}, j.Deliveries())
 
-		to.answers(nil)
-		d = deliver(t, j, to, nil)
-		drain(t, d)
-		time.Sleep(2 * time.Second)
-		require.NoError(t, writeOne(t, j, "after"))
-		require.NoError(t, j.Check(t.Context()))
-		drain(t, d)
-		require.Equal(t, append(acked, "after"), to.ids())
-		require.True(t, j.Deliveries()[0].Running)
+			to.answers(nil)
+			d = deliver(t, j, to, nil)
+			drain(t, d)
+			time.Sleep(2 * time.Second)
+			require.NoError(t, writeOne(t, j, "after"))
+			require.NoError(t, j.Check(t.Context()))
+			drain(t, d)
+			require.Equal(t, append(acked, "after"), to.ids())
+			require.True(t, j.Deliveries()[0].Running)
+		})
 	})
-}
-
-func TestADestinationThatIsUpToDateHoldsUpNobody(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		j := openMem(t, memfs.New(), Options{SegmentBytes: two, RetainBytes: two})
-		one := deliver(t, j, &target{}, nil)
-		other, err := j.Deliver("other", &target{}, nil)
-		require.NoError(t, err)
-		for i := range 100 { // within the second in which a cursor is saved
-			require.NoError(t, writeOne(t, j, fmt.Sprint(i)))
-			drain(t, one)
-			drain(t, other)
-		}
-		require.Greater(t, j.Stats().Removed, uint64(40))
-		require.NoError(t, j.Check(t.Context()))
-	})
-}
-
-func TestADestinationThatIsForgottenHoldsNothing(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		m := memfs.New()
-		j := openMem(t, m, Options{SegmentBytes: two, RetainBytes: two})
-		d := deliver(t, j, &target{answer: down}, nil)
-		for i := 0; writeOne(t, j, fmt.Sprint(i)) == nil; i++ {
-			require.Less(t, i, 100)
-		}
-		require.Error(t, j.Forget("d"), "not while it is delivered to")
-		require.Error(t, j.Forget("other"))
-		require.NoError(t, d.Stop(t.Context()))
-		require.NoError(t, j.Forget("d"))
-		require.Empty(t, j.Deliveries())
-		time.Sleep(time.Second)
-		require.NoError(t, writeOne(t, j, "after"))
-		require.NotContains(t, m.PowerCut().Names(), "cursors/d")
-		closeNow(t, j)
-		require.ErrorIs(t, j.Forget("d"), inlet.ErrClosed, "somebody else may hold the directory")
-	})
-}
-
-func TestADestinationThatMayLoseTheOldestGoesOnBehindTheGap(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		m, to := memfs.New(), &target{answer: down}
-		j := openMem(t, m, Options{SegmentBytes: two, RetainBytes: 3 * two})
-		o := &DeliverOptions{WhenFull: DropOldest, MaxEvents: 1}
-		d := deliver(t, j, to, o)
-		write(t, j, "first")
-		synctest.Wait() // it has that in its hands
-		ids := fillSegments(t, j, 10)
-		synctest.Wait() // for what is removed after an acknowledgement
-		require.NoError(t, j.Check(t.Context()), "nobody is held up")
-		left := stored(t, j)
-		to.answers(nil)
-		drain(t, d)
-		got := to.ids()
-		require.Equal(t, "first", got[0])
-		require.Equal(t, left, got[len(got)-len(left):], "all that is left, in order")
-		missed := 1 + len(ids) - len(got)
-		require.Positive(t, missed)
-		require.EqualValues(t, missed, d.Stats().Dropped, "and what is not is counted")
-
-		require.NoError(t, d.Stop(t.Context()))
-		fillSegments(t, j, 20)
-		synctest.Wait()
-		left = stored(t, j)
-		to = &target{}
-		d = deliver(t, j, to, o)
-		drain(t, d)
-		require.Equal(t, left, to.ids(), "while it was stopped too")
-		require.Positive(t, d.Stats().Dropped)
-	})
-}
-
-func TestTheCursorIsOnTheDiskBeforeASegmentIsRemoved(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		m := memfs.New()
-		j := openMem(t, m, Options{SegmentBytes: two, RetainBytes: two})
-		m.Fault = func(op, name string, size int) (int, error) {
-			if e, ok := parseName(filepath.Base(name)); ok && op == "remove" && e.ext == extSealed {
-				at, err := newCursors(m.PowerCut(), memfs.Dir).readCursor("d")
-				require.NoError(t, err)
-				require.GreaterOrEqual(t, at.seq, e.first)
-				require.Zero(t, slices.IndexFunc(segmentNames(m), func(n string) bool { return n == e.name() }), "the oldest first")
+	t.Run("never refused for an unsaved cursor", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			j := openMem(t, memfs.New(), Options{SegmentBytes: two, RetainBytes: two})
+			one := deliver(t, j, &target{}, nil)
+			other, err := j.Deliver("other", &target{}, nil)
+			require.NoError(t, err)
+			for i := range 100 { // within the second in which a cursor is saved
+				require.NoError(t, writeOne(t, j, fmt.Sprint(i)))
+				drain(t, one)
+				drain(t, other)
 			}
-			return size, nil
-		}
-		deliver(t, j, &target{}, nil)
-		for i := range 40 {
-			if err := writeOne(t, j, fmt.Sprint(i)); err != nil {
-				require.ErrorIs(t, err, ErrBehind)
+			require.Greater(t, j.Stats().Removed, uint64(40))
+			require.NoError(t, j.Check(t.Context()))
+		})
+	})
+	t.Run("Forget", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			m := memfs.New()
+			j := openMem(t, m, Options{SegmentBytes: two, RetainBytes: two})
+			d := deliver(t, j, &target{answer: down}, nil)
+			for i := 0; writeOne(t, j, fmt.Sprint(i)) == nil; i++ {
+				require.Less(t, i, 100)
 			}
+			require.Error(t, j.Forget("d"), "not while it is delivered to")
+			require.Error(t, j.Forget("other"))
+			require.NoError(t, d.Stop(t.Context()))
+			require.NoError(t, j.Forget("d"))
+			require.Empty(t, j.Deliveries())
 			time.Sleep(time.Second)
-		}
-		require.Positive(t, j.Stats().Removed)
+			require.NoError(t, writeOne(t, j, "after"))
+			require.NotContains(t, m.PowerCut().Names(), "cursors/d")
+			closeNow(t, j)
+			require.ErrorIs(t, j.Forget("d"), inlet.ErrClosed, "somebody else may hold the directory")
+		})
 	})
-}
+	t.Run("DropOldest", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			m, to := memfs.New(), &target{answer: down}
+			j := openMem(t, m, Options{SegmentBytes: two, RetainBytes: 3 * two})
+			o := &DeliverOptions{WhenFull: DropOldest, MaxEvents: 1}
+			d := deliver(t, j, to, o)
+			write(t, j, "first")
+			synctest.Wait() // it has that in its hands
+			ids := fillSegments(t, j, 10)
+			synctest.Wait() // for what is removed after an acknowledgement
+			require.NoError(t, j.Check(t.Context()), "nobody is held up")
+			left := stored(t, j)
+			to.answers(nil)
+			drain(t, d)
+			got := to.ids()
+			require.Equal(t, "first", got[0])
+			require.Equal(t, left, got[len(got)-len(left):], "all that is left, in order")
+			missed := 1 + len(ids) - len(got)
+			require.Positive(t, missed)
+			require.EqualValues(t, missed, d.Stats().Dropped, "and what is not is counted")
 
-func TestASegmentThatCannotBeRemovedIsTriedAgain(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		m, broken := memfs.New(), new(memfs.Switch)
-		m.Fault = memfs.Failing("remove", errIO, broken)
-		j := openMem(t, m, Options{SegmentBytes: two, RetainBytes: two})
-		broken.Set(true)
-		ids := fillSegments(t, j, 5)
-		require.Equal(t, ids, stored(t, j), "and is no reason to refuse anything")
-		broken.Set(false)
-		fillSegments(t, j, 6)
-		require.LessOrEqual(t, j.Stats().Retained, int64(two))
+			require.NoError(t, d.Stop(t.Context()))
+			fillSegments(t, j, 20)
+			synctest.Wait()
+			left = stored(t, j)
+			to = &target{}
+			d = deliver(t, j, to, o)
+			drain(t, d)
+			require.Equal(t, left, to.ids(), "while it was stopped too")
+			require.Positive(t, d.Stats().Dropped)
+		})
 	})
-}
-
-func TestASegmentThatIsGoneAlreadyIsNoFailure(t *testing.T) {
-	t.Parallel()
-	m := memfs.New()
-	j := openMem(t, m, Options{SegmentBytes: two, RetainBytes: 2 * two})
-	fillSegments(t, j, 2)
-	require.NoError(t, m.Remove(memfs.Dir+"/00000000000000000001.ndjson"))
-	fillSegments(t, j, 6)
-	require.LessOrEqual(t, j.Stats().Retained, int64(2*two))
-	_, _, err := m.Stat(memfs.Dir + "/00000000000000000001.ndjson")
-	require.ErrorIs(t, err, fs.ErrNotExist)
-}
-
-func TestRetentionIsCheckedAtOpen(t *testing.T) {
-	t.Parallel()
-	for field, o := range map[string]Options{
-		"RetainBytes": {RetainBytes: 1},
-		"RetainAge":   {RetainAge: -1},
-	} {
-		_, err := Open(t.TempDir(), &o)
-		require.ErrorContains(t, err, "journal: Options: "+field+" is ")
-	}
-	_, err := Open(t.TempDir(), &Options{RetainBytes: -1})
-	require.ErrorContains(t, err, "journal: Options: RetainBytes is -1")
+	t.Run("cursor saved before the removal", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			m := memfs.New()
+			j := openMem(t, m, Options{SegmentBytes: two, RetainBytes: two})
+			m.Fault = func(op, name string, size int) (int, error) {
+				if e, ok := parseName(filepath.Base(name)); ok && op == "remove" && e.ext == extSealed {
+					at, err := newCursors(m.PowerCut(), memfs.Dir).readCursor("d")
+					require.NoError(t, err)
+					require.GreaterOrEqual(t, at.seq, e.first)
+					require.Zero(t, slices.IndexFunc(segmentNames(m), func(n string) bool { return n == e.name() }), "the oldest first")
+				}
+				return size, nil
+			}
+			deliver(t, j, &target{}, nil)
+			for i := range 40 {
+				if err := writeOne(t, j, fmt.Sprint(i)); err != nil {
+					require.ErrorIs(t, err, ErrBehind)
+				}
+				time.Sleep(time.Second)
+			}
+			require.Positive(t, j.Stats().Removed)
+		})
+	})
+	// Neither what a destination has taken counts, nor a cursor that is just being
+	// written.
+	t.Run("not for an unsaved cursor", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			m, removed, saves := memfs.New(), 0, 0
+			j := openMem(t, m, Options{SegmentBytes: two, RetainBytes: 2 * two})
+			d := deliver(t, j, &target{}, nil)
+			synctest.Wait()
+			m.Fault = func(op, name string, size int) (int, error) {
+				e, segment := parseName(filepath.Base(name))
+				switch {
+				case op == "remove" && segment && e.ext == extSealed:
+					removed++
+					require.Greater(t, savedCursor(t, m).seq, e.first, "two events a segment")
+				case op == "sync" && filepath.Base(name) == "d.tmp":
+					saves++
+					go func() { _ = writeOne(t, j, "an occasion to remove something") }()
+					time.Sleep(time.Millisecond) // until that is over, unless it is the store that saves
+				}
+				return size, nil
+			}
+			for i := range 100 {
+				if err := writeOne(t, j, fmt.Sprint(i)); err != nil {
+					require.ErrorIs(t, err, ErrBehind)
+					time.Sleep(time.Second)
+				}
+				synctest.Wait()
+			}
+			require.NoError(t, d.Stop(t.Context()))
+			synctest.Wait()
+			require.Greater(t, removed, 10)
+			require.Greater(t, saves, 5)
+		})
+	})
 }

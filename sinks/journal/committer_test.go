@@ -1,0 +1,195 @@
+package journal
+
+import (
+	"fmt"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/inlet-go/inlet/sinks/journal/internal/osfs/memfs"
+)
+
+func TestGroup(t *testing.T) {
+	t.Parallel()
+	t.Run("concurrent writers", func(t *testing.T) {
+		t.Parallel()
+		j := openTest(t, t.TempDir(), &Options{SegmentBytes: 64 << 10})
+		var writers sync.WaitGroup
+		var want []string
+		for w := range 16 {
+			batch := events(fmt.Sprintf("w%d", w), 20)
+			for _, e := range batch {
+				want = append(want, e.MessageID)
+			}
+			writers.Go(func() {
+				for n := 1; len(batch) > 0; n = 1 + n%3 {
+					n = min(n, len(batch))
+					if !assert(t, j.Write(t.Context(), batch[:n])) {
+						return
+					}
+					batch = batch[n:]
+				}
+			})
+		}
+		writers.Go(func() { assert(t, j.Flush(t.Context())) })
+		writers.Go(func() { _ = stored(t, j); assert(t, j.Check(t.Context())) })
+		writers.Wait()
+		require.ElementsMatch(t, want, stored(t, j))
+		stats := j.Stats()
+		require.EqualValues(t, len(want), stats.Events)
+		require.Zero(t, stats.QueueBytes)
+	})
+	t.Run("shares a flush", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			m, g := memfs.New(), newGate("sync")
+			m.Fault = g.fault
+			j := openMem(t, m, Options{})
+			write(t, j, "warm")
+			g.shut.Store(true)
+			for range 100 {
+				go j.Write(t.Context(), events("a", 3))
+			}
+			synctest.Wait()
+			before := j.Stats()
+			g.shut.Store(false)
+			close(g.open)
+			require.NoError(t, j.Flush(t.Context()))
+			after := j.Stats()
+			require.EqualValues(t, 300, after.Events-before.Events)
+			require.LessOrEqual(t, after.Fsyncs-before.Fsyncs, uint64(2))
+		})
+	})
+	t.Run("is bounded", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			m, g := memfs.New(), newGate("sync")
+			var largest atomic.Int64
+			m.Fault = func(op, name string, size int) (int, error) {
+				if op == "write" {
+					largest.Store(max(largest.Load(), int64(size)))
+				}
+				return g.fault(op, name, size)
+			}
+			g.shut.Store(true)
+			one := len(lineOf(event("a-0"), 1))
+			j := openMem(t, m, Options{MaxGroupBytes: 2*one + 1})
+			for range 9 {
+				go j.Write(t.Context(), events("a", 1))
+				synctest.Wait()
+			}
+			g.shut.Store(false)
+			close(g.open)
+			require.NoError(t, j.Flush(t.Context()))
+			require.EqualValues(t, 2*one, largest.Load())
+			require.NoError(t, j.Write(t.Context(), events("a", 5)))
+			require.EqualValues(t, 5*one, largest.Load(), "one write is never split")
+			require.Len(t, stored(t, j), 14)
+		})
+	})
+}
+
+func TestGroupWriters(t *testing.T) {
+	// With one processor the committer is run as soon as the first writer blocks.
+	// It has to let the others run before it takes what is there. Now and then the
+	// scheduler comes back to it before any of them has run, which costs a group, and
+	// is no reason to wait longer.
+	t.Run("run before a group is taken", func(t *testing.T) {
+		defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+		const rounds, writers = 20, 50
+		whole := 0
+		for range rounds {
+			if gathered(writers) == writers {
+				whole++
+			}
+		}
+		require.Greater(t, whole, rounds/2)
+	})
+	// A writer that was just answered takes a moment to come back, of which there is no
+	// sign before. The committer waits for it, but not for more than there were.
+	t.Run("of the last group are awaited", func(t *testing.T) {
+		defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+		const rounds = 20
+		for _, test := range []struct {
+			name     string
+			last     int
+			patience time.Duration
+			waits    bool
+		}{
+			{"for one that is missing", 2, time.Hour, true},
+			{"not for more than there were", 1, time.Hour, false},
+			{"not beyond its patience", 2, 0, false},
+		} {
+			waited := 0
+			for range rounds {
+				waited += gatheredBesideALateOne(test.last, test.patience) - 1
+			}
+			require.Equal(t, test.waits, waited > rounds/2, "%s: %d of %d", test.name, waited, rounds)
+		}
+	})
+}
+
+func TestGroupProcessors(t *testing.T) {
+	for _, procs := range []int{1, 2, 8} {
+		t.Run(fmt.Sprintf("%d", procs), func(t *testing.T) {
+			defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(procs))
+			j := openTest(t, t.TempDir(), nil)
+			var writers sync.WaitGroup
+			for w := range 256 {
+				writers.Go(func() {
+					for i := range 10 {
+						assert(t, j.Write(t.Context(), events(fmt.Sprintf("w%d-%d", w, i), 1)))
+					}
+				})
+			}
+			writers.Wait()
+			stats := j.Stats()
+			require.EqualValues(t, 2560, stats.Events)
+			require.GreaterOrEqual(t, stats.Events/stats.Fsyncs, uint64(8), "%+v", stats)
+			t.Logf("%d events a flush", stats.Events/stats.Fsyncs)
+		})
+	}
+}
+
+func assert(t *testing.T, err error) bool {
+	if err != nil {
+		t.Error(err)
+	}
+	return err == nil
+}
+
+// gathered returns how many of the tickets that some writers put at once are in
+// the first group.
+func gathered(writers int) int {
+	q := newQueue(1 << 20)
+	var group sync.WaitGroup
+	for range writers {
+		group.Go(func() { _ = q.put(newWriteRequest()) })
+	}
+	<-q.wake
+	n := len(q.nextGroup(nil, 1<<20, 0))
+	group.Wait()
+	return n
+}
+
+// gatheredBesideALateOne returns how many tickets are in a group of which one is there
+// and another comes when other goroutines have run a few times.
+func gatheredBesideALateOne(last int, patience time.Duration) int {
+	q := newQueue(1 << 20)
+	_ = q.put(newWriteRequest())
+	var group sync.WaitGroup
+	group.Go(func() {
+		for range 3 {
+			runtime.Gosched()
+		}
+		_ = q.put(newWriteRequest())
+	})
+	n := len(q.nextGroup(make([]*writeRequest, last), 1<<20, patience))
+	group.Wait()
+	return n
+}
