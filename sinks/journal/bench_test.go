@@ -322,7 +322,7 @@ func (c *counting) Write(_ context.Context, events []*inlet.Event) error {
 }
 
 // BenchmarkDeliver delivers what is stored to a sink that costs nothing, and reports
-// the events a second, beside those that Events yields in the same run.
+// the events per second, and their ratio to those that Events yields in the same run.
 //
 //	go test ./sinks/journal -run '^$' -bench BenchmarkDeliver -benchtime 3x
 func BenchmarkDeliver(b *testing.B) {

@@ -42,7 +42,7 @@ func TestCheckpoint(t *testing.T) {
 			require.EqualValues(t, 100, d.Stats().Saved)
 		})
 	})
-	// Time stands still here, so that only the bytes can be what a cursor is saved for.
+	// No time passes here, so a cursor can only be saved for the bytes.
 	t.Run("every 4 MiB", func(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
@@ -155,7 +155,7 @@ func TestCursor(t *testing.T) {
 		write(t, j, "a", "b", "c")
 		drain(t, deliver(t, j, to, nil))
 		closeNow(t, j)
-		require.NoError(t, m.Remove(memfs.Dir+"/00000000000000000001.ndjson"), "somebody cleans up")
+		require.NoError(t, m.Remove(memfs.Dir+"/00000000000000000001.ndjson"), "removed by an operator")
 		j = openMem(t, m, Options{})
 		d := deliver(t, j, to, nil)
 		write(t, j, "d", "e")

@@ -343,8 +343,8 @@ func failAt(t *testing.T, ahead bool, call int, cause error) (end bool) {
 	return end
 }
 
-// A child process is this test binary, told by the environment to write to a
-// journal and to print what is acknowledged until it is killed.
+// A child process is this test binary. With these environment variables it writes to a
+// journal and prints what is acknowledged, until it is killed.
 const (
 	childEnv   = "INLET_JOURNAL_CHILD"
 	childRound = "INLET_JOURNAL_ROUND"

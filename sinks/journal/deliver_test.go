@@ -113,10 +113,10 @@ func TestDeliverStart(t *testing.T) {
 		{"now", FromNow(), []string{"later"}},
 		{"at a number", FromSeq(6), []string{"5", "6", "7", "later"}},
 		{"at a number that nothing has yet", FromSeq(9), []string{"later"}},
-		{"at a time", FromTime(day.Add(3 * time.Hour)), []string{"3", "4", "5", "6", "7", "later"}},
-		{"at a time between two events", FromTime(day.Add(150 * time.Minute)), []string{"3", "4", "5", "6", "7", "later"}},
-		{"at a time before everything", FromTime(day.Add(-time.Hour)), []string{"0", "1", "2", "3", "4", "5", "6", "7", "later"}},
-		{"at a time to come", FromTime(day.Add(24 * time.Hour)), []string{"later"}},
+		{"time", FromTime(day.Add(3 * time.Hour)), []string{"3", "4", "5", "6", "7", "later"}},
+		{"time between two events", FromTime(day.Add(150 * time.Minute)), []string{"3", "4", "5", "6", "7", "later"}},
+		{"time before everything", FromTime(day.Add(-time.Hour)), []string{"0", "1", "2", "3", "4", "5", "6", "7", "later"}},
+		{"time in the future", FromTime(day.Add(24 * time.Hour)), []string{"later"}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

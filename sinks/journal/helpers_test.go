@@ -22,7 +22,7 @@ import (
 
 var errDown = errors.New("the destination is down")
 
-// A target is a destination that remembers what it took, and answers as it is told.
+// A target is a destination that records what it accepted, and answers as configured.
 type target struct {
 	mu     sync.Mutex
 	answer func(ids []string) error // of a Write; nil takes everything

@@ -130,7 +130,7 @@ func TestQueryToolsReadEveryLine(t *testing.T) {
 	})
 }
 
-// requireNamesOnce checks that no name stands twice in an object: of such lines
+// requireNamesOnce checks that no name occurs twice in an object: of such lines
 // tools read the first or the last, or nothing of the file.
 func requireNamesOnce(t *testing.T, line []byte) {
 	t.Helper()
@@ -159,7 +159,7 @@ func requireNamesOnce(t *testing.T, line []byte) {
 			top--
 		default:
 			if levels[top].atName {
-				require.False(t, levels[top].names[token.(string)], "%s stands twice in %.300s", token, line)
+				require.False(t, levels[top].names[token.(string)], "%s occurs twice in %.300s", token, line)
 				levels[top].names[token.(string)] = true
 				levels[top].atName = false
 				continue

@@ -27,8 +27,8 @@ import (
 //
 // The files are the only state, and every step can be interrupted at any point and repeated
 // by the next Open: a copy is complete and durable before its original is moved. Nothing is
-// deleted except blank lines and empty files. Sealed files are not scanned, except for the end of the newest one;
-// their damage is found when they are read.
+// deleted except blank lines and empty files. Of sealed files only the end of the newest one
+// is scanned; damage in the others is found when they are read.
 
 // A recovery makes a directory consistent.
 type recovery struct {

@@ -160,7 +160,7 @@ func TestRetainDestination(t *testing.T) {
 			require.NoError(t, d.Stop(t.Context()))
 			closeNow(t, j)
 			j = openMem(t, m, o)
-			require.ErrorIs(t, writeOne(t, j, "refused"), ErrBehind, "nobody delivers now, and it still holds")
+			require.ErrorIs(t, writeOne(t, j, "refused"), ErrBehind, "it holds without a delivery too")
 			require.Equal(t, acked, stored(t, j))
 			require.Equal(t, []DeliveryStats{{Name: "d", Behind: uint64(len(acked))}}, j.Deliveries())
 
@@ -209,7 +209,7 @@ func TestRetainDestination(t *testing.T) {
 			require.NoError(t, writeOne(t, j, "after"))
 			require.NotContains(t, m.PowerCut().Names(), "cursors/d")
 			closeNow(t, j)
-			require.ErrorIs(t, j.Forget("d"), inlet.ErrClosed, "somebody else may hold the directory")
+			require.ErrorIs(t, j.Forget("d"), inlet.ErrClosed, "another journal may hold the directory")
 		})
 	})
 	t.Run("DropOldest", func(t *testing.T) {
@@ -223,7 +223,7 @@ func TestRetainDestination(t *testing.T) {
 			synctest.Wait() // it has that in its hands
 			ids := fillSegments(t, j, 10)
 			synctest.Wait() // for what is removed after an acknowledgement
-			require.NoError(t, j.Check(t.Context()), "nobody is held up")
+			require.NoError(t, j.Check(t.Context()), "writers are not refused")
 			left := stored(t, j)
 			to.answers(nil)
 			drain(t, d)

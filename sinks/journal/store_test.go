@@ -424,7 +424,7 @@ func TestDiskHangs(t *testing.T) {
 
 			close(g.open)
 			require.NoError(t, j.Close(t.Context()))
-			require.ElementsMatch(t, []string{"a0", "a1", "a2", "a3"}, stored(t, j), "the committer owns what nobody waits for")
+			require.ElementsMatch(t, []string{"a0", "a1", "a2", "a3"}, stored(t, j), "the committer completes abandoned writes")
 		})
 	})
 	t.Run("abandoned write keeps its buffer", func(t *testing.T) {

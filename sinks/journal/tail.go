@@ -23,7 +23,7 @@ import (
 // decides: reopen tries it again, and skipSegment gives it up.
 
 // A tail reads the good lines of the journal in order, and continues where it ended once
-// there are more. One goroutine at a time may use it.
+// there are more. It may not be used concurrently.
 type tail struct {
 	j    *Journal
 	next uint64 // the lowest number that is wanted

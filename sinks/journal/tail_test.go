@@ -107,7 +107,7 @@ func TestTail(t *testing.T) {
 			d := deliver(t, j, to, nil)
 			drain(t, d)
 			require.Equal(t, []string{"a", "b"}, to.ids())
-			require.EqualValues(t, 1, d.Stats().Dropped, "somebody deleted it just now")
+			require.EqualValues(t, 1, d.Stats().Dropped, "it was deleted just now")
 		})
 	})
 }

@@ -61,8 +61,8 @@ type FS interface {
 	Free(dir string) (free, total int64, err error)
 }
 
-// A File is open for writing. One goroutine at a time may use it. Write continues
-// where the last one ended.
+// A File is open for writing. It may not be used concurrently. Write continues where the
+// last one ended.
 type File interface {
 	io.WriteCloser
 	// Sync makes the content durable.

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/inlet-go/inlet/sinks/journal"
+	"github.com/inlet-go/inlet/sinktest"
 )
 
 // crashTask is what runs when the process or the machine ends: many writers and
@@ -33,7 +34,7 @@ func processors(r *rand.Rand) int { return []int{1, 2, 8}[r.IntN(3)] }
 
 // A kill takes the process, not what the system holds: it finds bytes that are
 // kept too long in the process, and recoveries that err.
-func TestKills(t *testing.T) {
+func TestKill(t *testing.T) {
 	const chain = 4
 	for form, ahead := range forms {
 		t.Run(form, func(t *testing.T) {
@@ -58,7 +59,7 @@ func TestKills(t *testing.T) {
 }
 
 // A power cut takes everything that was not flushed.
-func TestPowerCuts(t *testing.T) {
+func TestPowerCut(t *testing.T) {
 	const chain = 3
 	for form, ahead := range forms {
 		t.Run(form, func(t *testing.T) {
@@ -78,7 +79,7 @@ func TestPowerCuts(t *testing.T) {
 }
 
 // cutPower runs a child and cuts the power while it writes. Only what it said
-// before counts: a flush that runs during the cut may be told that it succeeded.
+// before counts: a flush that runs during the cut may return success.
 func cutPower(t *testing.T, d *disk, o *oracle, r *rand.Rand, do task) (acked int) {
 	t.Helper()
 	c := start(t, do, processors(r))
@@ -91,7 +92,7 @@ func cutPower(t *testing.T, d *disk, o *oracle, r *rand.Rand, do task) (acked in
 }
 
 // A rig that cannot see a missing flush proves nothing by seeing no loss.
-func TestThePowerCutsTakeWhatIsNotFlushed(t *testing.T) {
+func TestPowerCutUnflushed(t *testing.T) {
 	d, o := newDisk(t, 256), newOracle()
 	do := crashTask(d.dir(), "never", false)
 	do.Sync, do.SegmentBytes = journal.SyncNever, 1<<30
@@ -102,7 +103,7 @@ func TestThePowerCutsTakeWhatIsNotFlushed(t *testing.T) {
 }
 
 // What SyncInterval promises: no more is lost than the last interval acknowledged.
-func TestAPowerCutTakesNoMoreThanAnInterval(t *testing.T) {
+func TestPowerCutInterval(t *testing.T) {
 	d, o := newDisk(t, 256), newOracle()
 	do := crashTask(d.dir(), "interval", false)
 	do.Sync, do.Writers = journal.SyncInterval, 4
@@ -119,4 +120,82 @@ func TestAPowerCutTakesNoMoreThanAnInterval(t *testing.T) {
 	require.NotZero(t, old)
 	v := o.requireKept(t, d.dir())
 	t.Logf("older than the interval: %v", v)
+}
+
+// deliveryTask is what runs when the process or the machine ends: many writers,
+// segments that are begun, sealed and removed all the time, a destination that
+// works, and one that is slow, fails now and then and rejects some events permanently.
+func deliveryTask() task {
+	return task{
+		Writers: 16, Batch: 3, Rest: 2 * time.Millisecond,
+		SegmentBytes: 128 << 10, RetainBytes: 2 << 20, LowWater: -1,
+		Destinations: []destination{
+			{Name: "store"},
+			{Name: "flaky", Slow: 2 * time.Millisecond, Flaky: sinktest.FlakyOptions{Call: 9, Event: 101, Refuse: 1009}},
+		},
+	}
+}
+
+// whileDelivering waits some time in which the child writes and delivers: often
+// longer than it takes until a cursor is saved for the second time.
+func whileDelivering(t *testing.T, c *child, r *rand.Rand) {
+	t.Helper()
+	c.awaitAcks(t, 1)
+	time.Sleep(time.Duration(100+r.IntN(1600)) * time.Millisecond)
+}
+
+// The two ways of writing segments follow each other in a chain.
+func TestDeliverKill(t *testing.T) {
+	const chain = 4
+	r := random(t)
+	for n := 0; n < *kills/2; n += chain {
+		x := newRoute(t, t.TempDir(), deliveryTask())
+		for i := range chain {
+			x.WriteAhead = i%2 == 1
+			c := x.start(t, processors(r))
+			whileDelivering(t, c, r)
+			c.kill()
+			x.look(t, c)
+		}
+		x.requireDelivered(t)
+		require.NotZero(t, x.archive.gone())
+		t.Logf("%d kills: %v, at most %d events again", chain, x, x.again())
+	}
+}
+
+// The journal and the destinations are on the disk that loses its power, so that a
+// cursor could be on it, and its segment not.
+func TestDeliverPowerCut(t *testing.T) {
+	const chain = 3
+	r := random(t)
+	for n := 0; n < *cuts/4; n += chain {
+		disk := newDisk(t, 256)
+		x := newRoute(t, disk.mount, deliveryTask())
+		for i := range chain {
+			x.WriteAhead = i%2 == 1
+			c := x.start(t, processors(r))
+			whileDelivering(t, c, r)
+			c.hush()
+			disk.cut(t)
+			c.kill()
+			disk.restart(t)
+			x.look(t, c)
+		}
+		x.requireDelivered(t)
+		t.Logf("%d cuts: %v, at most %d events again", chain, x, x.again())
+	}
+}
+
+// A server that ends as it should repeats nothing.
+func TestDeliverClose(t *testing.T) {
+	x := newRoute(t, t.TempDir(), deliveryTask())
+	for range 3 {
+		c := x.start(t, 2)
+		c.awaitAcks(t, 300)
+		c.stop(t)
+		x.look(t, c)
+	}
+	x.requireDelivered(t)
+	require.Zero(t, x.again())
+	t.Log(x)
 }

@@ -12,10 +12,13 @@ import (
 	"path/filepath"
 	"testing"
 
+	"strings"
+	"time"
+
 	"github.com/stretchr/testify/require"
 )
 
-// tails are what may stand where the lines of an active file end.
+// tails are what may follow the lines of an active file.
 var tails = map[string]func(r *rand.Rand, content []byte) []byte{
 	"torn":    torn,
 	"garbage": func(r *rand.Rand, content []byte) []byte { return append(content, noise(1+r.IntN(8192))...) },
@@ -38,8 +41,8 @@ func noise(n int) []byte {
 	return b
 }
 
-// TestTails damages the end of the file that a kill left, and opens it.
-func TestTails(t *testing.T) {
+// TestDamagedTail damages the end of the file that a kill left, and opens it.
+func TestDamagedTail(t *testing.T) {
 	for form, ahead := range forms {
 		for kind, damage := range tails {
 			t.Run(form+" "+kind, func(t *testing.T) {
@@ -132,7 +135,7 @@ func findActive(t *testing.T, dir string) (name string, found bool) {
 	return names[0], true
 }
 
-// TestBitFlips flips one bit at a time, in sealed and active files, every fourth
+// TestBitFlips flips single bits, in sealed and active files, every fourth
 // of them in a newline, and opens what is left.
 func TestBitFlips(t *testing.T) {
 	for form, ahead := range forms {
@@ -176,4 +179,142 @@ func flip(t *testing.T, r *rand.Rand, dir string, newline bool) (name string, at
 		return name, at, bit
 	}
 	return
+}
+
+// accidents are what an operator or logrotate may do to the file that is being
+// written.
+var accidents = map[string]struct {
+	do    func(name string) error
+	spare bool // the lines are still there, in a file of another name
+}{
+	"deleted":   {do: os.Remove},
+	"truncated": {do: func(name string) error { return os.Truncate(name, 0) }},
+	"renamed":   {do: func(name string) error { return os.Rename(name, name+".1") }, spare: true},
+}
+
+func TestActiveFileGone(t *testing.T) {
+	for form, ahead := range forms {
+		for accident, a := range accidents {
+			t.Run(form+" "+accident, func(t *testing.T) { takeAway(t, ahead, a.do, a.spare) })
+		}
+	}
+}
+
+// takeAway does that to the live file. What is acknowledged after it was noticed
+// must stay; no more than a group may be acknowledged before.
+func takeAway(t *testing.T, ahead bool, accident func(string) error, spare bool) {
+	dir := t.TempDir()
+	do := crashTask(dir, "l", ahead)
+	do.Writers, do.Batch, do.SegmentBytes = 8, 1, 64<<20
+	c := start(t, do, 2)
+	if ahead {
+		c.await(t, 20*time.Second, "write into a file that was filled ahead", func() bool {
+			return activeLength(t, dir) == do.SegmentBytes
+		})
+	}
+	c.awaitAcks(t, 2000)
+	name := activeFile(t, dir)
+	require.NoError(t, accident(name))
+	at := time.Now()
+	c.await(t, 10*time.Second, "notice", func() bool { return len(c.failures) > 0 })
+	c.awaitAcks(t, 2000)
+	c.kill()
+	noticed := c.failures[0]
+	require.Contains(t, noticed.text, "deleted, moved or truncated")
+
+	blind := newOracle().addIf(c, func(a ack) bool { return a.at.After(at) && a.at.Before(noticed.at) })
+	require.LessOrEqual(t, blind, 2*do.Writers, "acknowledged before it was noticed")
+	after, all := newOracle(), newOracle()
+	after.addIf(c, sinceThen(noticed.at))
+	v := after.requireKept(t, dir)
+	if all.add(c); spare {
+		requireAll(t, all, dir, name)
+	}
+	t.Logf("noticed after %v, %d acknowledged meanwhile; after it: %v", noticed.at.Sub(at).Round(10*time.Microsecond), blind, v)
+}
+
+// activeLength returns the length of the active file, or 0 while there is none.
+func activeLength(t *testing.T, dir string) int64 {
+	t.Helper()
+	name, found := findActive(t, dir)
+	if !found {
+		return 0
+	}
+	info, err := os.Stat(name)
+	if err != nil {
+		return 0 // sealed meanwhile
+	}
+	return info.Size()
+}
+
+// sinceThen says of each acknowledgement, in order, whether it is of a write that
+// began after a time. The first that a writer reports after it need not be: one
+// writer may say that it has failed before another says that its write of the
+// group before was acknowledged.
+func sinceThen(at time.Time) func(ack) bool {
+	reported := map[string]bool{}
+	return func(a ack) bool {
+		if !a.at.After(at) {
+			return false
+		}
+		writer := a.prefix[:strings.LastIndexByte(a.prefix, '-')]
+		again := reported[writer]
+		reported[writer] = true
+		return again
+	}
+}
+
+// requireAll holds that whatever was acknowledged is in the journal's files or in
+// the one that was renamed.
+func requireAll(t *testing.T, o *oracle, dir, renamed string) {
+	t.Helper()
+	content, err := os.ReadFile(renamed + ".1")
+	require.NoError(t, err)
+	found := ids(content)
+	maps.Copy(found, readFiles(t, dir))
+	require.Zero(t, missing(found, o.must))
+}
+
+// cursorDamages are what may have become of the file of a cursor between two
+// runs, given its content and that of an older copy.
+var cursorDamages = []struct {
+	kind string
+	do   func(name string, content, older []byte) error
+}{
+	{"noise", func(name string, content, _ []byte) error { return os.WriteFile(name, noise(len(content)), 0o600) }},
+	{"empty", func(name string, _, _ []byte) error { return os.Truncate(name, 0) }},
+	{"cut", func(name string, content, _ []byte) error { return os.Truncate(name, int64(len(content)/2)) }},
+	{"older", func(name string, _, older []byte) error { return os.WriteFile(name, older, 0o600) }},
+	{"another number", func(name string, content, _ []byte) error {
+		content[len(`{"seq":"000000`)]++
+		return os.WriteFile(name, content, 0o600)
+	}},
+	{"deleted", func(name string, _, _ []byte) error { return os.Remove(name) }},
+}
+
+// A cursor is a hint: whatever becomes of it, a destination gets events again, and
+// none is lost, although it is behind and segments are removed all the time.
+func TestDamagedCursor(t *testing.T) {
+	x := newRoute(t, t.TempDir(), calmTask(destination{Name: "store", Slow: 60 * time.Millisecond}))
+	x.SegmentBytes, x.RetainBytes = 32<<10, 256<<10
+	cursor := filepath.Join(x.Dir, "cursors", "store")
+	var older []byte
+	for _, damage := range cursorDamages {
+		c := x.start(t, 2)
+		c.awaitAcks(t, 400)
+		c.awaitReport(t, "store", "be behind", func(r report) bool { return r.Behind > 2*maxEvents && r.Delivered > 2*maxEvents })
+		c.kill()
+		x.hear(c)
+		before := len(x.taken(t, x.Destinations[0]))
+		content, err := os.ReadFile(cursor)
+		require.NoError(t, err)
+		if older == nil {
+			older = bytes.Clone(content)
+		}
+		require.NoError(t, damage.do(cursor, content, older))
+		x.requireNothingLost(t)
+		t.Logf("%s: %d events again", damage.kind, len(x.taken(t, x.Destinations[0]))-before)
+	}
+	require.NotZero(t, x.archive.gone())
+	t.Log(x)
 }

@@ -15,7 +15,7 @@ import (
 )
 
 // A disk is an ext4 file system in a file. It writes its metadata back so seldom
-// that whatever is on it after a cut was flushed by somebody.
+// that whatever is on it after a cut was flushed.
 type disk struct {
 	image, mount string
 }
@@ -81,7 +81,7 @@ func (d *disk) restart(t *testing.T) {
 	d.attach(t)
 }
 
-// fill takes all the room there is, and returns how to give it back.
+// fill takes all free space, and returns how to give it back.
 func (d *disk) fill(t *testing.T) (free func()) {
 	t.Helper()
 	name := filepath.Join(d.mount, "filler")

@@ -7,11 +7,13 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/inlet-go/inlet/sinktest"
 )
 
-// A disk that is full refuses, and takes events again soon after there is room,
+// A disk that is full refuses, and takes events again soon after there is space,
 // without a restart.
-func TestADiskThatIsFullAndFreed(t *testing.T) {
+func TestDiskFull(t *testing.T) {
 	const writers, goal = 4, 2 * time.Second
 	for form, ahead := range forms {
 		t.Run(form, func(t *testing.T) {
@@ -40,4 +42,58 @@ func TestADiskThatIsFullAndFreed(t *testing.T) {
 			t.Logf("%d refused, back %v after it was freed; then a power cut: %v", len(c.failures), back.Round(time.Millisecond), v)
 		})
 	}
+}
+
+// On a full disk neither a cursor nor a dead letter can be kept. That loses
+// nothing, and ends soon after there is space.
+func TestDeliverDiskFull(t *testing.T) {
+	const goal = 2 * time.Second
+	disk := newDisk(t, 128)
+	x := newRoute(t, disk.mount, fullTask(t.TempDir()))
+	c := x.start(t, 2)
+	for _, d := range x.Destinations {
+		c.awaitReport(t, d.Name, "fall behind", func(r report) bool { return r.Behind > 3000 && r.Saved > 0 })
+	}
+	free := disk.fill(t)
+	c.await(t, 20*time.Second, "fail", func() bool {
+		return len(c.failures) > 0 && c.logged(t, "cursor not saved") && c.logged(t, "the letter was not stored")
+	})
+	time.Sleep(1200 * time.Millisecond) // it tries again, and fails
+
+	acks, all := awaitRecovery(t, c, free)
+	c.hush()
+	disk.cut(t)
+	c.kill()
+	disk.restart(t)
+	x.hear(c)
+	x.requireNothingLost(t)
+	require.Less(t, all, goal)
+	t.Logf("acknowledged again %v after the disk was freed, and delivered %v; then a power cut: %v",
+		acks.Round(time.Millisecond), all.Round(time.Millisecond), x)
+}
+
+// fullTask has destinations that are not on the disk, and are slower than the
+// writers: one whose cursor alone is on it, and one with dead letters.
+func fullTask(away string) task {
+	const slow = 20 * time.Millisecond
+	do := calmTask(
+		destination{Name: "slow", Dir: away + "/slow", Slow: slow},
+		destination{Name: "refuses", Dir: away + "/refuses", Slow: slow, Flaky: sinktest.FlakyOptions{Refuse: 50}},
+	)
+	do.Batch, do.Rest = 8, time.Millisecond
+	return do
+}
+
+// awaitRecovery returns how long after there is space something is acknowledged,
+// and how long it takes until a cursor and a dead letter are kept, too.
+func awaitRecovery(t *testing.T, c *child, free func()) (acks, all time.Duration) {
+	t.Helper()
+	slow, refuses := c.report("slow"), c.report("refuses")
+	freed := time.Now()
+	free()
+	c.awaitAcks(t, 1)
+	acks = time.Since(freed)
+	c.awaitReport(t, "slow", "note how far it is", func(r report) bool { return r.Saved > slow.Saved })
+	c.awaitReport(t, "refuses", "keep dead letters", func(r report) bool { return r.Refused > refuses.Refused })
+	return acks, time.Since(freed)
 }

@@ -17,7 +17,7 @@ import (
 var (
 	kills = flag.Int("kills", 8, "kills, in chains of four on one directory")
 	cuts  = flag.Int("cuts", 12, "power cuts, in chains of three on one file system")
-	flips = flag.Int("flips", 60, "flipped bits, one at a time")
+	flips = flag.Int("flips", 60, "flipped bits, one per round")
 	seed  = flag.Uint64("seed", uint64(time.Now().UnixNano()), "seed of what is chosen at random")
 )
 

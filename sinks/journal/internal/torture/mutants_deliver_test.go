@@ -10,7 +10,7 @@ var deliveryMutants = map[string]mutant{
 	},
 	"a cursor is saved before the destination has taken the batch, seen from outside": {
 		file: "deliver_run.go", from: "n := len(d.deliverer.events)\n", to: "n := len(d.deliverer.events)\n\td.settled()\n",
-		rig: "TestOneDeadOneHungOneHealthy",
+		rig: "TestDeliverIsolation",
 	},
 	"a cursor is saved ahead of the batch that a stop cuts short": {
 		file: "deliver_run.go", from: "\terr := d.checkpoint.close()\n",
@@ -21,7 +21,7 @@ var deliveryMutants = map[string]mutant{
 	},
 	"a cursor is not saved at the end, seen from outside": {
 		file: "checkpoint.go", from: "\t\terr = c.save()\n", to: "",
-		rig: "TestNothingComesAgainAfterAClose",
+		rig: "TestDeliverClose",
 	},
 	"a cursor is not saved while there is nothing to deliver": {
 		file: "checkpoint.go", from: "time.Until(c.attempted.Add(maxSaveInterval))", to: "1000 * time.Hour",
@@ -52,7 +52,7 @@ var deliveryMutants = map[string]mutant{
 	},
 	"a damaged cursor begins at the end, seen from outside": {
 		file: "cursor.go", from: "at = cursor{holds: true}", to: "at = cursor{seq: 1 << 40, holds: true}",
-		rig: "TestCursorsThatAreDamaged",
+		rig: "TestDamagedCursor",
 	},
 	"the checksum of a cursor is not looked at": {
 		file: "cursor.go", from: "|| file.Sum != ", to: "|| file.Sum == \"\" && file.Sum != ",
@@ -66,7 +66,7 @@ var deliveryMutants = map[string]mutant{
 	},
 	"retention ignores who holds, seen from outside": {
 		file: "retain.go", from: "checkpoints.holder(end); held {", to: "checkpoints.holder(end); held && end == 0 {",
-		rig: "TestADeadDestinationThatHoldsUpTheWriters",
+		rig: "TestDeliverBlock",
 	},
 	"a destination that is up to date is not made to note it": {
 		file: "retain.go", from: "if !s.checkpoints.flush(end) {", to: "if end > 0 {",
@@ -104,7 +104,7 @@ var deliveryMutants = map[string]mutant{
 	},
 	"only the first event that failed is written again, seen by kills": {
 		file: "deliverer.go", from: "d.events = append(left, d.events[len(batch):]...)", to: "d.events = append(left[:1], d.events[len(batch):]...)",
-		rig: "TestKillsWhileDelivering",
+		rig: "TestDeliverKill",
 	},
 	"the batch is written again as a whole": {
 		file: "deliverer.go", from: "\t\tif err == nil {\n\t\t\tcontinue\n\t\t}\n", to: "",
@@ -130,7 +130,7 @@ var deliveryMutants = map[string]mutant{
 
 	"nothing is flushed, seen by a power cut while it is delivered": {
 		file: "store.go", from: "if err := s.active.file.Sync(); err != nil {", to: "if err := error(nil); err != nil {",
-		rig: "TestPowerCutsWhileDelivering",
+		rig: "TestDeliverPowerCut",
 	},
 	"a reader goes beyond the mark": {
 		file: "watermark.go", from: "\t\treturn m.size\n", to: "\t\treturn all\n",
@@ -146,7 +146,7 @@ var deliveryMutants = map[string]mutant{
 	},
 	"what is dropped is not counted, seen from outside": {
 		file: "tail.go", from: "t.missed += last - t.next + 1", to: "t.missed += 0",
-		rig: "TestADeadDestinationThatMayLoseTheOldest",
+		rig: "TestDeliverDropOldest",
 	},
 	"what was given up is not counted": {
 		file: "tail.go", from: "if !t.gap {", to: "if true || !t.gap {",
@@ -182,7 +182,7 @@ var deliveryMutants = map[string]mutant{
 	},
 	"a dead letter is taken for stored that is not, seen on a full disk": {
 		file: "deliver.go", from: "return l.journal.Write(ctx, letters)", to: "_ = l.journal.Write(ctx, letters)\n\treturn nil",
-		rig: "TestADiskThatIsFullWhileDelivering",
+		rig: "TestDeliverDiskFull",
 	},
 	"dead letters are not closed": {
 		file: "deliver.go", from: "return l.journal.Close(context.Background())", to: "return nil",

@@ -21,17 +21,17 @@ import (
 // A mutant is the journal with one thing broken.
 type mutant struct {
 	file, from, to string // the file's name begins at the journal's directory
-	rig            string // the test of this package that is to find it; else those beside the file
+	rig            string // the test of this package that is to find it; else those of its package
 }
 
-// mutants are what a tired engineer might do. Each from stands in its file once.
+// mutants are what a tired engineer might do. Each from occurs in its file once.
 var mutants = map[string]mutant{
 	"nothing is flushed": {
 		file: "store.go", from: "if err := s.active.file.Sync(); err != nil {", to: "if err := error(nil); err != nil {",
 	},
 	"nothing is flushed, seen by a power cut": {
 		file: "store.go", from: "if err := s.active.file.Sync(); err != nil {", to: "if err := error(nil); err != nil {",
-		rig: "TestPowerCuts",
+		rig: "TestPowerCut",
 	},
 	"acknowledged before the flush": {
 		file: "committer.go",
@@ -61,7 +61,7 @@ var mutants = map[string]mutant{
 	"a failed flush is tried again, seen by strace": {
 		file: "store.go", from: "if err := s.active.file.Sync(); err != nil {",
 		to:  "if err := s.active.file.Sync(); err != nil && s.active.file.Sync() != nil {",
-		rig: "TestFlushesThatFail",
+		rig: "TestFlushFails",
 	},
 	"a failed flush does not end the file": {
 		file: "store.go", from: "\t\ts.setAside()\n\t\tif isFull(err) {", to: "\t\tif isFull(err) {",
@@ -129,14 +129,14 @@ var mutants = map[string]mutant{
 	},
 	"a deleted file is not noticed, seen on a real one": {
 		file: "store.go", from: "if err == nil && size == s.active.length() {", to: "if true || err == nil {",
-		rig: "TestTheLiveFileIsTakenAway",
+		rig: "TestActiveFileGone",
 	},
 	"a full disk is never tried again": {
 		file: "health.go", from: "case h.failure != nil && time.Now().Before(h.until):", to: "case h.failure != nil:",
 	},
 	"a full disk is never tried again, seen on a real one": {
 		file: "health.go", from: "case h.failure != nil && time.Now().Before(h.until):", to: "case h.failure != nil:",
-		rig: "TestADiskThatIsFullAndFreed",
+		rig: "TestDiskFull",
 	},
 	"the low-water mark is ignored": {
 		file: "store.go", from: "free < low", to: "free < 0",
@@ -162,7 +162,7 @@ var mutants = map[string]mutant{
 	"the end of a segment is cut off after it is sealed only": {
 		file: "store.go", from: "\treturn g.file.Sync()\n}\n\n// length", to: "\treturn nil\n}\n\n// length",
 	},
-	"a file ahead takes the last room": {
+	"a file ahead takes the last free space": {
 		file: "ahead.go", from: "free-2*s.opts.SegmentBytes >=", to: "free >=",
 	},
 }
@@ -179,7 +179,7 @@ func journalDir(t *testing.T) string {
 	return filepath.Join(root, "sinks", "journal")
 }
 
-func TestEveryMutantStillHasItsPlace(t *testing.T) {
+func TestMutantsApply(t *testing.T) {
 	dir := journalDir(t)
 	for name, m := range allMutants() {
 		t.Run(name, func(t *testing.T) { m.apply(t, filepath.Join(dir, m.file)) })

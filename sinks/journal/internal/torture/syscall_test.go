@@ -13,17 +13,17 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestFlushesThatFail has the system calls of a real process fail. strace counts
+// TestFlushFails has the system calls of a real process fail. strace counts
 // by thread, so that more than one call of a number fails.
-func TestFlushesThatFail(t *testing.T) {
+func TestFlushFails(t *testing.T) {
 	needTool(t, "strace")
 	tests := map[string]struct {
 		inject   string
 		poisoned bool
 	}{
-		"once a thread":    {inject: "error=EIO:when=50"},
-		"for good":         {inject: "error=EIO:when=50+", poisoned: true},
-		"for want of room": {inject: "error=ENOSPC:when=20+20"},
+		"once a thread":     {inject: "error=EIO:when=50"},
+		"permanently":       {inject: "error=EIO:when=50+", poisoned: true},
+		"for lack of space": {inject: "error=ENOSPC:when=20+20"},
 	}
 	for form, ahead := range forms {
 		for name, test := range tests {
@@ -87,7 +87,7 @@ func requireNoSecondFlush(t *testing.T, trace string) {
 
 // A slow disk makes groups larger, not the journal stall. The floor is far below
 // the goal, for strace stops the process at every flush.
-func TestASlowDisk(t *testing.T) {
+func TestSlowDisk(t *testing.T) {
 	needTool(t, "strace")
 	for form, ahead := range forms {
 		t.Run(form, func(t *testing.T) {

@@ -15,14 +15,18 @@ import (
 	"syscall"
 	"time"
 
+	"errors"
+	"slices"
+
 	"github.com/inlet-go/inlet"
 	"github.com/inlet-go/inlet/sinks/journal"
+	"github.com/inlet-go/inlet/sinktest"
 )
 
 // childEnv carries the task of a child, which is this test binary again.
 const childEnv = "INLET_TORTURE_CHILD"
 
-// A task is what a child is to do until it is killed, or told to stop: write events
+// A task is what a child is to do until it is killed or stopped: write events
 // to a journal, say which were acknowledged, and deliver them.
 type task struct {
 	Dir          string
@@ -65,7 +69,7 @@ func runChild(config string) int {
 //	p TEXT             the journal is poisoned
 //	t TAKING           a destination has taken events
 //	r REPORT           how a destination does
-//	closed             all is closed, as it was told
+//	closed             everything is closed, after SIGTERM
 type writer struct {
 	task
 	journal *journal.Journal
@@ -89,7 +93,7 @@ func (w *writer) open() (err error) {
 	return err
 }
 
-// run writes until it is told to stop, and then ends as a server does.
+// run writes until SIGTERM, and then ends as a server does.
 func (w *writer) run() error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
@@ -155,4 +159,207 @@ func sum(id string) uint64 {
 	h := fnv.New64a()
 	h.Write([]byte(id))
 	return h.Sum64()
+}
+
+// A destination is what a child delivers to: a journal in a directory of its own,
+// and what is wrong on the way to it.
+type destination struct {
+	Name     string
+	Dir      string
+	WhenFull journal.FullPolicy
+	Flaky    sinktest.FlakyOptions
+	Slow     time.Duration // rest of each Write
+	Trouble  trouble       // until the file up is there
+	Timed    bool          // whether the child measures its delays
+}
+
+type trouble string
+
+const (
+	down  trouble = "down"  // no Write succeeds
+	hangs trouble = "hangs" // none returns
+)
+
+// up is the file that ends the trouble.
+func (d *destination) up() string { return d.Dir + ".up" }
+
+// Bounds of a Write to a destination.
+const (
+	maxEvents = 100
+	maxBytes  = 256 << 10
+)
+
+// deliverOptions are those of child and oracle alike.
+func (d *destination) deliverOptions() *journal.DeliverOptions {
+	return &journal.DeliverOptions{
+		MaxEvents: maxEvents, MaxBytes: maxBytes, WhenFull: d.WhenFull,
+		MinBackoff: time.Millisecond, MaxBackoff: 200 * time.Millisecond,
+	}
+}
+
+// An outlet is a destination in a child. It says what it takes.
+type outlet struct {
+	destination
+	w        *writer
+	store    *journal.Journal
+	delivery *journal.Delivery
+}
+
+// deliver begins to deliver to d.
+func (w *writer) deliver(d destination) (err error) {
+	o := &outlet{destination: d, w: w}
+	o.store, err = journal.Open(d.Dir, &journal.Options{
+		SegmentBytes: w.SegmentBytes, LowWater: -1, WriteAhead: w.WriteAhead, Logger: slog.New(slog.NewTextHandler(os.Stderr, nil)),
+	})
+	if err != nil {
+		return err
+	}
+	o.delivery, err = w.journal.Deliver(d.Name, sinktest.Flaky(o, &d.Flaky), d.deliverOptions())
+	w.outlets = append(w.outlets, o)
+	return err
+}
+
+var errDown = errors.New("the destination is down")
+
+func (o *outlet) Write(ctx context.Context, events []*inlet.Event) error {
+	for o.Trouble != "" && !exists(o.up()) {
+		if o.Trouble == down {
+			return errDown
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	time.Sleep(o.Slow)
+	if err := o.store.Write(ctx, events); err != nil {
+		return err
+	}
+	o.w.sayJSON("t", taking{o.Name, len(events), time.Now()})
+	if o.Timed {
+		o.w.delays.taken(events)
+	}
+	return nil
+}
+
+func exists(name string) bool {
+	_, err := os.Stat(name)
+	return err == nil
+}
+
+// A taking is a Write to a destination that succeeded.
+type taking struct {
+	Name string
+	N    int
+	At   time.Time
+}
+
+// A report says how a destination does.
+type report struct {
+	Name                              string
+	Saved, Behind, Delivered, Dropped uint64
+	Refused                           uint64
+	P99                               time.Duration // from the acknowledgement of an event to its taking
+}
+
+// report reports forever.
+func (w *writer) report() {
+	for ; ; time.Sleep(50 * time.Millisecond) {
+		w.reportOnce()
+	}
+}
+
+func (w *writer) reportOnce() {
+	p99 := w.delays.p99()
+	for _, s := range w.journal.Deliveries() {
+		w.sayJSON("r", report{s.Name, s.Saved, s.Behind, s.Delivered, s.Dropped, s.Refused, p99})
+	}
+}
+
+func (w *writer) sayJSON(word string, v any) {
+	text, err := json.Marshal(v)
+	if err != nil {
+		panic(err)
+	}
+	w.say(fmt.Sprintf("%s %s", word, text))
+}
+
+// close waits until everything is delivered, and closes what is open.
+func (w *writer) close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	for _, o := range w.outlets {
+		if err := o.delivery.Drain(ctx); err != nil {
+			return err
+		}
+	}
+	w.reportOnce()
+	err := w.journal.Close(ctx)
+	for _, o := range w.outlets {
+		err = errors.Join(err, o.store.Close(ctx))
+	}
+	return err
+}
+
+// A stopwatch measures how long after its acknowledgement the first event of a
+// write is taken: not at all, if that comes first. Nil measures nothing.
+type stopwatch struct {
+	prefix string // of the ids of this process
+
+	mu     sync.Mutex
+	began  map[string]time.Time // of writes that are one of the two yet
+	delays []time.Duration
+}
+
+func newStopwatch(do task) *stopwatch {
+	if !slices.ContainsFunc(do.Destinations, func(d destination) bool { return d.Timed }) {
+		return nil
+	}
+	return &stopwatch{prefix: do.Prefix, began: map[string]time.Time{}}
+}
+
+// acked notes that a write was acknowledged.
+func (s *stopwatch) acked(prefix string) {
+	if s == nil {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, taken := s.began[prefix]; taken {
+		delete(s.began, prefix)
+		s.delays = append(s.delays, 0)
+		return
+	}
+	s.began[prefix] = time.Now()
+}
+
+// taken notes that events were taken.
+func (s *stopwatch) taken(events []*inlet.Event) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, e := range events {
+		prefix, first := strings.CutSuffix(e.MessageID, "-0")
+		if !first || !strings.HasPrefix(prefix, s.prefix) {
+			continue
+		}
+		began, acked := s.began[prefix]
+		if !acked {
+			s.began[prefix] = time.Now()
+			continue
+		}
+		delete(s.began, prefix)
+		s.delays = append(s.delays, time.Since(began))
+	}
+}
+
+// p99 is the delay that one in a hundred exceeds, with those that are not over yet.
+func (s *stopwatch) p99() time.Duration {
+	if s == nil {
+		return 0
+	}
+	s.mu.Lock()
+	sorted := slices.Clone(s.delays)
+	for _, began := range s.began {
+		sorted = append(sorted, time.Since(began))
+	}
+	s.mu.Unlock()
+	slices.Sort(sorted)
+	return append(sorted, 0)[len(sorted)*99/100]
 }

@@ -355,7 +355,7 @@ func (r *reader) Seek(offset int64, whence int) (int64, error) {
 func (*reader) Close() error { return nil }
 
 // A file implements [osfs.File]. It has a write position of its own, which is the end of
-// a file that was made anew.
+// a new file.
 type file struct {
 	fs   *FS
 	name string

@@ -11,6 +11,9 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"fmt"
+	"path/filepath"
+
 	"github.com/inlet-go/inlet/sinks/journal"
 )
 
@@ -33,7 +36,7 @@ func (x *route) end(t *testing.T, name string) {
 }
 
 // One that is dead and one that hangs do not hold up a third, and lose nothing.
-func TestOneDeadOneHungOneHealthy(t *testing.T) {
+func TestDeliverIsolation(t *testing.T) {
 	const goal = 250 * time.Millisecond
 	x := newRoute(t, t.TempDir(), calmTask(
 		destination{Name: "dead", Trouble: down},
@@ -55,12 +58,12 @@ func TestOneDeadOneHungOneHealthy(t *testing.T) {
 	c.kill()
 	x.look(t, c)
 	x.requireDelivered(t)
-	t.Logf("taken %v after the acknowledgement (99 of 100), beside a dead and a hung one; %v", healthy.P99.Round(10*time.Microsecond), x)
+	t.Logf("taken %v after the acknowledgement (99 of 100), next to a dead and a hung one; %v", healthy.P99.Round(10*time.Microsecond), x)
 }
 
 // A destination with Block holds up the writers at the bound, and no longer than
 // it is dead.
-func TestADeadDestinationThatHoldsUpTheWriters(t *testing.T) {
+func TestDeliverBlock(t *testing.T) {
 	const goal = 3 * time.Second // a batch, its cursor, and the pause of a journal that cannot store
 	do := calmTask(destination{Name: "dead", Trouble: down}, destination{Name: "healthy"})
 	do.RetainBytes = 512 << 10
@@ -74,7 +77,7 @@ func TestADeadDestinationThatHoldsUpTheWriters(t *testing.T) {
 	held := c.acked()
 	time.Sleep(1200 * time.Millisecond) // it tries again
 	require.Less(t, c.acked()-held, do.Writers, "it goes on refusing")
-	require.LessOrEqual(t, dirSize(t, x.Dir), do.RetainBytes+64<<10, "and stays within its bound, but for a group")
+	require.LessOrEqual(t, dirSize(t, x.Dir), do.RetainBytes+64<<10, "and stays within its bound, except for a group")
 
 	back := time.Now()
 	x.end(t, "dead")
@@ -99,8 +102,8 @@ func dirSize(t *testing.T, dir string) (bytes int64) {
 	return bytes
 }
 
-// A destination with DropOldest holds up nobody. What it misses is counted.
-func TestADeadDestinationThatMayLoseTheOldest(t *testing.T) {
+// A destination with DropOldest does not delay writers. What it misses is counted.
+func TestDeliverDropOldest(t *testing.T) {
 	do := calmTask(destination{Name: "dead", Trouble: down, WhenFull: journal.DropOldest})
 	do.RetainBytes = 512 << 10
 	x := newRoute(t, t.TempDir(), do)
@@ -117,4 +120,62 @@ func TestADeadDestinationThatMayLoseTheOldest(t *testing.T) {
 	require.NotZero(t, lost)
 	require.LessOrEqual(t, lost, int(c.report("dead").Dropped))
 	t.Logf("%d events acked, %d dropped, %d counted as dropped", x.acked, lost, c.report("dead").Dropped)
+}
+
+// Somebody deletes segments that a destination has not had: the oldest, which it is
+// at, and some behind it. They are lost to it, and nothing else is.
+func TestDeliverDeletedSegments(t *testing.T) {
+	x := newRoute(t, t.TempDir(), calmTask(destination{Name: "dead", Trouble: down}, destination{Name: "healthy"}))
+	c := x.start(t, 2)
+	c.awaitAcks(t, 3000)
+	time.Sleep(10 * time.Millisecond) // for the archive
+	deleted := deleteSegments(t, x.Dir, 0, 2, 3, -1)
+	x.end(t, "dead")
+	c.awaitAcks(t, 1000)
+	c.stop(t)
+	x.hear(c)
+	dead, healthy := x.Destinations[0], x.Destinations[1]
+	require.Zero(t, x.lacks(t, healthy, x.taken(t, healthy)))
+	x.requireOrder(t, dead, x.taken(t, dead))
+
+	var files []string
+	for _, name := range deleted {
+		files = append(files, filepath.Join(x.archive.dir, name))
+	}
+	gone := idsOf(readLines(t, files))
+	got := union(idsOf(x.taken(t, dead)), gone)
+	require.Zero(t, missing(got, x.must), "of what was in no deleted segment")
+	t.Logf("%d events acked, %d of them in deleted segments: %d lost, none except them", x.acked, len(gone), x.lacks(t, dead, x.taken(t, dead)))
+}
+
+// deleteSegments deletes sealed segments by their places in the order, negative
+// ones from the end, and returns their names.
+func deleteSegments(t *testing.T, dir string, places ...int) (deleted []string) {
+	t.Helper()
+	names, err := filepath.Glob(filepath.Join(dir, "*.ndjson"))
+	require.NoError(t, err)
+	for _, i := range places {
+		name := names[(i+len(names))%len(names)]
+		require.NoError(t, os.Remove(name))
+		deleted = append(deleted, filepath.Base(name))
+	}
+	return deleted
+}
+
+// A large directory is read piece by piece, while segments are sealed all the time:
+// a destination must not pass over one whose name changes meanwhile.
+func TestManySegments(t *testing.T) {
+	do := calmTask(destination{Name: "store"})
+	do.SegmentBytes = 1 // each group gets a segment of its own
+	x := newRoute(t, t.TempDir(), do)
+	require.NoError(t, os.MkdirAll(x.Dir, 0o700))
+	for i := range 4000 {
+		require.NoError(t, os.WriteFile(filepath.Join(x.Dir, fmt.Sprintf("neighbour-%d", i)), nil, 0o600))
+	}
+	c := x.start(t, 2)
+	c.awaitAcks(t, 1500)
+	c.stop(t)
+	x.look(t, c)
+	x.requireDelivered(t)
+	t.Log(x)
 }
