@@ -206,19 +206,31 @@ func TestMutants(t *testing.T) {
 	}
 }
 
-// killers runs tests on the mutant and returns those that fail. The tree is left
-// alone: the compiler is given the changed file in the place of the true one.
+// slowTests take most of the time of the package's tests. They run on the mutants that the
+// others do not catch.
+const slowTests = "^(TestConformance|TestEveryCall|TestDeliverEveryCall|TestTailConcurrent|TestRecoveryInterrupted|TestQueryTools.*|TestRecoverySpeed|TestGroupProcessors)$"
+
+// killers runs tests on the mutant and returns those that fail. The source tree is not
+// changed: the compiler is given the changed file instead of the original.
 func (m mutant) killers(t *testing.T, dir string) []string {
 	t.Helper()
 	name := filepath.Join(dir, m.file)
-	args := []string{"test", "-overlay", m.overlay(t, name), "-count", "1", "-failfast", "-timeout", "120s"}
-	if m.rig == "" {
-		args = append(args, "-short", ".")
-	} else {
-		args = append(args, "-tags", "torture", "-run", m.rig+"$", "./internal/torture", "-cuts", "6", "-flips", "16")
+	overlay := m.overlay(t, name)
+	if m.rig != "" {
+		return runMutant(t, dir, overlay, "-tags", "torture", "-run", m.rig+"$", "./internal/torture", "-cuts", "6", "-flips", "16")
 	}
+	if found := runMutant(t, filepath.Dir(name), overlay, "-short", "-skip", slowTests, "."); found != nil {
+		return found
+	}
+	return runMutant(t, filepath.Dir(name), overlay, "-short", "-run", slowTests, ".")
+}
+
+// runMutant runs go test in dir, with the mutant that overlay describes.
+func runMutant(t *testing.T, dir, overlay string, args ...string) []string {
+	t.Helper()
+	args = append([]string{"test", "-overlay", overlay, "-vet", "off", "-count", "1", "-failfast", "-timeout", "120s"}, args...)
 	cmd := exec.Command("go", args...)
-	cmd.Dir = filepath.Dir(name)
+	cmd.Dir = dir
 	out, err := cmd.CombinedOutput()
 	require.NotContains(t, string(out), "[build failed]", "%s", out)
 	if err == nil {
