@@ -19,7 +19,7 @@ import (
 //
 // Retention goes by cursors alone: what it removes must not be needed after a crash. When
 // it needs space it does not wait for the deliveries to save, nor call them. It saves the
-// positions that they have published itself (flush). So checkpoints are below both the
+// positions that they have published itself (flushCursors). So checkpoints are below both the
 // store and the deliveries, and know neither.
 
 // Bounds of what a destination gets again after a crash.
@@ -174,9 +174,9 @@ func (t *checkpoints) holder(end uint64) (name string, held bool) {
 	return name, held
 }
 
-// flush saves the positions that have reached end and whose cursors have not, and reports
+// flushCursors saves the positions that have reached end and whose cursors have not, and reports
 // whether it saved any. If one cannot be saved, its delivery will try again and log that.
-func (t *checkpoints) flush(end uint64) (saved bool) {
+func (t *checkpoints) flushCursors(end uint64) (saved bool) {
 	t.mu.Lock()
 	active, cursors := maps.Clone(t.active), maps.Clone(t.saved)
 	t.mu.Unlock()

@@ -117,7 +117,7 @@ func (d *Delivery) givesUp(m watermark, err error) bool {
 
 // recordAttempt records the outcome of an attempt, and logs it if it differs from the last.
 func (d *Delivery) recordAttempt(f failure) {
-	switch before := d.state.record(f); {
+	switch before := d.state.setFailure(f); {
 	case f.err != nil && before.err == nil:
 		d.log.Warn("journal: delivery failed; retrying", "error", f.err)
 	case f.err == nil && before.err != nil:

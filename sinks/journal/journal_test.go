@@ -3,6 +3,7 @@ package journal
 import (
 	"context"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"testing"
@@ -92,6 +93,19 @@ func TestOpen(t *testing.T) {
 				require.ErrorContains(t, err, "journal: Options: "+field+" is ")
 			}
 		})
+	})
+	t.Run("all faults of the options", func(t *testing.T) {
+		t.Parallel()
+		_, err := Open(t.TempDir(), &Options{SegmentBytes: -1, Sync: 3, RetainAge: -1})
+		require.EqualError(t, err, "journal: Options: SegmentBytes is -1, must be at least 1\n"+
+			"Sync is 3, must be one of [0 1 2]\nRetainAge is -1ns, must be at least 0s")
+	})
+	t.Run("logs to slog.Default unless configured", func(t *testing.T) {
+		t.Parallel()
+		var none *Options
+		require.Same(t, slog.Default(), none.withDefaults().Logger)
+		own := slog.New(slog.DiscardHandler)
+		require.Same(t, own, (&Options{Logger: own}).withDefaults().Logger)
 	})
 	t.Run("retention options", func(t *testing.T) {
 		t.Parallel()

@@ -145,7 +145,7 @@ func (s *store) checkRetention() error {
 		if !ok || !s.overLimit() {
 			return nil
 		}
-		if !s.checkpoints.flush(end) {
+		if !s.checkpoints.flushCursors(end) {
 			return behindError(s.checkpoints, end)
 		}
 	}

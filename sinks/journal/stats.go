@@ -100,8 +100,8 @@ func (s *deliveryState) beginBatch(oldest time.Time) {
 // endBatch records that it is settled.
 func (s *deliveryState) endBatch() { s.beginBatch(time.Time{}) }
 
-// record records the outcome of an attempt, and returns that of the one before.
-func (s *deliveryState) record(f failure) (before failure) {
+// setFailure records the outcome of an attempt, and returns that of the one before.
+func (s *deliveryState) setFailure(f failure) (before failure) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	before, s.failure = s.failure, f

@@ -69,7 +69,7 @@ var deliveryMutants = map[string]mutant{
 		rig: "TestDeliverBlock",
 	},
 	"a destination that is up to date is not made to note it": {
-		file: "retain.go", from: "if !s.checkpoints.flush(end) {", to: "if end > 0 {",
+		file: "retain.go", from: "if !s.checkpoints.flushCursors(end) {", to: "if end > 0 {",
 	},
 	"a delivery that has ended saves its cursor": {
 		file: "checkpoint.go", from: "\tif c.closed {", to: "\tif c.closed && c == nil {",
