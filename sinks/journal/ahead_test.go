@@ -17,7 +17,7 @@ import (
 	"github.com/inlet-go/inlet/sinks/journal/internal/osfs/memfs"
 )
 
-// ahead are options for small segments that are written ahead.
+// aheadOptions returns options for small segments that are written ahead.
 func aheadOptions() Options { return Options{WriteAhead: true, SegmentBytes: 4 << 10} }
 
 func TestWriteAhead(t *testing.T) {
@@ -203,7 +203,7 @@ func TestWriteAheadRecovery(t *testing.T) {
 
 func TestWriteAheadReaders(t *testing.T) {
 	t.Parallel()
-	// Blank lines are nothing to a reader of JSON lines.
+	// Readers of JSON lines ignore blank lines.
 	t.Run("jq", func(t *testing.T) {
 		t.Parallel()
 		if _, err := exec.LookPath("jq"); err != nil {

@@ -62,7 +62,7 @@ func newServer(b *testing.B, o *journal.Options) string {
 	return server.Listener.Addr().String()
 }
 
-// report tells of the latencies, and of what went wrong.
+// report reports the latencies, and fails if a client did.
 func report(b *testing.B, clients []*client) {
 	var all []time.Duration
 	for _, c := range clients {
@@ -76,8 +76,8 @@ func report(b *testing.B, clients []*client) {
 	}
 }
 
-// A client posts events on a connection of its own, with as little work as can
-// be: the processors are the server's as well.
+// A client posts events on a connection of its own, with little work: it shares the
+// processors with the server.
 type client struct {
 	conn net.Conn
 	in   *bufio.Reader
@@ -112,7 +112,7 @@ func (c *client) post(n int) {
 	}
 }
 
-// answer reads an answer and fails if it is none of success.
+// answer reads a response and fails unless its status is 200.
 func (c *client) answer() error {
 	status, err := c.in.ReadSlice('\n')
 	if err != nil {

@@ -19,15 +19,15 @@ import (
 	"github.com/inlet-go/inlet/sinks/journal/internal/osfs"
 )
 
-// loads are how many writers there are, and how many events each writes at once.
+// loads are numbers of writers, and of events per Write.
 var loads = []struct{ writers, batch int }{{1, 1}, {8, 1}, {64, 1}, {8, 100}}
 
 // BenchmarkJournal writes to a journal and, in slices that alternate with its
 // own, to two floors: the same bytes through a plain group commit, once into a
 // file of the same form and once appended with fdatasync. It reports the events
-// a second, and medians of the ratios to the floors: those of the events a
-// second, of the 99th percentile of latency, and the processor's time an event
-// beyond that of the floor of the same form. See PERFORMANCE for the goals (13 to
+// per second, and medians of the ratios to the floors: of the events per second, and of the
+// 99th percentile of latency; and the processor time per event beyond that of the floor of
+// the same form. See PERFORMANCE for the goals (13 to
 // 15); run with
 //
 //	go test ./sinks/journal -run '^$' -bench BenchmarkJournal -benchtime 1x
@@ -70,15 +70,15 @@ func compare(b *testing.B, ahead bool, writers, batch int) {
 	b.ReportMetric(float64(j.Stats().Events)/float64(j.Stats().Groups), "events/group")
 }
 
-// openAhead opens a journal and, if it is to write ahead, waits until it does.
+// openAhead opens a journal and, if it writes ahead, waits until a file is ready.
 func openAhead(b *testing.B, ahead bool) *Journal {
 	j := openTest(b, b.TempDir(), &Options{WriteAhead: ahead})
 	awaitAhead(j)
 	return j
 }
 
-// awaitAhead waits until the next file is filled, if there is to be one, so that a
-// slice has its own filling and none of the one before.
+// awaitAhead waits until the next file is filled, if the journal writes ahead, so that each
+// slice is charged with its own filling only.
 func awaitAhead(j *Journal) {
 	for j.opts.WriteAhead {
 		info, err := os.Stat(filepath.Join(j.dir, aheadName))
@@ -121,7 +121,7 @@ func group(b *testing.B, j *Journal, writers int) {
 	b.ReportMetric(float64(j.Stats().Events)/float64(j.Stats().Fsyncs), "events/flush")
 }
 
-// slowFS takes longer over a flush.
+// slowFS delays every flush.
 type slowFS struct {
 	osfs.Disk
 	delay time.Duration
@@ -142,7 +142,7 @@ func (f slowFile) Sync() error {
 	return f.File.Sync()
 }
 
-// middle returns the median of what is made of each pair.
+// middle returns the median of a function of each pair.
 func middle(ours, floor []load, of func(l, f load) float64) float64 {
 	list := make([]float64, len(ours))
 	for i := range ours {
@@ -162,11 +162,11 @@ func mustWrite(j *Journal, batch []*inlet.Event) {
 	}
 }
 
-// A load is what was measured: events a second, and seconds of latency and of
-// the processor, an event.
+// A load is a measurement: events per second, the 99th percentile of latency in seconds,
+// and processor seconds per event.
 type load struct{ rate, p99, cpu float64 }
 
-// measureLoad has that many writers write for that long.
+// measureLoad runs so many writers for so long.
 func measureLoad(writers, batch int, length time.Duration, write func()) load {
 	var done atomic.Bool
 	var group sync.WaitGroup
@@ -267,7 +267,7 @@ func (l *rawLog) run() {
 	}
 }
 
-// roll goes on in the next file before one that was written ahead grows.
+// roll continues in the next file before one that was written ahead grows.
 func (l *rawLog) roll(n int) {
 	if l.size += int64(n); l.ahead && l.size > defaultSegmentBytes {
 		l.file.Close()
@@ -394,7 +394,7 @@ func writeBeside(b *testing.B, to inlet.Sink) {
 }
 
 // BenchmarkRestore opens a journal of a million events and has Dedupe remember
-// their ids: what a restart waits for at the most, with the defaults.
+// their ids: the longest that a restart takes with the defaults.
 func BenchmarkRestore(b *testing.B) {
 	dir := b.TempDir()
 	j := openTest(b, dir, &Options{Sync: SyncNever, LowWater: -1})

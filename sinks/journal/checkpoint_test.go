@@ -98,7 +98,7 @@ func TestCheckpoint(t *testing.T) {
 		full.Set(false)
 		deliver(t, j, &target{}, nil)
 	})
-	// The store saves cursors too, and may be about to when a delivery ends.
+	// The store saves cursors too, possibly while a delivery ends.
 	t.Run("not after the end", func(t *testing.T) {
 		t.Parallel()
 		j := openMem(t, memfs.New(), Options{})
@@ -112,7 +112,7 @@ func TestCheckpoint(t *testing.T) {
 	})
 }
 
-// savedCursor reads the cursor of the destination "d" that is on the disk.
+// savedCursor returns the cursor of the destination "d" on the disk.
 func savedCursor(t *testing.T, m *memfs.FS) cursor {
 	t.Helper()
 	at, err := newCursors(m.PowerCut(), memfs.Dir).readCursor("d")
@@ -165,8 +165,7 @@ func TestCursor(t *testing.T) {
 	})
 }
 
-// What is read as a cursor is what was written, whatever became of the file: a byte
-// that went bad never makes another number of it.
+// FuzzCursor checks that a damaged file is never read as another cursor.
 func FuzzCursor(f *testing.F) {
 	f.Add(uint64(123), true, uint16(10), byte('9'))
 	f.Add(uint64(0), false, uint16(0), byte(0))

@@ -95,10 +95,9 @@ func TestGroup(t *testing.T) {
 }
 
 func TestGroupWriters(t *testing.T) {
-	// With one processor the committer is run as soon as the first writer blocks.
-	// It has to let the others run before it takes what is there. Now and then the
-	// scheduler comes back to it before any of them has run, which costs a group, and
-	// is no reason to wait longer.
+	// With one processor the committer runs as soon as the first writer blocks. It has to
+	// let the others run before it takes a group. Occasionally the scheduler returns to it
+	// before any of them has run, which only makes a group smaller.
 	t.Run("run before a group is taken", func(t *testing.T) {
 		defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 		const rounds, writers = 20, 50
@@ -110,8 +109,8 @@ func TestGroupWriters(t *testing.T) {
 		}
 		require.Greater(t, whole, rounds/2)
 	})
-	// A writer that was just answered takes a moment to come back, of which there is no
-	// sign before. The committer waits for it, but not for more than there were.
+	// A writer that was just answered takes a moment to return, and gives no sign before. The
+	// committer waits for it, but not for more writers than there were.
 	t.Run("of the last group are awaited", func(t *testing.T) {
 		defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 		const rounds = 20
@@ -127,7 +126,7 @@ func TestGroupWriters(t *testing.T) {
 		} {
 			waited := 0
 			for range rounds {
-				waited += gatheredBesideALateOne(test.last, test.patience) - 1
+				waited += gatheredWithLateOne(test.last, test.patience) - 1
 			}
 			require.Equal(t, test.waits, waited > rounds/2, "%s: %d of %d", test.name, waited, rounds)
 		}
@@ -163,8 +162,8 @@ func assert(t *testing.T, err error) bool {
 	return err == nil
 }
 
-// gathered returns how many of the tickets that some writers put at once are in
-// the first group.
+// gathered returns how many of the requests that some writers put concurrently are in the
+// first group.
 func gathered(writers int) int {
 	q := newQueue(1 << 20)
 	var group sync.WaitGroup
@@ -177,9 +176,9 @@ func gathered(writers int) int {
 	return n
 }
 
-// gatheredBesideALateOne returns how many tickets are in a group of which one is there
-// and another comes when other goroutines have run a few times.
-func gatheredBesideALateOne(last int, patience time.Duration) int {
+// gatheredWithLateOne returns the size of a group if one request is queued and another one
+// comes after other goroutines have run a few times.
+func gatheredWithLateOne(last int, patience time.Duration) int {
 	q := newQueue(1 << 20)
 	_ = q.put(newWriteRequest())
 	var group sync.WaitGroup

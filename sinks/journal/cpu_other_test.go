@@ -4,5 +4,5 @@ package journal
 
 import "time"
 
-// cpuTime is unknown here.
+// cpuTime returns 0: the processor time is not known here.
 func cpuTime() time.Duration { return 0 }

@@ -26,8 +26,8 @@ import (
 
 func TestEveryCall(t *testing.T) {
 	t.Parallel()
-	// The power goes after every single call to the file system. What is left is
-	// what was flushed, and of what was not any part: sectors in any order.
+	// A power cut after every single call to the file system leaves what was flushed, and any
+	// part of the rest: sectors in any order.
 	t.Run("power cut after it", func(t *testing.T) {
 		t.Parallel()
 		eachForm(t, func(t *testing.T, ahead bool) {
@@ -39,8 +39,8 @@ func TestEveryCall(t *testing.T) {
 			}
 		})
 	})
-	// Every call fails once, in every way. What was acknowledged stays, before and
-	// after a power cut, and the journal goes on.
+	// Every call fails once, in every way. What was acknowledged stays, before and after a power
+	// cut, and the journal continues.
 	t.Run("fails once", func(t *testing.T) {
 		t.Parallel()
 		faults := map[string]error{
@@ -63,9 +63,8 @@ func TestEveryCall(t *testing.T) {
 	})
 }
 
-// A script writes a few events to a journal of tiny segments, closes it, opens
-// it again and writes more. It goes on whatever fails, and remembers what was
-// acknowledged.
+// A script writes a few events to a journal of tiny segments, closes it, opens it again and
+// writes more. It continues after every failure, and records what was acknowledged.
 type script struct {
 	fs   *memfs.FS
 	next int
@@ -77,8 +76,8 @@ type script struct {
 
 func TestDeliverEveryCall(t *testing.T) {
 	t.Parallel()
-	// The power goes after every single call. What was acknowledged, the destination
-	// has got before or gets now, although retention removes all that it may.
+	// A power cut after every single call. The destination has received what was acknowledged
+	// or receives it after the restart, although retention removes all that it may.
 	t.Run("power cut after it", func(t *testing.T) {
 		t.Parallel()
 		for calls := 1; ; calls++ {
@@ -139,8 +138,8 @@ func TestKill(t *testing.T) {
 	}
 }
 
-// A script of deliveries: two runs with a crash between any two calls to the file
-// system, a destination that fails every first attempt, and one segment an event.
+// A deliveryScript is a script with a destination that fails every first attempt, and one
+// segment per event.
 type deliveryScript struct {
 	script
 	to    *target
@@ -190,7 +189,7 @@ func deliveryOptions(m *memfs.FS) *Options {
 	return &Options{SegmentBytes: 1500, RetainBytes: 1500, fs: m}
 }
 
-// cutDelivery reports whether there are not so many calls.
+// cutDelivery cuts the power after so many calls. It returns true if there are not so many.
 func cutDelivery(t *testing.T, calls int) (end bool) {
 	var after []*memfs.FS
 	var acked, taken []string
@@ -212,8 +211,8 @@ func cutDelivery(t *testing.T, calls int) (end bool) {
 	return s.calls <= calls
 }
 
-// requireDelivered opens a journal on what is left, delivers, and holds that
-// nothing is missing of what was acknowledged.
+// requireDelivered opens a journal on what is left, delivers, and requires that everything
+// acknowledged was delivered.
 func requireDelivered(t *testing.T, m *memfs.FS, acked, taken []string, msg string, args ...any) {
 	t.Helper()
 	j, err := Open(memfs.Dir, deliveryOptions(m))
@@ -228,7 +227,7 @@ func requireDelivered(t *testing.T, m *memfs.FS, acked, taken []string, msg stri
 	require.Zero(t, d.Stats().Dropped, msg, args)
 }
 
-// newScript has fault called, in turn, with the number of each call.
+// newScript returns a script that calls fault with the number of each call.
 func newScript(fault func(s *script, call int, op, name string, size int) (int, error)) *script {
 	s := &script{fs: memfs.New()}
 	s.fs.Fault = func(op, name string, size int) (int, error) {
@@ -269,8 +268,8 @@ func (s *script) write(ctx context.Context, j *Journal) {
 	time.Sleep(2 * time.Second) // beyond any pause
 }
 
-// requireAll opens a journal on m and holds that all of ids are there, once, and
-// that it works.
+// requireAll opens a journal on m and requires that it has each of ids once, and that it
+// works.
 func requireAll(t *testing.T, m *memfs.FS, ahead bool, ids []string, msg string, args ...any) {
 	t.Helper()
 	j, err := Open(memfs.Dir, scriptOptions(m, ahead))
@@ -294,7 +293,7 @@ func eachForm(t *testing.T, f func(t *testing.T, ahead bool)) {
 	}
 }
 
-// cutAfter reports whether there are not so many calls.
+// cutAfter cuts the power after so many calls. It returns true if there are not so many.
 func cutAfter(t *testing.T, ahead bool, calls int) (end bool) {
 	synctest.Test(t, func(t *testing.T) {
 		var after []*memfs.FS
@@ -318,7 +317,7 @@ func cutAfter(t *testing.T, ahead bool, calls int) (end bool) {
 	return end
 }
 
-// failAt reports whether there are not so many calls.
+// failAt has one call fail. It returns true if there are not so many.
 func failAt(t *testing.T, ahead bool, call int, cause error) (end bool) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScript(func(_ *script, n int, op, name string, size int) (int, error) {
@@ -398,7 +397,7 @@ func killRound(t *testing.T, dir string, round, procs int) []string {
 	return acked
 }
 
-// readAcks returns the lines of r that are whole.
+// readAcks returns the complete lines of r.
 func readAcks(r io.Reader) (acked []string) {
 	for b := bufio.NewReader(r); ; {
 		line, err := b.ReadString('\n')

@@ -208,7 +208,7 @@ func TestDeliverFails(t *testing.T) {
 			require.EqualValues(t, 6, stats.Behind)
 			require.False(t, stats.NextTry.Before(time.Now()))
 			for _, c := range to.writes()[1:5] {
-				require.Equal(t, []string{"b", "d"}, c.ids, "what was taken is not written again")
+				require.Equal(t, []string{"b", "d"}, c.ids, "what was accepted is not written again")
 			}
 			to.answers(nil)
 			drain(t, d)
@@ -235,7 +235,7 @@ func TestDeliverFails(t *testing.T) {
 				}
 			}
 			require.Len(t, writes[len(writes)-2].ids, 1, "the probe that worked")
-			require.Len(t, writes[len(writes)-1].ids, 9, "and the rest at once")
+			require.Len(t, writes[len(writes)-1].ids, 9, "then the rest immediately")
 			require.Equal(t, writes[len(writes)-2].at, writes[len(writes)-1].at)
 			require.Len(t, to.ids(), 10)
 		})
@@ -429,7 +429,7 @@ func TestDeliverStop(t *testing.T) {
 			to.release()
 			require.NoError(t, d.Stop(t.Context()))
 			closeNow(t, j)
-			require.ErrorIs(t, d.Drain(t.Context()), nil, "it had been taken")
+			require.ErrorIs(t, d.Drain(t.Context()), nil, "it was accepted")
 
 			j = openMem(t, m, Options{})
 			drain(t, deliver(t, j, to, nil))
@@ -500,8 +500,7 @@ func TestDeliverOptions(t *testing.T) {
 	})
 }
 
-// A hung is a target that does not return, not even with its context, until it is
-// released.
+// A hung is a target that ignores its context and does not return until it is released.
 type hung struct {
 	target
 	until chan struct{}

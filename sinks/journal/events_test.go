@@ -203,7 +203,7 @@ func TestRecentIDs(t *testing.T) {
 	})
 }
 
-// What is read of the beginning of a line is what reading all of it gives.
+// FuzzIdentity checks that identify agrees with the parser.
 func FuzzIdentity(f *testing.F) {
 	f.Add("m1", "web", "Order Completed", "u1", uint8(0), true)
 	f.Add("m\"1\\", "", "\u2028\x00", "\xff", uint8(3), false)

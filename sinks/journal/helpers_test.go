@@ -59,7 +59,7 @@ func (d *target) Write(_ context.Context, events []*inlet.Event) error {
 	return err
 }
 
-// ids returns what the target took.
+// ids returns the ids that the target accepted.
 func (d *target) ids() []string {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -73,14 +73,14 @@ func (d *target) writes() []call {
 	return slices.Clone(d.calls)
 }
 
-// answers changes the answer.
+// answers sets the answer.
 func (d *target) answers(answer func(ids []string) error) {
 	d.mu.Lock()
 	d.answer = answer
 	d.mu.Unlock()
 }
 
-// refuses makes an answer that refuses some events, with the given error.
+// refuses returns an answer that rejects some events with the given error.
 func refuses(err error, refused ...string) func([]string) error {
 	return func(ids []string) error {
 		var items []inlet.ItemError
@@ -98,7 +98,7 @@ func refuses(err error, refused ...string) func([]string) error {
 
 func down([]string) error { return errDown }
 
-// deliver begins to deliver to sink under the name "d".
+// deliver starts a delivery to sink with the name "d".
 func deliver(t testing.TB, j *Journal, sink inlet.Sink, o *DeliverOptions) *Delivery {
 	t.Helper()
 	d, err := j.Deliver("d", sink, o)
@@ -142,7 +142,7 @@ func switchedOn() *memfs.Switch {
 
 var day = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 
-// event returns a track call of about the usual size.
+// event returns a track event of about the usual size.
 func event(id string) *inlet.Event {
 	return &inlet.Event{
 		Type: inlet.TypeTrack, Name: "Order Completed", MessageID: id, UserID: "u1", AnonymousID: "a1",
@@ -161,7 +161,7 @@ func events(prefix string, n int) []*inlet.Event {
 	return list
 }
 
-// open opens a journal for the length of the test.
+// openTest opens a journal for the duration of the test.
 func openTest(t testing.TB, dir string, o *Options) *Journal {
 	t.Helper()
 	j, err := Open(dir, o)
@@ -170,7 +170,7 @@ func openTest(t testing.TB, dir string, o *Options) *Journal {
 	return j
 }
 
-// openMem opens a journal on m; what is not chosen has its default.
+// openMem opens a journal on m.
 func openMem(t testing.TB, m *memfs.FS, o Options) *Journal {
 	t.Helper()
 	o.fs = m

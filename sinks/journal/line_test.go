@@ -57,8 +57,8 @@ func TestLine(t *testing.T) {
 	})
 }
 
-// FuzzLine: whatever an event holds is one line, good, and the same when it is
-// read back.
+// FuzzLine checks that every event becomes one good line, which is read back as the same
+// event.
 func FuzzLine(f *testing.F) {
 	f.Add("Order\nCompleted", "u\u2028\x00\xff", `{"a":1,"b":[1.0,{"c":"\u00e9"}]}`, uint64(1))
 	f.Add("", `"_c":"00000000"}`, "{\n\t\"a\": \"b\\n\",\r\n \"_seq\":1 }", uint64(9999999999999999))

@@ -22,7 +22,7 @@ import (
 	"github.com/inlet-go/inlet/sinks/journal"
 )
 
-// A visitor sends what it likes to a handler that writes to a journal.
+// A visitor sends arbitrary input to a handler that writes to a journal.
 type visitor struct {
 	handler http.Handler
 	n       int
@@ -49,8 +49,8 @@ func (c *visitor) track(value string) int {
 	return status
 }
 
-// fill stores all that is good of the collections of JSON texts, and the rest of
-// the traffic that a public endpoint gets.
+// fill sends the collections of JSON texts, and other traffic that a public endpoint
+// receives.
 func (c *visitor) fill(t *testing.T) {
 	t.Helper()
 	for name, text := range jsoncases.Valid() {
@@ -66,7 +66,7 @@ func (c *visitor) fill(t *testing.T) {
 		}
 		require.Equal(t, want, c.track(choice.Text), name)
 	}
-	// An event as deep as may be: itself, its properties and 198 arrays.
+	// The deepest event that is accepted: itself, its properties and 198 arrays.
 	require.Equal(t, 200, c.track(strings.Repeat("[", 198)+strings.Repeat("]", 198)))
 	for _, event := range []string{
 		`{"userId":"u","event":"E","_seq":1,"_c":"x","receivedAt":"1970-01-01T00:00:00Z","sourceId":"forged"}`,
@@ -82,9 +82,9 @@ func (c *visitor) fill(t *testing.T) {
 	require.Equal(t, 200, c.post("/v1/batch", "", string((bench.Corpus{}).Batch(100))))
 }
 
-// TestQueryToolsReadEveryLine holds what reaches the files to tools that give up
-// on a whole file for one line: nothing that a client sends can make one.
-func TestQueryToolsReadEveryLine(t *testing.T) {
+// TestQueryTools checks that no client can make a line which query tools reject, since many
+// of them give up the whole file for one line.
+func TestQueryTools(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	j, err := journal.Open(dir, nil)
@@ -130,8 +130,8 @@ func TestQueryToolsReadEveryLine(t *testing.T) {
 	})
 }
 
-// requireNamesOnce checks that no name occurs twice in an object: of such lines
-// tools read the first or the last, or nothing of the file.
+// requireNamesOnce checks that no name occurs twice in an object: tools
+// disagree about which of the two counts.
 func requireNamesOnce(t *testing.T, line []byte) {
 	t.Helper()
 	d := json.NewDecoder(bufio.NewReader(bytes.NewReader(line)))

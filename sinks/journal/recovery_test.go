@@ -64,7 +64,7 @@ var leftovers = map[string]struct {
 		before: map[string]string{part1: "garbage"},
 		after:  []string{"quarantine/" + part1}, damaged: 1, next: 2,
 	},
-	"an old block that has come up again": {
+	"an old block that has reappeared": {
 		before: map[string]string{part3: lines(3, 2) + lines(1, 2) + lines(5, 1)},
 		ids:    []string{"m3", "m4", "m5"}, after: []string{seg3, "quarantine/" + part3}, damaged: 2, next: 6,
 	},
@@ -121,8 +121,8 @@ func TestRecovery(t *testing.T) {
 	}
 }
 
-// A recovery may be cut short after any of its steps, by the end of the process
-// or of the machine, and is then done again by the next Open.
+// A recovery may be interrupted after any of its steps, by a kill or a power cut, and is
+// repeated by the next Open.
 func TestRecoveryInterrupted(t *testing.T) {
 	t.Parallel()
 	for name, test := range leftovers {
@@ -145,8 +145,8 @@ func TestRecoveryInterrupted(t *testing.T) {
 	}
 }
 
-// cutShort opens and closes a journal on m, of whose operations only the first
-// steps succeed, and reports whether that was too few.
+// cutShort opens and closes a journal on m whose operations fail after the given number of
+// steps, and reports whether any did.
 func cutShort(m *memfs.FS, steps int) (cut bool) {
 	m.Fault = func(op, _ string, size int) (int, error) {
 		if steps--; steps < 0 {
@@ -235,7 +235,7 @@ func TestRecoveryRepair(t *testing.T) {
 	})
 }
 
-// repairs returns what Open does to an active file of that content.
+// repairs returns the operations of Open on an active file with the content.
 func repairs(t *testing.T, content string) []string {
 	t.Helper()
 	m := memfs.New()

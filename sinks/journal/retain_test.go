@@ -16,10 +16,10 @@ import (
 	"github.com/inlet-go/inlet/sinks/journal/internal/osfs/memfs"
 )
 
-// two is the size of a segment that takes two events.
+// two is the size of a segment for two events.
 const two = 1500
 
-// fill writes events until n segments have been begun.
+// fillSegments writes events until n segments have been started.
 func fillSegments(t testing.TB, j *Journal, n int) (ids []string) {
 	t.Helper()
 	for j.Stats().Segments < uint64(n) {
@@ -120,7 +120,7 @@ func TestRetain(t *testing.T) {
 	})
 }
 
-// removedEvents is how many events were in segments before the oldest of names.
+// removedEvents returns how many events were in segments before the oldest of names.
 func removedEvents(t *testing.T, names []string) int {
 	t.Helper()
 	e, ok := parseName(names[0])
@@ -269,8 +269,7 @@ func TestRetainDestination(t *testing.T) {
 			require.Positive(t, j.Stats().Removed)
 		})
 	})
-	// Neither what a destination has taken counts, nor a cursor that is just being
-	// written.
+	// Neither the position of a destination counts, nor a cursor that is being written.
 	t.Run("not for an unsaved cursor", func(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {

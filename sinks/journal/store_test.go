@@ -22,7 +22,7 @@ import (
 	"github.com/inlet-go/inlet/sinks/journal/internal/osfs/memfs"
 )
 
-// writeOne writes one event and returns what the journal says.
+// writeOne writes one event.
 func writeOne(t testing.TB, j *Journal, id string) error {
 	return j.Write(t.Context(), []*inlet.Event{event(id)})
 }

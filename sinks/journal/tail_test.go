@@ -43,8 +43,7 @@ func TestTail(t *testing.T) {
 		require.Zero(t, j.Stats().Damaged, "half a line is not damage: it may become whole")
 		r.close()
 	})
-	// A listing whose first pieces were read before a segment got its final name, and
-	// the rest after that, has neither name.
+	// A listing that is read in pieces while a segment is renamed may have neither name.
 	t.Run("listing without the segment being sealed", func(t *testing.T) {
 		t.Parallel()
 		m := memfs.New()
@@ -58,8 +57,7 @@ func TestTail(t *testing.T) {
 		require.Equal(t, []string{"a", "b", "c"}, to.ids())
 		require.Empty(t, listed.hide, "it was hidden")
 	})
-	// A segment is sealed between the moment when it is listed and that when it is
-	// opened.
+	// A segment is sealed after it was listed and before it is opened.
 	t.Run("segment renamed after the listing", func(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
@@ -112,8 +110,8 @@ func TestTail(t *testing.T) {
 	})
 }
 
-// Whoever reads the end while it is written, across segments that are begun,
-// sealed and removed all the time, gets every line once, whole and in order.
+// Readers of the end of the journal, across segments that are started, sealed and removed
+// concurrently, get every line once, complete and in order.
 func TestTailConcurrent(t *testing.T) {
 	t.Parallel()
 	for _, ahead := range []bool{false, true} {
@@ -195,8 +193,7 @@ func TestTailUnreadable(t *testing.T) {
 			})
 		}
 	})
-	// Nothing is wrong with a file that cannot be opened for want of descriptors, and
-	// to one that is written to there is more to come.
+	// A lack of descriptors is not a fault of the file, and the active file gets more lines.
 	t.Run("never skipped for other faults", func(t *testing.T) {
 		t.Parallel()
 		tests := map[string]struct {
