@@ -78,16 +78,4 @@
 // By default the journal keeps everything, until the disk is nearly full. With
 // Options.RetainBytes and Options.RetainAge it removes the oldest segments, except those
 // that a destination needs ([Block]) and the newest one.
-//
-// # How it works
-//
-// Three stages pass events on, and the watermark between them says how far readers may go:
-//
-//	Write    encodes its events into lines, in the writer's goroutine, and queues them
-//	commit   one goroutine (committer) numbers what is queued, writes and flushes it to the
-//	         active segment (store), moves the watermark, and answers the writers
-//	deliver  one goroutine per destination (Delivery) follows the watermark (tail), writes
-//	         batches to its sink (deliverer), and saves its position (checkpoint)
-//
-// On Open, recovery makes the directory consistent before the committer starts.
 package journal

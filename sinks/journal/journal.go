@@ -13,6 +13,23 @@ import (
 	"github.com/inlet-go/inlet/sinks/journal/internal/osfs"
 )
 
+// How a journal works.
+//
+// Events pass three stages. The watermark between the second and the third says how far
+// readers may go.
+//
+//	write    Write encodes its events into lines, in the writer's goroutine, and puts them into
+//	         the queue.
+//	commit   One goroutine, the committer, takes what is queued as a group, numbers its lines,
+//	         has the store write and flush them to the active segment, moves the watermark, and
+//	         answers the writers.
+//	deliver  One goroutine per destination, its Delivery, follows the watermark with a tail,
+//	         writes batches to the sink with a deliverer, and saves its position by a checkpoint.
+//
+// Around them, health decides when a failing disk is tried again, retention (retain.go) removes
+// old segments after each group, and on Open the recovery makes the directory consistent before
+// the committer starts.
+
 // A Journal is a sink that stores events in files of a directory. All methods may be called
 // concurrently. Make one with [Open].
 type Journal struct {

@@ -29,8 +29,8 @@ const (
 // FromOldest returns the position of the oldest event that the journal still has.
 func FromOldest() Start { return Start{} }
 
-// FromNow returns the position after the newest acknowledged event: it begins with the next
-// one.
+// FromNow returns the position after the newest event that is acknowledged when the delivery
+// or the replay starts.
 func FromNow() Start { return Start{kind: startNow} }
 
 // FromSeq returns the position of the event with the sequence number, or of the next event
