@@ -36,8 +36,8 @@ type child struct {
 	closed   bool
 }
 
-// An ack is a write that was acknowledged, a failure one that was not, and when by
-// the child's word: what it says may lie in the pipe for a while.
+// An ack is a write that was acknowledged, and a failure is one that was not, with the time
+// by the child's clock: its output may be in the pipe for a while.
 type (
 	ack struct {
 		prefix string
@@ -50,7 +50,7 @@ type (
 	}
 )
 
-// start runs a child, by way of wrapper if there is one.
+// start runs a child, under wrapper if there is one.
 func start(t *testing.T, do task, procs int, wrapper ...string) *child {
 	t.Helper()
 	config, err := json.Marshal(do)
@@ -71,12 +71,12 @@ func start(t *testing.T, do task, procs int, wrapper ...string) *child {
 	return c
 }
 
-// listen hears the child out.
+// listen reads the child's output to its end.
 func (c *child) listen(pipe io.Reader) {
 	for lines := bufio.NewReaderSize(pipe, 1<<20); ; {
 		line, err := lines.ReadString('\n')
 		if err != nil {
-			return // half a line is no word
+			return // ignores an incomplete line
 		}
 		c.hear(strings.TrimSuffix(line, "\n"))
 	}
@@ -112,14 +112,14 @@ func (c *child) hear(line string) {
 	}
 }
 
-// cutTime takes the time off the beginning of what a child said.
+// cutTime cuts the time off the beginning of a child's output.
 func cutTime(text string) (at time.Time, rest string) {
 	nanos, rest, _ := strings.Cut(text, " ")
 	n, _ := strconv.ParseInt(nanos, 10, 64)
 	return time.Unix(0, n), rest
 }
 
-// parse reads what a child said in JSON.
+// parse parses JSON from a child.
 func parse[T any](text string) (v T) {
 	if err := json.Unmarshal([]byte(text), &v); err != nil {
 		panic(err)
@@ -127,14 +127,14 @@ func parse[T any](text string) (v T) {
 	return v
 }
 
-// kill ends the child as an operator's kill -9 does, and hears what it had said.
+// kill ends the child as kill -9 does, and reads the rest of its output.
 func (c *child) kill() {
 	_ = syscall.Kill(-c.cmd.Process.Pid, syscall.SIGKILL) // may have ended
 	<-c.read
 	_ = c.cmd.Wait()
 }
 
-// stop tells the child to end as a server does, and waits for that.
+// stop ends the child by SIGTERM, as a server is stopped, and waits for that.
 func (c *child) stop(t *testing.T) {
 	t.Helper()
 	require.NoError(t, c.cmd.Process.Signal(syscall.SIGTERM))
@@ -142,15 +142,15 @@ func (c *child) stop(t *testing.T) {
 	c.kill()
 }
 
-// hush makes what the child says from now on not count. What it said before has
-// been heard, or is lost: both are right for an acknowledgement on its way.
+// hush ignores the child's output from now on. Earlier output was read or is lost; either is
+// right for an acknowledgement in flight.
 func (c *child) hush() {
 	c.mu.Lock()
 	c.deaf = true
 	c.mu.Unlock()
 }
 
-// await waits until is true, which is called with the lock held.
+// await waits until is returns true, which is called with the lock held.
 func (c *child) await(t *testing.T, limit time.Duration, what string, is func() bool) {
 	t.Helper()
 	require.Eventually(t, func() bool {
@@ -160,7 +160,7 @@ func (c *child) await(t *testing.T, limit time.Duration, what string, is func() 
 	}, limit, time.Millisecond, "the child never came to: %s\n%s", what, c.stderr())
 }
 
-// awaitAcks waits for as many writes more.
+// awaitAcks waits for so many more acknowledged writes.
 func (c *child) awaitAcks(t *testing.T, more int) {
 	t.Helper()
 	before := c.acked()
@@ -173,14 +173,14 @@ func (c *child) acked() int {
 	return len(c.acks)
 }
 
-// report returns how a destination does.
+// report returns the last report of a destination.
 func (c *child) report(name string) report {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.reports[name]
 }
 
-// awaitReport waits until the child says of a destination what is asked for.
+// awaitReport waits until the report of a destination satisfies is.
 func (c *child) awaitReport(t *testing.T, name, what string, is func(report) bool) {
 	t.Helper()
 	c.await(t, 20*time.Second, name+": "+what, func() bool { return is(c.reports[name]) })

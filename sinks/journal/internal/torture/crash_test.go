@@ -15,7 +15,7 @@ import (
 )
 
 // crashTask is what runs when the process or the machine ends: many writers and
-// small segments, so that files are begun and sealed all the time.
+// small segments, so that files are started and sealed all the time.
 func crashTask(dir, prefix string, ahead bool) task {
 	return task{
 		Dir: dir, Prefix: prefix, Writers: 64, Batch: 3,
@@ -32,8 +32,8 @@ func whileBusy(t *testing.T, c *child, r *rand.Rand) {
 
 func processors(r *rand.Rand) int { return []int{1, 2, 8}[r.IntN(3)] }
 
-// A kill takes the process, not what the system holds: it finds bytes that are
-// kept too long in the process, and recoveries that err.
+// A kill ends the process, but the operating system keeps what it has: this finds bytes that
+// stay in the process too long, and faulty recoveries.
 func TestKill(t *testing.T) {
 	const chain = 4
 	for form, ahead := range forms {
@@ -58,7 +58,7 @@ func TestKill(t *testing.T) {
 	}
 }
 
-// A power cut takes everything that was not flushed.
+// A power cut loses everything that was not flushed.
 func TestPowerCut(t *testing.T) {
 	const chain = 3
 	for form, ahead := range forms {
@@ -78,8 +78,8 @@ func TestPowerCut(t *testing.T) {
 	}
 }
 
-// cutPower runs a child and cuts the power while it writes. Only what it said
-// before counts: a flush that runs during the cut may return success.
+// cutPower runs a child and cuts the power while it writes. Only its output
+// before that counts: a flush that runs during the cut may return success.
 func cutPower(t *testing.T, d *disk, o *oracle, r *rand.Rand, do task) (acked int) {
 	t.Helper()
 	c := start(t, do, processors(r))
@@ -91,7 +91,7 @@ func cutPower(t *testing.T, d *disk, o *oracle, r *rand.Rand, do task) (acked in
 	return o.add(c)
 }
 
-// A rig that cannot see a missing flush proves nothing by seeing no loss.
+// If the rig did not notice a missing flush, its other results would prove nothing.
 func TestPowerCutUnflushed(t *testing.T) {
 	d, o := newDisk(t, 256), newOracle()
 	do := crashTask(d.dir(), "never", false)
@@ -102,7 +102,7 @@ func TestPowerCutUnflushed(t *testing.T) {
 	t.Logf("%v", v)
 }
 
-// What SyncInterval promises: no more is lost than the last interval acknowledged.
+// SyncInterval promises to lose at most what was acknowledged in the last interval.
 func TestPowerCutInterval(t *testing.T) {
 	d, o := newDisk(t, 256), newOracle()
 	do := crashTask(d.dir(), "interval", false)
@@ -123,7 +123,7 @@ func TestPowerCutInterval(t *testing.T) {
 }
 
 // deliveryTask is what runs when the process or the machine ends: many writers,
-// segments that are begun, sealed and removed all the time, a destination that
+// segments that are started, sealed and removed all the time, a destination that
 // works, and one that is slow, fails now and then and rejects some events permanently.
 func deliveryTask() task {
 	return task{
@@ -186,7 +186,7 @@ func TestDeliverPowerCut(t *testing.T) {
 	}
 }
 
-// A server that ends as it should repeats nothing.
+// After an orderly end no event is redelivered.
 func TestDeliverClose(t *testing.T) {
 	x := newRoute(t, t.TempDir(), deliveryTask())
 	for range 3 {

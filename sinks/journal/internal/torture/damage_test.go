@@ -61,7 +61,7 @@ func TestDamagedTail(t *testing.T) {
 }
 
 // damageActive damages the active file where its lines end, and returns the ids
-// of those that the damage itself took.
+// of those that the damage destroyed.
 func damageActive(t *testing.T, r *rand.Rand, dir string, damage func(*rand.Rand, []byte) []byte) map[string]bool {
 	t.Helper()
 	name := activeFile(t, dir)
@@ -75,7 +75,7 @@ func damageActive(t *testing.T, r *rand.Rand, dir string, damage func(*rand.Rand
 	return hit
 }
 
-// ids returns those of the lines that are unharmed.
+// ids returns the ids of the undamaged lines.
 func ids(content []byte) map[string]bool {
 	found := map[string]bool{}
 	for line := range bytes.Lines(content) {
@@ -200,8 +200,8 @@ func TestActiveFileGone(t *testing.T) {
 	}
 }
 
-// takeAway does that to the live file. What is acknowledged after it was noticed
-// must stay; no more than a group may be acknowledged before.
+// takeAway has such an accident happen to the active file. What is acknowledged after it was
+// noticed must stay; at most one group may be acknowledged before.
 func takeAway(t *testing.T, ahead bool, accident func(string) error, spare bool) {
 	dir := t.TempDir()
 	do := crashTask(dir, "l", ahead)
@@ -264,8 +264,8 @@ func sinceThen(at time.Time) func(ack) bool {
 	}
 }
 
-// requireAll holds that whatever was acknowledged is in the journal's files or in
-// the one that was renamed.
+// requireAll requires that everything acknowledged is in the journal's files or in the one
+// that was renamed.
 func requireAll(t *testing.T, o *oracle, dir, renamed string) {
 	t.Helper()
 	content, err := os.ReadFile(renamed + ".1")
@@ -292,8 +292,8 @@ var cursorDamages = []struct {
 	{"deleted", func(name string, _, _ []byte) error { return os.Remove(name) }},
 }
 
-// A cursor is a hint: whatever becomes of it, a destination gets events again, and
-// none is lost, although it is behind and segments are removed all the time.
+// A cursor is a hint: if it is damaged the destination gets events again, and loses none,
+// although it is behind and segments are removed all the time.
 func TestDamagedCursor(t *testing.T) {
 	x := newRoute(t, t.TempDir(), calmTask(destination{Name: "store", Slow: 60 * time.Millisecond}))
 	x.SegmentBytes, x.RetainBytes = 32<<10, 256<<10

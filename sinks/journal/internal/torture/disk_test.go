@@ -61,8 +61,8 @@ func (d *disk) detach(t *testing.T) {
 	}, 20*time.Second, 10*time.Millisecond, "the loop device stays")
 }
 
-// cut ends the file system at once, as the end of the power does: what was not
-// flushed never reaches the image, not even the file system's own log.
+// cut ends the file system immediately, as a power cut does: what was not flushed never
+// reaches the image, not even the file system's own log.
 func (d *disk) cut(t *testing.T) {
 	t.Helper()
 	const ioctlShutdown, withoutFlushingTheLog = 0x8004587d, 2
@@ -74,14 +74,14 @@ func (d *disk) cut(t *testing.T) {
 	require.Zero(t, errno, "shut the file system down: %v", errno)
 }
 
-// restart is the machine coming up again after a cut.
+// restart is the restart of the machine after a cut.
 func (d *disk) restart(t *testing.T) {
 	t.Helper()
 	d.detach(t)
 	d.attach(t)
 }
 
-// fill takes all free space, and returns how to give it back.
+// fill uses all free space, and returns a function that frees it.
 func (d *disk) fill(t *testing.T) (free func()) {
 	t.Helper()
 	name := filepath.Join(d.mount, "filler")

@@ -11,7 +11,7 @@ import (
 	"github.com/inlet-go/inlet/sinktest"
 )
 
-// A disk that is full refuses, and takes events again soon after there is space,
+// On a full disk the journal refuses events, and it accepts them soon after there is space,
 // without a restart.
 func TestDiskFull(t *testing.T) {
 	const writers, goal = 4, 2 * time.Second
@@ -44,7 +44,7 @@ func TestDiskFull(t *testing.T) {
 	}
 }
 
-// On a full disk neither a cursor nor a dead letter can be kept. That loses
+// On a full disk neither a cursor nor a dead letter can be stored. That loses
 // nothing, and ends soon after there is space.
 func TestDeliverDiskFull(t *testing.T) {
 	const goal = 2 * time.Second

@@ -17,7 +17,7 @@ import (
 	"github.com/inlet-go/inlet/sinks/journal"
 )
 
-// calmTask writes no more than a destination easily takes.
+// calmTask writes at most what a destination easily accepts.
 func calmTask(to ...destination) task {
 	return task{
 		Writers: 8, Batch: 1, Rest: 2 * time.Millisecond,
@@ -35,7 +35,7 @@ func (x *route) end(t *testing.T, name string) {
 	}
 }
 
-// One that is dead and one that hangs do not hold up a third, and lose nothing.
+// A destination that is down and one that hangs do not delay a third, and lose nothing.
 func TestDeliverIsolation(t *testing.T) {
 	const goal = 250 * time.Millisecond
 	x := newRoute(t, t.TempDir(), calmTask(
@@ -61,8 +61,8 @@ func TestDeliverIsolation(t *testing.T) {
 	t.Logf("taken %v after the acknowledgement (99 of 100), next to a dead and a hung one; %v", healthy.P99.Round(10*time.Microsecond), x)
 }
 
-// A destination with Block holds up the writers at the bound, and no longer than
-// it is dead.
+// A destination with Block has writers refused at the retention limit, as long as it is
+// down.
 func TestDeliverBlock(t *testing.T) {
 	const goal = 3 * time.Second // a batch, its cursor, and the pause of a journal that cannot store
 	do := calmTask(destination{Name: "dead", Trouble: down}, destination{Name: "healthy"})
@@ -122,8 +122,8 @@ func TestDeliverDropOldest(t *testing.T) {
 	t.Logf("%d events acked, %d dropped, %d counted as dropped", x.acked, lost, c.report("dead").Dropped)
 }
 
-// Somebody deletes segments that a destination has not had: the oldest, which it is
-// at, and some behind it. They are lost to it, and nothing else is.
+// Segments are deleted that a destination has not received: the oldest, which it is reading,
+// and some later ones. It loses these and nothing else.
 func TestDeliverDeletedSegments(t *testing.T) {
 	x := newRoute(t, t.TempDir(), calmTask(destination{Name: "dead", Trouble: down}, destination{Name: "healthy"}))
 	c := x.start(t, 2)
@@ -162,8 +162,8 @@ func deleteSegments(t *testing.T, dir string, places ...int) (deleted []string) 
 	return deleted
 }
 
-// A large directory is read piece by piece, while segments are sealed all the time:
-// a destination must not pass over one whose name changes meanwhile.
+// A large directory is read in pieces while segments are sealed all the time: a destination
+// must not skip a segment that is renamed meanwhile.
 func TestManySegments(t *testing.T) {
 	do := calmTask(destination{Name: "store"})
 	do.SegmentBytes = 1 // each group gets a segment of its own

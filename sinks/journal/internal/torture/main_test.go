@@ -30,7 +30,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// random returns a source for one test, so that its choices do not hang on which
+// random returns a source for one test, so that its choices do not depend on which
 // other tests run.
 func random(t *testing.T) *rand.Rand {
 	name := fnv.New64a()

@@ -3,7 +3,7 @@
 package torture
 
 // deliveryMutants break what feeds destinations and removes segments, and the
-// decorators that a delivery hangs on.
+// decorators that a delivery depends on.
 var deliveryMutants = map[string]mutant{
 	"a cursor is saved before the destination has taken the batch": {
 		file: "deliver_run.go", from: "n := len(d.deliverer.events)\n", to: "n := len(d.deliverer.events)\n\td.settled()\n",

@@ -24,7 +24,7 @@ type mutant struct {
 	rig            string // the test of this package that is to find it; else those of its package
 }
 
-// mutants are what a tired engineer might do. Each from occurs in its file once.
+// mutants are plausible mistakes. Each from occurs exactly once in its file.
 var mutants = map[string]mutant{
 	"nothing is flushed": {
 		file: "store.go", from: "if err := s.active.file.Sync(); err != nil {", to: "if err := error(nil); err != nil {",

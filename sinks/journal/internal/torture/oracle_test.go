@@ -21,15 +21,15 @@ import (
 	"github.com/inlet-go/inlet/sinks/journal"
 )
 
-// An oracle knows what must be in a directory: what children said was
-// acknowledged. It lives outside of the processes that write.
+// An oracle knows what must be in a directory: what children reported as acknowledged. It is
+// outside of the processes that write.
 type oracle struct {
 	must map[string]bool
 }
 
 func newOracle() *oracle { return &oracle{must: map[string]bool{}} }
 
-// add makes what c said so far count, and returns how many events that were.
+// add adds what c has acknowledged so far, and returns the number of events.
 func (o *oracle) add(c *child) (events int) {
 	return o.addIf(c, func(ack) bool { return true })
 }
@@ -49,7 +49,7 @@ func (o *oracle) addIf(c *child, counts func(ack) bool) (events int) {
 	return events
 }
 
-// A verdict says how what was found compares with what must be there.
+// A verdict compares what was found with what must be there.
 type verdict struct {
 	acked, lost int
 	extra       int // stored, though not acknowledged
@@ -65,7 +65,7 @@ func (v verdict) String() string {
 }
 
 // judge opens the journal in dir, as a restart does, and compares it with what
-// must be there. It fails the test on anything wrong but losses, which it counts.
+// must be there. It counts losses, and fails the test on any other fault.
 func (o *oracle) judge(t *testing.T, dir string) verdict {
 	t.Helper()
 	start := time.Now()
@@ -92,8 +92,8 @@ func missing(have, ids map[string]bool) (n int) {
 	return n
 }
 
-// requireKept opens the journal in dir and holds that nothing is lost, to the
-// journal or to another reader of its files.
+// requireKept opens the journal in dir and requires that nothing is lost, to the journal or
+// to another reader of its files.
 func (o *oracle) requireKept(t *testing.T, dir string) verdict {
 	t.Helper()
 	v := o.judge(t, dir)
@@ -101,7 +101,7 @@ func (o *oracle) requireKept(t *testing.T, dir string) verdict {
 	return v
 }
 
-// read returns the ids that the journal yields, each once and unharmed.
+// read returns the ids that the journal yields, each once and undamaged.
 func (o *oracle) read(t *testing.T, j *journal.Journal) map[string]bool {
 	t.Helper()
 	found, last := map[string]bool{}, uint64(0)
@@ -118,8 +118,8 @@ func (o *oracle) read(t *testing.T, j *journal.Journal) map[string]bool {
 
 func sumOf(id string) []byte { return fmt.Appendf(nil, `"sum":"%016x"`, sum(id)) }
 
-// readFiles reads the sealed files of dir as any reader of JSON lines would, and
-// knows nothing of the journal.
+// readFiles reads the sealed files of dir as any reader of JSON lines would,
+// independently of the journal.
 func readFiles(t *testing.T, dir string) map[string]bool {
 	t.Helper()
 	found := map[string]bool{}
@@ -137,7 +137,7 @@ func readFiles(t *testing.T, dir string) map[string]bool {
 	return found
 }
 
-// readLine returns the id of an event that is unharmed.
+// readLine returns the id of an undamaged event.
 func readLine(line []byte) (id string, ok bool) {
 	_, rest, ok := strings.Cut(string(line), `"messageId":"`)
 	id, _, _ = strings.Cut(rest, `"`)
@@ -189,8 +189,8 @@ func segmentFiles(t *testing.T, dir string) []string {
 	return slices.DeleteFunc(names, func(name string) bool { return strings.HasSuffix(name, ".tmp") })
 }
 
-// What a destination may get again after a crash, by the contract: what it took in
-// the last second and 4 MiB, and the batch in flight.
+// What a destination may get again after a crash, by the contract: what it accepted in the
+// last second and 4 MiB, and the batch in flight.
 const (
 	saveEvery = time.Second
 	saveBytes = 4 << 20
@@ -206,9 +206,9 @@ type repeats struct {
 
 type amount struct{ events, bytes int }
 
-// count holds that what came again since the last count is no more than was owed.
-// What did not come may still do so: after a child that was killed at once, the
-// next one begins where that did.
+// count requires that no more was redelivered since the last count than was allowed. What was
+// not redelivered yet may still be: after a child that was killed immediately, the next one
+// begins at the same position.
 func (r *repeats) count(t *testing.T, d destination, got []line) {
 	t.Helper()
 	seen, again := map[string]bool{}, amount{}
