@@ -56,7 +56,7 @@ func TestDeliverDiskFull(t *testing.T) {
 	}
 	free := disk.fill(t)
 	c.await(t, 20*time.Second, "fail", func() bool {
-		return len(c.failures) > 0 && c.logged(t, "cursor not saved") && c.logged(t, "the letter was not stored")
+		return len(c.failures) > 0 && c.logged(t, "cursor not saved") && c.logged(t, "sinks: DeadLetter:")
 	})
 	time.Sleep(1200 * time.Millisecond) // it tries again, and fails
 
