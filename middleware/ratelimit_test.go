@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/internal/testkit/testsink"
 	"github.com/inlet-go/inlet/middleware"
 )
 
@@ -273,17 +274,13 @@ func batch(n int) string {
 	return `{"batch":[` + strings.TrimSuffix(strings.Repeat(one+",", n), ",") + `]}`
 }
 
-// contentLimited returns an ingestion handler for one source, and the counter of the stored events.
-func contentLimited(t *testing.T, o middleware.RateLimitOptions, source inlet.Source) (http.Handler, *atomic.Int64) {
+// contentLimited returns an ingestion handler for one source, and its sink.
+func contentLimited(t *testing.T, o middleware.RateLimitOptions, source inlet.Source) (http.Handler, *testsink.Keeper) {
 	t.Helper()
-	stored := new(atomic.Int64)
-	h := newHandler(t, inlet.SinkFunc(func(_ context.Context, events []*inlet.Event) error {
-		stored.Add(int64(len(events)))
-		return nil
-	}))
+	stored := new(testsink.Keeper)
 	o.Rate, o.Key = 1e6, middleware.BySource
 	keys := inlet.MustKeys(map[string]inlet.Source{writeKey: source})
-	return middleware.Chain(middleware.Auth(keys, nil), middleware.RateLimit(&o))(h), stored
+	return middleware.Chain(middleware.Auth(keys, nil), middleware.RateLimit(&o))(newHandler(t, stored)), stored
 }
 
 var web = inlet.Source{ID: "web"}
@@ -299,12 +296,12 @@ func TestRateLimitContent(t *testing.T) {
 			h, stored := contentLimited(t, middleware.RateLimitOptions{EventRate: 2}, web)
 			require.Equal(t, 200, events(15).do(h).Code)
 			require.Equal(t, 429, events(10).do(h).Code)
-			require.EqualValues(t, 15, stored.Load())
+			require.Len(t, stored.Events(), 15)
 			require.Equal(t, 200, events(5).do(h).Code, "a refusal costs nothing")
 			time.Sleep(3 * time.Second)
 			require.Equal(t, 429, events(7).do(h).Code)
 			require.Equal(t, 200, events(6).do(h).Code)
-			require.EqualValues(t, 26, stored.Load())
+			require.Len(t, stored.Events(), 26)
 		})
 	})
 	t.Run("a batch larger than the bucket passes, and is charged", func(t *testing.T) {
@@ -316,7 +313,7 @@ func TestRateLimitContent(t *testing.T) {
 			require.Equal(t, 429, events(1).do(h).Code, "30 events are still owed")
 			time.Sleep(time.Second)
 			require.Equal(t, 200, events(1).do(h).Code)
-			require.EqualValues(t, 51, stored.Load())
+			require.Len(t, stored.Events(), 51)
 		})
 	})
 	t.Run("an empty bucket refuses before the body is read", func(t *testing.T) {
@@ -338,7 +335,7 @@ func TestRateLimitContent(t *testing.T) {
 			w := events(1).do(h)
 			require.Equal(t, fmt.Sprintf(`"default-bytes";qu="content-bytes";q=%d;w=10`, 2*size), w.Header().Get("RateLimit-Policy"))
 			require.Contains(t, w.Body.String(), "too many bytes")
-			require.EqualValues(t, 2, stored.Load())
+			require.Len(t, stored.Events(), 2)
 		})
 	})
 	t.Run("a source may have rates of its own", func(t *testing.T) {
@@ -382,7 +379,7 @@ func TestRateLimitContent(t *testing.T) {
 			outer := middleware.RateLimit(&middleware.RateLimitOptions{Rate: 1e6, EventRate: 0.2, Key: middleware.ByIP, Policy: "ip"})(inner)
 			require.Equal(t, 2, passed(outer, events(1), 5))
 			require.Contains(t, events(1).do(outer).Header().Get("RateLimit-Policy"), "ip-events")
-			require.EqualValues(t, 2, stored.Load())
+			require.Len(t, stored.Events(), 2)
 		})
 	})
 }
