@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/inlet-go/inlet/internal/canonical"
 	"github.com/inlet-go/inlet/internal/pixel"
 
 	"github.com/inlet-go/inlet/internal/wire"
@@ -398,7 +399,7 @@ func segmentTypeOf(raw []byte) Type {
 	case `"identify"`:
 		return TypeIdentify
 	}
-	if t := Type(wire.Text(raw)); t.Valid() {
+	if t := Type(wire.Text(raw)); canonical.IsType(string(t)) {
 		return t
 	}
 	return ""

@@ -21,6 +21,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/internal/canonical"
 	"github.com/inlet-go/inlet/internal/testkit/testsink"
 )
 
@@ -60,7 +61,7 @@ func requireLine(t *testing.T, e *inlet.Event) {
 // requireComplete checks that an event has what every sink may rely on.
 func requireComplete(t testing.TB, e *inlet.Event) {
 	t.Helper()
-	require.True(t, e.Type.Valid())
+	require.True(t, canonical.IsType(string(e.Type)))
 	require.NotEmpty(t, e.MessageID)
 	require.NotNil(t, e.Source)
 	require.NotEmpty(t, e.Dialect)

@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/internal/itemerrors"
 	"github.com/inlet-go/inlet/internal/testkit/testsink"
 )
 
@@ -444,7 +445,7 @@ func TestHandlerIngest(t *testing.T) {
 			require.Len(t, sink.Events(), 1)
 			var batch *inlet.BatchError
 			require.ErrorAs(t, err, &batch)
-			require.NoError(t, batch.Validate(2))
+			require.NoError(t, itemerrors.Validate(batch, 2))
 			require.Equal(t, 1, batch.Items[0].Index)
 			require.True(t, inlet.IsPermanent(err))
 			var problem *inlet.Problem

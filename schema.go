@@ -12,6 +12,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/inlet-go/inlet/internal/body"
+	"github.com/inlet-go/inlet/internal/canonical"
 
 	"github.com/inlet-go/inlet/internal/check"
 	"github.com/inlet-go/inlet/internal/wire"
@@ -29,15 +30,6 @@ const (
 	TypeGroup    Type = "group"
 	TypeAlias    Type = "alias"
 )
-
-// Valid reports whether t is one of the six types.
-func (t Type) Valid() bool {
-	switch t {
-	case TypeIdentify, TypeTrack, TypePage, TypeScreen, TypeGroup, TypeAlias:
-		return true
-	}
-	return false
-}
 
 // An Event is one call of a client, normalised: what every sink needs is typed, the rest is
 // raw JSON, exactly as it was sent. Numbers are never parsed, so integers beyond 2^53 pass
@@ -353,7 +345,7 @@ func (e *Event) check(l *Limits, userOptional bool) *Problem {
 	switch {
 	case e.Type == "":
 		return problem(CodeTypeRequired, "type")
-	case !e.Type.Valid():
+	case !canonical.IsType(string(e.Type)):
 		return problem(CodeTypeUnknown, "type")
 	case l.tooLong(e.MessageID):
 		return problem(CodeMessageIDTooLong, "messageId")

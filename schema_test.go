@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/internal/canonical"
 	"github.com/inlet-go/inlet/internal/testkit"
 )
 
@@ -218,9 +219,9 @@ func TestWarnings(t *testing.T) {
 func TestTypes(t *testing.T) {
 	t.Parallel()
 	for _, valid := range []inlet.Type{inlet.TypeIdentify, inlet.TypeTrack, inlet.TypePage, inlet.TypeScreen, inlet.TypeGroup, inlet.TypeAlias} {
-		require.True(t, valid.Valid())
+		require.True(t, canonical.IsType(string(valid)))
 	}
 	for _, not := range []inlet.Type{"", "Track", "batch", "track "} {
-		require.False(t, not.Valid())
+		require.False(t, canonical.IsType(string(not)))
 	}
 }

@@ -212,9 +212,9 @@ func (e *BatchError) Unwrap() []error {
 	return errs
 }
 
-// Validate reports whether e is well-formed for a batch of n events: at least one item, every
-// index within the batch and named once, no nil error.
-func (e *BatchError) Validate(n int) error {
+// validate returns an error unless e is well-formed for a batch of n events: at least one item,
+// every index within the batch and named once, no nil error.
+func (e *BatchError) validate(n int) error {
 	if e == nil || len(e.Items) == 0 {
 		return errors.New("inlet: batch error without items")
 	}
@@ -244,7 +244,7 @@ func ItemErrors(err error, n int) []error {
 	errs := make([]error, n)
 	batch, ok := asBatchError(err)
 	if ok {
-		if bad := batch.Validate(n); bad != nil {
+		if bad := batch.validate(n); bad != nil {
 			err, ok = bad, false
 		}
 	}

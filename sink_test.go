@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/internal/itemerrors"
 	"github.com/inlet-go/inlet/internal/testkit/testsink"
 )
 
@@ -92,14 +93,14 @@ func TestItemErrors(t *testing.T) {
 			"no item": {}, "out of range": {Items: []inlet.ItemError{{3, permanent}}}, "below zero": {Items: []inlet.ItemError{{-1, permanent}}},
 			"twice": {Items: []inlet.ItemError{{1, permanent}, {1, permanent}}}, "no error": {Items: []inlet.ItemError{{1, nil}}},
 		} {
-			require.Error(t, malformed.Validate(3), name)
+			require.Error(t, itemerrors.Validate(malformed, 3), name)
 			require.NotEmpty(t, malformed.Error())
 			for _, err := range inlet.ItemErrors(malformed, 3) {
 				require.Error(t, err, name)
 				require.False(t, inlet.IsPermanent(err), name)
 			}
 		}
-		require.NoError(t, batch.Validate(3))
+		require.NoError(t, itemerrors.Validate(batch, 3))
 		require.ErrorContains(t, batch, "2 events failed, first at index 2: down")
 		require.ErrorIs(t, batch, errDown)
 	})

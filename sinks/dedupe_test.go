@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/internal/itemerrors"
 	"github.com/inlet-go/inlet/internal/testkit"
 	"github.com/inlet-go/inlet/sinks"
 )
@@ -176,7 +177,7 @@ func requireFailed(t *testing.T, want []int, err error, n int) {
 	t.Helper()
 	var batch *inlet.BatchError
 	if errors.As(err, &batch) {
-		require.NoError(t, batch.Validate(n))
+		require.NoError(t, itemerrors.Validate(batch, n))
 	}
 	var failed []int
 	for i, err := range inlet.ItemErrors(err, n) {

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/internal/itemerrors"
 	"github.com/inlet-go/inlet/internal/testkit"
 	"github.com/inlet-go/inlet/sinks"
 )
@@ -55,7 +56,7 @@ const (
 func verdicts(t *testing.T, err error, n int) []string {
 	t.Helper()
 	if batch, ok := err.(*inlet.BatchError); ok {
-		require.NoError(t, batch.Validate(n))
+		require.NoError(t, itemerrors.Validate(batch, n))
 	}
 	said := make([]string, n)
 	for i := range said {

@@ -8,13 +8,14 @@ import (
 	"unicode/utf8"
 
 	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/internal/canonical"
 )
 
 // checkChanged returns an error if e lacks something that sinks rely on; lent is the event
 // before the change.
 func checkChanged(e, lent *inlet.Event) error {
 	switch {
-	case !e.Type.Valid():
+	case !canonical.IsType(string(e.Type)):
 		return fmt.Errorf("the change left an invalid Type, %q", e.Type)
 	case e.Timestamp.IsZero() && !lent.Timestamp.IsZero():
 		return errors.New("the change left no Timestamp")

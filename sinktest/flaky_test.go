@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/internal/canonical"
 	"github.com/inlet-go/inlet/sinks"
 	"github.com/inlet-go/inlet/sinktest"
 )
@@ -87,7 +88,7 @@ func TestEvents(t *testing.T) {
 		require.False(t, seen[e.MessageID], "message IDs never repeat")
 		seen[e.MessageID] = true
 		types[e.Type] = true
-		require.True(t, e.Type.Valid())
+		require.True(t, canonical.IsType(string(e.Type)))
 		require.False(t, e.ReceivedAt.IsZero())
 		require.False(t, e.Timestamp.IsZero())
 		require.NotEmpty(t, e.Source.ID)

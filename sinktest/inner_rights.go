@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/internal/canonical"
 )
 
 // A right is something that every sink may rely on.
@@ -72,7 +73,7 @@ func lackOf(e *inlet.Event) string {
 	switch {
 	case e == nil:
 		return "is nil"
-	case !e.Type.Valid():
+	case !canonical.IsType(string(e.Type)):
 		return "has no valid Type"
 	case e.MessageID == "":
 		return "has no MessageID"

@@ -109,7 +109,7 @@ func (p *probe) checkForm(a answer) error {
 	if !ok {
 		return nil
 	}
-	if err := batch.Validate(len(a.events)); err != nil {
+	if err := itemerrors.Validate(batch, len(a.events)); err != nil {
 		return fmt.Errorf("the batch error is malformed: %w", err)
 	}
 	if !p.f.Partial {

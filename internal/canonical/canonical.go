@@ -114,6 +114,15 @@ func KindOfQuoted(quoted []byte) Kind {
 // a client sent below [Client].
 func (k Kind) ServerOnly() bool { return k == KindServer || k == KindNote || k == KindRecord }
 
+// IsType reports whether an event may have the type: whether it is one of the six calls.
+func IsType(eventType string) bool {
+	switch eventType {
+	case "identify", "track", "page", "screen", "group", "alias":
+		return true
+	}
+	return false
+}
+
 // NameMember returns the member that holds the name of events of a type, "" for types whose
 // events have no name.
 func NameMember(eventType string) string {

@@ -81,7 +81,7 @@ var arrows = map[string][]string{
 	"sinks/journal/internal/osfs":       {},
 	"sinks/journal/internal/osfs/memfs": {"sinks/journal/internal/osfs"},
 	"sinks/journal/internal":            {".", "sinks", "sinks/journal", "sinks/journal/internal/..."},
-	"sinktest":                          {".", "internal/guard", "internal/itemerrors"},
+	"sinktest":                          {".", "internal/canonical", "internal/guard", "internal/itemerrors"},
 	"examples":                          {".", "authcache", "enrichers", "middleware", "sinks/..."},
 	"internal/testkit":                  {},
 	"internal/testkit/testsink":         {"."},

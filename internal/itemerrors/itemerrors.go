@@ -3,6 +3,7 @@ package itemerrors
 
 import (
 	"errors"
+	"reflect"
 
 	"github.com/inlet-go/inlet"
 )
@@ -21,6 +22,23 @@ func Join(errs []error) error {
 		return nil
 	}
 	return &inlet.BatchError{Items: items}
+}
+
+// Validate returns why e is malformed as the result of a Write of n events, or nil. The
+// reason is that of [inlet.ItemErrors], which gives every event of a malformed batch error
+// the same one.
+func Validate(e *inlet.BatchError, n int) error {
+	errs := inlet.ItemErrors(e, n)
+	if len(e.Items) > 0 {
+		first := e.Items[0]
+		if i := first.Index; 0 <= i && i < n && first.Err != nil && reflect.DeepEqual(errs[i], first.Err) {
+			return nil
+		}
+	}
+	if n == 0 {
+		return errors.New("the batch has no events")
+	}
+	return errs[0]
 }
 
 // Find returns the [*inlet.BatchError] in err and whether there is one. It unwraps errors

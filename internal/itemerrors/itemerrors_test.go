@@ -19,7 +19,7 @@ func TestJoin(t *testing.T) {
 		{nil, errFailed, nil, inlet.Permanent(errFailed)},
 	} {
 		err := itemerrors.Join(errs)
-		require.NoError(t, err.(*inlet.BatchError).Validate(len(errs)))
+		require.NoError(t, itemerrors.Validate(err.(*inlet.BatchError), len(errs)))
 		require.Equal(t, errs, inlet.ItemErrors(err, len(errs)))
 	}
 	require.NoError(t, itemerrors.Join(nil))

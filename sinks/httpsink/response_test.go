@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/internal/itemerrors"
 	"github.com/inlet-go/inlet/sinks/httpsink"
 )
 
@@ -350,7 +351,7 @@ func requireSoundOutcome(t *testing.T, status int, err error) {
 		require.Equal(t, later, words, "%d: %v", status, err)
 	}
 	if batch, ok := err.(*inlet.BatchError); ok {
-		require.NoError(t, batch.Validate(3))
+		require.NoError(t, itemerrors.Validate(batch, 3))
 	} else if status/100 == 2 {
 		require.False(t, inlet.IsPermanent(err), "%v", err)
 	}

@@ -411,6 +411,6 @@ func BenchmarkRestore(b *testing.B) {
 		d, err := sinks.NewDedupe(j, &sinks.DedupeOptions{Stored: j.RecentIDs(b.Context(), 24*time.Hour, 1_000_000)})
 		require.NoError(b, err)
 		require.NoError(b, d.Write(b.Context(), []*inlet.Event{event("b7-0")}))
-		require.EqualValues(b, 1, d.Duplicates())
+		require.EqualValues(b, 1, d.Stats().Duplicates)
 	}
 }

@@ -183,13 +183,13 @@ func TestRecentIDs(t *testing.T) {
 			for _, id := range want {
 				send(d, id)
 			}
-			require.EqualValues(t, 7, d.Duplicates())
+			require.EqualValues(t, 7, d.Stats().Duplicates)
 			require.Equal(t, want, stored(t, j))
 			closeNow(t, j)
 			time.Sleep(2 * time.Hour)
 			j, d = open()
 			send(d, want[0])
-			require.Zero(t, d.Duplicates(), "the window counts from when it was received first")
+			require.Zero(t, d.Stats().Duplicates, "the window counts from when it was received first")
 			require.Len(t, stored(t, j), 8)
 		})
 	})
