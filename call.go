@@ -8,11 +8,11 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
-	"runtime/debug"
 	"slices"
 	"time"
 
 	"github.com/inlet-go/inlet/internal/admission"
+	"github.com/inlet-go/inlet/internal/guard"
 )
 
 // call is one request on its way through a handler. Its steps are the methods that serve
@@ -264,17 +264,17 @@ func (c *call) write() error {
 
 // store calls the sink. A panic in it is a temporary failure of this call.
 func (h *Handler) store(ctx context.Context, events []*Event, now time.Time) (panicked bool, err error) {
-	defer func() {
-		if cause := recover(); cause != nil {
-			if cause == http.ErrAbortHandler {
-				panic(cause)
-			}
-			h.options.Logger.ErrorContext(ctx, "inlet: sink panicked", "panic", cause, "stack", string(debug.Stack()))
-			panicked, err = true, fmt.Errorf("the sink panicked: %v", cause)
-		}
-	}()
 	defer h.queue.End(now, h.queue.Begin(now))
-	return false, h.sink.Write(ctx, events)
+	guard.Call(&err, func() error { return h.sink.Write(ctx, events) })
+	p, panicked := guard.Panicked(err)
+	if !panicked {
+		return false, err
+	}
+	if p.Cause == http.ErrAbortHandler {
+		panic(p.Cause)
+	}
+	h.options.Logger.ErrorContext(ctx, "inlet: sink panicked", "panic", p.Cause, "stack", string(p.Stack))
+	return true, fmt.Errorf("the sink panicked: %v", p.Cause)
 }
 
 // storeError returns the error of a request of which the sink did not store everything. One

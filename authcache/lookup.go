@@ -5,10 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"runtime/debug"
 	"time"
 
 	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/internal/guard"
 )
 
 // Why a lookup has no answer.
@@ -75,13 +75,14 @@ func (c *Cache) run(l *lookup, id digest, creds inlet.Credentials) {
 
 // authenticateInner calls the authenticator. A panic in it is a failure of this lookup.
 func (c *Cache) authenticateInner(ctx context.Context, creds inlet.Credentials) (source *inlet.Source, err error) {
-	defer func() {
-		if cause := recover(); cause != nil {
-			source, err = nil, fmt.Errorf("authcache: the authenticator panicked: %v\n%s", cause, debug.Stack())
+	guard.Call(&err, func() (err error) {
+		if source, err = c.inner.Authenticate(ctx, creds); source == nil && err == nil {
+			err = errNoAnswer
 		}
-	}()
-	if source, err = c.inner.Authenticate(ctx, creds); source == nil && err == nil {
-		err = errNoAnswer
+		return err
+	})
+	if p, panicked := guard.Panicked(err); panicked {
+		return nil, fmt.Errorf("authcache: authenticator panicked: %v\n%s", p.Cause, p.Stack)
 	}
 	return source, err
 }

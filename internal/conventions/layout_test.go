@@ -72,7 +72,7 @@ var arrows = map[string][]string{
 	"internal/wire":          {},
 
 	"enrichers":  {".", "internal/canonical", "internal/check", "internal/wire"},
-	"authcache":  {".", "internal/check"},
+	"authcache":  {".", "internal/check", "internal/guard"},
 	"middleware": {".", "enrichers", "internal/check"},
 
 	"sinks":                             {".", "internal/backoff", "internal/canonical", "internal/check", "internal/guard", "internal/itemerrors"},

@@ -29,7 +29,7 @@ func Join(errs []error) error {
 // the same one.
 func Validate(e *inlet.BatchError, n int) error {
 	errs := inlet.ItemErrors(e, n)
-	if len(e.Items) > 0 {
+	if e != nil && len(e.Items) > 0 {
 		first := e.Items[0]
 		if i := first.Index; 0 <= i && i < n && first.Err != nil && reflect.DeepEqual(errs[i], first.Err) {
 			return nil

@@ -6,8 +6,9 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"runtime/debug"
 	"time"
+
+	"github.com/inlet-go/inlet/internal/guard"
 
 	"github.com/inlet-go/inlet"
 	"github.com/inlet-go/inlet/internal/backoff"
@@ -104,13 +105,15 @@ var errFilter = errors.New("journal: filter panicked")
 // wants calls the filter. After a panic the event is neither delivered nor skipped, since
 // either could be wrong.
 func (d *deliverer) wants(e *inlet.Event) (wanted bool, err error) {
-	defer func() {
-		if cause := recover(); cause != nil {
-			d.log.Error("journal: filter panicked", "panic", cause, "stack", string(debug.Stack()))
-			err = fmt.Errorf("%w: %v", errFilter, cause)
-		}
-	}()
-	return d.opts.Filter(e), nil
+	guard.Call(&err, func() error {
+		wanted = d.opts.Filter(e)
+		return nil
+	})
+	if p, panicked := guard.Panicked(err); panicked {
+		d.log.Error("journal: filter panicked", "panic", p.Cause, "stack", string(p.Stack))
+		err = fmt.Errorf("%w: %v", errFilter, p.Cause)
+	}
+	return wanted, err
 }
 
 // deliver writes the batch until the sink has accepted all of it. It ends early when it is
@@ -169,15 +172,14 @@ func (d *deliverer) attempt(ctx context.Context, failures int) error {
 // write is one Write, with its deadline. It returns a panic of the sink as a temporary
 // error.
 func (d *deliverer) write(ctx context.Context, events []*inlet.Event) (err error) {
-	defer func() {
-		if cause := recover(); cause != nil {
-			d.log.Error("journal: destination panicked", "panic", cause, "stack", string(debug.Stack()))
-			err = fmt.Errorf("journal: destination panicked: %v", cause)
-		}
-	}()
 	ctx, cancel := context.WithTimeout(ctx, d.opts.Timeout)
 	defer cancel()
-	return d.sink.Write(ctx, events)
+	guard.Call(&err, func() error { return d.sink.Write(ctx, events) })
+	if p, panicked := guard.Panicked(err); panicked {
+		d.log.Error("journal: destination panicked", "panic", p.Cause, "stack", string(p.Stack))
+		err = fmt.Errorf("journal: destination panicked: %v", p.Cause)
+	}
+	return err
 }
 
 // backOff waits after a failure, at least as long as the sink has asked for, and reports
