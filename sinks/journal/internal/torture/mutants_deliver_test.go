@@ -155,7 +155,7 @@ var deliveryMutants = map[string]mutant{
 		file: "deliver_run.go", from: "case errors.Is(err, errGone):\n\t\treturn true", to: "case errors.Is(err, errGone):\n\t\treturn false",
 	},
 	"a segment is given up for want of descriptors": {
-		file: "deliver_run.go", from: "osfs.IsScarce(err), d.deliverer", to: "d.deliverer",
+		file: "deliver_run.go", from: "osfs.IsScarce(err), d.deliverer", to: "osfs.IsScarce(nil), d.deliverer",
 	},
 	"the segment that is written to is given up": {
 		file: "deliver_run.go", from: ", d.deliverer.tail.entry.first >= m.segment:", to: ":",
