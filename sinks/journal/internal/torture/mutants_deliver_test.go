@@ -5,10 +5,10 @@ package torture
 // deliveryMutants break what feeds destinations and removes segments, and the
 // decorators that a delivery depends on.
 var deliveryMutants = map[string]mutant{
-	"a cursor is saved before the destination has taken the batch": {
+	"a cursor is saved before the destination has accepted the batch": {
 		file: "deliver_run.go", from: "n := len(d.deliverer.events)\n", to: "n := len(d.deliverer.events)\n\td.settled()\n",
 	},
-	"a cursor is saved before the destination has taken the batch, seen from outside": {
+	"a cursor is saved before the destination has accepted the batch, seen from outside": {
 		file: "deliver_run.go", from: "n := len(d.deliverer.events)\n", to: "n := len(d.deliverer.events)\n\td.settled()\n",
 		rig: "TestDeliverIsolation",
 	},
@@ -26,16 +26,16 @@ var deliveryMutants = map[string]mutant{
 	"a cursor is not saved while there is nothing to deliver": {
 		file: "checkpoint.go", from: "time.Until(c.attempted.Add(maxSaveInterval))", to: "1000 * time.Hour",
 	},
-	"a cursor is saved after four mebibytes only": {
+	"a cursor is saved only every four mebibytes": {
 		file: "checkpoint.go", from: "c.unsaved >= maxUnsavedBytes || time.Since(c.attempted) >= maxSaveInterval", to: "c.unsaved >= maxUnsavedBytes",
 	},
-	"a cursor is saved every second only": {
+	"a cursor is saved only every second": {
 		file: "checkpoint.go", from: "c.unsaved >= maxUnsavedBytes || time.Since(c.attempted) >= maxSaveInterval", to: "time.Since(c.attempted) >= maxSaveInterval",
 	},
 	"a cursor is renamed before it is flushed": {
 		file: "cursor.go", from: "\tif err == nil {\n\t\terr = f.Sync()\n\t}\n", to: "",
 	},
-	"a cursor is written over the old one": {
+	"a cursor overwrites the old one in place": {
 		file: "cursor.go", from: "temporary := name + extTemporary", to: "temporary := name",
 	},
 	"the name of a cursor is not flushed": {
@@ -44,7 +44,7 @@ var deliveryMutants = map[string]mutant{
 	"a new destination's cursor is not saved": {
 		file: "checkpoint.go", from: "\tif changed {\n", to: "\tif changed && c == nil {\n",
 	},
-	"a damaged cursor is none": {
+	"a damaged cursor counts as missing": {
 		file: "cursor.go", from: "at = cursor{holds: true}", to: "continue",
 	},
 	"a damaged cursor begins at the end": {
@@ -54,117 +54,117 @@ var deliveryMutants = map[string]mutant{
 		file: "cursor.go", from: "at = cursor{holds: true}", to: "at = cursor{seq: 1 << 40, holds: true}",
 		rig: "TestDamagedCursor",
 	},
-	"the checksum of a cursor is not looked at": {
+	"the checksum of a cursor is not verified": {
 		file: "cursor.go", from: "|| file.Sum != ", to: "|| file.Sum == \"\" && file.Sum != ",
 	},
-	"numbers are given out again below a cursor": {
+	"numbers below a cursor are reused": {
 		file: "journal.go", from: "last = max(last, j.checkpoints.maxSeq())", to: "",
 	},
 
-	"retention ignores who holds": {
+	"retention ignores the destinations": {
 		file: "retain.go", from: "checkpoints.holder(end); held {", to: "checkpoints.holder(end); held && end == 0 {",
 	},
-	"retention ignores who holds, seen from outside": {
+	"retention ignores the destinations, seen from outside": {
 		file: "retain.go", from: "checkpoints.holder(end); held {", to: "checkpoints.holder(end); held && end == 0 {",
 		rig: "TestDeliverBlock",
 	},
-	"a destination that is up to date is not made to note it": {
+	"a destination that is up to date is not made to save its cursor": {
 		file: "retain.go", from: "if !s.checkpoints.flushCursors(end) {", to: "if end > 0 {",
 	},
 	"a delivery that has ended saves its cursor": {
 		file: "checkpoint.go", from: "\tif c.closed {", to: "\tif c.closed && c == nil {",
 	},
-	"retention looks at the position, not at the cursor": {
+	"retention uses the position, not the saved cursor": {
 		file: "checkpoint.go", from: "\t\tif c.holds && c.seq < lowest {",
 		to: "\t\tif a := t.active[n]; a != nil {\n\t\t\tc.seq = a.position.now().last\n\t\t}\n\t\tif c.holds && c.seq < lowest {",
 	},
-	"retention knows of a cursor before the disk": {
+	"retention trusts a cursor before it is on the disk": {
 		file: "checkpoint.go", from: "if err := t.files.save(name, at); err != nil {",
 		to: "t.mu.Lock()\n\tt.saved[name] = at\n\tt.mu.Unlock()\n\tif err := t.files.save(name, at); err != nil {",
 	},
-	"one that may lose the oldest holds too": {
+	"a destination with DropOldest retains segments": {
 		file: "checkpoint.go", from: "if c.holds && c.seq < lowest {", to: "if c.seq < lowest {",
 	},
 	"the newest segment may be removed": {
 		file: "retain.go", from: "case len(s.sealed.segments) == 1 && s.active != nil && s.active.acked > 0:\n\t\treturn s.active.first - 1, true",
 		to: "case len(s.sealed.segments) == 1:\n\t\treturn s.progress.now().last, true",
 	},
-	"age removes all at once": {
+	"retention by age removes everything in one go": {
 		file: "retain.go", from: "if len(s.sealed.segments) > 0 && now.Sub", to: "for len(s.sealed.segments) > 0 && now.Sub",
 	},
-	"what was sealed before does not count": {
+	"segments sealed earlier do not count": {
 		file: "retain.go", from: "\t\ts.add(sealedSegment{e.first, size, written})\n", to: "\t\t_, _ = size, written\n",
 	},
-	"beyond the bound it goes on writing": {
+	"writing continues beyond the bound": {
 		file: "retain.go", from: "!ok || !s.overLimit() {", to: "!ok || s.overLimit() {",
 	},
 
-	"only the first event that failed is written again": {
+	"only the first failed event is retried": {
 		file: "deliverer.go", from: "d.events = append(left, d.events[len(batch):]...)", to: "d.events = append(left[:1], d.events[len(batch):]...)",
 	},
-	"only the first event that failed is written again, seen by kills": {
+	"only the first failed event is retried, seen by kills": {
 		file: "deliverer.go", from: "d.events = append(left, d.events[len(batch):]...)", to: "d.events = append(left[:1], d.events[len(batch):]...)",
 		rig: "TestDeliverKill",
 	},
-	"the batch is written again as a whole": {
+	"the batch is retried as a whole": {
 		file: "deliverer.go", from: "\t\tif err == nil {\n\t\t\tcontinue\n\t\t}\n", to: "",
 	},
 	"a probe is the whole batch": {
 		file: "deliverer.go", from: "if failures >= maxBatchFailures {", to: "if failures < 0 {",
 	},
-	"the wait does not heed what the destination asks for": {
+	"the wait ignores what the destination asks for": {
 		file: "deliverer.go", from: "wait = max(wait, asked)", to: "_ = asked",
 	},
-	"a panic of a destination kills": {
-		file: "deliverer.go", from: "recover(); cause != nil {\n\t\t\td.log.Error(\"journal: destination", to: "any(nil); cause != nil {\n\t\t\td.log.Error(\"journal: destination",
+	"a panic of a destination kills the process": {
+		file: "deliverer.go", from: "guard.Call(&err, func() error { return d.sink.Write(ctx, events) })", to: "err = d.sink.Write(ctx, events)",
 	},
 	"a Write has no deadline": {
 		file: "deliverer.go", from: "context.WithTimeout(ctx, d.opts.Timeout)", to: "context.WithCancel(ctx)",
 	},
-	"a replay passes over what is refused": {
+	"a replay skips rejected events": {
 		file: "deliverer.go", from: "inlet.IsPermanent(err) {\n\t\t\treturn err", to: "inlet.IsPermanent(err) {\n\t\t\treturn nil",
 	},
-	"what is filtered out is never settled": {
+	"filtered events never count as delivered": {
 		file: "deliverer.go", from: "d.last, d.tail.next = m.last,", to: "d.last, d.tail.next = d.last,",
 	},
 
-	"nothing is flushed, seen by a power cut while it is delivered": {
+	"nothing is flushed, seen by a power cut while delivering": {
 		file: "store.go", from: "if err := s.active.file.Sync(); err != nil {", to: "if err := error(nil); err != nil {",
 		rig: "TestDeliverPowerCut",
 	},
-	"a reader goes beyond the mark": {
+	"a reader goes beyond the watermark": {
 		file: "watermark.go", from: "\t\treturn m.size\n", to: "\t\treturn all\n",
 	},
-	"a listing is believed that misses a name": {
+	"a listing that misses a name is trusted": {
 		file: "tail.go", from: "m.segment > m.last ||", to: "m.segment > 0 ||",
 	},
-	"a segment is looked for under one name only": {
+	"a segment is searched under one name only": {
 		file: "tail.go", from: "[]string{e.ext, extSealed, extSuspect}", to: "[]string{e.ext}",
 	},
-	"what is dropped is not counted": {
+	"dropped events are not counted": {
 		file: "tail.go", from: "t.missed += last - t.next + 1", to: "t.missed += 0",
 	},
-	"what is dropped is not counted, seen from outside": {
+	"dropped events are not counted, seen from outside": {
 		file: "tail.go", from: "t.missed += last - t.next + 1", to: "t.missed += 0",
 		rig: "TestDeliverDropOldest",
 	},
-	"what was given up is not counted": {
+	"events given up are not counted": {
 		file: "tail.go", from: "if !t.gap {", to: "if true || !t.gap {",
 	},
 	"a segment that is gone ends the delivery": {
 		file: "deliver_run.go", from: "case errors.Is(err, errGone):\n\t\treturn true", to: "case errors.Is(err, errGone):\n\t\treturn false",
 	},
-	"a segment is given up for want of descriptors": {
+	"a segment is given up for lack of file descriptors": {
 		file: "deliver_run.go", from: "osfs.IsScarce(err), d.deliverer", to: "osfs.IsScarce(nil), d.deliverer",
 	},
-	"the segment that is written to is given up": {
+	"the active segment is given up": {
 		file: "deliver_run.go", from: ", d.deliverer.tail.entry.first >= m.segment:", to: ":",
 	},
 	"a segment is given up at the first failure": {
 		file: "deliver_run.go", from: "return d.readFailures >= maxReadAttempts", to: "return d.readFailures >= 1",
 	},
 
-	"the directory is free before the deliveries have ended": {
+	"the directory is unlocked before the deliveries have ended": {
 		file: "journal.go", from: "\t\t\tj.deliveries.wait()\n", to: "",
 	},
 	"a delivery begins after the close": {
@@ -173,30 +173,30 @@ var deliveryMutants = map[string]mutant{
 	"two deliveries to one destination": {
 		file: "deliveries.go", from: "case r.running[d.name] != nil:", to: "case false:",
 	},
-	"one is forgotten while it is delivered to": {
+	"a destination is forgotten while it is delivered to": {
 		file: "deliveries.go", from: "case r.running[name] != nil:", to: "case false:",
 	},
 
-	"a dead letter is taken for stored that is not": {
+	"an unstored dead letter counts as stored": {
 		file: "deliver.go", from: "return l.journal.Write(ctx, letters)", to: "_ = l.journal.Write(ctx, letters)\n\treturn nil",
 	},
-	"a dead letter is taken for stored that is not, seen on a full disk": {
+	"an unstored dead letter counts as stored, seen on a full disk": {
 		file: "deliver.go", from: "return l.journal.Write(ctx, letters)", to: "_ = l.journal.Write(ctx, letters)\n\treturn nil",
 		rig: "TestDeliverDiskFull",
 	},
 	"dead letters are not closed": {
 		file: "deliver.go", from: "return l.journal.Close(context.Background())", to: "return nil",
 	},
-	"the failure of the letters' sink is ignored": {
+	"a failure of the dead-letter sink is ignored": {
 		file: "../deadletter.go", from: "if errs != nil && errs[n] != nil {", to: "if len(errs) < 0 {",
 	},
 	"an id is remembered before its event is stored": {
-		file: "../dedupe.go", from: "d.held[c.keys[i]] = claim{c, i}\n", to: "d.held[c.keys[i]] = claim{c, i}\n\t\t\td.seen.add(c.keys[i], now)\n",
+		file: "../dedupe.go", from: "d.claimed[c.keys[i]] = claim{c, i}\n", to: "d.claimed[c.keys[i]] = claim{c, i}\n\t\t\td.seen.add(c.keys[i], now)\n",
 	},
 	"an id is remembered although its event is not stored": {
 		file: "../dedupe.go", from: "if returned && (errs == nil || errs[n] == nil) {", to: "if returned && (errs == nil || errs[n] == nil || n >= 0) {",
 	},
 	"an id is not held while its event is written": {
-		file: "../dedupe.go", from: "d.held[c.keys[i]] = claim{c, i}\n", to: "",
+		file: "../dedupe.go", from: "d.claimed[c.keys[i]] = claim{c, i}\n", to: "",
 	},
 }

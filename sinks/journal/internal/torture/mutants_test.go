@@ -54,11 +54,11 @@ var mutants = map[string]mutant{
 	}
 `,
 	},
-	"a failed flush is tried again on the same file": {
+	"a failed flush is retried on the same file": {
 		file: "store.go", from: "if err := s.active.file.Sync(); err != nil {",
 		to: "if err := s.active.file.Sync(); err != nil && s.active.file.Sync() != nil {",
 	},
-	"a failed flush is tried again, seen by strace": {
+	"a failed flush is retried, seen by strace": {
 		file: "store.go", from: "if err := s.active.file.Sync(); err != nil {",
 		to:  "if err := s.active.file.Sync(); err != nil && s.active.file.Sync() != nil {",
 		rig: "TestFlushFails",
@@ -69,10 +69,10 @@ var mutants = map[string]mutant{
 	"a second failed flush does not poison": {
 		file: "health.go", from: "now.Sub(h.syncFailed) < poisonWindow", to: "false",
 	},
-	"half a write is not cut off": {
+	"a partial write is not cut off": {
 		file: "store.go", from: "err := s.active.trim(); err != nil || !full", to: "!full",
 	},
-	"the directory is not flushed for a new segment": {
+	"the directory is not flushed after a new segment": {
 		file: "store.go", from: "if err := s.fs.SyncDir(s.dir); err != nil {\n\t\ts.setAside()", to: "if err := error(nil); err != nil {\n\t\ts.setAside()",
 	},
 	"the directory is not flushed after the seal": {
@@ -93,7 +93,7 @@ var mutants = map[string]mutant{
 	"recovery stops at the first damaged line": {
 		file: "recovery.go", from: "if errors.Is(err, io.EOF) {\n\t\t\treturn s, nil", to: "if errors.Is(err, io.EOF) || s.damaged > 0 {\n\t\t\treturn s, nil",
 	},
-	"recovery cuts before it has a copy": {
+	"recovery truncates before it has a copy": {
 		file: "recovery.go", from: "if err := r.copyTail(e, s); err != nil {", to: "if err := error(nil); err != nil {",
 	},
 	"recovery does not flush its copy": {
@@ -105,19 +105,19 @@ var mutants = map[string]mutant{
 	"recovery trusts a suspect file": {
 		file: "recovery.go", from: "case s.damaged == 0 && e.ext == extActive:", to: "case s.damaged == 0:",
 	},
-	"numbers start anew": {
+	"numbers start over": {
 		file: "scan.go", from: "return s.last + uint64((s.damagedTail+minLine-1)/minLine)", to: "return 0",
 	},
-	"numbers of lost lines are given out again": {
+	"numbers of lost lines are reused": {
 		file: "scan.go", from: "return s.last + uint64((s.damagedTail+minLine-1)/minLine)", to: "return s.last",
 	},
-	"an old block is believed": {
+	"an old block is trusted": {
 		file: "scan.go", from: "s.good = s.good && s.seq > s.last", to: "s.good = s.good && s.seq > 0",
 	},
-	"the checksum is not looked at": {
+	"the checksum is not verified": {
 		file: "line.go", from: "string(tail[len(crcMember):len(tail)-len(lineEnd)]) != string(want[:]) ||", to: "len(want) != crcDigits ||",
 	},
-	"the checksum is not looked at, seen by flipped bits": {
+	"the checksum is not verified, seen by flipped bits": {
 		file: "line.go", from: "string(tail[len(crcMember):len(tail)-len(lineEnd)]) != string(want[:]) ||", to: "len(want) != crcDigits ||",
 		rig: "TestBitFlips",
 	},
@@ -127,14 +127,14 @@ var mutants = map[string]mutant{
 	"a deleted file is not noticed": {
 		file: "store.go", from: "if err == nil && size == s.active.length() {", to: "if true || err == nil {",
 	},
-	"a deleted file is not noticed, seen on a real one": {
+	"a deleted file is not noticed, seen on a real disk": {
 		file: "store.go", from: "if err == nil && size == s.active.length() {", to: "if true || err == nil {",
 		rig: "TestActiveFileGone",
 	},
-	"a full disk is never tried again": {
+	"a full disk is never retried": {
 		file: "health.go", from: "case h.failure != nil && time.Now().Before(h.until):", to: "case h.failure != nil:",
 	},
-	"a full disk is never tried again, seen on a real one": {
+	"a full disk is never retried, seen on a real disk": {
 		file: "health.go", from: "case h.failure != nil && time.Now().Before(h.until):", to: "case h.failure != nil:",
 		rig: "TestDiskFull",
 	},
@@ -159,7 +159,7 @@ var mutants = map[string]mutant{
 	"a segment keeps its blank lines": {
 		file: "store.go", from: "if g.preallocated <= g.size {", to: "if true || g.preallocated <= g.size {",
 	},
-	"the end of a segment is cut off after it is sealed only": {
+	"the end of a segment is cut off only after it is sealed": {
 		file: "store.go", from: "\treturn g.file.Sync()\n}\n\n// length", to: "\treturn nil\n}\n\n// length",
 	},
 	"a file ahead takes the last free space": {
