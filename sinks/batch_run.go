@@ -107,7 +107,7 @@ func (b *Batch) report(events []*inlet.Event, errs []error) {
 func (b *Batch) guarded(what string, f func() error) (err error) {
 	guard.Call(&err, f)
 	if p, ok := guard.Panicked(err); ok {
-		b.o.Logger.Error("sinks: Batch: "+what+" panicked", "panic", p.Cause, "stack", string(p.Stack))
+		b.o.Logger.Error("sinks: batch panicked", "in", what, "panic", p.Cause, "stack", string(p.Stack))
 		return fmt.Errorf("sinks: Batch: %s panicked: %v", what, p.Cause)
 	}
 	return err

@@ -115,7 +115,7 @@ func (t *Timeout) finish(ctx context.Context, w *timedWrite) {
 	p, panicked := guard.Panicked(w.err)
 	if t.writes.end(w) && panicked {
 		t.panics.Add(1)
-		t.logger.ErrorContext(ctx, "sinks: Timeout: write panicked after its caller had returned",
+		t.logger.ErrorContext(ctx, "sinks: write panicked after its timeout",
 			"panic", p.Cause, "stack", string(p.Stack))
 	}
 	close(w.done)

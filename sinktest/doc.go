@@ -6,7 +6,9 @@
 //	func TestConformance(t *testing.T) {
 //		sinktest.Run(t, sinktest.Harness{
 //			New:  func(t testing.TB) inlet.Sink { return mysink.New() },
-//			Read: func(t testing.TB, s inlet.Sink) []*inlet.Event { return s.(*mysink.Sink).All() },
+//			Read: func(t testing.TB, s inlet.Sink) []*inlet.Event {
+//				return s.(*mysink.Sink).All()
+//			},
 //		})
 //	}
 //
@@ -26,7 +28,9 @@
 //
 //	func TestConformance(t *testing.T) {
 //		sinktest.RunDecorator(t, sinktest.DecoratorHarness{
-//			New: func(t testing.TB, inner inlet.Sink) inlet.Sink { return mysink.NewDecorator(inner) },
+//			New: func(t testing.TB, inner inlet.Sink) inlet.Sink {
+//				return mysink.NewDecorator(inner)
+//			},
 //		})
 //	}
 //

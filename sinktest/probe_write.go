@@ -125,7 +125,7 @@ func (p *probe) put(events []*inlet.Event) ([]answer, error) {
 		if p.f.Fails {
 			return nil
 		}
-		return fmt.Errorf("Write failed for good events: %w", a.err)
+		return fmt.Errorf("Write failed for valid events: %w", a.err)
 	})
 }
 

@@ -43,7 +43,7 @@ func TestConformance(t *testing.T) {
 			Features: features,
 		})
 	})
-	t.Run("in small files, flushed now and then", func(t *testing.T) {
+	t.Run("in small files, flushed occasionally", func(t *testing.T) {
 		t.Parallel()
 		sinktest.Run(t, sinktest.Harness{
 			New: func(t testing.TB) inlet.Sink {

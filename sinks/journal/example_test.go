@@ -150,7 +150,7 @@ func ExampleJournal_Replay() {
 	// 1 events <nil>
 }
 
-// A restart tells Dedupe what is stored, so that a client which sends again is no
+// A restart tells Dedupe what is stored, so that a client that retries makes no
 // second event.
 func ExampleJournal_RecentIDs() {
 	dir, err := os.MkdirTemp("", "journal")
@@ -179,4 +179,64 @@ func ExampleJournal_RecentIDs() {
 	// Output:
 	// acknowledged: true duplicates: 0
 	// acknowledged: true duplicates: 1
+}
+
+// replayFrom writes three events, two of them in 2026, and prints the names of those that a
+// replay from the start sends.
+func replayFrom(start journal.Start) {
+	dir, err := os.MkdirTemp("", "journal")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	j, err := journal.Open(dir, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	ctx := context.Background()
+	defer j.Close(ctx)
+	for i, name := range []string{"Signed Up", "Signed In", "Signed Out"} {
+		received := time.Date(2025+i, 12, 31, 0, 0, 0, 0, time.UTC)
+		e := &inlet.Event{Type: inlet.TypeTrack, Name: name, MessageID: name, ReceivedAt: received}
+		if err := j.Write(ctx, []*inlet.Event{e}); err != nil {
+			log.Fatal(err)
+		}
+	}
+	sink := inlet.SinkFunc(func(_ context.Context, events []*inlet.Event) error {
+		for _, e := range events {
+			fmt.Println(e.Name)
+		}
+		return nil
+	})
+	n, err := j.Replay(ctx, sink, &journal.DeliverOptions{Start: start})
+	fmt.Println(n, "events", err)
+}
+
+func ExampleFromOldest() {
+	replayFrom(journal.FromOldest())
+	// Output:
+	// Signed Up
+	// Signed In
+	// Signed Out
+	// 3 events <nil>
+}
+
+func ExampleFromNow() {
+	replayFrom(journal.FromNow())
+	// Output: 0 events <nil>
+}
+
+func ExampleFromSeq() {
+	replayFrom(journal.FromSeq(2))
+	// Output:
+	// Signed In
+	// Signed Out
+	// 2 events <nil>
+}
+
+func ExampleFromTime() {
+	replayFrom(journal.FromTime(time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC)))
+	// Output:
+	// Signed Out
+	// 1 events <nil>
 }

@@ -64,8 +64,8 @@ func (j *Journal) Stats() Stats {
 
 // DeliveryStats is a snapshot of a delivery's progress. Its counts are since Deliver.
 type DeliveryStats struct {
-	Name    string
-	Running bool // false: the destination has a cursor, but no delivery
+	Name    string // of the destination
+	Running bool   // false: the destination has a cursor, but no delivery
 
 	Position uint64        // sequence number up to which everything is settled
 	Saved    uint64        // Position as it was last saved to the disk

@@ -124,7 +124,7 @@ func TestPowerCutInterval(t *testing.T) {
 
 // deliveryTask is what runs when the process or the machine ends: many writers,
 // segments that are started, sealed and removed all the time, a destination that
-// works, and one that is slow, fails now and then and rejects some events permanently.
+// works, and one that is slow, fails occasionally and rejects some events permanently.
 func deliveryTask() task {
 	return task{
 		Writers: 16, Batch: 3, Rest: 2 * time.Millisecond,

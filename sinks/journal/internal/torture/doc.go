@@ -11,8 +11,9 @@
 //
 // With -short the mutants are skipped. The full form is
 //
-//	go test -tags torture -count 1 -v -timeout 60m ./sinks/journal/internal/torture -kills 200 -cuts 100 -flips 400
+//	go test -tags torture -count 1 -v -timeout 60m ./sinks/journal/internal/torture \
+//		-kills 200 -cuts 100 -flips 400
 //
 // Every run prints its seed; -seed N repeats its random choices, but not the scheduling of
-// the processes. docs/DURABILITY.md has the results.
+// the processes. docs/DURABILITY_TESTS.md has the results.
 package torture
