@@ -13,8 +13,8 @@ import (
 // ErrFlaky is wrapped by every error that the sink of [Flaky] makes itself.
 var ErrFlaky = errors.New("sinktest: failed on purpose")
 
-// FlakyOptions configure [Flaky]. A nil pointer means all defaults: every 7th Write, every 5th
-// event, and a refusal of every 31st. The zero value never fails.
+// FlakyOptions configure [Flaky]. A nil pointer means all defaults. Those fail every 7th Write
+// and every 5th event, and refuse every 31st. The zero value never fails.
 type FlakyOptions struct {
 	// Script has the outcomes of the first Writes, in order: nil passes the batch on, a
 	// [*inlet.BatchError] passes on the events that it does not name (an index beyond the
