@@ -45,7 +45,7 @@ type Mark uint64
 // allNames is the set for an object whose names are not known: it may have any.
 const allNames = ^Mark(0)
 
-// A Watch is a set of at most 60 names that an outline recognizes while it reads, so that
+// A Watch is a set of at most 60 names that an outline recognises while it reads, so that
 // a caller can skip an object that has none of those it looks for. It is read-only once it
 // is made.
 type Watch struct {
