@@ -44,7 +44,7 @@ func TestConformance(t *testing.T) {
 
 	run("small requests, smaller limit", sinktest.Features{
 		Patience: time.Minute, // for 360 requests, under the race detector on a busy machine
-		Refuse: func(e *inlet.Event) { e.MessageID += strings.Repeat("x", 101) },
+		Refuse:   func(e *inlet.Event) { e.MessageID += strings.Repeat("x", 101) },
 	}, &httpsink.Options{MaxEvents: 7, MaxBytes: 5_000, DisableCompression: true}, func(t testing.TB) *receiver {
 		return newReceiver(t, takingFew, nil)
 	})
