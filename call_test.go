@@ -53,7 +53,7 @@ func TestValidators(t *testing.T) {
 		for _, code := range []inlet.Code{"", "plan_missing", inlet.CodeRateLimited, inlet.CodeInternal} {
 			t.Run(string(code), func(t *testing.T) {
 				t.Parallel()
-				h := mustNew(t, new(testsink.Keeper), &inlet.Options{Validators: []inlet.Validator{func(e *inlet.Event) *inlet.Problem {
+				h := mustNew(t, new(testsink.Keeper), &inlet.Options{Validators: []inlet.Validator{func(*inlet.Event) *inlet.Problem {
 					return &inlet.Problem{Code: code, Message: "a plan is required", Field: "properties.plan"}
 				}}})
 				w := serve(h, authenticated("/v1/track", goodTrack))

@@ -247,7 +247,7 @@ func TestCommandersActAnswer(t *testing.T) {
 // Trap 45: the vendor's own sender says only when it made the event.
 func TestCommandersActTime(t *testing.T) {
 	t.Parallel()
-	at := time.Date(2026, 2, 28, 12, 0, 0, 123e6, time.UTC)
+	at := time.Date(2026, 2, 28, 12, 0, 0, 123000000, time.UTC)
 	for _, tt := range []struct {
 		name, root, context string // members
 		want                time.Time

@@ -204,7 +204,7 @@ func ExampleValidator() {
 }
 
 func ExampleEnricher() {
-	region := func(ctx context.Context, e *inlet.Event) {
+	region := func(_ context.Context, e *inlet.Event) {
 		e.Properties = json.RawMessage(`{"region":"eu"}`) // a new value: the old one may be shared
 	}
 	h, err := inlet.New(printing, &inlet.Options{AllowAnonymous: true, Enrichers: []inlet.Enricher{region}})

@@ -52,7 +52,7 @@ func ExampleMigratePayload() {
 		fmt.Println(err)
 		return
 	}
-	h := layer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	h := layer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		fmt.Println(r.ContentLength, string(body))
 	}))

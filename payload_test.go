@@ -436,7 +436,7 @@ func TestPayloadDeadline(t *testing.T) {
 				defer s.Close()
 				conn := dial(t, s)
 				started := time.Now()
-				fmt.Fprintf(conn, "POST /v1/track HTTP/1.1\r\nHost: test\r\nContent-Length: 1000\r\n\r\n{")
+				fmt.Fprint(conn, "POST /v1/track HTTP/1.1\r\nHost: test\r\nContent-Length: 1000\r\n\r\n{")
 				resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
 				require.NoError(t, err)
 				defer resp.Body.Close()
@@ -452,7 +452,7 @@ func TestPayloadDeadline(t *testing.T) {
 		s, sink := slowServer(t, false)
 		conn := dial(t, s)
 		started := time.Now()
-		fmt.Fprintf(conn, "POST /v1/track HTTP/1.1\r\nHost: test\r\nContent-Length: 30000\r\n\r\n")
+		fmt.Fprint(conn, "POST /v1/track HTTP/1.1\r\nHost: test\r\nContent-Length: 30000\r\n\r\n")
 		trickle := time.NewTicker(5 * time.Millisecond) // each byte in time, and never the last
 		defer trickle.Stop()
 		stop, stopped := make(chan struct{}), make(chan struct{})

@@ -11,7 +11,7 @@ import (
 
 // Keys in a database are looked up once a minute, and stay valid while it is down.
 func ExampleNew() {
-	inDatabase := func(ctx context.Context, c inlet.Credentials) (*inlet.Source, error) {
+	inDatabase := func(_ context.Context, c inlet.Credentials) (*inlet.Source, error) {
 		// SELECT source_id FROM keys WHERE digest = sha256(c.Key)
 		fmt.Println("looking up a key")
 		if c.Key != "ILoveData123" {

@@ -717,7 +717,7 @@ func TestBatchPanics(t *testing.T) {
 			var lost []string
 			b := newBatch(t, busy(inlet.SinkFunc(func(context.Context, []*inlet.Event) error { panic("broken") })), &sinks.BatchOptions{
 				Async: true, Logger: slog.New(slog.DiscardHandler),
-				OnError: func(events []*inlet.Event, err error) { lost = append(lost, ids(events)...) },
+				OnError: func(events []*inlet.Event, _ error) { lost = append(lost, ids(events)...) },
 			})
 			require.NoError(t, b.Write(t.Context(), events("a")))
 			require.Error(t, b.Flush(t.Context()))

@@ -125,7 +125,7 @@ func decoratorClauses() []clause {
 // run checks the clause, unless it does not apply, and closes the sink.
 func (c clause) run(p *probe) (skipped string, breach error) {
 	if p.sink == nil {
-		return "", c.breach(errors.New("New returned nil instead of a sink"))
+		return "", c.breach(errors.New("the constructor returned nil instead of a sink"))
 	}
 	defer p.close() // its error is for the clauses about Close
 	if reason := c.skip(p); reason != "" {

@@ -24,7 +24,7 @@ func Events(n int) []*inlet.Event {
 }
 
 // received is when the first sample was received.
-var received = time.Date(2026, 2, 28, 23, 59, 59, 123_456_789, time.UTC)
+var received = time.Date(2026, 2, 28, 23, 59, 59, 123456789, time.UTC)
 
 // sample returns the i-th event, without a MessageID.
 func sample(i int) *inlet.Event {

@@ -61,7 +61,7 @@ func (p *probe) bounded(ctx context.Context, d time.Duration, what string, f fun
 		return err
 	case <-ctx.Done():
 	}
-	err, inTime := await(done, p.f.Grace)
+	inTime, err := await(done, p.f.Grace)
 	if !inTime {
 		return fmt.Errorf("%s did not return within %v after its context was done", what, p.f.Grace)
 	}
@@ -70,21 +70,21 @@ func (p *probe) bounded(ctx context.Context, d time.Duration, what string, f fun
 
 // unbounded calls f with a context without a deadline.
 func (p *probe) unbounded(what string, f func(context.Context) error) error {
-	err, inTime := await(start(func() error { return f(context.WithoutCancel(p.ctx)) }), p.f.Patience)
+	inTime, err := await(start(func() error { return f(context.WithoutCancel(p.ctx)) }), p.f.Patience)
 	if !inTime {
 		return fmt.Errorf("%s did not return within %v", what, p.f.Patience)
 	}
 	return err
 }
 
-func await(done chan error, d time.Duration) (err error, inTime bool) {
+func await(done chan error, d time.Duration) (inTime bool, err error) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case err = <-done:
-		return err, true
+		return true, err
 	case <-timer.C:
-		return nil, false
+		return false, nil
 	}
 }
 

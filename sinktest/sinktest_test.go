@@ -78,7 +78,7 @@ func TestCheckDecorator(t *testing.T) {
 	t.Run("nil decorator", func(t *testing.T) {
 		t.Parallel()
 		err := sinktest.CheckDecorator(t.Context(), func(inlet.Sink) inlet.Sink { return nil }, nil, nil)
-		require.ErrorContains(t, err, "New returned nil")
+		require.ErrorContains(t, err, "the constructor returned nil")
 	})
 
 	t.Run("stops with its context", func(t *testing.T) {
@@ -110,7 +110,7 @@ func TestCheck(t *testing.T) {
 		newSink := func() inlet.Sink { return &broken{write: panicsAfterClose} }
 		require.Contains(t, breaches(sinktest.Check(t.Context(), newSink, nil, nil)), closeBeside)
 		require.NoError(t, sinktest.Check(t.Context(), func() inlet.Sink { return new(broken) }, nil, nil))
-		require.ErrorContains(t, sinktest.Check(t.Context(), func() inlet.Sink { return nil }, nil, nil), "New returned nil")
+		require.ErrorContains(t, sinktest.Check(t.Context(), func() inlet.Sink { return nil }, nil, nil), "the constructor returned nil")
 	})
 
 	t.Run("stops with its context", func(t *testing.T) {

@@ -65,7 +65,7 @@ func TestCheckpoint(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
 			m, full := memfs.New(), new(memfs.Switch)
-			m.Fault = func(op, name string, size int) (int, error) {
+			m.Fault = func(op, _ string, size int) (int, error) {
 				if full.IsOn() && op == "create" {
 					return 0, errNoSpace
 				}

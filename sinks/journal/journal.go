@@ -176,7 +176,7 @@ func (j *Journal) enqueue(events []*inlet.Event) (*writeRequest, error) {
 func (j *Journal) outcome(ctx context.Context, r *writeRequest, err error) error {
 	owned := true
 	if err == nil {
-		err, owned = r.await(ctx)
+		owned, err = r.await(ctx)
 	}
 	if owned {
 		j.recycle(r)

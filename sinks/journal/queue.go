@@ -198,16 +198,16 @@ func (r *writeRequest) number(seq uint64) {
 }
 
 // await returns the outcome, and whether it came before ctx was done.
-func (r *writeRequest) await(ctx context.Context) (err error, ok bool) {
+func (r *writeRequest) await(ctx context.Context) (ok bool, err error) {
 	select {
 	case err = <-r.done:
-		return err, true
+		return true, err
 	case <-ctx.Done():
 	}
 	select { // both may have been ready
 	case err = <-r.done:
-		return err, true
+		return true, err
 	default:
-		return unknownOutcome(ctx), false
+		return false, unknownOutcome(ctx)
 	}
 }

@@ -148,7 +148,7 @@ func TestRecoveryInterrupted(t *testing.T) {
 // cutShort opens and closes a journal on m whose operations fail after the given number of
 // steps, and reports whether any did.
 func cutShort(m *memfs.FS, steps int) (cut bool) {
-	m.Fault = func(op, _ string, size int) (int, error) {
+	m.Fault = func(_, _ string, size int) (int, error) {
 		if steps--; steps < 0 {
 			cut = true
 			return 0, errIO
