@@ -16,23 +16,6 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestFileMap(t *testing.T) {
-	t.Parallel()
-	design, err := os.ReadFile("docs/DESIGN.md")
-	require.NoError(t, err)
-	files, err := filepath.Glob("*.go")
-	require.NoError(t, err)
-	for _, file := range files {
-		if strings.HasSuffix(file, "_test.go") {
-			continue
-		}
-		prefix, _, _ := strings.Cut(file, "_")
-		family := strings.Contains(string(design), "`"+strings.TrimSuffix(prefix, ".go")+"_*.go`") ||
-			strings.Contains(string(design), "`"+strings.TrimSuffix(prefix, ".go")+"*.go`")
-		require.True(t, family || strings.Contains(string(design), "`"+file+"`"), "docs/DESIGN.md does not say what %s knows", file)
-	}
-}
-
 // The README's table of limits says what the defaults are.
 func TestReadmeDefaults(t *testing.T) {
 	t.Parallel()

@@ -53,6 +53,13 @@ var fixtures = map[string]func(t *testing.T, tr *tree) []finding{
 	"options": func(_ *testing.T, tr *tree) []finding {
 		return slices.Concat(silentOnNil(tr), withoutDefaults(tr), ownOptionErrors(tr))
 	},
+	"documents": func(t *testing.T, tr *tree) []finding {
+		docs := markdownFiles(t, tr.dir)
+		known, err := testNames(tr.dir)
+		require.NoError(t, err)
+		return slices.Concat(unknownTests(docs, known), unknownIdentifiers(tr, docs),
+			wrongFileTable(tr.pkgs["."], docs[0], "## Files"), wrongImportTable(tr, docs[0], "## Packages"))
+	},
 	"names":    func(_ *testing.T, tr *tree) []finding { return ambiguousMethods(tr) },
 	"examples": func(_ *testing.T, tr *tree) []finding { return withoutExample(tr) },
 	"files":    func(_ *testing.T, tr *tree) []finding { return fileCount(tr, 2) },

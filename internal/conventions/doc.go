@@ -1,7 +1,7 @@
 // Package conventions holds the rules of the repository that the compiler does not know,
 // as tests: how the files of the root depend on each other, which package may import
-// which, the public API, the words of comments and messages, and how options, logs and
-// examples look.
+// which, the public API, the words of comments and messages, what documents name, and how
+// options, logs and examples look.
 //
 // Each rule is a check, a function from a tree of Go packages to findings. One test runs
 // all checks over the repository; another runs each over a small module in testdata that
