@@ -21,7 +21,7 @@ type Credentials struct {
 	Origin string
 }
 
-// ErrUnknownKey is what an [Authenticator] returns for a key that it does not know.
+// ErrUnknownKey is returned by an [Authenticator] for a key that it does not know.
 var ErrUnknownKey error = &Error{Code: CodeUnknownKey}
 
 // An Authenticator returns the source that a write key belongs to.
@@ -30,7 +30,7 @@ var ErrUnknownKey error = &Error{Code: CodeUnknownKey}
 // disabled or bound to origins.
 //
 // Errors: [ErrUnknownKey] for a key that does not exist, answered with 401. An [*Error] is
-// answered by its own code. Any other error means that keys cannot be checked now, and is
+// answered with its own code. Any other error means that keys cannot be checked now, and is
 // answered with 503, so that clients keep their events.
 //
 // Context: that of the request.
@@ -40,7 +40,7 @@ type Authenticator interface {
 	Authenticate(ctx context.Context, c Credentials) (*Source, error)
 }
 
-// AuthenticatorFunc is a function as an [Authenticator].
+// An AuthenticatorFunc is a function that is used as an [Authenticator].
 type AuthenticatorFunc func(ctx context.Context, c Credentials) (*Source, error)
 
 // Authenticate calls f.
@@ -109,11 +109,11 @@ func (k *Keys) Authenticate(_ context.Context, c Credentials) (*Source, error) {
 // AuthOptions configure [Authenticate]. A nil pointer means all defaults.
 type AuthOptions struct {
 	// Protocol has the dialects whose key places are searched and whose open routes pass
-	// without a key, and bounds the bodies that are searched. Defaults to that of
+	// without a key, and bounds the bodies that are searched. Defaults to the zero
 	// [Protocol].
 	Protocol *Protocol
 	// AcceptAuthenticationHeader also reads the credentials from a header called
-	// Authentication, as an old vendor's page prints it. Defaults to false: the 401 then
+	// Authentication, as a page of Astronomer prints it. Defaults to false: the 401 then
 	// explains the misspelt header.
 	AcceptAuthenticationHeader bool
 }

@@ -77,7 +77,7 @@ const (
 	FormJSON Form = iota
 	// FormEmpty answers a success with 204 and no body, and errors as FormJSON.
 	FormEmpty
-	// FormLenient answers 200 even if every event was refused: only the body says so.
+	// FormLenient answers 200 even if every event was refused: only the body reports that.
 	// Refusals of the request as a whole are those of FormJSON.
 	FormLenient
 	// FormPixel always answers 200 with a transparent GIF. The header X-Inlet-Error has
@@ -85,8 +85,8 @@ const (
 	FormPixel
 )
 
-// An Inquiry is a request other than event ingestion, such as that of a library which asks
-// when it starts where to send events. It belongs to one call of [Route.Reply].
+// An Inquiry is a request other than event ingestion, such as that of a library that asks
+// at its start where to send events. It belongs to one call of [Route.Reply].
 type Inquiry struct {
 	// Request is the request. Its body is not read.
 	Request *http.Request
@@ -100,8 +100,8 @@ type Inquiry struct {
 
 // Mount returns where clients reach the handler, without a slash at the end:
 // [Options.PublicURL] or, without that, the scheme, host and path prefix by which this
-// request came. What one client says must not be cached for others: the answer is then
-// marked as not to be stored.
+// request came. In the second case the answer is marked as not to be cached, because the
+// host is what this client sent.
 func (q *Inquiry) Mount() *url.URL {
 	if q.public != nil {
 		return q.public

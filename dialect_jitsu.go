@@ -5,8 +5,8 @@ import "net/http"
 // Jitsu returns the routes of Jitsu's SDK, whose events are Segment's. The other routes of
 // Jitsu's own server are [Segment]'s.
 //
-// Its keys have the form "id:secret" and are sent in X-Write-Key. The one in the body is
-// masked; it is dropped like any other.
+// Its keys have the form "id:secret" and are sent in X-Write-Key. The SDK also sends the
+// key in the body, masked; it is dropped there, as every key is.
 func Jitsu() Dialect { return jitsu{} }
 
 type jitsu struct{}

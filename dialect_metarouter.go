@@ -9,9 +9,9 @@ import (
 	"github.com/inlet-go/inlet/internal/wire"
 )
 
-// MetaRouter returns what MetaRouter, and Astronomer before it, have in addition to Segment's
-// API: their webhook, their custom events, and the place of the key in the bodies of the
-// older of them. All else is [Segment]'s, which must be in the list, too.
+// MetaRouter returns what MetaRouter, and Astronomer before it, have in addition to
+// Segment's API: their webhook, their custom events, and the place of the key in
+// Astronomer's bodies. All else is [Segment]'s, which must be in the list, too.
 func MetaRouter() Dialect { return metaRouter{} }
 
 type metaRouter struct{}

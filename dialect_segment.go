@@ -148,7 +148,7 @@ func (d *segmentDecoder) sort(items []wire.Item) {
 // event.
 const maxExpansion = 8
 
-// setEnvelope reads what a batch of so many events defines for all of them.
+// setEnvelope reads what a batch of that many events defines for all of them.
 func (d *segmentDecoder) setEnvelope(events int) error {
 	in, env := d.in, &d.envelope
 	root := in.doc.Root()

@@ -1,14 +1,13 @@
-// Package inlet is an event ingestion API to mount into the web server that a program already
-// runs: the HTTP tracking APIs of Segment and its relatives, spoken as the published SDKs speak
-// them, behind one small interface, [Sink], to which every accepted event goes.
+// Package inlet is an event ingestion API to mount into the web server that a program
+// already runs: the HTTP tracking APIs of Segment and its relatives, as their published
+// SDKs use them. Every accepted event goes to one small interface, [Sink].
 //
-// It is a library first: it opens no port, starts no goroutine and keeps no global state of its
-// own.
+// It is a library first: it opens no port, starts no goroutine and keeps no global state.
 //
 // # Overview
 //
-// [New] makes a [Handler] of a sink. Layers of package middleware around it decide who may write
-// ([Authenticator], [Keys]) and how much:
+// [New] returns a [Handler] that writes to a sink. Layers of package middleware around it
+// decide who may write ([Authenticator], [Keys]) and how much:
 //
 //	h, err := inlet.New(sink, nil)
 //	keys := inlet.MustKeys(map[string]inlet.Source{"a write key": {ID: "web"}})
@@ -18,10 +17,10 @@
 //		middleware.Auth(keys, nil),
 //	)(h)))
 //
-// The layers are plain func(http.Handler) http.Handler. They may be left out, put in another
-// order, or have others between them. The handler is closed by default: unauthenticated requests
-// get 401. A handler and its layers that differ from the defaults in dialects or limits share one
-// [Protocol].
+// The layers are plain func(http.Handler) http.Handler. They may be left out, put in
+// another order, or have others between them. The handler is closed by default:
+// unauthenticated requests get 401. To change dialects or limits, give the handler and its
+// layers the same [Protocol].
 //
 // # Flow
 //
@@ -61,36 +60,38 @@
 // the write.
 //
 // One bad event does not fail its batch: the good ones are stored, and the answer names the
-// others by index with a code. A client that sends "X-Strict-Mode: 1" has all of it refused
-// instead.
+// others by index with a code. If the client sends "X-Strict-Mode: 1", one bad event
+// refuses the whole batch.
 //
 // # Errors
 //
-// Every refusal is a JSON object with success, code, message and error, which SDKs need to give
-// up or to retry as they should. Each [Code] has one status. The private cause of an [Error] is
-// logged and never sent.
+// Every refusal is a JSON object with success, code, message and error. Each [Code] has one
+// status, from which SDKs decide whether to give up or to retry. The private cause of an
+// [Error] is logged and never sent.
 //
-//	400  the payload is at fault, or too large: every SDK gives up
+//	400  the payload is invalid or too large: every SDK gives up
 //	401  no key, or an unknown one        403  the source is disabled, or bound to other origins
-//	404  no such endpoint                 405  not with this method
+//	404  no such endpoint                 405  the endpoint does not support the method
 //	408  the body did not arrive in time  415  unsupported encoding
-//	429  over the rate, with Retry-After  503  not now, with Retry-After
+//	429  over the rate, with Retry-After  500  unexpected error, with Retry-After
+//	503  temporarily unavailable, with Retry-After
 //
 // # Security
 //
-// Bodies are bounded as sent and decompressed, in ratio, time, depth, members, events and bytes
-// per event, by default, and while they are read. A duplicate member name refuses the event, at
-// any depth: parsers disagree on which one counts. Invalid text is repaired with a warning. Write
-// keys are removed from what is stored, and appear in no log, metric or answer. What only the
-// host's own server can bound, such as slow headers, is in docs/OPERATIONS.md.
+// Bodies are bounded as sent and decompressed, in ratio, time, depth, members, events and
+// bytes per event, by default, and while they are read. An event with a duplicate member
+// name, at any depth, is refused: parsers disagree on which one counts. Invalid text is
+// repaired with a warning. Write keys are removed from what is stored, and appear in no
+// log, metric or answer. What only the host's own server can bound, such as slow headers,
+// is in docs/OPERATIONS.md.
 //
 // # Writing a sink
 //
-// Implement [Sink], whose comment is the contract; [SinkFunc] is a function as one. Events are
-// lent until Write returns: [CloneEvents] keeps them. Return a [*BatchError] if some of them
-// failed, and mark with [Permanent] what retrying cannot fix. Package sinktest checks all of it.
-// Optional abilities are [Flusher], [Closer], [Checker] and [Durable]; a decorator passes on those
-// of the sink that it wraps by [Unwrapper].
+// Implement [Sink], whose comment is the contract; [SinkFunc] turns a function into one.
+// Events are lent until Write returns: [CloneEvents] keeps them. Return a [*BatchError] if
+// some of them failed, and mark with [Permanent] what retrying cannot fix. Package sinktest
+// checks all of it. Optional abilities are [Flusher], [Closer], [Checker] and [Durable]; a
+// decorator passes on those of the sink that it wraps by [Unwrapper].
 //
 // # Writing a dialect
 //

@@ -14,7 +14,7 @@ import (
 // table, which is generated from the comments here.
 type Code string
 
-// Why a request was refused.
+// Codes of a refused request.
 const (
 	// CodeInvalidJSON: the body is not JSON. SDKs drop the request. Fix: Send valid JSON; offset
 	// in the answer is the byte at which it stops being JSON.
@@ -76,8 +76,8 @@ const (
 	// CodeOriginNotAllowed: the write key is bound to origins, and the request comes from none of
 	// them. Most SDKs drop the request. Fix: Add the page's origin to the source.
 	CodeOriginNotAllowed Code = "origin_not_allowed"
-	// CodeRateLimited: the source or the address has used up its rate; Retry-After says how long
-	// to wait. SDKs keep the events and retry. Fix: Send less, or raise the rate.
+	// CodeRateLimited: the source or the address has used up its rate; Retry-After is the
+	// time to wait. SDKs keep the events and retry. Fix: Send less, or raise the rate.
 	CodeRateLimited Code = "rate_limited"
 	// CodeOverloaded: the server has no memory or time left for the request. SDKs keep the events
 	// and retry. Fix: Nothing in the client; add capacity if it lasts.
@@ -92,13 +92,14 @@ const (
 	// CodeShuttingDown: the server does not accept requests any more. SDKs keep the events and
 	// retry. Fix: Nothing; another server or the next start accepts them.
 	CodeShuttingDown Code = "shutting_down"
-	// CodeInternal: an error that is not meant for clients; the answer has a requestId that is in
-	// the log, too. SDKs keep the events and retry. Fix: Look up the requestId in the log.
+	// CodeInternal: an unexpected error, whose text is not sent; the answer has a requestId
+	// that is in the log, too. SDKs keep the events and retry. Fix: Look up the requestId
+	// in the log.
 	CodeInternal Code = "internal"
 )
 
-// Why an event was refused. The codes are Segment's where it publishes one. SDKs do not
-// send such an event again.
+// Codes of a refused event. They are Segment's where it publishes one. SDKs do not send
+// such an event again.
 const (
 	// CodeNotObject: the event is not a JSON object. Fix: Send an object.
 	CodeNotObject Code = "not_object"
@@ -174,14 +175,14 @@ var codeTable = map[Code]codeRow{
 	CodeBatchNotArray:       {400, false, "batch must be an array"},
 	CodeTooManyEvents:       {400, false, "the batch has too many events"},
 	CodeAllRefused:          {400, false, "every event was refused"},
-	CodeStrictMode:          {400, false, "an event was refused, and in strict mode nothing is stored then"},
+	CodeStrictMode:          {400, false, "an event was refused, and strict mode stores all events or none"},
 	CodeNotFound:            {404, false, "there is no such endpoint"},
 	CodeMethodNotAllowed:    {405, false, "the endpoint does not support this method"},
 	CodeMissingKey:          {401, false, "a write key is required"},
 	CodeUnknownKey:          {401, false, "the write key is not known"},
 	CodeConflictingKeys:     {401, false, "the request carries different write keys"},
 	CodeSourceDisabled:      {403, false, "the source is disabled"},
-	CodeOriginNotAllowed:    {403, false, "the write key is not for this origin"},
+	CodeOriginNotAllowed:    {403, false, "the write key may not be used from this origin"},
 	CodeRateLimited:         {429, true, "too many requests"},
 	CodeOverloaded:          {503, true, "the server is busy"},
 	CodeAuthUnavailable:     {503, true, "write keys cannot be checked now"},
@@ -217,7 +218,7 @@ func (c Code) Status() int {
 	return cmp.Or(codeTable[c].status, http.StatusInternalServerError)
 }
 
-// Retryable reports whether a client may send the same again after c.
+// Retryable reports whether a client may retry a request that was refused with c.
 func (c Code) Retryable() bool { return codeTable[c].retry }
 
 // text returns the fixed text of c.

@@ -133,12 +133,12 @@ func (h *Handler) Live() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { writeSuccess(w) })
 }
 
-// DialectIngest is the Dialect of events that [Handler.Ingest] was given.
+// DialectIngest is the Dialect of events that were passed to [Handler.Ingest].
 const DialectIngest = "inlet"
 
-// Ingest passes events of the host's own program through the same checks, enrichers and
-// sink as those of clients. It returns nil when every event is stored, as durably as the
-// sink declares.
+// Ingest passes events of the program itself through the same checks, enrichers and sink as
+// those of clients. It returns nil when every event is stored, as durably as the sink
+// declares.
 //
 // Errors: a [*BatchError] names the events that are not stored by their index. An event
 // that fails its checks is a permanent failure with a [*Problem]; errors of the sink are
@@ -223,8 +223,8 @@ func (e *Event) checkText() *Problem {
 	return nil
 }
 
-// checkRaw refuses raw fields that are not objects within the limits, and extra members that
-// have a field of their own.
+// checkRaw refuses raw fields that are not objects within the limits, and members of Extra
+// that have the name of another field.
 func (e *Event) checkRaw(limits wire.Limits) *Problem {
 	names := [...]string{"properties", "traits", "context", "integrations", "extra"}
 	var doc wire.Document
@@ -239,7 +239,7 @@ func (e *Event) checkRaw(limits wire.Limits) *Problem {
 		}
 		if raw == &e.Extra {
 			if name := canonicalName(doc.Root(), e.Type); name != "" {
-				return &Problem{Code: CodeInvalidEvent, Message: "the member has a field of its own", Field: name}
+				return &Problem{Code: CodeInvalidEvent, Message: "the member has the name of another field", Field: name}
 			}
 		}
 	}
@@ -249,8 +249,8 @@ func (e *Event) checkRaw(limits wire.Limits) *Problem {
 	return nil
 }
 
-// canonicalName returns the first member of an Extra that has a field of its own in the
-// canonical form of the type, or "".
+// canonicalName returns the first member of an Extra that has the name of another field in
+// the canonical form of the type, or "".
 func canonicalName(extra wire.Object, t Type) string {
 	for i := range extra.Len() {
 		if name := wire.Text(extra.Name(i)); canonical.IsField(name, string(t)) {

@@ -152,8 +152,8 @@ func (in *Input) Text(raw json.RawMessage) string {
 }
 
 // SetID sets a field of e to the id that a value holds: a string, or a number, whose digits
-// are kept with a warning. Null, white space and an absent value are no id, "". The problem
-// is nil, or that the value cannot be an id.
+// are kept with a warning. Null, white space and an absent value set "". It returns a
+// problem for a value that cannot be an id, and nil otherwise.
 func (in *Input) SetID(e *Event, dst *string, raw json.RawMessage, field string) *Problem {
 	*dst = ""
 	switch kind := wire.Kind(raw); {
@@ -172,9 +172,9 @@ func (in *Input) SetID(e *Event, dst *string, raw json.RawMessage, field string)
 }
 
 // SetTime sets a field of e to the time that a value holds, in any form of ISO 8601 that
-// clients write, or as a Unix time. Null and an absent value are no time, the zero Time. It
-// returns false, with a warning, for a value that cannot be read; a zone or unit that had
-// to be guessed is a warning, too.
+// clients write, or as a Unix time. Null and an absent value set the zero Time. It returns
+// false, with a warning, for a value that cannot be read. If it had to guess the zone or
+// the unit, it sets a warning, too.
 func (in *Input) SetTime(e *Event, dst *time.Time, raw json.RawMessage) (ok bool) {
 	t, warnings := in.time(raw)
 	*dst = t
@@ -215,8 +215,8 @@ func (in *Input) time(raw json.RawMessage) (time.Time, Warnings) {
 }
 
 // SetObject sets a field of e to a value that must be an object: nil for null and an absent
-// value, {} with a warning for the empty list that PHP writes for an empty map. The problem
-// is nil, or the given code for the field.
+// value, {} with a warning for the empty list that PHP writes for an empty map. For any
+// other value it returns a problem with the given code and field, and nil otherwise.
 func (in *Input) SetObject(e *Event, dst *json.RawMessage, raw json.RawMessage, code Code, field string) *Problem {
 	object, warnings, p := objectOf(raw, code, field)
 	*dst = object
@@ -240,10 +240,10 @@ func objectOf(raw json.RawMessage, code Code, field string) (json.RawMessage, Wa
 
 var emptyObject = json.RawMessage(`{}`)
 
-// SetExtra sets the Extra of e to an object of the members of o that no field holds. For the
-// i-th member place returns whether it belongs there, and whether below the member "_client",
-// which is for values that could not be read as what they are called. A member whose name
-// has a meaning of its own in the canonical form goes there in any case, with
+// SetExtra sets the Extra of e to an object of the members of o that no field holds. For
+// the i-th member place returns whether it belongs there, and whether below the member
+// "_client", which is for values that are not of the type that their name requires. A
+// member whose name is reserved in the canonical form always goes there, with
 // [WarnReservedMember]. The type of e must be set.
 func (in *Input) SetExtra(e *Event, o Object, place func(i int) (extra, client bool)) {
 	start := len(in.raw)
@@ -276,7 +276,7 @@ func (in *Input) SetExtra(e *Event, o Object, place func(i int) (extra, client b
 	}
 }
 
-// isReserved reports whether the canonical form has something of its own under a quoted name.
+// isReserved reports whether a quoted name is reserved in the canonical form.
 func isReserved(quoted []byte, t Type) bool {
 	switch kind := canonical.KindOfQuoted(quoted); kind {
 	case canonical.KindExtra:
@@ -287,8 +287,8 @@ func isReserved(quoted []byte, t Type) bool {
 	return true
 }
 
-// AppendRaw returns JSON that f appends to a buffer, in memory of the request. f must append
-// valid JSON, and return the buffer that it was given, extended.
+// AppendRaw returns JSON that f appends to a buffer, in memory of the request. f must
+// append valid JSON to dst and return the extended slice.
 func (in *Input) AppendRaw(f func(dst []byte) []byte) json.RawMessage {
 	start := len(in.raw)
 	in.raw = f(in.raw)
@@ -296,8 +296,8 @@ func (in *Input) AppendRaw(f func(dst []byte) []byte) json.RawMessage {
 }
 
 // Find looks up members of an object inside of the payload, in one pass: values[i] is set
-// to the value of the member names[i], nil if there is none. A value that is not an object
-// has none.
+// to the value of the member names[i], nil if there is none. If object is not an object,
+// all are nil.
 func (in *Input) Find(object json.RawMessage, names []string, values []json.RawMessage) {
 	clear(values)
 	if wire.Kind(object) != '{' {
@@ -357,5 +357,6 @@ func (o Object) Get(name string) json.RawMessage {
 }
 
 // Repaired reports whether text in the object was repaired: invalid UTF-8 or unpaired
-// surrogates were replaced by U+FFFD. Its event has [WarnTextRepaired].
+// surrogates were replaced by U+FFFD. The dialect sets [WarnTextRepaired] on the event that
+// it makes of the object.
 func (o Object) Repaired() bool { return o.repaired }

@@ -27,8 +27,8 @@ import (
 // It appends src itself if there is nothing to change, and keeps in place what it cannot migrate,
 // so that the handler refuses only that. It must be idempotent.
 //
-// Errors: an error is for a payload that cannot be migrated at all. An [*Error] is answered as it
-// says, any other error with 500. With an error, dst is returned as it was.
+// Errors: an error is for a payload that cannot be migrated at all. An [*Error] is answered
+// with its own code, any other error with 500. With an error, dst is returned as it was.
 //
 // Ownership: src is lent and read-only, dst is the callee's to append to; neither may be kept.
 // They do not overlap.
@@ -55,13 +55,13 @@ type MigrateOptions struct {
 // 2.0. It applies to POST requests whose path ends in /events or /events/batch, with any redundant
 // slashes.
 //
-// Its Migrate is a pure function of the payload and the options, so it can be used on files and
-// queues as well as on requests. The payload is a single event, or a batch of events of either
-// version. A payload that is 2.0 already is appended byte for byte. The values of members are
-// copied as they are, so numbers keep their text; members keep their order, and the context comes
-// last. The report tells, by event and member, what was renamed, what gave way and what was
-// guessed. Where anything changes, text that is not UTF-8 and unpaired surrogates are replaced by
-// U+FFFD.
+// Its Migrate is a pure function of the payload and the options, so it can be used on files
+// and queues as well as on requests. The payload is a single event, or a batch of events of
+// either version. A payload that is 2.0 already is appended byte for byte. The values of
+// members are copied as they are, so numbers keep their text; members keep their order, and
+// the context comes last. The report lists, by event and member, what was renamed,
+// overridden and guessed. Where anything changes, text that is not UTF-8 and unpaired
+// surrogates are replaced by U+FFFD.
 //
 // An event without an event_id gets none. An event that cannot be migrated stays as it is, with a
 // note of the kind "failure". The error, an [*Error], is for a payload that is not JSON
@@ -101,7 +101,7 @@ type MigrationReport struct {
 	// and are in the result as they came. The others needed no change.
 	Migrated int `json:"migrated"`
 	Failed   int `json:"failed"`
-	// Notes tell what was done and found, event by event.
+	// Notes list what was done and found, event by event.
 	Notes []MigrationNote `json:"notes,omitempty"`
 }
 
@@ -109,10 +109,10 @@ type MigrationReport struct {
 type MigrationNote struct {
 	// Index is the position of the event in the payload, from 0.
 	Index int `json:"index"`
-	// Kind is what the note means for the event: "rename" (a member has another name now, or
-	// was in an unusual place), "conflict" (two members claimed one place, and Value is the one
-	// that gave way), "warning" (something was guessed, made up or is missing) or "failure" (the
-	// event cannot be migrated).
+	// Kind is what the note means for the event: "rename" (a member has another name now,
+	// or was in an unusual place), "conflict" (two members had the same new place, and
+	// Value is the one that was overridden), "warning" (something was guessed, made up or
+	// is missing) or "failure" (the event cannot be migrated).
 	Kind string `json:"kind"`
 	// Code names what was done or found, such as "timestamp_zone". Those of [CommandersActV1]
 	// are a closed set: the table in docs/MIGRATION.md, and, as failures, [CodeDuplicateName],
@@ -167,11 +167,11 @@ type MigratePayloadOptions struct {
 	Shadow bool
 	// Report is called with the report of every payload that the migration applies to,
 	// before it is passed on. It may be called concurrently, and may keep the report, which
-	// can hold what clients sent; see [MigrationReport.LogValue] for logs. Defaults to
+	// may hold what clients sent; see [MigrationReport.LogValue] for logs. Defaults to
 	// none, which saves making reports.
 	Report func(context.Context, *http.Request, MigrationReport)
-	// Protocol bounds the reading and the structure of bodies, as received. Defaults to that
-	// of [Protocol].
+	// Protocol bounds the reading and the structure of bodies, as received. Defaults to the
+	// zero [Protocol].
 	Protocol *Protocol
 }
 

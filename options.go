@@ -20,15 +20,15 @@ import (
 // they speak, and what they bound. Give the same one to all of them: they then match the
 // route of a request once, read and index its body once, and share one budget of memory.
 //
-// A nil pointer means all defaults. A Protocol must not be copied or changed after its
-// first use. It may be used concurrently.
+// A nil pointer means all defaults, and so does the zero value. A Protocol must not be
+// copied or changed after its first use. It may be used concurrently.
 type Protocol struct {
-	// Dialects are the protocols to speak. Of two that have the same route the first wins.
+	// Dialects are the protocols to speak. If two have the same route, the first one wins.
 	// Defaults to all of [Dialects].
 	Dialects []Dialect
-	// Limits bound requests and events. Defaults to those of [Limits].
+	// Limits bound requests and events. Defaults to the zero [Limits].
 	Limits Limits
-	// Payload bounds the reading of bodies. Defaults to those of [PayloadLimits].
+	// Payload bounds the reading of bodies. Defaults to the zero [PayloadLimits].
 	Payload PayloadLimits
 
 	once  sync.Once
@@ -78,8 +78,8 @@ func (p *Protocol) make() (protocol, error) {
 
 // Options configure a [Handler]. A nil pointer means all defaults.
 type Options struct {
-	// Protocol is what the handler shares with the layers in front of it. Defaults to that
-	// of [Protocol].
+	// Protocol is what the handler shares with the layers in front of it. Defaults to the
+	// zero [Protocol].
 	Protocol *Protocol
 	// AllowAnonymous accepts the events of requests that no layer has authenticated, under
 	// a source with the ID "anonymous". Defaults to false: they are refused with 401.
@@ -104,11 +104,12 @@ type Options struct {
 	// MaxQueueTime is about how long a write to the sink waits for others when more arrives
 	// than the sink accepts. Requests in excess are answered 503 before the handler reads
 	// their bodies, so that those it accepts are stored soon. 16 concurrent writes are
-	// always let in, and a sink that is slow at rest is given twice the time that it takes
-	// then. Defaults to 50 milliseconds.
+	// always accepted. A sink that takes longer than half of this time when idle is given
+	// twice the time that it takes. Defaults to 50 milliseconds.
 	MaxQueueTime time.Duration
 	// RetryAfter is how long clients are asked to wait when the sink cannot accept their
-	// events and does not say for how long. Whole seconds. Defaults to 1 second.
+	// events and did not return a [RetryAfter]. It is at least 1 second, and rounded up to
+	// whole seconds. Defaults to 1 second.
 	RetryAfter time.Duration
 	// PublicURL is where clients reach the handler: scheme, host and the path that it is
 	// mounted at, such as "https://shop.example/ingest". SDKs that ask when they start
@@ -116,8 +117,9 @@ type Options struct {
 	// proxy or a client adds are not trusted. Defaults to the scheme, host and path of each
 	// such request.
 	PublicURL string
-	// HTTPConfig is a JSON object that tells those SDKs when and how often to retry: the
-	// "httpConfig" of Segment's project settings. Defaults to none: their own rules.
+	// HTTPConfig is a JSON object by which those SDKs decide when and how often to retry:
+	// the "httpConfig" of Segment's project settings. Defaults to none: the SDKs use their
+	// own rules.
 	HTTPConfig json.RawMessage
 	// Observer is notified of every request. Defaults to none.
 	Observer Observer

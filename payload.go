@@ -30,12 +30,12 @@ type PayloadLimits struct {
 	// ReadTimeout. Defaults to 10 seconds.
 	ReadTimeout time.Duration
 	// MaxBytesInFlight bounds the memory that all bodies hold together, as sent and as
-	// decompressed, in bytes. A body whose announced length would not fit is refused with
-	// 503 before it is read; one that outgrows the bound on the way, then. A body holds
-	// 32 KiB on its announcement and more only as it arrives, so that a large
-	// Content-Length alone cannot exhaust the budget. The minimum is 4 MiB and four times
-	// each of MaxBytes and MaxWireBytes. Defaults to 256 MiB, or the minimum if that is
-	// more.
+	// decompressed, in bytes. A body whose announced length does not fit is refused with
+	// 503 before it is read; one that no longer fits while it arrives is refused then. A
+	// body is counted with 32 KiB when it is announced and with more only as it arrives, so
+	// that a large Content-Length alone cannot exhaust the budget. The minimum is 4 MiB and
+	// four times each of MaxBytes and MaxWireBytes. Defaults to 256 MiB, or the minimum if
+	// that is more.
 	MaxBytesInFlight int64
 }
 
@@ -100,8 +100,8 @@ const maxPooled = 1 << 20
 
 var payloadPool = sync.Pool{New: func() any { return new(payloadMemory) }}
 
-// newPayloadMemory returns memory that holds the bytes of a buffer. Only a body that has
-// arrived gets as much.
+// newPayloadMemory returns memory that holds the bytes of a buffer. It is only called for a
+// body that has arrived.
 func newPayloadMemory(b *body.Buffer) *payloadMemory {
 	m := payloadPool.Get().(*payloadMemory)
 	m.unused, m.bytes, m.buffer = m.bytes, b.Bytes, b
@@ -123,7 +123,7 @@ func (m *payloadMemory) free() {
 // bytes returns the decoded body.
 func (p *payload) bytes() []byte { return p.memory.bytes }
 
-// release gives up the caller's hold. It does nothing on a nil payload.
+// release ends the caller's use of the payload. It does nothing on a nil payload.
 func (p *payload) release() {
 	if p == nil || p.holders.Add(-1) != 0 {
 		return

@@ -217,7 +217,7 @@ func SourceFromContext(ctx context.Context) *Source {
 	return nil
 }
 
-// WithRequestID names r in logs and in the answer to an unexpected error.
+// WithRequestID sets the id that names r in logs and in the answer to an unexpected error.
 func WithRequestID(r *http.Request, id string) *http.Request {
 	r, s := withState(r)
 	s.requestID.Store(&id)

@@ -35,8 +35,8 @@ const (
 // raw JSON, exactly as it was sent. Numbers are never parsed, so integers beyond 2^53 pass
 // unchanged.
 //
-// An event that a [Sink] is given is read-only and lent until Write returns: the raw fields
-// are slices of the request's memory. The strings and the Source may be kept.
+// An event that is passed to a [Sink] is read-only and lent until Write returns: the raw
+// fields are slices of the request's memory. The strings and the Source may be kept.
 type Event struct {
 	// Type is the call. Never empty in a sink.
 	Type Type
@@ -62,7 +62,7 @@ type Event struct {
 
 	// Source is the owner of the write key. Shared and immutable; never nil in a sink.
 	Source *Source
-	// Dialect is the name of the protocol that the event came by.
+	// Dialect is the name of the dialect in which the event was sent.
 	Dialect string
 
 	// Properties, Traits, Context and Integrations are JSON objects, or nil if the client
@@ -76,8 +76,8 @@ type Event struct {
 	Warnings Warnings
 }
 
-// GeneratedID reports whether the MessageID is ours because the client sent none: a retry of
-// such an event cannot be recognised.
+// GeneratedID reports whether the MessageID was generated here because the client sent
+// none: a retry of such an event cannot be recognised.
 func (e *Event) GeneratedID() bool { return e.Warnings.Has(WarnMessageIDGenerated) }
 
 // Clone returns a copy of e that shares no memory with it except immutable strings and the
@@ -305,8 +305,8 @@ func (l Limits) wire() wire.Limits {
 	return wire.Limits{Depth: l.Depth, Members: l.Members, Bytes: l.EventBytes, Items: l.Events}
 }
 
-// A Source is the owner of a write key: a website, an app, a server. It is immutable after it
-// was given to this package, shared between requests, and may be kept.
+// A Source is the owner of a write key: a website, an app, a server. It must not be changed
+// after it was passed to this package. It is shared between requests, and may be kept.
 type Source struct {
 	// ID names the source in events, logs and metrics. It is not a secret, and never the
 	// write key. Required.
@@ -323,8 +323,8 @@ type Source struct {
 	// Burst is how many requests may come together. Defaults to that of the middleware.
 	Burst int
 	// EventRate limits the events of the source that are stored, in events per second, if
-	// the rate limit is by source. Those of ten seconds may come together. Defaults to that
-	// of the middleware, which is none unless it is set.
+	// the rate limit is by source. After a pause, those of ten seconds may come together.
+	// Defaults to that of the middleware, where it is off by default.
 	EventRate float64
 	// ByteRate limits the bodies of the source after decompression, in bytes per second,
 	// as EventRate does events. Defaults to that of the middleware.

@@ -123,7 +123,7 @@ func panicFailsItsCall(p *probe) error {
 		return err
 	}
 	if err := p.honest(answers); err != nil {
-		return fmt.Errorf("of concurrent calls: %w", err)
+		return fmt.Errorf("in concurrent calls: %w", err)
 	}
 	return p.retryFailed(answers)
 }

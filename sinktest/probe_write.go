@@ -173,7 +173,7 @@ func (p *probe) retryFailed(answers []answer) error {
 		failed = append(failed, a.temporary()...)
 	}
 	if err := p.eventually(failed); err != nil {
-		return fmt.Errorf("of retried events: %w", err)
+		return fmt.Errorf("for retried events: %w", err)
 	}
 	return nil
 }

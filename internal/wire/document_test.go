@@ -127,11 +127,11 @@ func manyMembers(n int) string {
 func TestSyntaxError(t *testing.T) {
 	t.Parallel()
 	for body, want := range map[string]SyntaxError{
-		``:                     {0, "the body is empty"},
-		"  \n":                 {3, "the body is empty"},
-		`{`:                    {1, "unexpected end of the text"},
-		`{"a":1`:               {6, "unexpected end of the text"},
-		`{"a":"b`:              {7, "unexpected end of the text"},
+		``:                     {0, "unexpected end of an empty body"},
+		"  \n":                 {3, "unexpected end of an empty body"},
+		`{`:                    {1, "unexpected end of the JSON text"},
+		`{"a":1`:               {6, "unexpected end of the JSON text"},
+		`{"a":"b`:              {7, "unexpected end of the JSON text"},
 		`{'a':1}`:              {1, `strings and names must be in double quotes: unexpected '\''`},
 		`{"a":True}`:           {5, `true, false and null must be in lower case: unexpected 'T'`},
 		`{"a":NaN}`:            {5, `NaN and Infinity are not valid in JSON: unexpected 'N'`},

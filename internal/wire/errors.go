@@ -38,10 +38,10 @@ func (e *FaultError) Error() string { return fmt.Sprintf("fault %d in the root",
 // needs to know.
 func explain(body []byte, offset int64) *SyntaxError {
 	if len(bytes.TrimSpace(body)) == 0 {
-		return &SyntaxError{int64(len(body)), "the body is empty"}
+		return &SyntaxError{int64(len(body)), "unexpected end of an empty body"}
 	}
 	if offset >= int64(len(body)) {
-		return &SyntaxError{int64(len(body)), "unexpected end of the text"}
+		return &SyntaxError{int64(len(body)), "unexpected end of the JSON text"}
 	}
 	reason := "unexpected character"
 	switch rest := body[offset:]; {

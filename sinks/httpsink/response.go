@@ -51,7 +51,7 @@ func (c *classifier) read(r *http.Response, n int) (*response, error) {
 	limit := maxResponse + n*maxResponsePerEvent
 	body, err := io.ReadAll(io.LimitReader(r.Body, int64(limit)+1))
 	if err != nil {
-		return nil, fmt.Errorf("the response %d broke off: %w", r.StatusCode, err)
+		return nil, fmt.Errorf("the body of the response %d is incomplete: %w", r.StatusCode, err)
 	}
 	truncated := len(body) > limit
 	body = body[:min(len(body), limit)]

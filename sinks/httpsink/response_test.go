@@ -269,7 +269,7 @@ func TestResponseBody(t *testing.T) {
 			begun := time.Now()
 			err := s.Write(t.Context(), events("a"))
 			require.Equal(t, []string{"later"}, outcomes(err, 1))
-			require.ErrorContains(t, err, "the outcome is unknown: the response 200 broke off: timed out after 10s")
+			require.ErrorContains(t, err, "the outcome is unknown: the body of the response 200 is incomplete: timed out after 10s")
 			require.Equal(t, 10*time.Second, time.Since(begun))
 		})
 	})
