@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/enrichers"
 	"github.com/inlet-go/inlet/internal/testkit/testsink"
 	"github.com/inlet-go/inlet/middleware"
 )
@@ -91,6 +92,38 @@ func TestAccessLog(t *testing.T) {
 			}
 			require.NotContains(t, log.String(), writeKey)
 			require.NotContains(t, log.String(), "Authorization")
+		})
+	}
+}
+
+// AccessLog needs the state of a request, and must not set an address in it: without
+// ClientIP that of the connection may be a proxy's, which events must not get.
+func TestAccessLogWithoutClientIP(t *testing.T) {
+	t.Parallel()
+	addresses, err := enrichers.IP(&enrichers.IPOptions{Servers: enrichers.IPRule{Fill: enrichers.IPFillAlways}})
+	require.NoError(t, err)
+	for _, tt := range []struct {
+		name   string
+		layers []func(http.Handler) http.Handler
+		want   string
+	}{
+		{"alone", nil, ""},
+		{"ClientIP inside", []func(http.Handler) http.Handler{middleware.ClientIP(nil)}, `{"ip":"203.0.113.9"}`},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			var log bytes.Buffer
+			sink := new(testsink.Keeper)
+			h, err := inlet.New(sink, &inlet.Options{Logger: quiet, Enrichers: []inlet.Enricher{addresses}})
+			require.NoError(t, err)
+			chain := middleware.Chain(
+				middleware.AccessLog(&middleware.AccessLogOptions{Logger: logTo(&log)}),
+				middleware.Chain(tt.layers...), middleware.Auth(keys, nil),
+			)(h)
+			require.Equal(t, 200, call{key: writeKey, body: `{"event":"E","userId":"u"}`, from: "203.0.113.9:1"}.do(chain).Code)
+			require.Equal(t, "203.0.113.9", record(t, &log)["clientIP"], "the log has the address of the connection")
+			require.Len(t, sink.Events(), 1)
+			require.Equal(t, tt.want, string(sink.Events()[0].Context))
 		})
 	}
 }
