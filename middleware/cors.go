@@ -96,8 +96,8 @@ func (o *CORSOptions) withDefaults() (CORSOptions, error) {
 	return filled, check.Options("middleware", "CORSOptions", faults...)
 }
 
-// normalOrigin returns scheme and host in lower case. Any scheme is valid: extensions and apps
-// have schemes of their own.
+// normalOrigin returns scheme and host in lower case. Any scheme is valid: extensions and
+// apps have other schemes.
 func normalOrigin(origin string) (string, bool) {
 	if origin == anyOrigin {
 		return origin, true

@@ -20,7 +20,7 @@ type IdentityOptions struct {
 	// Cookie gives browsers an anonymous id in a first-party cookie. Defaults to no cookie.
 	Cookie *IdentityCookie
 	// OptOut are the headers by which a visitor asks not to be tracked, each with the value
-	// that says so. An empty map that is not nil turns opting out off. Defaults to
+	// that means it. An empty map that is not nil turns opting out off. Defaults to
 	// {"Sec-GPC": "1"}, the Global Privacy Control.
 	OptOut map[string]string
 }
@@ -28,11 +28,11 @@ type IdentityOptions struct {
 // An IdentityCookie holds an anonymous id of 128 random bits, as 32 hexadecimal digits. It is
 // Secure, HttpOnly, for all paths and for this host only. The zero value means all defaults.
 type IdentityCookie struct {
-	// Name must begin with "__Host-", which makes browsers enforce all of that. Defaults to
-	// "__Host-anonymous-id".
+	// Name must begin with "__Host-", which makes browsers enforce Secure, the path and the
+	// host. Defaults to "__Host-anonymous-id".
 	Name string
-	// MaxAge is how long the browser should keep the cookie, in whole seconds. Browsers have
-	// a limit of their own, of 400 days or less. Defaults to 365 days.
+	// MaxAge is how long the browser should keep the cookie, in whole seconds. Browsers
+	// limit it to 400 days or less. Defaults to 365 days.
 	MaxAge time.Duration
 	// SameSite is Lax, Strict or None. With None the cookie is also sent from pages of other
 	// sites, where browsers still allow that. Defaults to Lax.

@@ -14,7 +14,7 @@ import (
 // IPPolicyOptions configure how much of the client address is retained. A nil pointer means all
 // defaults.
 type IPPolicyOptions struct {
-	// Policy is for requests without a source, and for sources without a policy of their own.
+	// Policy is for requests without a source, and for sources that are not in Sources.
 	// Defaults to [enrichers.IPKeep].
 	Policy enrichers.IPPolicy
 	// Sources has policies for single sources, by ID. They need the layer to be inside

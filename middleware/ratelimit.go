@@ -16,17 +16,17 @@ import (
 	"github.com/inlet-go/inlet/internal/check"
 )
 
-// RateLimitOptions configure [RateLimit]. A nil pointer means all defaults. Rate and Key have none,
-// so it is refused.
+// RateLimitOptions configure [RateLimit]. A nil pointer means all defaults. Rate and Key
+// have none, so RateLimit panics for nil.
 type RateLimitOptions struct {
 	// Rate is how many requests per second each key may make in the long run. Required.
 	Rate float64
 	// Burst is how many requests a key may make without waiting, after a pause. Defaults to
 	// Rate, rounded up.
 	Burst int
-	// EventRate is how many events per second each key may have stored in the long run; after
-	// a pause, those of ten seconds without waiting. Defaults to 0: not limited, except for
-	// keys that have a rate of their own.
+	// EventRate is how many events per second each key may have stored in the long run;
+	// after a pause, those of ten seconds may come together. Defaults to 0: not limited,
+	// except for keys that have a rate of their own.
 	EventRate float64
 	// ByteRate is the same in bytes of bodies after decompression. Defaults to 0: not
 	// limited, except for keys that have a rate of their own.
@@ -37,9 +37,9 @@ type RateLimitOptions struct {
 	Key func(*http.Request) (RateKey, bool)
 	// MaxKeys is that of the [MemoryLimiter] of this layer. Defaults to 65,536.
 	MaxKeys int
-	// Policy names the limit in the RateLimit fields and in the charges that a Limiter gets:
-	// 1 to 64 letters, digits, underscores and hyphens. Layers that share a Limiter need
-	// different names, unless they limit together. Defaults to "default".
+	// Policy names the limit in the RateLimit fields and in the charges passed to a
+	// Limiter: 1 to 64 letters, digits, underscores and hyphens. Layers that share a
+	// Limiter need different names, unless they limit together. Defaults to "default".
 	Policy string
 	// Limiter keeps the buckets. Defaults to a [MemoryLimiter] of this layer.
 	Limiter Limiter
@@ -54,8 +54,8 @@ type RateLimitOptions struct {
 	Logger *slog.Logger
 }
 
-// A RateKey is what a request is counted under, optionally with limits of its own. Two requests
-// are counted together if both Name and IP are equal.
+// A RateKey is the key that a request is counted under, optionally with its own limits. Two
+// requests are counted together if both Name and IP are equal.
 type RateKey struct {
 	// Name is any text. Defaults to "".
 	Name string

@@ -186,7 +186,8 @@ func (b bucket) draw(l *bucketLimiter, d *Draw, now int64) (after bucket, grante
 	return b, true
 }
 
-// withRate returns the bucket with the rate of the draw, and as many missing tokens as before.
+// withRate returns the bucket with the rate of the draw and the same number of missing
+// tokens.
 func (b bucket) withRate(d *Draw, now int64) bucket {
 	rate := float32(d.rate())
 	if b.rate != rate && b.full > now {
