@@ -166,7 +166,7 @@ func mustWrite(j *Journal, batch []*inlet.Event) {
 // and processor seconds per event.
 type load struct{ rate, p99, cpu float64 }
 
-// measureLoad runs so many writers for so long.
+// measureLoad runs a number of writers for a time.
 func measureLoad(writers, batch int, length time.Duration, write func()) load {
 	var done atomic.Bool
 	var group sync.WaitGroup

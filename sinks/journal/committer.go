@@ -22,7 +22,7 @@ type committer struct {
 	store    *store
 	policy   SyncPolicy
 	maxGroup int
-	release  func() error // gives up the directory, once no delivery uses it
+	release  func() error // unlocks the directory, once no delivery uses it
 
 	seq   uint64 // of the next line
 	group []*writeRequest

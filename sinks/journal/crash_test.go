@@ -189,7 +189,7 @@ func deliveryOptions(m *memfs.FS) *Options {
 	return &Options{SegmentBytes: 1500, RetainBytes: 1500, fs: m}
 }
 
-// cutDelivery cuts the power after so many calls. It returns true if there are not so many.
+// cutDelivery cuts the power after a number of calls. It returns true if there are fewer.
 func cutDelivery(t *testing.T, calls int) (end bool) {
 	var after []*memfs.FS
 	var acked, taken []string
@@ -293,7 +293,7 @@ func eachForm(t *testing.T, f func(t *testing.T, ahead bool)) {
 	}
 }
 
-// cutAfter cuts the power after so many calls. It returns true if there are not so many.
+// cutAfter cuts the power after a number of calls. It returns true if there are fewer.
 func cutAfter(t *testing.T, ahead bool, calls int) (end bool) {
 	synctest.Test(t, func(t *testing.T) {
 		var after []*memfs.FS
@@ -317,7 +317,7 @@ func cutAfter(t *testing.T, ahead bool, calls int) (end bool) {
 	return end
 }
 
-// failAt has one call fail. It returns true if there are not so many.
+// failAt makes one call fail. It returns true if there are fewer calls.
 func failAt(t *testing.T, ahead bool, call int, cause error) (end bool) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScript(func(_ *script, n int, op, name string, size int) (int, error) {

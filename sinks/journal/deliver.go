@@ -26,9 +26,9 @@ import (
 // events that the destination rejects permanently and stores them elsewhere, so that the
 // deliverer sees temporary errors only.
 
-// Deliver feeds a sink with the events of the journal, from a goroutine of its own, until
-// [Delivery.Stop] or Close. The name identifies the destination permanently, as that of its
-// cursor: 1 to 64 of a-z, 0-9, _ and -.
+// Deliver feeds a sink with the events of the journal, in a separate goroutine, until
+// [Delivery.Stop] or Close. The name identifies the destination, and its cursor,
+// permanently: 1 to 64 of a-z, 0-9, _ and -.
 //
 // Delivery: in the order of the journal, at least once. A batch is retried until the sink
 // has accepted all of it, however long that takes, and the next one is written only then.
@@ -37,10 +37,10 @@ import (
 // the batch in flight, with the same MessageIDs.
 //
 // Failures: events that the sink rejects permanently ([inlet.Permanent]) become dead
-// letters, with the reason, and hold up nothing: if a batch is rejected as a whole its
-// halves are tried, down to the events that are at fault. Any other failure, a panic
-// included, is followed by a wait and a retry; after five in a row with one event only,
-// until the sink accepts it.
+// letters, with the reason, and delay nothing: if a batch is rejected as a whole its halves
+// are tried, down to the events that are at fault. Any other failure, a panic included, is
+// followed by a wait and a retry; after five in a row with one event only, until the sink
+// accepts it.
 //
 // Isolation: destinations do not affect each other. A Write to the journal does not wait
 // for them, unless the journal has reached its retention limit; see [FullPolicy]. A
@@ -160,8 +160,8 @@ func (d *Delivery) Drain(ctx context.Context) error {
 
 // Stop ends the delivery and saves its position, where the next Deliver continues. It waits
 // for the Write in progress, and cancels that when ctx is done, after which the sink may
-// receive the batch again. If the sink does not return then, Stop returns all the same, and
-// the delivery ends with the Write.
+// receive the batch again. If the sink does not return then, Stop returns an error, and the
+// delivery ends when the Write does.
 func (d *Delivery) Stop(ctx context.Context) error {
 	d.halt()
 	select {

@@ -24,7 +24,7 @@ const (
 	DropOldest
 )
 
-// DeliverOptions configures [Journal.Deliver] and [Journal.Replay]. A nil pointer means all
+// DeliverOptions configure [Journal.Deliver] and [Journal.Replay]. A nil pointer means all
 // defaults.
 type DeliverOptions struct {
 	// Start is where a destination without a cursor begins; one with a cursor continues

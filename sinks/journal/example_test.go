@@ -150,8 +150,8 @@ func ExampleJournal_Replay() {
 	// 1 events <nil>
 }
 
-// A restart tells Dedupe what is stored, so that a client that retries makes no
-// second event.
+// After a restart Dedupe reloads the ids that are stored, so that a client that retries
+// makes no second event.
 func ExampleJournal_RecentIDs() {
 	dir, err := os.MkdirTemp("", "journal")
 	if err != nil {

@@ -148,7 +148,7 @@ func (j *Journal) newCommitter(sealed sealedSegments, lock io.Closer) *committer
 }
 
 // Write stores the events, all of them or none, and returns nil once they are as durable as
-// [Journal.Durability] says. It does not keep or change them. Every error is temporary:
+// [Journal.Durability] declares. It does not keep or change them. Every error is temporary:
 // [inlet.ErrClosed] after Close, [inlet.ErrOverloaded] if too many bytes are waiting, else
 // an error of the disk. If ctx is done first the outcome is unknown, and the events may
 // still be stored.

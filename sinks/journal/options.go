@@ -36,7 +36,7 @@ func (p SyncPolicy) durability() inlet.Durability {
 	return inlet.DurabilityOSBuffer
 }
 
-// Options configures [Open]. A nil pointer means all defaults.
+// Options configure [Open]. A nil pointer means all defaults.
 type Options struct {
 	// SegmentBytes is the size, in bytes, at which a segment is sealed. A single Write
 	// that is larger gets a segment of its own. Defaults to 64 MiB.

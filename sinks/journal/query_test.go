@@ -83,7 +83,7 @@ func (c *visitor) fill(t *testing.T) {
 }
 
 // TestQueryTools checks that no client can make a line which query tools reject, since many
-// of them give up the whole file for one line.
+// of them reject the whole file for one line.
 func TestQueryTools(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -40,7 +40,7 @@ func FromSeq(seq uint64) Start { return Start{kind: startSeq, seq: seq} }
 // FromTime returns the position of the first event that was received at the time or later,
 // or of the next one to come if there is none. Events are in the order in which they were
 // stored, so some that follow may have been received shortly before the time; a clock that
-// was set back widens that range by as much.
+// was set back makes that range longer by the same time.
 func FromTime(at time.Time) Start { return Start{kind: startTime, at: at} }
 
 // resolve returns the sequence number at which s begins.

@@ -38,7 +38,7 @@ type atomicCount struct{ atomic.Uint64 }
 
 func (c *atomicCount) add(n int) { c.Uint64.Add(uint64(n)) }
 
-// countGroup counts a group of so many events.
+// countGroup counts a group of that many events.
 func (c *counters) countGroup(events int) {
 	c.events.add(events)
 	c.groups.add(1)

@@ -26,7 +26,7 @@ type child struct {
 	read chan struct{}
 
 	mu       sync.Mutex
-	deaf     bool // what it says from now on does not count
+	deaf     bool // what it reports from now on does not count
 	ready    bool
 	acks     []ack
 	failures []failure

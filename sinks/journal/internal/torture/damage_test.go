@@ -247,10 +247,10 @@ func activeLength(t *testing.T, dir string) int64 {
 	return info.Size()
 }
 
-// sinceThen says of each acknowledgement, in order, whether it is of a write that
-// began after a time. The first that a writer reports after it need not be: one
-// writer may say that it has failed before another says that its write of the
-// group before was acknowledged.
+// sinceThen returns a function that reports for each acknowledgement, in order, whether its
+// write began after a time. The first that a writer reports after it need not be one: a
+// writer may report a failure before another reports that its write in the group before was
+// acknowledged.
 func sinceThen(at time.Time) func(ack) bool {
 	reported := map[string]bool{}
 	return func(a ack) bool {

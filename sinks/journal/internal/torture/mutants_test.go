@@ -239,7 +239,8 @@ func runMutant(t *testing.T, dir, overlay string, args ...string) []string {
 	return failed(out)
 }
 
-// overlay writes the changed form of a file and what tells the compiler of it.
+// overlay writes the changed form of a file and the overlay file that makes the compiler
+// use it.
 func (m mutant) overlay(t *testing.T, name string) string {
 	t.Helper()
 	temp := t.TempDir()

@@ -56,15 +56,15 @@ func (x *route) start(t *testing.T, procs int) *child {
 	return start(t, do, procs)
 }
 
-// hear takes note of what a child said that has ended.
+// hear records what a child reported before it ended.
 func (x *route) hear(c *child) {
 	x.archive.rest()
 	x.acked += x.add(c)
 }
 
-// look is done after a child has ended. It takes note of what that said, and holds
-// that for each destination every acknowledged event is either with it or still
-// in the journal, and that it got no more again than is promised.
+// look is called after a child has ended. It records what the child reported, and requires
+// for each destination that every acknowledged event is either there or still in the
+// journal, and that no more events were repeated than promised.
 func (x *route) look(t *testing.T, c *child) {
 	t.Helper()
 	x.hear(c)

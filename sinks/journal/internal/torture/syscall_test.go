@@ -60,7 +60,7 @@ func traced(t *testing.T, do task, inject string) (c *child, trace string) {
 // requireSilence holds that a poisoned journal acknowledges nothing.
 func requireSilence(t *testing.T, c *child) {
 	t.Helper()
-	time.Sleep(100 * time.Millisecond) // what was said before is heard
+	time.Sleep(100 * time.Millisecond) // so that earlier reports arrive
 	acked := c.acked()
 	time.Sleep(1500 * time.Millisecond)
 	require.Equal(t, acked, c.acked())

@@ -26,8 +26,8 @@ import (
 // childEnv carries the task of a child, which is this test binary again.
 const childEnv = "INLET_TORTURE_CHILD"
 
-// A task is what a child is to do until it is killed or stopped: write events
-// to a journal, say which were acknowledged, and deliver them.
+// A task is what a child does until it is killed or stopped: it writes events to a journal,
+// reports which were acknowledged, and delivers them.
 type task struct {
 	Dir          string
 	Prefix       string // of its message ids
@@ -61,7 +61,7 @@ func runChild(config string) int {
 	return 0
 }
 
-// A writer is the child's side of the pipe. It says, in a line each,
+// A writer is the child's side of the pipe. It writes one line for each of these:
 //
 //	ready              the journal is open
 //	a TIME PREFIX N    events PREFIX-0 to PREFIX-(N-1) were acknowledged
@@ -197,7 +197,7 @@ func (d *destination) deliverOptions() *journal.DeliverOptions {
 	}
 }
 
-// An outlet is a destination in a child. It says what it takes.
+// An outlet is a destination in a child. It reports what it accepts.
 type outlet struct {
 	destination
 	w        *writer
@@ -251,7 +251,7 @@ type taking struct {
 	At   time.Time
 }
 
-// A report says how a destination does.
+// A report is the progress of a destination.
 type report struct {
 	Name                              string
 	Saved, Behind, Delivered, Dropped uint64
