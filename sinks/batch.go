@@ -13,7 +13,7 @@ import (
 	"github.com/inlet-go/inlet/internal/check"
 )
 
-// BatchOptions are the options of [NewBatch]. A nil pointer means all defaults.
+// BatchOptions configure [NewBatch]. A nil pointer means all defaults.
 type BatchOptions struct {
 	// MaxEvents is the maximum number of events in one inner Write. Defaults to 1,000.
 	MaxEvents int
@@ -88,7 +88,7 @@ func (o *BatchOptions) withDefaults() (BatchOptions, error) {
 //
 // Refusals: a permanent error for a whole inner Write may be due to one event of one
 // caller. So that the other events are stored, the batch is split in halves until the
-// refused events are alone, as [DeadLetter] does it.
+// refused events are alone, as [DeadLetter] does.
 //
 // Order: inner Writes hold events in the order of the calls, and within these in the order
 // of the client. The events of a call are written together, unless they exceed the maximum

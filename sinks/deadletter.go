@@ -12,7 +12,7 @@ import (
 	"github.com/inlet-go/inlet/internal/check"
 )
 
-// DeadLetterOptions are the options of [NewDeadLetter]. A nil pointer means all defaults.
+// DeadLetterOptions configure [NewDeadLetter]. A nil pointer means all defaults.
 type DeadLetterOptions struct {
 	// Name is the name of this decorator in each letter, [Refusal.By]. Defaults to "",
 	// which is left out.

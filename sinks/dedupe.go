@@ -15,7 +15,7 @@ import (
 	"github.com/inlet-go/inlet/internal/itemerrors"
 )
 
-// DedupeOptions are the options of [NewDedupe]. A nil pointer means all defaults.
+// DedupeOptions configure [NewDedupe]. A nil pointer means all defaults.
 type DedupeOptions struct {
 	// Window is how long an id is remembered after its event has been stored. Defaults to
 	// 24 hours.
@@ -70,9 +70,9 @@ func (o *DedupeOptions) withDefaults() (DedupeOptions, error) {
 //
 // Security: what is remembered is a 128-bit hash of the Source's ID and the MessageID under
 // a random key of the instance: SHA-256 over the key and both, truncated. No client can
-// compute it, so none can craft an id that equals another source's and has that one's event
-// dropped; the probability of a collision by chance within a million ids is 10^-27. A hash
-// for tables, such as hash/maphash, does not give this guarantee.
+// compute it, so none can craft an id that collides with one of another source, to have
+// that source's event dropped; the probability of a collision by chance within a million
+// ids is 10^-27. A hash for tables, such as hash/maphash, does not give this guarantee.
 //
 // Memory: 32 bytes for each of MaxIDs, allocated by NewDedupe and constant from then on, so
 // that no Write waits for a table to grow. In addition, the ids of the events that are being
@@ -207,7 +207,7 @@ func (d *Dedupe) pass(ctx context.Context, c *dedupeCall, events []*inlet.Event)
 	return err
 }
 
-// release gives up the claims of c, remembers the ids whose events are stored and wakes the
+// release drops the claims of c, remembers the ids whose events are stored and wakes the
 // calls that wait. If the inner Write did not return, no event counts as stored.
 func (d *Dedupe) release(c *dedupeCall, returned bool, err error) {
 	errs := inlet.ItemErrors(err, len(c.own))

@@ -86,7 +86,7 @@ func ExampleNewDeadLetter() {
 	// b: warehouse: no such column
 }
 
-// A letter is an event that says why it was refused.
+// A letter is an event with the reason of its refusal.
 func ExampleRefusalOf() {
 	letter := event("b")
 	letter.Extra = []byte(`{"plan":"pro","_refused":{"error":"no such column","at":"2026-01-02T03:04:05Z","by":"warehouse"}}`)

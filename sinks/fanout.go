@@ -25,7 +25,7 @@ type Leg struct {
 	BestEffort bool
 }
 
-// FanoutOptions are the options of [NewFanout]. A nil pointer means all defaults.
+// FanoutOptions configure [NewFanout]. A nil pointer means all defaults.
 type FanoutOptions struct {
 	// OnBestEffortFailure receives the failure of a best-effort leg: the name of the leg,
 	// the number of events of the call that it did not store, 0 if the call was a Flush, and

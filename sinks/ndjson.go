@@ -12,7 +12,7 @@ import (
 	"github.com/inlet-go/inlet/internal/check"
 )
 
-// NDJSONOptions are the options of [NewNDJSON]. A nil pointer means all defaults.
+// NDJSONOptions configure [NewNDJSON]. A nil pointer means all defaults.
 type NDJSONOptions struct {
 	// Durability is the durability of the writer, which an io.Writer does not declare: for a
 	// file [inlet.DurabilityOSBuffer] or [inlet.DurabilityFsync], for a buffer in memory

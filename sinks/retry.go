@@ -13,7 +13,7 @@ import (
 	"github.com/inlet-go/inlet/internal/itemerrors"
 )
 
-// RetryOptions are the options of [NewRetry]. A nil pointer means all defaults.
+// RetryOptions configure [NewRetry]. A nil pointer means all defaults.
 type RetryOptions struct {
 	// Attempts is the maximum number of attempts for an event, including the first; with 1
 	// nothing is retried. Defaults to 3.

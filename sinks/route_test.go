@@ -37,7 +37,7 @@ func TestRoute(t *testing.T) {
 		refused := inlet.Permanent(errInner)
 		tests := []struct {
 			name    string
-			a, b, o error // what the sinks say
+			a, b, o error // what the sinks return
 			write   []string
 			calls   [3][][]string // what a, b and otherwise were given
 			want    []string

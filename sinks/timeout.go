@@ -14,7 +14,7 @@ import (
 	"github.com/inlet-go/inlet/internal/guard"
 )
 
-// TimeoutOptions are the options of [NewTimeout]. A nil pointer means all defaults.
+// TimeoutOptions configure [NewTimeout]. A nil pointer means all defaults.
 type TimeoutOptions struct {
 	// MaxHanging is the number of hanging inner Writes from which on calls are rejected.
 	// Defaults to 16.

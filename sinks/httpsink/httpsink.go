@@ -37,7 +37,7 @@ import (
 //
 // Memory: while a Write runs, the sink holds its events' JSON, in memory that is reused,
 // and the compressed bodies, in memory that is not: a transport may read a body after it
-// has returned the response. The sink starts no goroutine of its own.
+// has returned the response. The sink starts no goroutine.
 type Sink struct {
 	classifier
 	endpoint     string

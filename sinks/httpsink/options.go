@@ -58,8 +58,8 @@ type Options struct {
 	// The caller closes the transport. Defaults to nil: a transport of the sink.
 	Transport http.RoundTripper
 
-	// Durability states what a 200 of the receiver guarantees, which the response does
-	// not say: for an Inlet with a journal, [inlet.DurabilityFsync]. Defaults to
+	// Durability states what a 200 of the receiver guarantees, which the response does not
+	// show: for an Inlet with a journal, [inlet.DurabilityFsync]. Defaults to
 	// [inlet.DurabilityUnknown].
 	Durability inlet.Durability
 

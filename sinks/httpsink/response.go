@@ -16,11 +16,11 @@ import (
 	"github.com/inlet-go/inlet"
 )
 
-// This file reads a response and decides what it means for each event of its request.
-// Only what the receiver says about the events themselves is permanent; everything
-// else is temporary, since a wrong key or address must not cause events to be thrown
-// away. Nothing of a response is trusted: it is read up to a limit, quoted and cut in
-// errors, and the write key is removed from it.
+// This file reads a response and decides what it means for each event of its request. Only
+// what the receiver reports about the events themselves is permanent; everything else is
+// temporary, since a wrong key or address must not cause events to be thrown away. Nothing
+// of a response is trusted: it is read up to a limit, quoted and cut in errors, and the
+// write key is removed from it.
 
 // A classifier decides what responses mean.
 type classifier struct {
