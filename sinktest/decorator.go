@@ -25,10 +25,10 @@ type DecoratorHarness struct {
 	Features Features
 }
 
-// RunDecorator checks a decorator over an inner sink of the suite: all clauses of [Run], and
-// those about what a decorator owes to its inner sink and passes on from it. It does so
+// RunDecorator checks a decorator over an inner sink of the suite: all clauses of [Run],
+// and those on what a decorator owes to its inner sink and must pass on from it. It does so
 // twice, over a sink that works and over one that fails at times as that of [Flaky] does.
-// Both hang and panic where a clause is about that.
+// Both hang and panic where a clause requires it.
 func RunDecorator(t *testing.T, h DecoratorHarness) {
 	for _, s := range setups() {
 		t.Run(s.name, func(t *testing.T) {

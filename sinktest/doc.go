@@ -34,10 +34,11 @@
 //		})
 //	}
 //
-// [RunDecorator] checks it as a sink, over an inner sink that works and over one that fails at
-// times; both also hang and panic where a clause is about that. Further clauses are about what
+// [RunDecorator] checks it as a sink, over an inner sink that works and over one that fails
+// at times; both also hang and panic where a clause requires it. Further clauses check what
 // a decorator owes to its inner sink, and what it must pass on from it. [CheckDecorator] is
-// the same outside of go test, and [Flaky] is a decorator that fails, for tests of your own.
+// the same outside of go test, and [Flaky] is a decorator that fails at times, for your own
+// tests.
 //
 // # How the suite treats a sink
 //
@@ -47,6 +48,6 @@
 // breaks: integers beyond 2^53, U+0000, empty names, U+FFFD, deep nesting, line breaks between
 // tokens. Stored events may differ from written ones in white space only.
 //
-// Each clause makes a sink of its own, writes events with ids that never repeat, and ignores
-// other events that Read returns, so that sinks may share one store.
+// Each clause makes a new sink, writes events with ids that never repeat, and ignores other
+// events that Read returns, so that sinks may share one store.
 package sinktest
