@@ -21,9 +21,9 @@ func (b *budget) reserve(n int64) error {
 	return nil
 }
 
-// announce returns the first buffer of a body of which n bytes are announced, -1 if
-// unknown, and so many expected. All of what is announced must fit at this moment, but
-// only the small part that a body gets on its announcement is reserved.
+// announce returns the first buffer of a body with an announced length of n bytes, -1 if
+// unknown, and an expected length. The announced length must fit now, but only the small
+// first buffer is reserved.
 func (b *budget) announce(n, expected int64) (*Buffer, error) {
 	if n > minBuffer && b.used.Load()+n > b.max {
 		return nil, ErrOverBudget

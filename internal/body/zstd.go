@@ -54,7 +54,7 @@ func (d *decompressor) zstdTooLarge(limit int64) error {
 	return &TooLargeError{d.limit}
 }
 
-// decodeZstd decompresses to a buffer for size bytes. With an error, full says that the
+// decodeZstd decompresses to a buffer for size bytes. With an error, full reports that the
 // buffer may have been too small, for which the decoder has several errors.
 func (d *decompressor) decodeZstd(b *budget, size, limit int64) (buf *Buffer, full bool, err error) {
 	if buf, err = b.buffer(size); err != nil {

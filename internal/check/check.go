@@ -51,7 +51,7 @@ func Known[T comparable](field string, value T, known ...T) error {
 	return nil
 }
 
-// NotNil returns a fault if isNil says that a required field is nil.
+// NotNil returns a fault if isNil is true, which means that a required field is nil.
 func NotNil(field string, isNil bool) error {
 	if isNil {
 		return Fault(field, "is nil")

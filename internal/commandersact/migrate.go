@@ -1,6 +1,6 @@
-// Package commandersact migrates events of Commanders Act's HTTP tracking API from
-// version 1.0 to 2.0, and tells which version an event was written for. It knows JSON
-// and times, but nothing of the handler: its options, codes and report are its own.
+// Package commandersact migrates events of Commanders Act's HTTP tracking API from version
+// 1.0 to 2.0, and determines which version an event was written for. It knows JSON and
+// times, but nothing of the handler: its options, codes and report are its own.
 //
 // # The two versions
 //

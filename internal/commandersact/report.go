@@ -26,7 +26,7 @@ type Note struct {
 	Value []byte
 }
 
-// A Kind tells what a note means for the event.
+// A Kind is what a note means for the event.
 type Kind string
 
 // The kinds of notes.

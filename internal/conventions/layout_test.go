@@ -50,9 +50,9 @@ var requirements = map[string]struct {
 
 // arrows is which packages of this module the shipped code of a package may import:
 // everything may import the root, the root imports only packages of internal, and what it
-// imports there knows nothing of it. A name on the left stands for the package and those
-// below it; the longest that fits counts. A name on the right stands for that package
-// alone, or with "/..." for those below it too. "." is the root package.
+// imports there knows nothing of it. A name on the left means the package and those below
+// it; the longest that fits counts. A name on the right means that package alone, or with
+// "/..." those below it too. "." is the root package.
 var arrows = map[string][]string{
 	".": {
 		"internal/admission", "internal/body", "internal/canonical", "internal/check", "internal/commandersact",
@@ -284,7 +284,7 @@ func isStandard(name string) bool {
 }
 
 // longest returns the longest of the names that name is within, or "". The root package
-// stands for itself alone.
+// means itself alone.
 func longest(names iter.Seq[string], name string) (best string) {
 	for n := range names {
 		if within(n, name) && len(n) > len(best) {

@@ -68,7 +68,7 @@ func (f finding) String() string {
 	return fmt.Sprintf("%s:%d: %s", f.file, f.line, f.text)
 }
 
-// at returns a finding about what stands at pos.
+// at returns a finding about what is at pos.
 func (tr *tree) at(pos token.Pos, format string, args ...any) finding {
 	p := tr.fset.Position(pos)
 	return finding{file: tr.rel(p.Filename), line: p.Line, text: fmt.Sprintf(format, args...)}

@@ -100,8 +100,8 @@ func (x *indexer) addToTable(first, n int) {
 // and, in the lower 32 bits, the index of the name plus one; 0 is a free slot.
 //
 // When an object is closed its entries stay, since removing them would cost as much as
-// adding them. They do no harm: an entry only says where a name may be, and the name that
-// is there now is always compared. Growing the table drops them.
+// adding them. They do no harm: an entry is only a hint where a name may be, and the name
+// that is there now is always compared. Growing the table drops them.
 type nameTable struct {
 	seed    maphash.Seed
 	entries []uint64 // the length is a power of two
@@ -155,8 +155,8 @@ func (t *nameTable) add(x *indexer, i int) {
 }
 
 // rebuild drops the entries of closed objects and keeps the names below i, in a table of
-// which they fill a quarter at most. So as many names must be added before the next
-// rebuild as this one adds, which makes the cost of rebuilding linear in the names.
+// which they fill a quarter at most. So the next rebuild comes only after as many names
+// again were added, which makes the cost of rebuilding linear in the names.
 func (t *nameTable) rebuild(x *indexer, i int) {
 	size := max(minTableSize, len(t.entries))
 	for size < 4*(i+1) {
