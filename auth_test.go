@@ -216,7 +216,7 @@ func extraOf(t testing.TB, e *inlet.Event) (extra map[string]any) {
 	return extra
 }
 
-// unquoted is what the inside of a JSON string says.
+// unquoted decodes what is between the quotes of a JSON string.
 func unquoted(t testing.TB, inside string) (text string) {
 	t.Helper()
 	require.NoError(t, json.Unmarshal([]byte(`"`+inside+`"`), &text))

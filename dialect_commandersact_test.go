@@ -242,9 +242,9 @@ func TestCommandersActAnswer(t *testing.T) {
 	})
 }
 
-// Trap 39: milliseconds as a number or a string, ISO 8601; seconds are a guess.
-// Trap 47: the documents' batch prints the time next to the context.
-// Trap 45: the vendor's own sender says only when it made the event.
+// Trap 39: milliseconds as a number or a string, ISO 8601; seconds are a guess. Trap 47:
+// the documents' batch prints the time next to the context. Trap 45: the vendor's own
+// sender has only the time when it made the event.
 func TestCommandersActTime(t *testing.T) {
 	t.Parallel()
 	at := time.Date(2026, 2, 28, 12, 0, 0, 123000000, time.UTC)
@@ -454,7 +454,7 @@ func TestCommandersActFields(t *testing.T) {
 
 func TestCommandersActVersion1(t *testing.T) {
 	t.Parallel()
-	// Trap 44: no URL tells the versions apart, only the event.
+	// Trap 44: no URL distinguishes the versions, only the event does.
 	t.Run("refused without the migration", func(t *testing.T) {
 		t.Parallel()
 		s := newDialectServer(t)

@@ -146,7 +146,7 @@ func TestSegmentTime(t *testing.T) {
 				require.Equal(t, dialectNow, e.ReceivedAt)
 				require.Equal(t, test.warnings, e.Warnings)
 
-				// A batch says once when it was sent; an event's own word wins.
+				// A batch has one sentAt for all of its events; that of an event wins.
 				events, w := storedAt(t, "/v1/batch", fmt.Sprintf(`{"sentAt":%q,"batch":[{"type":"page","userId":"u","messageId":"m","timestamp":%q},{"type":"page","userId":"u","messageId":"n","timestamp":%q,"sentAt":%q}]}`,
 					sent.Format(time.RFC3339Nano), happened.Format(time.RFC3339Nano), happened.Format(time.RFC3339Nano), dialectNow.Format(time.RFC3339Nano)))
 				requireSuccess(t, w)

@@ -142,8 +142,8 @@ func TestSegmentStreamKey(t *testing.T) {
 	})
 }
 
-// Trap 36: what Segment calls the time of sending is the time of the event here.
-// Trap 40: the document requires it and tells to leave it out.
+// Trap 36: what Segment calls the time of sending is the time of the event here. Trap 40:
+// in one place the document requires it, in another it is to be left out.
 func TestSegmentStreamTime(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {

@@ -16,7 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The README's table of limits says what the defaults are.
+// The README's table of limits has the defaults of the code.
 func TestReadmeDefaults(t *testing.T) {
 	t.Parallel()
 	readme, err := os.ReadFile("README.md")
@@ -51,7 +51,7 @@ func grouped(n int) string {
 	return digits
 }
 
-// One sentence says what a 200 means, in the README and in DURABILITY.md.
+// The README and DURABILITY.md have the same sentence about what a 200 means.
 func TestReadmePromise(t *testing.T) {
 	t.Parallel()
 	readme, err := os.ReadFile("README.md")

@@ -125,7 +125,7 @@ func ExampleAuthenticatorFunc() {
 		if source := store[c.Key]; source != nil {
 			return source, nil
 		}
-		return nil, inlet.ErrUnknownKey // any other error would say that keys cannot be checked now
+		return nil, inlet.ErrUnknownKey // any other error would mean that keys cannot be checked now
 	})
 	_, err := lookup.Authenticate(context.Background(), inlet.Credentials{Key: "guessed"})
 	fmt.Println(err)
@@ -277,7 +277,7 @@ func ExampleCloneEvents() {
 
 func ExampleDurabilityOf() {
 	fmt.Println(inlet.DurabilityOf(new(sinks.Memory)))
-	fmt.Println(inlet.DurabilityOf(printing)) // which does not say
+	fmt.Println(inlet.DurabilityOf(printing)) // which declares none
 	// Output:
 	// memory
 	// unknown
@@ -411,7 +411,7 @@ func ExampleDialect() {
 	// 200 {"success":true,"accepted":1,"rejected":[{"index":1,"messageId":"e-2","code":"properties_not_object","message":"properties must be an object","field":"data"}]}
 }
 
-// Any JSON is an event, if metadata says its name and its user.
+// Any JSON is an event if its metadata has a name and a user.
 func ExampleMetaRouter() {
 	send(exampleAPI(), "POST", "/v1/custom/event",
 		`{"_metarouter":{"writeKey":"K","eventName":"Order Shipped","eventID":"o-1","userID":"7"},"parcels":2}`)

@@ -17,7 +17,7 @@ func (p *payload) Bytes() []byte { return p.bytes() }
 // WireSize returns the length of the body as it was sent.
 func (p *payload) WireSize() int64 { return p.size }
 
-// Release gives up the caller's hold.
+// Release ends the caller's use of the payload.
 func (p *payload) Release() { p.release() }
 
 // A PayloadReader reads payloads as the layers do.

@@ -194,8 +194,8 @@ func TestHandlerAnonymous(t *testing.T) {
 	})
 }
 
-// blocking returns a sink that holds its calls until release is called, and a
-// channel that says when one has begun.
+// blocking returns a sink that holds its calls until release is called, and a channel that
+// receives a value when one has begun.
 func blocking() (sink *testsink.Keeper, begun chan struct{}, release func()) {
 	begun, gate := make(chan struct{}, 16), make(chan struct{})
 	sink = &testsink.Keeper{Respond: func(context.Context, []*inlet.Event) error {
@@ -264,7 +264,7 @@ func arrive(h *inlet.Handler, rate, n int) *traffic {
 	return t
 }
 
-// busySink returns a sink that completes so many writes concurrently, each in so long.
+// busySink returns a sink that runs a number of writes concurrently, each for a time.
 func busySink(places int, each time.Duration) inlet.Sink {
 	free := make(chan struct{}, places)
 	return inlet.SinkFunc(func(context.Context, []*inlet.Event) error {
@@ -335,7 +335,7 @@ func TestWriteQueue(t *testing.T) {
 	})
 }
 
-// flushing is a sink that can be flushed, checked, and says how durable it is.
+// flushing is a sink that can be flushed and checked, and declares a durability.
 type flushing struct {
 	*testsink.Keeper
 	flushes    atomic.Int32

@@ -24,7 +24,7 @@ var website = &inlet.Source{ID: "website"}
 // goodTrack is a body that is accepted.
 const goodTrack = `{"userId":"u1","event":"Signed Up","messageId":"m1","properties":{"plan":"pro"}}`
 
-// mustNew returns a handler whose log is thrown away unless the options say else.
+// mustNew returns a handler whose log is discarded unless the options have a logger.
 func mustNew(t testing.TB, sink inlet.Sink, o *inlet.Options) *inlet.Handler {
 	t.Helper()
 	var filled inlet.Options
@@ -60,7 +60,7 @@ func serve(h http.Handler, r *http.Request) *httptest.ResponseRecorder {
 	return w
 }
 
-// reply is what an answer in JSON says.
+// reply is the content of an answer in JSON.
 type reply struct {
 	Success                     *bool
 	Code, Message, Error, Field string

@@ -53,7 +53,7 @@ func encoded(t testing.TB, encoding, text string) string {
 	return b.String()
 }
 
-// zstdFrame returns text in one frame of zstd that says how large it is.
+// zstdFrame returns text in one frame of zstd with its size in the header.
 func zstdFrame(text string) string {
 	w, _ := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1))
 	defer w.Close()

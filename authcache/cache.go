@@ -36,9 +36,9 @@ type Options struct {
 	// MaxKeys is the maximum number of known keys in memory. Keys that do not exist are
 	// not among them. Defaults to 65,536.
 	MaxKeys int
-	// MaxUnknown is the maximum number of refusals in memory, at least 2. They have a table
-	// of their own: random keys neither grow the table of known keys nor evict its entries.
-	// Defaults to 8,192, about 1 MiB.
+	// MaxUnknown is the maximum number of refusals in memory, at least 2. They are in a
+	// separate table: random keys neither grow the table of known keys nor evict its
+	// entries. Defaults to 8,192, about 1 MiB.
 	MaxUnknown int
 	// MaxLookups is the maximum number of concurrent lookups, and so of goroutines. Beyond
 	// it a key counts as one that cannot be looked up. Defaults to 64.

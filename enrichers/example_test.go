@@ -42,7 +42,7 @@ func ExampleHash() {
 	// Output: 5c451fd765f8 {"email":"jane@example.com","plan":"pro"} {"locale":"nl"}
 }
 
-// The network of browsers, and what servers say of their users.
+// The network of browsers, and what servers send about their users.
 func ExampleIP() {
 	addresses, err := enrichers.IP(&enrichers.IPOptions{
 		Browsers: enrichers.IPRule{Fill: enrichers.IPFillAlways, Policy: enrichers.IPTruncate},

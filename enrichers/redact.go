@@ -15,12 +15,13 @@ import (
 // Redact returns an enricher that removes the values at the given paths from every event,
 // before it is stored.
 //
-// A path consists of names of the canonical form, separated by dots, such as "traits.email",
-// "context.ip" or "userId". Names are compared exactly. A member that the canonical form does
-// not define has the name that the client sent. A path that leads through an array leads through
-// each of its elements. The same fact may be in several places ("context.traits.email"): each
-// needs a path of its own. The type, the name, the message id, the times and what Inlet sets
-// itself cannot be removed. All ids of a person can: the event is stored without them.
+// A path consists of names of the canonical form, separated by dots, such as
+// "traits.email", "context.ip" or "userId". Names are compared exactly. A member that the
+// canonical form does not define has the name that the client sent. A path that leads
+// through an array leads through each of its elements. The same fact may be in several
+// places ("context.traits.email"): each needs its own path. The type, the name, the message
+// id, the times and what Inlet sets itself cannot be removed. All ids of a person can: the
+// event is stored without them.
 //
 // At least one path is required. The error names every path that is not valid.
 func Redact(paths ...string) (inlet.Enricher, error) {

@@ -1,6 +1,6 @@
-// Mount shows how to add event ingestion to an existing web server, which has a mux with routes
-// of its own and a middleware around all of them. The API is below /analytics/, so a page of the
-// site sends to /analytics/v1/track.
+// Mount shows how to add event ingestion to an existing web server, which already has a mux
+// with other routes and a middleware around all of them. The API is below /analytics/, so a
+// page of the site sends to /analytics/v1/track.
 //
 //	go run ./examples/mount
 package main

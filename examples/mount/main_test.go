@@ -38,7 +38,7 @@ func TestMount(t *testing.T) {
 		{"an unknown endpoint", "POST", "/analytics/v2/track", "backend-key", "", event, 404, "not_found"},
 		{"an event without the prefix", "POST", "/v1/track", "backend-key", "", event, 404, "404 page not found"},
 		// SDKs do not follow redirects, so the base URL that they are configured with
-		// must not end in a slash; the documentation says so.
+		// must not end in a slash, as the documentation states.
 		{"a doubled slash, which the mux redirects", "POST", "/analytics//v1/track", "backend-key", "", event, 307, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
