@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/inlet-go/inlet/internal/wire"
 )
 
 // Values of headers, made once: net/http does not change them.
@@ -37,12 +39,64 @@ func WriteError(w http.ResponseWriter, r *http.Request, err error) {
 	}
 	out := answer{err: err, route: route}
 	s.setOutcome(out.outcome())
-	out.write(w, s)
+	reply := out.render(w.Header(), s)
+	reply.write(w, answerTimeout)
 }
 
 func writeSuccess(w http.ResponseWriter) {
 	w.Header()["Content-Type"] = jsonType
 	w.Write(successBody)
+}
+
+const (
+	// answerTimeout is how long a client may take to receive an answer.
+	answerTimeout = 10 * time.Second
+	// shortAnswerTimeout is the same while many clients take their time: an eighth of the
+	// requests that the handler lets in.
+	shortAnswerTimeout = time.Second
+	// smallReply is the largest body that the server buffers, whatever the client does: a
+	// write of it never waits.
+	smallReply = 2 << 10
+)
+
+// A reply is an answer as it is sent. It holds no memory of the request.
+type reply struct {
+	status int    // 0 for the implicit 200
+	body   []byte // nil for none
+	rest   bool   // the rest of the request's body may still arrive
+}
+
+// write sends the reply, with a deadline for its client. The server clears the deadline
+// before the next request.
+func (r *reply) write(w http.ResponseWriter, timeout time.Duration) {
+	now := time.Now()
+	setDeadlines(w, now, timeout, r.rest)
+	if r.status != 0 {
+		w.WriteHeader(r.status)
+	}
+	if r.body != nil {
+		w.Write(r.body)
+	}
+}
+
+// setDeadlines sets the deadlines for an answer and for the rest of the body before it. It
+// does what [http.ResponseController] does, without an error for a server that supports
+// none.
+func setDeadlines(w http.ResponseWriter, now time.Time, timeout time.Duration, rest bool) {
+	written, read := false, !rest
+	for !written || !read {
+		if d, ok := w.(interface{ SetWriteDeadline(time.Time) error }); ok && !written {
+			written = d.SetWriteDeadline(now.Add(timeout)) == nil
+		}
+		if d, ok := w.(interface{ SetReadDeadline(time.Time) error }); ok && !read {
+			read = d.SetReadDeadline(now.Add(restTimeout)) == nil
+		}
+		inner, ok := w.(interface{ Unwrap() http.ResponseWriter })
+		if !ok {
+			return
+		}
+		w = inner.Unwrap()
+	}
 }
 
 // answer is the answer to a request. Nothing else writes one.
@@ -98,58 +152,52 @@ func (o *answer) outcome() Outcome {
 	return out
 }
 
-// write answers.
-func (o *answer) write(w http.ResponseWriter, s *state) {
+// render sets the headers of the answer, and returns the rest of it.
+func (o *answer) render(header http.Header, s *state) reply {
 	switch {
 	case o.form() == FormPixel:
-		o.writePixel(w)
+		return o.renderPixel(header)
 	case o.err != nil:
-		o.writeError(w, s)
+		return o.renderError(header, s)
 	case o.form() == FormEmpty && len(o.rejects) == 0:
-		w.WriteHeader(http.StatusNoContent)
-	case len(o.rejects) > 0:
-		w.Header()["Content-Type"] = jsonType
-		w.Write(append(o.appendRejects([]byte(`{"success":true`)), '}'))
-	case o.body != nil:
-		w.Header()["Content-Type"] = jsonType
-		w.Write(o.body)
-	default:
-		writeSuccess(w)
+		return reply{status: http.StatusNoContent}
 	}
+	header["Content-Type"] = jsonType
+	switch {
+	case len(o.rejects) > 0:
+		return reply{body: append(o.appendRejects([]byte(`{"success":true`)), '}')}
+	case o.body != nil:
+		return reply{body: o.body}
+	}
+	return reply{body: successBody}
 }
 
-func (o *answer) writePixel(w http.ResponseWriter) {
-	header := w.Header()
+func (o *answer) renderPixel(header http.Header) reply {
 	header["Content-Type"], header["Cache-Control"] = gifType, noStore
 	if code := o.code(); code != "" {
 		header["X-Inlet-Error"] = []string{string(code)}
 	}
-	w.Write(pixelBody)
+	return reply{body: pixelBody}
 }
 
-func (o *answer) writeError(w http.ResponseWriter, s *state) {
+func (o *answer) renderError(header http.Header, s *state) reply {
 	e := asError(o.err)
 	if e.Code == CodeInternal && RequestIDFromContext(s) == "" {
 		id := newID(new(strings.Builder))
 		s.requestID.Store(&id)
 	}
-	o.setHeaders(w.Header(), e)
-	boundRest(w, e)
-	w.WriteHeader(o.status())
-	w.Write(o.appendError(nil, e, RequestIDFromContext(s)))
+	o.setHeaders(header, e)
+	return reply{
+		status: o.status(),
+		body:   o.appendError(nil, e, RequestIDFromContext(s)),
+		rest:   e.Code != CodeBodyTimeout, // whose time is over
+	}
 }
 
 // restTimeout is how long the rest of a refused body may take to arrive. The server reads a
 // short rest to its end before it answers, and would otherwise wait forever for a client
 // that sends no more.
-const restTimeout = 5 * time.Second
-
-// boundRest sets the deadline for the rest of the body, unless its time is over already.
-func boundRest(w http.ResponseWriter, e *Error) {
-	if e.Code != CodeBodyTimeout {
-		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(restTimeout))
-	}
-}
+const restTimeout = 2 * time.Second
 
 func (o *answer) setHeaders(header http.Header, e *Error) {
 	header["Content-Type"], header["X-Content-Type-Options"] = jsonType, noSniff
@@ -172,15 +220,15 @@ func (o *answer) setHeaders(header http.Header, e *Error) {
 // error.
 func (o *answer) appendError(dst []byte, e *Error, requestID string) []byte {
 	dst = append(dst, `{"success":false`...)
-	dst = appendText(dst, `,"code":`, string(e.Code))
-	dst = appendText(dst, `,"message":`, e.text())
-	dst = appendText(dst, `,"error":`, e.text())
-	dst = appendText(dst, `,"field":`, e.Field)
+	dst = appendShort(dst, `,"code":`, string(e.Code))
+	dst = appendShort(dst, `,"message":`, e.text())
+	dst = appendShort(dst, `,"error":`, e.text())
+	dst = appendShort(dst, `,"field":`, e.Field)
 	if e.Code == CodeInvalidJSON {
 		dst = strconv.AppendInt(append(dst, `,"offset":`...), e.Offset, 10)
 	}
 	if e.Code == CodeInternal {
-		dst = appendText(dst, `,"requestId":`, requestID)
+		dst = appendShort(dst, `,"requestId":`, requestID)
 	}
 	if len(o.rejects) > 0 {
 		dst = o.appendRejects(dst)
@@ -188,19 +236,45 @@ func (o *answer) appendError(dst []byte, e *Error, requestID string) []byte {
 	return append(dst, '}')
 }
 
-// appendRejects appends how many events were accepted, and which were not.
+// How much an answer lists: events, and bytes of it in all.
+const (
+	maxListed      = 100
+	maxListedBytes = 32 << 10
+)
+
+// appendRejects appends how many events were accepted, and which were not. If it cannot
+// list all of them, it also appends how many they are.
 func (o *answer) appendRejects(dst []byte) []byte {
+	begun := len(dst)
 	dst = strconv.AppendInt(append(dst, `,"accepted":`...), int64(o.accepted), 10)
 	dst = append(dst, `,"rejected":[`...)
 	for i, reject := range o.rejects {
+		if i == maxListed || len(dst)-begun > maxListedBytes {
+			dst = strconv.AppendInt(append(dst, `],"rejectedCount":`...), int64(len(o.rejects)), 10)
+			return dst
+		}
 		if i > 0 {
 			dst = append(dst, ',')
 		}
 		dst = strconv.AppendInt(append(dst, `{"index":`...), int64(reject.Index), 10)
-		dst = appendText(dst, `,"messageId":`, reject.MessageID)
-		dst = appendText(dst, `,"code":`, string(reject.Code))
-		dst = appendText(dst, `,"message":`, reject.Message)
-		dst = append(appendText(dst, `,"field":`, reject.Field), '}')
+		dst = appendShort(dst, `,"messageId":`, reject.MessageID)
+		dst = appendShort(dst, `,"code":`, string(reject.Code))
+		dst = appendShort(dst, `,"message":`, reject.Message)
+		dst = append(appendShort(dst, `,"field":`, reject.Field), '}')
 	}
 	return append(dst, ']')
+}
+
+// maxText bounds a text of an answer, in bytes. A name of a client's may be in it.
+const maxText = 1 << 10
+
+// appendShort appends a member, unless it is empty.
+func appendShort(dst []byte, member, s string) []byte {
+	if s == "" {
+		return dst
+	}
+	if len(s) > maxText {
+		s = strings.ToValidUTF8(s[:maxText], "") + "..."
+	}
+	return wire.AppendString(append(dst, member...), s)
 }

@@ -31,6 +31,7 @@ type call struct {
 	accepted int
 	wrote    time.Time // when the sink was called
 	lost     bool      // the sink panicked: its memory may still be in use
+	entered  bool      // the request counts as in flight
 }
 
 // newCall uses the state that an earlier layer made, or one of its own.
@@ -57,6 +58,23 @@ func admitted(err error) error {
 // together.
 func overloaded() *Error {
 	return &Error{Code: CodeOverloaded, RetryAfter: 1 + rand.N(3*time.Second)}
+}
+
+// enter counts the request in, or refuses it.
+func (c *call) enter() error {
+	if err := c.h.inFlight.Enter(); err != nil {
+		return admitted(err)
+	}
+	c.entered = true
+	return nil
+}
+
+// leave counts the request out, if it is in.
+func (c *call) leave() {
+	if c.entered {
+		c.entered = false
+		c.h.inFlight.Leave()
+	}
 }
 
 // match finds the route of the request.
@@ -104,7 +122,7 @@ func (c *call) read() (err error) {
 			c.payload = c.state.newPayload(&m, int64(len(c.r.URL.RawQuery)))
 		}
 	} else {
-		c.payload, err = c.state.readPayload(c.h.protocol.bodies, c.w, c.r, c.route.maxPayload, c.started)
+		err = c.readPayload()
 	}
 	if err == nil && int64(c.payload.received) > c.route.maxPayload {
 		err = tooLarge(c.route.maxPayload)
@@ -113,6 +131,21 @@ func (c *call) read() (err error) {
 		return err
 	}
 	return c.selectRoute()
+}
+
+// readPayload reads the payload, or uses the one that an earlier layer has read. Where that
+// layer has left the reading to the handler, its bounds apply, and the request does not
+// count as in flight meanwhile: a slow client must not hold the place of others.
+func (c *call) readPayload() (err error) {
+	waits := pending(c.r)
+	if waits {
+		c.leave()
+	}
+	c.payload, err = c.state.readPayload(c.h.bodies, c.w, c.r, c.route.maxPayload, c.started)
+	if waits && err == nil {
+		return c.enter()
+	}
+	return err
 }
 
 // selectRoute indexes the payload and settles on the route of its shape, and on its limit.
@@ -339,13 +372,30 @@ func (c *call) answer(err error) {
 		c.measure(&outcome)
 	}
 	c.state.setOutcome(outcome)
-	out.write(c.w, c.state)
+	reply := out.render(c.w.Header(), c.state)
+	c.release()
+	if len(reply.body) > smallReply {
+		c.payload.giveUp()
+	}
+	c.send(&reply)
 	if err != nil {
 		c.log(outcome.Status, asError(err))
 	}
 	if c.h.options.Observer != nil {
 		c.h.options.Observer.ObserveRequest(c.r.Context(), c.state.outcome.Load())
 	}
+}
+
+// send writes the answer, while the place of the request is that of another one.
+func (c *call) send(reply *reply) {
+	timeout := answerTimeout
+	if c.entered {
+		defer c.h.inFlight.Answered()
+		if c.h.inFlight.Answer() > c.h.inFlight.Max()/8 {
+			timeout = shortAnswerTimeout
+		}
+	}
+	reply.write(c.w, timeout)
 }
 
 // measure sets how long the request took, until its answer.

@@ -26,6 +26,7 @@ type Handler struct {
 	options  Options
 	protocol *protocol
 	inFlight admission.InFlight
+	bodies   *bodies
 	queue    *admission.Queue
 	server   serverCheck
 }
@@ -48,6 +49,7 @@ func New(sink Sink, o *Options) (*Handler, error) {
 	}
 	h := &Handler{sink: sink, options: filled, protocol: protocol}
 	h.inFlight.Init(filled.MaxInFlight)
+	h.bodies = protocol.bodies.withShare(admission.ShareOf(filled.MaxInFlight))
 	h.queue = admission.NewQueue(filled.MaxQueueTime)
 	return h, nil
 }
@@ -57,15 +59,14 @@ func New(sink Sink, o *Options) (*Handler, error) {
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.server.warnOnce(r, h.options.Logger)
 	c := newCall(h, w, r)
-	err := admitted(h.inFlight.Enter())
+	err := c.enter()
+	defer c.leave()
 	if err == nil {
-		defer h.inFlight.Leave()
 		err = c.serve()
 	} else {
 		_ = c.match() // for the form of the answer
 	}
 	c.answer(err)
-	c.release()
 }
 
 // serve does the steps of a request. The first error ends it.
@@ -265,21 +266,43 @@ const (
 	hardenedHeaderTimeout = 5 * time.Second
 	hardenedIdleTimeout   = 60 * time.Second
 	hardenedHeaderBytes   = 64 << 10
+	hardenedStreams       = 100
+	hardenedConnBuffer    = 256 << 10
+	hardenedPingAfter     = 30 * time.Second
+	hardenedPingTimeout   = 15 * time.Second
+	hardenedByteTimeout   = 10 * time.Second
 )
 
 // Harden bounds on s what a handler cannot, since it is called too late: how long a client
 // may take to send its headers (ReadHeaderTimeout, 5 seconds), how long an idle connection
 // is kept (IdleTimeout, 60 seconds), and how large headers may be (MaxHeaderBytes, 64 KiB:
-// the URL counts, and a pixel's event is in it). A field that is set already is not changed.
-// ReadTimeout and WriteTimeout are left alone: they would end the long downloads and streams
-// that the host may serve next to the API. Bodies that the API reads have a deadline of
-// their own.
+// the URL counts, and a pixel's event is in it).
+//
+// For HTTP/2 it bounds how many requests a connection may have at a time
+// (MaxConcurrentStreams, 100), how much of their bodies the server buffers before anyone
+// reads them (MaxReceiveBufferPerConnection, 256 KiB), and how long a client may be silent
+// or not take what is sent to it (SendPingTimeout, 30 seconds; PingTimeout, 15 seconds;
+// WriteByteTimeout, 10 seconds).
+//
+// A field that is set already is not changed. ReadTimeout and WriteTimeout are left alone:
+// they would end the long downloads and streams that the host may serve next to the API.
+// Bodies that the API reads and answers that it writes have deadlines of their own.
 //
 // Call it before the server serves. It returns s.
 func Harden(s *http.Server) *http.Server {
 	s.ReadHeaderTimeout = cmp.Or(s.ReadHeaderTimeout, hardenedHeaderTimeout)
 	s.IdleTimeout = cmp.Or(s.IdleTimeout, hardenedIdleTimeout)
 	s.MaxHeaderBytes = cmp.Or(s.MaxHeaderBytes, hardenedHeaderBytes)
+	var h2 http.HTTP2Config
+	if s.HTTP2 != nil {
+		h2 = *s.HTTP2 // which other servers may share
+	}
+	h2.MaxConcurrentStreams = cmp.Or(h2.MaxConcurrentStreams, hardenedStreams)
+	h2.MaxReceiveBufferPerConnection = cmp.Or(h2.MaxReceiveBufferPerConnection, hardenedConnBuffer)
+	h2.SendPingTimeout = cmp.Or(h2.SendPingTimeout, hardenedPingAfter)
+	h2.PingTimeout = cmp.Or(h2.PingTimeout, hardenedPingTimeout)
+	h2.WriteByteTimeout = cmp.Or(h2.WriteByteTimeout, hardenedByteTimeout)
+	s.HTTP2 = &h2
 	return s
 }
 

@@ -1,8 +1,12 @@
 package inlet
 
 import (
+	"math"
 	"net/http"
+	"sync"
+	"sync/atomic"
 
+	"github.com/inlet-go/inlet/internal/admission"
 	"github.com/inlet-go/inlet/internal/check"
 )
 
@@ -17,20 +21,65 @@ type step func(w http.ResponseWriter, r *http.Request) (*http.Request, *payload,
 
 // layer returns the layer that does a step.
 func layer(do step) func(http.Handler) http.Handler {
-	return func(next http.Handler) http.Handler {
-		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			passed, p, err := do(w, r)
-			if err != nil {
-				p.release()
-				WriteError(w, passed, err)
-				return
-			}
-			next.ServeHTTP(w, passed)
-			// Not deferred: after a panic the memory may still be in use, and is left to
-			// the garbage collector.
-			p.release()
-		})
+	return func(next http.Handler) http.Handler { return &stepLayer{do, next, acceptsPending(next)} }
+}
+
+// stepLayer is a layer around a handler.
+type stepLayer struct {
+	do      step
+	next    http.Handler
+	pending bool // next accepts requests whose payload is yet to be read
+}
+
+// ServeHTTP does the step and passes the request on.
+func (l *stepLayer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	passed, p, err := l.do(w, r)
+	if err == nil && p == nil && !l.pending {
+		p, err = complete(passed)
 	}
+	if err != nil {
+		p.release()
+		WriteError(w, passed, err)
+		return
+	}
+	p.keep()
+	l.next.ServeHTTP(w, passed)
+	// Not deferred: after a panic the memory may still be in use, and is left to
+	// the garbage collector.
+	p.unkeep()
+}
+
+// acceptsPending reports whether a handler knows what to do with a request whose payload is
+// yet to be read: it is the ingestion handler, or a layer of ours in front of any other.
+func acceptsPending(h http.Handler) bool {
+	for {
+		switch t := h.(type) {
+		case *Handler, *stepLayer, *payloadLayer:
+			return true
+		case admission.Transparent:
+			h = t.Next()
+		default:
+			return false
+		}
+	}
+}
+
+// complete reads the payload of a request, if a layer in front has left that to those
+// behind, for a handler that does not know about it. The payload is used by the caller. The
+// request is the copy that the layer in front has made, and only layers of ours have seen.
+func complete(r *http.Request) (*payload, error) {
+	if !pending(r) {
+		return nil, nil
+	}
+	p := r.Body.(*payloadBody).payload
+	if !p.acquire() {
+		return nil, nil // reading it fails
+	}
+	if err := p.load(); err != nil {
+		return p, err
+	}
+	r.ContentLength = int64(len(p.bytes()))
+	return p, nil
 }
 
 // Authenticate returns the layer that lets requests pass whose write key a knows, with the
@@ -60,7 +109,15 @@ func Authenticate(a Authenticator, o *AuthOptions) (func(http.Handler) http.Hand
 // a Content-Encoding. The layers and the handler behind share that memory; other code reads
 // r.Body and gets copies. A body that cannot be read is refused: too large, or expanding
 // too much, 400; an unsupported encoding, 415; too slow, 408; more than all bodies may hold
-// together, 503.
+// together, or more from one client than its share, 503.
+//
+// In front of a layer or handler of this module, the body is read when the first of those
+// behind needs it, so that they can refuse a request first: a key in a header or the query
+// is checked before a byte of the body is read.
+//
+// A body has to arrive within [PayloadLimits.ReadTimeout] and, after its first two seconds,
+// at 1 KiB per second on average. One client address, or IPv6 network of 64 bits, may have
+// 512 bodies read concurrently.
 //
 // The error names every field of the protocol that is out of range.
 func ReadPayload(p *Protocol) (func(http.Handler) http.Handler, error) {
@@ -68,14 +125,78 @@ func ReadPayload(p *Protocol) (func(http.Handler) http.Handler, error) {
 	if err := check.Options("inlet", "Protocol", err); err != nil {
 		return nil, err
 	}
-	return layer(func(w http.ResponseWriter, given *http.Request) (*http.Request, *payload, error) {
-		if given.Body == nil || given.Body == http.NoBody {
-			return given, nil, nil
+	own := &payloadBounds{protocol: protocol, bodies: protocol.bodies, max: math.MaxInt64}
+	var given *payloadBounds
+	var once sync.Once
+	return func(next http.Handler) http.Handler {
+		if b, ok := next.(admission.Bounded); ok {
+			once.Do(func() { given = boundsOf(protocol, b.BodyBounds()) })
+			return &payloadLayer{given, next, acceptsPending(next)}
 		}
-		r, s := withState(given)
-		_, _ = s.match(protocol.routes, r) // so that a refusal has the form of the route
-		return readPayload(protocol.bodies, w, given, r, s, protocol.maxBytes)
-	}), nil
+		return &payloadLayer{own, next, acceptsPending(next)}
+	}, nil
+}
+
+// payloadBounds are those of a payload layer, over all handlers that it was put around.
+type payloadBounds struct {
+	protocol *protocol
+	bodies   *bodies
+	max      int64
+	inFlight atomic.Int64
+}
+
+func boundsOf(p *protocol, b admission.Bodies) *payloadBounds {
+	bodies := p.bodies.withShare(b.MaxShare)
+	bodies.minRate = b.MinRate
+	return &payloadBounds{protocol: p, bodies: bodies, max: int64(b.MaxInFlight)}
+}
+
+// payloadLayer is the layer of [ReadPayload] around a handler.
+type payloadLayer struct {
+	*payloadBounds
+	next    http.Handler
+	pending bool // next accepts requests whose payload is yet to be read
+}
+
+// ServeHTTP passes a request on, with its payload or with what reads it.
+func (l *payloadLayer) ServeHTTP(w http.ResponseWriter, given *http.Request) {
+	if l.inFlight.Add(1) > l.max {
+		l.inFlight.Add(-1)
+		WriteError(w, given, &Error{Code: CodeOverloaded})
+		return
+	}
+	if given.Body == nil || given.Body == http.NoBody {
+		defer l.inFlight.Add(-1)
+		l.next.ServeHTTP(w, given)
+		return
+	}
+	r, s := withState(given)
+	_, _ = s.match(l.protocol.routes, r) // so that a refusal has the form of the route
+	p := s.deferPayload(l.bodies, w, given, l.protocol.maxBytes)
+	p.slot.Store(&l.inFlight)
+	defer p.leaveSlot()
+	defer p.deferredRead.w.end()
+	if l.pending {
+		r = withBody(given, r, p, announced(given))
+	} else if err := p.load(); err != nil {
+		p.release()
+		p.leaveSlot()
+		WriteError(w, r, err)
+		return
+	} else {
+		r = withPayload(given, r, p)
+	}
+	p.keep()
+	l.next.ServeHTTP(w, r)
+	p.unkeep() // not deferred, as in layer
+}
+
+// announced returns the length of the decoded body of r, -1 if its header does not say.
+func announced(r *http.Request) int64 {
+	if _, encoded := r.Header[headerContentEncoding]; encoded {
+		return -1
+	}
+	return r.ContentLength
 }
 
 // MigratePayload returns the layer that replaces the payload of a request by its form in

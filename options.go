@@ -11,7 +11,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/inlet-go/inlet/internal/body"
 	"github.com/inlet-go/inlet/internal/check"
 	"github.com/inlet-go/inlet/internal/wire"
 )
@@ -43,7 +42,7 @@ type protocol struct {
 	index    wire.Limits // of the index of a body
 	maxBytes int64       // of a body, whatever its route
 	routes   *routes
-	bodies   *body.Reader
+	bodies   *bodies
 }
 
 // build returns the protocol that p describes. The error joins all faults.
@@ -141,7 +140,7 @@ func (o *Options) withDefaults() (Options, error) {
 	filled.public, publicErr = parsePublicURL(filled.PublicURL)
 	filled.HTTPConfig = bytes.Clone(filled.HTTPConfig)
 	filled.WriteTimeout = cmp.Or(filled.WriteTimeout, 10*time.Second)
-	filled.MaxInFlight = cmp.Or(filled.MaxInFlight, 4096)
+	filled.MaxInFlight = cmp.Or(filled.MaxInFlight, defaultMaxInFlight)
 	filled.MaxQueueTime = cmp.Or(filled.MaxQueueTime, 50*time.Millisecond)
 	filled.RetryAfter = cmp.Or(filled.RetryAfter, time.Second)
 	filled.Logger = cmp.Or(filled.Logger, slog.Default())

@@ -5,11 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/inlet-go/inlet/internal/admission"
 	"github.com/inlet-go/inlet/internal/body"
 	"github.com/inlet-go/inlet/internal/check"
 	"github.com/inlet-go/inlet/internal/wire"
@@ -39,6 +42,9 @@ type PayloadLimits struct {
 	MaxBytesInFlight int64
 }
 
+// defaultMaxInFlight is how many concurrent requests a handler accepts.
+const defaultMaxInFlight = 4096
+
 // withDefaults returns a filled copy. The error names every field at fault.
 func (l PayloadLimits) withDefaults() (PayloadLimits, error) {
 	l.MaxBytes = cmp.Or(l.MaxBytes, 4<<20)
@@ -59,27 +65,56 @@ func (l PayloadLimits) withDefaults() (PayloadLimits, error) {
 }
 
 // reader returns the reader of bodies within filled limits.
-func (l PayloadLimits) reader() *body.Reader {
-	return body.NewReader(body.Options{
+func (l PayloadLimits) reader() *bodies {
+	return (&bodies{minRate: body.DefaultMinRate, reader: body.NewReader(body.Options{
 		MaxBytes: l.MaxBytes, MaxWireBytes: l.MaxWireBytes, MaxRatio: l.MaxRatio,
 		ReadTimeout: l.ReadTimeout, MaxBytesInFlight: l.MaxBytesInFlight,
-	})
+	})}).withShare(admission.ShareOf(defaultMaxInFlight))
+}
+
+// bodies reads the bodies of requests, and bounds how many of one client it reads
+// concurrently, and how slowly.
+type bodies struct {
+	reader  *body.Reader
+	shares  *admission.Shares
+	minRate int64 // in bytes per second
+}
+
+// withShare returns a copy that reads at most so many bodies of one client concurrently.
+func (b *bodies) withShare(limit int) *bodies {
+	other := *b
+	other.shares = new(admission.Shares)
+	other.shares.Init(limit)
+	return &other
+}
+
+// read reads the body of r, which a client sends.
+func (b *bodies) read(w http.ResponseWriter, r *http.Request, client netip.Addr, limit int64, now time.Time) (*body.Buffer, int64, error) {
+	if err := b.shares.Enter(client); err != nil {
+		return nil, 0, err
+	}
+	defer b.shares.Leave(client)
+	return b.reader.ReadPaced(w, r, limit, now, b.minRate)
 }
 
 // A payload is the decoded body of a request, read once and shared by every layer that
 // needs it.
 //
-// Ownership: a holder may use its bytes, read-only, until it calls release, which it must
-// do exactly once. When the last holder has released it, the memory is used for
-// another request. A layer that panics does not release, and its memory is left to the
-// garbage collector.
+// Ownership: who uses it may use its bytes, read-only, until it calls release, which it must
+// do exactly once. A layer keeps it for those behind it, from keep to unkeep. When it is
+// neither used nor kept, the memory is used for another request. A layer that panics does not
+// give it up, and its memory is left to the garbage collector.
 //
-// Concurrency: release, and the reader in r.Body, may be called concurrently; bytes may
+// Concurrency: all methods and the reader in r.Body may be called concurrently; bytes may
 // not be used concurrently with one's own release.
 type payload struct {
-	holders atomic.Int32
-	memory  *payloadMemory
-	size    int64 // as sent
+	mu           sync.Mutex
+	users, kept  int
+	memory       *payloadMemory
+	size         int64 // as sent
+	replaced     *payload
+	slot         atomic.Pointer[atomic.Int64] // that counts the request in its first layer, or nil
+	deferredRead deferredRead
 	// received is the decoded length of the body as it came, to which limits apply even
 	// where a layer has replaced it.
 	received int
@@ -123,27 +158,141 @@ func (m *payloadMemory) free() {
 // bytes returns the decoded body.
 func (p *payload) bytes() []byte { return p.memory.bytes }
 
-// release ends the caller's use of the payload. It does nothing on a nil payload.
+// release ends the caller's use. It does nothing on a nil payload.
 func (p *payload) release() {
-	if p == nil || p.holders.Add(-1) != 0 {
-		return
+	if p != nil {
+		p.hold(-1, 0)
 	}
-	m := p.memory
-	p.memory = nil
-	m.free()
 }
 
-// acquire adds a holder, unless the last one has left.
+// acquire adds a user, unless the payload has been given up.
 func (p *payload) acquire() bool {
-	for {
-		n := p.holders.Load()
-		if n == 0 {
-			return false
-		}
-		if p.holders.CompareAndSwap(n, n+1) {
-			return true
-		}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.users+p.kept == 0 {
+		return false
 	}
+	p.users++
+	return true
+}
+
+// keep has a layer keep what it used, for those behind it. It does nothing on a nil payload.
+func (p *payload) keep() {
+	if p != nil {
+		p.hold(-1, 1)
+	}
+}
+
+// unkeep ends keep, after those behind have returned. It does nothing on a nil payload.
+func (p *payload) unkeep() {
+	if p != nil {
+		p.hold(0, -1)
+	}
+}
+
+// giveUp ends all keeping of this payload and of those that it replaced, and the counting of
+// their request, before the layers have returned. Those that still use one are not affected.
+func (p *payload) giveUp() {
+	for ; p != nil; p = p.replaced {
+		p.leaveSlot()
+		p.hold(0, -math.MaxInt32)
+	}
+}
+
+// hold changes how many use and keep the payload, and frees its memory after the last one.
+func (p *payload) hold(users, kept int) {
+	p.mu.Lock()
+	held := p.users + p.kept
+	p.users += users
+	p.kept = max(0, p.kept+kept)
+	var m *payloadMemory
+	if held > 0 && p.users+p.kept == 0 {
+		m, p.memory = p.memory, nil
+	}
+	p.mu.Unlock()
+	if m != nil {
+		m.free()
+	}
+}
+
+// leaveSlot counts the request out of its first layer, once.
+func (p *payload) leaveSlot() {
+	if count := p.slot.Swap(nil); count != nil {
+		count.Add(-1)
+	}
+}
+
+// deferredRead is how a payload is to be read.
+type deferredRead struct {
+	mu     sync.Mutex
+	done   atomic.Bool
+	err    error
+	from   bodyReader
+	bodies *bodies
+	r      *http.Request // whose Body the client sends
+	limit  int64
+	w      lentWriter
+}
+
+// errReaderPanicked is for those that ask again after the reader of a body has panicked.
+var errReaderPanicked = &Error{Code: CodeIncompleteBody, Err: errors.New("the reader of the body panicked")}
+
+// A bodyReader reads the body of a request: its state does.
+type bodyReader interface {
+	readBody(b *bodies, w http.ResponseWriter, r *http.Request, limit int64, now time.Time) (*body.Buffer, int64, error)
+}
+
+// load reads the payload, unless that was done. The caller must be a user.
+func (p *payload) load() error {
+	d := &p.deferredRead
+	if d.done.Load() {
+		return d.err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.done.Load() {
+		return d.err
+	}
+	d.err = errReaderPanicked // unless it returns
+	defer d.done.Store(true)
+	buffer, size, err := d.from.readBody(d.bodies, &d.w, d.r, d.limit, time.Now())
+	if d.err = err; err != nil {
+		return err
+	}
+	p.memory, p.size = newPayloadMemory(buffer), size
+	p.received = len(p.memory.bytes)
+	return nil
+}
+
+// pending reports whether the payload of r is yet to be read, by the bounds of another layer.
+func pending(r *http.Request) bool {
+	b, ok := r.Body.(*payloadBody)
+	return ok && !b.payload.deferredRead.done.Load()
+}
+
+// A lentWriter sets deadlines until the layer that it belongs to returns. After that the
+// connection is that of another request.
+type lentWriter struct {
+	http.ResponseWriter
+	mu       sync.Mutex
+	returned bool
+}
+
+// SetReadDeadline sets the deadline, as long as it is that of this request.
+func (w *lentWriter) SetReadDeadline(t time.Time) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.returned {
+		return http.ErrNotSupported
+	}
+	return http.NewResponseController(w.ResponseWriter).SetReadDeadline(t)
+}
+
+// end ends the use of the writer.
+func (w *lentWriter) end() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.returned = true
 }
 
 // index returns the structure of the body. It is read on the first call, and again if the
@@ -178,19 +327,23 @@ func documentError(err error, limits wire.Limits) *Error {
 	return &Error{Code: CodeInvalidRequest, Message: "the body must be a JSON object"}
 }
 
-// payloadBody is the r.Body of a request whose payload was read. It copies out: the buffer
-// that it reads into belongs to its caller, whatever becomes of the payload.
+// payloadBody is the r.Body of a request whose payload was read, or will be. It copies out:
+// the buffer that it reads into belongs to its caller, whatever becomes of the payload.
 type payloadBody struct {
 	payload *payload
 	offset  atomic.Int64
 }
 
-// Read copies from the payload, and fails after its last holder has left.
+// Read copies from the payload, which it reads from the client unless that was done. It
+// fails after the payload was given up.
 func (b *payloadBody) Read(dst []byte) (int, error) {
 	if !b.payload.acquire() {
 		return 0, http.ErrBodyReadAfterClose
 	}
 	defer b.payload.release()
+	if err := b.payload.load(); err != nil {
+		return 0, err
+	}
 	n := copy(dst, b.payload.memory.bytes[b.offset.Load():])
 	if n == 0 && len(dst) > 0 {
 		return 0, io.EOF
@@ -216,11 +369,14 @@ func tooLarge(limit int64) *Error {
 // bodyError maps an error of reading a body to its public error. It is the only place that
 // does.
 func bodyError(err error) error {
+	if known, ok := errors.AsType[*Error](err); ok { // of a payload that was read through r.Body
+		return known
+	}
 	if big, ok := errors.AsType[*body.TooLargeError](err); ok {
 		return tooLarge(big.Limit)
 	}
 	switch {
-	case errors.Is(err, body.ErrOverBudget):
+	case errors.Is(err, body.ErrOverBudget), errors.Is(err, admission.ErrFull):
 		return &Error{Code: CodeOverloaded}
 	case errors.Is(err, body.ErrExpandsTooMuch):
 		return &Error{Code: CodePayloadTooLarge, Message: "the payload expands too much"}

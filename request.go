@@ -56,6 +56,7 @@ type state struct {
 	firstPayload payload
 	firstOutcome Outcome
 	hasMatch     atomic.Bool // firstMatch is in use
+	hasPayload   atomic.Bool // firstPayload is in use
 	hasOutcome   atomic.Bool // firstOutcome is in use
 	sink         sinkContext
 }
@@ -139,7 +140,7 @@ func (s *state) route() *boundRoute {
 //
 // If r.Body is such a reader already, and nothing was read from it, its payload is shared.
 // Any other r.Body is read: a layer between may have replaced it.
-func readPayload(bodies *body.Reader, w http.ResponseWriter, given, r *http.Request, s *state, limit int64) (*http.Request, *payload, error) {
+func readPayload(bodies *bodies, w http.ResponseWriter, given, r *http.Request, s *state, limit int64) (*http.Request, *payload, error) {
 	p, err := s.readPayload(bodies, w, r, limit, time.Now())
 	if err != nil || r.Body == &p.body {
 		return r, p, err
@@ -149,10 +150,16 @@ func readPayload(bodies *body.Reader, w http.ResponseWriter, given, r *http.Requ
 
 // withPayload returns a copy of given whose Body is p: r, if that is a copy already.
 func withPayload(given, r *http.Request, p *payload) *http.Request {
+	return withBody(given, r, p, int64(len(p.bytes())))
+}
+
+// withBody is withPayload for a payload of a length that the caller knows, -1 for none that
+// is known before it is read.
+func withBody(given, r *http.Request, p *payload, length int64) *http.Request {
 	if r == given {
 		r = r.WithContext(r.Context())
 	}
-	r.Body, r.ContentLength, r.TransferEncoding = &p.body, int64(len(p.bytes())), nil
+	r.Body, r.ContentLength, r.TransferEncoding = &p.body, length, nil
 	if _, encoded := r.Header[headerContentEncoding]; encoded {
 		r.Header = maps.Clone(r.Header)
 		delete(r.Header, headerContentEncoding)
@@ -161,32 +168,74 @@ func withPayload(given, r *http.Request, p *payload) *http.Request {
 }
 
 // readPayload returns the payload of r, held for the caller, and keeps it in s.
-func (s *state) readPayload(bodies *body.Reader, w http.ResponseWriter, r *http.Request, limit int64, now time.Time) (*payload, error) {
+func (s *state) readPayload(bodies *bodies, w http.ResponseWriter, r *http.Request, limit int64, now time.Time) (*payload, error) {
 	if b, ok := r.Body.(*payloadBody); ok && b.offset.Load() == 0 {
 		if !b.payload.acquire() {
 			return nil, &Error{Code: CodeOverloaded, Err: errors.New("the payload was used after its layer had returned")}
 		}
+		if err := b.payload.load(); err != nil {
+			b.payload.release()
+			return nil, err
+		}
 		return b.payload, nil
 	}
-	if r.Body != nil && r.Body != http.NoBody && len(r.URL.RawQuery) > maxQuery {
-		return nil, &Error{Code: CodePayloadTooLarge, Message: fmt.Sprintf("the query is longer than %d bytes", maxQuery)}
-	}
-	buffer, size, err := bodies.Read(w, r, limit, now)
+	buffer, size, err := s.readBody(bodies, w, r, limit, now)
 	if err != nil {
-		return nil, bodyError(err)
+		return nil, err
 	}
 	return s.newPayload(newPayloadMemory(buffer), size), nil
 }
 
-// newPayload makes the payload of a request, with the caller as its holder.
+// readBody reads what the client sends.
+func (s *state) readBody(bodies *bodies, w http.ResponseWriter, r *http.Request, limit int64, now time.Time) (*body.Buffer, int64, error) {
+	if r.Body == nil || r.Body == http.NoBody {
+		return new(body.Buffer), 0, nil
+	}
+	if len(r.URL.RawQuery) > maxQuery {
+		return nil, 0, &Error{Code: CodePayloadTooLarge, Message: fmt.Sprintf("the query is longer than %d bytes", maxQuery)}
+	}
+	buffer, size, err := bodies.read(w, r, s.client(r), limit, now)
+	if err != nil {
+		return nil, 0, bodyError(err)
+	}
+	return buffer, size, nil
+}
+
+// client returns the address by which the bodies of one client are counted. Where a layer
+// has dropped that of the client, it is that of the connection.
+func (s *state) client(r *http.Request) netip.Addr {
+	if ip := s.clientIP.Load(); ip != nil && ip.IsValid() {
+		return *ip
+	}
+	return connectionIP(r)
+}
+
+// newPayload makes the payload of a request, with the caller as its user.
 func (s *state) newPayload(m *payloadMemory, size int64) *payload {
+	p := s.makePayload()
+	p.memory, p.size, p.received = m, size, len(m.bytes)
+	p.deferredRead.done.Store(true)
+	s.payload.Store(p)
+	return p
+}
+
+// makePayload makes a payload that is yet to be filled, with the caller as its user.
+func (s *state) makePayload() *payload {
 	p := &s.firstPayload
-	if s.payload.Load() != nil {
+	if !s.hasPayload.CompareAndSwap(false, true) {
 		p = new(payload)
 	}
-	p.memory, p.size, p.received = m, size, len(m.bytes)
 	p.body.payload = p
-	p.holders.Store(1)
+	p.users = 1
+	return p
+}
+
+// deferPayload makes a payload that is read from r when it is first needed, with the caller
+// as its user.
+func (s *state) deferPayload(bodies *bodies, w http.ResponseWriter, r *http.Request, limit int64) *payload {
+	p := s.makePayload()
+	d := &p.deferredRead
+	d.from, d.bodies, d.r, d.limit, d.w.ResponseWriter = s, bodies, r, limit, w
 	s.payload.Store(p)
 	return p
 }
@@ -195,7 +244,7 @@ func (s *state) newPayload(m *payloadMemory, size int64) *payload {
 // holds it. The layers before keep p.
 func (s *state) replacePayload(p *payload, m *payloadMemory) *payload {
 	next := s.newPayload(m, p.size)
-	next.received = p.received
+	next.received, next.replaced = p.received, p
 	return next
 }
 

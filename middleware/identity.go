@@ -71,7 +71,7 @@ type identity struct {
 type header struct{ name, value string }
 
 func (l *identity) wrap(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return &transparent{next: next, HandlerFunc: func(w http.ResponseWriter, r *http.Request) {
 		v := inlet.Visitor{UserAgent: r.UserAgent(), OptedOut: l.optedOut(r)}
 		if l.cookie != nil && v.OptedOut {
 			l.cookie.remove(w, r)
@@ -82,7 +82,7 @@ func (l *identity) wrap(next http.Handler) http.Handler {
 			r = inlet.WithClientIP(r, enrichers.IPTruncate.Apply(inlet.ClientIP(r)))
 		}
 		next.ServeHTTP(w, inlet.WithVisitor(r, v))
-	})
+	}}
 }
 
 func (l *identity) optedOut(r *http.Request) bool {

@@ -35,12 +35,12 @@ func IPPolicy(o *IPPolicyOptions) func(http.Handler) http.Handler {
 	filled, err := o.withDefaults()
 	must(err)
 	return func(next http.Handler) http.Handler {
-		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		return &transparent{next: next, HandlerFunc: func(w http.ResponseWriter, r *http.Request) {
 			if p := filled.policy(r); p != enrichers.IPKeep {
 				r = inlet.WithClientIP(r, p.Apply(inlet.ClientIP(r)))
 			}
 			next.ServeHTTP(w, r)
-		})
+		}}
 	}
 }
 

@@ -3,9 +3,9 @@ package middleware
 import (
 	"cmp"
 	"net/http"
-	"sync/atomic"
 
 	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/internal/admission"
 	"github.com/inlet-go/inlet/internal/check"
 )
 
@@ -13,34 +13,60 @@ import (
 type PayloadOptions struct {
 	// Protocol bounds the reading of bodies. Defaults to the zero [inlet.Protocol].
 	Protocol *inlet.Protocol
-	// MaxInFlight bounds the concurrent requests inside this layer, over all
-	// handlers that it was put around; the next one is answered 503 before its body is
-	// read. Defaults to 4,096.
+	// MaxInFlight bounds the concurrent requests inside this layer, over all handlers that
+	// it was put around; the next one is answered 503 before its body is read. Defaults to
+	// 4,096.
 	MaxInFlight int
+	// MaxShare bounds, over all handlers too, how many bodies of one client are being read
+	// concurrently; the next one is answered 503. A client is an IPv4 address or an IPv6 network
+	// of 64 bits, as [ClientIP] or else the connection has it. Behind a proxy that sends
+	// bodies on as they arrive, without [ClientIP], all clients are one. Defaults to one
+	// eighth of MaxInFlight.
+	MaxShare int
+	// MinRate is the slowest that a body may arrive, in bytes per second: on average, at every
+	// moment after its first two seconds. A slower one is answered 408. Defaults to 1,024.
+	MinRate int64
 }
 
 // Payload reads the body of each request once, bounded and decompressed, for all layers and
 // the handler behind it: it is [inlet.ReadPayload] as a layer that also bounds the requests
-// in flight, and that panics if an option is out of range.
+// in flight, and that panics if an option is out of range. In front of [Auth], a key in a
+// header or the query is checked before the body is read.
 func Payload(o *PayloadOptions) func(http.Handler) http.Handler {
 	var filled PayloadOptions
 	if o != nil {
 		filled = *o
 	}
 	filled.MaxInFlight = cmp.Or(filled.MaxInFlight, 4096)
+	filled.MaxShare = cmp.Or(filled.MaxShare, admission.ShareOf(filled.MaxInFlight))
+	filled.MinRate = cmp.Or(filled.MinRate, 1<<10)
 	read, err := inlet.ReadPayload(filled.Protocol)
-	must(check.Options("middleware", "PayloadOptions",
-		err, check.AtLeast("MaxInFlight", filled.MaxInFlight, 1)))
-	var inFlight atomic.Int64
-	return func(next http.Handler) http.Handler {
-		next = read(next)
-		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			defer inFlight.Add(-1)
-			if inFlight.Add(1) > int64(filled.MaxInFlight) {
-				inlet.WriteError(w, r, &inlet.Error{Code: inlet.CodeOverloaded})
-				return
-			}
-			next.ServeHTTP(w, r)
-		})
-	}
+	must(check.Options("middleware", "PayloadOptions", err,
+		check.AtLeast("MaxInFlight", filled.MaxInFlight, 1),
+		check.AtLeast("MaxShare", filled.MaxShare, 1),
+		check.AtLeast("MinRate", filled.MinRate, 1)))
+	bounds := admission.Bodies{MaxInFlight: filled.MaxInFlight, MaxShare: filled.MaxShare, MinRate: filled.MinRate}
+	return func(next http.Handler) http.Handler { return read(&bounded{next, bounds}) }
 }
+
+// bounded is a handler with the bounds that only these options have.
+type bounded struct {
+	http.Handler
+	bounds admission.Bodies
+}
+
+// BodyBounds returns the bounds, for [inlet.ReadPayload].
+func (b *bounded) BodyBounds() admission.Bodies { return b.bounds }
+
+// Next returns the handler.
+func (b *bounded) Next() http.Handler { return b.Handler }
+
+// transparent is a layer that leaves the body alone, so that [Payload] in front of it may
+// leave the reading to a layer or handler behind it.
+type transparent struct {
+	http.HandlerFunc
+	next http.Handler
+}
+
+// Next returns the handler that requests are passed on to.
+func (t *transparent) Next() http.Handler { return t.next }

@@ -133,7 +133,7 @@ func TestPayloadReadTimeout(t *testing.T) {
 		protocol := &inlet.Protocol{Payload: inlet.PayloadLimits{ReadTimeout: timeout}}
 		h := middleware.Chain(
 			middleware.Recover(nil), middleware.AccessLog(&middleware.AccessLogOptions{Logger: quiet}), wrapping,
-			middleware.Payload(&middleware.PayloadOptions{Protocol: protocol}),
+			middleware.Payload(&middleware.PayloadOptions{Protocol: protocol, MinRate: 1}),
 		)(echo)
 		client, connection := net.Pipe()
 		server := &http.Server{Handler: h}

@@ -213,7 +213,7 @@ type rateLimit struct {
 }
 
 func (l *rateLimit) wrap(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return &transparent{next: next, HandlerFunc: func(w http.ResponseWriter, r *http.Request) {
 		key, ok := l.Key(r)
 		if !ok {
 			next.ServeHTTP(w, r)
@@ -228,7 +228,7 @@ func (l *rateLimit) wrap(next http.Handler) http.Handler {
 			r = inlet.WithCharge(r, (&contentCharge{l, w, c}).charge)
 		}
 		next.ServeHTTP(w, r)
-	})
+	}}
 }
 
 // requestCharge returns the charge of a request before its body is read.

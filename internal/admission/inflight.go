@@ -1,7 +1,9 @@
 // Package admission decides which requests a handler lets in: [InFlight] bounds how many
-// it works on, and [Queue] how many of those write to the sink.
+// it works on, [Shares] how many of those one client holds while it sends their bodies, and
+// [Queue] how many write to the sink. [Bounded] and [Transparent] are what layers say of
+// themselves to the layers in front of them.
 //
-// It knows nothing of HTTP. A refusal is [ErrFull] or [ErrClosed], for which the root
+// It knows nothing of requests. A refusal is [ErrFull] or [ErrClosed], for which the root
 // package has the codes and the time after which clients come back.
 package admission
 
@@ -19,10 +21,13 @@ var (
 )
 
 // An InFlight counts the requests in flight, lets in at most a given number of them, and
-// can be waited for. Its methods may be called concurrently, except [InFlight.Init].
+// can be waited for. A request whose answer is being written is still waited for, and
+// counts no more among those. Its methods may be called concurrently, except
+// [InFlight.Init].
 type InFlight struct {
 	max     int64
 	count   atomic.Int64
+	answers atomic.Int64 // those of count that are being answered
 	closed  atomic.Bool
 	drained sync.Once
 	empty   chan struct{} // closed when the last request leaves after Close
@@ -41,12 +46,22 @@ func (f *InFlight) Enter() error {
 		f.Leave()
 		return ErrClosed
 	}
-	if n > f.max {
+	if n-f.answers.Load() > f.max {
 		f.Leave()
 		return ErrFull
 	}
 	return nil
 }
+
+// Answer gives the place of a request to the next one, and returns how many are being
+// answered, this one included. It is followed by [InFlight.Answered], before Leave.
+func (f *InFlight) Answer() int64 { return f.answers.Add(1) }
+
+// Answered ends Answer.
+func (f *InFlight) Answered() { f.answers.Add(-1) }
+
+// Max returns how many requests are let in.
+func (f *InFlight) Max() int64 { return f.max }
 
 // Leave counts a request out.
 func (f *InFlight) Leave() {

@@ -69,7 +69,7 @@ type Buffer struct {
 	// Bytes are the bytes of the body. They belong to the buffer's owner until Free.
 	Bytes []byte
 
-	source   boundedReader // what Bytes are read from
+	source   arrival // what Bytes are read from
 	budget   *budget
 	reserved int64 // of the budget
 }

@@ -13,6 +13,7 @@ package body
 import (
 	"io"
 	"net/http"
+	"os"
 	"strings"
 	"time"
 )
@@ -32,6 +33,13 @@ type Options struct {
 	MaxBytesInFlight int64
 }
 
+// DefaultMinRate is the slowest that a body may arrive unless the caller says otherwise, in
+// bytes per second.
+const DefaultMinRate = 1 << 10
+
+// graceTime is how long a body may take before its rate counts.
+const graceTime = 2 * time.Second
+
 // A Reader reads bodies within its options. It may be used concurrently.
 type Reader struct {
 	options Options
@@ -50,6 +58,12 @@ func NewReader(o Options) *Reader {
 // A compressed body is decompressed after it has arrived: a slow client holds the bytes
 // that it has sent, and no decoder.
 func (rd *Reader) Read(w http.ResponseWriter, r *http.Request, limit int64, now time.Time) (*Buffer, int64, error) {
+	return rd.ReadPaced(w, r, limit, now, DefaultMinRate)
+}
+
+// ReadPaced is Read with a rate of the caller's: the body must have arrived at minRate bytes
+// per second on average, at every moment after its first two seconds.
+func (rd *Reader) ReadPaced(w http.ResponseWriter, r *http.Request, limit int64, now time.Time, minRate int64) (*Buffer, int64, error) {
 	if r.Body == nil || r.Body == http.NoBody {
 		return new(Buffer), 0, nil
 	}
@@ -62,7 +76,7 @@ func (rd *Reader) Read(w http.ResponseWriter, r *http.Request, limit int64, now 
 	if encoding != "" {
 		wireLimit += limit/64 + 1024 // what an encoding adds to bytes that it cannot shorten
 	}
-	buf, err := rd.readWire(w, r, min(wireLimit, rd.options.MaxWireBytes), now)
+	buf, err := rd.readWire(w, r, min(wireLimit, rd.options.MaxWireBytes), now, minRate)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -74,7 +88,7 @@ func (rd *Reader) Read(w http.ResponseWriter, r *http.Request, limit int64, now 
 }
 
 // readWire reads the body of r as it is sent, before its deadline.
-func (rd *Reader) readWire(w http.ResponseWriter, r *http.Request, limit int64, now time.Time) (*Buffer, error) {
+func (rd *Reader) readWire(w http.ResponseWriter, r *http.Request, limit int64, now time.Time, minRate int64) (*Buffer, error) {
 	if r.ContentLength > limit {
 		return nil, &TooLargeError{limit}
 	}
@@ -86,18 +100,76 @@ func (rd *Reader) readWire(w http.ResponseWriter, r *http.Request, limit int64, 
 	if err != nil {
 		return nil, err
 	}
-	deadline := http.NewResponseController(w)
-	// There is nothing to do if the server does not support deadlines.
-	_ = deadline.SetReadDeadline(now.Add(rd.options.ReadTimeout))
-	buf.source = boundedReader{src: r.Body, left: limit, limit: limit}
+	buf.source = arrival{
+		boundedReader: boundedReader{src: r.Body, left: limit, limit: limit},
+		w:             deadlineOf(w), start: now, end: now.Add(rd.options.ReadTimeout), minRate: minRate,
+	}
+	buf.source.setDeadline()
 	err = buf.readFrom(&buf.source, limit, expected)
-	buf.source.src = nil
+	deadline := buf.source.w
+	buf.source = arrival{}
 	if err != nil { // the server, which reads the rest before it answers, keeps the deadline
 		buf.Free()
 		return nil, readError(err)
 	}
-	_ = deadline.SetReadDeadline(time.Time{})
+	if deadline != nil {
+		_ = deadline.SetReadDeadline(time.Time{})
+	}
 	return buf, nil
+}
+
+// A deadliner sets the deadline of a request's body.
+type deadliner interface{ SetReadDeadline(time.Time) error }
+
+// deadlineOf returns the writer inside w that has the deadline, nil if the server supports
+// none. It is what [http.ResponseController] does, once for many calls.
+func deadlineOf(w http.ResponseWriter) deadliner {
+	for {
+		switch t := w.(type) {
+		case deadliner:
+			return t
+		case interface{ Unwrap() http.ResponseWriter }:
+			w = t.Unwrap()
+		default:
+			return nil
+		}
+	}
+}
+
+// An arrival reads what a client sends, and fails when too little of it has arrived in
+// time.
+type arrival struct {
+	boundedReader
+	w               deadliner // nil if the server supports no deadlines
+	start, end, due time.Time // due is when more must have arrived
+	minRate         int64
+}
+
+// Read reads, and moves the deadline by what has arrived.
+func (a *arrival) Read(dst []byte) (int, error) {
+	n, err := a.boundedReader.Read(dst)
+	if err != nil || a.due.Equal(a.end) && a.w != nil {
+		return n, err
+	}
+	if !time.Now().Before(a.due) { // a server without deadlines, or bytes that came just late
+		return n, os.ErrDeadlineExceeded
+	}
+	a.setDeadline()
+	return n, nil
+}
+
+// setDeadline sets when the average falls below the minimum, unless more arrives.
+func (a *arrival) setDeadline() {
+	arrived := a.limit - a.left
+	due := a.start.Add(graceTime + time.Duration(float64(arrived)/float64(a.minRate)*float64(time.Second)))
+	if due.After(a.end) {
+		due = a.end
+	}
+	if a.w != nil && !due.Equal(a.due) {
+		// There is nothing to do if the connection does not support deadlines.
+		_ = a.w.SetReadDeadline(due)
+	}
+	a.due = due
 }
 
 // contentEncoding returns "gzip", "deflate", "zstd" or "" for none.

@@ -73,7 +73,7 @@ var arrows = map[string][]string{
 
 	"enrichers":  {".", "internal/canonical", "internal/check", "internal/wire"},
 	"authcache":  {".", "internal/check", "internal/guard"},
-	"middleware": {".", "enrichers", "internal/check"},
+	"middleware": {".", "enrichers", "internal/admission", "internal/check"},
 
 	"sinks":                             {".", "internal/backoff", "internal/canonical", "internal/check", "internal/guard", "internal/itemerrors"},
 	"sinks/httpsink":                    {".", "sinks", "internal/backoff", "internal/check", "internal/guard"},
