@@ -497,6 +497,20 @@ func TestHarden(t *testing.T) {
 		require.Zero(t, inlet.Harden(new(http.Server)).ReadTimeout)
 		require.Zero(t, inlet.Harden(new(http.Server)).WriteTimeout)
 	})
+	t.Run("bounds HTTP/2", func(t *testing.T) {
+		t.Parallel()
+		h2 := inlet.Harden(new(http.Server)).HTTP2
+		require.Equal(t, 100, h2.MaxConcurrentStreams)
+		require.Equal(t, 256<<10, h2.MaxReceiveBufferPerConnection)
+		require.Equal(t, 30*time.Second, h2.SendPingTimeout)
+		require.Equal(t, 15*time.Second, h2.PingTimeout)
+		require.Equal(t, 10*time.Second, h2.WriteByteTimeout)
+		shared := &http.HTTP2Config{MaxConcurrentStreams: 7}
+		h2 = inlet.Harden(&http.Server{HTTP2: shared}).HTTP2
+		require.Equal(t, 7, h2.MaxConcurrentStreams)
+		require.NotZero(t, h2.WriteByteTimeout)
+		require.Equal(t, http.HTTP2Config{MaxConcurrentStreams: 7}, *shared, "other servers may share it")
+	})
 	t.Run("a server without it is logged once", func(t *testing.T) {
 		t.Parallel()
 		for _, test := range []struct {

@@ -97,8 +97,9 @@ type Options struct {
 	RequireDurability Durability
 	// WriteTimeout is the deadline of a write to the sink. Defaults to 10 seconds.
 	WriteTimeout time.Duration
-	// MaxInFlight bounds concurrent requests; the next one is answered 503. Defaults to
-	// 4,096.
+	// MaxInFlight bounds concurrent requests; the next one is answered 503. Where the
+	// handler reads bodies itself, without the layer of [ReadPayload], those of one client
+	// address may be an eighth of it. Defaults to 4,096.
 	MaxInFlight int
 	// MaxQueueTime is about how long a write to the sink waits for others when more arrives
 	// than the sink accepts. Requests in excess are answered 503 before the handler reads

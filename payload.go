@@ -30,7 +30,8 @@ type PayloadLimits struct {
 	// Defaults to 200.
 	MaxRatio int64
 	// ReadTimeout is how long a body may take to arrive. It replaces the server's own
-	// ReadTimeout. Defaults to 10 seconds.
+	// ReadTimeout. A body that arrives at less than 1 KiB per second on average is given up
+	// after two seconds. Defaults to 10 seconds.
 	ReadTimeout time.Duration
 	// MaxBytesInFlight bounds the memory that all bodies hold together, as sent and as
 	// decompressed, in bytes. A body whose announced length does not fit is refused with
