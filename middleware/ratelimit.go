@@ -70,9 +70,10 @@ type RateKey struct {
 }
 
 // ByIP counts by client address: by single IPv4 addresses, and by IPv6 networks of 64 bits, which
-// is the least that one customer has. The address is that of the connection, unless a layer
-// outside has set another ([ClientIP]). Requests without one, as over a Unix socket, are not
-// limited.
+// is the least that one customer has. An IPv6 address that stands for an IPv4 client behind a
+// translator (NAT64, in 64:ff9b::/96 and 64:ff9b:1::/48) counts as that IPv4 address. The address
+// is that of the connection, unless a layer outside has set another ([ClientIP]). Requests without
+// one, as over a Unix socket, are not limited.
 func ByIP(r *http.Request) (RateKey, bool) { return byNetwork(r, 32, 64) }
 
 // ByNetwork returns a function that counts as [ByIP] does, but by networks of the given numbers
@@ -86,13 +87,45 @@ func ByNetwork(bits4, bits6 int) func(*http.Request) (RateKey, bool) {
 }
 
 func byNetwork(r *http.Request, bits4, bits6 int) (RateKey, bool) {
-	ip := inlet.ClientIP(r)
+	ip := translated(inlet.ClientIP(r))
 	bits := bits4
 	if ip.Is6() {
 		bits = bits6
 	}
 	network, err := ip.Prefix(bits) // without a zone
 	return RateKey{IP: network.Addr()}, err == nil && ip.IsValid()
+}
+
+// The prefixes under which translators put IPv4 addresses into IPv6 addresses.
+var (
+	nat64Global = netip.MustParsePrefix("64:ff9b::/96")   // RFC 6052
+	nat64Local  = netip.MustParsePrefix("64:ff9b:1::/48") // RFC 8215, split up as a network likes
+)
+
+// translated returns the IPv4 address in an address of a translator, and any other as it is.
+//
+// Below the local prefix a network chooses how long its own prefix is: 48, 56, 64 or 96 bits. The
+// IPv4 address follows that, without the bits 64 to 71, and all behind it is zero, so the last
+// byte that is not shows the length.
+func translated(ip netip.Addr) netip.Addr {
+	b := ip.As16()
+	v4 := [4]byte(b[12:])
+	switch ip = ip.WithZone(""); {
+	case nat64Global.Contains(ip):
+	case !nat64Local.Contains(ip):
+		return ip
+	case b[13]|b[14]|b[15] != 0:
+	case b[12] != 0:
+		v4 = [4]byte(b[9:13])
+	case b[11] != 0:
+		v4 = [4]byte{b[7], b[9], b[10], b[11]}
+	default:
+		v4 = [4]byte{b[6], b[7], b[9], b[10]}
+	}
+	if v4 == ([4]byte{}) { // such as that of a network, which no client has
+		return ip
+	}
+	return netip.AddrFrom4(v4)
 }
 
 // BySource counts by the source of an authenticated request, with the rates of the source if it

@@ -95,6 +95,15 @@ func TestByIP(t *testing.T) {
 		{"the next IPv6 address", "[2001:db8::1]:1", "[2001:db8::2]:1", true},
 		{"the next network of 64 bits", "[2001:db8::1]:1", "[2001:db8:0:1::1]:1", false},
 		{"another zone", "[fe80::1%eth0]:1", "[fe80::1%eth1]:1", true},
+		{"an IPv4 client behind NAT64", "203.0.113.7:1", "[64:ff9b::203.0.113.7]:1", true},
+		{"its neighbour behind NAT64", "[64:ff9b::203.0.113.7]:1", "[64:ff9b::203.0.113.8]:1", false},
+		{"behind a local NAT64 of 96 bits", "203.0.113.7:1", "[64:ff9b:1:fffe::203.0.113.7]:1", true},
+		{"behind a local NAT64 of 64 bits", "203.0.113.7:1", "[64:ff9b:1:1:cb:71:700::]:1", true},
+		{"behind a local NAT64 of 56 bits", "203.0.113.7:1", "[64:ff9b:1:1cb:0:7107::]:1", true},
+		{"behind a local NAT64 of 48 bits", "203.0.113.7:1", "[64:ff9b:1:cb00:71:700::]:1", true},
+		{"its neighbour behind a local NAT64", "[64:ff9b:1:cb00:71:700::]:1", "[64:ff9b:1:cb00:71:800::]:1", false},
+		{"next to the prefix of NAT64", "[64:ff9b::1:203.0.113.7]:1", "[64:ff9b::1:203.0.113.8]:1", true},
+		{"a translator's own network", "[64:ff9b::]:1", "[64:ff9b::203.0.113.7]:1", false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
