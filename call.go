@@ -30,6 +30,7 @@ type call struct {
 	body     []byte // the answer of a route with a Reply
 	accepted int
 	wrote    time.Time // when the sink was called
+	charged  bool      // for its events, by the layers that limit them
 	lost     bool      // the sink panicked: its memory may still be in use
 	entered  bool      // the request counts as in flight
 }
@@ -237,13 +238,44 @@ func isStrict(r *http.Request) bool {
 	return mode == "1" || mode == "true"
 }
 
+// How many events a request may be charged for: a few, and one for so many bytes as it was sent.
+// An id or a time alone is more, even compressed. Only events that all say the same need less, and
+// a few hundred bytes of them would use up the rate of a source for a long time.
+const (
+	freeEvents    = 20
+	bytesPerEvent = 8
+)
+
 // charge calls the layers that limit what a request consumes.
 func (c *call) charge() error {
-	l := c.state.charges.Load()
-	if l == nil || len(c.input.events) == 0 {
+	l, n := c.state.charges.Load(), len(c.input.events)
+	if l == nil || n == 0 {
 		return nil
 	}
-	return l.charge(c.r.Context(), len(c.input.events), len(c.payload.bytes()))
+	if int64(n) > freeEvents+c.payload.size/bytesPerEvent {
+		return &Error{Code: CodeTooManyEvents, Field: "batch",
+			Message: fmt.Sprintf("the batch has more than %d events and one for each %d bytes as sent", freeEvents, bytesPerEvent)}
+	}
+	err := l.charge(c.r.Context(), n, len(c.payload.bytes()))
+	c.charged = err == nil
+	return err
+}
+
+// chargeRefused charges a request of which nothing was stored because of its content, after it
+// was read, for its bytes as they were sent.
+func (c *call) chargeRefused(err error) {
+	l := c.state.charges.Load()
+	if l == nil || c.charged || c.payload == nil || asError(err).Code.Status() != http.StatusBadRequest {
+		return
+	}
+	_ = l.charge(c.r.Context(), 0, int(c.payload.size)) // it is refused already
+}
+
+// chargeBack returns the charge for events that the sink has refused.
+func (c *call) chargeBack(events int) {
+	if c.charged && events > 0 {
+		_ = c.state.charges.Load().charge(c.r.Context(), -events, 0)
+	}
 }
 
 // enrich sets what every event in a sink has, and what the host adds to it.
@@ -328,6 +360,7 @@ func (c *call) storeError(err error) error {
 			c.accepted++
 		}
 	}
+	c.chargeBack(len(in.events) - c.accepted)
 	if c.accepted > 0 && isStrict(c.r) {
 		return &Error{Code: CodeStrictMode, Message: "the sink refused an event; the others are stored"}
 	}

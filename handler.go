@@ -62,7 +62,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	err := c.enter()
 	defer c.leave()
 	if err == nil {
-		err = c.serve()
+		if err = c.serve(); err != nil {
+			c.chargeRefused(err)
+		}
 	} else {
 		_ = c.match() // for the form of the answer
 	}

@@ -428,8 +428,16 @@ func (s *state) setOutcome(o Outcome) {
 // anything is stored, with the number of events that are to be stored and the size of the
 // body after decompression (of a pixel, that of its event). If charge returns an error,
 // normally an [*Error] with [CodeRateLimited], nothing is stored and the request is answered
-// with it. If several layers do this, the outermost is called first. It is not called for a
-// request of which nothing is to be stored.
+// with it. If several layers do this, the outermost is called first.
+//
+// A request has to have more than 8 bytes, as sent, for each event beyond 20, else it is
+// refused with [CodeTooManyEvents]: only repetition that was compressed needs less, and what
+// is charged would not be in proportion to what was sent.
+//
+// Two other calls are not asked for permission, and their errors are ignored. A request that
+// was refused with 400 after it was read costs no events and its bytes as sent. What was
+// charged for nothing is returned by negative numbers: the events that the sink refused, and
+// everything if a layer further inside did not grant its charge.
 //
 // The request returned is r itself if another layer of this module came before.
 func WithCharge(r *http.Request, charge func(ctx context.Context, events, bytes int) error) *http.Request {
@@ -450,7 +458,11 @@ func (l *charges) charge(ctx context.Context, events, bytes int) error {
 			return err
 		}
 	}
-	return l.last(ctx, events, bytes)
+	err := l.last(ctx, events, bytes)
+	if err != nil && l.before != nil && events > 0 {
+		_ = l.before.charge(ctx, -events, -bytes)
+	}
+	return err
 }
 
 // sinkContext is the context of a write: the values of the request and a deadline of our

@@ -150,9 +150,14 @@ func BySource(r *http.Request) (RateKey, bool) {
 // is left of the key's limit. Otherwise it is charged once it has been read and checked, before
 // anything is stored: a 429 means that nothing was stored, and the client sends all of it again.
 // A request with more than the key may send without waiting passes after a pause, and the next
-// pause is then longer, so that large batches are neither shut out nor cheaper. The charge is not
-// returned if the sink fails. It is made by an [inlet.Handler] inside; other handlers are charged
-// for requests only.
+// pause is then longer, so that large batches are neither shut out nor cheaper. The charge is made
+// by an [inlet.Handler] inside; other handlers are charged for requests only.
+//
+// What is charged is in proportion to what was sent ([inlet.WithCharge]). Events that are refused
+// cost nothing, also if only the sink refuses them. A request that is refused with 400 after it
+// was read costs its bytes, as sent, or what is left. A batch with more than 20 events and one for
+// each 8 bytes as sent, which only repetition that was compressed can have, is refused with 400.
+// The charge is not returned if the sink fails temporarily.
 //
 // A refusal carries Retry-After and X-RateLimit-Reset, both the same number of whole seconds to
 // wait. It has a random part, so that clients that were refused together do not return together.
@@ -253,7 +258,7 @@ func (l *rateLimit) wrap(next http.Handler) http.Handler {
 			return
 		}
 		c := l.requestCharge(key)
-		if err := l.charge(r.Context(), w, c); err != nil {
+		if err := l.charge(r.Context(), w, c, wait{before: r}); err != nil {
 			inlet.WriteError(w, r, err)
 			return
 		}
@@ -301,15 +306,37 @@ type contentCharge struct {
 	request Charge
 }
 
-// charge is called by the handler, once it knows what the request contains.
+// charge is called by the handler, once it knows what the request contains, and later for what was
+// refused or is to be returned.
 func (l *contentCharge) charge(ctx context.Context, events, bytes int) error {
 	c := l.request
 	c.Requests, c.Events.Cost, c.Bytes.Cost = Draw{}, events, bytes
-	return l.limit.charge(ctx, l.w, c)
+	if events > 0 {
+		return l.limit.charge(ctx, l.w, c, wait{})
+	}
+	if events == 0 {
+		c.Events = Draw{}
+	}
+	if bytes == 0 {
+		c.Bytes = Draw{}
+	}
+	if c.Events.Rate > 0 || c.Bytes.Rate > 0 {
+		l.limit.take(ctx, c)
+	}
+	return nil
+}
+
+// take makes a charge that cannot be refused: for bytes it takes what is left if that is less.
+func (l *rateLimit) take(ctx context.Context, c Charge) {
+	q, err := l.limiter.Take(ctx, c)
+	if err == nil && !q.OK && q.Remaining > 0 {
+		c.Bytes.Cost = q.Remaining
+		_, _ = l.limiter.Take(ctx, c) // the limiter reports its own failures
+	}
 }
 
 // charge makes a charge. If it is refused, charge sets the headers and returns the refusal.
-func (l *rateLimit) charge(ctx context.Context, w http.ResponseWriter, c Charge) error {
+func (l *rateLimit) charge(ctx context.Context, w http.ResponseWriter, c Charge, at wait) error {
 	q, err := l.limiter.Take(ctx, c)
 	if err != nil {
 		wait := time.Second + jitter(0)
@@ -318,19 +345,55 @@ func (l *rateLimit) charge(ctx context.Context, w http.ResponseWriter, c Charge)
 	if q.OK {
 		return nil
 	}
-	wait := c.wait(q)
+	wait := at.after(q, &c)
 	wait += jitter(wait)
 	l.setHeaders(w.Header(), &c, q, wait)
 	return &inlet.Error{Code: inlet.CodeRateLimited, RetryAfter: wait, Message: refusals[q.Unit%3]}
 }
 
-// wait returns how long to wait after a refusal. Before the body is read, that is until the
-// bucket is full: any request passes then, whatever it contains.
-func (c *Charge) wait(q Quota) time.Duration {
-	if q.Unit != UnitRequests && c.Requests.Cost > 0 {
-		return min(max(q.RetryAfter, q.Reset), maxWait)
+// A wait is how long to wait after a refusal of a request whose body was not read yet, or was.
+type wait struct {
+	before *http.Request // nil if it was
+}
+
+// after returns the time until the request passes. Before the body is read that is until the
+// bucket has the most that a request of that length can contain, or is full: any request passes
+// then.
+func (a wait) after(q Quota, c *Charge) time.Duration {
+	if q.Unit == UnitRequests || a.before == nil {
+		return max(1, q.RetryAfter)
 	}
-	return max(1, q.RetryAfter)
+	full := min(max(q.RetryAfter, q.Reset), maxWait)
+	d, most := &c.Events, mostEvents(a.before)
+	if q.Unit == UnitBytes {
+		d, most = &c.Bytes, mostBytes(a.before)
+	}
+	if most < 0 {
+		return full
+	}
+	return max(1, min(full, q.RetryAfter+d.refillTime(float64(most-1))))
+}
+
+// mostEvents returns how many events the request has at most, -1 if that is not known. An
+// [inlet.Handler] accepts no more.
+func mostEvents(r *http.Request) int64 {
+	const free, bytesPerEvent = 20, 8
+	switch {
+	case r.ContentLength < 0:
+		return -1
+	case r.ContentLength == 0: // a pixel
+		return 1
+	}
+	return free + r.ContentLength/bytesPerEvent
+}
+
+// mostBytes returns how many bytes the request has at most after decompression, -1 if that is not
+// known.
+func mostBytes(r *http.Request) int64 {
+	if r.ContentLength <= 0 || len(r.Header["Content-Encoding"]) > 0 {
+		return -1
+	}
+	return r.ContentLength
 }
 
 // refusals are the messages to clients, by the unit of which there were too many.

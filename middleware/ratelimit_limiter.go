@@ -18,7 +18,8 @@ import (
 // bucket has Burst tokens, and gains Rate tokens per second up to Burst. A draw is granted if the
 // bucket has Cost tokens, or is full, even if the cost is higher; the whole cost is then taken,
 // so a bucket may be negative for a while. A draw without a Cost is granted if the bucket has one
-// token. A draw without a Rate is always granted.
+// token. A draw with a negative Cost returns tokens, up to Burst, and is always granted, as is one
+// without a Rate.
 //
 // Result: OK if every draw of the charge is granted. If one is not, nothing is taken: a refusal
 // costs nothing.
@@ -55,7 +56,8 @@ type Draw struct {
 	Rate float64
 	// Burst is how many tokens the bucket holds, at least 1 if Rate is not 0.
 	Burst int
-	// Cost is how many tokens to take, 0 to ask whether the bucket has any.
+	// Cost is how many tokens to take, 0 to ask whether the bucket has any, negative to
+	// return some.
 	Cost int
 }
 

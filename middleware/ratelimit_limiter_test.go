@@ -184,6 +184,24 @@ func TestMemoryLimiter(t *testing.T) {
 			require.False(t, take(middleware.Charge{Name: "owes events", Events: events}))
 		})
 	})
+	t.Run("a negative cost returns tokens, up to the burst", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			l := newStore(t).Limiter
+			left := func(cost int) int {
+				q, err := l.Take(t.Context(), middleware.Charge{Events: middleware.Draw{Rate: 1, Burst: 10, Cost: cost}})
+				require.NoError(t, err)
+				require.True(t, q.OK)
+				return q.Remaining
+			}
+			require.Equal(t, 10, left(-5), "a new bucket is full")
+			require.Equal(t, 0, left(30))
+			require.Equal(t, 0, left(-15), "5 are still owed")
+			require.Equal(t, 3, left(-8))
+			require.Equal(t, 10, left(-100))
+			require.Equal(t, 0, left(10))
+		})
+	})
 	t.Run("a draw without a rate is granted", func(t *testing.T) {
 		t.Parallel()
 		q, err := newStore(t).Limiter.Take(t.Context(), middleware.Charge{Events: middleware.Draw{Cost: 5}})

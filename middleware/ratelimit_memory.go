@@ -179,6 +179,10 @@ type bucket struct {
 // draw returns the bucket after the draw, and whether l grants it.
 func (b bucket) draw(l *bucketLimiter, d *Draw, now int64) (after bucket, granted bool) {
 	b = b.withRate(d, now)
+	if d.Cost < 0 {
+		b.full = max(now, b.full-int64(d.refillTime(-float64(d.Cost))))
+		return b, true
+	}
 	if !l.allow(d, b.reset(now)) {
 		return b, false
 	}

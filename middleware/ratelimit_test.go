@@ -2,6 +2,8 @@ package middleware_test
 
 import (
 	"context"
+	"crypto/sha256"
+	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -389,6 +391,153 @@ func TestRateLimitContent(t *testing.T) {
 			require.Equal(t, 2, passed(outer, events(1), 5))
 			require.Contains(t, events(1).do(outer).Header().Get("RateLimit-Policy"), "ip-events")
 			require.Len(t, stored.Events(), 2)
+		})
+	})
+}
+
+// list returns the body of a batch of n equal events.
+func list(n int, event string) string {
+	return `{"batch":[` + strings.TrimSuffix(strings.Repeat(event+",", n), ",") + `]}`
+}
+
+// compressed returns a call of a source with a body that was compressed.
+func compressed(t *testing.T, path, body string) call {
+	return call{path: path, body: zipped(t, body), key: writeKey, header: map[string]string{"Content-Encoding": "gzip"}}
+}
+
+// Whatever a client sends in a few hundred bytes, the ordinary clients of its source pass.
+func TestRateLimitProportion(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name, path, event string
+		code              inlet.Code
+	}{
+		{"events that are nothing", "/v1/batch", `{}`, inlet.CodeAllRefused},
+		{"events that are numbers", "/events/batch", `1`, inlet.CodeAllRefused},
+		{"events without a name", "/v1/import", `{"type":"track","userId":"u"}`, inlet.CodeAllRefused},
+		{"events without anything else", "/v1/batch", `{"type":"page","userId":"u"}`, inlet.CodeTooManyEvents},
+		{"the same of Jitsu", "/api/s/s2s/batch", `{"type":"page"}`, inlet.CodeTooManyEvents},
+		{"the same of Commanders Act", "/events/batch", `{"event_name":"e"}`, inlet.CodeTooManyEvents},
+		{"the same of RudderStack", "/beacon/v1/batch", `{"type":"track","userId":"u","event":"e"}`, inlet.CodeTooManyEvents},
+		{"the same with one id", "/v1/import", `{"type":"page","userId":"u","messageId":"m"}`, inlet.CodeTooManyEvents},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				h, stored := contentLimited(t, middleware.RateLimitOptions{EventRate: 100}, web)
+				n := min(2500, 60_000/len(tt.event)) // more would expand too much
+				attack := compressed(t, tt.path, list(n, tt.event))
+				require.Less(t, len(attack.body), 762)
+				for range 50 {
+					require.Equal(t, tt.code, code(t, attack.do(h)))
+				}
+				require.Equal(t, 1000, passed(h, events(1), 1100), "all of the burst is left")
+				require.Len(t, stored.Events(), 1000)
+			})
+		})
+	}
+	t.Run("a batch of ordinary events is accepted in any form", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			h, stored := contentLimited(t, middleware.RateLimitOptions{EventRate: 1000}, web)
+			var different strings.Builder
+			for i := range 2500 {
+				fmt.Fprintf(&different, `{"type":"page","userId":"u","messageId":"%x"},`, sha256.Sum256([]byte{byte(i), byte(i >> 8)}))
+			}
+			body := `{"batch":[` + strings.TrimSuffix(different.String(), ",") + `]}`
+			require.Equal(t, 200, compressed(t, "/v1/import", body).do(h).Code)
+			require.Equal(t, 200, compressed(t, "/v1/batch", list(20, `{"type":"page","userId":"u"}`)).do(h).Code)
+			require.Equal(t, 200, call{path: "/events/batch", body: list(2500, `{"event":"e"}`), key: writeKey}.do(h).Code)
+			require.Len(t, stored.Events(), 5020)
+		})
+	})
+	t.Run("events that the sink refuses are returned", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			o := middleware.RateLimitOptions{EventRate: 10, Rate: 1e6, Key: middleware.BySource}
+			sink := inlet.SinkFunc(func(_ context.Context, events []*inlet.Event) error {
+				failed := new(inlet.BatchError)
+				for i, e := range events {
+					if e.Name == "bad" {
+						failed.Items = append(failed.Items, inlet.ItemError{Index: i, Err: inlet.Permanent(errors.New("no"))})
+					}
+				}
+				if failed.Items == nil {
+					return nil
+				}
+				return failed
+			})
+			h := middleware.Chain(middleware.Auth(keys, nil), middleware.RateLimit(&o))(newHandler(t, sink))
+			bad := `{"type":"track","userId":"u","event":"bad"}`
+			require.Equal(t, 200, call{path: "/v1/batch", body: list(2, `{"type":"track","userId":"u","event":"E"},`+bad), key: writeKey}.do(h).Code)
+			require.Equal(t, 400, call{path: "/v1/batch", body: list(90, bad), key: writeKey}.do(h).Code)
+			require.Equal(t, 98, passed(h, events(1), 110))
+		})
+	})
+	t.Run("what is refused costs its bytes, as sent", func(t *testing.T) {
+		t.Parallel()
+		for _, tt := range []struct {
+			name, path, body string
+			zip              bool
+		}{
+			{"no JSON", "/v1/track", strings.Repeat("x", 800), false},
+			{"no event", "/v1/batch", list(266, "{}"), false},
+			{"a wrong event", "/v1/track", `{"event":1,"userId":"` + strings.Repeat("x", 777) + `"}`, false},
+			{"a wrong event in strict mode", "/v1/batch", list(19, `{"type":"track","event":"E","userId":"u"}`) + strings.Repeat(" ", 8), false},
+			{"compressed", "/v1/batch", list(2500, "{}"), true},
+		} {
+			t.Run(tt.name, func(t *testing.T) {
+				t.Parallel()
+				synctest.Test(t, func(t *testing.T) {
+					h, stored := contentLimited(t, middleware.RateLimitOptions{ByteRate: 100, EventRate: 1e6}, web)
+					c := call{path: tt.path, body: tt.body, key: writeKey, header: map[string]string{"X-Strict-Mode": "1"}}
+					if tt.zip {
+						c.header["Content-Encoding"], c.body = "gzip", zipped(t, tt.body)
+					}
+					if tt.name == "a wrong event in strict mode" {
+						c.body = strings.Replace(c.body, `"E"`, `1`, 1)
+					}
+					n := 0
+					for c.do(h).Code == 400 {
+						n++
+					}
+					require.InDelta(t, 1000/len(c.body)+1, n, 1, "the last one costs what is left")
+					require.Empty(t, stored.Events())
+					time.Sleep(10 * time.Second)
+					require.Equal(t, 400, c.do(h).Code, "no more is owed")
+				})
+			})
+		}
+	})
+	t.Run("a layer that refuses costs the layers around it nothing", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			inner, stored := contentLimited(t, middleware.RateLimitOptions{EventRate: 0.5}, web)
+			h := middleware.RateLimit(&middleware.RateLimitOptions{
+				Rate: 1e6, EventRate: 1, ByteRate: 100, Key: middleware.ByIP, Policy: "ip",
+			})(inner)
+			require.Equal(t, 200, events(1).do(h).Code)
+			for range 20 { // more than the 4 that are left inside, fewer than the 9 outside
+				require.Equal(t, `"default-events";q=5;w=10`, events(8).do(h).Header().Get("RateLimit-Policy"))
+			}
+			require.Equal(t, 200, events(4).do(h).Code)
+			require.Len(t, stored.Events(), 5)
+		})
+	})
+	t.Run("a small request waits only for what it may contain", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			h, _ := contentLimited(t, middleware.RateLimitOptions{EventRate: 100}, web)
+			require.Equal(t, 200, events(2500).do(h).Code)
+			time.Sleep(15 * time.Second) // 0 are left
+			seconds, err := strconv.Atoi(call{body: track, key: writeKey}.do(h).Header().Get("Retry-After"))
+			require.NoError(t, err)
+			require.LessOrEqual(t, seconds, 3, "a second and its random part")
+			chunked := events(1).request()
+			chunked.ContentLength = -1
+			seconds, err = strconv.Atoi(answered(h, chunked).Header().Get("Retry-After"))
+			require.NoError(t, err)
+			require.GreaterOrEqual(t, seconds, 10, "until any request passes")
 		})
 	})
 }
