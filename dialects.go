@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"sync"
+
+	"github.com/inlet-go/inlet/internal/redact"
 )
 
 // Dialects returns the built-in dialects: SegmentStream's, Segment's, what MetaRouter,
@@ -27,8 +29,9 @@ const redacted = "REDACTED"
 
 // RedactURL returns u as text for a log: without user information and fragment, with
 // REDACTED for the values of the query parameters in which clients of the built-in dialects
-// send write keys and whole events, and for the key in the path of a settings request. A
-// pixel's query is an event: all of its values are redacted.
+// send write keys and whole events, and for the key in the path of a request for settings or
+// for a vendor's script, however it is spelt. A pixel's query is an event: all of its values are
+// redacted.
 //
 // It is for hosts that log URLs themselves; the layers of package middleware never log a
 // query. It recognises the paths below any mount, and leaves other parameters as they are:
@@ -37,20 +40,18 @@ func RedactURL(u *url.URL) string {
 	if u == nil {
 		return ""
 	}
-	places := redactions()
 	safe := url.URL{Scheme: u.Scheme, Host: u.Host, Opaque: u.Opaque, Path: u.Path, RawPath: u.RawPath}
-	if path, ok := places.path(u.Path); ok {
+	if path, ok := redact.Path(u.Path, redacted); ok {
 		safe.Path, safe.RawPath = path, ""
 	}
-	safe.RawQuery, safe.ForceQuery = places.query(u), u.ForceQuery
+	safe.RawQuery, safe.ForceQuery = redactions().query(u), u.ForceQuery
 	return safe.String()
 }
 
-// secretPlaces is where the built-in dialects have what must not be logged.
+// secretPlaces is where the built-in dialects have what must not be logged of a query.
 type secretPlaces struct {
-	params    []string    // names of query parameters
-	pixels    []string    // ends of paths whose query is an event
-	wildcards [][2]string // what a path has before and after a key
+	params []string // names of query parameters
+	pixels []string // ends of paths whose query is an event
 }
 
 // redactions returns the places of all built-in dialects.
@@ -64,26 +65,10 @@ var redactions = sync.OnceValue(func() *secretPlaces {
 			if route.Body != nil {
 				p.pixels = append(p.pixels, path)
 			}
-			if before, rest, ok := strings.Cut(path, "{"); ok {
-				_, after, _ := strings.Cut(rest, "}")
-				p.wildcards = append(p.wildcards, [2]string{before, after})
-			}
 		}
 	}
 	return p
 })
-
-// path returns the path with its key redacted, and whether it has one.
-func (p *secretPlaces) path(path string) (string, bool) {
-	path = normalPath(path)
-	for _, w := range p.wildcards {
-		i := strings.LastIndex(path, w[0])
-		if i >= 0 && strings.HasSuffix(path[i+len(w[0]):], w[1]) {
-			return path[:i+len(w[0])] + redacted + w[1], true
-		}
-	}
-	return "", false
-}
 
 func (p *secretPlaces) query(u *url.URL) string {
 	path := normalPath(u.Path)

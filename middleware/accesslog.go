@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/internal/redact"
 )
 
 // AccessLogOptions configure [AccessLog]. A nil pointer means all defaults.
@@ -24,7 +25,8 @@ type AccessLogOptions struct {
 // known; and from status 500 on error, the cause, which is not sent to the client. A handler that
 // panicked before it answered has status 500 and panicked=true.
 //
-// It never writes the query, the write key, the body or a header of the request.
+// It never writes the query, the write key, the body or a header of the request. A key in the path,
+// as in a request for the settings or the script of a vendor's page, is replaced by "*".
 //
 // It belongs inside [Recover] and outside the layers that refuse. The writer that it passes on
 // supports [http.ResponseController].
@@ -126,17 +128,24 @@ func levelOf(status int) slog.Level {
 const maxLoggedText = 256
 
 // loggedPath returns the path of r: escaped, so without control characters; without the query,
-// which may hold a write key; and with "*" for the write key in the path of a request for
+// which may hold a write key; and with "*" for a write key in it, as in that of a request for
 // settings, /v1/projects/{key}/settings.
 func loggedPath(r *http.Request) string {
-	const projects, settings = "/projects/", "/settings"
-	path := r.URL.Path
-	i := strings.Index(path, projects)
-	if i < 0 || !strings.HasSuffix(strings.TrimRight(path, "/"), settings) {
-		return clip(r.URL.EscapedPath())
+	if path, ok := redact.Path(r.URL.Path, "*"); ok {
+		return clip(escaped(path))
 	}
-	before := url.URL{Path: path[:i+len(projects)]}
-	return clip(before.EscapedPath() + "*" + settings)
+	route := inlet.OutcomeFromContext(r.Context()).Path
+	if before, rest, ok := strings.Cut(route, "{"); ok { // of a dialect of the host's own
+		_, after, _ := strings.Cut(rest, "}")
+		return clip(escaped(before + "*" + after))
+	}
+	return clip(r.URL.EscapedPath())
+}
+
+// escaped returns a path as a URL has it, except for "*".
+func escaped(path string) string {
+	u := url.URL{Path: path}
+	return strings.ReplaceAll(u.EscapedPath(), "%2A", "*")
 }
 
 // clip bounds a text.

@@ -69,6 +69,24 @@ func TestAccessLog(t *testing.T) {
 			nil,
 		},
 		{
+			"a write key in the path of a script", new(testsink.Keeper),
+			call{method: "GET", path: "/analytics.js/v1/" + writeKey + "/analytics.min.js"},
+			map[string]any{"path": "/analytics.js/v1/*/analytics.min.js", "status": 401.},
+			nil,
+		},
+		{
+			"a write key in another spelling of the path", new(testsink.Keeper),
+			call{method: "GET", path: "/V1//projects//" + writeKey + "/Settings/x"},
+			map[string]any{"path": "/V1//projects//*/Settings", "status": 401.},
+			nil,
+		},
+		{
+			"a write key and no settings", new(testsink.Keeper),
+			call{method: "GET", path: "/v1%252Fprojects%252f" + writeKey + "%5c"},
+			map[string]any{"path": "/v1/projects/*", "status": 401.},
+			nil,
+		},
+		{
 			"a very long path", new(testsink.Keeper),
 			call{path: "/" + strings.Repeat("a", 4096), key: writeKey},
 			map[string]any{"path": "/" + strings.Repeat("a", 255) + "..."},

@@ -56,7 +56,7 @@ var requirements = map[string]struct {
 var arrows = map[string][]string{
 	".": {
 		"internal/admission", "internal/body", "internal/canonical", "internal/check", "internal/commandersact",
-		"internal/guard", "internal/pixel", "internal/timestamp", "internal/wire",
+		"internal/guard", "internal/pixel", "internal/redact", "internal/timestamp", "internal/wire",
 	},
 	"internal/admission":     {},
 	"internal/backoff":       {},
@@ -68,12 +68,13 @@ var arrows = map[string][]string{
 	"internal/itemerrors":    {"."},
 	"internal/jsoncases":     {},
 	"internal/pixel":         {"internal/wire"},
+	"internal/redact":        {},
 	"internal/timestamp":     {},
 	"internal/wire":          {},
 
 	"enrichers":  {".", "internal/canonical", "internal/check", "internal/wire"},
 	"authcache":  {".", "internal/check", "internal/guard"},
-	"middleware": {".", "enrichers", "internal/admission", "internal/check"},
+	"middleware": {".", "enrichers", "internal/admission", "internal/check", "internal/redact"},
 
 	"sinks":                             {".", "internal/backoff", "internal/canonical", "internal/check", "internal/guard", "internal/itemerrors"},
 	"sinks/httpsink":                    {".", "sinks", "internal/backoff", "internal/check", "internal/guard"},
