@@ -155,6 +155,38 @@ func TestSegmentTime(t *testing.T) {
 			})
 		}
 	})
+	t.Run("the ends of time", func(t *testing.T) {
+		t.Parallel()
+		for _, tt := range []struct {
+			happened string
+			skew     time.Duration // of the client's clock, which is fast
+			want     string        // "" for the arrival
+			warnings inlet.Warnings
+		}{
+			{"0001-01-01T00:00:01Z", 0, "0001-01-01T00:00:01Z", 0},
+			{"0001-01-01T01:00:01Z", time.Hour, "0001-01-01T00:00:01Z", 0},
+			{"0001-01-01T01:00:00Z", time.Hour, "", inlet.WarnTimestampInvalid}, // the zero Time
+			{"0001-01-01T00:59:59.999Z", time.Hour, "", inlet.WarnTimestampInvalid},
+			{"0001-01-01T12:00:00+11:00", 24 * time.Hour, "", inlet.WarnTimestampInvalid},
+			{"9999-12-31T23:59:59Z", -time.Hour, "", inlet.WarnTimestampClamped},
+		} {
+			sent := dialectNow.Add(tt.skew).Format(time.RFC3339Nano)
+			e := oneStored(t, fmt.Sprintf(`"timestamp":%q,"sentAt":%q`, tt.happened, sent))
+			want, happened := dialectNow, time.Time{}
+			require.NoError(t, happened.UnmarshalText([]byte(tt.happened)))
+			if tt.want != "" {
+				require.NoError(t, want.UnmarshalText([]byte(tt.want)))
+			}
+			require.Equal(t, want, e.Timestamp, tt.happened)
+			require.Equal(t, happened.UTC(), e.OriginalTimestamp)
+			require.Equal(t, tt.warnings, e.Warnings)
+			var read inlet.Event
+			line, err := e.MarshalJSON()
+			require.NoError(t, err)
+			require.NoError(t, read.UnmarshalJSON(line))
+			require.Equal(t, want, read.Timestamp)
+		}
+	})
 	t.Run("several times in one event", func(t *testing.T) {
 		t.Parallel()
 		early, late := dialectNow.Add(-time.Hour), dialectNow.Add(-time.Minute)

@@ -33,7 +33,8 @@ const (
 
 // stamp sets the event's times. Timestamp is what the client sent; it is corrected by the
 // skew between the two clocks, as Segment's specification describes, if the client said when
-// it sent the request.
+// it sent the request. What that moves before the year 1 is no time, since no text can express
+// it, and what it moves beyond 9999 is in the future.
 func (e *Event) stamp(receivedAt time.Time) {
 	e.ReceivedAt = receivedAt
 	if e.Timestamp.IsZero() {
@@ -43,6 +44,10 @@ func (e *Event) stamp(receivedAt time.Time) {
 	e.OriginalTimestamp = e.Timestamp
 	if !e.SentAt.IsZero() {
 		e.correct(receivedAt.Sub(e.SentAt))
+	}
+	if e.Timestamp.IsZero() || e.Timestamp.UTC().Year() < 1 {
+		e.Timestamp = receivedAt
+		e.Warnings |= WarnTimestampInvalid
 	}
 	if e.Timestamp.Sub(receivedAt) > maxFuture {
 		e.Timestamp = receivedAt
