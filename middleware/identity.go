@@ -54,6 +54,10 @@ type IdentityCookie struct {
 // What an event itself contains, such as its anonymousId, is the responsibility of the page, and
 // is kept unless an enricher removes it.
 //
+// No cache may keep an answer that sets or deletes a cookie, which would give it to everybody: such
+// an answer to GET, as of the settings that SDKs request, gets Cache-Control: no-store, unless the
+// handler gave it one of its own. If caches may keep it by that, it gets no cookie.
+//
 // It belongs inside [ClientIP], and inside a limit by IP, which must not depend on what a client
 // asks for. Identity panics if an option is out of range.
 func Identity(o *IdentityOptions) func(http.Handler) http.Handler {
@@ -73,15 +77,22 @@ type header struct{ name, value string }
 func (l *identity) wrap(next http.Handler) http.Handler {
 	return &transparent{next: next, HandlerFunc: func(w http.ResponseWriter, r *http.Request) {
 		v := inlet.Visitor{UserAgent: r.UserAgent(), OptedOut: l.optedOut(r)}
+		var set *http.Cookie
 		if l.cookie != nil && v.OptedOut {
-			l.cookie.remove(w, r)
+			set = l.cookie.deleted(r)
 		} else if l.cookie != nil {
-			v.AnonymousID = l.cookie.id(w, r)
+			v.AnonymousID, set = l.cookie.id(r)
+		}
+		if set != nil {
+			w = withCookie(w, r, set)
 		}
 		if v.OptedOut {
 			r = inlet.WithClientIP(r, enrichers.IPTruncate.Apply(inlet.ClientIP(r)))
 		}
 		next.ServeHTTP(w, inlet.WithVisitor(r, v))
+		if set, ok := w.(*cookieWriter); ok {
+			set.set() // a handler that wrote nothing
+		}
 	}}
 }
 
@@ -138,26 +149,26 @@ func (c *IdentityCookie) check() (faults []error) {
 	return faults
 }
 
-// id returns the id in the request, or a new one, which the response gives to the browser.
-func (c *IdentityCookie) id(w http.ResponseWriter, r *http.Request) string {
+// id returns the id in the request, or a new one and the cookie that gives it to the browser.
+func (c *IdentityCookie) id(r *http.Request) (id string, set *http.Cookie) {
 	if sent, err := r.Cookie(c.Name); err == nil && isAnonymousID(sent.Value) {
-		return strings.Clone(sent.Value) // so that events do not keep the whole header alive
+		return strings.Clone(sent.Value), nil // so that events do not keep the whole header alive
 	}
 	if !isBrowser(r) {
-		return ""
+		return "", nil
 	}
-	id := newAnonymousID()
-	http.SetCookie(w, c.with(id))
-	return id
+	id = newAnonymousID()
+	return id, c.with(id)
 }
 
-// remove deletes the cookie if the request has it.
-func (c *IdentityCookie) remove(w http.ResponseWriter, r *http.Request) {
-	if _, err := r.Cookie(c.Name); err == nil {
-		deleted := c.with("")
-		deleted.MaxAge = -1
-		http.SetCookie(w, deleted)
+// deleted returns the cookie that deletes the one that the request has, or nil.
+func (c *IdentityCookie) deleted(r *http.Request) *http.Cookie {
+	if _, err := r.Cookie(c.Name); err != nil {
+		return nil
 	}
+	deleted := c.with("")
+	deleted.MaxAge = -1
+	return deleted
 }
 
 // with returns the cookie with a value.
@@ -196,4 +207,92 @@ func isAnonymousID(id string) bool {
 		}
 	}
 	return true
+}
+
+// withCookie returns the writer of a response that sets a cookie.
+func withCookie(w http.ResponseWriter, r *http.Request, set *http.Cookie) http.ResponseWriter {
+	if r.Method == http.MethodPost { // no cache keeps the answer
+		http.SetCookie(w, set)
+		return w
+	}
+	return &cookieWriter{ResponseWriter: w, cookie: set}
+}
+
+// A cookieWriter sets a cookie in a response that no cache keeps. [http.ResponseController] finds
+// what it does not have itself through Unwrap.
+type cookieWriter struct {
+	http.ResponseWriter
+	cookie *http.Cookie // nil once it is set
+}
+
+// Unwrap returns the writer inside.
+func (w *cookieWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// set sets the cookie, when all other headers are known.
+func (w *cookieWriter) set() {
+	header, cookie := w.Header(), w.cookie
+	w.cookie = nil
+	if cookie == nil {
+		return
+	}
+	switch keeps, said := cacheable(header); {
+	case keeps:
+		return
+	case !said:
+		header["Cache-Control"] = []string{"no-store"}
+	}
+	http.SetCookie(w.ResponseWriter, cookie)
+}
+
+// cacheable reports whether a cache that several visitors share may keep a response, by what the
+// handler said of that, and whether it said anything.
+func cacheable(header http.Header) (keeps, said bool) {
+	said = len(header["Cache-Control"]) > 0
+	for _, line := range header["Cache-Control"] {
+		for directive := range strings.SplitSeq(line, ",") {
+			switch strings.ToLower(strings.TrimSpace(directive)) {
+			case "no-store", "private":
+				return sharedCaches(header), true
+			}
+		}
+	}
+	return said || sharedCaches(header), said
+}
+
+// sharedCaches reports whether a response has instructions for the caches of a host alone, which
+// obey those and not Cache-Control.
+func sharedCaches(header http.Header) bool {
+	for name := range header {
+		if name == "Surrogate-Control" || strings.HasSuffix(name, "-Cache-Control") {
+			return true
+		}
+	}
+	return false
+}
+
+// WriteHeader sets the cookie, unless it is for an interim response, or one whose headers a cache
+// adds to the response that it keeps.
+func (w *cookieWriter) WriteHeader(status int) {
+	switch {
+	case status == http.StatusNotModified:
+		w.cookie = nil
+	case status >= 200, status == http.StatusSwitchingProtocols:
+		w.set()
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+// Write sets the cookie.
+func (w *cookieWriter) Write(b []byte) (int, error) {
+	w.set()
+	return w.ResponseWriter.Write(b)
+}
+
+// Flush is FlushError for code that asks for an [http.Flusher].
+func (w *cookieWriter) Flush() { _ = w.FlushError() }
+
+// FlushError sets the cookie and sends what has been written.
+func (w *cookieWriter) FlushError() error {
+	w.set()
+	return http.NewResponseController(w.ResponseWriter).Flush()
 }

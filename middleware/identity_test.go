@@ -134,6 +134,76 @@ func TestIdentityOptOut(t *testing.T) {
 	require.Empty(t, cookies, "nothing to delete")
 }
 
+// A cache that visitors share never gets a cookie of one of them.
+func TestIdentityCaches(t *testing.T) {
+	t.Parallel()
+	ingest, err := inlet.New(new(testsink.Keeper), &inlet.Options{Logger: quiet, PublicURL: "https://shop.example/in"})
+	require.NoError(t, err)
+	saying := func(status int, headers ...string) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			for i := 0; i < len(headers); i += 2 {
+				w.Header().Add(headers[i], headers[i+1])
+			}
+			if status != 0 {
+				w.WriteHeader(status)
+			}
+		})
+	}
+	for _, tt := range []struct {
+		name    string
+		h       http.Handler
+		path    string
+		cookie  bool
+		control string
+	}{
+		{"settings", ingest, "/v1/projects/K/settings", true, "no-store"},
+		{"the configuration of a source", ingest, "/sourceConfig", true, "no-store"},
+		{"a pixel", ingest, "/v1/pixel/track?data=e30", true, "no-store"},
+		{"no route", ingest, "/nothing", true, "no-store"},
+		{"another method", ingest, "/v1/track", true, "no-store"},
+		{"a handler that says nothing", saying(200), "/", true, "no-store"},
+		{"a handler that does nothing", saying(0), "/", true, "no-store"},
+		{"a body without a status", echo, "/", true, "no-store"},
+		{"only for the visitor", saying(200, "Cache-Control", "max-age=60, Private"), "/", true, "max-age=60, Private"},
+		{"for no cache", saying(200, "Cache-Control", "no-cache", "Cache-Control", "no-store"), "/", true, "no-cache"},
+		{"for everybody", saying(200, "Cache-Control", "public, max-age=60"), "/", false, "public, max-age=60"},
+		{"for those who ask", saying(0, "Cache-Control", "no-cache"), "/", false, "no-cache"},
+		{"for the caches of the host", saying(200, "CDN-Cache-Control", "max-age=60"), "/", false, ""},
+		{"for those, although for no other", saying(200, "Cache-Control", "no-store", "Surrogate-Control", "max-age=60"), "/", false, "no-store"},
+		{"news of what a cache has", saying(304, "ETag", `"a"`), "/", false, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			for _, method := range []string{"GET", "HEAD"} {
+				for _, headers := range []map[string]string{
+					{"Sec-Fetch-Site": "same-site"},
+					{"Origin": "https://shop.example", "Cookie": cookieName + "=x"},
+					{"Sec-GPC": "1", "Cookie": cookieName + "=" + goodID},
+				} {
+					w := call{method: method, path: tt.path, header: headers}.do(middleware.Identity(withCookie)(tt.h))
+					header := w.Result().Header
+					require.Equal(t, tt.cookie, header.Get("Set-Cookie") != "")
+					require.Equal(t, tt.control, header.Get("Cache-Control"))
+				}
+			}
+		})
+	}
+	t.Run("an answer without a cookie is not changed", func(t *testing.T) {
+		t.Parallel()
+		c := call{method: "GET", path: "/v1/projects/K/settings", header: map[string]string{"Sec-Fetch-Site": "none", "Cookie": cookieName + "=" + goodID}}
+		require.Empty(t, c.do(middleware.Identity(withCookie)(ingest)).Header()["Cache-Control"])
+	})
+	t.Run("a stream can be flushed", func(t *testing.T) {
+		t.Parallel()
+		h := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			require.NoError(t, http.NewResponseController(w).Flush())
+		})
+		w := call{method: "GET", header: map[string]string{"Sec-Fetch-Site": "none"}}.do(middleware.Identity(withCookie)(h))
+		require.True(t, w.Flushed)
+		require.NotEmpty(t, w.Result().Header.Get("Set-Cookie"))
+	})
+}
+
 // What is stored and logged of a visitor, with all layers.
 func TestIdentityEndToEnd(t *testing.T) {
 	t.Parallel()
