@@ -6,9 +6,12 @@ import (
 	"crypto/subtle"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 )
 
 // Credentials are what a request presents to be authenticated.
@@ -17,7 +20,8 @@ type Credentials struct {
 	Key string
 	// Bearer is the token of an Authorization header, if that is not the key.
 	Bearer string
-	// Origin is the request's Origin header, or "".
+	// Origin is the request's Origin header, or "". For a pixel without that header, since
+	// images carry none, it is the origin of the request's Referer.
 	Origin string
 }
 
@@ -124,6 +128,9 @@ type authentication struct {
 	authenticator Authenticator
 	protocol      *protocol
 	finder        credentialFinder
+	logger        *slog.Logger
+	warned        sync.Map // the IDs of sources
+	warnings      atomic.Int32
 }
 
 func newAuthentication(a Authenticator, p *protocol, o *AuthOptions) *authentication {
@@ -131,7 +138,10 @@ func newAuthentication(a Authenticator, p *protocol, o *AuthOptions) *authentica
 	if dialects == nil {
 		dialects = Dialects()
 	}
-	return &authentication{a, p, newCredentialFinder(dialects, p, o.AcceptAuthenticationHeader)}
+	return &authentication{
+		authenticator: a, protocol: p, logger: slog.Default(),
+		finder: newCredentialFinder(dialects, p, o.AcceptAuthenticationHeader),
+	}
 }
 
 // step returns the request with its source, and the payload, if the search for the key had
@@ -146,17 +156,19 @@ func (a *authentication) step(w http.ResponseWriter, given *http.Request) (*http
 	if err != nil {
 		return r, payload, err
 	}
-	source, err := a.identify(r.Context(), found)
+	source, err := a.identify(r.Context(), &found)
 	if err != nil {
-		return r, payload, err
+		return r, payload, a.explained(r, s, found, source, err)
 	}
 	s.source.Store(source)
+	s.keepKey(knownKey{found.Key, a.finder.names})
 	return next, payload, nil
 }
 
 // identify returns the source of a key: of the key as it is and, if that is unknown, of the
-// part before its first colon, which is a Basic user name with a password.
-func (a *authentication) identify(ctx context.Context, found foundCredentials) (*Source, error) {
+// part before its first colon, which is a Basic user name with a password and becomes the key. A
+// source that may not be used now is returned with the error.
+func (a *authentication) identify(ctx context.Context, found *foundCredentials) (*Source, error) {
 	source, err := a.authenticator.Authenticate(ctx, found.Credentials)
 	if user, _, ok := strings.Cut(found.Key, ":"); ok && found.basic && errors.Is(err, ErrUnknownKey) {
 		found.Key = user
@@ -170,9 +182,31 @@ func (a *authentication) identify(ctx context.Context, found foundCredentials) (
 	case source.Disabled:
 		return nil, &Error{Code: CodeSourceDisabled}
 	case !source.allows(found.Origin):
-		return nil, &Error{Code: CodeOriginNotAllowed}
+		return source, &Error{Code: CodeOriginNotAllowed}
 	}
 	return source, nil
+}
+
+// maxWarned is how many sources a warning may name.
+const maxWarned = 1024
+
+// explained returns the error of a request of the source, with the remedy where a pixel has no
+// Referer to be judged by. Its page does not see the answer, so the first one of each source is a
+// warning.
+func (a *authentication) explained(r *http.Request, s *state, found foundCredentials, source *Source, err error) error {
+	route := s.route()
+	if source == nil || found.Origin != "" || route == nil || route.Form != FormPixel || asError(err).Code != CodeOriginNotAllowed {
+		return err
+	}
+	if a.warnings.Load() < maxWarned {
+		if _, warned := a.warned.LoadOrStore(source.ID, true); !warned {
+			a.warnings.Add(1)
+			a.logger.WarnContext(r.Context(), "inlet: pixel without a Referer refused, since its key is bound to origins; "+
+				"let its pages send one (Referrer-Policy: strict-origin-when-cross-origin), or give it a key without origins",
+				"source", source.ID)
+		}
+	}
+	return &Error{Code: CodeOriginNotAllowed, Message: "the write key is bound to origins, and the pixel has neither an Origin nor a Referer"}
 }
 
 func authError(err error) error {

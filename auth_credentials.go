@@ -16,6 +16,7 @@ type credentialFinder struct {
 	protocol *protocol
 	query    []string
 	members  []string // quoted
+	names    []string // of both, quoted
 	header   string   // a second header to read credentials from, or ""
 }
 
@@ -35,6 +36,10 @@ func newCredentialFinder(dialects []Dialect, p *protocol, acceptAuthentication b
 			f.members = appendNew(f.members, string(wire.AppendString(nil, name)))
 		}
 	}
+	f.names = appendNew(f.names, f.members...)
+	for _, name := range f.query {
+		f.names = appendNew(f.names, string(wire.AppendString(nil, name)))
+	}
 	if acceptAuthentication {
 		f.header = headerAuthentication
 	}
@@ -47,6 +52,9 @@ func newCredentialFinder(dialects []Dialect, p *protocol, acceptAuthentication b
 // then held for the caller, with an error too.
 func (f *credentialFinder) find(w http.ResponseWriter, given, r *http.Request, s *state, route *boundRoute) (*http.Request, foundCredentials, *payload, error) {
 	next, found := r, f.inHeaders(r)
+	if _, sent := r.Header[headerOrigin]; !sent && route != nil && route.Form == FormPixel {
+		found.Origin = originOf(firstValue(r.Header["Referer"]))
+	}
 	var payload *payload
 	var err error
 	if found.Key == "" {
@@ -95,6 +103,19 @@ func (f *credentialFinder) inHeaders(r *http.Request) foundCredentials {
 		found.Bearer = rest
 	}
 	return found
+}
+
+// originOf returns the origin of a page as a browser sends it, or "".
+func originOf(page string) string {
+	u, err := url.Parse(page)
+	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
+		return ""
+	}
+	host := strings.TrimSuffix(u.Host, ":")
+	if port := map[string]string{"http": ":80", "https": ":443"}[u.Scheme]; strings.HasSuffix(host, port) {
+		host = strings.TrimSuffix(host, port)
+	}
+	return u.Scheme + "://" + host
 }
 
 // basicKey decodes the user name of Basic credentials, which is the write key. net/http

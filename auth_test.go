@@ -8,6 +8,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -423,6 +424,133 @@ func TestKeysAreSecret(t *testing.T) {
 	for _, record := range seen.records {
 		require.NotContains(t, record.Path+string(record.Code), key)
 	}
+}
+
+// Whatever supplied the key is in no event, on any route of a built-in dialect.
+func TestKeysInEvents(t *testing.T) {
+	t.Parallel()
+	const key, signs = "kEy-that-Stays-Secret", "kEy+that/Stays=Secret"
+	var requests []*http.Request
+	for _, d := range inlet.Dialects() {
+		for _, route := range d.Routes() {
+			if route.Open {
+				continue
+			}
+			if route.Method == http.MethodGet {
+				for _, query := range []string{
+					"token=" + key, "writeKey=" + key, "writekey=" + key, "token=" + key + "&token=" + key, "writeKey=" + key + "&token=" + key,
+					"%74oken=" + key + "&writeKey=" + key, "token=" + signs, "token=" + url.QueryEscape(signs), "writeKey=" + key + "&appId=" + key,
+				} {
+					data := "event=E&event_name=E&type=page&userId=u&groupId=g&previousId=p"
+					requests = append(requests, request(route.Method, route.Path+"?"+query+"&"+data, nil), request(route.Method, route.Path+"?"+data+"&"+query, nil))
+				}
+				continue
+			}
+			names := []string{"writeKey", "writekey", "appId", "token"}
+			if route.Key != nil && route.Form == inlet.FormEmpty {
+				names = append(names, "projectId")
+			}
+			for _, name := range names {
+				event := `{"type":"page","event":"E","event_name":"E","userId":"u","groupId":"g","previousId":"p","` + name + `":"` + key + `"}`
+				if route.Shape != nil || route.Key != nil {
+					event = `{"event":{"name":"E","user":{"userId":"u"}},"_metarouter":{"eventName":"E","userID":"u"},"` + name + `":"` + key + `"}`
+				}
+				body := event
+				if route.Batch {
+					body = `{"` + name + `":"` + key + `","batch":[` + event + `,` + event + `]}`
+				}
+				requests = append(requests, request(route.Method, route.Path, strings.NewReader(body), "X-Write-Key", key))
+				if name == "writeKey" || name == "appId" {
+					requests = append(requests, request(route.Method, route.Path, strings.NewReader(body)))
+				}
+				requests = append(requests, request(route.Method, route.Path+"?token="+key, strings.NewReader(body)))
+			}
+		}
+	}
+	sink := new(testsink.Keeper)
+	chain := mustAuth(t, inlet.MustKeys(map[string]inlet.Source{key: {ID: "web"}, signs: {ID: "web"}}), nil)(mustNew(t, sink, nil))
+	for _, r := range requests {
+		before := len(sink.Events())
+		w := serve(chain, r)
+		require.Less(t, w.Code, 300, "%s %s", r.URL, w.Body)
+		require.Empty(t, w.Header().Get("X-Inlet-Error"), "%s", r.URL)
+		for _, e := range sink.Events()[before:] {
+			line := string(e.AppendJSON(nil))
+			require.NotContains(t, line, "Secret", "%s", r.URL)
+		}
+		require.Greater(t, len(sink.Events()), before, "%s", r.URL)
+	}
+	t.Run("a member that is not the key is data", func(t *testing.T) {
+		t.Parallel()
+		sink := new(testsink.Keeper)
+		chain := mustAuth(t, inlet.MustKeys(map[string]inlet.Source{key: {ID: "web"}}), nil)(mustNew(t, sink, nil))
+		body := `{"userId":"u","token":"reset","key":"` + key + `x","properties":{"token":"` + key + `"}}`
+		requireSuccess(t, serve(chain, request("POST", "/v1/page", strings.NewReader(body), "X-Write-Key", key)))
+		require.JSONEq(t, `{"token":"reset","key":"`+key+`x"}`, string(sink.Events()[0].Extra))
+		require.JSONEq(t, `{"token":"`+key+`"}`, string(sink.Events()[0].Properties))
+	})
+}
+
+// Images carry no Origin: a pixel is judged by the page that its Referer names.
+func TestPixelOrigin(t *testing.T) {
+	t.Parallel()
+	shop := map[string]inlet.Source{"k": {ID: "shop", Origins: []string{"https://shop.example", "http://[::1]:8080"}}}
+	const pixel, event = "/v1/pixel/page?writeKey=k&userId=u", `{"userId":"u","writeKey":"k"}`
+	for _, tt := range []struct {
+		name, method, path string
+		headers            []string
+		code               inlet.Code
+	}{
+		{"a page of the origin", "GET", pixel, []string{"Referer", "https://shop.example/a?b=c"}, ""},
+		{"the origin alone", "GET", pixel, []string{"Referer", "https://shop.example/"}, ""},
+		{"the origin with its port", "GET", pixel, []string{"Referer", "https://Shop.example:443"}, ""},
+		{"another port", "GET", pixel, []string{"Referer", "http://[::1]:8080/x"}, ""},
+		{"another dialect", "GET", "/events?token=k&event_name=E", []string{"Referer", "https://shop.example/"}, ""},
+		{"another pixel", "GET", "/api/px/page?writekey=k&userId=u", []string{"Referer", "https://shop.example/"}, ""},
+		{"an Origin", "GET", pixel, []string{"Origin", "https://shop.example"}, ""},
+		{"an Origin, which counts alone", "GET", pixel, []string{"Origin", "https://evil.example", "Referer", "https://shop.example/"}, inlet.CodeOriginNotAllowed},
+		{"the null Origin", "GET", pixel, []string{"Origin", "null", "Referer", "https://shop.example/"}, inlet.CodeOriginNotAllowed},
+		{"an empty Origin", "GET", pixel, []string{"Origin", "", "Referer", "https://shop.example/"}, inlet.CodeOriginNotAllowed},
+		{"another page", "GET", pixel, []string{"Referer", "https://evil.example/https://shop.example/"}, inlet.CodeOriginNotAllowed},
+		{"another scheme", "GET", pixel, []string{"Referer", "http://shop.example/"}, inlet.CodeOriginNotAllowed},
+		{"another host with a user", "GET", pixel, []string{"Referer", "https://shop.example@evil.example/"}, inlet.CodeOriginNotAllowed},
+		{"another port of the host", "GET", pixel, []string{"Referer", "https://shop.example:80/"}, inlet.CodeOriginNotAllowed},
+		{"no URL", "GET", pixel, []string{"Referer", "shop.example"}, inlet.CodeOriginNotAllowed},
+		{"nothing", "GET", pixel, nil, inlet.CodeOriginNotAllowed},
+		{"a request that is no pixel", "POST", "/v1/page", []string{"Referer", "https://shop.example/"}, inlet.CodeOriginNotAllowed},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			sink := new(testsink.Keeper)
+			h := mustAuth(t, inlet.MustKeys(shop), nil)(mustNew(t, sink, nil))
+			w := serve(h, request(tt.method, tt.path, strings.NewReader(event), tt.headers...))
+			if tt.method == "GET" {
+				requirePixel(t, w, tt.code)
+			} else {
+				requireRefused(t, w, 403, tt.code)
+			}
+			require.Len(t, sink.Events(), map[bool]int{true: 1}[tt.code == ""])
+		})
+	}
+}
+
+// Not parallel: it replaces the default logger.
+func TestPixelOriginWarning(t *testing.T) {
+	var log bytes.Buffer
+	before := slog.Default()
+	slog.SetDefault(slog.New(slog.NewTextHandler(&log, nil)))
+	defer slog.SetDefault(before)
+	bound := []string{"https://shop.example"}
+	h := mustAuth(t, inlet.MustKeys(map[string]inlet.Source{"k": {ID: "one", Origins: bound}, "l": {ID: "two", Origins: bound}}), nil)(mustNew(t, new(testsink.Keeper), nil))
+	for range 3 {
+		for _, key := range []string{"k", "l"} {
+			requirePixel(t, serve(h, request("GET", "/v1/pixel/page?userId=u&writeKey="+key, nil)), inlet.CodeOriginNotAllowed)
+			requirePixel(t, serve(h, request("GET", "/v1/pixel/page?userId=u&writeKey="+key, nil, "Referer", "https://evil.example")), inlet.CodeOriginNotAllowed)
+		}
+	}
+	require.Equal(t, 1, strings.Count(log.String(), "source=one"), "%s", log.String())
+	require.Equal(t, 1, strings.Count(log.String(), "source=two"))
+	require.Contains(t, log.String(), "Referrer-Policy")
 }
 
 func TestKeys(t *testing.T) {

@@ -175,6 +175,7 @@ func (c *call) decode() error {
 	in := c.input
 	in.Request, in.ReceivedAt = c.r, c.started.UTC()
 	in.limits, in.maxBytes = &c.h.protocol.limits, c.route.MaxBytes
+	in.key = c.state.key.Load()
 	if err := c.route.Decode(in); err != nil {
 		return err
 	}

@@ -360,7 +360,7 @@ func (e *actsEvent) properties() json.RawMessage {
 	start := len(in.raw)
 	in.raw = append(in.raw, '{')
 	for i := range root.Len() {
-		if e.m.isProperty(actsSlotOf(root.Name(i))) {
+		if e.m.isProperty(actsSlotOf(root.Name(i))) && !in.key.isIn(root.Name(i), root.Value(i)) {
 			in.raw = wire.AppendMember(in.raw, start+1, root.Name(i), root.Value(i))
 		}
 	}

@@ -191,7 +191,7 @@ func (in *Input) objectWithout(o wire.Object, drop func(name string) bool) json.
 	start := len(in.raw)
 	in.raw = append(in.raw, '{')
 	for i := range o.Len() {
-		if name := o.Name(i); !drop(string(name)) {
+		if name := o.Name(i); !drop(string(name)) && !in.key.isIn(name, o.Value(i)) {
 			in.raw = wire.AppendMember(in.raw, start+1, name, o.Value(i))
 		}
 	}

@@ -24,7 +24,8 @@ type Input struct {
 
 	doc      *wire.Document
 	limits   *Limits
-	maxBytes int64 // of the payload
+	maxBytes int64     // of the payload
+	key      *knownKey // of the request, or nil
 	batch
 }
 
@@ -58,7 +59,7 @@ func (in *Input) recycle() {
 	in.checked = false
 	in.text.Reset()
 	in.raw, in.scratch = in.raw[:0], in.scratch[:0]
-	in.Request, in.doc, in.limits = nil, nil, nil
+	in.Request, in.doc, in.limits, in.key = nil, nil, nil, nil
 	inputs.Put(in)
 }
 
@@ -240,10 +241,11 @@ func objectOf(raw json.RawMessage, code Code, field string) (json.RawMessage, Wa
 
 var emptyObject = json.RawMessage(`{}`)
 
-// SetExtra sets the Extra of e to an object of the members of o that no field holds. For
-// the i-th member place returns whether it belongs there, and whether below the member
-// "_client", which is for values that are not of the type that their name requires. A
-// member whose name is reserved in the canonical form always goes there, with
+// SetExtra sets the Extra of e to an object of the members of o that no field holds, without
+// the one that holds the write key, if a member or parameter of its name may. For the i-th
+// member place returns whether it belongs there, and whether below the member "_client",
+// which is for values that are not of the type that their name requires. A member whose name
+// is reserved in the canonical form always goes there, with
 // [WarnReservedMember]. The type of e must be set.
 func (in *Input) SetExtra(e *Event, o Object, place func(i int) (extra, client bool)) {
 	start := len(in.raw)
@@ -251,6 +253,9 @@ func (in *Input) SetExtra(e *Event, o Object, place func(i int) (extra, client b
 	anyClient := false
 	for i := range o.Len() {
 		extra, client := place(i)
+		if in.key.isIn(o.Name(i), o.Value(i)) {
+			continue
+		}
 		if extra && !client && isReserved(o.Name(i), e.Type) {
 			e.Warnings |= WarnReservedMember
 			client = true
@@ -264,7 +269,7 @@ func (in *Input) SetExtra(e *Event, o Object, place func(i int) (extra, client b
 		in.raw = wire.AppendMember(in.raw, start+1, []byte(`"`+canonical.Client+`"`), []byte{'{'})
 		first := len(in.raw)
 		for i := range o.Len() {
-			if extra, client := place(i); client || extra && isReserved(o.Name(i), e.Type) {
+			if extra, client := place(i); (client || extra && isReserved(o.Name(i), e.Type)) && !in.key.isIn(o.Name(i), o.Value(i)) {
 				in.raw = wire.AppendMember(in.raw, first, o.Name(i), o.Value(i))
 			}
 		}

@@ -8,11 +8,14 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/inlet-go/inlet/internal/body"
+	"github.com/inlet-go/inlet/internal/wire"
 )
 
 // Names of headers in the canonical form in which net/http keeps them, for lookups without
@@ -50,14 +53,17 @@ type state struct {
 	clientIP  atomic.Pointer[netip.Addr]
 	outcome   atomic.Pointer[Outcome]
 	charges   atomic.Pointer[charges]
+	key       atomic.Pointer[knownKey]
 
 	// Memory for what most requests need once.
 	firstMatch   match
 	firstPayload payload
 	firstOutcome Outcome
+	firstKey     knownKey
 	hasMatch     atomic.Bool // firstMatch is in use
 	hasPayload   atomic.Bool // firstPayload is in use
 	hasOutcome   atomic.Bool // firstOutcome is in use
+	hasKey       atomic.Bool // firstKey is in use
 	sink         sinkContext
 }
 
@@ -246,6 +252,33 @@ func (s *state) replacePayload(p *payload, m *payloadMemory) *payload {
 	next := s.newPayload(m, p.size)
 	next.received, next.replaced = p.received, p
 	return next
+}
+
+// A knownKey is the write key that authenticated a request, and the names, quoted, of the members
+// and parameters that may hold one.
+type knownKey struct {
+	text  string
+	names []string
+}
+
+// keepKey keeps the key for the handler, which stores no member that holds it.
+func (s *state) keepKey(k knownKey) {
+	kept := &s.firstKey
+	if !s.hasKey.CompareAndSwap(false, true) {
+		kept = new(knownKey)
+	}
+	*kept = k
+	s.key.Store(kept)
+}
+
+// isIn reports whether a member, or a parameter that became one, holds the key. An unescaped "+"
+// of the key is a space there.
+func (k *knownKey) isIn(quoted, value []byte) bool {
+	if k == nil || wire.Kind(value) != '"' || !slices.Contains(k.names, string(quoted)) {
+		return false
+	}
+	text := wire.Text(value)
+	return text == k.text || text == strings.ReplaceAll(k.text, "+", " ")
 }
 
 // WithSource authenticates r: it states that its sender may write to src. It is for
