@@ -8,8 +8,8 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
-	"net/url"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"testing"
 

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -140,6 +141,7 @@ func (o *Options) withDefaults() (Options, error) {
 	var publicErr error
 	filled.public, publicErr = parsePublicURL(filled.PublicURL)
 	filled.HTTPConfig = bytes.Clone(filled.HTTPConfig)
+	filled.Validators, filled.Enrichers = slices.Clone(filled.Validators), slices.Clone(filled.Enrichers)
 	filled.WriteTimeout = cmp.Or(filled.WriteTimeout, 10*time.Second)
 	filled.MaxInFlight = cmp.Or(filled.MaxInFlight, defaultMaxInFlight)
 	filled.MaxQueueTime = cmp.Or(filled.MaxQueueTime, 50*time.Millisecond)

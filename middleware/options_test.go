@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"math"
 	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"strings"
 	"testing"
@@ -129,6 +130,74 @@ func TestOptions(t *testing.T) {
 			require.EqualError(t, panicOf(func() { tt.make() }), tt.want)
 		})
 	}
+}
+
+// What a caller does with its options after construction changes nothing.
+func TestOptionsAreCopied(t *testing.T) {
+	t.Parallel()
+	seen := func(layer func(http.Handler) http.Handler, c call, source string) (ip string, v inlet.Visitor, w *httptest.ResponseRecorder) {
+		w = httptest.NewRecorder()
+		layer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			ip, v = inlet.ClientIP(r).String(), inlet.VisitorFromContext(r.Context())
+		})).ServeHTTP(w, inlet.WithSource(c.request(), &inlet.Source{ID: source}))
+		return ip, v, w
+	}
+	t.Run("policies of sources", func(t *testing.T) {
+		t.Parallel()
+		sources := map[string]enrichers.IPPolicy{"web": enrichers.IPTruncate}
+		layer := middleware.IPPolicy(&middleware.IPPolicyOptions{Sources: sources})
+		sources["web"], sources["app"] = enrichers.IPKeep, enrichers.IPDrop
+		ip, _, _ := seen(layer, call{from: "203.0.113.7:1"}, "web")
+		require.Equal(t, "203.0.113.0", ip)
+		ip, _, _ = seen(layer, call{from: "203.0.113.7:1"}, "app")
+		require.Equal(t, "203.0.113.7", ip)
+	})
+	t.Run("rules of sources", func(t *testing.T) {
+		t.Parallel()
+		sources := map[string]enrichers.IPRule{"web": {Policy: enrichers.IPTruncate}}
+		enrich, err := enrichers.IP(&enrichers.IPOptions{Sources: sources})
+		require.NoError(t, err)
+		clear(sources)
+		e := &inlet.Event{Source: &inlet.Source{ID: "web"}, Context: []byte(`{"ip":"203.0.113.7"}`)}
+		enrich(t.Context(), e)
+		require.Equal(t, `{"ip":"203.0.113.0"}`, string(e.Context))
+	})
+	t.Run("opting out", func(t *testing.T) {
+		t.Parallel()
+		o := &middleware.IdentityOptions{Cookie: new(middleware.IdentityCookie), OptOut: map[string]string{"X-A": "1"}}
+		layer := middleware.Identity(o)
+		o.OptOut["X-A"], o.OptOut["X-B"], o.Cookie.Name = "2", "1", "__Host-other"
+		_, v, _ := seen(layer, call{header: map[string]string{"X-A": "1"}}, "")
+		require.True(t, v.OptedOut)
+		_, v, w := seen(layer, call{header: map[string]string{"X-B": "1", "Origin": "https://a.example"}}, "")
+		require.False(t, v.OptedOut)
+		require.Equal(t, cookieName, w.Result().Cookies()[0].Name)
+	})
+	t.Run("networks", func(t *testing.T) {
+		t.Parallel()
+		trusted := []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}
+		layer := middleware.ClientIP(&middleware.ClientIPOptions{Trusted: trusted})
+		trusted[0] = netip.MustParsePrefix("192.0.2.0/24")
+		ip, _, _ := seen(layer, call{from: "192.0.2.1:1", header: map[string]string{"X-Forwarded-For": "203.0.113.7"}}, "")
+		require.Equal(t, "192.0.2.1", ip)
+	})
+	t.Run("origins", func(t *testing.T) {
+		t.Parallel()
+		origins := []string{"https://a.example"}
+		layer := middleware.CORS(&middleware.CORSOptions{Origins: origins})
+		origins[0] = "https://b.example"
+		for origin, want := range map[string]string{"https://a.example": "https://a.example", "https://b.example": ""} {
+			_, _, w := seen(layer, call{header: map[string]string{"Origin": origin}}, "")
+			require.Equal(t, want, w.Header().Get("Access-Control-Allow-Origin"))
+		}
+	})
+	t.Run("layers", func(t *testing.T) {
+		t.Parallel()
+		layers := []func(http.Handler) http.Handler{func(http.Handler) http.Handler { return status(418) }}
+		chain := middleware.Chain(layers...)
+		layers[0] = nil
+		require.Equal(t, 418, call{}.do(chain(echo)).Code)
+	})
 }
 
 // panicOf returns the error with which f panics.

@@ -65,6 +65,28 @@ func TestLimiter(t *testing.T) {
 			}, s.last)
 		})
 	})
+	t.Run("two layers with one limiter and policies of their own count apart", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			shared := newStore(t).Limiter
+			layer := func(policy string) http.Handler {
+				return limited(middleware.RateLimitOptions{Rate: 1, Burst: 2, EventRate: 1, Key: middleware.ByIP, Policy: policy, Limiter: shared})
+			}
+			a, b := layer("a"), layer("b")
+			require.Equal(t, 2, passed(a, call{}, 5))
+			require.Equal(t, 2, passed(b, call{}, 5))
+			require.Equal(t, 0, passed(layer("a"), call{}, 5))
+			// And so do keys whose texts together are the same.
+			for _, c := range []middleware.Charge{
+				{Policy: "ab", Name: "c"}, {Policy: "a", Name: "bc"}, {Policy: "abc"}, {Name: "abc"}, {Policy: "ab", Name: "c", IP: ip("0.0.0.1")},
+			} {
+				c.Requests = middleware.Draw{Rate: 1, Burst: 1, Cost: 1}
+				q, err := shared.Take(t.Context(), c)
+				require.NoError(t, err)
+				require.True(t, q.OK, "%v", c)
+			}
+		})
+	})
 	for _, tt := range []struct {
 		name    string
 		onError middleware.LimiterFailure
