@@ -4,14 +4,13 @@ package osfs
 
 import (
 	"errors"
-	"io"
 	"os"
 	"syscall"
 )
 
 // Lock implements [FS]. It locks the open file, not its name or a process ID in it, so
 // the lock ends with the process, however that ends. Child processes do not inherit it.
-func (Disk) Lock(name string) (io.Closer, error) {
+func (Disk) Lock(name string) (Lock, error) {
 	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, fileMode)
 	if err != nil {
 		return nil, err
@@ -23,5 +22,5 @@ func (Disk) Lock(name string) (io.Closer, error) {
 	if err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
-	return f, nil
+	return newFileLock(f)
 }

@@ -2,13 +2,14 @@
 
 package osfs
 
-import (
-	"io"
-	"os"
-)
+import "os"
 
 // Lock implements [FS] in part. It only creates the file, because there is no flock
 // here: the host has to make sure that no two journals share a directory.
-func (Disk) Lock(name string) (io.Closer, error) {
-	return os.OpenFile(name, os.O_RDWR|os.O_CREATE, fileMode)
+func (Disk) Lock(name string) (Lock, error) {
+	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, fileMode)
+	if err != nil {
+		return nil, err
+	}
+	return newFileLock(f)
 }

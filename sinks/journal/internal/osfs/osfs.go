@@ -34,6 +34,9 @@ type FS interface {
 	MakeDir(dir string) error
 	// List returns the names in a directory, in any order.
 	List(dir string) ([]string, error)
+	// Irregular returns the names in a directory of what is no regular file: of
+	// directories, symbolic links and devices.
+	Irregular(dir string) ([]string, error)
 	// Create makes a new file and opens it for appending. It fails with
 	// [fs.ErrExist] if the name exists.
 	Create(name string) (File, error)
@@ -47,7 +50,8 @@ type FS interface {
 	SyncFile(name string) error
 	// Cut shortens a file that is not open for writing, durably.
 	Cut(name string, size int64) error
-	// Rename replaces the file that has the new name, if there is one.
+	// Rename replaces the file that has the new name, if there is one. A directory or
+	// a symbolic link is renamed itself.
 	Rename(from, to string) error
 	// Remove removes a file. It fails with [fs.ErrNotExist] if there is none.
 	Remove(name string) error
@@ -55,10 +59,19 @@ type FS interface {
 	SyncDir(dir string) error
 	// Lock creates a lock file if need be, and holds its lock until the result is
 	// closed or the process ends. It returns [ErrLocked] if the lock is held.
-	Lock(name string) (io.Closer, error)
+	Lock(name string) (Lock, error)
 	// Free returns how much an ordinary user may still store in the file system of
 	// dir and how large that is, both in bytes, or [errors.ErrUnsupported].
 	Free(dir string) (free, total int64, err error)
+}
+
+// A Lock is held until it is closed.
+type Lock interface {
+	io.Closer
+	// Held returns nil if the name still leads to the locked file, and an error if
+	// that was deleted, moved or replaced: then another process may hold the lock of
+	// that name. It may be called concurrently.
+	Held() error
 }
 
 // A File is open for writing. It may not be used concurrently. Write continues where the
@@ -108,6 +121,23 @@ func (Disk) List(dir string) ([]string, error) {
 	}
 	defer d.Close()
 	return d.Readdirnames(-1)
+}
+
+// Irregular implements [FS].
+func (Disk) Irregular(dir string) ([]string, error) {
+	d, err := os.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer d.Close()
+	entries, err := d.ReadDir(-1)
+	var names []string
+	for _, e := range entries {
+		if !e.Type().IsRegular() {
+			names = append(names, e.Name())
+		}
+	}
+	return names, err
 }
 
 // Create implements [FS].
@@ -176,6 +206,26 @@ func (Disk) Rename(from, to string) error { return os.Rename(from, to) }
 // Remove implements [FS].
 func (Disk) Remove(name string) error { return os.Remove(name) }
 
+// A fileLock is the open file that is locked.
+type fileLock struct {
+	*os.File
+	info os.FileInfo
+}
+
+// newFileLock returns the lock that f holds, or closes f.
+func newFileLock(f *os.File) (Lock, error) {
+	info, err := f.Stat()
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return &fileLock{f, info}, nil
+}
+
+func (l *fileLock) Held() error {
+	_, err := sizeOfFile(l.Name(), l.info)
+	return err
+}
+
 // A diskFile is a file that is appended to.
 type diskFile struct {
 	*os.File
@@ -184,15 +234,19 @@ type diskFile struct {
 
 func (f *diskFile) Sync() error { return syncFile(f.File) }
 
-func (f *diskFile) Size() (int64, error) {
-	if size, err := sizeOf(f.Name(), f.info); !errors.Is(err, errors.ErrUnsupported) {
+func (f *diskFile) Size() (int64, error) { return sizeOfFile(f.Name(), f.info) }
+
+// sizeOfFile returns the size of the named file, and fs.ErrNotExist if it is not the file of
+// info.
+func sizeOfFile(name string, info os.FileInfo) (int64, error) {
+	if size, err := sizeOf(name, info); !errors.Is(err, errors.ErrUnsupported) {
 		return size, err
 	}
-	now, err := os.Stat(f.Name())
+	now, err := os.Stat(name)
 	if err != nil {
 		return 0, err
 	}
-	if !os.SameFile(now, f.info) {
+	if !os.SameFile(now, info) {
 		return 0, fs.ErrNotExist
 	}
 	return now.Size(), nil

@@ -28,10 +28,20 @@ func statxNumber() uintptr {
 
 // A statx is the kernel's struct statx, with names for the fields that are read here.
 type statx struct {
-	_    [4]uint64
-	ino  uint64
-	size uint64
-	_    [26]uint64
+	_        [4]uint64
+	ino      uint64
+	size     uint64
+	_        [10]uint64
+	_        [2]uint32 // of the device that a special file stands for
+	devMajor uint32
+	devMinor uint32
+	_        [14]uint64
+}
+
+// device returns the device in the form of a Stat_t.
+func (s *statx) device() uint64 {
+	major, minor := uint64(s.devMajor), uint64(s.devMinor)
+	return major&^0xfff<<32 | major&0xfff<<8 | minor&^0xff<<12 | minor&0xff
 }
 
 // sizeOf returns the size of the named file, and fs.ErrNotExist if it is not the file of
@@ -54,7 +64,7 @@ func sizeOf(name string, info os.FileInfo) (int64, error) {
 		return 0, errors.ErrUnsupported
 	case errno != 0:
 		return 0, errno
-	case got.ino != opened.Ino:
+	case got.ino != opened.Ino || got.device() != opened.Dev:
 		return 0, fs.ErrNotExist
 	}
 	return int64(got.size), nil

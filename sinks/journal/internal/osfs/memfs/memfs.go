@@ -24,6 +24,8 @@ const Dir = "journal"
 
 const capacity = 1 << 40
 
+var errSpecial = errors.New("memfs: not a regular file")
+
 // An FS implements [osfs.FS]. Make one with [New].
 type FS struct {
 	// Fault is called before each operation ("write", "sync", "truncate", "create",
@@ -37,7 +39,7 @@ type FS struct {
 	free    int64
 	live    map[string]*inode
 	durable map[string]*inode // by the names that survive a power cut
-	locked  map[string]bool
+	locked  map[string]*lock
 	ops     []string
 }
 
@@ -45,11 +47,12 @@ type FS struct {
 type inode struct {
 	data, durable []byte
 	written       time.Time
+	special       bool // not a regular file
 }
 
 // New returns an empty file system of 1 TiB.
 func New() *FS {
-	return &FS{free: capacity, live: map[string]*inode{}, durable: map[string]*inode{}, locked: map[string]bool{}}
+	return &FS{free: capacity, live: map[string]*inode{}, durable: map[string]*inode{}, locked: map[string]*lock{}}
 }
 
 // Kill returns what is left after the end of the process: everything except its locks.
@@ -68,7 +71,7 @@ func (m *FS) PowerCut() *FS {
 	after := New()
 	for name, node := range m.durable {
 		data := slices.Clone(node.durable)
-		after.live[name] = &inode{data: data, durable: data, written: node.written}
+		after.live[name] = &inode{data: data, durable: data, written: node.written, special: node.special}
 	}
 	after.durable = maps.Clone(after.live)
 	return after
@@ -86,7 +89,7 @@ func (m *FS) TornPowerCut(r *rand.Rand) *FS {
 			continue
 		}
 		torn := tear(r, node)
-		after.live[name] = &inode{data: torn, durable: torn, written: node.written}
+		after.live[name] = &inode{data: torn, durable: torn, written: node.written, special: node.special}
 	}
 	after.durable = maps.Clone(after.live)
 	return after
@@ -120,6 +123,31 @@ func (m *FS) Put(name, content string) {
 	defer m.mu.Unlock()
 	node := &inode{data: []byte(content), durable: []byte(content), written: time.Now()}
 	m.live[Dir+"/"+name], m.durable[Dir+"/"+name] = node, node
+}
+
+// PutSpecial makes something that is no regular file, such as a directory, durably.
+// Its name begins at [Dir].
+func (m *FS) PutSpecial(name string) {
+	m.Put(name, "")
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.live[Dir+"/"+name].special = true
+}
+
+// SetWritten sets the time at which a file was last written to. The file must exist, and
+// its name begins at [Dir].
+func (m *FS) SetWritten(name string, at time.Time) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.live[Dir+"/"+name].written = at
+}
+
+// Unlock takes the lock of that name away from its holder, as if the lock file had been
+// deleted. Its name begins at [Dir].
+func (m *FS) Unlock(name string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.locked, Dir+"/"+name)
 }
 
 // Content returns the bytes of a file, which must exist. Its name begins at [Dir].
@@ -176,6 +204,18 @@ func (m *FS) List(dir string) (names []string, err error) {
 	return names, err
 }
 
+// Irregular implements [osfs.FS]. It is not an operation of [FS.Ops].
+func (m *FS) Irregular(dir string) (names []string, err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for name, node := range m.live {
+		if node.special && path.Dir(name) == dir {
+			names = append(names, path.Base(name))
+		}
+	}
+	return names, nil
+}
+
 // Create implements [osfs.FS].
 func (m *FS) Create(name string) (osfs.File, error) {
 	_, err := m.begin("create", name, 0)
@@ -216,6 +256,8 @@ func (m *FS) Open(name string) (io.ReadSeekCloser, error) {
 		return nil, err
 	case node == nil:
 		return nil, fs.ErrNotExist
+	case node.special:
+		return nil, errSpecial
 	}
 	return &reader{fs: m, node: node}, nil
 }
@@ -295,24 +337,39 @@ func (m *FS) SyncDir(dir string) error {
 }
 
 // Lock implements [osfs.FS].
-func (m *FS) Lock(name string) (io.Closer, error) {
+func (m *FS) Lock(name string) (osfs.Lock, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.locked[name] {
+	if m.locked[name] != nil {
 		return nil, osfs.ErrLocked
 	}
-	m.locked[name] = true
-	return closer(func() error {
-		m.mu.Lock()
-		defer m.mu.Unlock()
-		delete(m.locked, name)
-		return nil
-	}), nil
+	l := &lock{fs: m, name: name}
+	m.locked[name] = l
+	return l, nil
 }
 
-type closer func() error
+type lock struct {
+	fs   *FS
+	name string
+}
 
-func (c closer) Close() error { return c() }
+func (l *lock) Held() error {
+	l.fs.mu.Lock()
+	defer l.fs.mu.Unlock()
+	if l.fs.locked[l.name] != l {
+		return fs.ErrNotExist
+	}
+	return nil
+}
+
+func (l *lock) Close() error {
+	l.fs.mu.Lock()
+	defer l.fs.mu.Unlock()
+	if l.fs.locked[l.name] == l {
+		delete(l.fs.locked, l.name)
+	}
+	return nil
+}
 
 // Free implements [osfs.FS].
 func (m *FS) Free(string) (free, total int64, err error) {
