@@ -111,6 +111,9 @@ func (c *committer) apply(s groupTotals) error {
 	if err := c.store.checkWritable(); err != nil {
 		return err
 	}
+	if uint64(s.lines) > maxSeq+1-c.seq {
+		return errUsedUp
+	}
 	first := c.seq
 	if err := c.store.append(first, c.assemble(s.bytes)); err != nil {
 		return err

@@ -35,7 +35,10 @@ func (c cursor) encode() []byte {
 	return fmt.Appendf(body, `%s%08x%s`, crcMember, crc32.Checksum(body, castagnoli), lineEnd)
 }
 
-var errDamagedCursor = errors.New("damaged cursor file")
+var (
+	errDamagedCursor = errors.New("damaged cursor file")
+	errNumberTooHigh = fmt.Errorf("sequence number is above %d", maxFirst)
+)
 
 func decodeCursor(data []byte) (cursor, error) {
 	var file struct {
@@ -91,7 +94,11 @@ func (c cursors) readCursor(name string) (cursor, error) {
 	if err != nil {
 		return cursor{}, err
 	}
-	return decodeCursor(data)
+	at, err := decodeCursor(data)
+	if err == nil && at.seq > maxFirst {
+		return cursor{}, fmt.Errorf("%w: %d", errNumberTooHigh, at.seq)
+	}
+	return at, err
 }
 
 // save replaces the file of a destination. After a power cut it is the old one or the new

@@ -42,6 +42,9 @@ const (
 	retryPoisoned = 30 * time.Second
 )
 
+// errUsedUp is returned for events that would get numbers which a line cannot hold.
+var errUsedUp = inlet.RetryAfter(errors.New("journal: sequence numbers are used up"), retryPoisoned)
+
 var errOverloaded = inlet.RetryAfter(inlet.ErrOverloaded, retryOverload)
 
 // storageError wraps the error of a failed disk operation as a temporary error.

@@ -59,6 +59,9 @@ func (t *tail) record(err error) (Record, error) {
 // MessageID, Source, ReceivedAt and Warnings are set. The event is valid until the next one
 // is yielded; its strings and its Source may be kept.
 //
+// It finds the first of them by a binary search. Where the clock was set back, it may begin
+// later, but not after events that were received after that.
+//
 // Segments that cannot be read are logged and skipped. The only error it yields is that of
 // ctx.
 func (j *Journal) RecentIDs(ctx context.Context, age time.Duration, maxIDs int) iter.Seq2[*inlet.Event, error] {
@@ -88,7 +91,7 @@ func (j *Journal) RecentIDs(ctx context.Context, age time.Duration, maxIDs int) 
 // startRecent moves t to the first recent event, and returns the watermark at which they end.
 func (t *tail) startRecent(ctx context.Context, age time.Duration, maxIDs int) (watermark, error) {
 	m := t.j.progress.now()
-	from, err := t.j.seqAt(ctx, time.Now().Add(-age))
+	from, err := t.j.recentAt(ctx, time.Now().Add(-age))
 	if newest := uint64(max(maxIDs, 0)); m.last > newest {
 		from = max(from, m.last-newest+1)
 	}

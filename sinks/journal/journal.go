@@ -45,6 +45,7 @@ type Journal struct {
 
 	checkpoints *checkpoints
 	deliveries  *deliveries
+	listing     *listing
 }
 
 var _ interface {
@@ -94,6 +95,7 @@ func open(dir string, opts Options, lock io.Closer) (*Journal, error) {
 		removed:    new(atomic.Uint64),
 		requests:   sync.Pool{New: func() any { return newWriteRequest() }},
 		deliveries: newDeliveries(),
+		listing:    newListing(opts.fs, dir),
 	}
 	if err := j.recover(); err != nil {
 		return nil, err

@@ -26,6 +26,8 @@ const (
 	seqDigits = 16
 	crcDigits = 8
 
+	maxSeq uint64 = 1e16 - 1 // the highest number that the digits can hold
+
 	seqTail    = seqDigits + len(`"`)                      // the part of it that the checksum covers
 	crcTail    = len(crcMember) + crcDigits + len(lineEnd) // what the checksum does not cover
 	trailerLen = len(seqMember) + seqTail + crcTail

@@ -24,6 +24,11 @@ const (
 	quarantineDir = "quarantine"
 )
 
+// maxFirst is the highest number that is believed of a name, a cursor or a line. A line has
+// room for twice as many numbers ([maxSeq]), so what is found at Open always leaves enough of
+// them: at a million events a second, for a hundred years.
+const maxFirst uint64 = 5e15
+
 // An entry is the name of a segment.
 type entry struct {
 	first uint64
@@ -34,15 +39,30 @@ func (e entry) name() string { return fmt.Sprintf("%0*d%s", nameDigits, e.first,
 
 func (e entry) path(dir string) string { return filepath.Join(dir, e.name()) }
 
-// parseName parses the name of a segment. It returns false for other files.
+// parseName parses the name of a segment. It returns false for other files, also for those
+// whose number cannot be ours.
 func parseName(name string) (entry, bool) {
-	digits, ext, _ := strings.Cut(name, ".")
-	first, err := strconv.ParseUint(digits, 10, 64)
-	if err != nil || len(digits) != nameDigits {
+	ext, ok := segmentExt(name)
+	if !ok {
 		return entry{}, false
 	}
-	e := entry{first, "." + ext}
-	return e, e.ext == extSealed || e.ext == extActive || e.ext == extSuspect
+	first, err := strconv.ParseUint(name[:nameDigits], 10, 64)
+	return entry{first, ext}, err == nil && first <= maxFirst
+}
+
+// segmentExt returns the extension of a name that has the form of a segment's, whatever its
+// number is.
+func segmentExt(name string) (ext string, ok bool) {
+	if len(name) <= nameDigits || strings.Trim(name[:nameDigits], "0123456789") != "" {
+		return "", false
+	}
+	ext = name[nameDigits:]
+	return ext, ext == extSealed || ext == extActive || ext == extSuspect
+}
+
+// compareEntries orders segments by their events.
+func compareEntries(a, b entry) int {
+	return cmp.Or(cmp.Compare(a.first, b.first), cmp.Compare(a.ext, b.ext))
 }
 
 // listSegments returns the segments in dir in the order of their events.
@@ -51,14 +71,17 @@ func listSegments(fsys osfs.FS, dir string) ([]entry, error) {
 	if err != nil {
 		return nil, err
 	}
-	var segments []entry
+	return parseNames(names), nil
+}
+
+// parseNames returns the segments among names in the order of their events.
+func parseNames(names []string) []entry {
+	segments := make([]entry, 0, len(names))
 	for _, name := range names {
 		if e, ok := parseName(name); ok {
 			segments = append(segments, e)
 		}
 	}
-	slices.SortFunc(segments, func(a, b entry) int {
-		return cmp.Or(cmp.Compare(a.first, b.first), cmp.Compare(a.ext, b.ext))
-	})
-	return segments, nil
+	slices.SortFunc(segments, compareEntries)
+	return segments
 }

@@ -26,6 +26,8 @@ type scanner struct {
 	buf  []byte // of a line that is longer than the reader's buffer
 	rest []byte // what follows a line whose newline was damaged
 
+	max uint64 // the highest number that is believed
+
 	line []byte // with its newline; valid until the next call
 	seq  uint64 // of the line, if it is good
 	good bool
@@ -42,7 +44,15 @@ type scanner struct {
 
 // newScanner reads from r lines numbered from first on.
 func newScanner(r io.Reader, first uint64) *scanner {
-	return &scanner{r: bufio.NewReaderSize(r, 256<<10), last: max(first, 1) - 1}
+	s := &scanner{r: bufio.NewReaderSize(nil, 256<<10)}
+	s.reset(r, first)
+	return s
+}
+
+// reset makes s read from another reader, with the memory that it has.
+func (s *scanner) reset(r io.Reader, first uint64) {
+	*s = scanner{r: s.r, buf: s.buf[:0], max: maxSeq, last: max(first, 1) - 1}
+	s.r.Reset(r)
 }
 
 // next reads a line, good or damaged, and returns io.EOF after the last one.
@@ -67,7 +77,7 @@ func (s *scanner) classify() {
 	if !s.good {
 		s.repairNewline()
 	}
-	s.good = s.good && s.seq > s.last
+	s.good = s.good && s.seq > s.last && s.seq <= s.max
 	if s.good {
 		s.last, s.damagedTail, s.damagedBefore, s.goodEnd = s.seq, 0, s.damaged, s.offset
 		s.lines++

@@ -3,7 +3,9 @@ package journal
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
+	"sort"
 	"time"
 
 	"github.com/inlet-go/inlet"
@@ -34,7 +36,7 @@ func FromOldest() Start { return Start{} }
 func FromNow() Start { return Start{kind: startNow} }
 
 // FromSeq returns the position of the event with the sequence number, or of the next event
-// that exists.
+// that exists. A delivery or a replay refuses a number above 5,000,000,000,000,000.
 func FromSeq(seq uint64) Start { return Start{kind: startSeq, seq: seq} }
 
 // FromTime returns the position of the first event that was received at the time or later,
@@ -49,6 +51,9 @@ func (j *Journal) resolve(ctx context.Context, s Start) (uint64, error) {
 	case startNow:
 		return j.progress.now().last + 1, nil
 	case startSeq:
+		if s.seq > maxFirst {
+			return 0, fmt.Errorf("start: %w: %d", errNumberTooHigh, s.seq)
+		}
 		return max(s.seq, j.removed.Load()+1), nil
 	case startTime:
 		return j.seqAt(ctx, s.at)
@@ -57,13 +62,65 @@ func (j *Journal) resolve(ctx context.Context, s Start) (uint64, error) {
 }
 
 // seqAt returns the number of the first event that was received at the time or later. It
-// reads the first line of each segment, and one segment as a whole.
+// reads the first line of each segment, up to the first that was received at the time or later,
+// and one segment as a whole.
 func (j *Journal) seqAt(ctx context.Context, at time.Time) (uint64, error) {
 	m := j.progress.now()
-	t := tail{j: j, next: j.removed.Load() + 1}
-	defer t.close()
-	if err := j.findSegment(ctx, &t, m, at); err != nil {
+	segments, err := j.segmentsWithin(m)
+	if err != nil {
 		return 0, err
+	}
+	t := tail{j: j}
+	defer t.close()
+	n := 0
+	for n < len(segments) && t.beginsBefore(ctx, m, segments[n], at) {
+		n++
+	}
+	return t.firstAt(ctx, m, segments[:n], at)
+}
+
+// recentAt is seqAt for a time in the recent past. It takes for granted that events are in the
+// order in which they were received, so it reads the first lines of a few segments only.
+func (j *Journal) recentAt(ctx context.Context, at time.Time) (uint64, error) {
+	m := j.progress.now()
+	segments, err := j.segmentsWithin(m)
+	if err != nil {
+		return 0, err
+	}
+	t := tail{j: j}
+	defer t.close()
+	n := sort.Search(len(segments), func(i int) bool { return !t.beginsBefore(ctx, m, segments[i], at) })
+	return t.firstAt(ctx, m, segments[:n], at)
+}
+
+// segmentsWithin returns the segments within the watermark.
+func (j *Journal) segmentsWithin(m watermark) ([]entry, error) {
+	known := j.listing.known()
+	if !known.covers(m) {
+		var err error
+		if known, err = j.listing.refresh(known, m); err != nil {
+			return nil, err
+		}
+	}
+	end := sort.Search(len(known.segments), func(i int) bool { return known.segments[i].first > m.last })
+	return known.segments[:end], nil
+}
+
+// beginsBefore reports whether the first event of a segment was received before the time. If
+// there is none that can be read, the next segment is looked at.
+func (t *tail) beginsBefore(ctx context.Context, m watermark, e entry, at time.Time) bool {
+	t.close()
+	t.next, t.after = e.first, e.first
+	return t.advance(ctx, m) == nil && receivedBefore(t, at)
+}
+
+// firstAt returns the number of the first event that was received at the time or later, where
+// the segments are those that begin before the time: it is in the last of them, or follows.
+func (t *tail) firstAt(ctx context.Context, m watermark, segments []entry, at time.Time) (uint64, error) {
+	t.close()
+	t.next, t.after = t.j.removed.Load()+1, 0
+	if len(segments) > 0 {
+		t.next = max(t.next, segments[len(segments)-1].first)
 	}
 	for {
 		err := t.advance(ctx, m)
@@ -74,32 +131,10 @@ func (j *Journal) seqAt(ctx context.Context, at time.Time) (uint64, error) {
 			return 0, err
 		case err != nil:
 			t.skipSegment()
-		case !receivedBefore(&t, at):
+		case !receivedBefore(t, at):
 			return t.scan.seq, nil
 		}
 	}
-}
-
-// findSegment moves t to the last segment whose first event was received before the time.
-func (j *Journal) findSegment(ctx context.Context, t *tail, m watermark, at time.Time) error {
-	segments, err := listSegments(j.opts.fs, j.dir)
-	if err != nil {
-		return err
-	}
-	for _, e := range segments {
-		if e.first <= t.next || e.first > m.last {
-			continue
-		}
-		peek := tail{j: j, next: e.first}
-		err := peek.advance(ctx, m)
-		before := err == nil && receivedBefore(&peek, at)
-		peek.close()
-		if !before {
-			return ctx.Err()
-		}
-		t.next = e.first
-	}
-	return nil
 }
 
 // receivedBefore reports whether the current event of t was received before the time.

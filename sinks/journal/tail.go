@@ -6,21 +6,23 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"slices"
 )
 
 // How the journal is read while it is written.
 //
 // advance moves to the next good line below the watermark. It reads on in the open segment
 // as far as the watermark allows, since what follows may be half written (readLine). At the
-// end it lists the directory and opens the next segment that may have wanted numbers
-// (nextSegment). The active segment is the last one below the watermark: it is left only
-// after the watermark has moved to another.
+// end it opens the next segment that may have wanted numbers (nextSegment). The active segment
+// is the last one below the watermark: it is left only after the watermark has moved to
+// another.
 //
-// A segment may be renamed or removed between the listing and the open, or while it is read.
-// So openSegment tries the names that it may have got meanwhile, and an open file is read to
-// its end whatever becomes of its name. If a segment cannot be opened or read, the caller
-// decides: reopen tries it again, and skipSegment gives it up.
+// Which segments there are, all readers know from one listing of the directory (listing.go),
+// which is repeated only when a segment is wanted that is newer. So reading n segments takes
+// one listing, not n. A segment may be renamed or removed between the listing and the open, or
+// while it is read. So openSegment tries the names that it may have got meanwhile; if it has
+// none of them, the directory is listed again; and an open file is read to its end whatever
+// becomes of its name. If a segment cannot be opened or read, the caller decides: reopen tries
+// it again, and skipSegment gives it up.
 
 // A tail reads the good lines of the journal in order, and continues where it ended once
 // there are more. It may not be used concurrently.
@@ -52,7 +54,7 @@ func (t *tail) advance(ctx context.Context, m watermark) error {
 			return err
 		case !t.scan.good:
 			t.j.counters.damaged.add(1)
-		case t.scan.seq >= t.next:
+		case t.scan.seq >= t.next && t.scan.seq <= m.last:
 			t.next = t.scan.seq + 1
 			return nil
 		}
@@ -81,33 +83,23 @@ func (t *tail) nextSegment(m watermark) error {
 	if t.file != nil && t.entry.first >= m.segment {
 		return io.EOF
 	}
-	segments, err := t.segments(m)
+	known := t.j.listing.known()
+	if e, ok := known.pick(t.after, t.next, m); ok {
+		if err := t.openSegment(e); !errors.Is(err, errGone) {
+			return err
+		}
+	} else if known.covers(m) {
+		return io.EOF
+	}
+	known, err := t.j.listing.refresh(known, m)
 	if err != nil {
 		return fmt.Errorf("%w: %w", errUnlisted, err)
 	}
-	for i, e := range segments {
-		if e.first < t.after || i+1 < len(segments) && segments[i+1].first <= t.next {
-			continue
-		}
-		if e.first > m.last {
-			break
-		}
-		return t.openSegment(e)
+	e, ok := known.pick(t.after, t.next, m)
+	if !ok {
+		return io.EOF
 	}
-	return io.EOF
-}
-
-// segments lists the segments. A large directory is read in pieces, so a name that changes
-// meanwhile may be missing, under its old name and its new one. Up to the watermark only the
-// watermark's own segment can be renamed, once, when it is sealed: if it is missing, a second
-// listing has it.
-func (t *tail) segments(m watermark) ([]entry, error) {
-	segments, err := listSegments(t.j.opts.fs, t.j.dir)
-	isLast := func(e entry) bool { return e.first == m.segment }
-	if err != nil || m.segment > m.last || slices.ContainsFunc(segments, isLast) {
-		return segments, err
-	}
-	return listSegments(t.j.opts.fs, t.j.dir)
+	return t.openSegment(e)
 }
 
 // openSegment opens a segment, under the name that it has got since it was listed.
@@ -126,7 +118,11 @@ func (t *tail) openSegment(e entry) (err error) {
 	}
 	t.countMissed(e.first - 1)
 	t.window, t.limit = io.LimitedReader{R: t.file}, 0
-	t.scan = newScanner(&t.window, e.first)
+	if t.scan == nil {
+		t.scan = newScanner(&t.window, e.first)
+	} else {
+		t.scan.reset(&t.window, e.first)
+	}
 	t.after = e.first + 1
 	return nil
 }

@@ -23,6 +23,10 @@ func (m watermark) readable(first uint64) int64 {
 	return 0
 }
 
+// newest returns the first number of the newest segment that has acknowledged lines, at most:
+// after Open the watermark names a segment that does not exist yet.
+func (m watermark) newest() uint64 { return min(m.segment, m.last) }
+
 // progress is the present watermark. It wakes those that wait for it to move.
 type progress struct {
 	mu    sync.Mutex

@@ -136,7 +136,7 @@ var deliveryMutants = map[string]mutant{
 		file: "watermark.go", from: "\t\treturn m.size\n", to: "\t\treturn all\n",
 	},
 	"a listing that misses a name is trusted": {
-		file: "tail.go", from: "m.segment > m.last ||", to: "m.segment > 0 ||",
+		file: "listing.go", from: "m.segment > m.last ||", to: "m.segment > 0 ||",
 	},
 	"a segment is searched under one name only": {
 		file: "tail.go", from: "[]string{e.ext, extSealed, extSuspect}", to: "[]string{e.ext}",
