@@ -37,7 +37,7 @@ func (c cursor) encode() []byte {
 
 var (
 	errDamagedCursor = errors.New("damaged cursor file")
-	errNumberTooHigh = fmt.Errorf("sequence number is above %d", maxFirst)
+	errNumberTooHigh = errors.New("no event can have this sequence number")
 )
 
 func decodeCursor(data []byte) (cursor, error) {
@@ -59,12 +59,13 @@ func decodeCursor(data []byte) (cursor, error) {
 
 // cursors are the cursor files in a journal's directory.
 type cursors struct {
-	fs  osfs.FS
-	dir string
+	fs   osfs.FS
+	dir  string
+	last uint64 // the highest number of an event
 }
 
 func newCursors(fsys osfs.FS, dir string) cursors {
-	return cursors{fsys, filepath.Join(dir, cursorDir)}
+	return cursors{fs: fsys, dir: filepath.Join(dir, cursorDir)}
 }
 
 // load returns the cursor of each destination. One whose file cannot be read begins at the
@@ -95,7 +96,7 @@ func (c cursors) readCursor(name string) (cursor, error) {
 		return cursor{}, err
 	}
 	at, err := decodeCursor(data)
-	if err == nil && at.seq > maxFirst {
+	if err == nil && at.seq > max(c.last, maxFirst) {
 		return cursor{}, fmt.Errorf("%w: %d", errNumberTooHigh, at.seq)
 	}
 	return at, err

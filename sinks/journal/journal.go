@@ -97,13 +97,11 @@ func open(dir string, opts Options, lock io.Closer) (*Journal, error) {
 		deliveries: newDeliveries(),
 		listing:    newListing(opts.fs, dir),
 	}
-	if err := j.recover(); err != nil {
-		return nil, err
-	}
-	sealed, err := loadSealedSegments(opts.fs, dir)
+	segments, err := j.recover()
 	if err != nil {
 		return nil, err
 	}
+	sealed := loadSealedSegments(opts.fs, dir, segments)
 	if len(sealed.segments) > 0 {
 		j.removed.Store(max(sealed.segments[0].first, 1) - 1)
 	}
@@ -112,22 +110,32 @@ func open(dir string, opts Options, lock io.Closer) (*Journal, error) {
 	return j, nil
 }
 
-// recover makes the directory consistent, loads the cursors and sets the watermark.
-func (j *Journal) recover() (err error) {
-	r := recovery{dir: j.dir, fs: j.opts.fs, log: j.opts.Logger, damaged: &j.counters.damaged}
+// recover makes the directory consistent, loads the cursors, sets the watermark and returns
+// the sealed segments.
+func (j *Journal) recover() (segments []entry, err error) {
+	r := recovery{
+		dir: j.dir, fs: j.opts.fs, log: j.opts.Logger,
+		damaged: &j.counters.damaged, renumbered: &j.counters.renumbered,
+	}
 	last, err := r.run()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	j.checkpoints, err = loadCheckpoints(newCursors(j.opts.fs, j.dir), func(name string, err error) {
+	files := newCursors(j.opts.fs, j.dir)
+	files.last = last
+	j.checkpoints, err = loadCheckpoints(files, func(name string, err error) {
 		j.opts.Logger.Error("journal: cursor unreadable; redelivering from the oldest event", "destination", name, "error", err)
 	})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	last = max(last, j.checkpoints.maxSeq())
-	j.progress.set(watermark{segment: last + 1, last: last})
-	return nil
+	r.raiseLast(last)
+	if segments, err = r.renumber(); err != nil {
+		return nil, err
+	}
+	j.progress.set(watermark{segment: r.last + 1, last: r.last})
+	return segments, nil
 }
 
 func (j *Journal) newCommitter(sealed sealedSegments, lock io.Closer) *committer {

@@ -51,8 +51,10 @@ func appendLine(dst []byte, e *inlet.Event) ([]byte, lineSlot) {
 	dst = appendEvent(dst, e)
 	dst = append(dst[:len(dst)-len("}")], trailer...)
 	covered := dst[start : len(dst)-crcTail-seqTail]
-	return dst, lineSlot{len(dst), crc32.Checksum(covered, castagnoli)}
+	return dst, lineSlot{len(dst), crcOf(covered)}
 }
+
+func crcOf(data []byte) uint32 { return crc32.Checksum(data, castagnoli) }
 
 // completeLine writes the sequence number and the checksum into the line at the end of buf.
 func completeLine(buf []byte, crc uint32, seq uint64) {

@@ -24,9 +24,9 @@ const (
 	quarantineDir = "quarantine"
 )
 
-// maxFirst is the highest number that is believed of a name, a cursor or a line. A line has
-// room for twice as many numbers ([maxSeq]), so what is found at Open always leaves enough of
-// them: at a million events a second, for a hundred years.
+// maxFirst is the highest number that a name or a cursor alone is believed to have; above, there
+// must be an event with it. A line has room for twice as many ([maxSeq]), so a name without
+// events never uses them up: at a million events a second, what is left lasts a hundred years.
 const maxFirst uint64 = 5e15
 
 // An entry is the name of a segment.
@@ -47,7 +47,7 @@ func parseName(name string) (entry, bool) {
 		return entry{}, false
 	}
 	first, err := strconv.ParseUint(name[:nameDigits], 10, 64)
-	return entry{first, ext}, err == nil && first <= maxFirst
+	return entry{first, ext}, err == nil && first <= maxSeq
 }
 
 // segmentExt returns the extension of a name that has the form of a segment's, whatever its

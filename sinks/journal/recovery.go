@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"math"
 	"path/filepath"
@@ -16,6 +17,7 @@ import (
 
 // What Open does to a directory before the journal writes to it.
 //
+//	setIrregularAside moves what has the name of a segment and is no file to quarantine
 //	removeTemporary   removes the temporary files of an interrupted recovery
 //	checkWritable     fails if no file can be created
 //	recoverSegment    for each file that is active or suspect:
@@ -24,11 +26,12 @@ import (
 //	    damage elsewhere  its good lines are copied to a sealed file, and it is moved to
 //	    or suspect        quarantine
 //	readNewest        finds the last number of a sealed file
+//	renumber          gives the events of files whose numbers overlap new ones (overlap.go)
 //
 // The files are the only state, and every step can be interrupted at any point and repeated
 // by the next Open: a copy is complete and durable before its original is moved. Nothing is
-// deleted except blank lines and empty files. Of sealed files only the end of the newest one
-// is scanned; damage in the others is found when they are read.
+// deleted except blank lines and empty files. Of sealed files only the end is read; damage
+// before it is found when they are read.
 
 // A recovery makes a directory consistent.
 type recovery struct {
@@ -37,20 +40,31 @@ type recovery struct {
 	log     *slog.Logger
 	damaged *atomicCount
 
-	last uint64 // the highest sequence number that may have been used
+	renumbered *atomicCount
+
+	last   uint64          // the highest sequence number that may have been used
+	rivals []entry         // files whose name a sealed file with other events has
+	taken  map[string]bool // the names in quarantine; nil if they are not known
 }
 
 // run returns the highest sequence number that may have been used. It fails only if the
 // directory cannot be used at all: a file that cannot be repaired now is left for the next
 // Open.
 func (r *recovery) run() (last uint64, err error) {
-	if err := r.removeTemporary(); err != nil {
+	if err := r.setIrregularAside(); err != nil {
+		return 0, err
+	}
+	names, err := r.fs.List(r.dir)
+	if err != nil {
+		return 0, err
+	}
+	if err := r.removeTemporary(names); err != nil {
 		return 0, err
 	}
 	if err := r.checkWritable(); err != nil {
 		return 0, err
 	}
-	segments, err := listSegments(r.fs, r.dir)
+	segments, err := r.believed(parseNames(names))
 	if err != nil {
 		return 0, err
 	}
@@ -59,7 +73,7 @@ func (r *recovery) run() (last uint64, err error) {
 		if e.ext == extSealed {
 			continue
 		}
-		if err := r.recoverSegment(e, slices.Contains(segments, entry{e.first, extSealed})); err != nil {
+		if err := r.recoverSegment(e); err != nil {
 			r.log.Error("journal: file not recovered; its good lines are still read",
 				"file", e.name(), "error", err)
 		}
@@ -68,15 +82,72 @@ func (r *recovery) run() (last uint64, err error) {
 	return r.last, err
 }
 
+// believed returns the segments without those whose number is hardly possible, unless they
+// have events with such numbers.
+func (r *recovery) believed(segments []entry) ([]entry, error) {
+	end, _ := slices.BinarySearchFunc(segments, entry{first: maxFirst + 1}, compareEntries)
+	kept := slices.Clone(segments[:end])
+	for _, e := range segments[end:] {
+		s, err := r.scan(e, nil)
+		if err != nil {
+			return nil, err
+		}
+		if s.lines > 0 {
+			kept = append(kept, e)
+		}
+	}
+	return kept, nil
+}
+
 // raiseLast records that a number may have been used.
 func (r *recovery) raiseLast(seq uint64) { r.last = max(r.last, seq) }
 
-// removeTemporary removes the temporary files of an interrupted recovery.
-func (r *recovery) removeTemporary() error {
-	names, err := r.fs.List(r.dir)
+// setIrregularAside moves what has the name of a segment, or of its temporary file, but is a
+// directory, a symbolic link or a device to quarantine. None of it is read or written to.
+func (r *recovery) setIrregularAside() error {
+	names, err := r.fs.Irregular(r.dir)
 	if err != nil {
 		return err
 	}
+	for _, name := range names {
+		if _, ours := segmentExt(strings.TrimSuffix(name, extTemporary)); !ours {
+			continue
+		}
+		r.log.Error("journal: not a regular file; setting it aside", "file", name)
+		if err := r.quarantine(name); err != nil {
+			return err
+		}
+	}
+	return r.setCursorsAside()
+}
+
+// setCursorsAside does the same with what is in place of a cursor. Its destination begins at
+// the oldest event then, as with a damaged cursor.
+func (r *recovery) setCursorsAside() error {
+	cursors := newCursors(r.fs, r.dir)
+	names, err := r.fs.Irregular(cursors.dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	for _, name := range names {
+		if !validName(strings.TrimSuffix(name, extTemporary)) {
+			continue
+		}
+		r.log.Error("journal: cursor is not a regular file; setting it aside", "file", filepath.Join(cursorDir, name))
+		if err := r.quarantine(filepath.Join(cursorDir, name)); err != nil {
+			return err
+		}
+		if validName(name) {
+			if err := cursors.save(name, cursor{holds: true}); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// removeTemporary removes the temporary files of an interrupted recovery.
+func (r *recovery) removeTemporary(names []string) error {
 	for _, name := range names {
 		base, temporary := strings.CutSuffix(name, extTemporary)
 		if _, ours := parseName(base); !temporary || !ours {
@@ -163,16 +234,20 @@ func seekTail(f io.Seeker, n int64) error {
 
 // recoverSegment turns an active or suspect file into a sealed one. If it was repaired
 // already, the sealed file of that number is its copy, and only the original has to be moved.
-func (r *recovery) recoverSegment(e entry, repaired bool) error {
+// If that has other events, two journals have written to the directory.
+func (r *recovery) recoverSegment(e entry) error {
 	s, err := r.scan(e, nil)
 	if s != nil {
 		r.raiseLast(s.maxSeq())
 	}
-	switch {
-	case err != nil:
+	if err != nil {
 		return err
-	case repaired:
-		return r.quarantine(e)
+	}
+	sealed := entry{e.first, extSealed}
+	if _, _, err := r.fs.Stat(sealed.path(r.dir)); err == nil {
+		return r.recoverRepaired(e, sealed)
+	}
+	switch {
 	case s.damaged == 0 && s.lines == 0:
 		return r.fs.Remove(e.path(r.dir)) // empty
 	case s.damaged == 0 && e.ext == extActive:
@@ -183,13 +258,26 @@ func (r *recovery) recoverSegment(e entry, repaired bool) error {
 	return r.repair(e, s)
 }
 
+// recoverRepaired moves a file to quarantine whose good lines the sealed one has.
+func (r *recovery) recoverRepaired(e, sealed entry) error {
+	same, err := r.sameEvents(e, sealed)
+	switch {
+	case err != nil:
+		return err
+	case !same:
+		r.rivals = append(r.rivals, e)
+		return nil
+	}
+	return r.quarantine(e.name())
+}
+
 // repair makes a sealed file of the good lines, and keeps what was damaged. If all damage is
 // at the end of an active file it is cut off; else the good lines are copied, as are those of
 // every suspect file.
 func (r *recovery) repair(e entry, s *scanner) error {
 	switch {
 	case s.lines == 0:
-		return r.quarantine(e)
+		return r.quarantine(e.name())
 	case s.damagedBefore == 0 && e.ext == extActive:
 		if err := r.copyTail(e, s); err != nil {
 			return err
@@ -199,7 +287,7 @@ func (r *recovery) repair(e entry, s *scanner) error {
 	if err := r.copyGood(e); err != nil {
 		return err
 	}
-	return r.quarantine(e)
+	return r.quarantine(e.name())
 }
 
 // seal cuts off what follows the last good line and gives the file its final name. It flushes
@@ -227,7 +315,7 @@ func (r *recovery) copyTail(e entry, s *scanner) (err error) {
 	if _, err := from.Seek(s.goodEnd, io.SeekStart); err != nil {
 		return err
 	}
-	name, err := r.quarantineName(e)
+	name, err := r.quarantineName(e.name())
 	if err != nil {
 		return err
 	}
@@ -259,30 +347,37 @@ func (r *recovery) copyGood(e entry) (err error) {
 	return r.rename(tmp, entry{e.first, extSealed}.path(r.dir))
 }
 
-// quarantine moves a file to quarantine, under an unused name.
-func (r *recovery) quarantine(e entry) error {
-	name, err := r.quarantineName(e)
+// quarantine moves a file of the directory to quarantine, under an unused name.
+func (r *recovery) quarantine(file string) error {
+	name, err := r.quarantineName(filepath.Base(file))
 	if err != nil {
 		return err
 	}
-	return r.rename(e.path(r.dir), name)
+	return r.rename(filepath.Join(r.dir, file), name)
 }
 
 // quarantineName returns an unused name in the quarantine directory, which it makes if
 // necessary.
-func (r *recovery) quarantineName(e entry) (string, error) {
+func (r *recovery) quarantineName(file string) (string, error) {
 	dir := filepath.Join(r.dir, quarantineDir)
-	if err := r.fs.MakeDir(dir); err != nil {
-		return "", err
+	if r.taken == nil {
+		if err := r.fs.MakeDir(dir); err != nil {
+			return "", err
+		}
+		names, err := r.fs.List(dir)
+		if err != nil {
+			return "", err
+		}
+		r.taken = map[string]bool{}
+		for _, name := range names {
+			r.taken[name] = true
+		}
 	}
-	taken, err := r.fs.List(dir)
-	if err != nil {
-		return "", err
+	name := file
+	for i := 2; r.taken[name]; i++ {
+		name = fmt.Sprintf("%s.%d", file, i)
 	}
-	name := e.name()
-	for i := 2; slices.Contains(taken, name); i++ {
-		name = fmt.Sprintf("%s.%d", e.name(), i)
-	}
+	r.taken[name] = true
 	return filepath.Join(dir, name), nil
 }
 

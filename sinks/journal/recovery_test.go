@@ -2,6 +2,7 @@ package journal
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -18,7 +19,10 @@ import (
 const (
 	seg1  = "00000000000000000001.ndjson"
 	part1 = seg1 + ".part"
+	seg2  = "00000000000000000002.ndjson"
 	seg3  = "00000000000000000003.ndjson"
+	seg5  = "00000000000000000005.ndjson"
+	seg6  = "00000000000000000006.ndjson"
 	part3 = seg3 + ".part"
 	part5 = "00000000000000000005.ndjson.part"
 )
@@ -92,10 +96,73 @@ var leftovers = map[string]struct {
 		before: map[string]string{seg1: lines(1, 2) + lines(3, 1)[:100]},
 		ids:    []string{"m1", "m2"}, after: []string{seg1}, next: 4,
 	},
+	"two writers in turn": {
+		before: map[string]string{seg1: lines(1, 2), seg2: others(2, 3), seg3: lines(3, 3)},
+		ids:    []string{"m1", "m2", "m3", "m4", "m5", "x2", "x3", "x4"},
+		after:  []string{seg1, seg3, seg6, "quarantine/" + seg2}, next: 9,
+	},
+	"two writers, one of them slow": {
+		before: map[string]string{seg1: lines(1, 5), seg2: others(2, 1), seg3: others(3, 2)},
+		ids:    []string{"m1", "m2", "m3", "m4", "m5", "x2", "x3", "x4"},
+		after:  []string{seg1, seg6, "00000000000000000007.ndjson", "quarantine/" + seg2, "quarantine/" + seg3}, next: 9,
+	},
+	"two writers, damage in both": {
+		before: map[string]string{seg1: "x\n" + lines(1, 4) + "damaged", seg3: others(3, 1) + "damaged\n" + others(5, 1) + "\xff"},
+		ids:    []string{"m1", "m2", "m3", "m4", "x3", "x5"},
+		after:  []string{seg1, "00000000000000000007.ndjson", "quarantine/" + seg3}, next: 8,
+	},
+	"two writers, the second was killed": {
+		before: map[string]string{seg1: lines(1, 4), seg3 + ".part": others(3, 1) + "torn"},
+		ids:    []string{"m1", "m2", "m3", "m4", "x3"},
+		after:  []string{seg1, seg5, "quarantine/" + seg3, "quarantine/" + seg3 + ".part"}, damaged: 1, next: 6,
+	},
+	"two writers of one name": {
+		before: map[string]string{seg1: lines(1, 2), part1: others(1, 3)},
+		ids:    []string{"m1", "m2", "x1", "x2", "x3"},
+		after:  []string{seg1, "00000000000000000004.ndjson", "quarantine/" + part1}, next: 7,
+	},
+	"two writers of one name, both in trouble": {
+		before: map[string]string{part1: lines(1, 2), seg1 + ".suspect": others(1, 1)},
+		ids:    []string{"m1", "m2", "x1"},
+		after:  []string{seg1, seg3, "quarantine/" + seg1 + ".suspect"}, next: 4,
+	},
+	"the highest number there is": {
+		before: map[string]string{seg1: lines(1, 2), "18446744073709551615.ndjson": others(7, 1)},
+		ids:    []string{"m1", "m2", "x7"},
+		after:  []string{seg1, seg3, "quarantine/18446744073709551615.ndjson"}, next: 4,
+	},
+	"numbers that cannot be": {
+		before: map[string]string{
+			"18446744073709551614.ndjson.part": "", "99999999999999999999.ndjson.suspect": "garbage",
+			"00009999999999999999.ndjson": lines(1, 1), "00005000000000000001.ndjson": "",
+		},
+		ids: []string{"m1"},
+		after: []string{
+			seg1, "quarantine/00005000000000000001.ndjson", "quarantine/00009999999999999999.ndjson",
+			"quarantine/18446744073709551614.ndjson.part", "quarantine/99999999999999999999.ndjson.suspect",
+		}, next: 2,
+	},
+	"a line with a number that cannot be": {
+		before: map[string]string{part1: lines(1, 1) + string(lineOf(event("x"), maxSeq)) + lines(2, 1)},
+		ids:    []string{"m1", "m2"}, after: []string{seg1, "quarantine/" + part1}, damaged: 1, next: 3,
+	},
+	"damage that looks like a number": {
+		before: map[string]string{seg1: lines(1, 1) + strings.Replace(lines(2, 1), `"_seq":"0`, `"_seq":"4`, 1), seg3: lines(3, 2)},
+		ids:    []string{"m1", "m3", "m4"}, after: []string{seg1, seg3}, next: 5,
+	},
 	"files of others": {
 		before: map[string]string{"notes.txt": "x", "1.ndjson": "x", "00000000000000000001.json": "x", "copy.tmp": "x"},
 		after:  []string{"00000000000000000001.json", "1.ndjson", "copy.tmp", "notes.txt"}, next: 1,
 	},
+}
+
+// others returns the lines of a second writer, numbered from first on, with ids "x"+number.
+func others(first, n int) string {
+	var b strings.Builder
+	for seq := first; seq < first+n; seq++ {
+		b.Write(lineOf(event(fmt.Sprintf("x%d", seq)), uint64(seq)))
+	}
+	return b.String()
 }
 
 func TestRecovery(t *testing.T) {

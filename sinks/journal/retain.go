@@ -35,23 +35,16 @@ func (s *sealedSegments) add(g sealedSegment) {
 	s.nextExpiry = time.Time{}
 }
 
-// loadSealedSegments returns the sealed segments of a directory after recovery.
-func loadSealedSegments(fsys osfs.FS, dir string) (s sealedSegments, err error) {
-	segments, err := listSegments(fsys, dir)
-	if err != nil {
-		return s, err
-	}
+// loadSealedSegments returns what is known of the sealed segments of a directory.
+func loadSealedSegments(fsys osfs.FS, dir string, segments []entry) (s sealedSegments) {
 	for _, e := range segments {
-		if e.ext != extSealed {
-			continue
-		}
 		size, written, err := fsys.Stat(e.path(dir))
 		if err != nil {
 			size, written = 0, time.Now() // unknown is not a reason to remove it
 		}
 		s.add(sealedSegment{e.first, size, written})
 	}
-	return s, nil
+	return s
 }
 
 // retain removes segments that exceed the limits and that no destination needs.

@@ -42,6 +42,10 @@ type scanner struct {
 	damagedEnd    int64  // offset after the last damaged line
 }
 
+// maxSpan is how far the number of a line may be above the first of its file. Far more lines
+// than a file can hold are needed to get there.
+const maxSpan uint64 = 1 << 40
+
 // newScanner reads from r lines numbered from first on.
 func newScanner(r io.Reader, first uint64) *scanner {
 	s := &scanner{r: bufio.NewReaderSize(nil, 256<<10)}
@@ -51,7 +55,7 @@ func newScanner(r io.Reader, first uint64) *scanner {
 
 // reset makes s read from another reader, with the memory that it has.
 func (s *scanner) reset(r io.Reader, first uint64) {
-	*s = scanner{r: s.r, buf: s.buf[:0], max: maxSeq, last: max(first, 1) - 1}
+	*s = scanner{r: s.r, buf: s.buf[:0], max: min(first+maxSpan, maxSeq), last: max(first, 1) - 1}
 	s.r.Reset(r)
 }
 

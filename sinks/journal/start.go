@@ -51,7 +51,7 @@ func (j *Journal) resolve(ctx context.Context, s Start) (uint64, error) {
 	case startNow:
 		return j.progress.now().last + 1, nil
 	case startSeq:
-		if s.seq > maxFirst {
+		if s.seq > max(maxFirst, j.progress.now().last) {
 			return 0, fmt.Errorf("start: %w: %d", errNumberTooHigh, s.seq)
 		}
 		return max(s.seq, j.removed.Load()+1), nil

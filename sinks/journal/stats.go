@@ -20,7 +20,10 @@ type Stats struct {
 	Segments uint64 // files that were started
 	Damaged  uint64 // damaged lines that were quarantined by Open, or met by readers
 	Removed  uint64 // segments that retention removed
-	LastSeq  uint64 // sequence number of the last acknowledged event, 0 if there is none
+	// Renumbered counts the events that got new numbers by Open, because a second journal
+	// had used theirs.
+	Renumbered uint64
+	LastSeq    uint64 // sequence number of the last acknowledged event, 0 if there is none
 
 	Retained   int64         // size of all segments, in bytes
 	QueueBytes int           // waiting, or being written
@@ -29,7 +32,7 @@ type Stats struct {
 
 // counters are what Stats is made of.
 type counters struct {
-	events, bytes, groups, fsyncs, segments, damaged, removed atomicCount
+	events, bytes, groups, fsyncs, segments, damaged, removed, renumbered atomicCount
 
 	retained atomic.Int64
 }
@@ -55,6 +58,7 @@ func (j *Journal) Stats() Stats {
 		Segments:   c.segments.Load(),
 		Damaged:    c.damaged.Load(),
 		Removed:    c.removed.Load(),
+		Renumbered: c.renumbered.Load(),
 		LastSeq:    j.progress.now().last,
 		Retained:   c.retained.Load(),
 		QueueBytes: j.queue.size(),

@@ -275,7 +275,11 @@ func (s *store) seal() error {
 	if g.size == 0 {
 		return s.fs.Remove(from)
 	}
-	if err := s.fs.Rename(from, entry{g.first, extSealed}.path(s.dir)); err != nil {
+	to := entry{g.first, extSealed}.path(s.dir)
+	if _, _, err := s.fs.Stat(to); err == nil {
+		return fmt.Errorf("journal: %s exists", to) // the next Open gives its events other numbers
+	}
+	if err := s.fs.Rename(from, to); err != nil {
 		return err
 	}
 	s.sealed.add(sealedSegment{g.first, g.size, time.Now()})
