@@ -89,7 +89,7 @@ func (s *store) dropAhead() {
 	if s.ahead.outcome != nil {
 		s.ahead.complete = <-s.ahead.outcome == nil
 	}
-	if !s.ahead.complete {
+	if !s.ahead.complete || s.owner.verify() != nil {
 		return
 	}
 	if err := s.fs.Remove(s.aheadPath()); err != nil {

@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"sync"
@@ -75,7 +76,11 @@ func (c *checkpoint) saveIfDue() error {
 		return nil
 	}
 	c.attempted, c.unsaved = time.Now(), 0
-	return c.save()
+	err := c.save()
+	if errors.Is(err, ErrLockLost) { // which is logged, once
+		return nil
+	}
+	return err
 }
 
 // untilDue returns how long it takes until saveIfDue has something to do if the position

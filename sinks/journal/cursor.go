@@ -62,6 +62,8 @@ type cursors struct {
 	fs   osfs.FS
 	dir  string
 	last uint64 // the highest number of an event
+
+	owner *owner // of the directory; nil before it is known
 }
 
 func newCursors(fsys osfs.FS, dir string) cursors {
@@ -105,6 +107,11 @@ func (c cursors) readCursor(name string) (cursor, error) {
 // save replaces the file of a destination. After a power cut it is the old one or the new
 // one.
 func (c cursors) save(name string, at cursor) error {
+	if c.owner != nil {
+		if err := c.owner.verify(); err != nil {
+			return err
+		}
+	}
 	if err := c.fs.MakeDir(c.dir); err != nil {
 		return err
 	}

@@ -31,6 +31,10 @@ var (
 	// destination, which the error names, has not yet received the oldest segment;
 	// see [FullPolicy].
 	ErrBehind = errors.New("journal: retention limit reached and a destination has not caught up")
+	// ErrLockLost means that the file LOCK, or the whole directory, was deleted, moved or
+	// replaced, so that another journal may use the directory. Nothing is stored, removed
+	// or sealed in it any more, until the same file is back or the journal is opened again.
+	ErrLockLost = errors.New("journal: lock file was deleted, moved or replaced")
 	// ErrStalled means that the disk has not answered for more than 10 seconds.
 	ErrStalled = errors.New("journal: disk does not respond")
 )

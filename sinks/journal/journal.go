@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
@@ -46,6 +45,7 @@ type Journal struct {
 	checkpoints *checkpoints
 	deliveries  *deliveries
 	listing     *listing
+	owner       *owner
 }
 
 var _ interface {
@@ -76,7 +76,7 @@ func Open(dir string, o *Options) (*Journal, error) {
 	if err != nil {
 		return nil, fmt.Errorf("journal: lock %s: %w", dir, err)
 	}
-	j, err := open(dir, opts, lock)
+	j, err := open(dir, opts, &owner{lock: lock, log: opts.Logger})
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("journal: %w", err), lock.Close())
 	}
@@ -84,7 +84,7 @@ func Open(dir string, o *Options) (*Journal, error) {
 }
 
 // open recovers the directory and starts the committer.
-func open(dir string, opts Options, lock io.Closer) (*Journal, error) {
+func open(dir string, opts Options, owned *owner) (*Journal, error) {
 	j := &Journal{
 		dir:        dir,
 		opts:       opts,
@@ -96,6 +96,7 @@ func open(dir string, opts Options, lock io.Closer) (*Journal, error) {
 		requests:   sync.Pool{New: func() any { return newWriteRequest() }},
 		deliveries: newDeliveries(),
 		listing:    newListing(opts.fs, dir),
+		owner:      owned,
 	}
 	segments, err := j.recover()
 	if err != nil {
@@ -105,7 +106,7 @@ func open(dir string, opts Options, lock io.Closer) (*Journal, error) {
 	if len(sealed.segments) > 0 {
 		j.removed.Store(max(sealed.segments[0].first, 1) - 1)
 	}
-	j.commit = j.newCommitter(sealed, lock)
+	j.commit = j.newCommitter(sealed)
 	go j.commit.run()
 	return j, nil
 }
@@ -122,7 +123,7 @@ func (j *Journal) recover() (segments []entry, err error) {
 		return nil, err
 	}
 	files := newCursors(j.opts.fs, j.dir)
-	files.last = last
+	files.last, files.owner = last, j.owner
 	j.checkpoints, err = loadCheckpoints(files, func(name string, err error) {
 		j.opts.Logger.Error("journal: cursor unreadable; redelivering from the oldest event", "destination", name, "error", err)
 	})
@@ -138,19 +139,19 @@ func (j *Journal) recover() (segments []entry, err error) {
 	return segments, nil
 }
 
-func (j *Journal) newCommitter(sealed sealedSegments, lock io.Closer) *committer {
+func (j *Journal) newCommitter(sealed sealedSegments) *committer {
 	return &committer{
 		queue: j.queue,
 		store: &store{
 			dir: j.dir, opts: j.opts, fs: j.opts.fs, log: j.opts.Logger,
 			health: j.health, counters: j.counters, progress: j.progress,
-			sealed: sealed, removed: j.removed, checkpoints: j.checkpoints,
+			sealed: sealed, removed: j.removed, checkpoints: j.checkpoints, owner: j.owner,
 		},
 		policy:   j.opts.Sync,
 		maxGroup: j.opts.MaxGroupBytes,
 		release: func() error {
 			j.deliveries.wait()
-			return lock.Close()
+			return j.owner.close()
 		},
 		seq:  j.progress.now().last + 1,
 		done: make(chan struct{}),
@@ -234,12 +235,16 @@ func (j *Journal) Close(ctx context.Context) error {
 }
 
 // Check returns nil if the journal could store events now, as far as that is known without
-// writing: it is open, has free space, is within its retention limit, and its disk responds.
+// writing: it is open, still holds the lock of its directory, has free space, is within its
+// retention limit, and its disk responds.
 func (j *Journal) Check(context.Context) error {
 	if err := j.queue.refusal(); err != nil {
 		return err
 	}
 	if err := j.health.check(); err != nil {
+		return err
+	}
+	if err := j.owner.verify(); err != nil {
 		return err
 	}
 	if err := j.checkRetained(); err != nil {

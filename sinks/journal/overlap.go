@@ -92,7 +92,7 @@ func (r *recovery) exactEnd(e entry) uint64 {
 	return s.last
 }
 
-// endReaders is how many segments are read at a time: a disk answers several requests in
+// endReaders is how many segments are read concurrently: a disk answers several requests in
 // little more time than one.
 const endReaders = 4
 

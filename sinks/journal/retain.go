@@ -88,7 +88,7 @@ func (s *store) removeOldest() bool {
 	if !ok {
 		return false
 	}
-	if _, held := s.checkpoints.holder(end); held {
+	if _, held := s.checkpoints.holder(end); held || s.owner.verify() != nil {
 		return false
 	}
 	oldest := s.sealed.segments[0]

@@ -39,6 +39,7 @@ type store struct {
 
 	removed     *atomic.Uint64
 	checkpoints *checkpoints
+	owner       *owner
 
 	active       *segment // nil if there is none
 	ahead        ahead
@@ -60,6 +61,9 @@ type segment struct {
 // checkWritable returns an error if nothing can be written now.
 func (s *store) checkWritable() error {
 	if err := s.health.refusal(); err != nil {
+		return err
+	}
+	if err := s.owner.verify(); err != nil {
 		return err
 	}
 	if err := s.checkRetention(); err != nil {
@@ -203,9 +207,12 @@ func (s *store) sync() error {
 	return nil
 }
 
-// checkActive returns an error if the active file was deleted, moved or truncated by
-// another process: what is written to it then is lost.
+// checkActive returns an error if the directory is no longer ours, or if the active file was
+// deleted, moved or truncated by another process: what is written to it then is lost.
 func (s *store) checkActive() error {
+	if err := s.owner.verify(); err != nil {
+		return err
+	}
 	size, err := s.active.file.Size()
 	if err == nil && size == s.active.length() {
 		return nil
@@ -268,7 +275,7 @@ func (s *store) seal() error {
 	}
 	g := s.active
 	s.active = nil
-	if err := errors.Join(g.trimAhead(), g.file.Close()); err != nil {
+	if err := errors.Join(g.trimAhead(), g.file.Close(), s.owner.verify()); err != nil {
 		return err
 	}
 	from := g.path(s.dir)
@@ -293,10 +300,12 @@ func (s *store) setAside() {
 	g := s.active
 	s.active = nil
 	s.logClose(g.file.Close())
-	var err error
-	if g.acked == 0 {
+	err := s.owner.verify()
+	switch {
+	case err != nil:
+	case g.acked == 0:
 		err = s.fs.Remove(g.path(s.dir))
-	} else {
+	default:
 		err = s.fs.Rename(g.path(s.dir), entry{g.first, extSuspect}.path(s.dir))
 	}
 	if err != nil {

@@ -62,10 +62,10 @@ var deliveryMutants = map[string]mutant{
 	},
 
 	"retention ignores the destinations": {
-		file: "retain.go", from: "checkpoints.holder(end); held {", to: "checkpoints.holder(end); held && end == 0 {",
+		file: "retain.go", from: "checkpoints.holder(end); held ||", to: "checkpoints.holder(end); held && end == 0 ||",
 	},
 	"retention ignores the destinations, seen from outside": {
-		file: "retain.go", from: "checkpoints.holder(end); held {", to: "checkpoints.holder(end); held && end == 0 {",
+		file: "retain.go", from: "checkpoints.holder(end); held ||", to: "checkpoints.holder(end); held && end == 0 ||",
 		rig: "TestDeliverBlock",
 	},
 	"a destination that is up to date is not made to save its cursor": {

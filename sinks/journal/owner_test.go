@@ -1,0 +1,168 @@
+package journal
+
+import (
+	"errors"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/sinks/journal/internal/osfs/memfs"
+)
+
+// requireRefused requires that j stores nothing, and says so.
+func requireRefused(t *testing.T, j *Journal) {
+	t.Helper()
+	for range 3 {
+		err := writeOne(t, j, "refused")
+		require.ErrorIs(t, err, ErrLockLost)
+		require.False(t, inlet.IsPermanent(err))
+		_, ok := inlet.RetryDelay(err)
+		require.True(t, ok)
+		require.ErrorIs(t, j.Check(t.Context()), ErrLockLost)
+	}
+}
+
+func TestLockLost(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS == "windows" {
+		t.Skip("an open file cannot be removed")
+	}
+	lock := func(dir string) string { return filepath.Join(dir, lockName) }
+	tests := map[string]func(dir string) error{
+		"LOCK deleted":  func(dir string) error { return os.Remove(lock(dir)) },
+		"LOCK moved":    func(dir string) error { return os.Rename(lock(dir), lock(dir)+".old") },
+		"LOCK replaced": func(dir string) error { return errors.Join(os.Remove(lock(dir)), os.WriteFile(lock(dir), nil, 0o600)) },
+		"LOCK is a directory": func(dir string) error {
+			return errors.Join(os.Remove(lock(dir)), os.Mkdir(lock(dir), 0o700))
+		},
+		"directory deleted": os.RemoveAll,
+		"directory deleted and made again": func(dir string) error {
+			return errors.Join(os.RemoveAll(dir), os.Mkdir(dir, 0o700))
+		},
+		"directory moved": func(dir string) error { return os.Rename(dir, dir+".old") },
+		"directory replaced by a copy": func(dir string) error {
+			return errors.Join(os.Rename(dir, dir+".old"), os.CopyFS(dir, os.DirFS(dir+".old")))
+		},
+		"directory replaced by a link": func(dir string) error {
+			other := dir + ".other"
+			return errors.Join(os.Mkdir(other, 0o700), os.WriteFile(lock(other), nil, 0o600), os.RemoveAll(dir), os.Symlink(other, dir))
+		},
+	}
+	for name, takeAway := range tests {
+		for _, when := range []string{"idle", "active"} {
+			t.Run(name+", "+when, func(t *testing.T) {
+				t.Parallel()
+				dir := filepath.Join(t.TempDir(), "journal")
+				var log strings.Builder
+				j, err := Open(dir, &Options{Logger: slog.New(slog.NewTextHandler(&log, nil)), LowWater: -1})
+				require.NoError(t, err)
+				require.NoError(t, j.Check(t.Context()))
+				if when == "active" {
+					write(t, j, "a")
+				}
+				require.NoError(t, takeAway(dir))
+				before := treeOf(t, filepath.Dir(dir))
+				requireRefused(t, j)
+				err = j.Close(t.Context())
+				require.True(t, err == nil || errors.Is(err, ErrLockLost), "%v", err)
+				require.Equal(t, before, treeOf(t, filepath.Dir(dir)), "it touches nothing")
+				require.Equal(t, 1, strings.Count(log.String(), "lock lost"), "logged once: %s", log.String())
+			})
+		}
+	}
+}
+
+// treeOf returns the names below dir.
+func treeOf(t *testing.T, dir string) (names []string) {
+	t.Helper()
+	require.NoError(t, filepath.WalkDir(dir, func(name string, _ fs.DirEntry, err error) error {
+		names = append(names, name)
+		return err
+	}))
+	return names
+}
+
+// Two journals in one directory: whatever either has acknowledged is read by the third.
+func TestLockLostSecond(t *testing.T) {
+	t.Parallel()
+	m := memfs.New()
+	first, err := Open(memfs.Dir, &Options{SegmentBytes: two, fs: m})
+	require.NoError(t, err)
+	to := &target{}
+	deliver(t, first, to, nil)
+	var acked []string
+	try := func(j *Journal, id string) bool {
+		ok := writeOne(t, j, id) == nil
+		if ok {
+			acked = append(acked, id)
+		}
+		return ok
+	}
+	for _, id := range []string{"a", "b", "c", "d", "e"} {
+		require.True(t, try(first, id))
+	}
+	m.Unlock(lockName)
+	second, err := Open(memfs.Dir, &Options{SegmentBytes: two, fs: m})
+	require.NoError(t, err)
+	for _, id := range []string{"f", "g", "h", "i"} {
+		require.True(t, try(second, id))
+		require.False(t, try(first, "never "+id))
+	}
+	_ = first.Close(t.Context())
+	at, err := newCursors(m, memfs.Dir).readCursor("d")
+	require.NoError(t, err)
+	require.Less(t, at.seq, uint64(6), "it replaces no cursor of the second")
+	require.True(t, try(second, "j"))
+	closeNow(t, second)
+	third := openMem(t, m, Options{})
+	require.Equal(t, acked, stored(t, third))
+	require.Zero(t, third.Stats().Renumbered, "nothing overlaps")
+}
+
+// A lock file that is moved away and back was locked all the time.
+func TestLockBack(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS == "windows" {
+		t.Skip("an open file cannot be moved")
+	}
+	dir := filepath.Join(t.TempDir(), "journal")
+	j := openTest(t, dir, nil)
+	write(t, j, "a")
+	require.NoError(t, os.Rename(dir, dir+".old"))
+	requireRefused(t, j)
+	require.NoError(t, os.Rename(dir+".old", dir))
+	write(t, j, "b")
+	require.NoError(t, j.Check(t.Context()))
+	require.Equal(t, []string{"a", "b"}, stored(t, j))
+}
+
+// The lock is lost while a group is being flushed.
+func TestLockLostMeanwhile(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := memfs.New()
+		j, err := Open(memfs.Dir, &Options{fs: m})
+		require.NoError(t, err)
+		m.Fault = func(op, _ string, size int) (int, error) {
+			if op == "sync" {
+				m.Unlock(lockName)
+			}
+			return size, nil
+		}
+		requireRefused(t, j)
+		require.Empty(t, stored(t, j))
+		time.Sleep(time.Hour)
+		require.Equal(t, []string{part1}, m.Names(), "it is not sealed by age either")
+		_ = j.Close(t.Context())
+		require.Equal(t, []string{part1}, m.Names())
+	})
+}
