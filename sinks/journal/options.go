@@ -79,9 +79,11 @@ type Options struct {
 	// fail with [ErrBehind]. At least SegmentBytes. Defaults to 0, no limit.
 	RetainBytes int64
 	// RetainAge is the time after its last write at which a segment is removed, once all
-	// destinations with [Block] have received it. One old segment is removed whenever
-	// another is sealed, and one per minute, so that a clock that jumps ahead does not empty
-	// the directory. Defaults to 0, no limit.
+	// destinations with [Block] have received it. A file's time is not believed where it
+	// contradicts those of later segments, or the present; then the time at which the last
+	// event in it was received counts. One old segment is removed whenever another is
+	// sealed, and one per minute, so that a clock that jumps ahead does not empty the
+	// directory. Defaults to 0, no limit.
 	RetainAge time.Duration
 
 	// OnPoisoned is called once if the journal stops permanently, with the cause in an error

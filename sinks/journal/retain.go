@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"time"
 
 	"github.com/inlet-go/inlet"
@@ -25,7 +26,11 @@ type sealedSegments struct {
 type sealedSegment struct {
 	first  uint64
 	size   int64
-	sealed time.Time // when it was last written to, as far as is known
+	sealed time.Time // when it was sealed, or else when its file says that it was last written to
+
+	found    bool      // by Open: the time is that of the file, which may be anything
+	received time.Time // of its last event; zero if that is not known
+	read     bool      // received was looked for
 }
 
 // add adds the newest segment.
@@ -42,7 +47,7 @@ func loadSealedSegments(fsys osfs.FS, dir string, segments []entry) (s sealedSeg
 		if err != nil {
 			size, written = 0, time.Now() // unknown is not a reason to remove it
 		}
-		s.add(sealedSegment{e.first, size, written})
+		s.add(sealedSegment{first: e.first, size: size, sealed: written, found: true})
 	}
 	return s
 }
@@ -63,9 +68,84 @@ func (s *store) retain(now time.Time) {
 // jumps ahead makes all of them seem old, and must not empty the directory immediately.
 // Segments expire no faster than they are sealed, and each seal leads to a check.
 func (s *store) removeExpired(now time.Time) {
-	if len(s.sealed.segments) > 0 && now.Sub(s.sealed.segments[0].sealed) >= s.opts.RetainAge {
+	if len(s.sealed.segments) > 0 && now.Sub(s.oldestWritten(now)) >= s.opts.RetainAge {
 		s.removeOldest()
 	}
+}
+
+// oldestWritten returns when the oldest segment was last written to.
+//
+// The time of a file that Open has found may be wrong: the clock was, or somebody has touched or
+// copied the file. It is not believed if it is after the present, or after the time of a later
+// segment, which was written to after this one. Nor was a segment written to before its last
+// event was received. If nothing can be believed the time of a later segment is taken; if there
+// is none that can be, the segment counts from now on.
+func (s *store) oldestWritten(now time.Time) time.Time {
+	g := &s.sealed.segments[0]
+	bound := s.laterWritten(now)
+	believed := !g.sealed.After(bound)
+	if !g.found || believed && now.Sub(g.sealed) < s.opts.RetainAge {
+		return g.sealed
+	}
+	if !g.read {
+		g.received, g.read = s.lastReceived(entry{g.first, extSealed}), true
+	}
+	plausible := !g.received.IsZero() && !g.received.After(now)
+	switch {
+	case believed && plausible && g.received.After(g.sealed), !believed && plausible:
+		return g.received
+	case believed:
+		return g.sealed
+	case bound.Equal(now):
+		g.sealed = now
+	}
+	return bound
+}
+
+// laterWritten returns the earliest time of the segments after the oldest one, or the present
+// if that is earlier.
+func (s *store) laterWritten(now time.Time) time.Time {
+	bound := now
+	for _, g := range s.sealed.segments[1:] {
+		if g.sealed.Before(bound) {
+			bound = g.sealed
+		}
+	}
+	if s.active != nil && s.active.opened.Before(bound) {
+		bound = s.active.opened
+	}
+	return bound
+}
+
+// lastReceived returns when the last event of a segment was received, or zero if that cannot be
+// read.
+func (s *store) lastReceived(e entry) (at time.Time) {
+	r := recovery{dir: s.dir, fs: s.fs}
+	for _, tail := range []int64{maxTailBytes, math.MaxInt64} {
+		_, err := r.scanFrom(e, receivedWriter{&at}, tail)
+		if err != nil {
+			s.log.Warn("journal: age of the oldest segment is that of its file, since it is unreadable", "file", e.name(), "error", err)
+			return time.Time{}
+		}
+		if !at.IsZero() {
+			break
+		}
+	}
+	return at
+}
+
+// A receivedWriter is given lines, and notes when the event of the last one was received.
+type receivedWriter struct{ at *time.Time }
+
+func (w receivedWriter) Write(line []byte) (int, error) {
+	e := inlet.Event{Source: new(inlet.Source)}
+	if !identify(line, &e) {
+		if parsed, err := parseLine(line); err == nil {
+			e.ReceivedAt = parsed.ReceivedAt
+		}
+	}
+	*w.at = e.ReceivedAt
+	return len(line), nil
 }
 
 // retained returns the size of all segments, in bytes.

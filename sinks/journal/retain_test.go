@@ -35,6 +35,52 @@ func segmentNames(m *memfs.FS) []string {
 	return slices.DeleteFunc(m.Names(), func(name string) bool { return !strings.Contains(name, ".ndjson") })
 }
 
+// fileTimes are the times of six segments of one event each, which were written a day apart,
+// the last of them a day ago: at 60 hours, two are young enough.
+var fileTimes = map[string]struct {
+	written, received func(i int, at time.Time) time.Time
+	left              int
+}{
+	"right times":                  {written: asItWas, received: asItWas, left: 2},
+	"right times, late events":     {written: asItWas, received: years(-3), left: 2},
+	"oldest file in the future":    {written: only(0, years(30)), received: asItWas, left: 2},
+	"two files in the future":      {written: both(only(0, years(30)), only(2, years(9))), received: asItWas, left: 2},
+	"all files in the future":      {written: years(1), received: asItWas, left: 2},
+	"oldest file touched just now": {written: only(0, days(6)), received: asItWas, left: 2},
+	"oldest file a bit ahead":      {written: only(0, days(5)), received: asItWas, left: 2},
+	"newest file in the past":      {written: only(5, years(-40)), received: asItWas, left: 2},
+	"all files in the past":        {written: years(-40), received: asItWas, left: 2},
+	"oldest event in the future":   {written: asItWas, received: only(0, years(30)), left: 2},
+	"all events in the future":     {written: asItWas, received: years(30), left: 2},
+	"all in the future":            {written: years(30), received: years(30), left: 6},
+	"oldest one in the future":     {written: only(0, years(30)), received: only(0, years(30)), left: 2},
+}
+
+func asItWas(_ int, at time.Time) time.Time { return at }
+
+func days(n int) func(int, time.Time) time.Time {
+	return func(_ int, at time.Time) time.Time { return at.AddDate(0, 0, n) }
+}
+
+func years(n int) func(int, time.Time) time.Time {
+	return func(_ int, at time.Time) time.Time { return at.AddDate(n, 0, 0) }
+}
+
+// only changes the time of one segment.
+func only(segment int, change func(int, time.Time) time.Time) func(int, time.Time) time.Time {
+	return func(i int, at time.Time) time.Time {
+		if i == segment {
+			return change(i, at)
+		}
+		return at
+	}
+}
+
+// both changes a time twice.
+func both(a, b func(int, time.Time) time.Time) func(int, time.Time) time.Time {
+	return func(i int, at time.Time) time.Time { return b(i, a(i, at)) }
+}
+
 func TestRetain(t *testing.T) {
 	t.Parallel()
 	t.Run("by bytes", func(t *testing.T) {
@@ -93,6 +139,27 @@ func TestRetain(t *testing.T) {
 			require.Greater(t, j.Stats().LastSeq, uint64(20))
 		})
 	})
+	for name, test := range fileTimes {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				m, now := memfs.New(), time.Now()
+				for i := range 6 {
+					name, at := entry{uint64(i + 1), extSealed}.name(), now.Add(-time.Duration(6-i)*24*time.Hour)
+					e := event(fmt.Sprintf("m%d", i+1))
+					e.ReceivedAt = test.received(i, at)
+					m.Put(name, string(lineOf(e, uint64(i+1))))
+					m.SetWritten(name, test.written(i, at))
+				}
+				j := openMem(t, m, Options{RetainAge: 60 * time.Hour})
+				time.Sleep(10 * time.Minute)
+				synctest.Wait()
+				ids := stored(t, j)
+				require.Len(t, ids, test.left, "%v", ids)
+				require.Equal(t, fmt.Sprintf("m%d", 6-test.left+1), ids[0], "the oldest go")
+			})
+		})
+	}
 	t.Run("removal fails", func(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {

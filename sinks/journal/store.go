@@ -289,7 +289,7 @@ func (s *store) seal() error {
 	if err := s.fs.Rename(from, to); err != nil {
 		return err
 	}
-	s.sealed.add(sealedSegment{g.first, g.size, time.Now()})
+	s.sealed.add(sealedSegment{first: g.first, size: g.size, sealed: time.Now()})
 	return s.fs.SyncDir(s.dir)
 }
 
