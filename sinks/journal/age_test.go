@@ -3,6 +3,8 @@ package journal
 import (
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -45,6 +47,12 @@ func (c *countingFS) Stat(name string) (int64, time.Time, error) {
 	return c.FS.Stat(name)
 }
 
+func (c *countingFS) ReadEnd(name string, p []byte) (int, int64, time.Time, error) {
+	c.opens.Add(1)
+	c.reads.Add(1)
+	return c.FS.ReadEnd(name, p)
+}
+
 func (c *countingFS) Open(name string) (io.ReadSeekCloser, error) {
 	c.opens.Add(1)
 	f, err := c.FS.Open(name)
@@ -78,7 +86,7 @@ func TestManySegmentsCost(t *testing.T) {
 	m := &countingFS{FS: memfs.New()}
 	putSegments(m.Put, n)
 	j := openTest(t, memfs.Dir, &Options{fs: m})
-	requireCost(t, m, "open", 5, n+10, n, n+10)
+	requireCost(t, m, "open", 4, n+10, 0, n+10)
 
 	require.Len(t, recentIDs(t, j, 100*time.Hour+time.Minute, 1<<20), 100)
 	requireCost(t, m, "RecentIDs", 1, 100+20, 0, 3*(100+20))
@@ -137,3 +145,53 @@ func TestFollowCost(t *testing.T) {
 }
 
 var _ osfs.FS = (*countingFS)(nil)
+
+// BenchmarkAge measures a journal of a year of small segments on a real disk: those of the
+// versions that sealed every segment after 10 minutes.
+func BenchmarkAge(b *testing.B) {
+	const year, days60 = 52_560, 8_640
+	fill := func(b *testing.B, n int) string {
+		b.Helper()
+		dir := b.TempDir()
+		putSegments(func(name, content string) {
+			require.NoError(b, os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600))
+		}, n)
+		return dir
+	}
+	b.Run("open and listen", func(b *testing.B) {
+		dir := fill(b, year)
+		for b.Loop() {
+			j, err := Open(dir, nil)
+			require.NoError(b, err)
+			n := 0
+			for range j.RecentIDs(b.Context(), 24*time.Hour+time.Minute, 1<<20) {
+				n++
+			}
+			require.Equal(b, 24, n)
+			closeNow(b, j)
+		}
+	})
+	b.Run("deliver", func(b *testing.B) {
+		dir := fill(b, days60)
+		for b.Loop() {
+			j, err := Open(dir, nil)
+			require.NoError(b, err)
+			d := deliver(b, j, &target{}, nil)
+			drain(b, d)
+			require.NoError(b, d.Stop(b.Context()))
+			require.NoError(b, j.Forget("d"))
+			closeNow(b, j)
+		}
+	})
+	b.Run("replay", func(b *testing.B) {
+		dir := fill(b, days60)
+		j, err := Open(dir, nil)
+		require.NoError(b, err)
+		defer closeNow(b, j)
+		for b.Loop() {
+			n, err := j.Replay(b.Context(), &target{}, &DeliverOptions{Start: FromTime(time.Now().Add(-100*time.Hour - time.Minute))})
+			require.NoError(b, err)
+			require.EqualValues(b, 100, n)
+		}
+	})
+}

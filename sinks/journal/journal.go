@@ -98,11 +98,10 @@ func open(dir string, opts Options, owned *owner) (*Journal, error) {
 		listing:    newListing(opts.fs, dir),
 		owner:      owned,
 	}
-	segments, err := j.recover()
+	sealed, err := j.recover()
 	if err != nil {
 		return nil, err
 	}
-	sealed := loadSealedSegments(opts.fs, dir, segments)
 	if len(sealed.segments) > 0 {
 		j.removed.Store(max(sealed.segments[0].first, 1) - 1)
 	}
@@ -113,14 +112,14 @@ func open(dir string, opts Options, owned *owner) (*Journal, error) {
 
 // recover makes the directory consistent, loads the cursors, sets the watermark and returns
 // the sealed segments.
-func (j *Journal) recover() (segments []entry, err error) {
+func (j *Journal) recover() (sealed sealedSegments, err error) {
 	r := recovery{
 		dir: j.dir, fs: j.opts.fs, log: j.opts.Logger,
 		damaged: &j.counters.damaged, renumbered: &j.counters.renumbered,
 	}
 	last, err := r.run()
 	if err != nil {
-		return nil, err
+		return sealed, err
 	}
 	files := newCursors(j.opts.fs, j.dir)
 	files.last, files.owner = last, j.owner
@@ -128,15 +127,15 @@ func (j *Journal) recover() (segments []entry, err error) {
 		j.opts.Logger.Error("journal: cursor unreadable; redelivering from the oldest event", "destination", name, "error", err)
 	})
 	if err != nil {
-		return nil, err
+		return sealed, err
 	}
 	last = max(last, j.checkpoints.maxSeq())
 	r.raiseLast(last)
-	if segments, err = r.renumber(); err != nil {
-		return nil, err
+	if sealed, err = r.renumber(); err != nil {
+		return sealed, err
 	}
 	j.progress.set(watermark{segment: r.last + 1, last: r.last})
-	return segments, nil
+	return sealed, nil
 }
 
 func (j *Journal) newCommitter(sealed sealedSegments) *committer {

@@ -2,7 +2,6 @@ package journal
 
 import (
 	"cmp"
-	"fmt"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -35,7 +34,13 @@ type entry struct {
 	ext   string
 }
 
-func (e entry) name() string { return fmt.Sprintf("%0*d%s", nameDigits, e.first, e.ext) }
+func (e entry) name() string {
+	var digits [nameDigits]byte
+	for i, n := nameDigits-1, e.first; i >= 0; i, n = i-1, n/10 {
+		digits[i] = byte('0' + n%10)
+	}
+	return string(digits[:]) + e.ext
+}
 
 func (e entry) path(dir string) string { return filepath.Join(dir, e.name()) }
 

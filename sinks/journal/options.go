@@ -22,9 +22,9 @@ const (
 	// within Options.Interval: after a nil the events survive the end of the process. A
 	// power cut may lose what was acknowledged in the last interval.
 	SyncInterval
-	// SyncNever leaves the flush to the operating system until a segment is sealed: after
-	// a nil the events survive the end of the process. A power cut may lose any events of
-	// the active segment.
+	// SyncNever leaves the flush to the operating system until a segment is sealed, or
+	// Options.SegmentAge has passed: after a nil the events survive the end of the process. A
+	// power cut may lose any events of the active segment that were not flushed yet.
 	SyncNever
 )
 
@@ -41,9 +41,15 @@ type Options struct {
 	// SegmentBytes is the size, in bytes, at which a segment is sealed. A single Write
 	// that is larger gets a segment of its own. Defaults to 64 MiB.
 	SegmentBytes int64
-	// SegmentAge is the age at which a segment is sealed, whether or not more is written.
-	// Defaults to 10 minutes.
+	// SegmentAge is the age at which a segment is sealed, whether or not more is written,
+	// unless it holds less than MinSegmentBytes. Defaults to 10 minutes.
 	SegmentAge time.Duration
+	// MinSegmentBytes is the size, in bytes, below which a segment is not sealed at
+	// SegmentAge, so that little traffic does not leave many small files. It is sealed once
+	// it has the size, or at 144 times SegmentAge, but at the latest after a day, or a tenth
+	// of RetainAge if that is less. What it holds is flushed as before. With a negative
+	// value every segment is sealed at SegmentAge. Defaults to a 64th of SegmentBytes.
+	MinSegmentBytes int64
 
 	// WriteAhead fills the files of segments with newlines before they are used, so that
 	// flushing what is written over them does not have to commit a new size too. Small
@@ -115,6 +121,7 @@ func (o *Options) withDefaults() Options {
 	}
 	f.SegmentBytes = cmp.Or(f.SegmentBytes, defaultSegmentBytes)
 	f.SegmentAge = cmp.Or(f.SegmentAge, defaultSegmentAge)
+	f.MinSegmentBytes = cmp.Or(f.MinSegmentBytes, f.SegmentBytes/64)
 	f.Interval = cmp.Or(f.Interval, defaultInterval)
 	f.MaxGroupBytes = cmp.Or(f.MaxGroupBytes, defaultMaxGroupBytes)
 	f.MaxQueueBytes = cmp.Or(f.MaxQueueBytes, defaultMaxQueueBytes)
@@ -148,6 +155,34 @@ func (o *Options) checkRetainBytes() error {
 		return nil
 	}
 	return check.AtLeast("RetainBytes", o.RetainBytes, max(o.SegmentBytes, 1))
+}
+
+// maxSmallAge is the age at which a segment is sealed however little it holds, unless
+// SegmentAge is higher.
+const maxSmallAge = 24 * time.Hour
+
+// segmentAge returns the age at which a segment of size bytes is sealed.
+func (o *Options) segmentAge(size int64) time.Duration {
+	if size >= o.MinSegmentBytes {
+		return o.SegmentAge
+	}
+	age := maxSmallAge
+	if o.SegmentAge < maxSmallAge/144 {
+		age = 144 * o.SegmentAge
+	}
+	if o.RetainAge > 0 {
+		age = min(age, o.RetainAge/10)
+	}
+	return max(age, o.SegmentAge)
+}
+
+// flushAge returns how long what is written may remain unflushed. Under SyncAlways that is only
+// what no writer waits for.
+func (o *Options) flushAge() time.Duration {
+	if o.Sync == SyncInterval {
+		return o.Interval
+	}
+	return o.SegmentAge
 }
 
 // lowWater returns the free space to keep on a file system of total bytes.

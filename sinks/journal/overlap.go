@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"time"
 )
 
 // Segments whose numbers overlap.
@@ -28,16 +29,17 @@ import (
 
 // renumber gives the events of overlapping segments new numbers, above last. A file that cannot
 // be copied now is left for the next Open. It returns the sealed segments that there are then.
-func (r *recovery) renumber() ([]entry, error) {
-	names, err := r.fs.List(r.dir)
+func (r *recovery) renumber() (sealed sealedSegments, err error) {
+	names, err := r.currentNames()
 	if err != nil {
-		return nil, err
+		return sealed, err
 	}
 	segments, err := r.believed(parseNames(names))
 	if err != nil {
-		return nil, err
+		return sealed, err
 	}
-	again := r.overlapping(segments)
+	ends := r.ends(segments)
+	again := r.overlapping(segments, ends)
 	again = append(again, r.rivals...)
 	newest := entry{}
 	if len(segments) > 0 {
@@ -58,27 +60,38 @@ func (r *recovery) renumber() ([]entry, error) {
 	}
 	if len(again)+len(strangers) > 0 {
 		if segments, err = listSegments(r.fs, r.dir); err != nil {
-			return nil, err
+			return sealed, err
+		}
+		ends = r.ends(segments)
+	}
+	for i, e := range segments {
+		if e.ext == extSealed {
+			sealed.add(sealedSegment{first: e.first, size: ends[i].size, sealed: ends[i].written, found: true})
 		}
 	}
-	return slices.DeleteFunc(segments, func(e entry) bool { return e.ext != extSealed }), nil
+	return sealed, nil
 }
 
 // overlapping returns the sealed segments that begin below the last number of an earlier one.
-func (r *recovery) overlapping(segments []entry) (again []entry) {
-	ends := r.ends(segments)
+func (r *recovery) overlapping(segments []entry, ends []segmentEnd) (again []entry) {
 	top := uint64(0) // the last number of those before
 	for i, e := range segments {
 		switch {
 		case e.ext != extSealed:
 		case e.first <= top:
-			r.raiseLast(ends[i])
 			again = append(again, e)
 		default:
-			top = ends[i]
+			top = ends[i].last
 		}
 	}
 	return again
+}
+
+// A segmentEnd is what is known of a sealed segment without reading all of it.
+type segmentEnd struct {
+	last    uint64 // the last number in it
+	size    int64
+	written time.Time // when the file was last written to
 }
 
 // exactEnd returns the last number of a good line of a segment, or the number before its first
@@ -96,11 +109,11 @@ func (r *recovery) exactEnd(e entry) uint64 {
 // little more time than one.
 const endReaders = 4
 
-// ends returns the last number of each sealed segment. Its last bytes have it; where that is
-// not below the next segment, or not below the last number of all, it may be damage that looks
-// like a number, so the segment is read.
-func (r *recovery) ends(segments []entry) []uint64 {
-	ends := make([]uint64, len(segments))
+// ends returns the end of each sealed segment. The last bytes have the last number; where that
+// is not below the next segment, or not below the last number of all, it may be damage that
+// looks like a number, so the segment is read.
+func (r *recovery) ends(segments []entry) []segmentEnd {
+	ends := make([]segmentEnd, len(segments))
 	var readers sync.WaitGroup
 	for n := range min(endReaders, len(segments)) {
 		readers.Go(func() {
@@ -113,29 +126,28 @@ func (r *recovery) ends(segments []entry) []uint64 {
 	}
 	readers.Wait()
 	for i, end := range ends {
-		if end > r.last || i+1 < len(ends) && end >= segments[i+1].first {
-			ends[i] = r.exactEnd(segments[i])
-			r.raiseLast(ends[i])
+		if end.last > r.last || i+1 < len(ends) && end.last >= segments[i+1].first {
+			ends[i].last = r.exactEnd(segments[i])
+			r.raiseLast(ends[i].last)
 		}
 	}
 	return ends
 }
 
-// end returns the last number of a segment. Its last bytes have it, unless they are damaged.
-func (r *recovery) end(e entry) uint64 {
-	f, err := r.fs.Open(e.path(r.dir))
-	if err != nil {
-		return r.exactEnd(e)
-	}
-	defer f.Close()
+// end returns the end of a segment. Its last bytes have the last number, unless they are
+// damaged.
+func (r *recovery) end(e entry) segmentEnd {
 	var tail [trailerLen]byte
-	if _, err := f.Seek(-int64(trailerLen), io.SeekEnd); err == nil {
-		_, err = io.ReadFull(f, tail[:])
-		if seq, ok := lineSeq(tail[:trailerLen-crcTail]); err == nil && ok && bytes.HasSuffix(tail[:], []byte(lineEnd)) {
-			return seq
+	n, size, written, err := r.fs.ReadEnd(e.path(r.dir), tail[:])
+	if err != nil {
+		return segmentEnd{r.exactEnd(e), 0, time.Now()} // unknown is not a reason to remove it
+	}
+	if n == trailerLen && bytes.HasSuffix(tail[:], []byte(lineEnd)) {
+		if seq, ok := lineSeq(tail[:trailerLen-crcTail]); ok {
+			return segmentEnd{seq, size, written}
 		}
 	}
-	return r.exactEnd(e)
+	return segmentEnd{r.exactEnd(e), size, written}
 }
 
 // renumberFile copies the good lines of a file to a new segment, with new numbers, and moves

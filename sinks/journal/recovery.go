@@ -44,6 +44,7 @@ type recovery struct {
 
 	last   uint64          // the highest sequence number that may have been used
 	rivals []entry         // files whose name a sealed file with other events has
+	names  []string        // in the directory; nil if they are not known
 	taken  map[string]bool // the names in quarantine; nil if they are not known
 }
 
@@ -58,7 +59,7 @@ func (r *recovery) run() (last uint64, err error) {
 	if err != nil {
 		return 0, err
 	}
-	if err := r.removeTemporary(names); err != nil {
+	if r.names, err = r.removeTemporary(names); err != nil {
 		return 0, err
 	}
 	if err := r.checkWritable(); err != nil {
@@ -73,6 +74,7 @@ func (r *recovery) run() (last uint64, err error) {
 		if e.ext == extSealed {
 			continue
 		}
+		r.names = nil
 		if err := r.recoverSegment(e); err != nil {
 			r.log.Error("journal: file not recovered; its good lines are still read",
 				"file", e.name(), "error", err)
@@ -146,18 +148,29 @@ func (r *recovery) setCursorsAside() error {
 	return nil
 }
 
-// removeTemporary removes the temporary files of an interrupted recovery.
-func (r *recovery) removeTemporary(names []string) error {
+// currentNames returns the names in the directory.
+func (r *recovery) currentNames() ([]string, error) {
+	if r.names != nil {
+		return r.names, nil
+	}
+	return r.fs.List(r.dir)
+}
+
+// removeTemporary removes the temporary files of an interrupted recovery. It returns names, or
+// nil if it has removed any.
+func (r *recovery) removeTemporary(names []string) ([]string, error) {
+	left := names
 	for _, name := range names {
 		base, temporary := strings.CutSuffix(name, extTemporary)
 		if _, ours := parseName(base); !temporary || !ours {
 			continue
 		}
 		if err := r.fs.Remove(filepath.Join(r.dir, name)); err != nil {
-			return err
+			return nil, err
 		}
+		left = nil
 	}
-	return nil
+	return left, nil
 }
 
 // checkWritable fails if no file can be created in the directory. A full disk does not count,

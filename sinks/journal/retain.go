@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/inlet-go/inlet"
-	"github.com/inlet-go/inlet/sinks/journal/internal/osfs"
 )
 
 // expiryInterval is how often the age of segments is checked, in addition to whenever one is
@@ -38,18 +37,6 @@ func (s *sealedSegments) add(g sealedSegment) {
 	s.segments = append(s.segments, g)
 	s.bytes += g.size
 	s.nextExpiry = time.Time{}
-}
-
-// loadSealedSegments returns what is known of the sealed segments of a directory.
-func loadSealedSegments(fsys osfs.FS, dir string, segments []entry) (s sealedSegments) {
-	for _, e := range segments {
-		size, written, err := fsys.Stat(e.path(dir))
-		if err != nil {
-			size, written = 0, time.Now() // unknown is not a reason to remove it
-		}
-		s.add(sealedSegment{first: e.first, size: size, sealed: written, found: true})
-	}
-	return s
 }
 
 // retain removes segments that exceed the limits and that no destination needs.

@@ -150,7 +150,7 @@ func (g *segment) wrote(n int) {
 // it is large or old enough, or is appended to although a file ahead is ready.
 func (s *store) due(now time.Time, n int64) bool {
 	g := s.active
-	return g != nil && (g.size > 0 && g.size+n > s.opts.SegmentBytes || now.Sub(g.opened) >= s.opts.SegmentAge ||
+	return g != nil && (g.size > 0 && g.size+n > s.opts.SegmentBytes || now.Sub(g.opened) >= s.opts.segmentAge(g.size) ||
 		g.size > 0 && g.preallocated == 0 && s.ahead.ready())
 }
 
@@ -224,7 +224,7 @@ func (s *store) checkActive() error {
 	return ErrFileGone
 }
 
-// maintain does what is due: seal by age, flush by interval, remove old segments.
+// maintain does what is due: seal by age, flush by age, remove old segments.
 func (s *store) maintain(now time.Time) {
 	switch next, ok := s.nextOfSegment(); {
 	case !ok || now.Before(next):
@@ -251,9 +251,9 @@ func (s *store) nextOfSegment() (at time.Time, ok bool) {
 	if s.active == nil {
 		return at, false
 	}
-	at = s.active.opened.Add(s.opts.SegmentAge)
-	if since := s.active.dirtySince; s.opts.Sync == SyncInterval && !since.IsZero() {
-		if flush := since.Add(s.opts.Interval); flush.Before(at) {
+	at = s.active.opened.Add(s.opts.segmentAge(s.active.size))
+	if since := s.active.dirtySince; !since.IsZero() {
+		if flush := since.Add(s.opts.flushAge()); flush.Before(at) {
 			at = flush
 		}
 	}

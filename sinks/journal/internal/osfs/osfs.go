@@ -6,6 +6,7 @@
 // The files are:
 //
 //	osfs.go          the interfaces, and Disk as far as it is the same everywhere
+//	end_*.go         reading the end of a file
 //	errors_*.go      which errors mean a full disk or a lack of descriptors; SyncDir
 //	free_*.go        free space
 //	lock_*.go        the lock on a directory
@@ -46,6 +47,9 @@ type FS interface {
 	Open(name string) (io.ReadSeekCloser, error)
 	// Stat returns the size of a file, and when it was last written to.
 	Stat(name string) (size int64, written time.Time, err error)
+	// ReadEnd reads the last bytes of a file into p, as many as fit, and returns what Stat
+	// does.
+	ReadEnd(name string, p []byte) (n int, size int64, written time.Time, err error)
 	// SyncFile makes the content of a file durable that is not open for writing.
 	SyncFile(name string) error
 	// Cut shortens a file that is not open for writing, durably.

@@ -93,7 +93,7 @@ var deliveryMutants = map[string]mutant{
 		file: "retain.go", from: "if len(s.sealed.segments) > 0 && now.Sub", to: "for len(s.sealed.segments) > 0 && now.Sub",
 	},
 	"segments sealed earlier do not count": {
-		file: "retain.go", from: "\t\ts.add(sealedSegment{first: e.first, size: size, sealed: written, found: true})\n", to: "\t\t_, _ = size, written\n",
+		file: "overlap.go", from: "\t\tif e.ext == extSealed {\n\t\t\tsealed.add(", to: "\t\tif e.ext == extSealed && len(names) < 0 {\n\t\t\tsealed.add(",
 	},
 	"writing continues beyond the bound": {
 		file: "retain.go", from: "!ok || !s.overLimit() {", to: "!ok || s.overLimit() {",

@@ -273,6 +273,23 @@ func (m *FS) Stat(name string) (size int64, written time.Time, err error) {
 	return int64(len(node.data)), node.written, nil
 }
 
+// ReadEnd implements [osfs.FS]. The operation is "open".
+func (m *FS) ReadEnd(name string, p []byte) (n int, size int64, written time.Time, err error) {
+	_, err = m.begin("open", name, 0)
+	defer m.mu.Unlock()
+	node := m.live[name]
+	switch {
+	case err != nil:
+		return 0, 0, time.Time{}, err
+	case node == nil:
+		return 0, 0, time.Time{}, fs.ErrNotExist
+	case node.special:
+		return 0, 0, time.Time{}, errSpecial
+	}
+	n = copy(p, node.data[max(0, len(node.data)-len(p)):])
+	return n, int64(len(node.data)), node.written, nil
+}
+
 // SyncFile implements [osfs.FS].
 func (m *FS) SyncFile(name string) error {
 	m.mu.Lock()
