@@ -16,7 +16,9 @@
 // it permanently ([ErrPoisoned]), until it is opened again.
 //
 // A directory belongs to one journal and has to be on a local file system: network file
-// systems may not keep the lock, or the promise of a flush.
+// systems may not keep the lock, or the promise of a flush. A journal whose lock file or whose
+// directory is deleted or replaced notices it before it acknowledges anything more
+// ([ErrLockLost]).
 //
 // # Files
 //
@@ -30,6 +32,9 @@
 //
 // A file is named for the first sequence number that it may hold. A segment is sealed when
 // it is large or old enough ([Options]) and on Close. Open seals what a crash left active.
+// Where two journals have used the same numbers, it gives the events of one of them new ones,
+// in a new segment, and keeps the original in quarantine, together with whatever has the name
+// of a segment and cannot be one.
 // It cuts off damaged bytes at the end of a file and keeps them in quarantine; where good
 // lines follow the damage, it writes a copy of all good lines and keeps the original. It
 // deletes nothing except blank lines. No file is appended to again after it was closed.

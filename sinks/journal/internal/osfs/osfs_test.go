@@ -99,7 +99,50 @@ func TestLock(t *testing.T) {
 	require.NoError(t, lock.Close())
 	lock, err = osfs.Disk{}.Lock(name)
 	require.NoError(t, err)
+	require.NoError(t, lock.Held())
+	if runtime.GOOS != "windows" {
+		require.NoError(t, os.Rename(name, name+".old"))
+		require.ErrorIs(t, lock.Held(), fs.ErrNotExist)
+		require.NoError(t, os.WriteFile(name, nil, 0o600))
+		require.ErrorIs(t, lock.Held(), fs.ErrNotExist, "another file")
+		require.NoError(t, os.Rename(name+".old", name))
+		require.NoError(t, lock.Held())
+	}
 	require.NoError(t, lock.Close())
+}
+
+func TestReadEnd(t *testing.T) {
+	t.Parallel()
+	name := filepath.Join(t.TempDir(), "file")
+	_, _, _, err := osfs.Disk{}.ReadEnd(name, nil)
+	require.ErrorIs(t, err, fs.ErrNotExist)
+	for _, content := range []string{"", "12", "1234", "123456789"} {
+		require.NoError(t, os.WriteFile(name, []byte(content), 0o600))
+		p := make([]byte, 4)
+		n, size, written, err := osfs.Disk{}.ReadEnd(name, p)
+		require.NoError(t, err)
+		require.Equal(t, content[max(0, len(content)-4):], string(p[:n]))
+		require.EqualValues(t, len(content), size)
+		_, want, err := osfs.Disk{}.Stat(name)
+		require.NoError(t, err)
+		require.True(t, want.Equal(written))
+	}
+}
+
+func TestIrregular(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS == "windows" {
+		t.Skip("symbolic links need privileges")
+	}
+	dir := t.TempDir()
+	_, err := osfs.Disk{}.Irregular(filepath.Join(dir, "none"))
+	require.ErrorIs(t, err, fs.ErrNotExist)
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "file"), nil, 0o600))
+	require.NoError(t, os.Mkdir(filepath.Join(dir, "directory"), 0o700))
+	require.NoError(t, os.Symlink("file", filepath.Join(dir, "link")))
+	names, err := osfs.Disk{}.Irregular(dir)
+	require.NoError(t, err)
+	require.ElementsMatch(t, []string{"directory", "link"}, names)
 }
 
 func TestCutAndSyncFile(t *testing.T) {

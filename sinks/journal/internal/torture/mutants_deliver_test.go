@@ -92,6 +92,18 @@ var deliveryMutants = map[string]mutant{
 	"retention by age removes everything in one go": {
 		file: "retain.go", from: "if len(s.sealed.segments) > 0 && now.Sub", to: "for len(s.sealed.segments) > 0 && now.Sub",
 	},
+	"a file's time is believed whatever it is": {
+		file: "retain.go", from: "believed := !g.sealed.After(bound)", to: "believed := true",
+	},
+	"a file's time is believed before its last event": {
+		file: "retain.go", from: "case believed && plausible && g.received.After(g.sealed), !believed && plausible:", to: "case !believed && plausible:",
+	},
+	"every reader lists the directory for itself": {
+		file: "listing.go", from: "if l.latest != old && l.latest.covers(m) {", to: "if l.latest == nil {",
+	},
+	"a listing is never repeated": {
+		file: "listing.go", from: "return s.upTo >= m.newest()", to: "return s.upTo > 0",
+	},
 	"segments sealed earlier do not count": {
 		file: "overlap.go", from: "\t\tif e.ext == extSealed {\n\t\t\tsealed.add(", to: "\t\tif e.ext == extSealed && len(names) < 0 {\n\t\t\tsealed.add(",
 	},

@@ -162,6 +162,45 @@ var mutants = map[string]mutant{
 	"the end of a segment is cut off only after it is sealed": {
 		file: "store.go", from: "\treturn g.file.Sync()\n}\n\n// length", to: "\treturn nil\n}\n\n// length",
 	},
+	"a lost lock is not noticed": {
+		file: "owner.go", from: "err := o.lock.Held()", to: "err := error(nil)",
+	},
+	"a lost lock is noticed after the acknowledgement": {
+		file: "store.go", from: "func (s *store) checkActive() error {\n\tif err := s.owner.verify(); err != nil {", to: "func (s *store) checkActive() error {\n\tif err := error(nil); err != nil {",
+	},
+	"a lost directory is written to": {
+		file: "store.go", from: "if err := s.owner.verify(); err != nil {\n\t\treturn err\n\t}\n\tif err := s.checkRetention()", to: "if err := s.checkRetention()",
+	},
+	"a cursor is saved to a lost directory": {
+		file: "cursor.go", from: "if c.owner != nil {", to: "if c.owner != nil && c.last > maxSeq {",
+	},
+	"overlapping segments are skipped": {
+		file: "overlap.go", from: "case e.first <= top:", to: "case e.first <= top && e.first == 0:",
+	},
+	"the copy of an overlapping segment is made twice": {
+		file: "overlap.go", from: "if newest.first > first && newest.name() != name {", to: "if newest.first > maxSeq {",
+	},
+	"new numbers may be those of a cursor": {
+		file: "journal.go", from: "\tr.raiseLast(last)\n", to: "",
+	},
+	"a copy with new numbers is not flushed": {
+		file: "overlap.go", from: "errors.Join(err, w.Flush(), f.Sync(), f.Close())", to: "errors.Join(err, w.Flush(), f.Close())",
+	},
+	"a symbolic link is followed": {
+		file: "recovery.go", from: "if err := r.setIrregularAside(); err != nil {", to: "if err := error(nil); err != nil {",
+	},
+	"any number is believed": {
+		file: "names.go", from: "err == nil && first <= maxSeq", to: "err == nil",
+	},
+	"numbers that a line cannot hold are used": {
+		file: "committer.go", from: "if uint64(s.lines) > maxSeq+1-c.seq {", to: "if s.lines < 0 {",
+	},
+	"small segments are sealed by age": {
+		file: "options.go", from: "if size >= o.MinSegmentBytes {", to: "if size >= 0 {",
+	},
+	"small segments are not flushed by age": {
+		file: "options.go", from: "\treturn o.SegmentAge\n}\n\n// lowWater", to: "\treturn maxSmallAge\n}\n\n// lowWater",
+	},
 	"a file ahead takes the last free space": {
 		file: "ahead.go", from: "free-2*s.opts.SegmentBytes >=", to: "free >=",
 	},
