@@ -5,8 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"path/filepath"
 	"sync"
+	"time"
 
 	"github.com/inlet-go/inlet"
 	"github.com/inlet-go/inlet/sinks"
@@ -20,6 +20,7 @@ import (
 //	deliverer.go        one batch: read from the journal, written until the sink accepts it
 //	checkpoint.go       the position of a delivery, and when its cursor is saved
 //	deliveries.go       which deliveries run
+//	deadletters.go      the journals of dead letters, and their share of the disk
 //	replay.go           a deliverer without a cursor
 //
 // The sink of a deliverer is a [sinks.DeadLetter] around the destination's: it finds the
@@ -80,7 +81,7 @@ func (j *Journal) newDelivery(name string, sink inlet.Sink, opts DeliverOptions)
 	}
 	letters := opts.DeadLetter
 	if letters == nil {
-		d.deadLetters = newDeadLetterJournal(j, name)
+		d.deadLetters = &deadLetterJournal{name: name, all: j.dead, log: d.log}
 		letters = d.deadLetters
 	}
 	dead, err := sinks.NewDeadLetter(sink, letters, &sinks.DeadLetterOptions{Name: name, OnLetter: d.countDeadLetter})
@@ -88,7 +89,10 @@ func (j *Journal) newDelivery(name string, sink inlet.Sink, opts DeliverOptions)
 		return nil, err
 	}
 	d.ctx, d.cancel = context.WithCancel(context.Background())
-	d.deliverer = deliverer{tail: tail{j: j}, sink: dead, opts: opts, log: d.log, stop: d.stop, report: d.recordAttempt}
+	d.deliverer = deliverer{
+		tail: tail{j: j}, sink: dead, opts: opts, log: d.log, stop: d.stop,
+		report: d.recordAttempt, reading: d.state.setOldest,
+	}
 	return d, nil
 }
 
@@ -130,7 +134,37 @@ func (d *Delivery) start() error {
 		at.seq = first - 1
 	}
 	d.deliverer.tail.next, d.deliverer.last = at.seq+1, at.seq
+	if at.seq < d.j.progress.now().last { // until the first batch is read
+		d.state.setOldest(d.j.receivedBy(d.ctx, at.seq+1, found, d.deliverer.opts.Start))
+	}
 	return d.checkpoint.open(at, !found || at.holds != d.checkpoint.holds)
+}
+
+// receivedBy returns about when the event was received at which a destination begins: where
+// its cursor is, or at start. That is a time shortly before, since the event itself is not
+// searched for in its segment. If nothing can be read it returns now.
+func (j *Journal) receivedBy(ctx context.Context, seq uint64, cursor bool, start Start) time.Time {
+	if !cursor && start.kind == startTime {
+		return start.at
+	}
+	m := j.progress.now()
+	t := tail{j: j, next: seq}
+	defer t.close()
+	err := error(nil)
+	if !cursor && start.kind == startOldest {
+		err = t.openSegment(entry{seq, extActive})
+	} else {
+		err = t.nextSegment(m)
+	}
+	if err == nil {
+		t.next = t.entry.first
+		err = t.advance(ctx, m)
+	}
+	e := inlet.Event{Source: new(inlet.Source)}
+	if err != nil || !t.identify(&e) {
+		return time.Now()
+	}
+	return e.ReceivedAt
 }
 
 // Name returns the name of the destination.
@@ -175,39 +209,3 @@ func (d *Delivery) Stop(ctx context.Context) error {
 
 // halt makes the delivery end once the sink has returned.
 func (d *Delivery) halt() { d.stopOnce.Do(func() { close(d.stop) }) }
-
-const deadLetterDir = "dead"
-
-// A deadLetterJournal stores what a destination rejects permanently, in a journal of its
-// own that is opened for the first dead letter. Only the delivery's goroutine uses it.
-type deadLetterJournal struct {
-	dir     string
-	opts    Options
-	journal *Journal
-}
-
-func newDeadLetterJournal(j *Journal, name string) *deadLetterJournal {
-	o := &j.opts
-	return &deadLetterJournal{
-		dir:  filepath.Join(j.dir, deadLetterDir, name),
-		opts: Options{LowWater: o.LowWater, Logger: o.Logger, fs: o.fs},
-	}
-}
-
-// Write stores dead letters.
-func (l *deadLetterJournal) Write(ctx context.Context, letters []*inlet.Event) (err error) {
-	if l.journal == nil {
-		l.journal, err = Open(l.dir, &l.opts)
-	}
-	if err != nil {
-		return err
-	}
-	return l.journal.Write(ctx, letters)
-}
-
-func (l *deadLetterJournal) close() error {
-	if l.journal == nil {
-		return nil
-	}
-	return l.journal.Close(context.Background())
-}

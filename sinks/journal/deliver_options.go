@@ -53,10 +53,14 @@ type DeliverOptions struct {
 	// is to retain. A replay ignores it. Defaults to Block.
 	WhenFull FullPolicy
 	// DeadLetter receives the events that the destination rejects permanently, each with the
-	// reason (see [sinks.DeadLetter]). The caller owns it: it is not closed. Defaults to a
-	// journal in dead/NAME below the directory, and for a replay to nil: the first such event
-	// ends it.
+	// reason (see [sinks.DeadLetter]). The caller owns it: it is not closed, and its size is
+	// the caller's to bound. Defaults to a journal in dead/NAME below the directory, within
+	// Options.DeadLetterBytes, and for a replay to nil: the first such event ends it.
 	DeadLetter inlet.Sink
+	// OnSkipped is called when events were removed, or could not be read, before they were
+	// delivered: at most that many since its last call. It is called inline and must not
+	// block. Defaults to nil: they are only logged, and counted in DeliveryStats.Dropped.
+	OnSkipped func(atMost uint64)
 }
 
 // Defaults; see DeliverOptions.

@@ -21,6 +21,7 @@ func (d *Delivery) run() {
 			d.readFailures = 0
 			d.recordAttempt(failure{})
 			d.settled()
+			d.state.setOldest(time.Time{})
 			d.idle(moved)
 		case d.ctx.Err() != nil:
 			return
@@ -35,7 +36,6 @@ func (d *Delivery) run() {
 
 // deliverBatch writes the batch that was read.
 func (d *Delivery) deliverBatch() {
-	d.state.beginBatch(d.deliverer.oldest)
 	n := len(d.deliverer.events)
 	if err := d.deliverer.deliver(d.ctx); err != nil {
 		return // stopped: the position stays before the batch
@@ -47,7 +47,6 @@ func (d *Delivery) deliverBatch() {
 // settled records that everything up to the end of the batch is settled, and saves the
 // cursor if that is due.
 func (d *Delivery) settled() {
-	d.state.endBatch()
 	d.recordDropped()
 	d.checkpoint.advance(d.deliverer.last, d.deliverer.bytes)
 	d.deliverer.bytes = 0
@@ -125,13 +124,10 @@ func (d *Delivery) recordAttempt(f failure) {
 	}
 }
 
-// recordDropped counts and logs events that were removed before they were delivered.
+// recordDropped counts and reports events that were removed before they were delivered.
 func (d *Delivery) recordDropped() {
-	missed := d.deliverer.tail.missed
-	if more := missed - d.state.dropped.Load(); more > 0 {
-		d.log.Error("journal: events removed before they were delivered", "atMost", more, "beforeSeq", d.deliverer.tail.next)
-		d.state.dropped.Store(missed)
-	}
+	d.deliverer.reportMissed()
+	d.state.dropped.Store(d.deliverer.missed)
 }
 
 // finish ends the delivery.

@@ -29,16 +29,20 @@ type deliverer struct {
 	log    *slog.Logger
 	stop   <-chan struct{} // closed to end it between two attempts
 	report func(failure)   // called after each attempt
+	// reading is called with the time at which the first event of a batch was received, as
+	// soon as that is read.
+	reading func(oldest time.Time)
 	// strict ends it at an event that is rejected permanently. Without it the sink has
 	// dead letters, and never rejects one.
 	strict bool
 
 	buffer []*inlet.Event // reused for batches
 	events []*inlet.Event // of the batch, without those that are settled
-	oldest time.Time      // when the first of them was received
+	begun  bool           // an event of the batch was read, wanted or not
 	bytes  int            // of the lines of the batch
 	last   uint64         // everything up to it is settled once the batch is
 	broken error          // why the batch ended early; returned by the next readBatch
+	missed uint64         // what reportMissed has reported
 }
 
 // A failure is the number of consecutive failed attempts, the error of the last one and
@@ -52,7 +56,7 @@ type failure struct {
 // readBatch reads the next batch within m: what is there, up to the limits. If there is
 // nothing to write it returns io.EOF, and everything up to last is settled.
 func (d *deliverer) readBatch(ctx context.Context, m watermark) error {
-	d.events, d.bytes = d.buffer[:0], 0
+	d.events, d.bytes, d.begun = d.buffer[:0], 0, false
 	err := d.broken
 	d.broken = nil
 	for err == nil && len(d.events) < d.opts.MaxEvents && d.bytes < d.opts.MaxBytes {
@@ -81,6 +85,10 @@ func (d *deliverer) addEvent() error {
 		d.log.Error("journal: event unreadable; skipping it", "seq", d.tail.scan.seq, "error", err)
 		d.tail.missed++
 	}
+	if err == nil && !d.begun {
+		d.begun = true
+		d.reading(r.Event.ReceivedAt)
+	}
 	wanted, failed := err == nil, error(nil)
 	if wanted && d.opts.Filter != nil {
 		wanted, failed = d.wants(r.Event)
@@ -92,12 +100,31 @@ func (d *deliverer) addEvent() error {
 	d.last = d.tail.scan.seq
 	d.bytes += len(d.tail.scan.line)
 	if wanted {
-		if len(d.events) == 0 {
-			d.oldest = r.Event.ReceivedAt
-		}
 		d.events = append(d.events, r.Event)
 	}
 	return nil
+}
+
+// reportMissed logs how many events were removed, or given up, before they were read, and
+// calls OnSkipped, if that are more than at the last call.
+func (d *deliverer) reportMissed() {
+	more := d.tail.missed - d.missed
+	if more == 0 {
+		return
+	}
+	d.missed = d.tail.missed
+	d.log.Error("journal: events removed before they were delivered", "atMost", more, "beforeSeq", d.tail.next)
+	if d.opts.OnSkipped == nil {
+		return
+	}
+	var err error
+	guard.Call(&err, func() error {
+		d.opts.OnSkipped(more)
+		return nil
+	})
+	if p, panicked := guard.Panicked(err); panicked {
+		d.log.Error("journal: callback for skipped events panicked", "panic", p.Cause, "stack", string(p.Stack))
+	}
 }
 
 var errFilter = errors.New("journal: filter panicked")

@@ -26,9 +26,9 @@
 //	00000000000000000001.ndjson       sealed: complete, never changed again
 //	00000000000000004711.ndjson.part  active: being written
 //	00000000000000000815.ndjson.suspect  set aside after an I/O error
-//	quarantine/                       damaged bytes, and originals of repaired files
+//	quarantine/                       damaged bytes, and originals of repaired files, the newest
 //	cursors/NAME                      position of a destination
-//	dead/NAME/                        a destination's dead letters, a journal of its own
+//	dead/NAME/                        a destination's newest dead letters, a journal of its own
 //
 // A file is named for the first sequence number that it may hold. A segment is sealed when
 // it is large or old enough ([Options]) and on Close. Open seals what a crash left active.
@@ -37,7 +37,8 @@
 // of a segment and cannot be one.
 // It cuts off damaged bytes at the end of a file and keeps them in quarantine; where good
 // lines follow the damage, it writes a copy of all good lines and keeps the original. It
-// deletes nothing except blank lines. No file is appended to again after it was closed.
+// deletes only blank lines, and what exceeds the limit of quarantine. No file is appended to
+// again after it was closed.
 // Files with other names are left alone.
 //
 // Each line is an event in its canonical form (see [inlet.Event.AppendJSON]) with two more

@@ -46,6 +46,9 @@ type Journal struct {
 	deliveries  *deliveries
 	listing     *listing
 	owner       *owner
+
+	dead        *deadLetters
+	quarantined atomic.Int64 // size of quarantine
 }
 
 var _ interface {
@@ -97,9 +100,14 @@ func open(dir string, opts Options, owned *owner) (*Journal, error) {
 		deliveries: newDeliveries(),
 		listing:    newListing(opts.fs, dir),
 		owner:      owned,
+		dead:       newDeadLetters(dir, &opts),
 	}
 	sealed, err := j.recover()
 	if err != nil {
+		return nil, err
+	}
+	j.pruneQuarantine()
+	if err := j.dead.load(); err != nil {
 		return nil, err
 	}
 	if len(sealed.segments) > 0 {
@@ -144,7 +152,7 @@ func (j *Journal) newCommitter(sealed sealedSegments) *committer {
 		store: &store{
 			dir: j.dir, opts: j.opts, fs: j.opts.fs, log: j.opts.Logger,
 			health: j.health, counters: j.counters, progress: j.progress,
-			sealed: sealed, removed: j.removed, checkpoints: j.checkpoints, owner: j.owner,
+			sealed: sealed, removed: j.removed, limit: j.retainLimit, checkpoints: j.checkpoints, owner: j.owner,
 		},
 		policy:   j.opts.Sync,
 		maxGroup: j.opts.MaxGroupBytes,

@@ -82,7 +82,8 @@ type Options struct {
 
 	// RetainBytes is the size, in bytes, beyond which the oldest segments are removed, once
 	// all destinations with [Block] have received them. While that is not enough, writes
-	// fail with [ErrBehind]. At least SegmentBytes. Defaults to 0, no limit.
+	// fail with [ErrBehind]. Dead letters and quarantine count too: segments get what they
+	// leave. At least SegmentBytes. Defaults to 0, no limit.
 	RetainBytes int64
 	// RetainAge is the time after its last write at which a segment is removed, once all
 	// destinations with [Block] have received it. A file's time is not believed where it
@@ -92,6 +93,18 @@ type Options struct {
 	// directory. Defaults to 0, no limit.
 	RetainAge time.Duration
 
+	// DeadLetterBytes limits the dead letters of all destinations below dead, in bytes. Each
+	// destination that has any gets an equal share, beyond which its oldest ones are removed,
+	// except for the newest segment; that is logged, and counted in DeliveryStats.Removed. At
+	// most half of RetainBytes. Defaults to 256 MiB, or a quarter of RetainBytes if that is
+	// less.
+	DeadLetterBytes int64
+	// QuarantineBytes limits the damaged bytes and files that Open keeps in quarantine, in
+	// bytes. Open removes the oldest ones beyond it, except for the newest; that is logged,
+	// and counted in Stats.Discarded. At most half of RetainBytes. Defaults to 256 MiB, or an
+	// eighth of RetainBytes if that is less.
+	QuarantineBytes int64
+
 	// OnPoisoned is called once if the journal stops permanently, with the cause in an error
 	// that wraps [ErrPoisoned]. It is called by the goroutine that writes: it must return
 	// soon, and must not wait for the journal. Defaults to nil, no call.
@@ -100,7 +113,8 @@ type Options struct {
 	// to [slog.Default].
 	Logger *slog.Logger
 
-	fs osfs.FS // injected by tests; nil means the operating system's
+	fs    osfs.FS      // injected by tests; nil means the operating system's
+	share func() int64 // of a journal of dead letters: replaces RetainBytes
 }
 
 // Defaults; see Options.
@@ -111,6 +125,7 @@ const (
 	defaultMaxGroupBytes = 4 << 20
 	defaultMaxQueueBytes = 64 << 20
 	defaultLowWater      = 256 << 20
+	defaultAsideBytes    = 256 << 20 // of dead letters, and of quarantine
 )
 
 // withDefaults returns a copy with the defaults filled in.
@@ -125,6 +140,8 @@ func (o *Options) withDefaults() Options {
 	f.Interval = cmp.Or(f.Interval, defaultInterval)
 	f.MaxGroupBytes = cmp.Or(f.MaxGroupBytes, defaultMaxGroupBytes)
 	f.MaxQueueBytes = cmp.Or(f.MaxQueueBytes, defaultMaxQueueBytes)
+	f.DeadLetterBytes = cmp.Or(f.DeadLetterBytes, f.partOfRetained(4))
+	f.QuarantineBytes = cmp.Or(f.QuarantineBytes, f.partOfRetained(8))
 	f.Logger = cmp.Or(f.Logger, slog.Default())
 	if f.OnPoisoned == nil {
 		f.OnPoisoned = func(error) {}
@@ -133,6 +150,15 @@ func (o *Options) withDefaults() Options {
 		f.fs = osfs.Disk{}
 	}
 	return f
+}
+
+// partOfRetained returns the default limit of what is set aside: a part of RetainBytes, if
+// that is a limit.
+func (o *Options) partOfRetained(divisor int64) int64 {
+	if o.RetainBytes <= 0 {
+		return defaultAsideBytes
+	}
+	return min(defaultAsideBytes, max(o.RetainBytes/divisor, 1))
 }
 
 // check returns all faults of the options. It is called with the defaults filled in.
@@ -146,7 +172,17 @@ func (o *Options) check() error {
 		check.AtLeast("MaxQueueBytes", o.MaxQueueBytes, 1),
 		o.checkRetainBytes(),
 		check.AtLeast("RetainAge", o.RetainAge, 0),
+		o.checkAside("DeadLetterBytes", o.DeadLetterBytes),
+		o.checkAside("QuarantineBytes", o.QuarantineBytes),
 	)
+}
+
+// checkAside returns the fault of a limit of what is set aside.
+func (o *Options) checkAside(name string, limit int64) error {
+	if o.RetainBytes > 1 && limit > 0 {
+		return check.AtMost(name, limit, o.RetainBytes/2)
+	}
+	return check.AtLeast(name, limit, 1)
 }
 
 // checkRetainBytes returns the fault of RetainBytes, for which 0 means no limit.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/inlet-go/inlet"
 	"github.com/inlet-go/inlet/sinks"
@@ -15,10 +16,11 @@ import (
 // of them, with their number.
 //
 // It writes to the sink as [Journal.Deliver] does, but without a cursor, and saves nothing:
-// a second Replay starts over. It ends early when ctx is done; with an error of reading the
-// journal; and, if there is no DeadLetter, at the first event that the sink rejects
-// permanently. The sink has accepted every event before that one, and may have accepted
-// others of the same batch.
+// a second Replay starts over. It goes on where retention has removed what it was about to
+// read, which is logged and reported by DeliverOptions.OnSkipped: those events are not counted.
+// It ends early when ctx is done; with any other error of reading the journal; and, if there
+// is no DeadLetter, at the first event that the sink rejects permanently. The sink has
+// accepted every event before that one, and may have accepted others of the same batch.
 func (j *Journal) Replay(ctx context.Context, sink inlet.Sink, o *DeliverOptions) (events uint64, err error) {
 	opts := o.withDefaults()
 	if err := opts.check(sink); err != nil {
@@ -26,7 +28,7 @@ func (j *Journal) Replay(ctx context.Context, sink inlet.Sink, o *DeliverOptions
 	}
 	d := deliverer{
 		tail: tail{j: j}, sink: sink, opts: opts, log: j.opts.Logger,
-		stop: ctx.Done(), report: func(failure) {}, strict: opts.DeadLetter == nil,
+		stop: ctx.Done(), report: func(failure) {}, reading: func(time.Time) {}, strict: opts.DeadLetter == nil,
 	}
 	if !d.strict {
 		if d.sink, err = sinks.NewDeadLetter(sink, opts.DeadLetter, nil); err != nil {
@@ -49,10 +51,14 @@ func (d *deliverer) replay(ctx context.Context, m watermark) (events uint64, err
 	defer d.tail.close()
 	for {
 		err := d.readBatch(ctx, m)
-		if errors.Is(err, io.EOF) {
+		d.reportMissed()
+		switch {
+		case errors.Is(err, io.EOF):
 			return events, nil
-		}
-		if err != nil {
+		case errors.Is(err, errGone):
+			d.tail.skipSegment()
+			continue
+		case err != nil:
 			return events, err
 		}
 		n := len(d.events)

@@ -2,6 +2,8 @@ package journal
 
 import (
 	"context"
+	"fmt"
+	"io/fs"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -78,5 +80,82 @@ func TestReplay(t *testing.T) {
 		require.EqualValues(t, 3, n)
 		require.Equal(t, []string{"a", "c"}, to.ids())
 		require.Equal(t, []string{"b"}, letters.ids())
+	})
+}
+
+// Retention removes segments while a replay reads the ones before them.
+func TestReplayRetention(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		keep  int // events that retention leaves
+		batch int
+	}{"one by one": {20, 1}, "in batches": {20, 7}, "few": {4, 1}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				m := memfs.New()
+				j := openMem(t, m, Options{SegmentBytes: two, RetainBytes: int64(tt.keep) * two / 2})
+				ids := func(from, to int) (ids []string) {
+					for i := from; i < to; i++ {
+						ids = append(ids, fmt.Sprintf("e-%03d", i))
+					}
+					return ids
+				}
+				write(t, j, ids(0, tt.keep)...)
+				to, writes, skipped := &target{}, 0, uint64(0)
+				to.answer = func([]string) error {
+					if writes++; writes == 1 {
+						write(t, j, ids(100, 100+2*tt.keep)...)
+						synctest.Wait()
+					}
+					return nil
+				}
+				n, err := j.Replay(t.Context(), to, &DeliverOptions{MaxEvents: tt.batch, OnSkipped: func(n uint64) { skipped += n }})
+				require.NoError(t, err)
+				require.Len(t, to.ids(), int(n))
+				require.EqualValues(t, tt.keep, n+skipped, "each is replayed, or reported")
+				require.Positive(t, skipped)
+			})
+		})
+	}
+	t.Run("between the list and the open", func(t *testing.T) {
+		t.Parallel()
+		for _, lost := range []int{1, 3, 5} { // of the segments 1, 3, 5, with two events each
+			synctest.Test(t, func(t *testing.T) {
+				m := memfs.New()
+				j := openMem(t, m, Options{SegmentBytes: two})
+				write(t, j, "1", "2", "3", "4", "5", "6", "7")
+				gone := entry{uint64(lost), extSealed}.path(memfs.Dir)
+				m.Fault = func(op, name string, size int) (int, error) {
+					if op == "open" && name == gone {
+						return 0, fs.ErrNotExist
+					}
+					return size, nil
+				}
+				to, skipped := &target{}, uint64(0)
+				n, err := j.Replay(t.Context(), to, &DeliverOptions{MaxEvents: 3, OnSkipped: func(n uint64) { skipped += n }})
+				require.NoError(t, err)
+				require.EqualValues(t, 2, skipped)
+				require.EqualValues(t, 5, n)
+				require.NotContains(t, to.ids(), fmt.Sprint(lost))
+				require.Contains(t, to.ids(), "7")
+			})
+		}
+	})
+	t.Run("OnSkipped panics", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			m := memfs.New()
+			j := openMem(t, m, Options{SegmentBytes: two})
+			write(t, j, "1", "2", "3", "4")
+			d, err := j.Deliver("d", &target{}, &DeliverOptions{Start: FromSeq(1), OnSkipped: func(uint64) { panic("no") }})
+			require.NoError(t, err)
+			drain(t, d)
+			require.NoError(t, d.Stop(t.Context()))
+			require.NoError(t, m.Remove(entry{1, extSealed}.path(memfs.Dir)))
+			n, err := j.Replay(t.Context(), &target{}, &DeliverOptions{OnSkipped: func(uint64) { panic("no") }})
+			require.NoError(t, err)
+			require.EqualValues(t, 2, n)
+		})
 	})
 }

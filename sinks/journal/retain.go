@@ -144,8 +144,22 @@ func (s *store) retained() int64 {
 	return bytes
 }
 
+// retainLimit returns how large the segments may be, in bytes: what dead letters and
+// quarantine leave of the limit. 0 is no limit.
+func (j *Journal) retainLimit() int64 {
+	limit := j.opts.RetainBytes
+	if j.opts.share != nil {
+		limit = j.opts.share()
+	}
+	if limit == 0 {
+		return 0
+	}
+	return max(limit-j.dead.bytes()-j.quarantined.Load(), 1)
+}
+
 func (s *store) overLimit() bool {
-	return s.opts.RetainBytes > 0 && s.retained() > s.opts.RetainBytes
+	limit := s.limit()
+	return limit > 0 && s.retained() > limit
 }
 
 // removeOldest removes the oldest segment, unless a destination needs it or it is the last
@@ -225,7 +239,7 @@ func behindError(t *checkpoints, end uint64) error {
 // checkRetained is checkRetention for other goroutines than the committer's. It goes by the
 // size of the last write.
 func (j *Journal) checkRetained() error {
-	if j.opts.RetainBytes == 0 || j.counters.retained.Load() <= j.opts.RetainBytes {
+	if limit := j.retainLimit(); limit == 0 || j.counters.retained.Load() <= limit {
 		return nil
 	}
 	return behindError(j.checkpoints, j.progress.now().last)

@@ -25,14 +25,18 @@ type Stats struct {
 	Renumbered uint64
 	LastSeq    uint64 // sequence number of the last acknowledged event, 0 if there is none
 
-	Retained   int64         // size of all segments, in bytes
+	Retained    int64  // size of all segments, in bytes
+	DeadLetters int64  // size of dead, in bytes
+	Quarantined int64  // size of quarantine, in bytes
+	Discarded   uint64 // files that Open removed from quarantine to keep its limit
+
 	QueueBytes int           // waiting, or being written
 	Busy       time.Duration // how long the write in progress has taken, 0 if there is none
 }
 
 // counters are what Stats is made of.
 type counters struct {
-	events, bytes, groups, fsyncs, segments, damaged, removed, renumbered atomicCount
+	events, bytes, groups, fsyncs, segments, damaged, removed, renumbered, discarded atomicCount
 
 	retained atomic.Int64
 }
@@ -51,18 +55,21 @@ func (c *counters) countGroup(events int) {
 func (j *Journal) Stats() Stats {
 	c := j.counters
 	return Stats{
-		Events:     c.events.Load(),
-		Bytes:      c.bytes.Load(),
-		Groups:     c.groups.Load(),
-		Fsyncs:     c.fsyncs.Load(),
-		Segments:   c.segments.Load(),
-		Damaged:    c.damaged.Load(),
-		Removed:    c.removed.Load(),
-		Renumbered: c.renumbered.Load(),
-		LastSeq:    j.progress.now().last,
-		Retained:   c.retained.Load(),
-		QueueBytes: j.queue.size(),
-		Busy:       j.health.busy(),
+		Events:      c.events.Load(),
+		Bytes:       c.bytes.Load(),
+		Groups:      c.groups.Load(),
+		Fsyncs:      c.fsyncs.Load(),
+		Segments:    c.segments.Load(),
+		Damaged:     c.damaged.Load(),
+		Removed:     c.removed.Load(),
+		Renumbered:  c.renumbered.Load(),
+		LastSeq:     j.progress.now().last,
+		Retained:    c.retained.Load(),
+		DeadLetters: j.dead.bytes(),
+		Quarantined: j.quarantined.Load(),
+		Discarded:   c.discarded.Load(),
+		QueueBytes:  j.queue.size(),
+		Busy:        j.health.busy(),
 	}
 }
 
@@ -74,10 +81,11 @@ type DeliveryStats struct {
 	Position uint64        // sequence number up to which everything is settled
 	Saved    uint64        // Position as it was last saved to the disk
 	Behind   uint64        // sequence numbers between Position and the journal's last
-	Age      time.Duration // since the oldest event in flight was received; 0 if there is none
+	Age      time.Duration // since the oldest event that is not settled was received; 0 if all are, or without a delivery
 
 	Delivered uint64 // events that the sink accepted, or that became dead letters
 	Refused   uint64 // of these, the dead letters
+	Removed   uint64 // dead letters in dead/NAME that were removed to make room for others, at most
 	Dropped   uint64 // sequence numbers removed or unreadable before delivery: at most that many events
 
 	Failures int       // consecutive failed attempts, up to now
@@ -89,20 +97,20 @@ type DeliveryStats struct {
 type deliveryState struct {
 	delivered, refused, dropped atomicCount
 
+	rejects sampled
+
 	mu      sync.Mutex
-	oldest  time.Time // when the first event of the batch was received; zero without a batch
+	oldest  time.Time // when the first event was received that is not settled; zero if all are
 	failure failure
 }
 
-// beginBatch records that a batch is being written.
-func (s *deliveryState) beginBatch(oldest time.Time) {
+// setOldest records when the first event was received that is not settled: that of the batch
+// which is read or written or, until the next one is read, of the last one.
+func (s *deliveryState) setOldest(received time.Time) {
 	s.mu.Lock()
-	s.oldest = oldest
+	s.oldest = received
 	s.mu.Unlock()
 }
-
-// endBatch records that it is settled.
-func (s *deliveryState) endBatch() { s.beginBatch(time.Time{}) }
 
 // setFailure records the outcome of an attempt, and returns that of the one before.
 func (s *deliveryState) setFailure(f failure) (before failure) {
@@ -112,7 +120,7 @@ func (s *deliveryState) setFailure(f failure) (before failure) {
 	return before
 }
 
-// age returns how long ago the oldest event in flight was received. It is called with mu
+// age returns how long ago the oldest event was received that is not settled. It is called with mu
 // held.
 func (s *deliveryState) age() time.Duration {
 	if s.oldest.IsZero() {
@@ -121,10 +129,42 @@ func (s *deliveryState) age() time.Duration {
 	return max(time.Since(s.oldest), 0)
 }
 
-// countDeadLetter counts a dead letter and logs it.
+// countDeadLetter counts a dead letter and logs it, as far as sampled permits.
 func (d *Delivery) countDeadLetter(_ context.Context, letter *inlet.Event, err error) {
 	d.state.refused.add(1)
-	d.log.Warn("journal: event permanently rejected", "messageId", letter.MessageID, "error", err)
+	if unlogged, ok := d.state.rejects.next(time.Now()); ok {
+		d.log.Warn("journal: event permanently rejected", "messageId", letter.MessageID, "error", err, "unlogged", unlogged)
+	}
+}
+
+// How many dead letters are logged: a client can cause as many as it sends events.
+const (
+	sampledInterval = time.Minute
+	sampledLines    = 10
+)
+
+// sampled permits sampledLines in each sampledInterval.
+type sampled struct {
+	mu        sync.Mutex
+	since     time.Time // when the interval began
+	permitted int       // in the interval
+	unlogged  int       // since the last one that was permitted
+}
+
+// next reports whether a line may be written now, and how many were not before it.
+func (s *sampled) next(now time.Time) (unlogged int, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if now.Sub(s.since) >= sampledInterval {
+		s.since, s.permitted = now, 0
+	}
+	if s.permitted == sampledLines {
+		s.unlogged++
+		return 0, false
+	}
+	unlogged, s.unlogged = s.unlogged, 0
+	s.permitted++
+	return unlogged, true
 }
 
 // Stats returns a snapshot. Its counts may be of slightly different instants.
@@ -140,9 +180,14 @@ func (d *Delivery) Stats() DeliveryStats {
 		Dropped:   d.state.dropped.Load(),
 	}
 	s.Behind = max(last, s.Position) - s.Position
+	if d.deadLetters != nil {
+		s.Removed = d.deadLetters.removed()
+	}
 	d.state.mu.Lock()
 	defer d.state.mu.Unlock()
-	s.Age = d.state.age()
+	if s.Behind > 0 {
+		s.Age = d.state.age()
+	}
 	s.Failures, s.Err, s.NextTry = d.state.failure.attempts, d.state.failure.err, d.state.failure.next
 	return s
 }

@@ -38,6 +38,7 @@ type store struct {
 	progress *progress
 
 	removed     *atomic.Uint64
+	limit       func() int64 // of the size of all segments; 0 is none
 	checkpoints *checkpoints
 	owner       *owner
 

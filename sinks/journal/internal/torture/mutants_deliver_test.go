@@ -190,14 +190,32 @@ var deliveryMutants = map[string]mutant{
 	},
 
 	"an unstored dead letter counts as stored": {
-		file: "deliver.go", from: "return l.journal.Write(ctx, letters)", to: "_ = l.journal.Write(ctx, letters)\n\treturn nil",
+		file: "deadletters.go", from: "letters[done:end]); err != nil {", to: "letters[done:end]); err != nil && done < 0 {",
 	},
 	"an unstored dead letter counts as stored, seen on a full disk": {
-		file: "deliver.go", from: "return l.journal.Write(ctx, letters)", to: "_ = l.journal.Write(ctx, letters)\n\treturn nil",
+		file: "deadletters.go", from: "letters[done:end]); err != nil {", to: "letters[done:end]); err != nil && done < 0 {",
 		rig: "TestDeliverDiskFull",
 	},
 	"dead letters are not closed": {
-		file: "deliver.go", from: "return l.journal.Close(context.Background())", to: "return nil",
+		file: "deadletters.go", from: "\terr := l.journal.Close(context.Background())\n\tl.release()", to: "\terr := error(nil)\n\tl.release()",
+	},
+	"dead letters have no limit": {
+		file: "retain.go", from: "limit = j.opts.share()", to: "limit = max(j.opts.share(), 1<<40)",
+	},
+	"dead letters do not count": {
+		file: "retain.go", from: "limit-j.dead.bytes()-", to: "limit-",
+	},
+	"quarantine has no limit": {
+		file: "quarantine.go", from: "total-freed > j.opts.QuarantineBytes", to: "total-freed > 1<<40",
+	},
+	"dead letters stop permanently after failed flushes": {
+		file: "deadletters.go", from: "l.broken = errors.Is(err, ErrPoisoned)", to: "l.broken = false",
+	},
+	"the age is unknown between batches": {
+		file: "deliver_run.go", from: "\td.recordDropped()\n\td.checkpoint.advance", to: "\td.state.setOldest(time.Time{})\n\td.recordDropped()\n\td.checkpoint.advance",
+	},
+	"a replay ends where a segment is gone": {
+		file: "replay.go", from: "case errors.Is(err, errGone):", to: "case errors.Is(err, errGone) && ctx == nil:",
 	},
 	"a failure of the dead-letter sink is ignored": {
 		file: "../deadletter.go", from: "if errs != nil && errs[n] != nil {", to: "if len(errs) < 0 {",

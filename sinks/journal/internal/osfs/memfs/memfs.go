@@ -196,12 +196,14 @@ func (m *FS) MakeDir(string) error { return nil }
 func (m *FS) List(dir string) (names []string, err error) {
 	_, err = m.begin("list", dir, 0)
 	defer m.mu.Unlock()
+	found := map[string]bool{}
 	for name := range m.live {
-		if path.Dir(name) == dir {
-			names = append(names, path.Base(name))
+		if rest, below := strings.CutPrefix(name, dir+"/"); below {
+			name, _, _ = strings.Cut(rest, "/") // a directory's name, if the file is in one
+			found[name] = true
 		}
 	}
-	return names, err
+	return slices.Collect(maps.Keys(found)), err
 }
 
 // Irregular implements [osfs.FS]. It is not an operation of [FS.Ops].
