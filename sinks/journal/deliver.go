@@ -134,28 +134,26 @@ func (d *Delivery) start() error {
 		at.seq = first - 1
 	}
 	d.deliverer.tail.next, d.deliverer.last = at.seq+1, at.seq
-	if at.seq < d.j.progress.now().last { // until the first batch is read
-		d.state.setOldest(d.j.receivedBy(d.ctx, at.seq+1, found, d.deliverer.opts.Start))
+	switch start := d.deliverer.opts.Start; { // until the first batch is read
+	case at.seq >= d.j.progress.now().last:
+	case found, start.kind == startSeq:
+		d.state.setOldest(d.j.receivedBy(d.ctx, at.seq+1))
+	case start.kind == startTime:
+		d.state.setOldest(start.at)
+	default: // the first line that is read has it
+		d.state.setOldest(time.Now())
 	}
 	return d.checkpoint.open(at, !found || at.holds != d.checkpoint.holds)
 }
 
-// receivedBy returns about when the event was received at which a destination begins: where
-// its cursor is, or at start. That is a time shortly before, since the event itself is not
-// searched for in its segment. If nothing can be read it returns now.
-func (j *Journal) receivedBy(ctx context.Context, seq uint64, cursor bool, start Start) time.Time {
-	if !cursor && start.kind == startTime {
-		return start.at
-	}
+// receivedBy returns when the first event was received of the segment that has the sequence
+// number: shortly before the event of that number, which is not searched for. If it cannot be
+// read it returns now.
+func (j *Journal) receivedBy(ctx context.Context, seq uint64) time.Time {
 	m := j.progress.now()
 	t := tail{j: j, next: seq}
 	defer t.close()
-	err := error(nil)
-	if !cursor && start.kind == startOldest {
-		err = t.openSegment(entry{seq, extActive})
-	} else {
-		err = t.nextSegment(m)
-	}
+	err := t.nextSegment(m)
 	if err == nil {
 		t.next = t.entry.first
 		err = t.advance(ctx, m)
