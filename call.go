@@ -174,12 +174,12 @@ func (c *call) decode() error {
 	}
 	in := c.input
 	in.Request, in.ReceivedAt = c.r, c.started.UTC()
-	in.limits, in.maxBytes = &c.h.protocol.limits, c.route.MaxBytes
+	in.limits, in.maxBytes, in.payload = &c.h.protocol.limits, c.route.MaxBytes, c.payload
 	in.key = c.state.key.Load()
 	if err := c.route.Decode(in); err != nil {
 		return err
 	}
-	if c.h.options.FillAnonymousID {
+	if c.h.options.FillAnonymousID && !in.forwarded {
 		in.fillAnonymousID(VisitorFromContext(c.r.Context()).AnonymousID)
 	}
 	return nil
@@ -191,7 +191,7 @@ func (c *call) check() error {
 	in := c.input
 	kept := 0
 	for i, e := range in.events {
-		if p := c.h.checkEvent(e, c.route.UserOptional); p != nil {
+		if p := c.h.checkEvent(e, c.route.UserOptional || in.forwarded); p != nil {
 			in.Refuse(in.places[i], e.MessageID, p)
 			continue
 		}
@@ -205,6 +205,9 @@ func (c *call) check() error {
 func (h *Handler) checkEvent(e *Event, userOptional bool) *Problem {
 	if p := e.check(&h.protocol.limits, userOptional); p != nil {
 		return p
+	}
+	if e.exceeds(max(maxStored, h.protocol.limits.EventBytes)) {
+		return problem(CodeEventTooLarge, "")
 	}
 	for _, valid := range h.options.Validators {
 		if p := valid(e); p != nil {
@@ -289,8 +292,13 @@ func (c *call) enrich() {
 }
 
 func (h *Handler) enrichEvent(ctx context.Context, e *Event, in *Input, source *Source, dialect string) {
-	e.Source, e.Dialect = source, dialect
-	e.stamp(in.ReceivedAt)
+	e.Source = source
+	if in.forwarded {
+		e.stampForwarded(in.ReceivedAt, dialect)
+	} else {
+		e.Dialect = dialect
+		e.stamp(in.ReceivedAt)
+	}
 	e.identify(&in.text)
 	for _, enrich := range h.options.Enrichers {
 		enrich(ctx, e)

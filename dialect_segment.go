@@ -114,6 +114,9 @@ func decodeSegmentBatch(in *Input) error {
 	if len(items) == 0 {
 		return &Error{Code: CodeEmptyBatch, Field: "batch"}
 	}
+	if list := forwardedList(in); list != nil {
+		return decodeForwarded(in, list)
+	}
 	d := newSegmentDecoder(in)
 	defer d.recycle()
 	if err := d.setEnvelope(len(items)); err != nil {

@@ -1,6 +1,7 @@
 package inlet
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -50,6 +51,20 @@ func (e *Event) stamp(receivedAt time.Time) {
 		e.Warnings |= WarnTimestampInvalid
 	}
 	if e.Timestamp.Sub(receivedAt) > maxFuture {
+		e.Timestamp = receivedAt
+		e.Warnings |= WarnTimestampClamped
+	}
+}
+
+// stampForwarded sets what only the receiver of a forwarded event knows. Its times were
+// corrected where it came from; only one that no clock there can have is not kept.
+func (e *Event) stampForwarded(receivedAt time.Time, dialect string) {
+	e.ReceivedAt = receivedAt
+	e.Dialect = cmp.Or(e.Dialect, dialect)
+	switch {
+	case e.Timestamp.IsZero():
+		e.Timestamp = receivedAt
+	case e.Timestamp.Sub(receivedAt) > maxSkew:
 		e.Timestamp = receivedAt
 		e.Warnings |= WarnTimestampClamped
 	}

@@ -26,6 +26,10 @@ type Input struct {
 	limits   *Limits
 	maxBytes int64     // of the payload
 	key      *knownKey // of the request, or nil
+	payload  *payload
+	// forwarded is set if another Inlet sent the events: they keep the times, the dialect and
+	// the warnings that they got there, and need no user.
+	forwarded bool
 	batch
 }
 
@@ -59,7 +63,7 @@ func (in *Input) recycle() {
 	in.checked = false
 	in.text.Reset()
 	in.raw, in.scratch = in.raw[:0], in.scratch[:0]
-	in.Request, in.doc, in.limits, in.key = nil, nil, nil, nil
+	in.Request, in.doc, in.limits, in.key, in.payload, in.forwarded = nil, nil, nil, nil, nil, false
 	inputs.Put(in)
 }
 

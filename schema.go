@@ -266,7 +266,10 @@ type Validator func(*Event) *Problem
 // Limits bound what clients may send. Each is finite by default, and the zero value means all
 // defaults. A "KB" of the vendors' documents is read as the larger of its meanings.
 type Limits struct {
-	// EventBytes bounds an event as it was sent, in bytes. Defaults to 32,768.
+	// EventBytes bounds an event as it was sent, in bytes. With the defaults of its batch it
+	// may have 4,128,768 bytes, or EventBytes if that is more: as much as another Inlet
+	// accepts when it is forwarded there, for which EventBytes does not count. Defaults to
+	// 32,768.
 	EventBytes int
 	// BatchBytes bounds a batch request after decompression, in bytes. Defaults to 512,000.
 	BatchBytes int64
@@ -342,11 +345,10 @@ func (s *Source) allows(origin string) bool {
 // optional in some dialects. The rules are those of Segment's specification; alias and group
 // calls need their second id on a server, which cannot fill it in as a browser library does.
 func (e *Event) check(l *Limits, userOptional bool) *Problem {
+	if p := e.checkType(); p != nil {
+		return p
+	}
 	switch {
-	case e.Type == "":
-		return problem(CodeTypeRequired, "type")
-	case !canonical.IsType(string(e.Type)):
-		return problem(CodeTypeUnknown, "type")
 	case l.tooLong(e.MessageID):
 		return problem(CodeMessageIDTooLong, "messageId")
 	case e.UserID == "" && e.AnonymousID == "" && !userOptional:
@@ -357,6 +359,16 @@ func (e *Event) check(l *Limits, userOptional bool) *Problem {
 		return problem(CodeIDRequired, "groupId")
 	case e.Type == TypeAlias && e.PreviousID == "":
 		return problem(CodeIDRequired, "previousId")
+	}
+	return nil
+}
+
+func (e *Event) checkType() *Problem {
+	switch {
+	case e.Type == "":
+		return problem(CodeTypeRequired, "type")
+	case !canonical.IsType(string(e.Type)):
+		return problem(CodeTypeUnknown, "type")
 	}
 	return nil
 }

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/inlet-go/inlet/internal/canonical"
@@ -210,3 +212,223 @@ func setText(s *string, raw []byte) error {
 }
 
 func setTime(t *time.Time, raw []byte) error { return t.UnmarshalJSON(raw) }
+
+// A forwarded batch is what another Inlet sends: Segment's form, for receivers of any kind, and
+// a member of the root that lists what that form cannot represent. For each event it has
+//
+//	[dialect, originalTimestamp, sentAt, warnings]
+//
+// of strings, the warnings separated by spaces. With it, an event is read as it was stored
+// there.
+const forwardedMember = `"_inlet"`
+
+// forwardedList returns that list, or nil if the batch is a client's. The key of a forwarded
+// batch is in a header: members that hold keys of clients are data in it, and are kept.
+func forwardedList(in *Input) json.RawMessage {
+	list := in.doc.Root().Get(forwardedMember)
+	header := in.Request.Header
+	if wire.Kind(list) != '[' || firstValue(header[headerAuthorization]) == "" && firstValue(header[headerWriteKey]) == "" {
+		return nil
+	}
+	return list
+}
+
+// How much a stored event may exceed the limits on what clients send: defaults of a batch and
+// metadata are merged into it, objects are moved one level down, and enrichers add to it.
+const (
+	forwardedLevels  = 16
+	forwardedMembers = 8
+)
+
+// forwardedLimits are the limits of events that another Inlet with the limits l has stored.
+func forwardedLimits(l wire.Limits) wire.Limits {
+	return wire.Limits{Depth: l.Depth + forwardedLevels, Members: l.Members * forwardedMembers, Items: l.Items}
+}
+
+// decodeForwarded reads a forwarded batch.
+func decodeForwarded(in *Input, list json.RawMessage) error {
+	items, _ := in.doc.Items()
+	if slices.ContainsFunc(items, func(it wire.Item) bool { return it.Fault.Kind >= wire.TooDeep }) {
+		doc, err := in.payload.index(forwardedLimits(in.doc.Limits()))
+		if err != nil {
+			return err
+		}
+		in.doc = doc
+		items, _ = doc.Items()
+		list = doc.Root().Get(forwardedMember)
+	}
+	in.forwarded = true
+	in.structs = slices.Grow(in.structs, len(items))
+	in.text.Grow(len(items) * (typicalText + idLength))
+	i := 0
+	for about := range wire.Elements(list) {
+		if i < len(items) {
+			in.addForwarded(i, &items[i], about)
+		}
+		i++
+	}
+	if i != len(items) {
+		return &Error{Code: CodeInvalidRequest, Message: "the list must have an element for each event", Field: "_inlet"}
+	}
+	return nil
+}
+
+// addForwarded adds the event at a place of the request, or refuses it.
+func (in *Input) addForwarded(place int, it *wire.Item, about json.RawMessage) {
+	if p := problemOf(it.Fault); p != nil {
+		in.Refuse(place, "", p)
+		return
+	}
+	e := in.Add(place)
+	if it.Repaired {
+		e.Warnings = WarnTextRepaired
+	}
+	p := in.setForwarded(e, it.Object)
+	if p == nil {
+		p = in.setAbout(e, about)
+	}
+	if p != nil {
+		in.Withdraw(p)
+	}
+}
+
+// setForwarded sets the fields that Segment's form has.
+func (in *Input) setForwarded(e *Event, o wire.Object) *Problem {
+	e.Type = Type(in.Text(o.Get(`"` + canonical.Type + `"`)))
+	if p := e.checkType(); p != nil {
+		return p
+	}
+	start := len(in.raw)
+	for i := range o.Len() {
+		if p := in.setForwardedMember(e, start, o.Name(i), o.Value(i)); p != nil {
+			return p
+		}
+	}
+	if len(in.raw) > start {
+		in.raw = append(in.raw, '}')
+		e.Extra = in.raw[start:len(in.raw):len(in.raw)]
+	}
+	return nil
+}
+
+// setForwardedMember sets a field, or appends the member to the object of unknown members that
+// begins at in.raw[extra].
+func (in *Input) setForwardedMember(e *Event, extra int, quoted, value []byte) *Problem {
+	ok := false
+	switch kind := canonical.KindOfQuoted(quoted); {
+	case kind == canonical.KindServer || kind == canonical.KindRecord:
+	case kind == canonical.KindTime:
+		ok = string(quoted) == `"`+canonical.Timestamp+`"` && setForwardedTime(&e.Timestamp, value)
+	case string(quoted) == `"`+canonical.Type+`"`:
+		ok = true
+	case kind == canonical.KindExtra, kind == canonical.KindNote, !in.setField(e, quoted, value, &ok):
+		if len(in.raw) == extra {
+			in.raw = append(in.raw, '{')
+		}
+		in.raw = wire.AppendMember(in.raw, extra+1, quoted, value)
+		ok = true
+	}
+	if !ok {
+		return &Problem{Code: CodeInvalidEvent, Message: "the member is not as another Inlet sends it", Field: wire.Text(quoted)}
+	}
+	return nil
+}
+
+// setField sets the field of a member, and ok to whether the value is of its kind. It returns
+// false for a name that is none of a field, as that of an event of another type.
+func (in *Input) setField(e *Event, quoted, value []byte, ok *bool) bool {
+	name := string(quoted[1 : len(quoted)-1])
+	if text := e.textField(name); text != nil {
+		*text, *ok = in.Text(value), wire.Kind(value) == '"'
+		return true
+	}
+	if raw := e.rawField(name); raw != nil {
+		*raw, *ok = value, wire.Kind(value) == '{'
+		return true
+	}
+	return false
+}
+
+// setAbout sets the fields that Segment's form does not have.
+func (in *Input) setAbout(e *Event, about json.RawMessage) *Problem {
+	n, ok := 0, wire.Kind(about) == '['
+	if ok {
+		for value := range wire.Elements(about) {
+			ok = ok && wire.Kind(value) == '"' && in.setAboutValue(e, n, value)
+			n++
+		}
+	}
+	if !ok || n != aboutValues {
+		return &Problem{Code: CodeInvalidEvent, Message: "what is said about the event is not as another Inlet sends it", Field: "_inlet"}
+	}
+	return nil
+}
+
+// aboutValues is how many strings the list of forwardedMember has for each event.
+const aboutValues = 4
+
+func (in *Input) setAboutValue(e *Event, n int, value json.RawMessage) bool {
+	empty := string(value) == `""`
+	switch {
+	case n == 0:
+		e.Dialect = in.Text(value)
+		return isDialectName(e.Dialect)
+	case n == 1 && !empty:
+		return setForwardedTime(&e.OriginalTimestamp, value)
+	case n == 2 && !empty:
+		return setForwardedTime(&e.SentAt, value)
+	case n == 3:
+		codes, plain := wire.Plain(value)
+		for code := range bytes.FieldsSeq(codes) {
+			e.Warnings |= warningOf(string(code))
+		}
+		return plain
+	}
+	return true
+}
+
+// maxDialectName is how long the name of a dialect may be that another Inlet sends.
+const maxDialectName = 64
+
+// isDialectName reports whether another Inlet may send a name, which need not be known here.
+func isDialectName(name string) bool {
+	return len(name) <= maxDialectName &&
+		!strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r > '~' || r == '"' || r == '\\' })
+}
+
+func setForwardedTime(t *time.Time, value json.RawMessage) bool {
+	if wire.Kind(value) != '"' {
+		return false
+	}
+	text, plain := wire.Plain(value)
+	err := t.UnmarshalText(text)
+	*t = t.UTC()
+	return plain && err == nil && t.Year() >= 1 && t.Year() <= 9999
+}
+
+// maxStored is how large an event may be with everything that is merged into it: as large as
+// the largest batch route accepts from another Inlet, with room for what enrichers add there
+// and here.
+const maxStored = 4<<20 - 64<<10
+
+// exceeds reports whether the canonical form of e is larger than limit.
+func (e *Event) exceeds(limit int) bool {
+	texts := [...]string{e.Name, e.MessageID, e.UserID, e.AnonymousID, e.PreviousID, e.GroupID}
+	size, text := 0, 0
+	for _, raw := range e.rawFields() {
+		size += len(*raw)
+	}
+	for _, s := range texts {
+		text += len(s)
+	}
+	if size+maxEscaped*text <= limit {
+		return false
+	}
+	for _, s := range texts {
+		size += len(wire.AppendString(nil, s))
+	}
+	return size > limit
+}
+
+// maxEscaped is how many bytes a byte of a text may take in JSON.
+const maxEscaped = 6

@@ -112,6 +112,9 @@ func members(object []byte) iter.Seq2[[]byte, []byte] {
 	}
 }
 
+// Elements yields the elements of a valid array.
+func Elements(array []byte) iter.Seq[[]byte] { return elements(array) }
+
 // elements yields the elements of a valid array.
 func elements(array []byte) iter.Seq[[]byte] {
 	return func(yield func([]byte) bool) {

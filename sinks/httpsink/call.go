@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"net/http"
 
 	"github.com/inlet-go/inlet"
 )
@@ -26,6 +27,7 @@ type call struct {
 	sink   *Sink
 	events []*inlet.Event
 	text   []byte // the JSON of the events to send
+	about  []byte // what is said about them
 	items  []item // the events to send
 	ids    []byte // buffer for an idempotency key
 
@@ -37,6 +39,7 @@ type call struct {
 type item struct {
 	index int // in the slice that Write was given
 	end   int // in the call's text, before the comma
+	about int // its end in the call's about, before the comma
 }
 
 // maxPooledText is the largest text in bytes that is kept for reuse.
@@ -60,23 +63,30 @@ func (s *Sink) release(c *call) {
 	if cap(c.text) > maxPooledText {
 		return
 	}
-	*c = call{text: c.text[:0], items: c.items[:0], ids: c.ids[:0]}
+	*c = call{text: c.text[:0], about: c.about[:0], items: c.items[:0], ids: c.ids[:0]}
 	s.calls.Put(c)
 }
 
 func (c *call) encode(index int, e *inlet.Event) {
-	start := len(c.text)
-	text := appendEvent(c.text, e)
-	if size, limit := len(text)-start, c.sink.limits.maxEventBytes; size > limit {
-		c.text = text[:start]
+	start, startAbout := len(c.text), len(c.about)
+	text, about := appendEvent(c.text, e), c.about
+	if !c.sink.plain {
+		about = appendAbout(about, e)
+	}
+	size, limit := len(text)-start, c.sink.limits.maxEventBytes
+	if c.sink.imports == "" {
+		limit = min(limit, c.sink.limits.maxBytes-(len(about)-startAbout))
+	}
+	if size > limit {
+		c.text, c.about = text[:start], about[:startAbout]
 		c.fail(index, inlet.Permanent(&inlet.Problem{
 			Code:    inlet.CodeEventTooLarge,
 			Message: fmt.Sprintf("event has %d bytes; at most %d can be forwarded", size, limit),
 		}))
 		return
 	}
-	c.items = append(c.items, item{index, len(text)})
-	c.text = append(text, ',')
+	c.items = append(c.items, item{index, len(text), len(about)})
+	c.text, c.about = append(text, ','), append(about, ',')
 }
 
 func (c *call) fail(index int, err error) {
@@ -94,39 +104,92 @@ func (c *call) run(ctx context.Context) error {
 }
 
 // requestEnd returns the end of the request that begins with the item at from: at least
-// one item, and as many as the limits permit.
+// one item, and as many as the limits permit. A large event has a request of its own.
 func (c *call) requestEnd(from int) (to int) {
-	start, l := c.start(from), c.sink.limits
-	for to = from + 1; to < len(c.items) && to-from < l.maxEvents && c.items[to].end-start <= l.maxBytes; {
+	l := c.sink.limits
+	if c.isLarge(from) {
+		return from + 1
+	}
+	for to = from + 1; to < len(c.items) && to-from < l.maxEvents && !c.isLarge(to) && c.size(from, to+1) <= l.maxBytes; {
 		to++
 	}
 	return to
 }
 
-// start returns where the i-th item begins in the text.
-func (c *call) start(i int) int {
+// start returns where the i-th item begins in the text, and in what is said about the events.
+func (c *call) start(i int) (text, about int) {
 	if i == 0 {
-		return 0
+		return 0, 0
 	}
-	return c.items[i-1].end + 1
+	it := c.items[i-1]
+	return it.end + 1, it.about + 1
+}
+
+// size returns how many bytes the items from:to have in a request.
+func (c *call) size(from, to int) int {
+	text, about := c.start(from)
+	return c.items[to-1].end - text + c.items[to-1].about - about
+}
+
+// largeEvent is the size in bytes that Segment and others document as the limit of an event.
+// Some refuse the whole request for one that is larger.
+const largeEvent = 32_768
+
+// smallEvent is the size in bytes up to which no receiver refuses an event for it: the
+// request has another fault.
+const smallEvent = 4096
+
+func (c *call) isLarge(i int) bool {
+	text, _ := c.start(i)
+	return c.items[i].end-text > largeEvent
 }
 
 // deliver sends the items from:to in one request, and in halves if the receiver finds
 // that too large. An error ends the call.
 func (c *call) deliver(ctx context.Context, from, to int) error {
-	body := c.sink.newBody(c.text[c.start(from):c.items[to-1].end])
-	err := c.sink.send(ctx, body, c.idempotencyKey(from, to), to-from)
+	err := c.send(ctx, from, to)
 	switch {
+	case to-from == 1 && (errors.Is(err, errTooLarge) || c.isLarge(from) && inlet.IsPermanent(err) && !isPartial(err)):
+		return c.record(from, to, &inlet.BatchError{Items: []inlet.ItemError{{Err: inlet.Permanent(err)}}})
 	case !errors.Is(err, errTooLarge):
 		return c.record(from, to, err)
-	case to-from == 1:
-		return c.record(from, to, &inlet.BatchError{Items: []inlet.ItemError{{Err: inlet.Permanent(err)}}})
 	}
 	middle := from + (to-from)/2
 	if err := c.deliver(ctx, from, middle); err != nil {
 		return err
 	}
 	return c.deliver(ctx, middle, to)
+}
+
+// send sends the items from:to in one request. One event that is too large for that goes to
+// the endpoint for imports, if the receiver has one: that of another Inlet accepts 4 MiB.
+func (c *call) send(ctx context.Context, from, to int) (err error) {
+	text, about := c.start(from)
+	last := c.items[to-1]
+	body := c.sink.newBody(c.text[text:last.end], c.about[about:last.about])
+	key := c.idempotencyKey(from, to)
+	fits := c.size(from, to) <= c.sink.limits.maxBytes
+	if fits {
+		err = c.sink.send(ctx, c.sink.endpoint, body, key, to-from)
+	}
+	switch {
+	case to-from > 1 || c.sink.imports == "":
+		return err
+	case fits && (!errors.Is(err, errTooLarge) || last.end-text <= smallEvent):
+		return err
+	}
+	large := c.sink.send(ctx, c.sink.imports, body, key, 1)
+	status, answered := errors.AsType[*StatusError](large)
+	if answered && (status.Status == http.StatusNotFound || status.Status == http.StatusMethodNotAllowed) {
+		return fmt.Errorf("%w: %w", errTooLarge, large)
+	}
+	return large
+}
+
+// isPartial reports whether err is about single events.
+func isPartial(err error) bool {
+	_, partial := errors.AsType[*inlet.BatchError](err)
+	return partial
 }
 
 // record records the outcome of a request. It returns an error if the call must end:

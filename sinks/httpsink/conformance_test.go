@@ -38,7 +38,7 @@ func TestConformance(t *testing.T) {
 		Refuse: func(e *inlet.Event) {
 			e.Properties = json.RawMessage(`{"large":"` + strings.Repeat("x", 33_000) + `"}`)
 		},
-	}, &httpsink.Options{Durability: inlet.DurabilityMemory}, func(t testing.TB) *receiver {
+	}, &httpsink.Options{Durability: inlet.DurabilityMemory, MaxEventBytes: 32_768}, func(t testing.TB) *receiver {
 		return newReceiver(t, nil, nil)
 	})
 
@@ -205,18 +205,11 @@ func (w *witness) read(t testing.TB) []*inlet.Event {
 
 // requireArrived requires that an event that has arrived differs from the given one in
 // the expected fields, in the expected way, and undoes the difference: the receiver
-// sets its own ReceivedAt, Source, Dialect and Warnings; it regards the Timestamp that
-// was sent as the client's time, and the sink as the client that sent the request. The
-// caller compares everything else.
+// sets its own ReceivedAt and Source. The caller compares everything else.
 func requireArrived(t testing.TB, given, got *inlet.Event) {
 	t.Helper()
 	require.NotNil(t, given, "event %s was never sent", got.MessageID)
 	require.WithinDuration(t, time.Now(), got.ReceivedAt, time.Minute)
-	require.WithinDuration(t, got.ReceivedAt, got.SentAt, 4*time.Second)
-	require.True(t, given.Timestamp.Equal(got.OriginalTimestamp))
 	require.Equal(t, "upstream", got.Source.ID)
-	require.Equal(t, "segment", got.Dialect)
-	require.Zero(t, got.Warnings)
-	got.ReceivedAt, got.SentAt, got.OriginalTimestamp = given.ReceivedAt, given.SentAt, given.OriginalTimestamp
-	got.Source, got.Dialect, got.Warnings = given.Source, given.Dialect, given.Warnings
+	got.ReceivedAt, got.Source = given.ReceivedAt, given.Source
 }

@@ -28,7 +28,7 @@
 // # What arrives
 //
 // Events are sent in their canonical form ([inlet.Event.AppendJSON]), numbers digit
-// by digit, with these exceptions:
+// by digit, as a client of Segment would send them:
 //
 //   - receivedAt, sourceId, dialect and warnings are not sent. The receiver sets its
 //     own; its source is the one that belongs to the write key.
@@ -36,14 +36,26 @@
 //     The client's originalTimestamp and sentAt are not sent: with them, the receiver
 //     would correct the time again.
 //   - sentAt of the request is when this attempt began, by the local clock. The
-//     receiver can use it to correct the difference between the two servers' clocks,
-//     which Inlet does from 5 seconds on.
+//     receiver can use it to correct the difference between the two servers' clocks.
 //   - Members that do not belong to a field are sent unchanged: the reason in a dead
 //     letter, and _client, in which Inlet keeps members with reserved names that a
-//     client sent. A receiving Inlet puts both below a _client of its own.
+//     client sent.
 //
-// So another Inlet stores equal events, except for ReceivedAt, SentAt, Source, Dialect
-// and Warnings, and with the Timestamp as OriginalTimestamp too.
+// # Another Inlet
+//
+// The root of a request has one more member, _inlet, which lists for each event what
+// Segment's form cannot represent: its dialect, the times of the client's clock and
+// the warnings. Other receivers ignore it; see [Options].Plain. Another Inlet stores
+// the events equal to those here, except for ReceivedAt and Source, whatever their
+// dialect and size: without a user where the dialect has none, larger or deeper than
+// a client may send, and with a timestamp that is not corrected again. It refuses what
+// lacks an id, a type or a name, or what its own validators refuse. Its write key is
+// in the header of the request, so nothing in an event is taken for a key.
+//
+// An id that the first Inlet generated stays marked as generated, so a sinks.Dedupe of
+// the second does not look for repeats of it. Every client with a write key can send
+// such a list, and so set the dialect, the times and the warnings of its own events; it
+// can set neither receivedAt nor the source, and no time that is more than a day ahead.
 //
 // # Responses
 //

@@ -65,6 +65,18 @@ func batchPath(path string) string {
 	return strings.TrimSuffix(path, "/v1") + defaultPath
 }
 
+// importEndpoint returns where the receiver at a complete endpoint accepts imports, which may
+// be larger than batches, or "" if it has no such path.
+func importEndpoint(endpoint string) string {
+	const imports = "/v1/import"
+	for _, path := range []string{defaultPath, "/v1/b", imports} {
+		if base, ok := strings.CutSuffix(endpoint, path); ok {
+			return base + imports
+		}
+	}
+	return ""
+}
+
 // publicIPv6 is the part of IPv6 that is allocated to the public internet. Addresses
 // outside of it are local, multicast, or represent IPv4, such as 64:ff9b::/96.
 var publicIPv6 = netip.MustParsePrefix("2000::/3")

@@ -20,10 +20,11 @@ import (
 // call and listed no event as rejected. What that guarantees is Options.Durability.
 //
 // Splitting: a Write of more than Options.MaxEvents or Options.MaxBytes is sent as
-// several requests, sequentially and in order. A request that is too large for the
-// receiver (413) is sent again in halves. After a temporary failure no further request
-// is sent; the [*inlet.BatchError] then lists the events that are not stored, or not
-// known to be.
+// several requests, sequentially and in order. An event of more than 32,768 bytes has a
+// request of its own, to /v1/import if that exceeds Options.MaxBytes. A request that is too
+// large for the receiver (413) is sent again in halves. After a temporary failure no
+// further request is sent; the [*inlet.BatchError] then lists the events that are not
+// stored, or not known to be.
 //
 // Duplicates: every attempt carries the same message IDs and, for the same events in
 // one request, the same Idempotency-Key. The transport may send a request a second time
@@ -41,6 +42,8 @@ import (
 type Sink struct {
 	classifier
 	endpoint     string
+	imports      string      // endpoint of requests that are too large for that, or ""
+	plain        bool        // nothing is sent that only another Inlet reads
 	header       http.Header // of every request; read-only
 	limits       limits
 	timeout      time.Duration
@@ -79,14 +82,18 @@ func New(endpoint, writeKey string, o *Options) (*Sink, error) {
 			maxRetryAfter: opts.MaxRetryAfter,
 		},
 		endpoint:     url,
+		plain:        opts.Plain,
 		header:       newHeader(credentials),
-		limits:       limits{opts.MaxEvents, opts.MaxBytes - envelopeSize, opts.MaxEventBytes},
+		limits:       opts.limits(),
 		timeout:      opts.Timeout,
 		timeoutCause: fmt.Errorf("timed out after %v: %w", opts.Timeout, context.DeadlineExceeded),
 		transport:    opts.Transport,
 		uncompressed: opts.DisableCompression,
 		durability:   opts.Durability,
 		inFlight:     newInFlight(opts.MaxConcurrent),
+	}
+	if opts.imports {
+		s.imports = importEndpoint(url)
 	}
 	if s.transport == nil {
 		s.ownTransport = newTransport(&opts)

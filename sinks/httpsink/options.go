@@ -15,13 +15,13 @@ import (
 type Options struct {
 	// MaxEvents is the maximum number of events in a request. Defaults to 500.
 	MaxEvents int
-	// MaxBytes is the maximum size of a request's JSON in bytes, before compression.
-	// Defaults to 490,000, just below the 500 KB that Segment accepts, whether a KB is
-	// 1000 or 1024 bytes.
+	// MaxBytes is the maximum size of a request's JSON in bytes, before compression. An
+	// event that exceeds it alone is sent to /v1/import. Defaults to 490,000, just below the
+	// 500 KB that Segment accepts, whether a KB is 1000 or 1024 bytes.
 	MaxBytes int
 	// MaxEventBytes is the maximum size of an event's JSON in bytes. A larger event is
-	// permanently rejected without being sent, and so is one that does not fit into
-	// MaxBytes. Defaults to 32,768, the limit of Segment.
+	// permanently rejected without being sent. Defaults to 4,190,208, what another Inlet
+	// accepts by /v1/import, or to what fits into MaxBytes if that is set.
 	MaxEventBytes int
 
 	// MaxConcurrent is the maximum number of requests in flight; further Writes wait.
@@ -41,6 +41,10 @@ type Options struct {
 	// DisableCompression sends bodies uncompressed, for receivers that do not support
 	// gzip. Defaults to false.
 	DisableCompression bool
+	// Plain sends only what Segment documents, to receivers that refuse a member of a
+	// request's root that they do not know. Defaults to false: another Inlet gets there what
+	// it needs to store equal events.
+	Plain bool
 	// AllowHTTP permits an endpoint without TLS: the events and the write key are then
 	// readable on the network. Defaults to false.
 	AllowHTTP bool
@@ -63,8 +67,13 @@ type Options struct {
 	// [inlet.DurabilityUnknown].
 	Durability inlet.Durability
 
+	imports  bool          // events that exceed MaxBytes may be sent as imports
 	resolver *net.Resolver // set by tests; nil is the system's
 }
+
+// maxImport is what an event may have in a request to /v1/import of another Inlet, of which
+// 4 MiB are accepted.
+const maxImport = 4<<20 - 4096
 
 // copied returns a copy of o, of the zero value if o is nil.
 func (o *Options) copied() (c Options) {
@@ -77,8 +86,9 @@ func (o *Options) copied() (c Options) {
 // setDefaults fills in the fields that are zero.
 func (o *Options) setDefaults() {
 	o.MaxEvents = cmp.Or(o.MaxEvents, 500)
+	o.imports = o.MaxBytes == 0 || o.MaxEventBytes > o.MaxBytes
 	o.MaxBytes = cmp.Or(o.MaxBytes, 490_000)
-	o.MaxEventBytes = min(cmp.Or(o.MaxEventBytes, 32_768), o.MaxBytes-envelopeSize)
+	o.MaxEventBytes = cmp.Or(o.MaxEventBytes, maxImport)
 	o.MaxConcurrent = cmp.Or(o.MaxConcurrent, 16)
 	o.Timeout = cmp.Or(o.Timeout, 10*time.Second)
 	o.ConnectTimeout = cmp.Or(o.ConnectTimeout, 2*time.Second)
@@ -86,11 +96,20 @@ func (o *Options) setDefaults() {
 	o.TLSConfig = o.TLSConfig.Clone()
 }
 
+// limits returns the limits of requests, without their envelopes.
+func (o *Options) limits() limits {
+	envelope := envelopeSize
+	if o.Plain {
+		envelope = plainEnvelope
+	}
+	return limits{o.MaxEvents, o.MaxBytes - envelope, o.MaxEventBytes}
+}
+
 // check returns the faults of all fields, as they are before [Options.setDefaults].
 func (o *Options) check() error {
 	var maxBytes, tlsConfig, minVersion error
 	if o.MaxBytes != 0 {
-		maxBytes = check.AtLeast("MaxBytes", o.MaxBytes, envelopeSize+1) // one byte of an event
+		maxBytes = check.AtLeast("MaxBytes", o.MaxBytes, plainEnvelope+1) // one byte of an event
 	}
 	if o.TLSConfig != nil && o.Transport != nil {
 		tlsConfig = check.Fault("TLSConfig", "has no effect together with Transport")

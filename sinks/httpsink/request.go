@@ -9,6 +9,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -40,13 +41,43 @@ func appendEvent(dst []byte, e *inlet.Event) []byte {
 	return sent.AppendJSON(dst)
 }
 
-// The envelope around the events of a request.
+// appendAbout appends what another Inlet needs in addition to store an equal event, as a list
+// of strings: the dialect, the times of the client's clock, and the warnings.
+func appendAbout(dst []byte, e *inlet.Event) []byte {
+	dst = append(dst, `["`...)
+	if isPlain(e.Dialect) {
+		dst = append(dst, e.Dialect...)
+	}
+	for _, t := range [...]time.Time{e.OriginalTimestamp, e.SentAt} {
+		dst = append(dst, `","`...)
+		if !t.IsZero() {
+			dst = t.UTC().AppendFormat(dst, time.RFC3339Nano)
+		}
+	}
+	dst = append(dst, `","`...)
+	sep := ""
+	for code := range e.Warnings.Codes() {
+		dst = append(append(dst, sep...), code...)
+		sep = " "
+	}
+	return append(dst, `"]`...)
+}
+
+// isPlain reports whether a text can be in a JSON string as it is.
+func isPlain(text string) bool {
+	return !strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r > '~' || r == '"' || r == '\\' })
+}
+
+// The envelope around the events of a request, and around what is said about them.
 const (
-	envelopeHead = `{"batch":[`
-	envelopeSent = `],"sentAt":"`
-	envelopeTail = `"}`
-	envelopeTime = "2006-01-02T15:04:05.000Z"
-	envelopeSize = len(envelopeHead + envelopeSent + envelopeTime + envelopeTail)
+	envelopeHead  = `{"batch":[`
+	envelopeSent  = `],"sentAt":"`
+	envelopeTail  = `"}`
+	envelopeAbout = `","_inlet":[`
+	envelopeEnd   = `]}`
+	envelopeTime  = "2006-01-02T15:04:05.000Z"
+	plainEnvelope = len(envelopeHead + envelopeSent + envelopeTime + envelopeTail)
+	envelopeSize  = len(envelopeHead + envelopeSent + envelopeTime + envelopeAbout + envelopeEnd)
 )
 
 // maxRatio limits how well a body may compress: receivers refuse what looks like a
@@ -60,16 +91,20 @@ type body struct {
 	gzipped bool
 }
 
-// newBody returns the body of events, which are encoded with commas between them. Its
-// sentAt is now.
-func (s *Sink) newBody(events []byte) body {
-	tail := make([]byte, 0, envelopeSize)
+// newBody returns the body of events, which are encoded with commas between them, and of
+// what is said about them, likewise. Its sentAt is now.
+func (s *Sink) newBody(events, about []byte) body {
+	tail := make([]byte, 0, envelopeSize+len(about))
 	tail = append(tail, envelopeSent...)
 	tail = time.Now().UTC().AppendFormat(tail, envelopeTime)
-	tail = append(tail, envelopeTail...)
+	if s.plain {
+		tail = append(tail, envelopeTail...)
+	} else {
+		tail = append(append(append(tail, envelopeAbout...), about...), envelopeEnd...)
+	}
 	if !s.uncompressed {
 		zipped := compress([]byte(envelopeHead), events, tail)
-		if len(events) <= maxRatio*len(zipped) {
+		if len(events)+len(about) <= maxRatio*len(zipped) {
 			return body{zipped, true}
 		}
 	}
@@ -121,11 +156,11 @@ func newHeader(credentials string) http.Header {
 // gzipEncoding is the value of Content-Encoding, shared by all requests.
 var gzipEncoding = []string{"gzip"}
 
-// send sends a request of n events. Its error is what Write returns for them.
-func (s *Sink) send(ctx context.Context, b body, key string, n int) error {
+// send sends a request of n events to an endpoint. Its error is what Write returns for them.
+func (s *Sink) send(ctx context.Context, endpoint string, b body, key string, n int) error {
 	bounded, cancel := context.WithTimeoutCause(ctx, s.timeout, s.timeoutCause)
 	defer cancel()
-	r, err := s.roundTrip(bounded, b, key, n)
+	r, err := s.roundTrip(bounded, endpoint, b, key, n)
 	if err != nil {
 		return s.noResponse(ctx, err)
 	}
@@ -134,8 +169,8 @@ func (s *Sink) send(ctx context.Context, b body, key string, n int) error {
 
 // roundTrip uses the transport directly: an http.Client would add redirects and
 // cookies.
-func (s *Sink) roundTrip(ctx context.Context, b body, key string, n int) (*response, error) {
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, s.endpoint, bytes.NewReader(b.bytes))
+func (s *Sink) roundTrip(ctx context.Context, endpoint string, b body, key string, n int) (*response, error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, endpoint, bytes.NewReader(b.bytes))
 	if err != nil {
 		return nil, err
 	}

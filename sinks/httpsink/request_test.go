@@ -21,41 +21,12 @@ import (
 
 func TestRequest(t *testing.T) {
 	t.Parallel()
-	t.Run("form", func(t *testing.T) {
-		t.Parallel()
-		synctest.Test(t, func(t *testing.T) { // a bubble's time begins in 2000
-			var body string
-			var header http.Header
-			s := newOffline(t, func(r *http.Request) (*http.Response, error) {
-				body, header = bodyOf(t, r), r.Header.Clone()
-				require.Equal(t, "POST https://events.example/v1/batch", r.Method+" "+r.URL.String())
-				require.NotZero(t, r.ContentLength)
-				return success(), nil
-			}, nil)
-			batch := events("m1", "m2")
-			batch[0].OriginalTimestamp, batch[0].SentAt = batch[0].Timestamp.Add(-time.Hour), batch[0].Timestamp.Add(-time.Minute)
-			batch[0].Warnings = inlet.WarnTextRepaired
-			batch[0].Properties = json.RawMessage("{\n\"total\": 12345678901234567890}")
-			batch[1].Extra = json.RawMessage(`{"channel":"web","_client":{"receivedAt":"now"}}`)
-			require.NoError(t, s.Write(t.Context(), batch))
-
-			require.Equal(t, `{"batch":[`+
-				`{"type":"track","event":"Signed Up","messageId":"m1","userId":"u","timestamp":"2026-01-02T03:04:05Z",`+
-				`"properties":{"total":12345678901234567890}},`+
-				`{"type":"track","event":"Signed Up","messageId":"m2","userId":"u","timestamp":"2026-01-02T03:04:05Z",`+
-				`"channel":"web","_client":{"receivedAt":"now"}}`+
-				`],"sentAt":"2000-01-01T00:00:00.000Z"}`, body)
-			require.Len(t, header.Get("Idempotency-Key"), 32)
-			header.Del("Idempotency-Key")
-			require.Equal(t, http.Header{
-				"Accept":           {"application/json"},
-				"Authorization":    {"Basic d2stM2Y5YzFkN2E1ZTo="},
-				"Content-Encoding": {"gzip"},
-				"Content-Type":     {"application/json"},
-				"User-Agent":       {"inlet-httpsink"},
-			}, header)
+	for name, plain := range map[string]bool{"form": false, "plain form": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) { testForm(t, plain) }) // a bubble's time begins in 2000
 		})
-	})
+	}
 	t.Run("event without a time", func(t *testing.T) {
 		t.Parallel()
 		var body string
@@ -93,6 +64,44 @@ func TestRequest(t *testing.T) {
 			})
 		}
 	})
+}
+
+// testForm holds every byte of a request.
+func testForm(t *testing.T, plain bool) {
+	var body string
+	var header http.Header
+	s := newOffline(t, func(r *http.Request) (*http.Response, error) {
+		body, header = bodyOf(t, r), r.Header.Clone()
+		require.Equal(t, "POST https://events.example/v1/batch", r.Method+" "+r.URL.String())
+		require.NotZero(t, r.ContentLength)
+		return success(), nil
+	}, &httpsink.Options{Plain: plain})
+	batch := events("m1", "m2")
+	batch[0].OriginalTimestamp, batch[0].SentAt = batch[0].Timestamp.Add(-time.Hour), batch[0].Timestamp.Add(-time.Minute)
+	batch[0].Warnings = inlet.WarnTextRepaired | inlet.WarnIDNotString
+	batch[0].Properties = json.RawMessage("{\n\"total\": 12345678901234567890}")
+	batch[1].Extra = json.RawMessage(`{"channel":"web","_client":{"receivedAt":"now"}}`)
+	require.NoError(t, s.Write(t.Context(), batch))
+
+	about := `,"_inlet":[["segment","2026-01-02T02:04:05Z","2026-01-02T03:03:05Z","text_repaired id_not_string"],["segment","","",""]]`
+	if plain {
+		about = ""
+	}
+	require.Equal(t, `{"batch":[`+
+		`{"type":"track","event":"Signed Up","messageId":"m1","userId":"u","timestamp":"2026-01-02T03:04:05Z",`+
+		`"properties":{"total":12345678901234567890}},`+
+		`{"type":"track","event":"Signed Up","messageId":"m2","userId":"u","timestamp":"2026-01-02T03:04:05Z",`+
+		`"channel":"web","_client":{"receivedAt":"now"}}`+
+		`],"sentAt":"2000-01-01T00:00:00.000Z"`+about+`}`, body)
+	require.Len(t, header.Get("Idempotency-Key"), 32)
+	header.Del("Idempotency-Key")
+	require.Equal(t, http.Header{
+		"Accept":           {"application/json"},
+		"Authorization":    {"Basic d2stM2Y5YzFkN2E1ZTo="},
+		"Content-Encoding": {"gzip"},
+		"Content-Type":     {"application/json"},
+		"User-Agent":       {"inlet-httpsink"},
+	}, header)
 }
 
 func TestIdempotencyKey(t *testing.T) {
@@ -143,24 +152,26 @@ func TestLimits(t *testing.T) {
 	t.Run("requests are full", func(t *testing.T) {
 		t.Parallel()
 		one := len(`{"type":"track","event":"Signed Up","messageId":"m1","userId":"u","timestamp":"2026-01-02T03:04:05Z"}`)
-		envelope := len(`{"batch":[],"sentAt":"2000-01-01T00:00:00.000Z"}`)
-		for spare, want := range map[int]string{0: "[[m1 m2] [m3]]", -1: "[[m1] [m2] [m3]]", one: "[[m1 m2] [m3]]", one + 1: "[[m1 m2 m3]]"} {
+		one += len(`["segment","","",""]`)
+		envelope := len(`{"batch":[],"sentAt":"2000-01-01T00:00:00.000Z","_inlet":[]}`)
+		for spare, want := range map[int]string{0: "[[m1 m2] [m3]]", -1: "[[m1] [m2] [m3]]", one + 1: "[[m1 m2] [m3]]", one + 2: "[[m1 m2 m3]]"} {
 			var requests [][]string
 			s := newOffline(t, func(r *http.Request) (*http.Response, error) {
 				requests = append(requests, idsOf(t, r))
 				return success(), nil
-			}, &httpsink.Options{MaxBytes: envelope + 2*one + len(",") + spare})
+			}, &httpsink.Options{MaxBytes: envelope + 2*one + len(",,") + spare})
 			require.NoError(t, s.Write(t.Context(), events("m1", "m2", "m3")))
 			require.Equal(t, want, fmt.Sprint(requests), "with %d bytes in addition to two events", spare)
 		}
 	})
 	t.Run("one event too large", func(t *testing.T) {
 		t.Parallel()
-		for size, want := range map[int]string{32_768: "stored", 32_769: "rejected"} {
+		for size, want := range map[int]string{40_000: "stored", 40_001: "rejected"} {
 			batch := events("a", "b", "c")
 			bare := len(`{"type":"track","event":"Signed Up","messageId":"b","userId":"u","timestamp":"2026-01-02T03:04:05Z","properties":{"":""}}`)
 			batch[1].Properties = json.RawMessage(`{"":"` + strings.Repeat("x", size-bare) + `"}`)
-			s := newOffline(t, func(*http.Request) (*http.Response, error) { return success(), nil }, nil)
+			s := newOffline(t, func(*http.Request) (*http.Response, error) { return success(), nil },
+				&httpsink.Options{MaxEventBytes: 40_000})
 			err := s.Write(t.Context(), batch)
 			require.Equal(t, []string{"stored", want, "stored"}, outcomes(err, 3), "%v", err)
 			if want == "rejected" {
