@@ -62,6 +62,7 @@ var fixtures = map[string]func(t *testing.T, tr *tree) []finding{
 	},
 	"names":    func(_ *testing.T, tr *tree) []finding { return ambiguousMethods(tr) },
 	"examples": func(_ *testing.T, tr *tree) []finding { return withoutExample(tr) },
+	"globals":  func(_ *testing.T, tr *tree) []finding { return globalState(tr) },
 	"files":    func(_ *testing.T, tr *tree) []finding { return fileCount(tr, 2) },
 	"cycles":   func(_ *testing.T, tr *tree) []finding { return fileCycles(tr, 2) },
 	"imports": func(_ *testing.T, tr *tree) []finding {

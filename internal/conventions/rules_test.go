@@ -34,6 +34,7 @@ func TestConventions(t *testing.T) {
 		"option errors": ownOptionErrors,
 		"names":         ambiguousMethods,
 		"examples":      withoutExample,
+		"globals":       globalState,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -401,6 +402,58 @@ func (p *pkg) askedBy(named *types.Named, name string) string {
 		}
 	}
 	return ""
+}
+
+// globalState finds functions called init, and assignments to variables of a package or to
+// what they hold: what one handler does must not depend on another.
+func globalState(tr *tree) (findings []finding) {
+	for _, p := range tr.packages() {
+		if p.name == "main" || within("examples", p.path) {
+			continue
+		}
+		for _, file := range p.shipped {
+			ast.Inspect(file, func(n ast.Node) bool {
+				switch n := n.(type) {
+				case *ast.FuncDecl:
+					if n.Recv == nil && n.Name.Name == "init" {
+						findings = append(findings, tr.at(n.Pos(), "there is a function init"))
+					}
+				case *ast.AssignStmt:
+					for _, to := range n.Lhs {
+						findings = append(findings, p.assignedGlobal(tr, to)...)
+					}
+				case *ast.IncDecStmt:
+					findings = append(findings, p.assignedGlobal(tr, n.X)...)
+				}
+				return true
+			})
+		}
+	}
+	return sorted(findings)
+}
+
+// assignedGlobal returns a finding if an assignment to expr changes a variable of p.
+func (p *pkg) assignedGlobal(tr *tree, expr ast.Expr) []finding {
+	at := expr.Pos()
+	for {
+		switch e := expr.(type) {
+		case *ast.ParenExpr:
+			expr = e.X
+		case *ast.IndexExpr:
+			expr = e.X
+		case *ast.SelectorExpr:
+			expr = e.X
+		case *ast.StarExpr:
+			expr = e.X
+		case *ast.Ident:
+			if v, ok := p.info.Uses[e].(*types.Var); ok && v.Parent() == p.types.Scope() {
+				return []finding{tr.at(at, "an assignment changes the variable %s of the package", v.Name())}
+			}
+			return nil
+		default:
+			return nil
+		}
+	}
 }
 
 // withoutExample finds constructors without an Example: functions called New, Open or Must
