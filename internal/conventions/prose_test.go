@@ -61,6 +61,8 @@ var retiredWords = []retiredWord{
 	{pattern: `letterbox(es)?`, instead: "dead-letter journal"},
 	{pattern: `half of a surrogate( pair)?`, instead: "unpaired surrogate"},
 	{pattern: `the collector`, instead: "the garbage collector", commentsOnly: true},
+	{pattern: `whom`, instead: "that, which, who"},
+	{pattern: `(after|of|for|with) so (many|long)`, instead: "a number of, a time"},
 	{pattern: `to no end`, instead: "without benefit"},
 	{
 		pattern: `(stands?|stood) (in|at|on|under|above|below|between|behind|before|after|twice|there|left|right|first|last)`,

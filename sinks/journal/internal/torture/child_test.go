@@ -160,7 +160,7 @@ func (c *child) await(t *testing.T, limit time.Duration, what string, is func() 
 	}, limit, time.Millisecond, "the child never came to: %s\n%s", what, c.stderr())
 }
 
-// awaitAcks waits for so many more acknowledged writes.
+// awaitAcks waits for a number of further acknowledged writes.
 func (c *child) awaitAcks(t *testing.T, more int) {
 	t.Helper()
 	before := c.acked()
