@@ -51,7 +51,7 @@ var fixtures = map[string]func(t *testing.T, tr *tree) []finding{
 	"logs":    func(_ *testing.T, tr *tree) []finding { return badLogs(tr) },
 	"docs":    func(_ *testing.T, tr *tree) []finding { return undocumented(tr) },
 	"options": func(_ *testing.T, tr *tree) []finding {
-		return slices.Concat(silentOnNil(tr), withoutDefaults(tr), ownOptionErrors(tr))
+		return slices.Concat(silentOnNil(tr), withoutDefaults(tr), ownOptionErrors(tr), withoutLogger(tr))
 	},
 	"documents": func(t *testing.T, tr *tree) []finding {
 		docs := markdownFiles(t, tr.dir)

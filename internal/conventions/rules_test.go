@@ -35,6 +35,7 @@ func TestConventions(t *testing.T) {
 		"names":         ambiguousMethods,
 		"examples":      withoutExample,
 		"globals":       globalState,
+		"loggers":       withoutLogger,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -400,6 +401,52 @@ func (p *pkg) askedBy(named *types.Named, name string) string {
 				return other
 			}
 		}
+	}
+	return ""
+}
+
+// withoutLogger finds options whose Logger the package does not set to slog.Default by
+// cmp.Or(o.Logger, slog.Default()).
+func withoutLogger(tr *tree) (findings []finding) {
+	for _, p := range tr.public() {
+		resolved := p.resolvedLoggers()
+		for typ := range p.optionsTypes() {
+			for field := range typ.Type().Underlying().(*types.Struct).Fields() {
+				if field.Name() == "Logger" && !resolved[typ] {
+					findings = append(findings, tr.at(field.Pos(), "%s.Logger does not default to slog.Default by cmp.Or", typ.Name()))
+				}
+			}
+		}
+	}
+	return sorted(findings)
+}
+
+// resolvedLoggers returns the types T of all cmp.Or(t.Logger, slog.Default()) in p.
+func (p *pkg) resolvedLoggers() map[*types.TypeName]bool {
+	resolved := map[*types.TypeName]bool{}
+	for _, file := range p.shipped {
+		ast.Inspect(file, func(n ast.Node) bool {
+			or, ok := n.(*ast.CallExpr)
+			if !ok || len(or.Args) != 2 || p.calledName(or) != "cmp.Or" {
+				return true
+			}
+			logger, isField := or.Args[0].(*ast.SelectorExpr)
+			fallback, isCall := or.Args[1].(*ast.CallExpr)
+			if isField && isCall && logger.Sel.Name == "Logger" && p.calledName(fallback) == "log/slog.Default" {
+				if named := namedType(p.info.TypeOf(logger.X)); named != nil {
+					resolved[named.Obj()] = true
+				}
+			}
+			return true
+		})
+	}
+	return resolved
+}
+
+// calledName returns the full name of the function that a call names, or "".
+func (p *pkg) calledName(call *ast.CallExpr) string {
+	if fn, ok := p.called(call).(*types.Func); ok {
+		return fn.FullName()
 	}
 	return ""
 }

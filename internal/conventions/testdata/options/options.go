@@ -1,6 +1,7 @@
 package fixture
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -52,12 +53,15 @@ func New(o *Options) (*Handler, error) {
 	if o == nil {
 		return nil, errors.New("fixture: New: the sink is nil")
 	}
+	_ = cmp.Or(o.Logger, slog.Default())
 	return nil, fmt.Errorf("fixture: Options.Limit is %d", o.Limit)
 }
 
 func OpenConfig(c *Config) error { return errors.New("fixture: the limit must be at least 1") }
 
-func (h *Handler) Deliver(o *SilentOptions, v ValueOptions) {}
+func (h *Handler) Deliver(o *SilentOptions, v ValueOptions) {
+	_ = cmp.Or(o.Logger, slog.New(slog.DiscardHandler))
+}
 
 func (o *Options) withDefaults() error { return errors.New("Limit is negative") }
 
