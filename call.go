@@ -242,9 +242,9 @@ func isStrict(r *http.Request) bool {
 	return mode == "1" || mode == "true"
 }
 
-// How many events a request may be charged for: a few, and one for so many bytes as it was sent.
-// An id or a time alone is more, even compressed. Only events that all say the same need less, and
-// a few hundred bytes of them would use up the rate of a source for a long time.
+// How many events a request may be charged for: a few, and one for each unit of the bytes that
+// were sent. An id or a time alone is more, even compressed. Only identical events need less,
+// and a few hundred bytes of them would use up the rate of a source for a long time.
 const (
 	freeEvents    = 20
 	bytesPerEvent = 8

@@ -144,14 +144,14 @@ func (c *call) isLarge(i int) bool {
 	return c.items[i].end-text > largeEvent
 }
 
-// deliver sends the items from:to in one request, and in halves if the receiver finds
-// that too large. An error ends the call.
+// deliver sends the items from:to in one request, and in halves if the receiver finds that
+// too large, or does not list every event that it rejects. An error ends the call.
 func (c *call) deliver(ctx context.Context, from, to int) error {
 	err := c.send(ctx, from, to)
 	switch {
 	case to-from == 1 && (errors.Is(err, errTooLarge) || c.isLarge(from) && inlet.IsPermanent(err) && !isPartial(err)):
 		return c.record(from, to, &inlet.BatchError{Items: []inlet.ItemError{{Err: inlet.Permanent(err)}}})
-	case !errors.Is(err, errTooLarge):
+	case !errors.Is(err, errTooLarge) && !errors.Is(err, errUnlisted):
 		return c.record(from, to, err)
 	}
 	middle := from + (to-from)/2

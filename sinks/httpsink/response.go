@@ -103,6 +103,8 @@ func (r *response) success(n int) error {
 		return r.temporary("its response is too long")
 	case bytes.HasPrefix(bytes.TrimLeft(r.body, " \t\r\n"), []byte("<")):
 		return r.temporary("its response is a web page, the endpoint may be wrong")
+	case err == errUnlisted:
+		return err
 	case err != nil:
 		return r.temporary(err.Error())
 	case !r.report.failed():
@@ -117,6 +119,8 @@ func (r *response) success(n int) error {
 func (r *response) badRequest(n int) error {
 	rejected, err := r.report.rejected(n)
 	switch {
+	case err == errUnlisted:
+		return err
 	case err == nil && len(rejected) > 0:
 		return r.perEvent(rejected, n, r.temporary("other events were rejected"))
 	case r.blamesKey():
@@ -285,6 +289,10 @@ type rejection struct {
 
 var errRejected = errors.New("its list of rejected events is malformed")
 
+// errUnlisted means that the receiver rejected more events than it lists, as another Inlet
+// does whose answer would be too long. The events are sent again in smaller requests.
+var errUnlisted = errors.New("httpsink: the receiver rejected more events than it lists")
+
 // rejected returns which of the n events the receiver rejected, by index. The error
 // means that it is unknown which events are stored.
 func (r report) rejected(n int) (map[int]rejection, error) {
@@ -305,6 +313,13 @@ func (r report) rejected(n int) (map[int]rejection, error) {
 	}
 	if len(rejected) != len(list) { // an index is listed twice
 		return nil, errRejected
+	}
+	var count int
+	if all, ok := r["rejectedCount"]; ok && (json.Unmarshal(all, &count) != nil || count > len(list)) {
+		if n == 1 || count > n {
+			return nil, errRejected
+		}
+		return nil, errUnlisted
 	}
 	return rejected, nil
 }

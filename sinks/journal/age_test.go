@@ -86,7 +86,7 @@ func TestManySegmentsCost(t *testing.T) {
 	m := &countingFS{FS: memfs.New()}
 	putSegments(m.Put, n)
 	j := openTest(t, memfs.Dir, &Options{fs: m})
-	requireCost(t, m, "open", 4, n+10, 0, n+10)
+	requireCost(t, m, "open", 6, n+10, 0, n+10) // one list each of dead and quarantine
 
 	require.Len(t, recentIDs(t, j, 100*time.Hour+time.Minute, 1<<20), 100)
 	requireCost(t, m, "RecentIDs", 1, 100+20, 0, 3*(100+20))
