@@ -163,7 +163,7 @@ func TestChain(t *testing.T) {
 			"/v1/batch", `{"context":{"a":{` + members(7_000) + `}},"integrations":{` + members(900) + `},"batch":[` +
 				`{"type":"identify","userId":"u","traits":{` + members(1_000) + `},"context":{"b":{` + members(1_000) + `}}}]}`, 1,
 		},
-		"an import":                   {"/v1/import", `{"batch":[` + batch(125, fmt.Sprintf(track, text(32_000))) + `]}`, 125},
+		"an import":                   {"/v1/import", `{"batch":[` + batch(40, fmt.Sprintf(track, text(32_000))) + `]}`, 40},
 		"deeper than an event may be": {"/v1/custom/event?eventName=N&userID=u", nested(200), 1},
 		"reserved members": {
 			"/v1/track", `{"event":"E","userId":"u","receivedAt":"r","dialect":{"a":1},"_seq":1,"_c":"x","_client":1,"_refused":2,"_inlet":[1],` +
@@ -194,15 +194,15 @@ func TestChain(t *testing.T) {
 			e.Extra = json.RawMessage(`{"geo":{"text":"` + text(50_000) + `"},"deep":` + nested(10) + `}`)
 			e.Context = json.RawMessage(`{` + members(20_000) + `}`)
 		})
-		body := `{"batch":[` + batch(14, fmt.Sprintf(track, text(32_000))) + `]}`
+		body := `{"batch":[` + batch(4, fmt.Sprintf(track, text(32_000))) + `]}`
 		first.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("POST", "/v1/batch", strings.NewReader(body)))
-		require.Len(t, first.Events(), 14)
+		require.Len(t, first.Events(), 4)
 		requireForwarded(t, first, nil)
 	})
 	t.Run("sizes", func(t *testing.T) {
 		t.Parallel()
 		random := rand.New(rand.NewPCG(1, 2))
-		for range 40 {
+		for range 15 {
 			first := newLink(t)
 			for range 1 + random.IntN(40) {
 				body := fmt.Sprintf(`{"event":"E","context":{"c":"%s"},"properties":{"p":"%s"}}`,

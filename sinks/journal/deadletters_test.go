@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -52,13 +53,13 @@ func TestDeadLetterBytes(t *testing.T) {
 	t.Parallel()
 	t.Run("the oldest go", func(t *testing.T) {
 		t.Parallel()
-		for _, retain := range []int64{16 << 20, 3 << 20, 1 << 20} {
+		for _, retain := range []int64{8 << 20, 1 << 20} {
 			synctest.Test(t, func(t *testing.T) {
 				m, log := memfs.New(), new(bytes.Buffer)
 				j := openMem(t, m, Options{SegmentBytes: retain / 4, RetainBytes: retain, Logger: slog.New(slog.NewTextHandler(log, nil))})
 				d := deliver(t, j, &target{answer: everything}, nil)
 				limit := int(retain / 4)
-				const writes, each = 96, 50
+				const writes, each = 60, 50
 				for i := range writes {
 					require.NoError(t, j.Write(t.Context(), large(fmt.Sprint(i), each, 1<<10)))
 					drain(t, d)
@@ -247,13 +248,12 @@ func TestDeliveryAge(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				m := memfs.New()
-				j := openMem(t, m, Options{})
 				var d *Delivery
 				started := make(chan struct{})
 				begun := time.Now()
-				newest, looks, reading := begun, 0, false
+				newest, looks, reading := begun, 0, new(memfs.Switch)
 				look := func() {
-					if !reading {
+					if !reading.IsOn() {
 						return
 					}
 					s := d.Stats()
@@ -265,20 +265,21 @@ func TestDeliveryAge(t *testing.T) {
 					require.InDelta(t, waited.Hours(), s.Age.Hours(), 50, "at %d", s.Position)
 					require.GreaterOrEqual(t, s.Age, waited-time.Hour, "never younger than it is")
 				}
+				m.Fault = func(op, _ string, size int) (int, error) {
+					if op == "list" || op == "open" {
+						look()
+					}
+					return size, nil
+				}
+				j := openMem(t, m, Options{})
 				for range days * 24 {
 					writeAt(t, j, fmt.Sprint(looks), newest)
 					newest = newest.Add(time.Hour)
 				}
 				time.Sleep(time.Until(newest))
-				m.Fault = func(op, _ string, size int) (int, error) {
-					if op != "write" { // of another file: the cursor's
-						look()
-					}
-					return size, nil
-				}
 				wanted := func(e *inlet.Event) bool {
 					<-started
-					reading = true
+					reading.Set(true)
 					look()
 					return filter == nil || filter(e)
 				}
@@ -299,6 +300,13 @@ func TestDeliveryAge(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
 			m, hung := memfs.New(), new(memfs.Switch)
+			var reads atomic.Int64
+			m.Fault = func(op, _ string, size int) (int, error) {
+				if op == "open" && hung.IsOn() && reads.Add(1) > 1 {
+					return 0, errIO
+				}
+				return size, nil
+			}
 			j := openMem(t, m, Options{})
 			writeAt(t, j, "a", time.Now())
 			d := deliver(t, j, &target{}, nil)
@@ -308,15 +316,6 @@ func TestDeliveryAge(t *testing.T) {
 			closeNow(t, j)
 			time.Sleep(days * 24 * time.Hour)
 			j = openMem(t, m, Options{})
-			reads := 0
-			m.Fault = func(op, _ string, size int) (int, error) {
-				if op == "open" {
-					if reads++; reads > 1 && hung.IsOn() {
-						return 0, errIO
-					}
-				}
-				return size, nil
-			}
 			hung.Set(true)
 			d = deliver(t, j, &target{}, nil)
 			require.GreaterOrEqual(t, d.Stats().Age, days*24*time.Hour)
