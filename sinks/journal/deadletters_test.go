@@ -271,7 +271,7 @@ func TestDeliveryAge(t *testing.T) {
 					}
 					return size, nil
 				}
-				j := openMem(t, m, Options{})
+				j := openMem(t, m, Options{SegmentBytes: two}) // so that batches begin with a listing
 				for range days * 24 {
 					writeAt(t, j, fmt.Sprint(looks), newest)
 					newest = newest.Add(time.Hour)
