@@ -199,7 +199,8 @@ func (c *Composer) End() []byte {
 	d := c.into
 	text := c.Text[c.base:]
 	d.index.rewritten = append(d.index.rewritten[:0], c.from.index.rewritten...)
-	d.limits, d.list, d.repaired, d.repair.received = c.from.limits, c.from.list, c.from.repaired, c.from.repair.received
+	d.limits, d.list, d.repaired, d.inner = c.from.limits, c.from.list, c.from.repaired, c.from.inner
+	d.index.tooDeep = c.from.index.tooDeep
 	d.root = Object{text: text, names: d.index.rewritten, spans: d.rootSpans}
 	for i := range d.items {
 		d.items[i].text, d.items[i].names = text, d.index.rewritten

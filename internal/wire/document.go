@@ -1,7 +1,5 @@
 package wire
 
-import "unicode/utf8"
-
 // This file reads a body into spans. The root object and each event of the list get one
 // span per member, in two slices that are shared by all events of the body: an [Object]
 // is a part of such a slice. Below the members of an event, values are only checked, by
@@ -39,10 +37,19 @@ type Document struct {
 	items    []Item
 	listed   bool // the root has this member, and it is an array
 	repaired int  // how many repairs of the text are outside of the list
+	inner    data // the list, if it is not one of events
 
 	rootSpans, itemSpans []span // of the root, and of all items, in order
 	index                indexer
 	repair               repairer
+	outline              *Outline // keeps the spans of inner objects, or is nil
+}
+
+// data is what is known of the list if its elements are data of the root.
+type data struct {
+	fault    Fault // the first one in an element, whether that is an object or not
+	members  int   // of the root and of all elements, at all depths
+	received int   // the length of the root
 }
 
 // An Item is an element of the list of events.
@@ -141,44 +148,41 @@ func (o Object) Get(quoted string) []byte {
 // error the document is empty.
 //
 // Invalid text, which is invalid UTF-8 and unpaired surrogates, is not an error: it is
-// repaired, and the items that had it are marked as repaired. Repairing costs a second
-// pass over a copy of the body, so a body costs at most twice its size.
+// repaired in a copy of the body, and the items that had it are marked as repaired.
 func (d *Document) Read(body []byte, list string, limits Limits) error {
-	d.begin(body, list, limits)
-	err := d.readRoot()
-	if err == nil && (d.index.unpaired || !utf8.Valid(body)) {
-		d.clear()
-		d.index.reset(d.repair.repair(body), d.limits)
-		err = d.readRoot()
-	}
-	if err != nil {
-		d.Reset()
-	}
-	return err
-}
-
-// begin empties the document and prepares it to read a body.
-func (d *Document) begin(body []byte, list string, limits Limits) {
 	d.Reset()
 	d.limits, d.list = limits, list
-	d.repair.received = len(body)
-	d.index.reset(body, limits)
+	d.repair.reset(body)
+	d.index.reset(d.repair.utf8(), limits)
+	err := d.readRoot()
+	if err != nil {
+		d.Reset()
+		return err
+	}
+	if text := d.repair.surrogates(d.index.src, d.index.unpaired); len(d.index.unpaired) > 0 {
+		d.setText(text)
+	}
+	d.inner.received = len(body)
+	return nil
 }
 
-// Reset empties the document and releases the body.
+// setText sets the text that all spans point into.
+func (d *Document) setText(text []byte) {
+	d.index.src, d.root.text = text, text
+	for i := range d.items {
+		d.items[i].text = text
+	}
+}
+
+// Reset empties the document and releases the body. The items are zeroed, so that they do
+// not keep it alive; spans are numbers.
 func (d *Document) Reset() {
-	d.clear()
-	d.limits = Limits{}
-	d.index.reset(nil, Limits{})
-	d.repair.reset()
-}
-
-// clear forgets what was read. The items are zeroed, so that they do not keep the body
-// alive; spans are numbers.
-func (d *Document) clear() {
 	clear(d.items)
 	d.items, d.rootSpans, d.itemSpans = d.items[:0], d.rootSpans[:0], d.itemSpans[:0]
-	d.root, d.listed, d.repaired = Object{}, false, 0
+	d.root, d.listed, d.repaired, d.inner = Object{}, false, 0, data{}
+	d.limits = Limits{}
+	d.index.reset(nil, Limits{})
+	d.repair.reset(nil)
 }
 
 // Limits returns the limits that the document was read with; the zero value if it is
@@ -195,15 +199,19 @@ func (d *Document) Repaired() bool { return d.repaired > 0 }
 func (d *Document) Items() ([]Item, bool) { return d.items, d.listed }
 
 // AsItem returns the root as if it were the only element of a list, without the limit on
-// its length. The list is then a part of it, and so are the faults of its elements, except
-// that they may be of any kind.
+// its length. The list is then data of it like any other, and its elements may be of any
+// kind and length.
 func (d *Document) AsItem() Item {
-	it := Item{Object: d.root, Size: d.repair.received, Repaired: d.Repaired()}
+	it := Item{Object: d.root, Size: d.inner.received, Repaired: d.Repaired(), Fault: d.inner.fault}
 	for i := range d.items {
 		it.Repaired = it.Repaired || d.items[i].Repaired
-		if f := d.items[i].Fault; it.Fault.Kind == None && f.Kind != NotObject {
-			it.Fault = f
-		}
+	}
+	switch {
+	case it.Fault.Kind != None:
+	case d.index.tooDeep:
+		it.Fault.Kind = TooDeep
+	case d.limits.Members > 0 && d.inner.members > d.limits.Members:
+		it.Fault.Kind = TooManyMembers
 	}
 	return it
 }
@@ -212,7 +220,7 @@ func (d *Document) readRoot() error {
 	x := &d.index
 	start := x.space(0)
 	if x.at(start) != '{' {
-		return x.notAnObject(start)
+		return d.notAnObject(start)
 	}
 	end, err := d.readObject(start, &d.rootSpans, d.list)
 	if err != nil {
@@ -222,23 +230,29 @@ func (d *Document) readRoot() error {
 		end = x.fail(rest) // text after the root
 	}
 	if x.failed {
-		return explain(x.src, int64(end))
+		return d.explain(end)
 	}
 	if x.fault.Kind != None {
 		return &FaultError{x.fault}
 	}
 	d.root = Object{text: x.src, names: x.rewritten, spans: d.rootSpans}
-	repairs, _ := d.repair.within(start, end)
-	d.repaired += repairs // minus those that readItem has subtracted
+	d.inner.members += x.members
+	d.repaired += len(d.repair.positions) + len(x.unpaired) // minus those that readItem has subtracted
 	return nil
+}
+
+// explain returns the error for a body that is not JSON from i on.
+func (d *Document) explain(i int) error {
+	return explain(d.repair.received, int64(d.repair.receivedAt(i)))
 }
 
 // notAnObject returns the error for a root that begins at start and is not an object: it
 // may not be JSON at all.
-func (x *indexer) notAnObject(start int) error {
+func (d *Document) notAnObject(start int) error {
+	x := &d.index
 	end := x.space(x.value(start))
 	if x.failed || end < len(x.src) {
-		return explain(x.src, int64(end))
+		return d.explain(end)
 	}
 	return ErrNotObject
 }
@@ -255,9 +269,12 @@ func (d *Document) readObject(start int, spans *[]span, list string) (end int, e
 			return i, nil
 		}
 		s.start = uint32(i)
-		if list != "" && x.at(i) == '[' && string(x.text(s.nameStart, s.nameEnd)) == list {
+		switch c := x.at(i); {
+		case c == '[' && list != "" && string(x.text(s.nameStart, s.nameEnd)) == list:
 			i, err = d.readItems(i)
-		} else {
+		case c == '{' && d.outline != nil:
+			i = d.outline.readInner(i, 0)
+		default:
 			i = x.value(i)
 		}
 		if err != nil || x.failed {
@@ -298,7 +315,7 @@ func (d *Document) readItems(start int) (end int, err error) {
 // readItem reads the element at start and returns its end.
 func (d *Document) readItem(start int) (end int, err error) {
 	x := &d.index
-	first := len(d.itemSpans)
+	first, unpaired := len(d.itemSpans), len(x.unpaired)
 	var it Item
 	if x.at(start) == '{' {
 		end, err = d.readObject(start, &d.itemSpans, "")
@@ -310,10 +327,15 @@ func (d *Document) readItem(start int) (end int, err error) {
 	if err != nil || x.failed {
 		return end, err
 	}
-	repairs, grown := d.repair.within(start, end)
+	replaced := d.repair.within(start, end)
+	repairs := replaced + len(x.unpaired) - unpaired
 	d.repaired -= repairs // readRoot adds all repairs, so that those outside remain
 	it.Repaired = repairs > 0
-	it.Size = end - start - grown
+	it.Size = end - start - replaced*growth
+	if d.inner.fault.Kind == None {
+		d.inner.fault = x.fault
+	}
+	d.inner.members += x.members
 	d.addItem(it, first)
 	return end, nil
 }

@@ -116,6 +116,45 @@ func TestDocumentFaults(t *testing.T) {
 	}
 }
 
+// In a single event, a list that is named as that of events is data like any other.
+func TestAsItem(t *testing.T) {
+	t.Parallel()
+	limits := Limits{Depth: 6, Members: 10, Bytes: 60, Items: 20}
+	for _, list := range []string{
+		`[]`, `[1,"a",null]`, `[{"a":1},{"a":1}]`, `["` + strings.Repeat("x", 100) + `"]`, `[{"` + strings.Repeat("x", 100) + `":1}]`,
+		`[{"a":1,"a":2}]`, `[[{"a":1,"a":2}]]`, `[1,[[{"b":[{"a":1,"\u0061":2}]}]]]`, `[{"a":1},[{"a":1,"b":{"c":1,"c":2}}]]`,
+		`[[[[1]]]]`, `[[[[[1]]]]]`, `[{"a":{"a":{"a":1}}}]`, `[{"a":{"a":{"a":{}}}}]`, `[[],[[[{}]]],[]]`, `[[],[[[[]]]],[]]`,
+		`[` + strings.Repeat(`{"a":1},`, 7) + `{}]`, `[` + strings.Repeat(`{"a":1},`, 8) + `{}]`, `[[` + strings.Repeat(`{"a":1},`, 8) + `{}]]`,
+		"[\"\xff\"]", `[["\ud800"]]`, "[{\"\xff\":1,\"\xfe\":2}]", `[[{"\ud800":1,"\udfff":2}]]`,
+	} {
+		t.Run(list, func(t *testing.T) {
+			t.Parallel()
+			body := []byte(`{"event":"E","batch":` + list + `}`)
+			requireAsItem(t, body, limits)
+		})
+	}
+}
+
+// requireAsItem checks that a body is the same event whether it is read with a list or not.
+func requireAsItem(t testing.TB, body []byte, limits Limits) {
+	t.Helper()
+	var d, whole Document
+	if d.Read(body, `"batch"`, limits) != nil {
+		return
+	}
+	got, want := d.AsItem(), Fault{}
+	if err := whole.Read(body, "", limits); err != nil {
+		var fault *FaultError
+		require.ErrorAs(t, err, &fault)
+		want = fault.Fault
+	}
+	require.Equal(t, want.Kind == None, got.Fault.Kind == None, "%s: %v", body, got.Fault)
+	if want.Kind == None {
+		require.Equal(t, whole.AsItem().Repaired, got.Repaired)
+		requireSameObject(t, whole.Root(), got.Object)
+	}
+}
+
 func manyMembers(n int) string {
 	var members []string
 	for i := range n {
@@ -275,6 +314,7 @@ func FuzzDocument(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
+		requireAsItem(t, body, Limits{Depth: 6, Members: 10, Bytes: 100, Items: 100})
 		d := new(Document)
 		err := d.Read(body, `"batch"`, Limits{})
 		var syntax *SyntaxError

@@ -21,18 +21,19 @@ package wire
 // What the grammar permits and this package does not, is a fault: nesting and members
 // beyond the limits, duplicate names. The first fault of an event is kept and does not
 // stop the walk. Not checked here: whether text is valid UTF-8. Surrogates in escapes are
-// paired by scan.go, which sets unpaired.
+// paired by scan.go, which records unpaired ones.
 
 // An indexer walks over a body once and checks it.
 type indexer struct {
 	src      []byte
 	limits   Limits
-	failed   bool // there was a syntax error
-	unpaired bool // there was an unpaired surrogate
+	failed   bool     // there was a syntax error
+	unpaired []uint32 // where the escapes of unpaired surrogates are, ascending
 
 	fault   Fault // the first one of the current event
 	members int   // the members of the current event so far, at all depths
 	floor   int   // how many open values are around the current event
+	tooDeep bool  // the root is too deep if the list of events is a part of it
 
 	stack     []int32   // an entry per open value: where its names begin; -1 for an array
 	names     []nameKey // the names of all open objects, those of inner ones last
@@ -45,10 +46,10 @@ type indexer struct {
 const maxNesting = 10_000
 
 func (x *indexer) reset(src []byte, limits Limits) {
-	x.src, x.limits, x.failed, x.unpaired = src, limits, false, false
-	x.fault, x.members, x.floor = Fault{}, 0, 0
+	x.src, x.limits, x.failed, x.unpaired = src, limits, false, x.unpaired[:0]
+	x.fault, x.members, x.floor, x.tooDeep = Fault{}, 0, 0, false
 	x.stack, x.names, x.rewritten = x.stack[:0], x.names[:0], x.rewritten[:0]
-	x.table.clear()
+	x.table.remove(0) // what the walk over an invalid body has left
 }
 
 // outerEvent is the state of an indexer outside of an event.
@@ -97,8 +98,8 @@ func (x *indexer) open(i int) int {
 	if len(x.stack) >= maxNesting {
 		return x.fail(i)
 	}
-	if x.limits.Depth > 0 && len(x.stack)-x.floor >= x.limits.Depth && x.fault.Kind == None {
-		x.fault = Fault{Kind: TooDeep}
+	if x.limits.Depth > 0 && len(x.stack) >= x.limits.Depth {
+		x.deepen()
 	}
 	first := int32(-1)
 	if x.src[i] == '{' {
@@ -108,12 +109,23 @@ func (x *indexer) open(i int) int {
 	return x.space(i + 1)
 }
 
+// deepen notes that a value opens which is too deep for the root, and maybe for the event.
+func (x *indexer) deepen() {
+	x.tooDeep = true
+	if len(x.stack)-x.floor >= x.limits.Depth && x.fault.Kind == None {
+		x.fault = Fault{Kind: TooDeep}
+	}
+}
+
 // close closes the innermost object or array, whose last byte is at i, and forgets its
 // names.
 func (x *indexer) close(i int) int {
 	last := len(x.stack) - 1
 	if first := x.stack[last]; first >= 0 {
 		x.names = x.names[:first]
+		if len(x.table.slots) > 0 {
+			x.table.remove(int(first))
+		}
 	}
 	x.stack = x.stack[:last]
 	return i + 1
@@ -134,6 +146,9 @@ func (x *indexer) closer() byte {
 // that closes the list. After a comma it does not look for that bracket: that an element
 // is missing there is for name or value to find out.
 func (x *indexer) next(i int) (at int, more bool) {
+	if i+1 < len(x.src) && x.src[i] == ',' && x.src[i+1] > ' ' { // most often
+		return i + 1, true
+	}
 	i = x.space(i)
 	switch x.at(i) {
 	case ',':
@@ -187,6 +202,7 @@ func (x *indexer) value(i int) (end int) {
 func (x *indexer) composite(i int) (end int) {
 	bottom := len(x.stack)
 	for !x.failed {
+		count(2) // the value's first byte, and what separates it from the next one
 		switch x.at(i) {
 		case '{', '[':
 			if i = x.open(i); x.failed {

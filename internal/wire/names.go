@@ -3,8 +3,7 @@ package wire
 import (
 	"bytes"
 	"hash/maphash"
-
-	"github.com/go-json-experiment/json/jsontext"
+	"unicode/utf8"
 )
 
 // This file finds names that occur twice in one object, in time linear in the body.
@@ -14,12 +13,12 @@ import (
 //
 // In an object with few names, its fingerprint is compared to that of each of the others.
 // The fingerprint is a by-product of scanning the string, so the texts are compared only
-// when two names are probably equal. Names with equal fingerprints can be made on purpose,
-// but with fewer than minTableNames of them that costs a constant factor.
+// when two names are probably equal. Names with equal fingerprints can be made on purpose:
+// the first such pair moves the object's names to the table.
 //
-// From minTableNames names on, an object's names are in a hash table. Its hash has a seed
-// that a client cannot know, so collisions cannot be made on purpose. One table serves all
-// open objects.
+// There all names of an object are from minTableNames on. The table's hash has a seed that a
+// client cannot know, so collisions cannot be made on purpose. One table serves all open
+// objects.
 
 // A nameKey is a name of an open object.
 type nameKey struct {
@@ -35,9 +34,68 @@ const minTableNames = 32
 // text have the same bytes and the same fingerprint.
 func (x *indexer) rewrite(quoted []byte) (from, to uint32, fingerprint uint64) {
 	start := len(x.rewritten)
-	x.plain, _ = jsontext.AppendUnquote(x.plain[:0], quoted)
-	x.rewritten, _ = jsontext.AppendQuote(x.rewritten, x.plain)
+	x.rewritten = appendPlain(x.rewritten, quoted)
 	return uint32(start) | rewritten, uint32(len(x.rewritten)), fingerprintOf(x.rewritten[start:])
+}
+
+// appendPlain appends a valid quoted string without needless escapes, as [AppendString]
+// writes its text. An unpaired surrogate becomes U+FFFD.
+func appendPlain(dst, quoted []byte) []byte {
+	count(len(quoted))
+	dst = append(dst, '"')
+	for i, end := 1, len(quoted)-1; i < end; {
+		if quoted[i] != '\\' {
+			dst = append(dst, quoted[i])
+			i++
+			continue
+		}
+		switch c := quoted[i+1]; c {
+		case 'u':
+			r, n := escapedRune(quoted[i:])
+			dst = appendPlainRune(dst, r)
+			i += n
+			continue
+		case '/':
+			dst = append(dst, '/')
+		default:
+			dst = append(dst, '\\', c)
+		}
+		i += 2
+	}
+	return append(dst, '"')
+}
+
+// escapedRune returns the character of a valid escape \uXXXX, or of two of them, and their
+// length. An unpaired surrogate is U+FFFD.
+func escapedRune(text []byte) (r rune, length int) {
+	length, paired := escape(text)
+	switch r, _ = unicodeEscape(text); {
+	case !paired:
+		r = utf8.RuneError
+	case length > unicodeLength:
+		low, _ := unicodeEscape(text[unicodeLength:])
+		r = (r-0xD800)<<10 | (low - 0xDC00) + 0x10000
+	}
+	return r, length
+}
+
+// appendPlainRune appends a character of a string, escaped only if it must be.
+func appendPlainRune(dst []byte, r rune) []byte {
+	const short = "\b\t\n\f\r" // with escapes of one letter
+	const letters = "btnfr"
+	switch {
+	case r == '"' || r == '\\':
+		return append(dst, '\\', byte(r))
+	case r >= ' ':
+		return utf8.AppendRune(dst, r)
+	}
+	for i := range len(short) {
+		if rune(short[i]) == r {
+			return append(dst, '\\', letters[i])
+		}
+	}
+	const digits = "0123456789abcdef"
+	return append(dst, '\\', 'u', '0', '0', digits[r>>4], digits[r&15])
 }
 
 // text returns a quoted name by the positions in its span.
@@ -56,120 +114,139 @@ func (x *indexer) addName(key nameKey) {
 		return
 	}
 	first := int(x.stack[len(x.stack)-1])
-	if x.hasName(first, key) {
-		x.fault = Fault{Kind: Duplicate, Name: Text(x.text(key.start, key.end))}
-		return
-	}
+	last := len(x.names)
 	x.names = append(x.names, key)
-	if n := len(x.names) - first; n >= minTableNames {
-		x.addToTable(first, n)
+	inTable := x.table.holds(first)
+	twice, collides := false, false
+	if !inTable {
+		twice, collides = x.compare(first, last)
 	}
-}
-
-// hasName reports whether the object whose names begin at first has the name.
-func (x *indexer) hasName(first int, key nameKey) bool {
-	if len(x.names)-first >= minTableNames {
-		return x.table.has(x, first, x.text(key.start, key.end))
-	}
-	for i := range x.names[first:] {
-		if k := &x.names[first+i]; k.fingerprint == key.fingerprint && x.equal(*k, key) {
-			return true
+	switch {
+	case twice:
+	case inTable:
+		twice = x.table.add(x, first, last)
+	case collides, last-first >= minTableNames-1:
+		for i := first; i <= last; i++ {
+			x.table.add(x, first, i)
 		}
 	}
-	return false
+	if twice {
+		x.names = x.names[:last]
+		x.fault = Fault{Kind: Duplicate, Name: Text(x.text(key.start, key.end))}
+	}
 }
 
-func (x *indexer) equal(a, b nameKey) bool {
-	return bytes.Equal(x.text(a.start, a.end), x.text(b.start, b.end))
+// compare compares the last name to those of its object before it. It reports whether one
+// is equal, or else whether one has the same fingerprint.
+func (x *indexer) compare(first, last int) (twice, collides bool) {
+	count(last - first)
+	key := &x.names[last]
+	for i := range x.names[first:last] {
+		if k := &x.names[first+i]; k.fingerprint == key.fingerprint {
+			if x.equal(k, key) {
+				return true, false
+			}
+			collides = true
+		}
+	}
+	return false, collides
 }
 
-// addToTable adds the newest name of an object with n names to the table, or all of them
-// if it has just reached minTableNames.
-func (x *indexer) addToTable(first, n int) {
-	from := len(x.names) - 1
-	if n == minTableNames {
-		from = first
+func (x *indexer) equal(a, b *nameKey) bool {
+	textA, textB := x.text(a.start, a.end), x.text(b.start, b.end)
+	if len(textA) != len(textB) {
+		return false
 	}
-	for i := from; i < len(x.names); i++ {
-		x.table.add(x, i)
-	}
+	count(len(textA))
+	return bytes.Equal(textA, textB)
 }
 
 // A nameTable finds a name among those of the open objects with many. It is a hash table
-// with open addressing and linear probing. An entry has the upper 32 bits of a name's hash
-// and, in the lower 32 bits, the index of the name plus one; 0 is a free slot.
+// with open addressing and linear probing. An entry has 32 bits of a name's hash in its
+// upper half and, in the lower one, the index of the name plus one; 0 is a free slot.
 //
-// When an object is closed its entries stay, since removing them would cost as much as
-// adding them. They do no harm: an entry is only a hint where a name may be, and the name
-// that is there now is always compared. Growing the table drops them.
+// Objects are closed in the reverse of the order in which they were opened. So the entries
+// of an object that is closed are the newest ones, and freeing their slots, the newest
+// first, leaves the table as it was before they were added.
 type nameTable struct {
 	seed    maphash.Seed
 	entries []uint64 // the length is a power of two
-	used    int      // entries that are not free, including those of closed objects
+	slots   []uint32 // those in use, in the order in which they were
 }
 
 const minTableSize = 1 << 10
 
-func (t *nameTable) clear() {
-	if t.used > 0 {
-		clear(t.entries)
-		t.used = 0
-	}
+// holds reports whether the names of the innermost object, which begin at first, are in the
+// table.
+func (t *nameTable) holds(first int) bool {
+	n := len(t.slots)
+	return n > 0 && t.nameAt(t.slots[n-1]) >= first
 }
 
-// has reports whether the object whose names begin at first has the name. A name of an
-// object around it is at an index below first, so it does not count.
-func (t *nameTable) has(x *indexer, first int, text []byte) bool {
-	hash := maphash.Bytes(t.seed, text)
+// nameAt returns the index of the name in a slot that is in use.
+func (t *nameTable) nameAt(slot uint32) int { return int(uint32(t.entries[slot])) - 1 }
+
+// remove removes the names from first on.
+func (t *nameTable) remove(first int) {
+	n := len(t.slots)
+	for ; n > 0 && t.nameAt(t.slots[n-1]) >= first; n-- {
+		t.entries[t.slots[n-1]] = 0
+	}
+	count(len(t.slots) - n)
+	t.slots = t.slots[:n]
+}
+
+// add adds the i-th of all open names, one of the object whose names begin at first, unless
+// that has the same name already. At least half of the slots stay free, so a probe ends
+// soon.
+func (t *nameTable) add(x *indexer, first, i int) (twice bool) {
+	if 2*len(t.slots) >= len(t.entries) {
+		t.grow(x)
+	}
+	k := &x.names[i]
+	text := x.text(k.start, k.end)
+	hash := t.hash(text, first)
 	mask := uint64(len(t.entries) - 1)
-	for slot := hash & mask; t.entries[slot] != 0; slot = (slot + 1) & mask {
+	slot := hash & mask
+	for ; t.entries[slot] != 0; slot = (slot + 1) & mask {
+		count(1)
 		if t.entries[slot]>>32 != hash>>32 {
 			continue
 		}
-		i := int(uint32(t.entries[slot])) - 1
-		if i < first || i >= len(x.names) {
-			continue
-		}
-		if k := &x.names[i]; bytes.Equal(x.text(k.start, k.end), text) {
+		// A name of an object around this one is at an index below first, and does not count.
+		if j := t.nameAt(uint32(slot)); j >= first && x.equal(&x.names[j], k) {
 			return true
 		}
 	}
+	t.entries[slot] = hash>>32<<32 | uint64(i+1)
+	t.slots = append(t.slots, uint32(slot))
 	return false
 }
 
-// add adds the i-th of all open names. At least half of the slots stay free, so a probe
-// ends soon.
-func (t *nameTable) add(x *indexer, i int) {
-	if t.used*2 >= len(t.entries) {
-		t.rebuild(x, i)
-	}
-	k := &x.names[i]
-	hash := maphash.Bytes(t.seed, x.text(k.start, k.end))
-	mask := uint64(len(t.entries) - 1)
-	slot := hash & mask
-	for t.entries[slot] != 0 {
-		slot = (slot + 1) & mask
-	}
-	t.entries[slot] = hash>>32<<32 | uint64(i+1)
-	t.used++
+// hash returns the hash of a name. It depends on the object, which is known by where its
+// names begin: objects inside of each other may have the same names.
+func (t *nameTable) hash(text []byte, first int) uint64 {
+	count(1 + len(text))
+	return mix(maphash.Bytes(t.seed, text), uint64(first))
 }
 
-// rebuild drops the entries of closed objects and keeps the names below i, in a table of
-// which they fill a quarter at most. So the next rebuild comes only after as many names
-// again were added, which makes the cost of rebuilding linear in the names.
-func (t *nameTable) rebuild(x *indexer, i int) {
-	size := max(minTableSize, len(t.entries))
-	for size < 4*(i+1) {
-		size *= 2
-	}
-	if size == len(t.entries) {
-		clear(t.entries)
-	} else {
-		t.entries = make([]uint64, size)
-		t.seed = maphash.MakeSeed()
-	}
-	t.used = 0
-	for j := range i {
-		t.add(x, j)
+// mix returns the hash of a name in one of many objects.
+func mix(hash, object uint64) uint64 {
+	hash = (hash ^ object) * mixer
+	return hash ^ hash>>32
+}
+
+// grow doubles the table and adds the names again, in the same order.
+func (t *nameTable) grow(x *indexer) {
+	old, slots := t.entries, t.slots
+	t.entries, t.slots = make([]uint64, max(minTableSize, 2*len(old))), make([]uint32, 0, max(minTableSize, len(old)))
+	t.seed = maphash.MakeSeed()
+	first, open := int32(-1), x.stack
+	for _, slot := range slots {
+		i := int(uint32(old[slot])) - 1
+		for len(open) > 0 && int(open[0]) <= i {
+			first, open = max(first, open[0]), open[1:]
+		}
+		t.add(x, int(first), i)
 	}
 }

@@ -1,9 +1,6 @@
 package wire
 
-import (
-	"slices"
-	"unicode/utf8"
-)
+import "slices"
 
 // This file reads a body into a document, and keeps the spans of objects inside of the
 // events as well, such as those of "context" and "properties". A migration needs them, and
@@ -13,10 +10,9 @@ import (
 // "user" if it is an object. The objects are in the order in which they begin, and events
 // are visited in order, so an object is found by moving forwards.
 //
-// The pass here has a fast path only: it mirrors that of document.go, but leaves a body
-// with an error, a fault in the root or invalid text to [Document.Read], which starts over.
-// So such a body costs one pass more. Inner objects of a document that was not read here
-// are found by walking over the text.
+// The pass is that of document.go, which calls [Outline.readInner] for each object in an
+// event. Inner objects of a document that was read without an outline are found by walking
+// over the text.
 
 // An Outline finds the members of objects inside of a document's events. Its memory is
 // reused.
@@ -105,59 +101,13 @@ func (o *Outline) Reset() { o.Use(nil) }
 // the users in those.
 func (o *Outline) Read(d *Document, body []byte, list string, limits Limits) error {
 	o.Use(d)
-	d.begin(body, list, limits)
-	if !o.readRoot() || d.index.unpaired || !utf8.Valid(body) {
+	d.outline = o
+	err := d.Read(body, list, limits)
+	d.outline = nil
+	if err != nil {
 		o.Use(d)
-		return d.Read(body, list, limits) // finds the error, or repairs the text
 	}
-	return nil
-}
-
-// readRoot is [Document.readRoot] for a body without errors. It returns false for others.
-func (o *Outline) readRoot() bool {
-	d, x := o.doc, &o.doc.index
-	start := x.space(0)
-	if x.at(start) != '{' {
-		return false
-	}
-	end, ok := o.readEvent(start, &d.rootSpans, d.list)
-	if !ok || x.space(end) < len(x.src) || x.fault.Kind != None {
-		return false
-	}
-	d.root = Object{text: x.src, names: x.rewritten, spans: d.rootSpans}
-	return true
-}
-
-// readEvent is [Document.readObject] that also reads the objects in the object.
-func (o *Outline) readEvent(start int, spans *[]span, list string) (end int, ok bool) {
-	x := &o.doc.index
-	i := x.open(start)
-	for more := x.at(i) != '}'; more; {
-		var s span
-		if s, i = x.name(i); x.failed {
-			return i, false
-		}
-		s.start = uint32(i)
-		switch c := x.at(i); {
-		case c == '{':
-			i = o.readInner(i, 0)
-		case c == '[' && list != "" && string(x.text(s.nameStart, s.nameEnd)) == list:
-			if i, ok = o.readItems(i); !ok {
-				return i, false
-			}
-		default:
-			i = x.value(i)
-		}
-		s.end = uint32(i)
-		if x.fault.Kind == None {
-			*spans = append(*spans, s)
-		}
-		if x.failed {
-			return i, false
-		}
-		i, more = x.next(i)
-	}
-	return x.close(i), !x.failed
+	return err
 }
 
 // readInner keeps the spans of the object at start, and of the user in it.
@@ -167,7 +117,7 @@ func (o *Outline) readInner(start, level int) (end int) {
 	o.objects = append(o.objects, inner{start: uint32(start), level: level, user: -1})
 	var names Mark
 	i := x.open(start)
-	for more := x.at(i) != '}'; more && !x.failed; {
+	for more := x.at(i) != '}'; more; {
 		var s span
 		if s, i = x.name(i); x.failed {
 			return i
@@ -184,51 +134,19 @@ func (o *Outline) readInner(start, level int) (end int) {
 		} else {
 			i = x.value(i)
 		}
+		if x.failed {
+			return i
+		}
 		s.end = uint32(i)
 		o.spans[level] = append(o.spans[level], s)
-		if !x.failed {
-			i, more = x.next(i)
-		}
+		i, more = x.next(i)
+	}
+	if x.failed {
+		return i
 	}
 	in := &o.objects[object]
 	in.first, in.last, in.names = first, len(o.spans[level]), names
 	return x.close(i)
-}
-
-// readItems is [Document.readItems] for a list without errors.
-func (o *Outline) readItems(start int) (end int, ok bool) {
-	d, x := o.doc, &o.doc.index
-	d.listed = true
-	i := x.open(start)
-	for more := x.at(i) != ']'; more && !x.failed; {
-		if d.limits.Items > 0 && len(d.items) == d.limits.Items {
-			return i, false
-		}
-		outer := x.beginEvent()
-		i = o.readItem(i)
-		x.endEvent(outer)
-		if !x.failed {
-			i, more = x.next(i)
-		}
-	}
-	return x.close(i), !x.failed
-}
-
-// readItem is [Document.readItem] for an element without invalid text.
-func (o *Outline) readItem(start int) (end int) {
-	d, x := o.doc, &o.doc.index
-	first := len(d.itemSpans)
-	var it Item
-	if x.at(start) == '{' {
-		end, _ = o.readEvent(start, &d.itemSpans, "")
-		it.Fault = x.fault
-	} else {
-		end = x.value(start)
-		it.Fault.Kind = NotObject
-	}
-	it.Size = end - start
-	d.addItem(it, first)
-	return end
 }
 
 // Event moves to an event, which is the root or an item of the document. Events must be

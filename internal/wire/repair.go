@@ -5,79 +5,93 @@ import (
 	"unicode/utf8"
 )
 
-// This file replaces text that is not valid Unicode. It runs only on a body that has such
-// text and that a first pass has found to be JSON otherwise. So every escape is valid, and
-// invalid bytes can only be in strings: the grammar is ASCII.
+// This file replaces text that is not valid Unicode, so that a body which has some is still
+// read once. Invalid UTF-8 is replaced before the pass, wherever it is: outside of strings
+// the replacement is as wrong as what it replaces. Unpaired surrogates are found by the
+// pass, and replaced after it by escapes of the same length, so that no span moves.
 
 // A repairer replaces invalid text in a body by U+FFFD: each byte of invalid UTF-8, and
 // each unpaired surrogate in an escape. It records where.
 type repairer struct {
-	received  int      // the length of the body as received
+	received  []byte   // the body as received
 	text      []byte   // the repaired body
-	positions []uint32 // of the repairs in text, ascending
+	positions []uint32 // of the bytes that were replaced, in text, ascending
+	passed    int      // how many of them are before what the pass has read
 }
 
 // growth is by how many bytes the text grows for each invalid byte: one becomes the three
 // of U+FFFD. An escape is replaced by one of the same length.
 const growth = len("\uFFFD") - 1
 
-func (r *repairer) reset() {
-	r.received, r.text, r.positions = 0, r.text[:0], r.positions[:0]
+func (r *repairer) reset(body []byte) {
+	r.received, r.text, r.positions, r.passed = body, r.text[:0], r.positions[:0], 0
 }
 
-// repair returns a repaired copy of body, which is valid until reset.
-func (r *repairer) repair(body []byte) []byte {
+// utf8 returns the body, or a copy without invalid UTF-8, which is valid until reset.
+func (r *repairer) utf8() []byte {
+	body := r.received
+	count(len(body) / copied)
+	if utf8.Valid(body) {
+		return body
+	}
 	for i := 0; i < len(body); {
-		switch c := body[i]; {
-		case c == '\\':
-			n, paired := escape(body[i:])
-			r.put(body[i:i+n], paired, `\ufffd`)
+		start := i
+		if body[i] < utf8.RuneSelf {
+			i = skipASCII(body, i)
+			r.text = append(r.text, body[start:i]...)
+		} else if char, n := utf8.DecodeRune(body[i:]); char != utf8.RuneError || n > 1 {
+			// A U+FFFD that the client has sent is three bytes long.
 			i += n
-		case c < utf8.RuneSelf:
-			end := skipASCII(body, i)
-			r.text = append(r.text, body[i:end]...)
-			i = end
-		default:
-			// DecodeRune returns RuneError of length 1 for an invalid byte, and of
-			// length 3 for a U+FFFD that the client has sent.
-			char, n := utf8.DecodeRune(body[i:])
-			r.put(body[i:i+n], char != utf8.RuneError || n > 1, "\uFFFD")
-			i += n
+			r.text = append(r.text, body[start:i]...)
+		} else {
+			i++
+			r.positions = append(r.positions, uint32(len(r.text)))
+			r.text = append(r.text, "\uFFFD"...)
 		}
 	}
+	count(len(body))
 	return r.text
 }
 
-// skipASCII returns the end of the run of ASCII without escapes at i.
+// skipASCII returns the end of the run of ASCII at i.
 func skipASCII(text []byte, i int) int {
-	for i < len(text) && text[i] < utf8.RuneSelf && text[i] != '\\' {
+	for i < len(text) && text[i] < utf8.RuneSelf {
 		i++
 	}
 	return i
 }
 
-// put appends text if it is valid, else the replacement.
-func (r *repairer) put(text []byte, valid bool, replacement string) {
-	if valid {
-		r.text = append(r.text, text...)
-		return
+// surrogates returns the text src that the pass has read with the escapes of unpaired
+// surrogates replaced.
+func (r *repairer) surrogates(src []byte, unpaired []uint32) []byte {
+	if len(unpaired) == 0 {
+		return src
 	}
-	r.positions = append(r.positions, uint32(len(r.text)))
-	r.text = append(r.text, replacement...)
+	if len(r.text) == 0 { // src is the body, which others may read
+		r.text = append(r.text, src...)
+		count(len(src) / copied)
+	}
+	for _, i := range unpaired {
+		copy(r.text[i:], `\ufffd`)
+	}
+	count(len(unpaired))
+	return r.text
 }
 
-// within returns how many repairs are in the repaired text from start to end, and by how
-// many bytes they made it longer.
-func (r *repairer) within(start, end int) (repairs, grown int) {
-	first, _ := slices.BinarySearch(r.positions, uint32(start))
-	for _, at := range r.positions[first:] {
-		if int(at) >= end {
-			break
-		}
-		repairs++
-		if r.text[at] != '\\' { // not an escape
-			grown += growth
+// within returns how many bytes were replaced in the text from start to end. Calls must be
+// in the order of the text.
+func (r *repairer) within(start, end int) (repairs int) {
+	from := r.passed
+	for ; r.passed < len(r.positions) && int(r.positions[r.passed]) < end; r.passed++ {
+		if int(r.positions[r.passed]) < start {
+			from++
 		}
 	}
-	return repairs, grown
+	return r.passed - from
+}
+
+// receivedAt returns where what is at i in the repaired body is in the one received.
+func (r *repairer) receivedAt(i int) int {
+	before, _ := slices.BinarySearch(r.positions, uint32(i))
+	return i - before*growth
 }

@@ -40,7 +40,7 @@ const mixer = 0x9e3779b97f4a7c15
 // scanString moves over the string at i. It also returns the fingerprint of its text and
 // whether it has escapes; with escapes there is no fingerprint.
 func (x *indexer) scanString(i int) (end int, fingerprint uint64, escapes bool) {
-	src := x.src
+	src, start := x.src, i
 	for i++; i+word <= len(src); i += word {
 		w := binary.LittleEndian.Uint64(src[i:])
 		m := specialBytes(w)
@@ -51,10 +51,13 @@ func (x *indexer) scanString(i int) (end int, fingerprint uint64, escapes bool) 
 		n := bits.TrailingZeros64(m) &^ 7 // bits before the special byte
 		i += n / word
 		if src[i] == '"' {
+			count(i + 1 - start)
 			return i + 1, (fingerprint ^ w&(1<<n-1)) * mixer, false
 		}
+		count(i - start)
 		return x.scanEscaped(i), 0, true
 	}
+	count(i - start)
 	return x.scanTail(i, fingerprint)
 }
 
@@ -64,6 +67,7 @@ func (x *indexer) scanString(i int) (end int, fingerprint uint64, escapes bool) 
 func (x *indexer) scanTail(i int, fingerprint uint64) (end int, _ uint64, escapes bool) {
 	var w uint64
 	for n := 0; i < len(x.src); n += word {
+		count(1)
 		switch c := x.src[i]; {
 		case c == '"':
 			return i + 1, (fingerprint ^ w) * mixer, false
@@ -86,7 +90,10 @@ func fingerprintOf(quoted []byte) uint64 {
 
 // skipString moves over the string at i, whose text does not matter.
 func (x *indexer) skipString(i int) (end int) {
-	if i = skipPlain(x.src, i+1); x.at(i) == '"' {
+	start := i
+	i = skipPlain(x.src, i+1)
+	count(i + 1 - start)
+	if x.at(i) == '"' {
 		return i + 1
 	}
 	return x.scanEscaped(i)
@@ -106,6 +113,7 @@ func skipPlain(src []byte, i int) int {
 // scanEscaped moves over the rest of a string, from its first special byte on.
 func (x *indexer) scanEscaped(i int) (end int) {
 	for i < len(x.src) {
+		start := i
 		switch c := x.src[i]; {
 		case c == '"':
 			return i + 1
@@ -114,13 +122,16 @@ func (x *indexer) scanEscaped(i int) (end int) {
 			if n == 0 {
 				return x.fail(i)
 			}
-			x.unpaired = x.unpaired || !paired
+			if !paired {
+				x.unpaired = append(x.unpaired, uint32(i))
+			}
 			i += n
 		case c < ' ':
 			return x.fail(i)
 		default:
 			i = skipPlain(x.src, i+1)
 		}
+		count(i - start)
 	}
 	return x.fail(i)
 }
@@ -141,44 +152,47 @@ func escape(text []byte) (n int, paired bool) {
 	case !ok:
 		return 0, false
 	case r < 0xD800 || r > 0xDFFF: // not a surrogate
-		return 6, true
+		return unicodeLength, true
 	case r >= 0xDC00: // a second half without a first
-		return 6, false
+		return unicodeLength, false
 	}
-	low, ok := unicodeEscape(text[6:])
+	low, ok := unicodeEscape(text[unicodeLength:])
 	if ok && 0xDC00 <= low && low <= 0xDFFF {
-		return 12, true
+		return 2 * unicodeLength, true
 	}
-	return 6, false
+	return unicodeLength, false
 }
+
+// unicodeLength is the length of an escape \uXXXX.
+const unicodeLength = 6
 
 // unicodeEscape parses \uXXXX.
 func unicodeEscape(text []byte) (r rune, ok bool) {
-	if len(text) < 6 || text[0] != '\\' || text[1] != 'u' {
+	if len(text) < unicodeLength || text[0] != '\\' || text[1] != 'u' {
 		return 0, false
 	}
-	for _, c := range text[2:6] {
-		digit := hexDigit(c)
-		if digit < 0 {
-			return 0, false
-		}
-		r = r<<4 | digit
-	}
-	return r, true
+	a, b, c, d := hexDigits[text[2]], hexDigits[text[3]], hexDigits[text[4]], hexDigits[text[5]]
+	return rune(a)<<12 | rune(b)<<8 | rune(c)<<4 | rune(d), (a | b | c | d) < 16
 }
 
-// hexDigit returns the value of a hexadecimal digit, or -1.
-func hexDigit(c byte) rune {
-	switch {
-	case '0' <= c && c <= '9':
-		return rune(c - '0')
-	case 'a' <= c && c <= 'f':
-		return rune(c - 'a' + 10)
-	case 'A' <= c && c <= 'F':
-		return rune(c - 'A' + 10)
-	}
-	return -1
-}
+// hexDigits are the values of hexadecimal digits, by the byte; 255 for other bytes.
+const hexDigits = "" +
+	"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff" +
+	"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff" +
+	"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff" +
+	"\x00\x01\x02\x03\x04\x05\x06\x07\x08\x09\xff\xff\xff\xff\xff\xff" +
+	"\xff\x0a\x0b\x0c\x0d\x0e\x0f\xff\xff\xff\xff\xff\xff\xff\xff\xff" +
+	"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff" +
+	"\xff\x0a\x0b\x0c\x0d\x0e\x0f\xff\xff\xff\xff\xff\xff\xff\xff\xff" +
+	"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff" +
+	"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff" +
+	"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff" +
+	"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff" +
+	"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff" +
+	"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff" +
+	"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff" +
+	"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff" +
+	"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"
 
 // scalar moves over the number or literal at i. What follows it is for the caller to
 // check, so "truefalse" is a true followed by an unexpected f.
@@ -211,6 +225,7 @@ func (x *indexer) literal(i int, text string) (end int) {
 // number moves over the number at i. It is not converted: a number of any size and
 // precision is kept as its digits.
 func (x *indexer) number(i int) (end int) {
+	start := i
 	if x.at(i) == '-' {
 		i++
 	}
@@ -229,6 +244,7 @@ func (x *indexer) number(i int) (end int) {
 		}
 		i = x.digits(i)
 	}
+	count(i - start)
 	return i
 }
 
