@@ -74,7 +74,8 @@ func newSegmentDecoder(in *Input) *segmentDecoder {
 }
 
 func (d *segmentDecoder) recycle() {
-	d.in, d.envelope = nil, segmentEnvelope{}
+	d.in = nil
+	d.envelope.reset()
 	if cap(d.slots) <= maxPooledEvents {
 		d.slots = d.slots[:0]
 		segmentDecoders.Put(d)
@@ -84,10 +85,54 @@ func (d *segmentDecoder) recycle() {
 // segmentEnvelope is what a batch, or the headers of the request, define for all of its
 // events.
 type segmentEnvelope struct {
-	context, integrations json.RawMessage
+	context, integrations defaults
 	sentAt, timestamp     time.Time
 	anonymousID           string // of events that have none
 	warnings              Warnings
+}
+
+// reset empties the envelope and keeps memory for the next one.
+func (env *segmentEnvelope) reset() {
+	env.context.reset()
+	env.integrations.reset()
+	*env = segmentEnvelope{context: env.context, integrations: env.integrations}
+}
+
+// defaults is an object whose members the events of a batch get if they lack them.
+type defaults struct {
+	object json.RawMessage // nil if there is none
+	names  wire.Defaults   // of the object
+}
+
+func (d *defaults) set(object json.RawMessage) {
+	d.object = object
+	d.names.Set(object)
+}
+
+func (d *defaults) reset() {
+	d.object = nil
+	d.names.Reset()
+}
+
+// under returns the object over with the members that only the defaults have, and the value
+// of its member with a quoted name, or nil. Events that have no member of their own share
+// the defaults.
+func (d *defaults) under(in *Input, over json.RawMessage, quoted string) (merged, value json.RawMessage) {
+	switch {
+	case d.object == nil || over != nil && wire.EmptyObject(d.object):
+		if over != nil && quoted != "" {
+			value = wire.Find(over, quoted)
+		}
+		return over, value
+	case over == nil || wire.EmptyObject(over):
+		if quoted != "" {
+			value = d.names.Find(quoted)
+		}
+		return d.object, value
+	}
+	start := len(in.raw)
+	in.raw, value = d.names.AppendUnder(in.raw, over, quoted)
+	return in.raw[start:len(in.raw):len(in.raw)], value
 }
 
 // decodeSegmentSingle reads a body that is one event. Its type is that of the route.
@@ -155,19 +200,21 @@ const maxExpansion = 8
 func (d *segmentDecoder) setEnvelope(events int) error {
 	in, env := d.in, &d.envelope
 	root := in.doc.Root()
-	var warnContext, warnIntegrations Warnings
-	var p *Problem
-	env.context, warnContext, p = objectOf(root.Get(`"context"`), CodeContextNotObject, "context")
+	var warnIntegrations Warnings
+	context, warnContext, p := objectOf(root.Get(`"context"`), CodeContextNotObject, "context")
+	var integrations json.RawMessage
 	if p == nil {
-		env.integrations, warnIntegrations, p = objectOf(root.Get(`"integrations"`), CodeIntegrationsNotObject, "integrations")
+		integrations, warnIntegrations, p = objectOf(root.Get(`"integrations"`), CodeIntegrationsNotObject, "integrations")
 	}
 	if p != nil {
 		return &Error{Code: p.Code, Message: p.Message, Field: p.Field}
 	}
-	if all := int64(len(env.context)+len(env.integrations)) * int64(events); all > maxExpansion*in.maxBytes {
+	if all := int64(len(context)+len(integrations)) * int64(events); all > maxExpansion*in.maxBytes {
 		return &Error{Code: CodePayloadTooLarge, Field: "context",
 			Message: "context and integrations of the batch, repeated for every event, are too large"}
 	}
+	env.context.set(context)
+	env.integrations.set(integrations)
 	env.sentAt, _ = in.time(root.Get(`"sentAt"`))
 	env.timestamp, _ = in.time(root.Get(`"timestamp"`))
 	setRequestDefaults(in, env)
@@ -467,10 +514,15 @@ func (e *segmentEvent) setObjects() *Problem {
 	if p := e.setObject(&e.Integrations, slotIntegrations, CodeIntegrationsNotObject, "integrations"); p != nil {
 		return p
 	}
-	e.Context = e.in.merged(e.envelope.context, e.Context)
-	e.Integrations = e.in.merged(e.envelope.integrations, e.Integrations)
+	wanted := ""
 	if e.Type == TypeIdentify && e.Traits == nil {
-		e.Traits = contextTraits(e.Context)
+		wanted = `"traits"` // some libraries put those of an identify call only there
+	}
+	var traits json.RawMessage
+	e.Context, traits = e.envelope.context.under(e.in, e.Context, wanted)
+	e.Integrations, _ = e.envelope.integrations.under(e.in, e.Integrations, "")
+	if wire.Kind(traits) == '{' {
+		e.Traits = traits
 	}
 	return nil
 }
@@ -480,31 +532,6 @@ func (e *segmentEvent) setObject(dst *json.RawMessage, slot segmentSlot, code Co
 		return nil
 	}
 	return e.in.SetObject(e.Event, dst, e.value(slot), code, field)
-}
-
-// contextTraits returns the traits in a context: some libraries put those of an identify
-// call only there.
-func contextTraits(context json.RawMessage) json.RawMessage {
-	if context == nil {
-		return nil
-	}
-	if traits := wire.Find(context, `"traits"`); wire.Kind(traits) == '{' {
-		return traits
-	}
-	return nil
-}
-
-// merged returns the object over with the members that only under has.
-func (in *Input) merged(under, over json.RawMessage) json.RawMessage {
-	switch {
-	case over == nil:
-		return under
-	case under == nil:
-		return over
-	}
-	start := len(in.raw)
-	in.raw = wire.AppendMerged(in.raw, under, over)
-	return in.raw[start:len(in.raw):len(in.raw)]
 }
 
 // setTimes sets the times. Some libraries call the client's own time originalTimestamp, and

@@ -202,10 +202,10 @@ func appendMillis(dst []byte, first int, t time.Time) []byte {
 func (m *Migrator) appendMergedMetadata(dst []byte, first int) []byte {
 	text := append(m.appendMetadata([]byte{'{'}, 1), '}')
 	if m.outer.object != nil {
-		text = wire.AppendMergedNoting(nil, m.outer.object, text, "context", m.recordLost)
+		text = wire.AppendMergedNoting(nil, m.outer.object, text, "context", m.noting(m.recordLost))
 	}
 	if m.inner.object != nil {
-		text = wire.AppendMergedNoting(nil, m.inner.object, text, "properties.context", m.recordLostContext)
+		text = wire.AppendMergedNoting(nil, m.inner.object, text, "properties.context", m.noting(m.recordLostContext))
 	}
 	for w := wire.Walk(text); w.Next(); {
 		switch string(w.Name) {

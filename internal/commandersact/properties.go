@@ -126,8 +126,17 @@ func (m *Migrator) merge(kind rootKind, name, inner []byte) []byte {
 		m.recordConflict(wire.Text(name), root, inner)
 		return inner
 	}
-	m.scratch = wire.AppendMergedNoting(m.scratch[:0], root, inner, wire.Text(name), m.recordLost)
+	m.scratch = wire.AppendMergedNoting(m.scratch[:0], root, inner, wire.Text(name), m.noting(m.recordLost))
 	return m.scratch
+}
+
+// noting returns a function that records notes, or nil if there are to be none, so that no
+// path is made for them.
+func (m *Migrator) noting(record func(field string, value []byte)) func(field string, value []byte) {
+	if m.countOnly {
+		return nil
+	}
+	return record
 }
 
 // recordLost records a value that gave way in a merge.

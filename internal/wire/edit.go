@@ -10,38 +10,72 @@ import "bytes"
 // edit appends for its value, or removed if edit returns nil. Everything else is copied
 // as written, except for white space between tokens.
 //
-// Each level of the path walks over the text below it once more, so a call costs at most
-// the size of the value times the length of the path.
+// It moves over the text once, however long the path is and however deep the value.
 func AppendEdited(dst, value []byte, path []string, edit func(dst, value []byte) []byte) []byte {
-	if len(path) == 0 {
+	switch {
+	case len(path) == 0:
 		return edit(dst, value)
+	case len(value) == 0:
+		return dst
 	}
-	switch Kind(value) {
-	case '{':
-		return appendEditedObject(dst, value, path, edit)
-	case '[':
-		return AppendElements(dst, value, func(dst, element []byte) []byte {
-			return AppendEdited(dst, element, path, edit)
-		})
-	}
-	return append(dst, value...)
+	e := editor{value, edit}
+	dst, _ = e.append(dst, 0, path)
+	return dst
 }
 
-func appendEditedObject(dst, object []byte, path []string, edit func(dst, value []byte) []byte) []byte {
+// An editor copies a value with changes.
+type editor struct {
+	src  []byte
+	edit func(dst, value []byte) []byte
+}
+
+// append appends the value at i, edited at a path that is not empty, and returns its end.
+func (e *editor) append(dst []byte, i int, path []string) (_ []byte, end int) {
+	switch e.src[i] {
+	case '{':
+		return e.appendObject(dst, i, path)
+	case '[':
+		dst = append(dst, '[')
+		first := len(dst)
+		for i = skipSpace(e.src, i+1); e.src[i] != ']'; i = skipComma(e.src, i) {
+			if len(dst) > first {
+				dst = append(dst, ',')
+			}
+			dst, i = e.append(dst, i, path)
+		}
+		return append(dst, ']'), i + 1
+	}
+	end = countedValue(e.src, i)
+	return append(dst, e.src[i:end]...), end
+}
+
+func (e *editor) appendObject(dst []byte, i int, path []string) (_ []byte, end int) {
 	dst = append(dst, '{')
 	first := len(dst)
-	for name, value := range members(object) {
+	for i = skipSpace(e.src, i+1); e.src[i] != '}'; i = skipComma(e.src, i) {
+		name := e.src[i:skipString(e.src, i)]
+		i = skipColon(e.src, i+len(name))
+		count(len(name))
 		start := len(dst)
 		dst = appendName(dst, first, name)
 		if !equalNames(name, path[0]) {
-			dst = append(dst, value...)
-		} else if edited := AppendEdited(dst, value, path[1:], edit); edited != nil {
+			end = countedValue(e.src, i)
+			dst, i = append(dst, e.src[i:end]...), end
+			continue
+		}
+		if len(path) > 1 {
+			dst, i = e.append(dst, i, path[1:])
+			continue
+		}
+		end = countedValue(e.src, i)
+		if edited := e.edit(dst, e.src[i:end:end]); edited != nil {
 			dst = edited
 		} else {
 			dst = dst[:start] // takes the name back, and the comma before it
 		}
+		i = end
 	}
-	return append(dst, '}')
+	return append(dst, '}'), i + 1
 }
 
 // AppendElements appends a valid array with what edit appends for each element, without

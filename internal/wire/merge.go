@@ -1,83 +1,372 @@
 package wire
 
-import "bytes"
+import (
+	"bytes"
+	"hash/maphash"
+	"math/bits"
+	"slices"
+	"sync"
+)
 
-// maxMergeDepth limits how deep objects are merged. Each level walks over the text below
-// it once more: without a limit, two deeply nested objects would cost the product of
-// their depth and their size.
+// This file merges objects, in time linear in the object that gets members and in what is
+// written, whatever the names are. The object whose members are given is read once, into a
+// table of its names; copying what it gives costs no more than its bytes.
+
+// maxMergeDepth limits how deep objects are merged: so far the table knows their names.
 const maxMergeDepth = 4
 
 // AppendMerged appends the object over with those members of the object under that it
 // lacks. A member of both is over's, unless both values are objects: those are merged in
 // turn, up to four levels deep. Both must be valid and without duplicate names. Their
-// text is copied as written.
+// text is copied as written. To merge one object under many, use [Defaults].
 func AppendMerged(dst, under, over []byte) []byte {
-	return new(merger).append(dst, under, over, "", maxMergeDepth)
+	return AppendMergedNoting(dst, under, over, "", nil)
 }
 
 // AppendMergedNoting is [AppendMerged] that calls lost for each value of the object under
-// that a different value of over replaces. The path is the one given, followed by the
-// names of the objects and of the member, each after a dot.
+// that a different value of over replaces; nil is not called. The path is the one given,
+// followed by the names of the objects and of the member, each after a dot; a name that would
+// make it longer than 256 bytes is left out.
 func AppendMergedNoting(dst, under, over []byte, path string, lost func(path string, value []byte)) []byte {
-	m := merger{lost: lost}
-	return m.append(dst, under, over, path, maxMergeDepth)
+	d := defaults.Get().(*Defaults)
+	d.Set(under)
+	d.lost, d.path = lost, append(d.path[:0], path...)
+	dst, _ = d.AppendUnder(dst, over, "")
+	d.lost = nil
+	d.Reset()
+	defaults.Put(d)
+	return dst
 }
 
-// A merger merges two objects and reports values that are lost.
-type merger struct {
+var defaults = sync.Pool{New: func() any { return new(Defaults) }}
+
+// maxPath is how long a path may be that is reported, unless the first part is longer. Each
+// value that is lost has a path of its own.
+const maxPath = 256
+
+// Defaults is an object whose members other objects get if they lack them. Its names are
+// read by the first of many merges. The zero value has no members.
+//
+// Its memory is reused. It must not be used concurrently.
+type Defaults struct {
+	text    []byte
+	objects []defaultObject // the object itself first; none before the first merge
+	members []defaultMember // in the order of the text
+	rewrite []byte          // the names with escapes, without needless ones
+	tight   []byte          // the objects that have white space between their members, without
+	scratch []byte          // a name of the other object, without needless escapes
+	hits    []int32         // members that the other object has, of all objects in progress
+
+	// An open-addressing hash table of the members, as in names.go.
+	seed    maphash.Seed
+	entries []uint64
+
 	lost func(path string, value []byte) // may be nil
+	path []byte                          // of the object in progress, for lost
 }
 
-func (m *merger) append(dst, under, over []byte, path string, levels int) []byte {
-	dst = append(dst, '{')
-	first := len(dst)
-	findUnder, findOver := finder(under), finder(over)
-	for name, value := range members(over) {
-		dst = appendName(dst, first, name)
-		if old := findUnder(name); levels > 1 && Kind(value) == '{' && Kind(old) == '{' {
-			dst = m.append(dst, old, value, m.join(path, name), levels-1)
+// A defaultObject is an object whose names are known: the first, or one inside of it.
+type defaultObject struct {
+	text       []byte // from brace to brace, without white space around members
+	first, end int32  // its members are among members[first:end], with those of inner ones
+}
+
+// A defaultMember is a member of a defaultObject.
+type defaultMember struct {
+	name       []byte // quoted, without needless escapes
+	object     int32  // that it is a member of
+	inner      int32  // the object that is its value, 0 if that is none or too deep
+	start, end uint32 // where it is in the text of the object, from its name to its value
+	value      uint32 // where its value is
+	original   uint32 // where its value is in the text of the defaults
+}
+
+// Set makes object, which must be valid, the defaults. It is kept until the next call of
+// Set or Reset. A nil object has no members.
+func (d *Defaults) Set(object []byte) {
+	clear(d.objects)
+	clear(d.members)
+	d.text, d.objects, d.members = object, d.objects[:0], d.members[:0]
+	d.rewrite, d.tight, d.hits = d.rewrite[:0], d.tight[:0], d.hits[:0]
+}
+
+// maxKeptDefaults is how many members one object may leave memory for to the next one.
+const maxKeptDefaults = 1 << 10
+
+// Reset releases the object. Memory is kept for the next one, unless this one was large.
+func (d *Defaults) Reset() {
+	if len(d.text) > maxKeptDefaults<<4 || cap(d.members) > maxKeptDefaults {
+		*d = Defaults{}
+	}
+	d.Set(nil)
+}
+
+// Find returns the value of the member with a plain quoted name, a slice of the object, or
+// nil.
+func (d *Defaults) Find(quoted string) []byte {
+	if d.text == nil {
+		return nil
+	}
+	d.index()
+	if k := d.lookup([]byte(quoted), 0); k >= 0 {
+		return d.valueOf(k)
+	}
+	return nil
+}
+
+// AppendUnder appends the object over with those members of the defaults that it lacks, as
+// [AppendMerged] does. The value is that of the member of the result with a plain quoted
+// name, a slice of the result or of the defaults, or nil.
+func (d *Defaults) AppendUnder(dst, over []byte, quoted string) (_, value []byte) {
+	if d.text == nil {
+		d.text = []byte("{}")
+	}
+	d.index()
+	m := merge{Defaults: d, over: over, wanted: quoted}
+	dst, _ = m.append(dst, 0, 0)
+	switch {
+	case m.end > 0:
+		value = dst[m.start:m.end:m.end]
+	case quoted != "":
+		value = d.Find(quoted)
+	}
+	return dst, value
+}
+
+// index reads the names of the object, unless that is done.
+func (d *Defaults) index() {
+	if len(d.objects) > 0 {
+		return
+	}
+	d.add(d.text, 0, 1)
+	size := 16
+	for size < 2*len(d.members) {
+		size *= 2
+	}
+	if size > cap(d.entries) {
+		d.entries = make([]uint64, size)
+		d.seed = maphash.MakeSeed()
+	} else {
+		d.entries = d.entries[:size]
+		clear(d.entries)
+	}
+	for k := range d.members {
+		m := &d.members[k]
+		hash, mask := d.hash(m.name, m.object), uint64(len(d.entries)-1)
+		slot := hash & mask
+		for d.entries[slot] != 0 {
+			count(1)
+			slot = (slot + 1) & mask
+		}
+		d.entries[slot] = hash>>32<<32 | uint64(k+1)
+	}
+}
+
+// add adds the object at start of a text, which is so many levels deep, and returns where
+// it ends.
+func (d *Defaults) add(text []byte, start, level int) (end int) {
+	object, first := len(d.objects), len(d.members)
+	d.objects = append(d.objects, defaultObject{first: int32(first)})
+	i := skipSpace(text, start+1)
+	tight := i == start+1
+	for text[i] != '}' {
+		nameEnd := skipString(text, i)
+		value := skipColon(text, nameEnd)
+		tight = tight && value == nameEnd+1
+		k := len(d.members)
+		d.members = append(d.members, defaultMember{
+			name: d.plain(text[i:nameEnd:nameEnd]), object: int32(object), start: uint32(i - start), value: uint32(value - start),
+			original: uint32(value),
+		})
+		if text[value] == '{' && level < maxMergeDepth {
+			d.members[k].inner = int32(len(d.objects))
+			end = d.add(text, value, level+1)
 		} else {
-			m.reportLost(path, name, old, value)
-			dst = append(dst, value...)
+			end = skipValue(text, value)
+			count(end - value)
 		}
+		d.members[k].end = uint32(end - start)
+		count(value - i)
+		i = skipComma(text, end)
+		tight = tight && i <= end+1 && !isSpace(text[end])
 	}
-	for name, value := range members(under) {
-		if findOver(name) == nil {
-			dst = append(appendName(dst, first, name), value...)
-		}
+	d.objects[object].end = int32(len(d.members))
+	d.objects[object].text = text[start : i+1 : i+1]
+	if !tight {
+		d.tighten(int32(object))
 	}
-	return append(dst, '}')
+	return i + 1
 }
 
-// join returns the path of a member. It is not computed unless it is reported.
-func (m *merger) join(path string, name []byte) string {
+// plain returns a name without needless escapes.
+func (d *Defaults) plain(quoted []byte) []byte {
+	if !hasEscape(quoted) {
+		return quoted
+	}
+	start := len(d.rewrite)
+	d.rewrite = appendPlain(d.rewrite, quoted)
+	return d.rewrite[start:len(d.rewrite):len(d.rewrite)]
+}
+
+// tighten replaces the text of an object by one without white space between its members.
+func (d *Defaults) tighten(object int32) {
+	o := &d.objects[object]
+	start := len(d.tight)
+	d.tight = append(d.tight, '{')
+	for k := o.first; k < o.end; k++ {
+		m := &d.members[k]
+		if m.object != object {
+			continue
+		}
+		if len(d.tight) > start+1 {
+			d.tight = append(d.tight, ',')
+		}
+		at := len(d.tight) - start
+		name := o.text[m.start:skipString(o.text, int(m.start))]
+		d.tight = append(append(append(d.tight, name...), ':'), o.text[m.value:m.end]...)
+		m.start, m.value, m.end = uint32(at), uint32(at+len(name)+1), uint32(len(d.tight)-start)
+	}
+	d.tight = append(d.tight, '}')
+	o.text = d.tight[start:len(d.tight):len(d.tight)]
+	count(len(o.text))
+}
+
+// hash returns the hash of a plain name in an object.
+func (d *Defaults) hash(name []byte, object int32) uint64 {
+	count(1 + len(name))
+	return mix(maphash.Bytes(d.seed, name), uint64(object))
+}
+
+// lookup returns the index of an object's member with a plain name, or -1.
+func (d *Defaults) lookup(name []byte, object int32) int32 {
+	hash, mask := d.hash(name, object), uint64(len(d.entries)-1)
+	for slot := hash & mask; d.entries[slot] != 0; slot = (slot + 1) & mask {
+		count(1)
+		if d.entries[slot]>>32 != hash>>32 {
+			continue
+		}
+		k := int32(uint32(d.entries[slot])) - 1
+		if m := &d.members[k]; m.object == object && bytes.Equal(m.name, name) {
+			count(len(name))
+			return k
+		}
+	}
+	return -1
+}
+
+// valueOf returns the value of a member, as a slice of the object that was set.
+func (d *Defaults) valueOf(k int32) []byte {
+	m := &d.members[k]
+	end := m.original + m.end - m.value
+	return d.text[m.original:end:end]
+}
+
+// A merge is one object in the course of getting defaults.
+type merge struct {
+	*Defaults
+	over       []byte
+	wanted     string // the name of a member of the result, or ""
+	start, end int    // where its value is, if it is a member of over
+}
+
+// append appends the object at i of over with the members of one of the defaults' objects,
+// and returns where it ends. It moves over the text once: an object inside of it is merged
+// on the way.
+func (m *merge) append(dst []byte, i int, object int32) (_ []byte, end int) {
+	dst = append(dst, '{')
+	first, hits, path := len(dst), len(m.hits), len(m.path)
+	begin := i
+	for i = skipSpace(m.over, i+1); m.over[i] != '}'; i = skipComma(m.over, i) {
+		nameEnd := skipString(m.over, i)
+		name := m.over[i:nameEnd]
+		value := skipColon(m.over, nameEnd)
+		dst = appendName(dst, first, name)
+		start := len(dst)
+		if hasEscape(name) {
+			m.scratch = appendPlain(m.scratch[:0], name)
+			name = m.scratch
+		}
+		k := m.lookup(name, object)
+		if k >= 0 {
+			m.hits = append(m.hits, k)
+		}
+		wanted := object == 0 && m.wanted != "" && string(name) == m.wanted
+		if k >= 0 && m.members[k].inner > 0 && m.over[value] == '{' {
+			m.enter(name)
+			dst, i = m.append(dst, value, m.members[k].inner)
+			m.path = m.path[:path]
+		} else {
+			i = skipValue(m.over, value)
+			if k >= 0 {
+				m.reportLost(name, k, m.over[value:i])
+			}
+			dst = append(dst, m.over[value:i]...)
+			count(i - value)
+		}
+		if wanted {
+			m.start, m.end = start, len(dst)
+		}
+	}
+	count(i - begin)
+	dst = m.appendRest(dst, first, object, m.hits[hits:])
+	m.hits = m.hits[:hits]
+	return append(dst, '}'), i + 1
+}
+
+// appendRest appends the members of a default object except those that the other one has,
+// in as few pieces as possible.
+func (m *merge) appendRest(dst []byte, first int, object int32, hits []int32) []byte {
+	slices.Sort(hits)
+	count(len(hits) * bits.Len(uint(len(hits))))
+	text := m.objects[object].text
+	from := uint32(1)
+	for _, k := range hits {
+		dst = appendPiece(dst, first, text, from, m.members[k].start)
+		from = m.members[k].end + 1
+	}
+	return appendPiece(dst, first, text, from, uint32(len(text)))
+}
+
+// appendPiece appends the members in text from one index to before another, which is that
+// of the next member or after the closing brace.
+func appendPiece(dst []byte, first int, text []byte, from, to uint32) []byte {
+	if from+1 >= to { // the last byte is a comma or the brace
+		return dst
+	}
+	if len(dst) > first {
+		dst = append(dst, ',')
+	}
+	count(1 + int(to-from)/copied)
+	return append(dst, text[from:to-1]...)
+}
+
+// enter adds a name to the path of the object in progress, for lost.
+func (m *merge) enter(plain []byte) {
+	if m.lost != nil {
+		m.path = m.appendPath(plain)
+	}
+}
+
+// appendPath appends a name to the path, unless that becomes too long. The result shares
+// the memory of the path.
+func (m *merge) appendPath(plain []byte) []byte {
+	if len(m.path)+len(plain) > maxPath {
+		return m.path
+	}
+	return AppendText(append(m.path, '.'), plain)
+}
+
+// reportLost reports the value of a default that another value replaces.
+func (m *merge) reportLost(plain []byte, k int32, value []byte) {
 	if m.lost == nil {
-		return ""
+		return
 	}
-	return path + "." + Text(name)
-}
-
-// reportLost reports the old value of a member if it is lost: if there is one, and the new
-// one differs.
-func (m *merger) reportLost(path string, name, old, value []byte) {
-	if m.lost != nil && old != nil && !bytes.Equal(old, value) {
-		m.lost(m.join(path, name), old)
+	old := m.valueOf(k)
+	if len(old) == len(value) {
+		count(len(value))
 	}
-}
-
-// minIndexedObject is the size in bytes from which on a map of an object's members is
-// worth its allocations. Below, a lookup walks over all of them; above, that would make
-// merging quadratic.
-const minIndexedObject = 1 << 10
-
-// finder returns a function that finds members of an object by name.
-func finder(object []byte) func(quoted []byte) []byte {
-	if len(object) < minIndexedObject {
-		return func(quoted []byte) []byte { return find(object, quoted) }
+	if !bytes.Equal(old, value) {
+		count(len(m.path))
+		m.lost(string(m.appendPath(plain)), old)
 	}
-	values := map[string][]byte{}
-	for name, value := range members(object) {
-		values[Text(name)] = value
-	}
-	return func(quoted []byte) []byte { return values[Text(quoted)] }
 }

@@ -165,6 +165,7 @@ func (o *Outline) Event(event Object) {
 func (o *Outline) Inner(of Object, i int) InnerObject {
 	start := of.spans[i].start
 	for k := o.base; k < len(o.objects) && o.objects[k].start <= start; k++ {
+		count(1)
 		if in := &o.objects[k]; in.start == start {
 			return InnerObject{o.object(o.spans[in.level][in.first:in.last:in.last]), in.names, in.user}
 		}
@@ -207,6 +208,7 @@ func (o *Outline) search(start int) Object {
 		s.start = uint32(i)
 		i = skipValue(text, i)
 		s.end = uint32(i)
+		count(i - int(s.start))
 		o.spans[0] = append(o.spans[0], s)
 		i = skipComma(text, i)
 	}

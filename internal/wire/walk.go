@@ -104,6 +104,7 @@ func members(object []byte) iter.Seq2[[]byte, []byte] {
 			name := object[i:skipString(object, i)]
 			start := skipColon(object, i+len(name))
 			end := skipValue(object, start)
+			count(end - i)
 			if !yield(name, object[start:end:end]) {
 				return
 			}
@@ -120,6 +121,7 @@ func elements(array []byte) iter.Seq[[]byte] {
 	return func(yield func([]byte) bool) {
 		for i := skipSpace(array, 1); array[i] != ']'; {
 			end := skipValue(array, i)
+			count(end - i)
 			if !yield(array[i:end:end]) {
 				return
 			}
@@ -132,14 +134,15 @@ func elements(array []byte) iter.Seq[[]byte] {
 // need to know where a value begins and ends in the object.
 type Walker struct {
 	// Name is the quoted name of the member without needless escapes, as [Object.Name]
-	// returns it.
+	// returns it. It is valid until the next call of Next.
 	Name []byte
 	// Value is its value, object[Start:End].
 	Value      []byte
 	Start, End int
 
-	object []byte
-	next   int // where the next member begins, or the closing brace
+	object  []byte
+	next    int    // where the next member begins, or the closing brace
+	rewrite []byte // a name with escapes, without needless ones
 }
 
 // Walk returns a walker that is before the first member.
@@ -152,43 +155,70 @@ func (w *Walker) Next() bool {
 		return false
 	}
 	end := skipString(w.object, i)
-	w.Name = plainName(w.object[i:end:end])
+	if w.Name = w.object[i:end:end]; hasEscape(w.Name) {
+		w.rewrite = appendPlain(w.rewrite[:0], w.Name)
+		w.Name = w.rewrite
+	}
 	w.Start = skipColon(w.object, end)
 	w.End = skipValue(w.object, w.Start)
 	w.Value = w.object[w.Start:w.End:w.End]
 	w.next = skipComma(w.object, w.End)
+	count(w.next - i)
 	return true
 }
 
 // Find returns the value of the member of a valid object with the given quoted name, or
 // nil.
-func Find(object []byte, quoted string) []byte { return find(object, []byte(quoted)) }
-
-// find returns the value of the member of a valid object whose name has the same text as
-// the quoted one, or nil. Both may have needless escapes.
-func find(object, quoted []byte) []byte {
+func Find(object []byte, quoted string) []byte {
 	for name, value := range members(object) {
-		if string(name) == string(quoted) || sameText(name, quoted) {
+		if equalNames(name, quoted) {
 			return value
 		}
 	}
 	return nil
 }
 
-// sameText compares two names if one of them is written with escapes. Two names without
-// escapes have the same text only if they are equal, which the caller has checked.
-func sameText(a, b []byte) bool {
-	_, plainA := Plain(a)
-	_, plainB := Plain(b)
-	return (!plainA || !plainB) && Text(a) == Text(b)
+// equalNames compares a name as written to a plain quoted one.
+func equalNames(name []byte, plain string) bool {
+	return string(name) == plain || hasEscape(name) && unquotesTo(name, plain)
+}
+
+// unquotesTo reports whether a name with escapes is the plain one without needless ones. It
+// rewrites no more of it than is equal.
+func unquotesTo(name []byte, plain string) bool {
+	i, end := 1, len(name)-1
+	for plain = plain[1:]; i < end; {
+		count(1)
+		n := 1
+		var buf [unicodeLength]byte
+		char := append(buf[:0], name[i])
+		if char[0] == '\\' {
+			switch name[i+1] {
+			case 'u':
+				var r rune
+				r, n = escapedRune(name[i:])
+				char = appendPlainRune(char[:0], r)
+			case '/':
+				char, n = append(char[:0], '/'), 2
+			default:
+				char, n = append(char, name[i+1]), 2
+			}
+		}
+		if !strings.HasPrefix(plain, string(char)) {
+			return false
+		}
+		plain, i = plain[len(char):], i+n
+	}
+	return len(plain) == 1
 }
 
 // FindEach finds several members of a valid object in one walk: values[i] becomes the
 // value of the member with the quoted name names[i], and stays as it is if there is none.
 func FindEach(object []byte, names []string, values [][]byte) {
 	for name, value := range members(object) {
+		escapes := hasEscape(name)
 		for i := range names {
-			if string(name) == names[i] || sameName(name, names[i]) {
+			if string(name) == names[i] || escapes && unquotesTo(name, names[i]) {
 				values[i] = value
 				break
 			}
@@ -196,42 +226,49 @@ func FindEach(object []byte, names []string, values [][]byte) {
 	}
 }
 
-// sameName compares a name with escapes to a plain quoted one. A name with escapes is
-// longer than its text, which rules out most names without unquoting them.
-func sameName(name []byte, plain string) bool {
-	inner, ok := Plain(name)
-	return !ok && len(inner)+2 > len(plain) && Text(name) == plain[1:len(plain)-1]
-}
-
-// Has reports whether a valid value has a member at a path of quoted names. A name of the
-// path applies to an object, or to each of the objects in an array.
+// Has reports whether a valid value has a member at a path of plain quoted names. A name of
+// the path applies to an object, or to each of the objects in an array.
 func Has(value []byte, path []string) bool {
-	if len(path) == 0 {
-		return true
+	if len(value) == 0 {
+		return len(path) == 0
 	}
-	switch Kind(value) {
-	case '{':
-		for name, member := range members(value) {
-			if equalNames(name, path[0]) {
-				return Has(member, path[1:])
-			}
-		}
-	case '[':
-		for element := range elements(value) {
-			if Has(element, path) {
-				return true
-			}
-		}
-	}
-	return false
+	found, _ := has(value, 0, path)
+	return found
 }
 
-// equalNames compares a name as written to a quoted one.
-func equalNames(name []byte, quoted string) bool {
-	if bytes.IndexByte(name, '\\') < 0 && strings.IndexByte(quoted, '\\') < 0 {
-		return string(name) == quoted
+// has reports whether the value at i has a member at a path, and returns its end unless it
+// has. It moves over the text once.
+func has(src []byte, i int, path []string) (found bool, end int) {
+	if len(path) == 0 {
+		return true, 0
 	}
-	return string(name) == quoted || sameText(name, []byte(quoted))
+	switch src[i] {
+	case '{':
+		for i = skipSpace(src, i+1); src[i] != '}'; i = skipComma(src, i) {
+			name := src[i:skipString(src, i)]
+			if i = skipColon(src, i+len(name)); !equalNames(name, path[0]) {
+				i = countedValue(src, i)
+			} else if found, i = has(src, i, path[1:]); found {
+				return true, 0
+			}
+		}
+		return false, i + 1
+	case '[':
+		for i = skipSpace(src, i+1); src[i] != ']'; i = skipComma(src, i) {
+			if found, i = has(src, i, path); found {
+				return true, 0
+			}
+		}
+		return false, i + 1
+	}
+	return false, countedValue(src, i)
+}
+
+// countedValue is skipValue that counts the value, and one step for what is around it.
+func countedValue(src []byte, i int) (end int) {
+	end = skipValue(src, i)
+	count(1 + end - i)
+	return end
 }
 
 // HasNumber reports whether a valid list has an element that is a number.

@@ -84,6 +84,11 @@ func EmptyList(raw []byte) bool {
 	return Kind(raw) == '[' && raw[skipSpace(raw, 1)] == ']'
 }
 
+// EmptyObject reports whether a value is an object without members.
+func EmptyObject(raw []byte) bool {
+	return Kind(raw) == '{' && raw[skipSpace(raw, 1)] == '}'
+}
+
 // Trim returns a value without the white space around it, the form that the functions of
 // this package expect.
 func Trim(value []byte) []byte { return bytes.Trim(value, " \t\r\n") }
@@ -120,14 +125,6 @@ func AppendText(dst, raw []byte) []byte {
 func AppendString(dst []byte, s string) []byte {
 	dst, _ = jsontext.AppendQuote(dst, s) // the error only reports replaced text
 	return dst
-}
-
-// plainName returns a quoted name without needless escapes.
-func plainName(quoted []byte) []byte {
-	if !hasEscape(quoted) {
-		return quoted
-	}
-	return AppendString(nil, Text(quoted))
 }
 
 // Members reads a JSON object strictly: duplicate names, invalid text and text after the
