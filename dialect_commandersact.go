@@ -379,7 +379,7 @@ func actsPixel(r *http.Request) ([]byte, error) {
 	}
 	object, err := pixel.Brackets(r.URL.RawQuery, querySite, queryToken)
 	if err != nil {
-		return nil, &Error{Code: CodeInvalidRequest, Message: "the query cannot be read", Err: err}
+		return nil, queryError(err)
 	}
 	return object, nil
 }

@@ -3,6 +3,7 @@ package inlet
 import (
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"net/url"
 	"slices"
@@ -590,9 +591,9 @@ func segmentPixel(r *http.Request) ([]byte, error) {
 	if len(r.URL.RawQuery) > maxQuery {
 		return nil, tooLarge(maxQuery)
 	}
-	query, err := url.ParseQuery(r.URL.RawQuery)
+	query, err := pixel.Query(r.URL.RawQuery)
 	if err != nil {
-		return nil, &Error{Code: CodeInvalidRequest, Message: "the query cannot be read", Err: err}
+		return nil, queryError(err)
 	}
 	data := strings.ReplaceAll(query.Get("data"), " ", "+") // a "+" that was not escaped
 	switch {
@@ -615,7 +616,18 @@ func segmentPixel(r *http.Request) ([]byte, error) {
 func dottedPayload(query url.Values) ([]byte, error) {
 	object, err := pixel.Dotted(query)
 	if err != nil {
-		return nil, &Error{Code: CodeTooManyMembers}
+		return nil, queryError(err)
 	}
 	return object, nil
+}
+
+// queryError maps an error of the query of a pixel to its public error.
+func queryError(err error) *Error {
+	switch {
+	case errors.Is(err, pixel.ErrTooManyLevels):
+		return &Error{Code: CodeTooManyMembers}
+	case errors.Is(err, pixel.ErrTooDeep):
+		return &Error{Code: CodeTooDeep}
+	}
+	return &Error{Code: CodeInvalidRequest, Message: "the query cannot be read", Err: err}
 }

@@ -17,8 +17,12 @@ import (
 // is {"user":{"id":"7"},"items":[{"product":{"id":"p1"},"quantity":"2"}],"tags":["a","b"]}.
 // A level whose names are all empty, or all numbers, is a list, without gaps. A name whose
 // brackets do not match is taken literally. A name that is sent twice appears twice in the
-// result, for the reader to refuse. The error is that of an invalid escape.
+// result, for the reader to refuse. The error is [ErrTooDeep] or [ErrTooManyLevels],
+// before anything is made, or that of an invalid escape.
 func Brackets(query string, without ...string) ([]byte, error) {
+	if err := checkLevels(query, '['); err != nil {
+		return nil, err
+	}
 	var root bracketLevel
 	for pair := range strings.SplitSeq(query, "&") {
 		if pair == "" {
@@ -130,15 +134,27 @@ func (l *bracketLevel) isList() bool {
 	if slices.ContainsFunc(l.members, func(m bracketMember) bool { return !isIndex(m.name) }) {
 		return false
 	}
-	ordered := slices.Clone(l.members)
-	slices.SortFunc(ordered, func(a, b bracketMember) int { return indexOf(a.name) - indexOf(b.name) })
+	ordered := make([]numbered, len(l.members))
+	for i, m := range l.members {
+		n, _ := strconv.Atoi(m.name) // isIndex has read it
+		ordered[i] = numbered{n, m}
+	}
+	slices.SortFunc(ordered, func(a, b numbered) int { return a.index - b.index })
 	for i := range ordered[1:] {
-		if ordered[i].name == ordered[i+1].name {
+		if ordered[i].index == ordered[i+1].index {
 			return false
 		}
 	}
-	l.members = ordered
+	for i := range ordered {
+		l.members[i] = ordered[i].bracketMember
+	}
 	return true
+}
+
+// numbered is a member of a list with its place in it.
+type numbered struct {
+	index int
+	bracketMember
 }
 
 // isIndex reports whether a name is a number in its only usual form, without sign or
@@ -146,9 +162,4 @@ func (l *bracketLevel) isList() bool {
 func isIndex(name string) bool {
 	n, err := strconv.Atoi(name)
 	return err == nil && 0 <= n && n < 1e9 && strconv.Itoa(n) == name
-}
-
-func indexOf(name string) int {
-	n, _ := strconv.Atoi(name) // isIndex has read it
-	return n
 }

@@ -50,6 +50,49 @@ func TestBrackets(t *testing.T) {
 	}
 }
 
+// Levels are counted before anything is made of them. Not parallel: allocations are counted
+// for the whole process.
+func TestLevels(t *testing.T) {
+	for _, tt := range []struct {
+		name, query string
+		make        func(query string) error
+		want        error
+	}{
+		{"brackets", "a" + strings.Repeat("[b]", 20_000) + "=1", brackets, pixel.ErrTooDeep},
+		{"a thousand and one", "a" + strings.Repeat("[b]", 1000) + "=1", brackets, pixel.ErrTooDeep},
+		{"escaped brackets", "a" + strings.Repeat("%5Bb%5d", 5_000) + "=1", brackets, pixel.ErrTooDeep},
+		{"escaped brackets in lower case", "a" + strings.Repeat("%5bb]", 5_000) + "=1", brackets, pixel.ErrTooDeep},
+		{"empty brackets", "a" + strings.Repeat("[]", 20_000), brackets, pixel.ErrTooDeep},
+		{"brackets in many names", strings.Repeat("a[b][c]=1&", 400), brackets, pixel.ErrTooManyLevels},
+		{"many names", strings.Repeat("a=1&", 10_000), brackets, pixel.ErrTooManyLevels},
+		{"numbers", strings.Repeat("a[7]=1&", 5_000), brackets, pixel.ErrTooManyLevels},
+		{"dots", strings.Repeat(".", 20_000) + "=1", dots, pixel.ErrTooManyLevels},
+		{"escaped dots", strings.Repeat("%2e", 5_000) + "=1", dots, pixel.ErrTooManyLevels},
+		{"many names for dots", strings.Repeat("a=1&", 10_000), dots, pixel.ErrTooManyLevels},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			require.ErrorIs(t, tt.make(tt.query), tt.want)
+			require.Zero(t, testing.AllocsPerRun(10, func() { _ = tt.make(tt.query) }))
+		})
+	}
+	for _, query := range []string{
+		"a" + strings.Repeat("[b]", 999) + "=1", "a=" + strings.Repeat("[b]", 5_000), strings.Repeat("a[]=1&", 499) + "b=1",
+	} {
+		require.NoError(t, brackets(query))
+	}
+	require.NoError(t, dots(strings.Repeat(".", 999)+"="+strings.Repeat(".", 2_000)))
+}
+
+func brackets(query string) error {
+	_, err := pixel.Brackets(query)
+	return err
+}
+
+func dots(query string) error {
+	_, err := pixel.Query(query)
+	return err
+}
+
 func TestDotted(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ name, query, want string }{
@@ -95,6 +138,9 @@ func FuzzBrackets(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, query string) {
 		text, err := pixel.Brackets(query, "key")
+		if levels := strings.Count(query, "[") + strings.Count(query, "%") + strings.Count(query, "&") + 1; levels > 1000 {
+			return
+		}
 		if _, invalid := url.ParseQuery(strings.ReplaceAll(query, ";", "")); invalid != nil {
 			require.Error(t, err)
 			return
