@@ -132,8 +132,12 @@ func (d *defaults) under(in *Input, over json.RawMessage, quoted string) (merged
 		return d.object, value
 	}
 	start := len(in.raw)
-	in.raw, value = d.names.AppendUnder(in.raw, over, quoted)
-	return in.raw[start:len(in.raw):len(in.raw)], value
+	raw, at, end := d.names.AppendUnder(in.raw, over, quoted)
+	in.raw = raw
+	if end > 0 {
+		value = raw[at:end:end]
+	}
+	return raw[start:len(raw):len(raw)], value
 }
 
 // decodeSegmentSingle reads a body that is one event. Its type is that of the route.

@@ -20,11 +20,16 @@ const (
 // no properties, or if its context has the version 2; an event with properties or with
 // the version 1 is V1.
 func Classify(context, properties, version []byte) Class {
-	hasContext, hasProperties := wire.Kind(context) == '{', wire.Kind(properties) == '{'
+	hasContext := wire.Kind(context) == '{'
+	current := hasContext && string(wire.Find(context, `"version"`)) == "2"
+	return classify(hasContext, current, wire.Kind(properties) == '{', version)
+}
+
+// classify is Classify for a context that has been looked at: current means that it has the
+// version 2.
+func classify(hasContext, current, hasProperties bool, version []byte) Class {
 	switch {
-	case hasContext && !hasProperties:
-		return V2
-	case hasContext && string(wire.Find(context, `"version"`)) == "2":
+	case hasContext && (current || !hasProperties):
 		return V2
 	case hasProperties || string(version) == "1":
 		return V1

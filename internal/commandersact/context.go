@@ -23,18 +23,30 @@ func (c *contextMembers) read(raw []byte) {
 	}
 	c.object = raw
 	for w := wire.Walk(raw); w.Next(); {
-		switch string(w.Name) {
-		case `"event_id"`:
-			c.id = w.Value
-		case `"eventId"`:
-			c.hasCamelID = isSet(w.Value)
-		case `"event_timestamp"`:
-			c.time = w.Value
-		case `"version"`:
-			c.version = w.Value
-		case `"device"`:
-			c.device = w.Value
-		}
+		c.set(w.Name, w.Value)
+	}
+}
+
+// readObject is read for a context whose members are known.
+func (c *contextMembers) readObject(raw []byte, members wire.Object) {
+	c.object = raw
+	for i := range members.Len() {
+		c.set(members.Name(i), members.Value(i))
+	}
+}
+
+func (c *contextMembers) set(name, value []byte) {
+	switch string(name) {
+	case `"event_id"`:
+		c.id = value
+	case `"eventId"`:
+		c.hasCamelID = isSet(value)
+	case `"event_timestamp"`:
+		c.time = value
+	case `"version"`:
+		c.version = value
+	case `"device"`:
+		c.device = value
 	}
 }
 
@@ -197,39 +209,37 @@ func appendMillis(dst []byte, first int, t time.Time) []byte {
 }
 
 // appendMergedMetadata appends the metadata of the root, merged with the contexts that
-// the event has already. It allocates: events with both are rare, as no published
-// example has them.
+// the event has already: with all of their members except those that the new context has a
+// value of its own for. Events with both are rare, as no published example has them.
 func (m *Migrator) appendMergedMetadata(dst []byte, first int) []byte {
-	text := append(m.appendMetadata([]byte{'{'}, 1), '}')
-	if m.outer.object != nil {
-		text = wire.AppendMergedNoting(nil, m.outer.object, text, "context", m.noting(m.recordLost))
-	}
-	if m.inner.object != nil {
-		text = wire.AppendMergedNoting(nil, m.inner.object, text, "properties.context", m.noting(m.recordLostContext))
-	}
-	for w := wire.Walk(text); w.Next(); {
-		switch string(w.Name) {
-		case `"event_id"`, `"event_timestamp"`, `"version"`:
-		default:
-			dst = wire.AppendMember(dst, first, w.Name, w.Value)
+	text := append(m.appendMetadata(append(m.scratch[:0], '{'), 1), '}')
+	m.scratch = text
+	for _, context := range [...]struct {
+		object []byte
+		path   string
+	}{{m.outer.object, "context"}, {m.inner.object, "properties.context"}} {
+		if context.object == nil {
+			continue
 		}
+		m.under.Set(context.object)
+		m.under.Leave(`"event_id"`, `"event_timestamp"`, `"version"`)
+		m.under.Note(context.path, m.noting(m.recordLost))
+		m.merging, _, _ = m.under.AppendUnder(m.merging[:0], text, "")
+		m.scratch, m.merging = m.merging, m.scratch
+		text = m.scratch
 	}
-	return dst
-}
-
-// recordLostContext is recordLost for a context, except for the members that choose and
-// recordContexts have recorded.
-func (m *Migrator) recordLostContext(field string, value []byte) {
-	switch field {
-	case "properties.context.event_id", "properties.context.event_timestamp", "properties.context.version":
-		return
+	if len(text) == len("{}") {
+		return dst
 	}
-	m.recordLost(field, value)
+	if len(dst) > first {
+		dst = append(dst, ',')
+	}
+	return append(dst, text[1:len(text)-1]...)
 }
 
 // appendMetadata appends the metadata of the root, except the id and the time.
 func (m *Migrator) appendMetadata(dst []byte, first int) []byte {
-	agent, locale := m.movesIntoDevice(rootAgent), m.movesIntoDevice(rootLocale)
+	agent, locale := m.movesIntoDevice()
 	device := m.root(rootDevice) != nil
 	for i, kind := range m.kinds {
 		name, value := m.object.Name(i), m.object.Value(i)
@@ -241,11 +251,11 @@ func (m *Migrator) appendMetadata(dst []byte, first int) []byte {
 			if !agent && !locale && m.isCurrentDevice(i) {
 				dst = append(dst, value...)
 			} else {
-				dst = m.appendDevice(dst, value, agent, locale)
+				dst = m.appendDevice(dst, m.inside(rootDevice).Object, agent, locale)
 			}
 		case kind == rootAgent && agent, kind == rootLocale && locale:
 			if !device {
-				dst = m.appendDevice(wire.AppendMember(dst, first, []byte(`"device"`), nil), []byte(`{}`), agent, locale)
+				dst = m.appendDevice(wire.AppendMember(dst, first, []byte(`"device"`), nil), wire.Object{}, agent, locale)
 				device = true
 			}
 		case kind >= rootType:
@@ -287,22 +297,22 @@ func (m *Migrator) appendPage(dst, page []byte, i int) []byte {
 		m.warn(CodeLocationKept, "page.location")
 		return append(dst, page...)
 	}
-	return appendPageURL(dst, page, url == nil)
+	return appendPageURL(dst, members.Object, url == nil)
 }
 
 // appendPageURL appends a page whose location is renamed to url, or left out.
-func appendPageURL(dst, page []byte, rename bool) []byte {
+func appendPageURL(dst []byte, page wire.Object, rename bool) []byte {
 	dst = append(dst, '{')
 	first := len(dst)
-	for w := wire.Walk(page); w.Next(); {
-		name := w.Name
+	for i := range page.Len() {
+		name := page.Name(i)
 		if string(name) == `"location"` {
 			if !rename {
 				continue
 			}
 			name = []byte(`"url"`)
 		}
-		dst = wire.AppendMember(dst, first, name, w.Value)
+		dst = wire.AppendMember(dst, first, name, page.Value(i))
 	}
 	return append(dst, '}')
 }

@@ -6,44 +6,57 @@ import "github.com/inlet-go/inlet/internal/wire"
 // root of an event may have too.
 type deviceMembers struct{ agent, oldAgent, cookie, oldCookie, lang []byte }
 
-func (d *deviceMembers) read(device []byte) {
-	for w := wire.Walk(device); w.Next(); {
-		switch string(w.Name) {
-		case `"user_agent"`:
-			d.agent = w.Value
-		case `"userAgent"`:
-			d.oldAgent = w.Value
-		case `"cookie"`:
-			d.cookie = w.Value
-		case `"cookies"`:
-			d.oldCookie = w.Value
-		case `"lang"`:
-			d.lang = w.Value
-		}
+func (d *deviceMembers) set(name, value []byte) {
+	switch string(name) {
+	case `"user_agent"`:
+		d.agent = value
+	case `"userAgent"`:
+		d.oldAgent = value
+	case `"cookie"`:
+		d.cookie = value
+	case `"cookies"`:
+		d.oldCookie = value
+	case `"lang"`:
+		d.lang = value
 	}
 }
 
-// movesIntoDevice reports whether the root has a user agent (or a locale) that belongs
-// into the device. That requires that every device of the event is an object without
-// one.
-func (m *Migrator) movesIntoDevice(kind rootKind) bool {
-	if m.root(kind) == nil {
-		return false
+func (d *deviceMembers) read(device []byte) {
+	for w := wire.Walk(device); w.Next(); {
+		d.set(w.Name, w.Value)
 	}
-	for _, device := range [...][]byte{m.root(rootDevice), m.outer.device, m.inner.device} {
-		if device == nil {
-			continue
-		}
-		if wire.Kind(device) != '{' {
-			return false
-		}
+}
+
+// readObject is read for a device whose members are known.
+func (d *deviceMembers) readObject(device wire.Object) {
+	for i := range device.Len() {
+		d.set(device.Name(i), device.Value(i))
+	}
+}
+
+// movesIntoDevice reports whether the root has a user agent, and a locale, that belongs
+// into the device. That requires that every device of the event is an object without one.
+func (m *Migrator) movesIntoDevice() (agent, locale bool) {
+	agent, locale = m.root(rootAgent) != nil, m.root(rootLocale) != nil
+	if !agent && !locale {
+		return false, false
+	}
+	for i, device := range [...][]byte{m.root(rootDevice), m.outer.device, m.inner.device} {
 		var d deviceMembers
-		d.read(device)
-		if kind == rootAgent && (isSet(d.agent) || d.oldAgent != nil) || kind == rootLocale && isSet(d.lang) {
-			return false
+		switch {
+		case device == nil:
+			continue
+		case wire.Kind(device) != '{':
+			return false, false
+		case i == 0:
+			d.readObject(m.inside(rootDevice).Object)
+		default:
+			d.read(device)
 		}
+		agent = agent && !isSet(d.agent) && d.oldAgent == nil
+		locale = locale && !isSet(d.lang)
 	}
-	return true
+	return agent, locale
 }
 
 // isCurrentDevice reports whether the device, the i-th member of the root, needs no
@@ -67,13 +80,13 @@ func (m *Migrator) isCurrentDevice(i int) bool {
 
 // appendDevice appends a device with the names of 2.0, and with the user agent and the
 // locale of the root if those move there.
-func (m *Migrator) appendDevice(dst, device []byte, agent, locale bool) []byte {
+func (m *Migrator) appendDevice(dst []byte, device wire.Object, agent, locale bool) []byte {
 	var d deviceMembers
-	d.read(device)
+	d.readObject(device)
 	dst = append(dst, '{')
 	first := len(dst)
-	for w := wire.Walk(device); w.Next(); {
-		name, value := w.Name, w.Value
+	for i := range device.Len() {
+		name, value := device.Name(i), device.Value(i)
 		switch string(name) {
 		case `"userAgent"`:
 			if name = nameAgent; m.givesWay("device.userAgent", value, d.agent, "context.device.user_agent") {

@@ -31,7 +31,7 @@ func (m *Migrator) accept(it *wire.Item) (change bool) {
 
 // indexRoot makes an event the one in progress.
 func (m *Migrator) indexRoot(o wire.Object) {
-	m.object, m.kinds, m.name, m.created = o, m.kinds[:0], nil, nil
+	m.object, m.context, m.kinds, m.name, m.created = o, wire.Object{}, m.kinds[:0], nil, nil
 	m.positions, m.merged = [rootKindCount]int32{}, [rootKindCount]bool{}
 	m.resetContexts()
 	for i := range o.Len() {
@@ -39,7 +39,12 @@ func (m *Migrator) indexRoot(o wire.Object) {
 		m.kinds = append(m.kinds, kind)
 		m.positions[kind] = int32(i + 1)
 	}
-	m.class = Classify(m.root(rootContext), m.root(rootProperties), m.root(rootVersion))
+	hasContext := wire.Kind(m.root(rootContext)) == '{'
+	if hasContext {
+		m.context = m.inside(rootContext).Object
+	}
+	current := string(m.context.Get(`"version"`)) == "2"
+	m.class = classify(hasContext, current, wire.Kind(m.root(rootProperties)) == '{', m.root(rootVersion))
 }
 
 // root returns the value of the member of the root of a kind, or nil.
@@ -48,6 +53,11 @@ func (m *Migrator) root(kind rootKind) []byte {
 		return m.object.Value(int(n - 1))
 	}
 	return nil
+}
+
+// inside returns the object that is the value of the member of the root of a kind.
+func (m *Migrator) inside(kind rootKind) wire.InnerObject {
+	return m.outline.Inner(m.object, int(m.positions[kind]-1))
 }
 
 // acceptV1 reports whether an event of 1.0 can be migrated.
@@ -61,7 +71,9 @@ func (m *Migrator) acceptV1() bool {
 	if m.name = m.eventName(); m.name == nil {
 		return m.reject(CodeEventNameRequired, "event_name")
 	}
-	m.outer.read(m.root(rootContext))
+	if m.positions[rootContext] > 0 && wire.Kind(m.root(rootContext)) == '{' {
+		m.outer.readObject(m.root(rootContext), m.context)
+	}
 	if m.options.Strict && m.invalidTime() {
 		return m.reject(CodeTimestampInvalid, "event_timestamp")
 	}
@@ -91,9 +103,9 @@ func (m *Migrator) eventName() []byte {
 
 // invalidTime reports whether the event has a time that cannot be read.
 func (m *Migrator) invalidTime() bool {
-	properties := m.root(rootProperties)
-	if wire.Kind(properties) == '{' {
-		m.inner.read(wire.Find(properties, `"context"`))
+	if wire.Kind(m.root(rootProperties)) == '{' {
+		properties := m.inside(rootProperties)
+		m.inner.read(properties.Get(`"context"`))
 	}
 	best := firstSet(m.timeCandidates())
 	m.inner = contextMembers{}

@@ -144,14 +144,17 @@ type Migrator struct {
 	kinds     []rootKind           // of the members of its root
 	positions [rootKindCount]int32 // of each kind among them, from 1; 0 if there is none
 	name      []byte
-	outer     contextMembers // of the context that the root has already
+	context   wire.Object    // the context that the root has already
+	outer     contextMembers // of it
 
 	// What its properties hold in addition to data of the event.
 	inner   contextMembers // of a context in the properties
 	created []byte
 	merged  [rootKindCount]bool // root members that were merged into a property
 
+	under   wire.Defaults // what is merged under something else
 	scratch []byte
+	merging []byte
 }
 
 // Load makes d the document of the payload body, read within the limits, and the
@@ -228,12 +231,13 @@ func (m *Migrator) Report() Report { return m.report }
 // Reset drops the payload and the report, and keeps the memory for the next payload.
 func (m *Migrator) Reset() {
 	m.outline.Reset()
-	m.from, m.object, m.name, m.created = nil, wire.Object{}, nil, nil
+	m.from, m.object, m.context, m.name, m.created = nil, wire.Object{}, wire.Object{}, nil, nil
 	m.resetContexts()
 	m.reporter.reset()
 	m.options = Options{}
-	if cap(m.scratch) > maxKeptBytes {
-		m.scratch = nil
+	m.under.Reset()
+	if cap(m.scratch)+cap(m.merging) > maxKeptBytes {
+		m.scratch, m.merging = nil, nil
 	}
 }
 

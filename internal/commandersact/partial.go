@@ -7,9 +7,7 @@ import "github.com/inlet-go/inlet/internal/wire"
 // the version 2, such a member is data of the event and stays: that is what makes a
 // migration idempotent.
 func (m *Migrator) isMisplaced(kind rootKind, name string) bool {
-	context := m.root(rootContext)
-	return isSet(m.root(kind)) && wire.Find(context, name) == nil &&
-		string(wire.Find(context, `"version"`)) != "2"
+	return isSet(m.root(kind)) && m.context.Get(name) == nil && string(m.context.Get(`"version"`)) != "2"
 }
 
 // acceptPartial reports whether an event of 2.0 without a context has to be changed: it
@@ -66,7 +64,7 @@ func (m *Migrator) writeV2() {
 		switch {
 		case kind == rootContext:
 			m.out.Name(name)
-			m.out.Text = m.appendWithMisplaced(m.out.Text, value, id, at)
+			m.out.Text = m.appendWithMisplaced(m.out.Text, id, at)
 			m.out.EndValue()
 		case kind == rootID && id, kind == rootTime && at:
 			m.recordRename(wire.Text(name), "context."+wire.Text(name))
@@ -78,11 +76,11 @@ func (m *Migrator) writeV2() {
 
 // appendWithMisplaced appends a context with the id and the time of the root, where
 // those are misplaced.
-func (m *Migrator) appendWithMisplaced(dst, context []byte, id, at bool) []byte {
+func (m *Migrator) appendWithMisplaced(dst []byte, id, at bool) []byte {
 	dst = append(dst, '{')
 	first := len(dst)
-	for w := wire.Walk(context); w.Next(); {
-		dst = wire.AppendMember(dst, first, w.Name, w.Value)
+	for i := range m.context.Len() {
+		dst = wire.AppendMember(dst, first, m.context.Name(i), m.context.Value(i))
 	}
 	if id {
 		dst = wire.AppendMember(dst, first, []byte(`"event_id"`), m.root(rootID))

@@ -39,7 +39,7 @@ func (m *Migrator) writeEachProperty(properties wire.Object) {
 			continue
 		}
 		m.out.Copy(properties, copied, i)
-		m.writeProperty(properties.Name(i), properties.Value(i))
+		m.writeProperty(properties, i)
 		copied = i + 1
 	}
 	m.out.Copy(properties, copied, properties.Len())
@@ -73,11 +73,11 @@ func (m *Migrator) inspectUser(properties wire.Object, i int) (unchanged bool) {
 	user, identified := m.outline.Inner(properties, i), false
 	for k := range user.Len() {
 		switch string(user.Name(k)) {
-		case `"consent_categories"`:
+		case consentCategories:
 			if list := user.Value(k); wire.Kind(list) == '[' && wire.HasNumber(list) {
 				return false
 			}
-		case `"consistent_anonymous_id"`:
+		case consistentID:
 			identified = true
 		}
 	}
@@ -88,47 +88,82 @@ func (m *Migrator) inspectUser(properties wire.Object, i int) (unchanged bool) {
 }
 
 // writeProperty writes a property that does not go to the root unchanged.
-func (m *Migrator) writeProperty(name, value []byte) {
+func (m *Migrator) writeProperty(properties wire.Object, i int) {
+	name, value := properties.Name(i), properties.Value(i)
 	switch string(name) {
 	case `"event_name"`:
 		m.recordConflict("properties.event_name", value, m.name)
 	case `"context"`:
-		m.readInnerContext(value)
+		m.readInnerContext(properties, i)
 	case `"user"`:
-		m.writeUser(m.merge(rootUser, name, value))
+		m.writeMergedUser(properties, i)
 	case `"integrations"`:
-		m.out.Member(name, m.merge(rootIntegrations, name, value))
+		merged, _, _ := m.merge(rootIntegrations, name, value, "")
+		m.out.Member(name, merged)
 	case `"partners"`:
-		m.out.Member(name, m.merge(rootPartners, name, value))
+		merged, _, _ := m.merge(rootPartners, name, value, "")
+		m.out.Member(name, merged)
 	}
 }
 
 // readInnerContext keeps a context in the properties for the new context.
-func (m *Migrator) readInnerContext(value []byte) {
-	if wire.Kind(value) == '{' {
-		m.inner.read(value)
+func (m *Migrator) readInnerContext(properties wire.Object, i int) {
+	if value := properties.Value(i); wire.Kind(value) == '{' {
+		m.inner.readObject(value, m.outline.Inner(properties, i).Object)
 	} else if isSet(value) {
 		m.recordConflict("properties.context", value, nil)
 	}
 }
 
 // merge returns the value of a property, merged with the member of the root of the same
-// name. Where both have a value, that of the property is kept.
-func (m *Migrator) merge(kind rootKind, name, inner []byte) []byte {
+// name. Where both have a value, that of the property is kept. If two objects were merged,
+// the value of the member with the quoted name is merged[start:end].
+func (m *Migrator) merge(kind rootKind, name, inner []byte, quoted string) (merged []byte, start, end int) {
 	root := m.root(kind)
 	m.merged[kind] = true
 	switch {
 	case !isSet(root):
-		return inner
+		return inner, 0, 0
 	case !isSet(inner):
-		return root
+		return root, 0, 0
 	case wire.Kind(root) != '{' || wire.Kind(inner) != '{':
 		m.recordConflict(wire.Text(name), root, inner)
-		return inner
+		return inner, 0, 0
 	}
-	m.scratch = wire.AppendMergedNoting(m.scratch[:0], root, inner, wire.Text(name), m.noting(m.recordLost))
-	return m.scratch
+	m.under.Set(root)
+	m.under.Note(wire.Text(name), m.noting(m.recordLost))
+	m.scratch, start, end = m.under.AppendUnder(m.scratch[:0], inner, quoted)
+	return m.scratch, start, end
 }
+
+// writeMergedUser writes a user of the properties, merged with that of the root. Two users
+// whose members are known are not walked over once more.
+func (m *Migrator) writeMergedUser(properties wire.Object, i int) {
+	root, inner := m.root(rootUser), properties.Value(i)
+	user, start, end := m.merge(rootUser, properties.Name(i), inner, consentCategories)
+	if wire.Kind(root) != '{' || wire.Kind(inner) != '{' {
+		m.writeUser(user)
+		return
+	}
+	fromRoot, fromInner := m.inside(rootUser), m.outline.Inner(properties, i)
+	if fromRoot.Get(consistentID) == nil && fromInner.Get(consistentID) == nil {
+		m.warn(CodeMissingRequired, "user.consistent_anonymous_id")
+	}
+	m.out.Name([]byte(`"user"`))
+	if wire.Kind(user[start:end]) == '[' {
+		m.out.Text = append(m.out.Text, user[:start]...)
+		m.out.Text = append(wire.AppendStringList(m.out.Text, user[start:end]), user[end:]...)
+	} else {
+		m.out.Text = append(m.out.Text, user...)
+	}
+	m.out.EndValue()
+}
+
+// Members of a user that need care.
+const (
+	consentCategories = `"consent_categories"`
+	consistentID      = `"consistent_anonymous_id"`
+)
 
 // noting returns a function that records notes, or nil if there are to be none, so that no
 // path is made for them.
@@ -175,12 +210,12 @@ func (m *Migrator) appendUser(dst, user []byte) []byte {
 	copied, identified := 0, false
 	for w := wire.Walk(user); w.Next(); {
 		switch string(w.Name) {
-		case `"consent_categories"`:
+		case consentCategories:
 			if wire.Kind(w.Value) == '[' {
 				dst = wire.AppendStringList(append(dst, user[:w.Start]...), w.Value)
 				copied = w.End
 			}
-		case `"consistent_anonymous_id"`:
+		case consistentID:
 			identified = true
 		}
 	}

@@ -30,9 +30,8 @@ func AppendMerged(dst, under, over []byte) []byte {
 func AppendMergedNoting(dst, under, over []byte, path string, lost func(path string, value []byte)) []byte {
 	d := defaults.Get().(*Defaults)
 	d.Set(under)
-	d.lost, d.path = lost, append(d.path[:0], path...)
-	dst, _ = d.AppendUnder(dst, over, "")
-	d.lost = nil
+	d.Note(path, lost)
+	dst, _, _ = d.AppendUnder(dst, over, "")
 	d.Reset()
 	defaults.Put(d)
 	return dst
@@ -56,6 +55,7 @@ type Defaults struct {
 	tight   []byte          // the objects that have white space between their members, without
 	scratch []byte          // a name of the other object, without needless escapes
 	hits    []int32         // members that the other object has, of all objects in progress
+	left    []int32         // members of the object itself that are left out
 
 	// An open-addressing hash table of the members, as in names.go.
 	seed    maphash.Seed
@@ -87,7 +87,7 @@ func (d *Defaults) Set(object []byte) {
 	clear(d.objects)
 	clear(d.members)
 	d.text, d.objects, d.members = object, d.objects[:0], d.members[:0]
-	d.rewrite, d.tight, d.hits = d.rewrite[:0], d.tight[:0], d.hits[:0]
+	d.rewrite, d.tight, d.hits, d.left, d.lost = d.rewrite[:0], d.tight[:0], d.hits[:0], d.left[:0], nil
 }
 
 // maxKeptDefaults is how many members one object may leave memory for to the next one.
@@ -114,29 +114,43 @@ func (d *Defaults) Find(quoted string) []byte {
 	return nil
 }
 
-// AppendUnder appends the object over with those members of the defaults that it lacks, as
-// [AppendMerged] does. The value is that of the member of the result with a plain quoted
-// name, a slice of the result or of the defaults, or nil.
-func (d *Defaults) AppendUnder(dst, over []byte, quoted string) (_, value []byte) {
-	if d.text == nil {
-		d.text = []byte("{}")
-	}
+// Note has lost called for values that are replaced, as by [AppendMergedNoting], until the
+// next call of Set or Reset.
+func (d *Defaults) Note(path string, lost func(path string, value []byte)) {
+	d.lost, d.path = lost, append(d.path[:0], path...)
+}
+
+// Leave leaves out the members of the defaults with the given plain quoted names, until the
+// next call of Set or Reset.
+func (d *Defaults) Leave(quoted ...string) {
 	d.index()
-	m := merge{Defaults: d, over: over, wanted: quoted}
-	dst, _ = m.append(dst, 0, 0)
-	switch {
-	case m.end > 0:
-		value = dst[m.start:m.end:m.end]
-	case quoted != "":
-		value = d.Find(quoted)
+	for _, name := range quoted {
+		if k := d.lookup([]byte(name), 0); k >= 0 {
+			d.left = append(d.left, k)
+		}
 	}
-	return dst, value
+}
+
+// AppendUnder appends the object over with those members of the defaults that it lacks, as
+// [AppendMerged] does. The value of the result's member with a plain quoted name is then
+// dst[start:end]; both are 0 if there is none.
+func (d *Defaults) AppendUnder(dst, over []byte, quoted string) (_ []byte, start, end int) {
+	d.index()
+	m := merge{Defaults: d, over: over, wanted: quoted, known: -1}
+	if quoted != "" {
+		m.known = d.lookup([]byte(quoted), 0)
+	}
+	dst, _ = m.append(dst, 0, 0)
+	return dst, m.start, m.end
 }
 
 // index reads the names of the object, unless that is done.
 func (d *Defaults) index() {
 	if len(d.objects) > 0 {
 		return
+	}
+	if d.text == nil {
+		d.text = []byte("{}")
 	}
 	d.add(d.text, 0, 1)
 	size := 16
@@ -233,7 +247,7 @@ func (d *Defaults) tighten(object int32) {
 
 // hash returns the hash of a plain name in an object.
 func (d *Defaults) hash(name []byte, object int32) uint64 {
-	count(1 + len(name))
+	count(hashing + len(name)/hashed)
 	return mix(maphash.Bytes(d.seed, name), uint64(object))
 }
 
@@ -247,7 +261,7 @@ func (d *Defaults) lookup(name []byte, object int32) int32 {
 		}
 		k := int32(uint32(d.entries[slot])) - 1
 		if m := &d.members[k]; m.object == object && bytes.Equal(m.name, name) {
-			count(len(name))
+			count(1 + len(name)/hashed)
 			return k
 		}
 	}
@@ -266,7 +280,8 @@ type merge struct {
 	*Defaults
 	over       []byte
 	wanted     string // the name of a member of the result, or ""
-	start, end int    // where its value is, if it is a member of over
+	known      int32  // its index among the defaults, or -1
+	start, end int    // where its value is in the result
 }
 
 // append appends the object at i of over with the members of one of the defaults' objects,
@@ -308,6 +323,9 @@ func (m *merge) append(dst []byte, i int, object int32) (_ []byte, end int) {
 		}
 	}
 	count(i - begin)
+	if object == 0 {
+		m.hits = append(m.hits, m.left...)
+	}
 	dst = m.appendRest(dst, first, object, m.hits[hits:])
 	m.hits = m.hits[:hits]
 	return append(dst, '}'), i + 1
@@ -321,15 +339,15 @@ func (m *merge) appendRest(dst []byte, first int, object int32, hits []int32) []
 	text := m.objects[object].text
 	from := uint32(1)
 	for _, k := range hits {
-		dst = appendPiece(dst, first, text, from, m.members[k].start)
+		dst = m.appendPiece(dst, first, object, text, from, m.members[k].start)
 		from = m.members[k].end + 1
 	}
-	return appendPiece(dst, first, text, from, uint32(len(text)))
+	return m.appendPiece(dst, first, object, text, from, uint32(len(text)))
 }
 
-// appendPiece appends the members in text from one index to before another, which is that
-// of the next member or after the closing brace.
-func appendPiece(dst []byte, first int, text []byte, from, to uint32) []byte {
+// appendPiece appends the members in the text of an object from one index to before
+// another, which is that of the next member or after the closing brace.
+func (m *merge) appendPiece(dst []byte, first int, object int32, text []byte, from, to uint32) []byte {
 	if from+1 >= to { // the last byte is a comma or the brace
 		return dst
 	}
@@ -337,6 +355,11 @@ func appendPiece(dst []byte, first int, text []byte, from, to uint32) []byte {
 		dst = append(dst, ',')
 	}
 	count(1 + int(to-from)/copied)
+	if object == 0 && m.known >= 0 {
+		if k := &m.members[m.known]; from <= k.start && k.end < to {
+			m.start, m.end = len(dst)+int(k.value-from), len(dst)+int(k.end-from)
+		}
+	}
 	return append(dst, text[from:to-1]...)
 }
 
@@ -363,7 +386,7 @@ func (m *merge) reportLost(plain []byte, k int32, value []byte) {
 	}
 	old := m.valueOf(k)
 	if len(old) == len(value) {
-		count(len(value))
+		count(len(value) / hashed)
 	}
 	if !bytes.Equal(old, value) {
 		count(len(m.path))

@@ -61,11 +61,16 @@ func requireMerge(t testing.TB, d *Defaults, under, over string) {
 
 	d.Set([]byte(under))
 	for _, wanted := range []string{`"a"`, `""`, `"none"`} {
-		merged, value := d.AppendUnder(nil, []byte(over), wanted)
-		require.Equal(t, string(want), string(merged))
-		require.Equal(t, string(memberOf(want, []byte(wanted))), string(value))
+		merged, start, end := d.AppendUnder([]byte("before"), []byte(over), wanted)
+		require.Equal(t, "before"+string(want), string(merged))
+		require.Equal(t, string(memberOf(want, []byte(wanted))), string(merged[start:end]))
 		require.Equal(t, string(memberOf([]byte(under), []byte(wanted))), string(d.Find(wanted)))
 	}
+	d.Leave(`"a"`, `"none"`)
+	left, start, end := d.AppendUnder(nil, []byte(over), `"a"`)
+	require.Equal(t, string(memberOf([]byte(over), []byte(`"a"`))) == "", start == end)
+	without := AppendEdited(nil, want, []string{`"a"`}, func(_, _ []byte) []byte { return nil })
+	require.Equal(t, string(without), string(AppendEdited(nil, left, []string{`"a"`}, func(_, _ []byte) []byte { return nil })))
 	d.Reset()
 }
 
@@ -103,7 +108,7 @@ func TestDefaultsAllocations(t *testing.T) {
 	require.Zero(t, testing.AllocsPerRun(100, func() {
 		d.Set(under)
 		for range 3 {
-			dst, _ = d.AppendUnder(dst[:0], over, "")
+			dst, _, _ = d.AppendUnder(dst[:0], over, "")
 		}
 		d.Reset()
 	}))

@@ -28,7 +28,7 @@ type nameKey struct {
 
 // minTableNames is how many names an object has when they move to the table: with fewer,
 // comparing fingerprints one by one is faster.
-const minTableNames = 32
+const minTableNames = 16
 
 // rewrite unquotes a name with escapes and quotes it again, so that names with the same
 // text have the same bytes and the same fingerprint.
@@ -157,7 +157,7 @@ func (x *indexer) equal(a, b *nameKey) bool {
 	if len(textA) != len(textB) {
 		return false
 	}
-	count(len(textA))
+	count(1 + len(textA)/hashed)
 	return bytes.Equal(textA, textB)
 }
 
@@ -226,7 +226,7 @@ func (t *nameTable) add(x *indexer, first, i int) (twice bool) {
 // hash returns the hash of a name. It depends on the object, which is known by where its
 // names begin: objects inside of each other may have the same names.
 func (t *nameTable) hash(text []byte, first int) uint64 {
-	count(1 + len(text))
+	count(hashing + len(text)/hashed)
 	return mix(maphash.Bytes(t.seed, text), uint64(first))
 }
 

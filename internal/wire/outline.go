@@ -6,8 +6,8 @@ import "slices"
 // events as well, such as those of "context" and "properties". A migration needs them, and
 // it is cheaper to keep them in the one pass than to walk over the text again.
 //
-// Two levels are kept: the objects that are members of an event, and in those the member
-// "user" if it is an object. The objects are in the order in which they begin, and events
+// Two levels are kept: the objects that are members of an event, and in those the members
+// "user", "context" and "device" if they are objects. The objects are in the order in which they begin, and events
 // are visited in order, so an object is found by moving forwards.
 //
 // The pass is that of document.go, which calls [Outline.readInner] for each object in an
@@ -22,7 +22,7 @@ type Outline struct {
 
 	doc     *Document
 	objects []inner   // by where they begin
-	spans   [2][]span // by level: of objects in events, and of the users in those
+	spans   [2][]span // by level: of objects in events, and of objects in those
 	base    int       // the first of the objects that may be in the current event
 }
 
@@ -98,7 +98,7 @@ func (o *Outline) Use(d *Document) {
 func (o *Outline) Reset() { o.Use(nil) }
 
 // Read is [Document.Read] that also keeps the spans of the objects in each event, and of
-// the users in those.
+// some objects in those.
 func (o *Outline) Read(d *Document, body []byte, list string, limits Limits) error {
 	o.Use(d)
 	d.outline = o
@@ -110,7 +110,7 @@ func (o *Outline) Read(d *Document, body []byte, list string, limits Limits) err
 	return err
 }
 
-// readInner keeps the spans of the object at start, and of the user in it.
+// readInner keeps the spans of the object at start, and of some objects in it.
 func (o *Outline) readInner(start, level int) (end int) {
 	x := &o.doc.index
 	object, first := len(o.objects), len(o.spans[level])
@@ -128,9 +128,8 @@ func (o *Outline) readInner(start, level int) (end int) {
 			names |= o.Watch.mark(x.names[k].fingerprint)
 		}
 		s.start = uint32(i)
-		if level == 0 && x.at(i) == '{' && string(x.text(s.nameStart, s.nameEnd)) == `"user"` {
-			o.objects[object].user = len(o.spans[0]) - first
-			i = o.readInner(i, 1)
+		if level == 0 && x.at(i) == '{' {
+			i = o.readInnermost(i, object, x.text(s.nameStart, s.nameEnd), len(o.spans[0])-first)
 		} else {
 			i = x.value(i)
 		}
@@ -147,6 +146,19 @@ func (o *Outline) readInner(start, level int) (end int) {
 	in := &o.objects[object]
 	in.first, in.last, in.names = first, len(o.spans[level]), names
 	return x.close(i)
+}
+
+// readInnermost reads an object that is a member of an object in an event, the i-th one, and
+// keeps its spans if its name is one of those that Outline is for.
+func (o *Outline) readInnermost(start, object int, name []byte, i int) (end int) {
+	switch string(name) {
+	case `"user"`:
+		o.objects[object].user = i
+	case `"context"`, `"device"`:
+	default:
+		return o.doc.index.value(start)
+	}
+	return o.readInner(start, 1)
 }
 
 // Event moves to an event, which is the root or an item of the document. Events must be

@@ -5,10 +5,14 @@ package wire
 // count counts steps of work in a build with the tag "steps", for the tests of what a body
 // costs (cost_test.go). In all other builds it is nothing, and so are its arguments.
 //
-// A step is a byte that is looked at, a comparison of two fingerprints or of two bytes, a
-// probe of a hash table, or [copied] bytes that are copied.
+// A step is a byte that is looked at, a comparison of two fingerprints, a probe of a hash
+// table, or some bytes that are copied, hashed or compared together.
 func count(int) {}
 
-// copied is how many bytes are copied in one step: copying is that much cheaper than
-// looking at each byte.
-const copied = 16
+// How many bytes are copied in a step, and how many are hashed or compared as a text; and how
+// many steps a hash takes in addition. All of that is done with whole words.
+const (
+	copied  = 16
+	hashed  = 8
+	hashing = 4
+)

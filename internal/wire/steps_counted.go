@@ -5,13 +5,17 @@ package wire
 // steps is what count has counted. A build that counts is for tests that run alone.
 var steps int
 
-// count counts steps of work: a byte that is looked at, a comparison of two fingerprints or
-// of two bytes, a probe of a hash table, or [copied] bytes that are copied.
+// count counts steps of work: a byte that is looked at, a comparison of two fingerprints, a
+// probe of a hash table, or some bytes that are copied, hashed or compared together.
 func count(n int) { steps += n }
 
-// copied is how many bytes are copied in one step: copying is that much cheaper than
-// looking at each byte.
-const copied = 16
+// How many bytes are copied in a step, and how many are hashed or compared as a text; and how
+// many steps a hash takes in addition. All of that is done with whole words.
+const (
+	copied  = 16
+	hashed  = 8
+	hashing = 4
+)
 
 // Steps returns the steps that f takes.
 func Steps(f func()) int {
