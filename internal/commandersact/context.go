@@ -12,41 +12,33 @@ import (
 // root or in its properties, as far as the new context has a place of their own for
 // them.
 type contextMembers struct {
-	object, id, time, version, device []byte
-	hasCamelID                        bool // the id is named eventId, as by the vendor's own sender
+	object, id, time, version []byte
+	device                    []byte
+	hasCamelID                bool        // the id is named eventId, as by the vendor's own sender
+	members                   wire.Object // all of them
+	deviceAt                  int         // which of them is the device
+	of                        wire.Object // the context is its value at
+	at                        int
 }
 
-// read finds the members of a context. A value that is not an object has none.
-func (c *contextMembers) read(raw []byte) {
-	if wire.Kind(raw) != '{' {
-		return
-	}
-	c.object = raw
-	for w := wire.Walk(raw); w.Next(); {
-		c.set(w.Name, w.Value)
-	}
-}
-
-// readObject is read for a context whose members are known.
-func (c *contextMembers) readObject(raw []byte, members wire.Object) {
-	c.object = raw
+// read finds the members of a context, the i-th value of an object. A value that is not an
+// object has none.
+func (c *contextMembers) read(of wire.Object, i int, members wire.Object) {
+	c.object, c.of, c.at, c.members = of.Value(i), of, i, members
 	for i := range members.Len() {
-		c.set(members.Name(i), members.Value(i))
-	}
-}
-
-func (c *contextMembers) set(name, value []byte) {
-	switch string(name) {
-	case `"event_id"`:
-		c.id = value
-	case `"eventId"`:
-		c.hasCamelID = isSet(value)
-	case `"event_timestamp"`:
-		c.time = value
-	case `"version"`:
-		c.version = value
-	case `"device"`:
-		c.device = value
+		value := members.Value(i)
+		switch string(members.Name(i)) {
+		case `"event_id"`:
+			c.id = value
+		case `"eventId"`:
+			c.hasCamelID = isSet(value)
+		case `"event_timestamp"`:
+			c.time = value
+		case `"version"`:
+			c.version = value
+		case `"device"`:
+			c.device, c.deviceAt = value, i
+		}
 	}
 }
 
@@ -214,16 +206,13 @@ func appendMillis(dst []byte, first int, t time.Time) []byte {
 func (m *Migrator) appendMergedMetadata(dst []byte, first int) []byte {
 	text := append(m.appendMetadata(append(m.scratch[:0], '{'), 1), '}')
 	m.scratch = text
-	for _, context := range [...]struct {
-		object []byte
-		path   string
-	}{{m.outer.object, "context"}, {m.inner.object, "properties.context"}} {
+	for i, context := range [...]*contextMembers{&m.outer, &m.inner} {
 		if context.object == nil {
 			continue
 		}
-		m.under.Set(context.object)
+		m.under.SetInner(context.of, context.at, context.members)
 		m.under.Leave(`"event_id"`, `"event_timestamp"`, `"version"`)
-		m.under.Note(context.path, m.noting(m.recordLost))
+		m.under.Note([...]string{"context", "properties.context"}[i], m.noting(m.recordLost))
 		m.merging, _, _ = m.under.AppendUnder(m.merging[:0], text, "")
 		m.scratch, m.merging = m.merging, m.scratch
 		text = m.scratch

@@ -6,31 +6,21 @@ import "github.com/inlet-go/inlet/internal/wire"
 // root of an event may have too.
 type deviceMembers struct{ agent, oldAgent, cookie, oldCookie, lang []byte }
 
-func (d *deviceMembers) set(name, value []byte) {
-	switch string(name) {
-	case `"user_agent"`:
-		d.agent = value
-	case `"userAgent"`:
-		d.oldAgent = value
-	case `"cookie"`:
-		d.cookie = value
-	case `"cookies"`:
-		d.oldCookie = value
-	case `"lang"`:
-		d.lang = value
-	}
-}
-
-func (d *deviceMembers) read(device []byte) {
-	for w := wire.Walk(device); w.Next(); {
-		d.set(w.Name, w.Value)
-	}
-}
-
-// readObject is read for a device whose members are known.
-func (d *deviceMembers) readObject(device wire.Object) {
+func (d *deviceMembers) read(device wire.Object) {
 	for i := range device.Len() {
-		d.set(device.Name(i), device.Value(i))
+		value := device.Value(i)
+		switch string(device.Name(i)) {
+		case `"user_agent"`:
+			d.agent = value
+		case `"userAgent"`:
+			d.oldAgent = value
+		case `"cookie"`:
+			d.cookie = value
+		case `"cookies"`:
+			d.oldCookie = value
+		case `"lang"`:
+			d.lang = value
+		}
 	}
 }
 
@@ -41,18 +31,22 @@ func (m *Migrator) movesIntoDevice() (agent, locale bool) {
 	if !agent && !locale {
 		return false, false
 	}
-	for i, device := range [...][]byte{m.root(rootDevice), m.outer.device, m.inner.device} {
-		var d deviceMembers
-		switch {
-		case device == nil:
+	for _, device := range [...]struct {
+		value []byte
+		of    wire.Object
+		at    int
+	}{
+		{m.root(rootDevice), m.object, int(m.positions[rootDevice] - 1)},
+		{m.outer.device, m.outer.members, m.outer.deviceAt}, {m.inner.device, m.inner.members, m.inner.deviceAt},
+	} {
+		if device.value == nil {
 			continue
-		case wire.Kind(device) != '{':
-			return false, false
-		case i == 0:
-			d.readObject(m.inside(rootDevice).Object)
-		default:
-			d.read(device)
 		}
+		if wire.Kind(device.value) != '{' {
+			return false, false
+		}
+		var d deviceMembers
+		d.read(m.outline.Inner(device.of, device.at).Object)
 		agent = agent && !isSet(d.agent) && d.oldAgent == nil
 		locale = locale && !isSet(d.lang)
 	}
@@ -82,7 +76,7 @@ func (m *Migrator) isCurrentDevice(i int) bool {
 // locale of the root if those move there.
 func (m *Migrator) appendDevice(dst []byte, device wire.Object, agent, locale bool) []byte {
 	var d deviceMembers
-	d.readObject(device)
+	d.read(device)
 	dst = append(dst, '{')
 	first := len(dst)
 	for i := range device.Len() {

@@ -72,7 +72,7 @@ func (m *Migrator) acceptV1() bool {
 		return m.reject(CodeEventNameRequired, "event_name")
 	}
 	if m.positions[rootContext] > 0 && wire.Kind(m.root(rootContext)) == '{' {
-		m.outer.readObject(m.root(rootContext), m.context)
+		m.outer.read(m.object, int(m.positions[rootContext]-1), m.context)
 	}
 	if m.options.Strict && m.invalidTime() {
 		return m.reject(CodeTimestampInvalid, "event_timestamp")
@@ -104,8 +104,12 @@ func (m *Migrator) eventName() []byte {
 // invalidTime reports whether the event has a time that cannot be read.
 func (m *Migrator) invalidTime() bool {
 	if wire.Kind(m.root(rootProperties)) == '{' {
-		properties := m.inside(rootProperties)
-		m.inner.read(properties.Get(`"context"`))
+		properties := m.inside(rootProperties).Object
+		for i := range properties.Len() {
+			if string(properties.Name(i)) == `"context"` && wire.Kind(properties.Value(i)) == '{' {
+				m.inner.read(properties, i, m.outline.Inner(properties, i).Object)
+			}
+		}
 	}
 	best := firstSet(m.timeCandidates())
 	m.inner = contextMembers{}

@@ -109,7 +109,7 @@ func (m *Migrator) writeProperty(properties wire.Object, i int) {
 // readInnerContext keeps a context in the properties for the new context.
 func (m *Migrator) readInnerContext(properties wire.Object, i int) {
 	if value := properties.Value(i); wire.Kind(value) == '{' {
-		m.inner.readObject(value, m.outline.Inner(properties, i).Object)
+		m.inner.read(properties, i, m.outline.Inner(properties, i).Object)
 	} else if isSet(value) {
 		m.recordConflict("properties.context", value, nil)
 	}

@@ -65,6 +65,7 @@ func (c *Composer) Keep() {
 	it := c.item()
 	end := c.itemEnd()
 	first, by := len(c.into.itemSpans), c.shift()
+	count(len(it.spans))
 	for _, s := range it.spans {
 		c.into.itemSpans = append(c.into.itemSpans, s.moved(by))
 	}
@@ -138,6 +139,7 @@ func (c *Composer) Name(name []byte) {
 // EndValue ends the member that Name has started.
 func (c *Composer) EndValue() {
 	s := &(*c.spans)[len(*c.spans)-1]
+	count(1 + (len(c.Text)-c.base-int(s.start))/copied)
 	s.end = uint32(len(c.Text) - c.base)
 	if c.spans == &c.into.rootSpans && c.Text[c.base+int(s.start)] == '[' {
 		name := c.Text[c.base+int(s.nameStart) : c.base+int(s.nameEnd)]
@@ -162,6 +164,7 @@ func (c *Composer) Copy(o Object, i, j int) {
 		c.Text = append(c.Text, ',')
 	}
 	start := int(o.spans[i].textStart(o.text))
+	count(j - i + (int(o.spans[j-1].end)-start)/copied)
 	by := len(c.Text) - c.base - start
 	c.Text = append(c.Text, o.text[start:o.spans[j-1].end]...)
 	for _, s := range o.spans[i:j] {

@@ -131,6 +131,7 @@ func (o Object) Value(i int) []byte {
 
 // Get returns the value of the member with the given quoted name, or nil.
 func (o Object) Get(quoted string) []byte {
+	count(len(o.spans))
 	for i := range o.spans {
 		if string(o.Name(i)) == quoted {
 			return o.Value(i)

@@ -119,6 +119,7 @@ func AppendSet(dst, object []byte, name string, value []byte) []byte {
 
 // AppendMember appends a member to an object whose members begin at dst[first].
 func AppendMember(dst []byte, first int, name, value []byte) []byte {
+	count(2 + (len(name)+len(value))/copied)
 	return append(appendName(dst, first, name), value...)
 }
 

@@ -90,6 +90,37 @@ func (d *Defaults) Set(object []byte) {
 	d.rewrite, d.tight, d.hits, d.left, d.lost = d.rewrite[:0], d.tight[:0], d.hits[:0], d.left[:0], nil
 }
 
+// SetInner is [Defaults.Set] for the i-th value of an object, whose members are known. Their
+// names are written without needless escapes.
+func (d *Defaults) SetInner(of Object, i int, members Object) {
+	d.Set(of.Value(i))
+	d.objects = append(d.objects, defaultObject{})
+	base, end, tight := of.spans[i].start, uint32(1), true
+	for k, s := range members.spans {
+		count(1)
+		start, value := s.nameStart-base, s.start-base
+		if tight = tight && s.nameStart&rewritten == 0; !tight {
+			start = value // tighten needs only the name
+		}
+		tight = tight && start == end && s.nameEnd+1 == s.start
+		end = s.end - base + 1
+		d.members = append(d.members, defaultMember{
+			name: members.Name(k), start: start, value: value, end: end - 1, original: value,
+		})
+		if d.text[value] == '{' {
+			at := len(d.members) - 1
+			inner := int32(len(d.objects))
+			d.add(d.text, int(value), 2)
+			d.members[at].inner = inner
+		}
+	}
+	d.objects[0] = defaultObject{text: d.text, end: int32(len(d.members))}
+	if !tight || int(end) != len(d.text) {
+		d.tighten(0, func(k int) []byte { return d.members[k].name })
+	}
+	d.makeTable()
+}
+
 // maxKeptDefaults is how many members one object may leave memory for to the next one.
 const maxKeptDefaults = 1 << 10
 
@@ -153,6 +184,11 @@ func (d *Defaults) index() {
 		d.text = []byte("{}")
 	}
 	d.add(d.text, 0, 1)
+	d.makeTable()
+}
+
+// makeTable makes the table of the members.
+func (d *Defaults) makeTable() {
 	size := 16
 	for size < 2*len(d.members) {
 		size *= 2
@@ -207,7 +243,10 @@ func (d *Defaults) add(text []byte, start, level int) (end int) {
 	d.objects[object].end = int32(len(d.members))
 	d.objects[object].text = text[start : i+1 : i+1]
 	if !tight {
-		d.tighten(int32(object))
+		d.tighten(int32(object), func(k int) []byte {
+			start := start + int(d.members[k].start)
+			return text[start:skipString(text, start)]
+		})
 	}
 	return i + 1
 }
@@ -222,8 +261,9 @@ func (d *Defaults) plain(quoted []byte) []byte {
 	return d.rewrite[start:len(d.rewrite):len(d.rewrite)]
 }
 
-// tighten replaces the text of an object by one without white space between its members.
-func (d *Defaults) tighten(object int32) {
+// tighten replaces the text of an object by one without white space between its members,
+// which have the given names.
+func (d *Defaults) tighten(object int32, nameOf func(k int) []byte) {
 	o := &d.objects[object]
 	start := len(d.tight)
 	d.tight = append(d.tight, '{')
@@ -236,13 +276,13 @@ func (d *Defaults) tighten(object int32) {
 			d.tight = append(d.tight, ',')
 		}
 		at := len(d.tight) - start
-		name := o.text[m.start:skipString(o.text, int(m.start))]
+		name := nameOf(int(k))
 		d.tight = append(append(append(d.tight, name...), ':'), o.text[m.value:m.end]...)
 		m.start, m.value, m.end = uint32(at), uint32(at+len(name)+1), uint32(len(d.tight)-start)
 	}
 	d.tight = append(d.tight, '}')
 	o.text = d.tight[start:len(d.tight):len(d.tight)]
-	count(len(o.text))
+	count(int(o.end-o.first) + len(o.text)/copied)
 }
 
 // hash returns the hash of a plain name in an object.
@@ -290,11 +330,11 @@ type merge struct {
 func (m *merge) append(dst []byte, i int, object int32) (_ []byte, end int) {
 	dst = append(dst, '{')
 	first, hits, path := len(dst), len(m.hits), len(m.path)
-	begin := i
 	for i = skipSpace(m.over, i+1); m.over[i] != '}'; i = skipComma(m.over, i) {
 		nameEnd := skipString(m.over, i)
 		name := m.over[i:nameEnd]
 		value := skipColon(m.over, nameEnd)
+		count(1 + value - i)
 		dst = appendName(dst, first, name)
 		start := len(dst)
 		if hasEscape(name) {
@@ -322,7 +362,6 @@ func (m *merge) append(dst []byte, i int, object int32) (_ []byte, end int) {
 			m.start, m.end = start, len(dst)
 		}
 	}
-	count(i - begin)
 	if object == 0 {
 		m.hits = append(m.hits, m.left...)
 	}

@@ -7,8 +7,8 @@ import "slices"
 // it is cheaper to keep them in the one pass than to walk over the text again.
 //
 // Two levels are kept: the objects that are members of an event, and in those the members
-// "user", "context" and "device" if they are objects. The objects are in the order in which they begin, and events
-// are visited in order, so an object is found by moving forwards.
+// "user", "context" and "device" if they are objects. The objects are in the order in which
+// they begin, and events are visited in order, so an object is found by moving forwards.
 //
 // The pass is that of document.go, which calls [Outline.readInner] for each object in an
 // event. Inner objects of a document that was read without an outline are found by walking
