@@ -45,6 +45,8 @@ func TestPayloadIsReleased(t *testing.T) {
 	}{
 		{"stored", "/v1/track", `{"event":"E","userId":"u","writeKey":"k","properties":{"pad":"` + strings.Repeat("x", 20_000) + `"}}`, 200, nil},
 		{"migrated", "/events?token=k", v1(20_000), 200, nil},
+		{"migrated in the shadow", "/events?token=k", v1(20_000), 200, nil},
+		{"in need of no migration", "/events?token=k", `{"event_name":"E","context":{"event_id":"i"},"pad":"` + strings.Repeat("x", 20_000) + `"}`, 200, nil},
 		{"refused", "/v1/track", `{"writeKey":"k","pad":"` + strings.Repeat("x", 20_000) + `"}`, 400, nil},
 		{"no JSON", "/v1/track", strings.Repeat("x", 20_000), 400, nil},
 		{"migration refused", "/events?token=k", "[" + v1(20_000), 400, nil},
@@ -56,6 +58,12 @@ func TestPayloadIsReleased(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			p := &inlet.Protocol{Payload: inlet.PayloadLimits{MaxBytes: 1 << 20, MaxBytesInFlight: 4 << 20}}
 			h := chained(t, p, inlet.SinkFunc(func(context.Context, []*inlet.Event) error { return tt.err }))
+			if tt.name == "migrated in the shadow" {
+				report := func(context.Context, *http.Request, inlet.MigrationReport) {}
+				shadow, err := inlet.MigratePayload(inlet.CommandersActV1(), &inlet.MigratePayloadOptions{Protocol: p, Shadow: true, Report: report})
+				require.NoError(t, err)
+				h = shadow(h)
+			}
 			serveOne := func() {
 				w := serve(h, request("POST", tt.path, strings.NewReader(tt.body)))
 				require.Equal(t, tt.status, w.Code, "%s", w.Body)

@@ -13,6 +13,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 
@@ -238,4 +239,49 @@ func TestContextCause(t *testing.T) {
 	err := s.Write(ctx, events("a"))
 	require.ErrorIs(t, err, context.Canceled)
 	require.False(t, inlet.IsPermanent(err))
+}
+
+// The header of a response is read up to a bound, whatever a receiver sends: the events stay, and
+// no more than the bound is held.
+func TestResponseHeaderIsBounded(t *testing.T) {
+	t.Parallel()
+	const kibi = 1 << 10
+	for _, tt := range []struct {
+		name   string
+		header func(w http.ResponseWriter)
+		stored bool
+	}{
+		{"an ordinary header", func(w http.ResponseWriter) { w.Header().Set("A", strings.Repeat("a", 16*kibi)) }, true},
+		{"a long value", func(w http.ResponseWriter) { w.Header().Set("A", strings.Repeat("a", 256*kibi)) }, false},
+		{"many values", func(w http.ResponseWriter) { w.Header()["A"] = slices.Repeat([]string{strings.Repeat("a", 100)}, 3*kibi) }, false},
+		{"many names", func(w http.ResponseWriter) {
+			for i := range 20 * kibi {
+				w.Header().Set(fmt.Sprintf("A-%d", i), "a")
+			}
+		}, false},
+		{"hints without end", func(w http.ResponseWriter) {
+			w.Header().Set("Link", strings.Repeat("a", 16*kibi))
+			for range 64 {
+				w.WriteHeader(http.StatusEarlyHints)
+			}
+			w.Header().Del("Link")
+		}, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			url := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				_, _ = io.Copy(io.Discard, r.Body)
+				tt.header(w)
+				_, _ = io.WriteString(w, `{"success":true}`)
+			}))
+			err := newSink(t, url, nil).Write(t.Context(), events("m"))
+			if tt.stored {
+				require.NoError(t, err)
+				return
+			}
+			require.Error(t, err)
+			require.False(t, inlet.IsPermanent(err))
+			require.Less(t, len(err.Error()), 4*kibi)
+		})
+	}
 }
