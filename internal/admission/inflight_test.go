@@ -15,7 +15,7 @@ import (
 func TestCloseExcludes(t *testing.T) {
 	t.Parallel()
 	late := 0
-	for range 2_000 {
+	for range 1_000 {
 		var f admission.InFlight
 		f.Init(100)
 		var begun, closed atomic.Bool

@@ -62,7 +62,7 @@ func TestPath(t *testing.T) {
 func TestPathIsLinear(t *testing.T) {
 	t.Parallel()
 	for _, piece := range []string{"/", "/projects", "/projects/a", "/v1/a", "/analytics.js/v1", "/analytics.js/a", "/settings", "%2F"} {
-		got, _ := redact.Path(strings.Repeat(piece, 4<<20/len(piece)), "*")
+		got, _ := redact.Path(strings.Repeat(piece, 1<<20/len(piece)), "*")
 		require.NotEmpty(t, got)
 	}
 }

@@ -253,7 +253,9 @@ func TestResponseHeaderIsBounded(t *testing.T) {
 	}{
 		{"an ordinary header", func(w http.ResponseWriter) { w.Header().Set("A", strings.Repeat("a", 16*kibi)) }, true},
 		{"a long value", func(w http.ResponseWriter) { w.Header().Set("A", strings.Repeat("a", 256*kibi)) }, false},
-		{"many values", func(w http.ResponseWriter) { w.Header()["A"] = slices.Repeat([]string{strings.Repeat("a", 100)}, 3*kibi) }, false},
+		{"many values", func(w http.ResponseWriter) {
+			w.Header()["A"] = slices.Repeat([]string{strings.Repeat("a", 100)}, 3*kibi)
+		}, false},
 		{"many names", func(w http.ResponseWriter) {
 			for i := range 20 * kibi {
 				w.Header().Set(fmt.Sprintf("A-%d", i), "a")
