@@ -166,3 +166,26 @@ func TestLockLostMeanwhile(t *testing.T) {
 		require.Equal(t, []string{part1}, m.Names())
 	})
 }
+
+// A cursor of the second journal is not replaced by the first, whose positions are about other
+// events.
+func TestLockLostCursor(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := memfs.New()
+		j, err := Open(memfs.Dir, &Options{fs: m})
+		require.NoError(t, err)
+		d := deliver(t, j, &target{}, nil)
+		write(t, j, "a", "b", "c")
+		drain(t, d)
+		m.Unlock(lockName)
+		theirs := cursor{seq: 1, holds: true}
+		require.NoError(t, newCursors(m, memfs.Dir).save("d", theirs))
+		time.Sleep(time.Minute)
+		require.ErrorIs(t, d.Stop(t.Context()), ErrLockLost)
+		_ = j.Close(t.Context())
+		got, err := newCursors(m, memfs.Dir).readCursor("d")
+		require.NoError(t, err)
+		require.Equal(t, theirs, got)
+	})
+}
