@@ -105,26 +105,34 @@ func (r *recovery) exactEnd(e entry) uint64 {
 	return s.last
 }
 
-// endReaders is how many segments are read concurrently: a disk answers several requests in
-// little more time than one.
-const endReaders = 4
+// A disk answers several requests in little more time than one, so if there are many segments
+// several are read concurrently.
+const (
+	endReaders = 4
+	manyToRead = 256
+)
 
 // ends returns the end of each sealed segment. The last bytes have the last number; where that
 // is not below the next segment, or not below the last number of all, it may be damage that
 // looks like a number, so the segment is read.
 func (r *recovery) ends(segments []entry) []segmentEnd {
 	ends := make([]segmentEnd, len(segments))
-	var readers sync.WaitGroup
-	for n := range min(endReaders, len(segments)) {
-		readers.Go(func() {
-			for i := n; i < len(segments); i += endReaders {
-				if segments[i].ext == extSealed {
-					ends[i] = r.end(segments[i])
-				}
+	read := func(first, step int) {
+		for i := first; i < len(segments); i += step {
+			if segments[i].ext == extSealed {
+				ends[i] = r.end(segments[i])
 			}
-		})
+		}
 	}
-	readers.Wait()
+	if len(segments) < manyToRead {
+		read(0, 1)
+	} else {
+		var readers sync.WaitGroup
+		for n := range endReaders {
+			readers.Go(func() { read(n, endReaders) })
+		}
+		readers.Wait()
+	}
 	for i, end := range ends {
 		if end.last > r.last || i+1 < len(ends) && end.last >= segments[i+1].first {
 			ends[i].last = r.exactEnd(segments[i])

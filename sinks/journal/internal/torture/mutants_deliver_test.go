@@ -98,9 +98,6 @@ var deliveryMutants = map[string]mutant{
 	"a file's time is believed before its last event": {
 		file: "retain.go", from: "case believed && plausible && g.received.After(g.sealed), !believed && plausible:", to: "case !believed && plausible:",
 	},
-	"every reader lists the directory for itself": {
-		file: "listing.go", from: "if l.latest != old && l.latest.covers(m) {", to: "if l.latest == nil {",
-	},
 	"a listing is never repeated": {
 		file: "listing.go", from: "return s.upTo >= m.newest()", to: "return s.upTo > 0",
 	},

@@ -190,7 +190,7 @@ var mutants = map[string]mutant{
 		file: "recovery.go", from: "if err := r.setIrregularAside(); err != nil {", to: "if err := error(nil); err != nil {",
 	},
 	"any number is believed": {
-		file: "names.go", from: "err == nil && first <= maxSeq", to: "err == nil",
+		file: "recovery.go", from: "if s.lines > 0 {\n\t\t\tkept", to: "if s.lines >= 0 {\n\t\t\tkept",
 	},
 	"numbers that a line cannot hold are used": {
 		file: "committer.go", from: "if uint64(s.lines) > maxSeq+1-c.seq {", to: "if s.lines < 0 {",
