@@ -82,7 +82,7 @@ func (c *countingFS) took() string {
 // segment, and a bounded number of listings, however many segments there are.
 func TestManySegmentsCost(t *testing.T) {
 	t.Parallel()
-	const n = 2000
+	const n = 600
 	m := &countingFS{FS: memfs.New()}
 	putSegments(m.Put, n)
 	j := openTest(t, memfs.Dir, &Options{fs: m})
