@@ -223,7 +223,7 @@ func (l *deadLetterJournal) Write(ctx context.Context, letters []*inlet.Event) e
 	for done := 0; done < len(letters); {
 		end := done + l.piece(letters[done:])
 		if err := l.journal.Write(ctx, letters[done:end]); err != nil {
-			l.broken = errors.Is(err, ErrPoisoned)
+			l.broken = errors.Is(err, ErrPoisoned) || errors.Is(err, ErrLockLost)
 			return failedFrom(done, len(letters), err)
 		}
 		done = end
@@ -232,15 +232,16 @@ func (l *deadLetterJournal) Write(ctx context.Context, letters []*inlet.Event) e
 	return nil
 }
 
-// prepare opens the journal if that is necessary. One that has stopped after flushes failed
-// is closed first, and opened again, which is what ends that state in any journal.
+// prepare opens the journal if that is necessary. One that has stopped, after failed flushes
+// or because its files were removed, is closed first, and opened again, which is what ends
+// that state in any journal.
 func (l *deadLetterJournal) prepare(ctx context.Context) error {
 	if l.broken {
 		err := l.journal.Close(ctx)
 		if ctx.Err() != nil {
 			return err // it is still closing
 		}
-		l.log.Info("journal: opening dead letters again after failed flushes", "error", err)
+		l.log.Info("journal: opening dead letters again", "error", err)
 		l.release()
 	}
 	if l.journal != nil {

@@ -188,6 +188,25 @@ func TestDeadLetterFlush(t *testing.T) {
 	})
 }
 
+// An operator may remove dead letters with the lock while the journal runs.
+func TestDeadLetterLockRemoved(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := memfs.New()
+		j := openMem(t, m, Options{})
+		to := &target{answer: refuses(inlet.Permanent(errDown), "b", "d")}
+		d := deliver(t, j, to, &DeliverOptions{MaxEvents: 1, MaxBackoff: 5 * time.Second})
+		write(t, j, "a", "b", "c")
+		drain(t, d)
+		m.Unlock(deadLetterDir + "/d/" + lockName)
+		write(t, j, "d", "e")
+		drain(t, d)
+		require.Equal(t, []string{"a", "c", "e"}, to.ids())
+		require.NoError(t, d.Stop(t.Context()))
+		require.Subset(t, lettersOf(t, m, "d"), []string{"b", "d"})
+	})
+}
+
 func TestQuarantineBytes(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
