@@ -338,3 +338,42 @@ func requireCustom(t *testing.T, e *inlet.Event) {
 		require.NotContains(t, properties, name)
 	}
 }
+
+// A list in a single event is data, even if it is called as that of events: what is wrong in
+// it refuses the event, and what is stored can be read back.
+func TestListInSingleEvent(t *testing.T) {
+	t.Parallel()
+	deep := strings.Repeat("[", 199) + strings.Repeat("]", 199)
+	for _, tt := range []struct {
+		name, list string
+		code       inlet.Code
+	}{
+		{"a name twice in a list", `[[{"a":1,"a":2}]]`, inlet.CodeDuplicateName},
+		{"a name twice in an object", `[{"a":1,"a":2}]`, inlet.CodeDuplicateName},
+		{"a name twice, once with escapes", `[1,[{"b":{"a":1,"\u0061":2}}]]`, inlet.CodeDuplicateName},
+		{"a name twice after an object", `[{"a":1},[[{"a":1,"a":2}]]]`, inlet.CodeDuplicateName},
+		{"too deep in a list", `[` + deep + `]`, inlet.CodeTooDeep},
+		{"too deep in an object", `[{"a":` + deep + `}]`, inlet.CodeTooDeep},
+		{"too many members", `[` + strings.Repeat(`{"a":{"b":{}}},`, 20) + `[` + strings.Repeat(`{"":0},`, 60) + `{}]]`, inlet.CodeTooManyMembers},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			routes := 0
+			for _, dialect := range inlet.Dialects() {
+				for _, route := range dialect.Routes() {
+					if route.Method != http.MethodPost || route.Batch || route.Decode == nil || strings.Contains(route.Path, "{") {
+						continue
+					}
+					routes++
+					sink := new(testsink.Keeper)
+					h := mustNew(t, sink, &inlet.Options{Protocol: &inlet.Protocol{Limits: inlet.Limits{Members: 100}}})
+					body := `{"event":"E","event_name":"E","userId":"u","groupId":"g","previousId":"p","context":{},"batch":` + tt.list + `}`
+					w := serve(h, authenticated(route.Path, body))
+					require.Contains(t, w.Body.String(), string(tt.code), route.Path)
+					require.Empty(t, sink.Events())
+				}
+			}
+			require.Greater(t, routes, 12)
+		})
+	}
+}

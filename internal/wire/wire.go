@@ -21,8 +21,9 @@
 //	compose.go   writes a changed body together with its spans, so that it is not read again
 //	walk.go      walks over text that is known to be valid: members, elements, lookups
 //	edit.go      copies a valid value with changes at a path
-//	merge.go     merges two valid objects
+//	merge.go     merges valid objects
 //	wire.go      names, strings and the library
+//	steps.go     counts the work of all that, in builds for tests
 //
 // # What holds
 //
