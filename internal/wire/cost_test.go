@@ -132,8 +132,12 @@ func (p *pass) cost(body []byte) float64 { return p.perByte(body) / p.baseline()
 func (p *pass) perByte(body []byte) float64 {
 	var charged int
 	steps := wire.Steps(func() { charged = p.run(body) })
-	return float64(steps) / float64(charged+perRequest)
+	return float64(steps) / float64(charged+repairs(body)+perRequest)
 }
+
+// repairs returns by how many bytes a body grows if invalid UTF-8 in it is replaced. They are
+// memory, and charged for like those of the body.
+func repairs(body []byte) int { return len(string([]rune(string(body)))) - len(body) }
 
 var baselines sync.Map // by the name of a pass
 

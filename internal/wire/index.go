@@ -38,7 +38,6 @@ type indexer struct {
 	stack     []int32   // an entry per open value: where its names begin; -1 for an array
 	names     []nameKey // the names of all open objects, those of inner ones last
 	rewritten []byte    // the names with escapes, without needless ones
-	plain     []byte    // buffer for one of them, unquoted
 	table     nameTable // the names of open objects with many
 }
 

@@ -51,8 +51,17 @@ func appendPlain(dst, quoted []byte) []byte {
 		}
 		switch c := quoted[i+1]; c {
 		case 'u':
-			r, n := escapedRune(quoted[i:])
-			dst = appendPlainRune(dst, r)
+			r, _ := unicodeEscape(quoted[i:])
+			n := unicodeLength
+			switch {
+			case ' ' <= r && r < utf8.RuneSelf && r != '"' && r != '\\': // most often
+				dst = append(dst, byte(r))
+			case 0xD800 <= r && r <= 0xDFFF:
+				r, n = escapedRune(quoted[i:])
+				fallthrough
+			default:
+				dst = appendPlainRune(dst, r)
+			}
 			i += n
 			continue
 		case '/':

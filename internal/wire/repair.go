@@ -36,17 +36,22 @@ func (r *repairer) utf8() []byte {
 	}
 	for i := 0; i < len(body); {
 		start := i
-		if body[i] < utf8.RuneSelf {
+		switch c := body[i]; {
+		case c < utf8.RuneSelf:
 			i = skipASCII(body, i)
 			r.text = append(r.text, body[start:i]...)
-		} else if char, n := utf8.DecodeRune(body[i:]); char != utf8.RuneError || n > 1 {
+		case 0xC2 <= c && c <= 0xF4: // the first byte of a character, if it is valid
 			// A U+FFFD that the client has sent is three bytes long.
-			i += n
-			r.text = append(r.text, body[start:i]...)
-		} else {
+			if char, n := utf8.DecodeRune(body[i:]); char != utf8.RuneError || n > 1 {
+				i += n
+				r.text = append(r.text, body[start:i]...)
+				continue
+			}
+			fallthrough
+		default:
 			i++
 			r.positions = append(r.positions, uint32(len(r.text)))
-			r.text = append(r.text, "\uFFFD"...)
+			r.text = append(r.text, 0xEF, 0xBF, 0xBD) // U+FFFD
 		}
 	}
 	count(len(body))
