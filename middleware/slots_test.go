@@ -162,8 +162,9 @@ func TestPayloadShare(t *testing.T) {
 					mu.Lock()
 					require.Equal(t, map[int]int{503: 16 - tt.held}, statuses)
 					mu.Unlock()
-					tt.other.body, tt.other.key = track, writeKey
-					require.Equal(t, 200, tt.other.do(h).Code)
+					other := tt.other // shared with the other key
+					other.body, other.key = track, writeKey
+					require.Equal(t, 200, other.do(h).Code)
 					close(closed)
 					all.Wait()
 					require.Equal(t, tt.held, statuses[400], "of those that were read")
