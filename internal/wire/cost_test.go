@@ -310,6 +310,8 @@ func FuzzCost(f *testing.F) {
 		for i := range uint8(len(passes)) {
 			f.Add(shape, i, `"#":0`, `"x#":{"a":1}`, uint16(200), uint16(100), uint8(2))
 			f.Add(shape, i, `"\u006e#":"\ud800"`, `"n#" : [1,{"a":"\\"}]`, uint16(40), uint16(30), uint8(0))
+			f.Add(shape, i, `"#":0`, `"#":{}`, uint16(200), uint16(259), uint8(2))
+			f.Add(shape, i, `"#":""`, "\"#\":[{\"0\x81\x81\x81\x81\x81\x81\x81\x81\":\"\"}]", uint16(40), uint16(30), uint8(24))
 			f.Add(shape, i, `"user":{"a#":1},"context":{"device":{"#":2}}`, `"device":{"#":2}`, uint16(1), uint16(20), uint8(1))
 		}
 	}

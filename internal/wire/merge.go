@@ -2,7 +2,6 @@ package wire
 
 import (
 	"bytes"
-	"hash/maphash"
 	"math/bits"
 	"slices"
 	"sync"
@@ -58,7 +57,7 @@ type Defaults struct {
 	left    []int32         // members of the object itself that are left out
 
 	// An open-addressing hash table of the members, as in names.go.
-	seed    maphash.Seed
+	key     hashKey
 	entries []uint64
 
 	lost func(path string, value []byte) // may be nil
@@ -195,7 +194,7 @@ func (d *Defaults) makeTable() {
 	}
 	if size > cap(d.entries) {
 		d.entries = make([]uint64, size)
-		d.seed = maphash.MakeSeed()
+		d.key = newHashKey()
 	} else {
 		d.entries = d.entries[:size]
 		clear(d.entries)
@@ -287,8 +286,7 @@ func (d *Defaults) tighten(object int32, nameOf func(k int) []byte) {
 
 // hash returns the hash of a plain name in an object.
 func (d *Defaults) hash(name []byte, object int32) uint64 {
-	count(hashing + len(name)/hashed)
-	return mix(maphash.Bytes(d.seed, name), uint64(object))
+	return d.key.hash(name, uint64(object))
 }
 
 // lookup returns the index of an object's member with a plain name, or -1.

@@ -2,7 +2,9 @@ package wire
 
 import (
 	"bytes"
+	"encoding/binary"
 	"hash/maphash"
+	"math/bits"
 	"unicode/utf8"
 )
 
@@ -178,7 +180,7 @@ func (x *indexer) equal(a, b *nameKey) bool {
 // of an object that is closed are the newest ones, and freeing their slots, the newest
 // first, leaves the table as it was before they were added.
 type nameTable struct {
-	seed    maphash.Seed
+	key     hashKey
 	entries []uint64 // the length is a power of two
 	slots   []uint32 // those in use, in the order in which they were
 }
@@ -235,13 +237,39 @@ func (t *nameTable) add(x *indexer, first, i int) (twice bool) {
 // hash returns the hash of a name. It depends on the object, which is known by where its
 // names begin: objects inside of each other may have the same names.
 func (t *nameTable) hash(text []byte, first int) uint64 {
-	count(hashing + len(text)/hashed)
-	return mix(maphash.Bytes(t.seed, text), uint64(first))
+	return t.key.hash(text, uint64(first))
 }
 
-// mix returns the hash of a name in one of many objects.
-func mix(hash, object uint64) uint64 {
-	hash = (hash ^ object) * mixer
+// A hashKey makes hashes that a client cannot foresee.
+type hashKey struct {
+	seed maphash.Seed
+	a, b uint64
+}
+
+func newHashKey() hashKey {
+	seed := maphash.MakeSeed()
+	return hashKey{seed, maphash.String(seed, "a"), maphash.String(seed, "b")}
+}
+
+// hash returns the hash of a name in one of many objects. Most names are short: those are
+// hashed by a product of their words with the key, as runtime does it where there are no
+// instructions for AES.
+func (k *hashKey) hash(name []byte, object uint64) uint64 {
+	count(hashing + len(name)/hashed)
+	n := len(name)
+	var a, b uint64
+	switch {
+	case n > 2*word:
+		a = maphash.Bytes(k.seed, name)
+	case n >= word:
+		a, b = binary.LittleEndian.Uint64(name), binary.LittleEndian.Uint64(name[n-word:])
+	case n >= word/2:
+		a, b = uint64(binary.LittleEndian.Uint32(name)), uint64(binary.LittleEndian.Uint32(name[n-word/2:]))
+	case n > 0:
+		a = uint64(name[0])<<16 | uint64(name[n/2])<<8 | uint64(name[n-1])
+	}
+	high, low := bits.Mul64(a^k.a, b^k.b^uint64(n))
+	hash := (high ^ low ^ object) * mixer
 	return hash ^ hash>>32
 }
 
@@ -249,7 +277,7 @@ func mix(hash, object uint64) uint64 {
 func (t *nameTable) grow(x *indexer) {
 	old, slots := t.entries, t.slots
 	t.entries, t.slots = make([]uint64, max(minTableSize, 2*len(old))), make([]uint32, 0, max(minTableSize, len(old)))
-	t.seed = maphash.MakeSeed()
+	t.key = newHashKey()
 	first, open := int32(-1), x.stack
 	for _, slot := range slots {
 		i := int(uint32(old[slot])) - 1

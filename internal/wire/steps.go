@@ -14,5 +14,5 @@ func count(int) {}
 const (
 	copied  = 16
 	hashed  = 8
-	hashing = 4
+	hashing = 2
 )
