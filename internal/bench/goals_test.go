@@ -174,7 +174,7 @@ func BenchmarkTargetDefaults(b *testing.B) {
 	}
 	event := `{"type":"page","userId":"u","context":` + nested("{}") + `}`
 	n := 400_000 / len(event)
-	filler := `{"b":[` + strings.Repeat("0,", 5000) + `0]}`
+	filler := `{"b":[` + strings.Repeat("0,", 100) + `0]}`
 	body := []byte(`{"context":` + nested(filler) + `,"batch":[` + strings.Repeat(event+",", n-1) + event + `]}`)
 	hostile, ordinary := shipped(b, batchPath), shipped(b, batchPath)
 	hostile.requireAccepted(b, [][]byte{body})

@@ -235,7 +235,7 @@ func (d *Defaults) add(text []byte, start, level int) (end int) {
 			count(end - value)
 		}
 		d.members[k].end = uint32(end - start)
-		count(value - i)
+		count(skipping + (nameEnd-i)/hashed + value - nameEnd)
 		i = skipComma(text, end)
 		tight = tight && i <= end+1 && !isSpace(text[end])
 	}
@@ -332,7 +332,7 @@ func (m *merge) append(dst []byte, i int, object int32) (_ []byte, end int) {
 		nameEnd := skipString(m.over, i)
 		name := m.over[i:nameEnd]
 		value := skipColon(m.over, nameEnd)
-		count(1 + value - i)
+		count(skipping + len(name)/hashed + value - nameEnd)
 		dst = appendName(dst, first, name)
 		start := len(dst)
 		if hasEscape(name) {

@@ -125,6 +125,28 @@ func (x *indexer) addName(key nameKey) {
 		return
 	}
 	first := int(x.stack[len(x.stack)-1])
+	if len(x.table.slots) > 0 || len(x.names)-first >= minTableNames-1 || x.hasFingerprint(first, key.fingerprint) {
+		x.addToMany(first, key)
+		return
+	}
+	x.names = append(x.names, key) // most often
+}
+
+// hasFingerprint reports whether a name of the object whose names begin at first has the
+// fingerprint.
+func (x *indexer) hasFingerprint(first int, fingerprint uint64) bool {
+	names := x.names[first:]
+	count(len(names))
+	for i := range names {
+		if names[i].fingerprint == fingerprint {
+			return true
+		}
+	}
+	return false
+}
+
+// addToMany adds a name to an object whose names are in the table, or may have to be.
+func (x *indexer) addToMany(first int, key nameKey) {
 	last := len(x.names)
 	x.names = append(x.names, key)
 	inTable := x.table.holds(first)

@@ -9,10 +9,12 @@ package wire
 // table, or some bytes that are copied, hashed or compared together.
 func count(int) {}
 
-// How many bytes are copied in a step, and how many are hashed or compared as a text; and how
-// many steps a hash takes in addition. All of that is done with whole words.
+// How many bytes are copied in a step, and how many are hashed, compared or skipped as a text;
+// and how many steps a hash, and skipping a text, take in addition. All of that is done with
+// whole words.
 const (
-	copied  = 16
-	hashed  = 8
-	hashing = 2
+	copied   = 16
+	hashed   = 8
+	hashing  = 2
+	skipping = 3
 )
