@@ -346,7 +346,7 @@ func TestLargeEvents(t *testing.T) {
 			}
 			return success()
 		}, "/v1/batch /v1/batch /v1/batch", []string{"stored", "rejected", "stored"}},
-		"one for imports": {600_000, func(path string, _ int64) *http.Response { return success() },
+		"one for imports": {600_000, func(_ string, _ int64) *http.Response { return success() },
 			"/v1/batch /v1/import /v1/batch", []string{"stored", "stored", "stored"}},
 		"no imports": {600_000, func(path string, _ int64) *http.Response {
 			if path == "/v1/import" {
