@@ -20,7 +20,8 @@ See it, one JSON object per line:
 
   tail -n 1 %s/*.part
 
-A file is renamed to *.ndjson when it is full, 10 minutes old, or the server stops.
+A file is renamed to *.ndjson when it is full, when it is 10 minutes old and has 1 MiB, after a
+day, or when the server stops.
 `, url, dir, quote(c.keys[0]+":"), url, quote(dir))
 }
 
