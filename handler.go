@@ -280,7 +280,7 @@ const (
 // is kept (IdleTimeout, 60 seconds), and how large headers may be (MaxHeaderBytes, 64 KiB:
 // the URL counts, and a pixel's event is in it).
 //
-// For HTTP/2 it bounds how many requests a connection may have at a time
+// For HTTP/2 it bounds how many requests a connection may have in flight
 // (MaxConcurrentStreams, 100), how much of their bodies the server buffers before anyone
 // reads them (MaxReceiveBufferPerConnection, 256 KiB), and how long a client may be silent
 // or not take what is sent to it (SendPingTimeout, 30 seconds; PingTimeout, 15 seconds;
