@@ -31,7 +31,8 @@ type call struct {
 	items  []item // the events to send
 	ids    []byte // buffer for an idempotency key
 
-	finished int // the number of items whose outcome is known
+	finished int  // the number of items whose outcome is known
+	accepted bool // the receiver has accepted a batch
 	failed   []inlet.ItemError
 }
 
@@ -144,46 +145,104 @@ func (c *call) isLarge(i int) bool {
 	return c.items[i].end-text > largeEvent
 }
 
-// deliver sends the items from:to in one request, and in halves if the receiver finds that
-// too large, or does not list every event that it rejects. An error ends the call.
-func (c *call) deliver(ctx context.Context, from, to int) error {
-	err := c.send(ctx, from, to)
-	switch {
-	case to-from == 1 && (errors.Is(err, errTooLarge) || c.isLarge(from) && inlet.IsPermanent(err) && !isPartial(err)):
-		return c.record(from, to, &inlet.BatchError{Items: []inlet.ItemError{{Err: inlet.Permanent(err)}}})
-	case !errors.Is(err, errTooLarge) && !errors.Is(err, errUnlisted):
-		return c.record(from, to, err)
-	}
-	middle := from + (to-from)/2
-	if err := c.deliver(ctx, from, middle); err != nil {
-		return err
-	}
-	return c.deliver(ctx, middle, to)
+// A parcel is what a request sends: the items from:to of a call.
+type parcel struct {
+	call     *call
+	from, to int
 }
 
-// send sends the items from:to in one request. One event that is too large for that goes to
-// the endpoint for imports, if the receiver has one: that of another Inlet accepts 4 MiB.
-func (c *call) send(ctx context.Context, from, to int) (err error) {
-	text, about := c.start(from)
-	last := c.items[to-1]
+func (p parcel) len() int { return p.to - p.from }
+
+// halves returns the two halves of a parcel of several events.
+func (p parcel) halves() [2]parcel {
+	middle := p.from + p.len()/2
+	return [2]parcel{{p.call, p.from, middle}, {p.call, middle, p.to}}
+}
+
+// all returns the error of a request of which every event has failed with err.
+func (p parcel) all(err error) error {
+	batch := new(inlet.BatchError)
+	for i := range p.len() {
+		batch.Items = append(batch.Items, inlet.ItemError{Index: i, Err: err})
+	}
+	return batch
+}
+
+// id returns the message ID of the i-th event.
+func (p parcel) id(i int) string { return p.call.events[p.call.items[p.from+i].index].MessageID }
+
+// isAnother reports whether a message ID is not that of the i-th event, but of another one.
+func (p parcel) isAnother(i int, id string) bool {
+	if id == "" || id == p.id(i) {
+		return false
+	}
+	for other := range p.len() {
+		if p.id(other) == id {
+			return true
+		}
+	}
+	return false
+}
+
+// isLarge reports whether the parcel is one event that is larger than receivers document.
+func (p parcel) isLarge() bool { return p.len() == 1 && p.call.isLarge(p.from) }
+
+// deliver sends the items from:to in one request, and in halves if the receiver finds that
+// too large, or does not name every event that it rejects. An error ends the call.
+func (c *call) deliver(ctx context.Context, from, to int) error {
+	return c.resolve(ctx, parcel{c, from, to}, c.send(ctx, parcel{c, from, to}))
+}
+
+// resolve records the result of a request, or sends its halves.
+func (c *call) resolve(ctx context.Context, p parcel, err error) error {
+	unnamed := errors.Is(err, errUnnamed)
+	switch {
+	case p.len() == 1 && inlet.IsPermanent(err) && !isPartial(err):
+		return c.record(p.from, p.to, p.all(err))
+	case p.len() == 1, !unnamed && !errors.Is(err, errTooLarge) && !errors.Is(err, errUnlisted):
+		return c.record(p.from, p.to, err)
+	}
+	for _, half := range p.halves() {
+		err := c.send(ctx, half)
+		if unnamed && err != nil && !isPartial(err) && !errors.Is(err, errUnnamed) {
+			err = half.all(inlet.Permanent(fmt.Errorf("%w: %w", errUnnamed, err))) // it is settled, whatever is answered now
+		}
+		if err := c.resolve(ctx, half, err); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// send sends a parcel in one request. One event that is too large for that goes to the
+// endpoint for imports, if the receiver has one: that of another Inlet accepts 4 MiB.
+func (c *call) send(ctx context.Context, p parcel) (err error) {
+	text, about := c.start(p.from)
+	last := c.items[p.to-1]
 	body := c.sink.newBody(c.text[text:last.end], c.about[about:last.about])
-	key := c.idempotencyKey(from, to)
-	fits := c.size(from, to) <= c.sink.limits.maxBytes
+	key := c.idempotencyKey(p.from, p.to)
+	fits := c.size(p.from, p.to) <= c.sink.limits.maxBytes
 	if fits {
-		err = c.sink.send(ctx, c.sink.endpoint, body, key, to-from)
+		err = c.sink.send(ctx, c.sink.endpoint, body, key, p)
+		c.accepted = c.accepted || err == nil
 	}
 	switch {
-	case to-from > 1 || c.sink.imports == "":
+	case p.len() > 1 || c.sink.imports == "":
 		return err
 	case fits && (!errors.Is(err, errTooLarge) || last.end-text <= smallEvent):
 		return err
 	}
-	large := c.sink.send(ctx, c.sink.imports, body, key, 1)
-	status, answered := errors.AsType[*StatusError](large)
-	if answered && (status.Status == http.StatusNotFound || status.Status == http.StatusMethodNotAllowed) {
-		return fmt.Errorf("%w: %w", errTooLarge, large)
+	imported := c.sink.send(ctx, c.sink.imports, body, key, p)
+	status, answered := errors.AsType[*StatusError](imported)
+	switch {
+	case !answered || status.Status != http.StatusNotFound && status.Status != http.StatusMethodNotAllowed:
+		return imported
+	case fits:
+		return err // the receiver has no imports
+	case c.accepted: // its other path works
+		return inlet.Permanent(fmt.Errorf("%w: %w", errTooLarge, imported))
 	}
-	return large
+	return c.sink.send(ctx, c.sink.endpoint, body, key, p) // which tells a wrong path from a receiver without imports
 }
 
 // isPartial reports whether err is about single events.
@@ -213,10 +272,9 @@ func (c *call) record(from, to int, err error) error {
 	return temporary
 }
 
-// stop ends the call with an error. A permanent one applies to the whole call, since it
-// is unknown which event caused it; a temporary one to the items that are not finished.
+// stop ends the call with a temporary error, which applies to the items that are not finished.
 func (c *call) stop(err error) error {
-	if inlet.IsPermanent(err) || c.finished == 0 && len(c.failed) == 0 {
+	if c.finished == 0 && len(c.failed) == 0 {
 		return err
 	}
 	for _, it := range c.items[c.finished:] {

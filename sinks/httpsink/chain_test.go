@@ -43,13 +43,16 @@ func newLink(t testing.TB, enrichers ...inlet.Enricher) *link {
 // to returns a sink that forwards to l.
 func (l *link) to(t testing.TB, o *httpsink.Options) *httpsink.Sink {
 	t.Helper()
-	return newOffline(t, func(r *http.Request) (*http.Response, error) {
-		w := httptest.NewRecorder()
-		server := httptest.NewRequest(r.Method, r.URL.String(), r.Body)
-		server.Header = r.Header
-		l.ServeHTTP(w, server)
-		return w.Result(), nil
-	}, o)
+	return newOffline(t, l.transport, o)
+}
+
+// transport answers a request by l.
+func (l *link) transport(r *http.Request) (*http.Response, error) {
+	w := httptest.NewRecorder()
+	server := httptest.NewRequest(r.Method, r.URL.String(), r.Body)
+	server.Header = r.Header
+	l.ServeHTTP(w, server)
+	return w.Result(), nil
 }
 
 // requireForwarded requires that the events of first, forwarded to another Inlet and from

@@ -59,20 +59,33 @@
 //
 // # Responses
 //
+// An event is permanently rejected only if the receiver names it, or refuses the content of
+// an event in a known form of JSON. Everything else is temporary: it may come from a proxy,
+// and an error of configuration can be fixed, and must not move a queue into the dead letters.
+//
 //	2xx                   stored, except for the events that the response lists as
-//	                      rejected: those are permanently rejected. A response is a
-//	                      temporary failure of the whole request if it has
-//	                      "success":false or "ok":false without a list, if its list is
-//	                      malformed, or if it is a web page.
-//	400, 422              permanently rejected: the events it lists, or all. A 400 that
-//	                      concerns the write key or a damaged body is temporary.
-//	413                   too large: sent again in halves; a single event is permanently
-//	                      rejected. A 400 with the same meaning is handled alike.
-//	401, 403, 404, 405    temporary, and so are redirects and every other status: an
-//	                      error of configuration can be fixed, and must not move a
-//	                      queue into the dead letters.
+//	                      rejected: those are permanently rejected. Jitsu's "okEvents"
+//	                      settles all events, also those that it has set aside. A
+//	                      response is a temporary failure of the whole request if it
+//	                      reports a failure without a list, if its list or its counts
+//	                      are malformed, or if it is a web page.
+//	400, 422              permanently rejected: the events that it lists, or the one that
+//	                      is alone in the request, if its content is refused by a code
+//	                      of Inlet or the like; several events are sent again in halves.
+//	                      Temporary without such evidence: a web page, a text, an empty
+//	                      body, a wrong write key, a body that was damaged in transfer.
+//	413                   too large: sent again in halves. A single event is permanently
+//	                      rejected if it exceeds 32,768 bytes, or if the response is
+//	                      Inlet's or Segment's. A 400 with the same meaning is handled
+//	                      alike.
+//	401, 403, 404, 405    temporary, and so are redirects, which are not followed even to
+//	                      the same host, and every other status.
 //	408, 429, 5xx         temporary.
 //	no response           temporary; the events may be stored.
+//
+// docs/SINKS.md has the answers of common servers and proxies, one by one. RudderStack refuses
+// events in plain text, which looks like a proxy's: see DeliverOptions of package journal for
+// an event that a destination never accepts.
 //
 // Temporary failures carry the wait that the receiver asks for (Retry-After, else
 // X-RateLimit-Reset), up to Options.MaxRetryAfter. A [StatusError] in the error chain
@@ -90,6 +103,6 @@
 // bypass the check. [Options] lift each of these restrictions separately.
 //
 // At most 64 KiB of a response are read, plus 1 KiB for each event. Errors quote at
-// most 200 bytes of it. The write key appears neither in an error nor in any form of
-// the sink that fmt prints, even if the receiver echoes it.
+// most 200 bytes of it. The write key appears neither in an error nor in any form of the sink
+// that fmt prints, even if the receiver echoes it or, of a key of two parts, its secret.
 package httpsink

@@ -58,7 +58,8 @@ type Sink struct {
 }
 
 // New returns a sink that sends events to the server at endpoint, with the write key as
-// the user name of Basic authentication.
+// the user name of Basic authentication. A key of two parts, "id:secret" as Jitsu has them,
+// is user name and password; other keys have no password.
 //
 // The endpoint is the base of the API, such as "https://events.example" or, below a
 // prefix, "https://shop.example/analytics", and is completed to the path of the batch
@@ -75,10 +76,10 @@ func New(endpoint, writeKey string, o *Options) (*Sink, error) {
 		return nil, err
 	}
 	opts.setDefaults()
-	credentials := base64.StdEncoding.EncodeToString([]byte(writeKey + ":"))
+	credentials := basicCredentials(writeKey)
 	s := &Sink{
 		classifier: classifier{
-			redactor:      strings.NewReplacer(credentials, redacted, writeKey, redacted),
+			redactor:      newRedactor(writeKey, credentials),
 			maxRetryAfter: opts.MaxRetryAfter,
 		},
 		endpoint:     url,
@@ -102,17 +103,40 @@ func New(endpoint, writeKey string, o *Options) (*Sink, error) {
 	return s, nil
 }
 
+// basicCredentials returns a write key as Basic authentication carries it: as a user name
+// without a password or, if it has two parts as those of Jitsu, as user name and password.
+func basicCredentials(key string) string {
+	if !strings.Contains(key, ":") {
+		key += ":"
+	}
+	return base64.StdEncoding.EncodeToString([]byte(key))
+}
+
 // redacted replaces the write key in texts.
 const redacted = "[write key]"
 
+// newRedactor returns what removes the key from a text: also as credentials, and the secret
+// of a key that has two parts.
+func newRedactor(key, credentials string) *strings.Replacer {
+	pairs := []string{credentials, redacted, key, redacted}
+	if _, secret, ok := strings.Cut(key, ":"); ok {
+		pairs = append(pairs, secret, redacted)
+	}
+	return strings.NewReplacer(pairs...)
+}
+
 // checkWriteKey refuses keys that Basic authentication cannot carry, and characters that
-// are probably a mistake, such as the newline of the file that the key was read from.
+// are probably a mistake, such as the newline of the file that the key was read from, or the
+// colon of a command line.
 func checkWriteKey(key string) error {
+	id, secret, two := strings.Cut(key, ":")
 	switch {
 	case key == "":
 		return errors.New("httpsink: writeKey is empty")
-	case strings.ContainsRune(key, ':'):
-		return errors.New("httpsink: writeKey has a colon, which Basic authentication cannot carry")
+	case two && id == "":
+		return errors.New("httpsink: writeKey begins with a colon; a key of two parts is id:secret")
+	case two && secret == "":
+		return errors.New("httpsink: writeKey ends with a colon; pass it without, Basic authentication adds one")
 	case strings.ContainsFunc(key, func(r rune) bool { return r <= ' ' || r > '~' }):
 		return errors.New("httpsink: writeKey has a character that is not visible ASCII")
 	}
@@ -122,10 +146,9 @@ func checkWriteKey(key string) error {
 // Write sends the events and returns when their outcome is known, or cannot be known.
 //
 // The error is a [*inlet.BatchError] if the outcomes differ; any other error applies to
-// all events. A request that the receiver refused as a whole (400) makes the whole call
-// fail permanently, so that a decorator that bisects, such as sinks.DeadLetter, finds
-// the event that caused it; what other requests of the call stored is then sent again.
-// After Close the error is [inlet.ErrClosed].
+// all events, and is temporary. A request that the receiver refused as a whole for the
+// content of an event is sent again in halves, down to the event that caused it. After Close
+// the error is [inlet.ErrClosed].
 func (s *Sink) Write(ctx context.Context, events []*inlet.Event) error {
 	if err := s.inFlight.enter(ctx); err != nil {
 		return err

@@ -156,15 +156,15 @@ func newHeader(credentials string) http.Header {
 // gzipEncoding is the value of Content-Encoding, shared by all requests.
 var gzipEncoding = []string{"gzip"}
 
-// send sends a request of n events to an endpoint. Its error is what Write returns for them.
-func (s *Sink) send(ctx context.Context, endpoint string, b body, key string, n int) error {
+// send sends a parcel to an endpoint. Its error is what Write returns for the events.
+func (s *Sink) send(ctx context.Context, endpoint string, b body, key string, p parcel) error {
 	bounded, cancel := context.WithTimeoutCause(ctx, s.timeout, s.timeoutCause)
 	defer cancel()
-	r, err := s.roundTrip(bounded, endpoint, b, key, n)
+	r, err := s.roundTrip(bounded, endpoint, b, key, p.len())
 	if err != nil {
 		return s.noResponse(ctx, err)
 	}
-	return r.outcome(n)
+	return r.outcome(p)
 }
 
 // roundTrip uses the transport directly: an http.Client would add redirects and

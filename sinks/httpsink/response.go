@@ -1,8 +1,6 @@
 package httpsink
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -16,11 +14,9 @@ import (
 	"github.com/inlet-go/inlet"
 )
 
-// This file reads a response and decides what it means for each event of its request. Only
-// what the receiver reports about the events themselves is permanent; everything else is
-// temporary, since a wrong key or address must not cause events to be thrown away. Nothing
-// of a response is trusted: it is read up to a limit, quoted and cut in errors, and the
-// write key is removed from it.
+// This file reads a response and makes errors of it. Nothing of a response is trusted: it is
+// read up to a limit, quoted and cut in errors, and the write key is removed from it. What it
+// means is decided in outcome.go, by the forms that are in report.go.
 
 // A classifier decides what responses mean.
 type classifier struct {
@@ -58,98 +54,6 @@ func (c *classifier) read(r *http.Response, n int) (*response, error) {
 	return &response{c, r.StatusCode, r.Header, body, truncated, newReport(body)}, nil
 }
 
-// outcome returns what became of the n events of the request: nil if all are stored,
-// a batch error, an error with errTooLarge, or another error for all of them.
-func (r *response) outcome(n int) error {
-	switch {
-	case 200 <= r.status && r.status < 300:
-		return r.success(n)
-	case r.isTooLarge():
-		return fmt.Errorf("%w: %w", errTooLarge, r.statusError(""))
-	case r.status == http.StatusBadRequest, r.status == http.StatusUnprocessableEntity:
-		return r.badRequest(n)
-	}
-	return r.temporary(likelyReasons[r.status])
-}
-
-// likelyReasons are the most likely causes of statuses that a configuration can fix.
-var likelyReasons = map[int]string{
-	http.StatusMovedPermanently:     reasonRedirect,
-	http.StatusFound:                reasonRedirect,
-	http.StatusSeeOther:             reasonRedirect,
-	http.StatusTemporaryRedirect:    reasonRedirect,
-	http.StatusPermanentRedirect:    reasonRedirect,
-	http.StatusUnauthorized:         reasonKey,
-	http.StatusForbidden:            reasonKey,
-	http.StatusNotFound:             reasonEndpoint,
-	http.StatusMethodNotAllowed:     reasonEndpoint,
-	http.StatusUnsupportedMediaType: "it may not support gzip",
-}
-
-const (
-	reasonRedirect = "redirects are not followed"
-	reasonKey      = "the write key may be wrong"
-	reasonEndpoint = "the endpoint may be wrong"
-)
-
-// success is the outcome of a status of success. The status is not believed if the
-// body contradicts it, or is a web page, as a server returns that is not an event
-// receiver at all.
-func (r *response) success(n int) error {
-	const failed = "it reports a failure"
-	rejected, err := r.report.rejected(n)
-	switch {
-	case r.truncated:
-		return r.temporary("its response is too long")
-	case bytes.HasPrefix(bytes.TrimLeft(r.body, " \t\r\n"), []byte("<")):
-		return r.temporary("its response is a web page, the endpoint may be wrong")
-	case err == errUnlisted:
-		return err
-	case err != nil:
-		return r.temporary(err.Error())
-	case !r.report.failed():
-		return r.perEvent(rejected, n, nil)
-	case len(rejected) == 0:
-		return r.temporary(failed)
-	}
-	return r.perEvent(rejected, n, r.temporary(failed))
-}
-
-// badRequest is the outcome of a status that blames the content.
-func (r *response) badRequest(n int) error {
-	rejected, err := r.report.rejected(n)
-	switch {
-	case err == errUnlisted:
-		return err
-	case err == nil && len(rejected) > 0:
-		return r.perEvent(rejected, n, r.temporary("other events were rejected"))
-	case r.blamesKey():
-		return r.temporary(reasonKey)
-	case r.blamesTransfer():
-		return r.temporary("the body may have been damaged in transfer")
-	}
-	return inlet.Permanent(r.statusError(""))
-}
-
-// perEvent returns the batch error in which the rejected events have a permanent error
-// and the others have the given one. It returns nil if there is nothing to report.
-func (r *response) perEvent(rejected map[int]rejection, n int, others error) error {
-	batch := new(inlet.BatchError)
-	for i := range n {
-		err := others
-		if it, ok := rejected[i]; ok {
-			err = inlet.Permanent(fmt.Errorf("httpsink: the receiver rejected the event: %q", r.excerpt(join(it.Code, it.Message))))
-		}
-		if err != nil {
-			batch.Items = append(batch.Items, inlet.ItemError{Index: i, Err: err})
-		}
-	}
-	if len(batch.Items) == 0 {
-		return nil
-	}
-	return batch
-}
-
 // temporary is the error of a request that may be retried, after the wait that the
 // receiver asks for.
 func (r *response) temporary(reason string) error {
@@ -158,32 +62,6 @@ func (r *response) temporary(reason string) error {
 		return inlet.RetryAfter(err, wait)
 	}
 	return err
-}
-
-// isTooLarge reports whether the request is too large. Segment and Inlet say so with
-// a 400.
-func (r *response) isTooLarge() bool {
-	return r.status == http.StatusRequestEntityTooLarge || r.status == http.StatusBadRequest && r.blamesSize()
-}
-
-// blamesSize reports whether the size of the request is what is refused.
-func (r *response) blamesSize() bool {
-	code := inlet.Code(r.report.text("code"))
-	return code == inlet.CodePayloadTooLarge || code == inlet.CodeTooManyEvents ||
-		strings.Contains(strings.ToLower(r.message()), "payload limit")
-}
-
-// blamesKey reports whether the write key is what is refused: some receivers answer
-// 400 to that.
-func (r *response) blamesKey() bool {
-	words := strings.ReplaceAll(strings.ToLower(r.message()), " ", "")
-	return strings.Contains(words, "writekey")
-}
-
-// blamesTransfer reports whether the body was damaged in transfer.
-func (r *response) blamesTransfer() bool {
-	code := inlet.Code(r.report.text("code"))
-	return code == inlet.CodeIncompleteBody || code == inlet.CodeInvalidEncoding
 }
 
 func (r *response) statusError(reason string) error {
@@ -250,76 +128,4 @@ func seconds(text string) time.Duration {
 		return 0
 	}
 	return time.Duration(min(n, math.MaxInt64/uint64(time.Second))) * time.Second
-}
-
-// A report is the body of a response if that is a JSON object, else nil. Each member
-// is parsed on its own, since receivers use the same names for values of different
-// types.
-type report map[string]json.RawMessage
-
-func newReport(body []byte) report {
-	var r report
-	if json.Unmarshal(body, &r) != nil {
-		return nil
-	}
-	return r
-}
-
-// text returns the string that a member holds, or "".
-func (r report) text(member string) string {
-	var s string
-	if json.Unmarshal(r[member], &s) != nil {
-		return ""
-	}
-	return s
-}
-
-// failed reports whether the body reports a failure: Segment, RudderStack and Inlet by
-// "success", Jitsu by "ok".
-func (r report) failed() bool {
-	return string(r["success"]) == "false" || string(r["ok"]) == "false"
-}
-
-// A rejection is an event that the receiver rejected, in the form of Inlet.
-type rejection struct {
-	Index   *int   `json:"index"`
-	Code    string `json:"code"`
-	Message string `json:"message"`
-}
-
-var errRejected = errors.New("its list of rejected events is malformed")
-
-// errUnlisted means that the receiver rejected more events than it lists, as another Inlet
-// does whose answer would be too long. The events are sent again in smaller requests.
-var errUnlisted = errors.New("httpsink: the receiver rejected more events than it lists")
-
-// rejected returns which of the n events the receiver rejected, by index. The error
-// means that it is unknown which events are stored.
-func (r report) rejected(n int) (map[int]rejection, error) {
-	raw, ok := r["rejected"]
-	if !ok {
-		return nil, nil
-	}
-	var list []rejection
-	if json.Unmarshal(raw, &list) != nil {
-		return nil, errRejected
-	}
-	rejected := make(map[int]rejection, len(list))
-	for _, it := range list {
-		if it.Index == nil || *it.Index < 0 || *it.Index >= n {
-			return nil, errRejected
-		}
-		rejected[*it.Index] = it
-	}
-	if len(rejected) != len(list) { // an index is listed twice
-		return nil, errRejected
-	}
-	var count int
-	if all, ok := r["rejectedCount"]; ok && (json.Unmarshal(all, &count) != nil || count > len(list)) {
-		if n == 1 || count > n {
-			return nil, errRejected
-		}
-		return nil, errUnlisted
-	}
-	return rejected, nil
 }

@@ -2,6 +2,7 @@ package httpsink_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -55,20 +56,43 @@ func TestResponse(t *testing.T) {
 		{"a number for a list", 200, `{"success":true,"rejected":2}`, later, "is malformed"},
 
 		{"a failure", 200, `{"success":false,"code":"busy","message":"not now"}`, later, `200 OK, it reports a failure: "busy: not now"`},
-		{"a failure of Jitsu", 200, `{"ok":false,"receivedEvents":3,"okEvents":2,"errors":["x"]}`, later, "it reports a failure"},
+		{"a failure of Jitsu", 200, `{"ok":false,"error":"no stream"}`, later, "it reports a failure"},
+		{"a failure in other words", 200, `{"error":"quota"}`, later, "it reports a failure"},
+		{"a failure of MetaRouter", 207, `{"Success":false,"Errors":[{"Error":"Bad Request","Message":"m","Details":""}]}`, later, "it reports a failure"},
+		{"no error", 200, `{"error":null}`, stored, ""},
+		{"a count that leaves an event out", 200, `{"success":true,"accepted":2}`, later, "contradict"},
+		{"a count that is none of events", 200, `{"accepted":true}`, stored, ""},
+		{"counts that contradict the list", 200, `{"success":true,"accepted":3,"rejected":[{"index":1}]}`, later, "contradict"},
+		{"a count of rejections below the list", 200, `{"success":true,"rejected":[{"index":1},{"index":0}],"rejectedCount":1}`, later, "contradict"},
+		{"a count of rejections beyond the batch", 200, `{"success":true,"rejected":[{"index":1}],"rejectedCount":4}`, later, "contradict"},
+		{"a count of rejections that is none", 200, `{"success":true,"rejected":[{"index":1}],"rejectedCount":"many"}`, later, "contradict"},
+		{"an index with its id", 200, `{"rejected":[{"index":1,"messageId":"b"}]}`, []string{"stored", "rejected", "stored"}, ""},
+		{"an index with an id that is cut", 200, `{"rejected":[{"index":1,"messageId":"b..."}]}`, []string{"stored", "rejected", "stored"}, ""},
+		{"an index with the id of another", 200, `{"rejected":[{"index":1,"messageId":"c"}]}`, later, "is malformed"},
 		{"a failure of all, by name", 200, `{"success":false,"accepted":0,"rejected":[{"index":0},{"index":1},{"index":2}]}`, rejected, ""},
 		{"a failure of some", 200, `{"success":false,"rejected":[{"index":1}]}`, []string{"later", "rejected", "later"}, ""},
 		{"a page", 200, " \n<!doctype html><title>Welcome</title>", later, "its response is a web page, the endpoint may be wrong"},
 
-		{"bad content", 400, `{"success":false,"code":"invalid_json","message":"the body is not valid JSON"}`,
-			rejected, `400 Bad Request: "invalid_json: the body is not valid JSON"`},
-		{"bad content, in words", 400, "Bad Request", rejected, `400 Bad Request: "Bad Request"`},
-		{"unprocessable", 422, `{"error":{"deep":"object"}}`, rejected, "422 Unprocessable Entity"},
+		{"bad content", 400, `{"success":false,"code":"too_deep","message":"the event is nested too deeply"}`,
+			rejected, `400 Bad Request: "too_deep: the event is nested too deeply"`},
+		{"unprocessable content", 422, `{"success":false,"code":"no_user_anon_id"}`, rejected, `422 Unprocessable Entity: "no_user_anon_id"`},
+		{"bad content, of RudderStack in JSON", 400, `{"msg": "Request neither has anonymousId nor userId"}`, rejected, "400 Bad Request"},
+		{"not the JSON that was sent", 400, `{"success":false,"code":"invalid_json","message":"the body is not valid JSON"}`,
+			later, `400 Bad Request, the body may have been damaged in transfer: "invalid_json: the body is not valid JSON"`},
+		{"not the form that was sent", 400, `{"success":false,"code":"invalid_request"}`, later, "names no event"},
+		{"no reason", 400, "", later, "400 Bad Request, it names no event that is at fault"},
+		{"in words", 400, "Bad Request", later, `names no event that is at fault: "Bad Request"`},
+		{"a text of RudderStack", 400, "Request neither has anonymousId nor userId\n", later, "names no event"},
+		{"a key of an API gateway", 400, `{"message":"Invalid API key"}`, later, "the write key may be wrong"},
+		{"a list for an object", 400, `[{"index":0}]`, later, "names no event"},
+		{"unprocessable", 422, `{"error":{"deep":"object"}}`, later, "422 Unprocessable Entity, it names no event"},
+		{"an unprocessable page", 422, "<html>", later, "is a web page"},
 		{"bad content, all by name", 400,
 			`{"success":false,"code":"all_refused","error":"every event was refused","rejected":[{"index":0},{"index":1},{"index":2}]}`, rejected, ""},
 		{"bad content, one by name", 400, `{"success":false,"code":"strict_mode","rejected":[{"index":1}]}`,
 			[]string{"later", "rejected", "later"}, "other events were rejected"},
-		{"bad content, a malformed list", 400, `{"success":false,"rejected":[{"index":7}]}`, rejected, ""},
+		{"bad content, a malformed list", 400, `{"success":false,"rejected":[{"index":7}]}`, later, "is malformed"},
+		{"a list with another status", 403, `{"success":false,"rejected":[{"index":0}]}`, later, "403 Forbidden"},
 		{"incomplete body", 400, `{"success":false,"code":"incomplete_body"}`, later, "may have been damaged in transfer"},
 		{"body cannot be decompressed", 400, `{"success":false,"code":"invalid_encoding"}`, later, "may have been damaged in transfer"},
 		{"key unknown to Segment", 400, `{"success":false,"message":"An invalid write key was provided","code":"invalid_request"}`,
@@ -124,19 +148,26 @@ func requireStatus(t testing.TB, err error, status int) {
 	require.Equal(t, status, statusErr.Status)
 }
 
+// A refusal of the content that does not say which event is at fault.
 func TestResponseOfWholeRequest(t *testing.T) {
 	t.Parallel()
-	s := newSink(t, answering(t, http.StatusBadRequest, ""), nil)
-	err := s.Write(t.Context(), events("a", "b", "c"))
-	require.True(t, inlet.IsPermanent(err))
-	var batch *inlet.BatchError
-	require.NotErrorAs(t, err, &batch, "a batch error would blame each event")
+	var sent []string
+	s := newOffline(t, func(r *http.Request) (*http.Response, error) {
+		ids := strings.Join(idsOf(t, r), "")
+		sent = append(sent, ids)
+		if strings.Contains(ids, "c") {
+			return respond(http.StatusBadRequest, `{"success":false,"code":"too_deep"}`), nil
+		}
+		return success(), nil
+	}, nil)
+	err := s.Write(t.Context(), events("a", "b", "c", "d"))
+	require.Equal(t, []string{"abcd", "ab", "cd", "c", "d"}, sent)
+	require.Equal(t, []string{"stored", "stored", "rejected", "stored"}, outcomes(err, 4), "%v", err)
 }
 
 func TestResponseTooLarge(t *testing.T) {
 	t.Parallel()
 	for name, refusal := range map[string]func() *http.Response{
-		"by its status":   func() *http.Response { return respond(http.StatusRequestEntityTooLarge, "") },
 		"by Inlet's code": func() *http.Response { return respond(400, `{"success":false,"code":"payload_too_large"}`) },
 		"by both":         func() *http.Response { return respond(413, `{"success":false,"code":"payload_too_large"}`) },
 		"by its count":    func() *http.Response { return respond(400, `{"success":false,"code":"too_many_events"}`) },
@@ -156,6 +187,34 @@ func TestResponseTooLarge(t *testing.T) {
 			err := s.Write(t.Context(), events("a", "b", "c", "d", "e"))
 			require.Equal(t, []string{"abcde", "ab", "cde", "c", "de", "d", "e"}, sent)
 			require.Equal(t, []string{"stored", "stored", "stored", "rejected", "stored"}, outcomes(err, 5), "%v", err)
+		})
+	}
+}
+
+// A 413 without more may be that of a proxy whose limit is too small: the queue waits.
+func TestResponseTooLargeForProxy(t *testing.T) {
+	t.Parallel()
+	for name, body := range map[string]string{
+		"nothing":          "",
+		"a page":           "<html><head><title>413 Request Entity Too Large</title></head></html>",
+		"an API gateway":   `{"message":"Request Too Long"}`,
+		"RudderStack, too": "Request size exceeds max limit\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var sent []string
+			s := newOffline(t, func(r *http.Request) (*http.Response, error) {
+				ids := strings.Join(idsOf(t, r), "")
+				sent = append(sent, ids)
+				if len(ids) > 2 || ids == "d" || ids == "de" {
+					return respond(http.StatusRequestEntityTooLarge, body), nil
+				}
+				return success(), nil
+			}, nil)
+			err := s.Write(t.Context(), events("a", "b", "c", "d", "e"))
+			require.Equal(t, []string{"abcde", "ab", "cde", "c", "de", "d"}, sent)
+			require.Equal(t, []string{"stored", "stored", "stored", "later", "later"}, outcomes(err, 5), "%v", err)
+			require.ErrorContains(t, err, "413 Request Entity Too Large, the limit of a proxy may be too small")
 		})
 	}
 }
@@ -189,7 +248,8 @@ func TestRetryAfter(t *testing.T) {
 				{503, date(48 * time.Hour), "", 5 * time.Minute},
 				{503, date(-time.Hour), "", 0},
 				{503, date(-time.Hour), "4", 4 * time.Second},
-				{400, "7", "", 0},
+				{400, "7", "", 7 * time.Second},
+				{413, "7", "", 7 * time.Second},
 			} {
 				s := newOffline(t, func(*http.Request) (*http.Response, error) {
 					r := respond(row.status, "")
@@ -224,7 +284,7 @@ func TestResponseBody(t *testing.T) {
 	})
 	t.Run("endless", func(t *testing.T) {
 		t.Parallel()
-		for status, want := range map[int]string{200: "later", 400: "rejected", 503: "later"} {
+		for status, want := range map[int]string{200: "later", 400: "later", 503: "later"} {
 			t.Run(fmt.Sprint(status), func(t *testing.T) {
 				t.Parallel()
 				body := new(endless)
@@ -325,6 +385,7 @@ func FuzzAnswer(f *testing.F) {
 		`{"success":true}`, `{"success":true,"rejected":[{"index":1,"code":"too_deep"}]}`, `{"success":false}`,
 		`{"success":true,"rejected":[{"index":1},{"index":1}]}`, `{"rejected":[{"index":3}]}`, `{"rejected":[null]}`,
 		`{"success":false,"code":"payload_too_large"}`, `{"message":"invalid write key ` + writeKey + `"}`, "OK", "<html>", "",
+		`{"ok":false,"receivedEvents":3,"okEvents":2,"errors":["Message ID: b: x"]}`, `{"success":false,"code":"all_refused"}`,
 		"{\"message\":\"\\ud800\xff\"}", `{"success":true,"success":false}`, `{"rejected":[{"index":1e0}]}`,
 	} {
 		for _, status := range []int{200, 204, 302, 400, 401, 413, 422, 429, 503} {
@@ -342,15 +403,18 @@ func FuzzAnswer(f *testing.F) {
 			}, nil
 		}, nil)
 		err := s.Write(t.Context(), events("a", "b", "c"))
-		requireSoundOutcome(t, status, err)
+		requireSoundOutcome(t, status, body, err)
 	})
 }
 
 // requireSoundOutcome requires what holds for every response: only a success stores
-// events, only a response about the content rejects them permanently, and an error
-// contains no secrets and is printable.
-func requireSoundOutcome(t *testing.T, status int, err error) {
+// events, only a response about the content rejects them permanently and only in JSON, and an
+// error contains no secrets and is printable.
+func requireSoundOutcome(t *testing.T, status int, body string, err error) {
 	words := outcomes(err, 3)
+	if !json.Valid([]byte(body)) {
+		require.NotContains(t, words, "rejected", "%d: %v", status, err)
+	}
 	if status/100 != 2 {
 		require.NotContains(t, words, "stored", "%d: %v", status, err)
 	}
