@@ -57,7 +57,7 @@ func TestDeadLetterBytes(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				m, log := memfs.New(), new(bytes.Buffer)
 				j := openMem(t, m, Options{SegmentBytes: retain / 4, RetainBytes: retain, Logger: slog.New(slog.NewTextHandler(log, nil))})
-				d := deliver(t, j, &target{answer: everything}, nil)
+				d := deliver(t, j, &target{answer: everything}, &DeliverOptions{PauseAfter: -1})
 				limit := int(retain / 4)
 				const writes, each = 60, 50
 				for i := range writes {
@@ -85,7 +85,7 @@ func TestDeadLetterBytes(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			m := memfs.New()
 			j := openMem(t, m, Options{DeadLetterBytes: 1000})
-			d := deliver(t, j, &target{answer: everything}, nil)
+			d := deliver(t, j, &target{answer: everything}, &DeliverOptions{PauseAfter: -1})
 			require.NoError(t, j.Write(t.Context(), large("a", 3, 5000)))
 			drain(t, d)
 			require.NoError(t, d.Stop(t.Context()))
@@ -100,7 +100,7 @@ func TestDeadLetterBytes(t *testing.T) {
 			m := memfs.New()
 			j := openMem(t, m, Options{DeadLetterBytes: limit})
 			rejecting := func(name string) *Delivery {
-				d, err := j.Deliver(name, &target{answer: everything}, nil)
+				d, err := j.Deliver(name, &target{answer: everything}, &DeliverOptions{PauseAfter: -1})
 				require.NoError(t, err)
 				drain(t, d)
 				synctest.Wait()
@@ -125,7 +125,7 @@ func TestDeadLetterBytes(t *testing.T) {
 			m := memfs.New()
 			j := openMem(t, m, Options{})
 			require.NoError(t, j.Write(t.Context(), large("a", 3000, 1<<10)))
-			drain(t, deliver(t, j, &target{answer: everything}, nil))
+			drain(t, deliver(t, j, &target{answer: everything}, &DeliverOptions{PauseAfter: -1}))
 			closeNow(t, j)
 			require.Greater(t, sizeBelow(m, "dead/"), 3<<20)
 			j = openMem(t, m, Options{DeadLetterBytes: 4 << 20})
@@ -145,7 +145,7 @@ func TestDeadLetterBytes(t *testing.T) {
 			const retain = 1 << 20
 			m := memfs.New()
 			j := openMem(t, m, Options{SegmentBytes: 32 << 10, RetainBytes: retain, DeadLetterBytes: retain / 2})
-			d := deliver(t, j, &target{answer: everything}, nil)
+			d := deliver(t, j, &target{answer: everything}, &DeliverOptions{PauseAfter: -1})
 			for i := range 100 {
 				require.NoError(t, j.Write(t.Context(), large(fmt.Sprint(i), 20, 1<<10)))
 				drain(t, d)

@@ -18,6 +18,7 @@ import (
 //	deliver_options.go  DeliverOptions
 //	deliver_run.go      the goroutine of a Delivery: reads, delivers, saves, idles
 //	deliverer.go        one batch: read from the journal, written until the sink accepts it
+//	pause.go            when a delivery pauses, and how it probes then
 //	checkpoint.go       the position of a delivery, and when its cursor is saved
 //	deliveries.go       which deliveries run
 //	deadletters.go      the journals of dead letters, and their share of the disk
@@ -39,7 +40,9 @@ import (
 //
 // Failures: events that the sink rejects permanently ([inlet.Permanent]) become dead
 // letters, with the reason, and delay nothing: if a batch is rejected as a whole its halves
-// are tried, down to the events that are at fault. Any other failure, a panic included, is
+// are tried, down to the events that are at fault. After several batches in which every event
+// is rejected in the same words the delivery pauses; see DeliverOptions.PauseAfter. Any other
+// failure, a panic included, is
 // followed by a wait and a retry; after five in a row with one event only, until the sink
 // accepts it.
 //
@@ -84,14 +87,15 @@ func (j *Journal) newDelivery(name string, sink inlet.Sink, opts DeliverOptions)
 		d.deadLetters = &deadLetterJournal{name: name, all: j.dead, log: d.log}
 		letters = d.deadLetters
 	}
-	dead, err := sinks.NewDeadLetter(sink, letters, &sinks.DeadLetterOptions{Name: name, OnLetter: d.countDeadLetter})
+	d.refusals = refusals{inner: sink, log: d.log, after: opts.PauseAfter}
+	dead, err := sinks.NewDeadLetter(&d.refusals, letters, &sinks.DeadLetterOptions{Name: name, OnLetter: d.countDeadLetter})
 	if err != nil {
 		return nil, err
 	}
 	d.ctx, d.cancel = context.WithCancel(context.Background())
 	d.deliverer = deliverer{
 		tail: tail{j: j}, sink: dead, opts: opts, log: d.log, stop: d.stop,
-		report: d.recordAttempt, reading: d.state.setOldest,
+		report: d.recordAttempt, reading: d.state.setOldest, paused: func() bool { return d.refusals.pausedBy() != "" },
 	}
 	return d, nil
 }
@@ -109,6 +113,7 @@ type Delivery struct {
 	j           *Journal
 	log         *slog.Logger
 	deliverer   deliverer
+	refusals    refusals
 	checkpoint  checkpoint
 	deadLetters *deadLetterJournal // nil if the caller has given another sink
 

@@ -57,6 +57,16 @@ type DeliverOptions struct {
 	// the caller's to bound. Defaults to a journal in dead/NAME below the directory, within
 	// Options.DeadLetterBytes, and for a replay to nil: the first such event ends it.
 	DeadLetter inlet.Sink
+	// PauseAfter is after how many batches in a row the delivery pauses of which the
+	// destination rejected every event permanently in the same words, ten events at least: it
+	// is then probably the wrong destination, or lacks a setting. Nothing becomes a dead letter
+	// during a pause. It is logged as an error, and then every ten minutes; DeliveryStats.Paused
+	// has the words. The destination is probed with single events of the batch, in turn, at the
+	// intervals of MinBackoff and MaxBackoff, and the pause ends when it accepts one or rejects
+	// it in other words. Words with digits do not count, nor does the message id. If the
+	// rejections are right, deliver once more with a negative number, for which a delivery
+	// never pauses. A replay ignores it. Defaults to 3.
+	PauseAfter int
 	// OnSkipped is called when events were removed, or could not be read, before they were
 	// delivered: at most that many since its last call. It is called inline and must not
 	// block. Defaults to nil: they are only logged, and counted in DeliveryStats.Dropped.
@@ -70,6 +80,7 @@ const (
 	defaultTimeout    = 30 * time.Second
 	defaultMinBackoff = 100 * time.Millisecond
 	defaultMaxBackoff = time.Minute
+	defaultPauseAfter = 3
 )
 
 // withDefaults returns a copy with the defaults filled in.
@@ -82,6 +93,7 @@ func (o *DeliverOptions) withDefaults() DeliverOptions {
 	f.MaxBytes = cmp.Or(f.MaxBytes, defaultMaxBytes)
 	f.Timeout = cmp.Or(f.Timeout, defaultTimeout)
 	f.MinBackoff = cmp.Or(f.MinBackoff, defaultMinBackoff)
+	f.PauseAfter = cmp.Or(f.PauseAfter, defaultPauseAfter)
 	f.MaxBackoff = cmp.Or(f.MaxBackoff, max(defaultMaxBackoff, f.MinBackoff))
 	return f
 }

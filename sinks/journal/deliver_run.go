@@ -36,11 +36,11 @@ func (d *Delivery) run() {
 
 // deliverBatch writes the batch that was read.
 func (d *Delivery) deliverBatch() {
-	n := len(d.deliverer.events)
 	if err := d.deliverer.deliver(d.ctx); err != nil {
 		return // stopped: the position stays before the batch
 	}
-	d.state.delivered.add(n)
+	d.state.delivered.add(d.deliverer.size)
+	d.refusals.settle(d.deliverer.size)
 	d.settled()
 }
 

@@ -464,7 +464,7 @@ func TestDeliverOptions(t *testing.T) {
 		var none *DeliverOptions
 		require.Equal(t, DeliverOptions{
 			MaxEvents: 500, MaxBytes: 1 << 20, Timeout: 30 * time.Second,
-			MinBackoff: 100 * time.Millisecond, MaxBackoff: time.Minute, WhenFull: Block,
+			MinBackoff: 100 * time.Millisecond, MaxBackoff: time.Minute, WhenFull: Block, PauseAfter: 3,
 		}, none.withDefaults())
 		require.Equal(t, time.Hour, (&DeliverOptions{MinBackoff: time.Hour}).withDefaults().MaxBackoff)
 	})

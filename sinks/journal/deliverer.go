@@ -32,6 +32,8 @@ type deliverer struct {
 	// reading is called with the time at which the first event of a batch was received, as
 	// soon as that is read.
 	reading func(oldest time.Time)
+	// paused reports whether the sink is only to be probed.
+	paused func() bool
 	// strict ends it at an event that is rejected permanently. Without it the sink has
 	// dead letters, and never rejects one.
 	strict bool
@@ -39,6 +41,8 @@ type deliverer struct {
 	buffer []*inlet.Event // reused for batches
 	events []*inlet.Event // of the batch, without those that are settled
 	begun  bool           // an event of the batch was read, wanted or not
+	probed int            // where in events the next probe of a pause is
+	size   int            // how many events the batch had when it was read
 	bytes  int            // of the lines of the batch
 	last   uint64         // everything up to it is settled once the batch is
 	broken error          // why the batch ended early; returned by the next readBatch
@@ -56,23 +60,34 @@ type failure struct {
 // readBatch reads the next batch within m: what is there, up to the limits. If there is
 // nothing to write it returns io.EOF, and everything up to last is settled.
 func (d *deliverer) readBatch(ctx context.Context, m watermark) error {
-	d.events, d.bytes, d.begun = d.buffer[:0], 0, false
+	d.events, d.probed, d.size, d.bytes, d.begun = d.buffer[:0], 0, 0, 0, false
 	err := d.broken
 	d.broken = nil
+	if err == nil {
+		err = d.fill(ctx, m)
+	}
+	d.buffer = d.events
+	if len(d.events) > 0 {
+		d.broken = err
+		return nil
+	}
+	return err
+}
+
+// fill adds to the batch what is there within m, up to the limits. At the end of that it
+// returns io.EOF if the batch is empty, and everything up to last is settled with it.
+func (d *deliverer) fill(ctx context.Context, m watermark) (err error) {
 	for err == nil && len(d.events) < d.opts.MaxEvents && d.bytes < d.opts.MaxBytes {
 		if err = d.tail.advance(ctx, m); err == nil {
 			err = d.addEvent()
 		}
 	}
-	d.buffer = d.events
 	if errors.Is(err, io.EOF) { // numbers up to the watermark that have no line never will
 		d.tail.countMissed(m.last)
 		d.last, d.tail.next = m.last, max(d.tail.next, m.last+1)
-	} else if err != nil && len(d.events) > 0 {
-		d.broken = err
-	}
-	if len(d.events) > 0 {
-		return nil
+		if len(d.events) > 0 {
+			err = nil
+		}
 	}
 	return err
 }
@@ -101,6 +116,7 @@ func (d *deliverer) addEvent() error {
 	d.bytes += len(d.tail.scan.line)
 	if wanted {
 		d.events = append(d.events, r.Event)
+		d.size++
 	}
 	return nil
 }
@@ -172,6 +188,9 @@ func (d *deliverer) deliver(ctx context.Context) error {
 // failing, and removes what was accepted from the batch. It returns the error of the first
 // event that was not, or of the first one that was rejected permanently.
 func (d *deliverer) attempt(ctx context.Context, failures int) error {
+	if d.paused() {
+		return d.probe(ctx)
+	}
 	batch := d.events
 	if failures >= maxBatchFailures {
 		batch = batch[:1]

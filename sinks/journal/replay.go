@@ -28,7 +28,8 @@ func (j *Journal) Replay(ctx context.Context, sink inlet.Sink, o *DeliverOptions
 	}
 	d := deliverer{
 		tail: tail{j: j}, sink: sink, opts: opts, log: j.opts.Logger,
-		stop: ctx.Done(), report: func(failure) {}, reading: func(time.Time) {}, strict: opts.DeadLetter == nil,
+		stop: ctx.Done(), report: func(failure) {}, reading: func(time.Time) {},
+		paused: func() bool { return false }, strict: opts.DeadLetter == nil,
 	}
 	if !d.strict {
 		if d.sink, err = sinks.NewDeadLetter(sink, opts.DeadLetter, nil); err != nil {

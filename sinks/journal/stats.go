@@ -88,6 +88,7 @@ type DeliveryStats struct {
 	Removed   uint64 // dead letters in dead/NAME that were removed to make room for others, at most
 	Dropped   uint64 // sequence numbers removed or unreadable before delivery: at most that many events
 
+	Paused   string    // the last rejection, of a delivery that pauses since every event was rejected like that; "" otherwise
 	Failures int       // consecutive failed attempts, up to now
 	Err      error     // of the last attempt; nil if that succeeded
 	NextTry  time.Time // zero unless Err is set
@@ -131,6 +132,7 @@ func (s *deliveryState) age() time.Duration {
 
 // countDeadLetter counts a dead letter and logs it, as far as sampled permits.
 func (d *Delivery) countDeadLetter(_ context.Context, letter *inlet.Event, err error) {
+	d.refusals.count(letter, err)
 	d.state.refused.add(1)
 	if unlogged, ok := d.state.rejects.next(time.Now()); ok {
 		d.log.Warn("journal: event permanently rejected", "messageId", letter.MessageID, "error", err, "unlogged", unlogged)
@@ -178,6 +180,7 @@ func (d *Delivery) Stats() DeliveryStats {
 		Delivered: d.state.delivered.Load(),
 		Refused:   d.state.refused.Load(),
 		Dropped:   d.state.dropped.Load(),
+		Paused:    d.refusals.pausedBy(),
 	}
 	s.Behind = max(last, s.Position) - s.Position
 	if d.deadLetters != nil {

@@ -6,10 +6,10 @@ package torture
 // decorators that a delivery depends on.
 var deliveryMutants = map[string]mutant{
 	"a cursor is saved before the destination has accepted the batch": {
-		file: "deliver_run.go", from: "n := len(d.deliverer.events)\n", to: "n := len(d.deliverer.events)\n\td.settled()\n",
+		file: "deliver_run.go", from: "deliverBatch() {\n", to: "deliverBatch() {\n\td.settled()\n",
 	},
 	"a cursor is saved before the destination has accepted the batch, seen from outside": {
-		file: "deliver_run.go", from: "n := len(d.deliverer.events)\n", to: "n := len(d.deliverer.events)\n\td.settled()\n",
+		file: "deliver_run.go", from: "deliverBatch() {\n", to: "deliverBatch() {\n\td.settled()\n",
 		rig: "TestDeliverIsolation",
 	},
 	"a cursor is saved ahead of the batch that a stop cuts short": {
