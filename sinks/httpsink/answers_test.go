@@ -4,7 +4,10 @@ import (
 	"bufio"
 	"fmt"
 	"net/http"
+	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -67,4 +70,40 @@ func outcomeText(err error, ids ...string) string {
 		fmt.Fprintf(&b, "wait: %v\n", wait)
 	}
 	return b.String()
+}
+
+// The table of docs/SINKS.md names every answer, and no test that is not there.
+func TestAnswersDocumented(t *testing.T) {
+	t.Parallel()
+	doc, err := os.ReadFile(filepath.Join("..", "..", "docs", "SINKS.md"))
+	require.NoError(t, err)
+	_, table, found := strings.Cut(string(doc), "## How answers are understood")
+	require.True(t, found)
+	table, _, _ = strings.Cut(table, "\n## ")
+	answers, err := filepath.Glob(filepath.Join("testdata", "answers", "*.golden"))
+	require.NoError(t, err)
+	for _, file := range answers {
+		require.Contains(t, table, "`"+strings.TrimSuffix(filepath.Base(file), ".golden")+"`")
+	}
+	var tests strings.Builder
+	for _, pattern := range []string{"*_test.go", "../journal/*_test.go"} {
+		files, err := filepath.Glob(pattern)
+		require.NoError(t, err)
+		for _, file := range files {
+			text, err := os.ReadFile(file)
+			require.NoError(t, err)
+			tests.Write(text)
+		}
+	}
+	for _, match := range regexp.MustCompile("`(Test[A-Za-z]+)(?:/([^`]+))?`").FindAllStringSubmatch(table, -1) {
+		require.Contains(t, tests.String(), "func "+match[1]+"(")
+		if match[2] != "" {
+			require.Contains(t, tests.String(), `"`+strings.ReplaceAll(match[2], "_", " ")+`"`)
+		}
+	}
+	for _, match := range regexp.MustCompile("`([a-z]+_[0-9a-z_]+)`").FindAllStringSubmatch(table, -1) {
+		if name := match[1]; !slices.Contains([]string{"too_deep"}, name) {
+			require.Contains(t, answers, filepath.Join("testdata", "answers", name+".golden"))
+		}
+	}
 }

@@ -195,19 +195,20 @@ func (c *call) deliver(ctx context.Context, from, to int) error {
 
 // resolve records the result of a request, or sends its halves.
 func (c *call) resolve(ctx context.Context, p parcel, err error) error {
-	unnamed := errors.Is(err, errUnnamed)
 	switch {
-	case p.len() == 1 && inlet.IsPermanent(err) && !isPartial(err):
+	case isPartial(err):
+		return c.record(p.from, p.to, err)
+	case p.len() == 1 && inlet.IsPermanent(err):
 		return c.record(p.from, p.to, p.all(err))
-	case p.len() == 1, !unnamed && !errors.Is(err, errTooLarge) && !errors.Is(err, errUnlisted):
+	case p.len() == 1, err != errUnnamed && err != errUnlisted && err != errTooLarge:
 		return c.record(p.from, p.to, err)
 	}
 	for _, half := range p.halves() {
-		err := c.send(ctx, half)
-		if unnamed && err != nil && !isPartial(err) && !errors.Is(err, errUnnamed) {
-			err = half.all(inlet.Permanent(fmt.Errorf("%w: %w", errUnnamed, err))) // it is settled, whatever is answered now
+		halfErr := c.send(ctx, half)
+		if err == errUnnamed && halfErr != nil && halfErr != errUnnamed && !isPartial(halfErr) {
+			halfErr = half.all(inlet.Permanent(fmt.Errorf("%w: %w", errUnnamed, halfErr))) // it is settled, whatever is answered now
 		}
-		if err := c.resolve(ctx, half, err); err != nil {
+		if err := c.resolve(ctx, half, halfErr); err != nil {
 			return err
 		}
 	}

@@ -79,7 +79,7 @@ func requireForwarded(t *testing.T, first *link, o *httpsink.Options) {
 }
 
 // goldenRequests returns the requests of all golden files of the dialects.
-func goldenRequests(t *testing.T) map[string]string {
+func goldenRequests(t testing.TB) map[string]string {
 	t.Helper()
 	files, err := filepath.Glob("../../testdata/*/*.golden")
 	require.NoError(t, err)
@@ -392,6 +392,40 @@ func TestLargeEvents(t *testing.T) {
 	}
 }
 
+// An event that is too large for a batch, before the receiver has accepted anything.
+func TestLargeEventFirst(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		status   int // of /v1/batch; /v1/import is not found
+		body     string
+		outcome  string
+		requests string
+	}{
+		"a wrong endpoint":                 {404, "404 page not found\n", "later", "/v1/import /v1/batch"},
+		"no imports":                       {413, "<html>", "rejected", "/v1/import /v1/batch"},
+		"no imports, as Segment says":      {400, `{"success":false,"message":"Exceed payload limit"}`, "rejected", "/v1/import /v1/batch"},
+		"no imports, and batches are more": {200, `{"success":true}`, "stored", "/v1/import /v1/batch"},
+		"no imports, and a wrong key":      {401, "", "later", "/v1/import /v1/batch"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var paths []string
+			s := newOffline(t, func(r *http.Request) (*http.Response, error) {
+				paths = append(paths, r.URL.Path)
+				if r.URL.Path == "/v1/import" {
+					return respond(404, "404 page not found\n"), nil
+				}
+				return respond(tt.status, tt.body), nil
+			}, nil)
+			batch := events("a")
+			batch[0].Properties = json.RawMessage(`{"p":"` + strings.Repeat("x", 600_000) + `"}`)
+			err := s.Write(t.Context(), batch)
+			require.Equal(t, []string{tt.outcome}, outcomes(err, 1), "%v", err)
+			require.Equal(t, tt.requests, strings.Join(paths, " "))
+		})
+	}
+}
+
 // A body of a forwarded batch costs another Inlet no more memory per event than a client's.
 func TestForwardedAllocs(t *testing.T) {
 	const n = 200
@@ -416,4 +450,38 @@ func TestForwardedAllocs(t *testing.T) {
 	}
 	client, forwarded := measure(&httpsink.Options{Plain: true}), measure(nil)
 	require.Less(t, (forwarded-client)/n, 1.1, "%v for %d events of a client, %v for forwarded ones", client, n, forwarded)
+}
+
+// FuzzChain sends any body to any route of one Inlet: what it stores, another one and a third
+// one store equal, whole or in small requests.
+func FuzzChain(f *testing.F) {
+	for _, request := range goldenRequests(f) {
+		head, body, _ := strings.Cut(request, "\n\n")
+		method, rest, _ := strings.Cut(head, " ")
+		target, _, _ := strings.Cut(rest, "\n")
+		target, _, _ = strings.Cut(target, " ")
+		f.Add(method == http.MethodPost, target, []byte(body))
+	}
+	for _, path := range []string{"/v1/batch", "/v1/import", "/v1/track", "/api/s/track", "/api/s/s2s/batch", "/events", "/events/batch", "/track"} {
+		f.Add(true, path, []byte(`{"batch":[{"type":"page"},{"type":"track","event":"E","event_name":"E"}],"event":"E"}`))
+		f.Add(true, path, []byte(`{"event":{"name":"N"},"hitId":"h","anonymousId":"a","_inlet":[],"_client":{"_seq":1}}`))
+	}
+	f.Fuzz(func(t *testing.T, post bool, target string, body []byte) {
+		method := http.MethodGet
+		if post {
+			method = http.MethodPost
+		}
+		r, err := http.NewRequest(method, target, bytes.NewReader(body))
+		if err != nil || r.URL.Path == "" || r.URL.Path[0] != '/' {
+			return
+		}
+		r.RemoteAddr = "192.0.2.1:1234"
+		first := newLink(t)
+		first.ServeHTTP(httptest.NewRecorder(), r)
+		if len(first.Events()) == 0 {
+			return
+		}
+		requireForwarded(t, first, nil)
+		requireForwarded(t, first, &httpsink.Options{MaxEvents: 2, MaxBytes: 2_000, MaxEventBytes: 4 << 20})
+	})
 }

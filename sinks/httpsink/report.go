@@ -136,11 +136,13 @@ func (r report) rejected(p parcel) (rejected map[int]rejection, settled bool, er
 		rejected, err = r.counted(p)
 		return rejected, true, err
 	}
+	settled = !r.failed()
 	accepted, countErr := r.count("accepted")
-	if err == nil && countErr == nil && accepted >= 0 && accepted+len(rejected) != p.len() {
+	all := accepted + len(rejected)
+	if err == nil && countErr == nil && accepted >= 0 && (all > p.len() || settled && all < p.len()) {
 		err = errCounts
 	}
-	return rejected, !r.failed(), err
+	return rejected, settled, err
 }
 
 // listed returns the events that are listed in the form of Inlet.
