@@ -28,6 +28,7 @@ import (
 type link struct {
 	testsink.Keeper
 	http.Handler
+	api *inlet.Handler
 }
 
 // newLink makes one that needs no key, and whose enrichers are the given ones.
@@ -36,6 +37,7 @@ func newLink(t testing.TB, enrichers ...inlet.Enricher) *link {
 	l := new(link)
 	api, err := inlet.New(&l.Keeper, &inlet.Options{AllowAnonymous: true, Logger: quiet, Enrichers: enrichers})
 	require.NoError(t, err)
+	l.api = api
 	l.Handler = middleware.Migrate(inlet.CommandersActV1(), nil)(api)
 	return l
 }
@@ -200,6 +202,17 @@ func TestChain(t *testing.T) {
 		body := `{"batch":[` + batch(4, fmt.Sprintf(track, text(32_000))) + `]}`
 		first.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("POST", "/v1/batch", strings.NewReader(body)))
 		require.Len(t, first.Events(), 4)
+		requireForwarded(t, first, nil)
+	})
+	t.Run("of the host's own code", func(t *testing.T) {
+		t.Parallel()
+		first := newLink(t)
+		own := events("a", "b")
+		own[0].UserID, own[0].AnonymousID = "", "anonymous"
+		own[0].Extra = json.RawMessage(`{"own":[1.50,{"x":null}]}`)
+		own[1].MessageID = ""
+		require.NoError(t, first.api.Ingest(t.Context(), web, own...))
+		require.Len(t, first.Events(), 2)
 		requireForwarded(t, first, nil)
 	})
 	t.Run("sizes", func(t *testing.T) {

@@ -49,7 +49,7 @@ const (
 	reasonRedirect = "redirects are not followed"
 	reasonKey      = "the write key may be wrong"
 	reasonEndpoint = "the endpoint may be wrong"
-	reasonTransfer = "the body may have been damaged in transfer"
+	reasonTransfer = "the body may have been damaged in transfer, or a proxy has removed its Content-Encoding, see Options.DisableCompression"
 	reasonNoEvent  = "it names no event that is at fault"
 	reasonPage     = "its response is a web page, the endpoint may be wrong"
 	reasonFailed   = "it reports a failure"
@@ -193,22 +193,23 @@ func (r *response) blamesSize() bool {
 		strings.Contains(strings.ToLower(r.message()), sizeWords)
 }
 
+// keyWords are in messages about a key, without what separates words.
+var keyWords = []string{"writekey", "apikey", "unauthorized", "unauthenticated", "credential", "streamnotfound"}
+
 // blamesKey reports whether the write key is what is refused: some receivers answer
 // 400 to that.
 func (r *response) blamesKey() bool {
 	words := strings.ToLower(strings.NewReplacer(" ", "", "_", "", "-", "").Replace(r.message()))
-	for _, word := range []string{"writekey", "apikey", "unauthorized", "unauthenticated", "credential", "streamnotfound"} {
-		if strings.Contains(words, word) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(keyWords, func(word string) bool { return strings.Contains(words, word) })
 }
+
+// transferWords are in the messages of servers that could not parse a body.
+var transferWords = []string{"json", "error parsing", "invalid character", "unexpected token", "gzip"}
 
 // blamesTransfer reports whether the body was damaged in transfer: what is sent is JSON, and a
 // receiver that reads something else did not receive what was sent.
 func (r *response) blamesTransfer() bool {
 	words := strings.ToLower(r.message())
 	return r.report.hasCode(inlet.CodeIncompleteBody, inlet.CodeInvalidEncoding, inlet.CodeInvalidJSON, inlet.CodeUnsupportedEncoding) ||
-		strings.Contains(words, "json") || strings.Contains(words, "error parsing")
+		slices.ContainsFunc(transferWords, func(word string) bool { return strings.Contains(words, word) })
 }

@@ -78,7 +78,7 @@ func TestResponse(t *testing.T) {
 		{"unprocessable content", 422, `{"success":false,"code":"no_user_anon_id"}`, rejected, `422 Unprocessable Entity: "no_user_anon_id"`},
 		{"bad content, of RudderStack in JSON", 400, `{"msg": "Request neither has anonymousId nor userId"}`, rejected, "400 Bad Request"},
 		{"not the JSON that was sent", 400, `{"success":false,"code":"invalid_json","message":"the body is not valid JSON"}`,
-			later, `400 Bad Request, the body may have been damaged in transfer: "invalid_json: the body is not valid JSON"`},
+			later, `400 Bad Request, the body may have been damaged in transfer, or a proxy has removed its Content-Encoding`},
 		{"not the form that was sent", 400, `{"success":false,"code":"invalid_request"}`, later, "names no event"},
 		{"no reason", 400, "", later, "400 Bad Request, it names no event that is at fault"},
 		{"in words", 400, "Bad Request", later, `names no event that is at fault: "Bad Request"`},
