@@ -69,6 +69,8 @@ func (r *response) success(p parcel) error {
 		return err
 	case err != nil:
 		return r.temporary(err.Error())
+	case r.status == http.StatusMultiStatus && len(rejected) == 0 && !r.report.says("true"):
+		return r.multiStatus(p)
 	case settled:
 		return r.perEvent(rejected, p, nil)
 	case len(rejected) == 0:
@@ -77,8 +79,18 @@ func (r *response) success(p parcel) error {
 	return r.perEvent(rejected, p, r.temporary(reasonFailed))
 }
 
+// multiStatus is the outcome of a status that means different outcomes, as MetaRouter has it,
+// without a list that is known: the events are sent again in halves, so that those that are
+// accepted are not sent forever.
+func (r *response) multiStatus(p parcel) error {
+	if p.len() > 1 {
+		return errUnlisted
+	}
+	return r.temporary(reasonFailed)
+}
+
 // blamesContent reports whether the status says that the content of the request is at fault.
-// Servers and proxies use both also for everything else.
+// Servers and proxies use both also foreverything else.
 func (r *response) blamesContent() bool {
 	return r.status == http.StatusBadRequest || r.status == http.StatusUnprocessableEntity
 }
@@ -140,14 +152,18 @@ func (r *response) tooLarge(p parcel) error {
 	return fmt.Errorf("%w: %w", errTooLarge, r.temporary("the limit of a proxy may be too small"))
 }
 
-// perEvent returns the batch error in which the rejected events have a permanent error
-// and the others have the given one. It returns nil if there is nothing to report.
+// perEvent returns the batch error in which the rejected events have a permanent error, unless
+// their code is that of a temporary one, and the others have the given one. It returns nil if
+// there is nothing to report.
 func (r *response) perEvent(rejected map[int]rejection, p parcel, others error) error {
 	batch := new(inlet.BatchError)
 	for i := range p.len() {
 		err := others
 		if it, ok := rejected[i]; ok {
-			err = inlet.Permanent(fmt.Errorf("httpsink: the receiver rejected the event: %q", r.excerpt(join(it.Code, it.Message))))
+			err = fmt.Errorf("httpsink: the receiver rejected the event: %q", r.excerpt(join(it.Code, it.Message)))
+			if !inlet.Code(it.Code).Retryable() {
+				err = inlet.Permanent(err)
+			}
 		}
 		if err != nil {
 			batch.Items = append(batch.Items, inlet.ItemError{Index: i, Err: err})

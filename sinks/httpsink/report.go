@@ -52,20 +52,21 @@ func (r report) count(member string) (n int, err error) {
 	return n, nil
 }
 
-// failed reports whether the body reports a failure: Segment, RudderStack and Inlet by
-// "success", MetaRouter by "Success", Jitsu by "ok", and others by an error without any of
-// these.
+// says reports whether the report has a value of success: Segment, RudderStack and Inlet have
+// it as "success", MetaRouter as "Success", and Jitsu as "ok".
+func (r report) says(value string) bool {
+	return string(r["success"]) == value || string(r["Success"]) == value || string(r["ok"]) == value
+}
+
+// failed reports whether the body reports a failure: by its value of success or, without one,
+// by an error.
 func (r report) failed() bool {
-	known := false
-	for _, member := range []string{"success", "Success", "ok"} {
-		switch string(r[member]) {
-		case "false":
-			return true
-		case "true":
-			known = true
-		}
-	}
-	return !known && r.has("error") && string(r["error"]) != `""` && string(r["error"]) != "false"
+	return r.says("false") || !r.says("true") && slices.ContainsFunc([]string{"error", "errors", "Errors"}, r.hasContent)
+}
+
+// hasContent reports whether a member has a value that is not empty.
+func (r report) hasContent(member string) bool {
+	return r.has(member) && !slices.Contains([]string{"false", `""`, "[]", "{}"}, string(r[member]))
 }
 
 // contentCodes are the codes with which another Inlet refuses an event for its content.

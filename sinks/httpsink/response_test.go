@@ -58,6 +58,13 @@ func TestResponse(t *testing.T) {
 		{"a failure", 200, `{"success":false,"code":"busy","message":"not now"}`, later, `200 OK, it reports a failure: "busy: not now"`},
 		{"a failure of Jitsu", 200, `{"ok":false,"error":"no stream"}`, later, "it reports a failure"},
 		{"a failure in other words", 200, `{"error":"quota"}`, later, "it reports a failure"},
+		{"errors", 200, `{"errors":[{"message":"x"}]}`, later, "it reports a failure"},
+		{"no errors", 200, `{"errors":[]}`, stored, ""},
+		{"a success with errors", 200, `{"success":true,"errors":["deprecated"]}`, stored, ""},
+		{"several statuses, all good", 207, `{"success":true}`, stored, ""},
+		{"several statuses, in another form", 207, `[{"status":200},{"status":400}]`, later, "it reports a failure"},
+		{"one that is only busy", 200, `{"success":true,"rejected":[{"index":1,"code":"overloaded"},{"index":2,"code":"too_deep"}]}`,
+			[]string{"stored", "later", "rejected"}, ""},
 		{"a failure of MetaRouter", 207, `{"Success":false,"Errors":[{"Error":"Bad Request","Message":"m","Details":""}]}`, later, "it reports a failure"},
 		{"no error", 200, `{"error":null}`, stored, ""},
 		{"a count that leaves an event out", 200, `{"success":true,"accepted":2}`, later, "contradict"},
@@ -189,6 +196,23 @@ func TestResponseTooLarge(t *testing.T) {
 			require.Equal(t, []string{"stored", "stored", "stored", "rejected", "stored"}, outcomes(err, 5), "%v", err)
 		})
 	}
+}
+
+// A 207 whose form is not known: what is accepted is not sent forever.
+func TestResponseMultiStatus(t *testing.T) {
+	t.Parallel()
+	var sent []string
+	s := newOffline(t, func(r *http.Request) (*http.Response, error) {
+		ids := strings.Join(idsOf(t, r), "")
+		sent = append(sent, ids)
+		if strings.Contains(ids, "c") {
+			return respond(http.StatusMultiStatus, `{"Success":false,"Errors":[{"Error":"Bad Request","Message":"m"}]}`), nil
+		}
+		return success(), nil
+	}, nil)
+	err := s.Write(t.Context(), events("a", "b", "c", "d"))
+	require.Equal(t, []string{"abcd", "ab", "cd", "c"}, sent)
+	require.Equal(t, []string{"stored", "stored", "later", "later"}, outcomes(err, 4), "%v", err)
 }
 
 // A 413 without more may be that of a proxy whose limit is too small: the queue waits.
@@ -407,7 +431,7 @@ func FuzzAnswer(f *testing.F) {
 	})
 }
 
-// requireSoundOutcome requires what holds for every response: only a success stores
+// requireSoundOutcome requires what holds forevery response: only a success stores
 // events, only a response about the content rejects them permanently and only in JSON, and an
 // error contains no secrets and is printable.
 func requireSoundOutcome(t *testing.T, status int, body string, err error) {

@@ -63,9 +63,9 @@ type DeliverOptions struct {
 	// during a pause. It is logged as an error, and then every ten minutes; DeliveryStats.Paused
 	// has the words. The destination is probed with single events of the batch, in turn, at the
 	// intervals of MinBackoff and MaxBackoff, and the pause ends when it accepts one or rejects
-	// it in other words. Words with digits do not count, nor does the message id. If the
-	// rejections are right, deliver once more with a negative number, for which a delivery
-	// never pauses. A replay ignores it. Defaults to 3.
+	// it in other words. Words with digits do not count, nor do the event's name and message
+	// id. If the rejections are right, stop, and deliver again with a negative number, for which
+	// a delivery never pauses. A replay ignores it. Defaults to 3.
 	PauseAfter int
 	// OnSkipped is called when events were removed, or could not be read, before they were
 	// delivered: at most that many since its last call. It is called inline and must not

@@ -47,7 +47,7 @@ type refusals struct {
 
 // count counts a dead letter.
 func (r *refusals) count(letter *inlet.Event, err error) {
-	if words := wordsOf(err.Error(), letter.MessageID); words != r.words {
+	if words := wordsOf(err.Error(), letter); words != r.words {
 		r.reset()
 		r.words = words
 	}
@@ -92,7 +92,7 @@ func (r *refusals) Write(ctx context.Context, events []*inlet.Event) error {
 	held := new(inlet.BatchError)
 	for i, err := range errs {
 		if inlet.IsPermanent(err) {
-			if wordsOf(err.Error(), events[i].MessageID) != r.words {
+			if wordsOf(err.Error(), events[i]) != r.words {
 				r.reset()
 				return result
 			}
@@ -174,13 +174,15 @@ func clip(text string) string {
 }
 
 // wordsOf returns the words of a rejection's text without what differs from event to event:
-// its id, and whatever has a digit.
-func wordsOf(text, id string) string {
-	isWord := func(r rune) bool { return unicode.IsLetter(r) || unicode.IsDigit(r) }
-	between := func(r rune) bool { return !isWord(r) }
-	ids := strings.FieldsFunc(id, between)
+// the name of the event, its message id, and whatever has a digit.
+func wordsOf(text string, e *inlet.Event) string {
+	between := func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) }
+	if e.Name != "" {
+		text = strings.ReplaceAll(text, e.Name, " ")
+	}
+	id := strings.FieldsFunc(e.MessageID, between)
 	words := slices.DeleteFunc(strings.FieldsFunc(text, between), func(word string) bool {
-		return strings.ContainsFunc(word, unicode.IsDigit) || slices.Contains(ids, word)
+		return strings.ContainsFunc(word, unicode.IsDigit) || slices.Contains(id, word)
 	})
 	return strings.Join(words, " ")
 }

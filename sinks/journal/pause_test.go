@@ -211,14 +211,16 @@ func numbered(prefix string, n int) (names []string) {
 
 func TestWordsOf(t *testing.T) {
 	t.Parallel()
-	for _, row := range []struct{ text, id, want string }{
-		{"", "", ""},
-		{"no plan", "a", "no plan"},
-		{"a bad plan", "a", "bad plan"},
-		{`event "b7e1-cafe" of 12: no plan`, "b7e1-cafe", "event of no plan"},
-		{"error# 4hs8: no plan", "", "error no plan"},
-		{"événement 7 refusé", "", "événement refusé"},
+	for _, row := range []struct{ text, id, name, want string }{
+		{"", "", "", ""},
+		{"no plan", "a", "", "no plan"},
+		{"a bad plan", "a", "", "bad plan"},
+		{`event "b7e1-cafe" of 12: no plan`, "b7e1-cafe", "", "event of no plan"},
+		{`event "Order Completed" has no plan`, "", "Order Completed", "event has no plan"},
+		{`event \"Signed Up\" has no plan`, "", "Signed Up", "event has no plan"},
+		{"error# 4hs8: no plan", "", "", "error no plan"},
+		{"événement 7 refusé", "", "", "événement refusé"},
 	} {
-		require.Equal(t, row.want, wordsOf(row.text, row.id), row.text)
+		require.Equal(t, row.want, wordsOf(row.text, &inlet.Event{MessageID: row.id, Name: row.name}), row.text)
 	}
 }
