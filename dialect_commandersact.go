@@ -342,13 +342,13 @@ func (e *actsEvent) setObjects() *Problem {
 
 // setTimestamp sets when the event happened: the time of the context, or else of the root,
 // or else when the vendor's own sender made the event. No document says when the request
-// was sent, so the time is not corrected.
+// was sent, so the time is not corrected. One that cannot be read gives way to the next.
 func (e *actsEvent) setTimestamp() {
 	for _, raw := range [...][]byte{e.m.context[2], e.m.outsideContext(actsTime), e.m.context[3]} {
 		t, warnings, ok := commandersActTime(raw)
-		if ok || warnings != 0 {
+		e.Warnings |= warnings
+		if ok {
 			e.Timestamp = t
-			e.Warnings |= warnings
 			return
 		}
 	}

@@ -90,6 +90,7 @@ type segmentEnvelope struct {
 	sentAt, timestamp     time.Time
 	anonymousID           string // of events that have none
 	warnings              Warnings
+	aboutTimestamp        Warnings // of events that get the timestamp
 }
 
 // reset empties the envelope and keeps memory for the next one.
@@ -221,7 +222,11 @@ func (d *segmentDecoder) setEnvelope(events int) error {
 	env.context.set(context)
 	env.integrations.set(integrations)
 	env.sentAt, _ = in.time(root.Get(`"sentAt"`))
-	env.timestamp, _ = in.time(root.Get(`"timestamp"`))
+	env.timestamp, env.aboutTimestamp = in.time(root.Get(`"timestamp"`))
+	if env.timestamp.IsZero() {
+		at, warnings := in.time(root.Get(`"originalTimestamp"`))
+		env.timestamp, env.aboutTimestamp = at, env.aboutTimestamp|warnings
+	}
 	setRequestDefaults(in, env)
 	env.warnings = warnContext | warnIntegrations
 	if in.doc.Repaired() {
@@ -541,16 +546,18 @@ func (e *segmentEvent) setObject(dst *json.RawMessage, slot segmentSlot, code Co
 
 // setTimes sets the times. Some libraries call the client's own time originalTimestamp, and
 // send a timestamp in addition only if the caller gave one, which is then the time of the
-// event. A time that cannot be read is set aside.
+// event. The first that is a time counts: the event's timestamp, its originalTimestamp, the
+// time of the batch. A time that cannot be read, or does not count, is set aside.
 func (e *segmentEvent) setTimes() {
-	slot := slotTimestamp
-	if e.slots.at[slotTimestamp] == 0 {
-		slot = slotOriginalTimestamp
+	e.setTime(&e.Timestamp, slotTimestamp)
+	if e.Timestamp.IsZero() {
+		e.setTime(&e.Timestamp, slotOriginalTimestamp)
 	} else if e.slots.at[slotOriginalTimestamp] != 0 {
 		e.slots.setAside(slotOriginalTimestamp)
 	}
-	if e.setTime(&e.Timestamp, slot) && e.Timestamp.IsZero() {
+	if e.Timestamp.IsZero() {
 		e.Timestamp = e.envelope.timestamp
+		e.Warnings |= e.envelope.aboutTimestamp
 	}
 	before := e.Warnings
 	e.setTime(&e.SentAt, slotSentAt)
@@ -560,16 +567,11 @@ func (e *segmentEvent) setTimes() {
 	}
 }
 
-// setTime sets a time, and reports whether its value was absent or could be read.
-func (e *segmentEvent) setTime(dst *time.Time, slot segmentSlot) bool {
-	if e.slots.at[slot] == 0 {
-		return true
-	}
-	ok := e.in.SetTime(e.Event, dst, e.value(slot))
-	if !ok {
+// setTime sets a time, the zero Time for a value that is absent or cannot be read.
+func (e *segmentEvent) setTime(dst *time.Time, slot segmentSlot) {
+	if e.slots.at[slot] != 0 && !e.in.SetTime(e.Event, dst, e.value(slot)) {
 		e.slots.setAside(slot)
 	}
-	return ok
 }
 
 // hasOtherName reports whether the event has a name where another type has it, which is an

@@ -1,6 +1,7 @@
 package inlet
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/json"
 	"net/http"
@@ -177,9 +178,11 @@ func (in *Input) SetID(e *Event, dst *string, raw json.RawMessage, field string)
 }
 
 // SetTime sets a field of e to the time that a value holds, in any form of ISO 8601 that
-// clients write, or as a Unix time. Null and an absent value set the zero Time. It returns
-// false, with a warning, for a value that cannot be read. If it had to guess the zone or
-// the unit, it sets a warning, too.
+// clients write, or as a Unix time in seconds, milliseconds, microseconds or nanoseconds, as a
+// number or as text. Null, white space, the first moment of the year 1, which libraries send for
+// a time that was never set, and an absent value set the zero Time. It returns false, with a
+// warning, for a value that cannot be read. If it had to guess the zone or the unit, it sets a
+// warning, too.
 func (in *Input) SetTime(e *Event, dst *time.Time, raw json.RawMessage) (ok bool) {
 	t, warnings := in.time(raw)
 	*dst = t
@@ -200,19 +203,21 @@ func (in *Input) time(raw json.RawMessage) (time.Time, Warnings) {
 			in.scratch = wire.AppendText(in.scratch[:0], raw)
 			text = in.scratch
 		}
-		if len(text) == 0 {
+		if text = bytes.TrimSpace(text); len(text) == 0 {
 			return t, 0
 		}
 		if t, guessed, ok = timestamp.Parse(text); !ok {
-			t, ok = timestamp.ParseUnix(text)
+			t, _, ok = timestamp.ParseUnix(text)
 			guessed = true
 		}
 	default:
-		t, ok = timestamp.ParseUnix(raw)
+		t, _, ok = timestamp.ParseUnix(raw)
 	}
 	switch {
 	case !ok:
 		return time.Time{}, WarnTimestampInvalid
+	case t.IsZero():
+		return t, 0
 	case guessed:
 		return t, WarnTimestampGuessed
 	}

@@ -154,8 +154,8 @@ type Warnings uint32
 const (
 	// WarnMessageIDGenerated: the client sent no id ("message_id_generated").
 	WarnMessageIDGenerated Warnings = 1 << iota
-	// WarnTimestampInvalid: the client's time could not be read, and ReceivedAt is used
-	// instead ("timestamp_invalid").
+	// WarnTimestampInvalid: a time that the client sent for the event could not be read, and
+	// another one that it sent is used instead, or else ReceivedAt ("timestamp_invalid").
 	WarnTimestampInvalid
 	// WarnTimestampClamped: the time was in the future, and ReceivedAt is used instead
 	// ("timestamp_clamped").

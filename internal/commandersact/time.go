@@ -2,8 +2,6 @@ package commandersact
 
 import (
 	"bytes"
-	"math"
-	"strconv"
 	"time"
 
 	"github.com/inlet-go/inlet/internal/timestamp"
@@ -18,30 +16,28 @@ const (
 )
 
 // ReadTime reads a time as clients of either version write it: milliseconds or seconds
-// as a number or as digits in a string, or ISO 8601. The code is "" for an unambiguous
-// time, CodeTimestampSeconds or CodeTimestampZone for one whose unit or zone was
-// guessed, CodeTimestampMissing for null, "" and no value, and CodeTimestampInvalid for
-// any other value. The time is in UTC, and zero if it is missing or invalid.
+// as a number or as text, or ISO 8601. The code is "" for an unambiguous time,
+// CodeTimestampSeconds or CodeTimestampZone for one whose unit or zone was guessed,
+// CodeTimestampMissing for null, blank text, the first moment of the year 1, which libraries
+// send for a time that was never set, and no value, and CodeTimestampInvalid for any other
+// value. The time is in UTC, and zero if it is missing or invalid.
 func ReadTime(raw []byte) (time.Time, Code) {
-	kind := wire.Kind(raw)
-	switch {
-	case kind == 0, kind == 'n', string(raw) == `""`:
+	switch kind := wire.Kind(raw); {
+	case kind == 0, kind == 'n':
 		return time.Time{}, CodeTimestampMissing
 	case kind == '"':
 		return readTimeText(raw)
-	case '0' <= kind && kind <= '9':
-		if t, code := readUnixTime(raw); code != CodeTimestampInvalid {
-			return t, code
-		}
-		return readFraction(raw)
 	}
-	return time.Time{}, CodeTimestampInvalid
+	return readUnixTime(raw)
 }
 
 func readTimeText(raw []byte) (time.Time, Code) {
 	text, plain := wire.Plain(raw)
 	if !plain {
 		text = wire.AppendText(nil, raw)
+	}
+	if text = bytes.TrimSpace(text); len(text) == 0 {
+		return time.Time{}, CodeTimestampMissing
 	}
 	if t, code := readUnixTime(text); code != CodeTimestampInvalid {
 		return t, code
@@ -52,6 +48,8 @@ func readTimeText(raw []byte) (time.Time, Code) {
 func readISOTime(text []byte) (time.Time, Code) {
 	t, guessed, ok := timestamp.Parse(text)
 	switch ms := t.UnixMilli(); {
+	case ok && t.IsZero():
+		return t, CodeTimestampMissing
 	case !ok, ms < minMilli, ms >= maxMilli:
 		return time.Time{}, CodeTimestampInvalid
 	case guessed:
@@ -60,26 +58,15 @@ func readISOTime(text []byte) (time.Time, Code) {
 	return t, ""
 }
 
-func readUnixTime(digits []byte) (time.Time, Code) {
-	t, ok := timestamp.ParseUnix(digits)
+// readUnixTime reads a number of seconds or milliseconds. The documents know no other unit, so
+// a larger number is more likely a mistake.
+func readUnixTime(number []byte) (time.Time, Code) {
+	t, unit, ok := timestamp.ParseUnix(number)
 	switch {
-	case !ok:
-		return time.Time{}, CodeTimestampInvalid
-	case len(bytes.TrimLeft(digits, "0")) < len("100000000000"): // minMilli
+	case ok && unit == timestamp.Milliseconds:
+		return t, ""
+	case ok && unit == timestamp.Seconds:
 		return t, CodeTimestampSeconds
-	}
-	return t, ""
-}
-
-// readFraction reads a number with a fraction or an exponent.
-func readFraction(number []byte) (time.Time, Code) {
-	v, err := strconv.ParseFloat(string(number), 64)
-	switch {
-	case err != nil:
-	case minMilli <= v && v < maxMilli:
-		return time.UnixMilli(int64(v)).UTC(), ""
-	case minMilli/1e3 <= v && v < minMilli:
-		return time.UnixMilli(int64(math.Round(v * 1e3))).UTC(), CodeTimestampSeconds
 	}
 	return time.Time{}, CodeTimestampInvalid
 }

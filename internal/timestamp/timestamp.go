@@ -1,32 +1,28 @@
-// Package timestamp reads times as clients write them: ISO 8601 in several forms, and
+// Package timestamp reads times as clients write them: ISO 8601 in its many forms, and
 // numbers since 1970 whose unit has to be guessed.
 package timestamp
 
-import "time"
-
-// layouts are the forms of ISO 8601 in which clients write a time, in addition to RFC
-// 3339: with a zone without a colon, without a zone, with a space instead of the T,
-// without a time of day. Each of them accepts fractions of a second of any length.
-var layouts = [...]struct {
-	layout string
-	zoned  bool
-}{
-	{"2006-01-02T15:04:05Z0700", true},
-	{"2006-01-02 15:04:05Z07:00", true},
-	{"2006-01-02T15:04:05", false},
-	{"2006-01-02 15:04:05", false},
-	{"2006-01-02T15:04Z07:00", true},
-	{"2006-01-02T15:04", false},
-	{"2006-01-02", false},
-}
+import (
+	"bytes"
+	"time"
+)
 
 // maxLength is more than the length of any of the forms, so that longer text is rejected
-// without trying them.
+// without reading it.
 const maxLength = 64
 
-// Parse reads a time in one of the forms of ISO 8601. A time without a zone is read as
-// UTC, and guessed reports that. The result is in UTC and within the years 1 to 9999,
-// the range that RFC 3339 can express. Text that is longer than 64 bytes is not a time.
+// Parse reads a time in one of the forms of ISO 8601 that clients write. A time without a
+// zone is read as UTC, and guessed reports that. The result is in UTC and within the years
+// 1 to 9999, the range that RFC 3339 can express. Text that is longer than 64 bytes is not a
+// time.
+//
+// A date is a day of a month (2026-11-20), of a year (2026-324) or of a week (2026-W47-5),
+// with or without the hyphens; a day of a year without them needs a time of day, since it is
+// a number otherwise. A time of day follows a "T", a "t" or spaces, with or without colons,
+// to the second, the minute or the hour, the last of them with a fraction behind a point or
+// a comma. Second 60 is the first of the next minute, and 24:00 the first of the next day. A
+// zone is "Z", "z", "UTC", "GMT" or an offset with or without its colon and minutes, which
+// an abbreviation or a name in brackets may follow.
 func Parse(text []byte) (t time.Time, guessed, ok bool) {
 	if len(text) > maxLength {
 		return t, false, false
@@ -34,13 +30,25 @@ func Parse(text []byte) (t time.Time, guessed, ok bool) {
 	if t, err := time.Parse(time.RFC3339, string(text)); err == nil {
 		return inRange(t, false)
 	}
-	for _, form := range layouts {
-		if t, err := time.Parse(form.layout, string(text)); err == nil {
-			return inRange(t, !form.zoned)
-		}
+	r := reader{rest: bytes.Trim(text, white)}
+	t, needsTime := r.date()
+	zoned := false
+	if len(r.rest) > 0 && !r.failed {
+		t = t.Add(r.clock())
+		var offset time.Duration
+		offset, zoned = r.zone()
+		t = t.Add(-offset)
+	} else if needsTime {
+		r.failed = true
 	}
-	return t, false, false
+	if r.failed || len(r.rest) > 0 {
+		return time.Time{}, false, false
+	}
+	return inRange(t, !zoned)
 }
+
+// white is what may surround a time.
+const white = " \t\r\n"
 
 // inRange returns the result of Parse for a time: not ok if RFC 3339 cannot express it.
 func inRange(t time.Time, guessed bool) (_ time.Time, _, ok bool) {
@@ -51,23 +59,190 @@ func inRange(t time.Time, guessed bool) (_ time.Time, _, ok bool) {
 	return t, guessed, true
 }
 
-// ParseUnix reads a string of digits as milliseconds since 1970, or as seconds if the
-// number is too small for milliseconds: 1e11 to 1e14 are milliseconds, 1e8 to 1e11
-// seconds. Any other number is more likely a mistake than a time, and is not ok. The
-// result is in UTC.
-func ParseUnix(digits []byte) (time.Time, bool) {
-	var n int64
-	for _, c := range digits {
-		if c < '0' || c > '9' || n > 1e15 {
-			return time.Time{}, false
+// A reader reads the parts of a time from the front of a text.
+type reader struct {
+	rest   []byte
+	failed bool
+}
+
+// skip reads a byte that may be there, and reports whether it was.
+func (r *reader) skip(c byte) bool {
+	if len(r.rest) == 0 || r.rest[0] != c {
+		return false
+	}
+	r.rest = r.rest[1:]
+	return true
+}
+
+// digits returns how many digits come next.
+func (r *reader) digits() int {
+	n := 0
+	for n < len(r.rest) && isDigit(r.rest[n]) {
+		n++
+	}
+	return n
+}
+
+func isDigit(c byte) bool { return '0' <= c && c <= '9' }
+
+// number reads a number of n digits, which must be from lowest to highest.
+func (r *reader) number(n, lowest, highest int) int {
+	if r.digits() < n {
+		r.failed = true
+		return 0
+	}
+	value := 0
+	for _, c := range r.rest[:n] {
+		value = value*10 + int(c-'0')
+	}
+	r.rest = r.rest[n:]
+	r.failed = r.failed || value < lowest || value > highest
+	return value
+}
+
+// date reads a date, and reports whether it is one only if a time of day follows.
+func (r *reader) date() (day time.Time, needsTime bool) {
+	year := r.number(4, 0, 9999)
+	dashed := r.skip('-')
+	switch n := r.digits(); {
+	case r.skip('W'):
+		return r.week(year, dashed), false
+	case n == 3:
+		return r.dayOfYear(year), !dashed
+	}
+	month := r.number(2, 1, 12)
+	if dashed && !r.skip('-') {
+		r.failed = true
+	}
+	dayOfMonth := r.number(2, 1, 31)
+	day = time.Date(year, time.Month(month), dayOfMonth, 0, 0, 0, 0, time.UTC)
+	r.failed = r.failed || day.Day() != dayOfMonth
+	return day, false
+}
+
+func (r *reader) dayOfYear(year int) time.Time {
+	day := time.Date(year, 1, r.number(3, 1, 366), 0, 0, 0, 0, time.UTC)
+	r.failed = r.failed || day.Year() != year
+	return day
+}
+
+// week reads a day of a week: Monday is 1, and the first week has the fourth of January.
+func (r *reader) week(year int, dashed bool) time.Time {
+	week := r.number(2, 1, 53)
+	if dashed && !r.skip('-') {
+		r.failed = true
+	}
+	weekday := r.number(1, 1, 7)
+	fourth := time.Date(year, 1, 4, 0, 0, 0, 0, time.UTC)
+	sinceMonday := (int(fourth.Weekday()) + 6) % 7
+	monday := fourth.AddDate(0, 0, 7*(week-1)-sinceMonday)
+	of, _ := monday.ISOWeek()
+	r.failed = r.failed || of != year
+	return monday.AddDate(0, 0, weekday-1)
+}
+
+// clock reads a time of day, as the time since midnight.
+func (r *reader) clock() time.Duration {
+	if r.rest[0] == ' ' {
+		r.rest = bytes.TrimLeft(r.rest, " ")
+	} else if !r.skip('T') && !r.skip('t') {
+		r.failed = true
+	}
+	unit, at := time.Hour, r.hour()
+	last := at == 24*time.Hour
+	colons := r.skip(':')
+	if colons || r.digits() > 0 {
+		unit = time.Minute
+		at += time.Duration(r.number(2, 0, 59)) * unit
+		if colons && r.skip(':') || !colons && r.digits() > 0 {
+			unit = time.Second
+			at += time.Duration(r.number(2, 0, 60)) * unit
 		}
-		n = n*10 + int64(c-'0')
 	}
+	if r.skip('.') || r.skip(',') {
+		at += r.fraction(unit)
+	}
+	r.failed = r.failed || last && at != 24*time.Hour
+	return at
+}
+
+// hour reads an hour, which has one digit in some texts with colons.
+func (r *reader) hour() time.Duration {
+	n := 2
+	if r.digits() == 1 && len(r.rest) > 1 && r.rest[1] == ':' {
+		n = 1
+	}
+	return time.Duration(r.number(n, 0, 24)) * time.Hour
+}
+
+// fraction reads the digits of a fraction of a unit.
+func (r *reader) fraction(unit time.Duration) time.Duration {
+	n := r.digits()
+	r.failed = r.failed || n == 0
+	var sum time.Duration
+	for _, c := range r.rest[:n] {
+		unit /= 10
+		sum += time.Duration(c-'0') * unit
+	}
+	r.rest = r.rest[n:]
+	return sum
+}
+
+// zone reads what follows a time of day, and reports whether it names a zone.
+func (r *reader) zone() (offset time.Duration, zoned bool) {
+	r.rest = bytes.TrimLeft(r.rest, " ")
 	switch {
-	case 1e11 <= n && n < 1e14:
-		return time.UnixMilli(n).UTC(), true
-	case 1e8 <= n && n < 1e11:
-		return time.Unix(n, 0).UTC(), true
+	case len(r.rest) == 0:
+		return 0, false
+	case r.skip('Z'), r.skip('z'):
+	case string(r.rest) == "UTC", string(r.rest) == "GMT":
+		r.rest = nil
+	default:
+		offset = r.offset()
 	}
-	return time.Time{}, false
+	r.zoneName()
+	return offset, true
+}
+
+func (r *reader) offset() time.Duration {
+	sign := time.Duration(1)
+	if r.skip('-') {
+		sign = -1
+	} else if !r.skip('+') {
+		r.failed = true
+	}
+	offset := time.Duration(r.number(2, 0, 23)) * time.Hour
+	if r.skip(':') || r.digits() > 0 {
+		offset += time.Duration(r.number(2, 0, 59)) * time.Minute
+	}
+	return sign * offset
+}
+
+// zoneName reads the name of a zone whose offset is known: an abbreviation behind a space, or
+// a name in brackets.
+func (r *reader) zoneName() {
+	if name, ok := bytes.CutPrefix(r.rest, []byte(" ")); ok && len(name) > 0 && isAll(name, isUpper) {
+		r.rest = nil
+	}
+	if name, ok := bytes.CutPrefix(r.rest, []byte("[")); ok {
+		if name, ok = bytes.CutSuffix(name, []byte("]")); ok && len(name) > 0 && isAll(name, isNamePart) {
+			r.rest = nil
+		}
+	}
+}
+
+func isAll(text []byte, of func(byte) bool) bool {
+	for _, c := range text {
+		if !of(c) {
+			return false
+		}
+	}
+	return true
+}
+
+func isUpper(c byte) bool { return 'A' <= c && c <= 'Z' }
+
+// isNamePart reports whether c may be in the name of a zone, such as America/New_York or +01:00.
+func isNamePart(c byte) bool {
+	return isUpper(c) || isDigit(c) || 'a' <= c && c <= 'z' || bytes.IndexByte([]byte("/_+-:"), c) >= 0
 }
