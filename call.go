@@ -37,11 +37,11 @@ type call struct {
 
 // newCall uses the state that an earlier layer made, or one of its own.
 func newCall(h *Handler, w http.ResponseWriter, r *http.Request) call {
-	s := stateOf(r.Context())
+	s, now := stateOf(r.Context()), time.Now()
 	if s == nil {
-		s = &state{Context: r.Context()}
+		s = &state{Context: r.Context(), arrived: now}
 	}
-	return call{h: h, w: w, r: r, state: s, started: time.Now()}
+	return call{h: h, w: w, r: r, state: s, started: now}
 }
 
 // admitted maps an error of package admission to its public error.
@@ -173,7 +173,7 @@ func (c *call) decode() error {
 		return nil
 	}
 	in := c.input
-	in.Request, in.ReceivedAt = c.r, c.started.UTC()
+	in.Request, in.ReceivedAt = c.r, c.state.arrived.UTC()
 	in.limits, in.maxBytes, in.payload = &c.h.protocol.limits, c.route.MaxBytes, c.payload
 	in.key = c.state.key.Load()
 	if err := c.route.Decode(in); err != nil {

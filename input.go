@@ -20,7 +20,8 @@ import (
 type Input struct {
 	// Request is the request. Its body has been read already.
 	Request *http.Request
-	// ReceivedAt is when the request arrived, in UTC.
+	// ReceivedAt is when the request arrived, before its body did, at the outermost layer of
+	// this module. In UTC.
 	ReceivedAt time.Time
 
 	doc      *wire.Document

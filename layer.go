@@ -34,6 +34,7 @@ type stepLayer struct {
 // ServeHTTP does the step and passes the request on.
 func (l *stepLayer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	passed, p, err := l.do(w, r)
+	passed = WithState(passed) // also of a step that had nothing to do, so that the arrival is noted
 	if err == nil && p == nil && !l.pending {
 		p, err = complete(passed)
 	}
@@ -165,12 +166,12 @@ func (l *payloadLayer) ServeHTTP(w http.ResponseWriter, given *http.Request) {
 		WriteError(w, given, &Error{Code: CodeOverloaded})
 		return
 	}
+	r, s := withState(given)
 	if given.Body == nil || given.Body == http.NoBody {
 		defer l.inFlight.Add(-1)
-		l.next.ServeHTTP(w, given)
+		l.next.ServeHTTP(w, r)
 		return
 	}
-	r, s := withState(given)
 	_, _ = s.match(l.protocol.routes, r) // so that a refusal has the form of the route
 	p := s.deferPayload(l.bodies, w, given, l.protocol.maxBytes)
 	p.slot.Store(&l.inFlight)

@@ -190,14 +190,13 @@ func (g *migrator) step(w http.ResponseWriter, given *http.Request) (*http.Reque
 	if given.Body == nil || given.Body == http.NoBody || !g.migration.Applies(given) {
 		return given, nil, nil
 	}
-	now := time.Now()
 	r, s := withState(given)
 	_, _ = s.match(g.protocol.routes, r) // so that a refusal has the form of the route
 	read, p, err := readPayload(g.protocol.bodies, w, given, r, s, g.protocol.maxBytes)
 	if err != nil {
 		return read, nil, err
 	}
-	changed, report, err := g.migrate(p, now)
+	changed, report, err := g.migrate(p, s.arrived)
 	if err != nil {
 		return read, p, err
 	}
@@ -214,9 +213,9 @@ func (g *migrator) step(w http.ResponseWriter, given *http.Request) (*http.Reque
 }
 
 // migrate returns memory with the new form of a payload, or nil if it is to stay.
-func (g *migrator) migrate(p *payload, now time.Time) (*payloadMemory, MigrationReport, error) {
+func (g *migrator) migrate(p *payload, arrived time.Time) (*payloadMemory, MigrationReport, error) {
 	m := payloadPool.Get().(*payloadMemory)
-	report, changed, err := g.into(m, p, MigrateOptions{ReceivedAt: now.UTC(), Strict: g.options.Strict})
+	report, changed, err := g.into(m, p, MigrateOptions{ReceivedAt: arrived.UTC(), Strict: g.options.Strict})
 	if err == nil && changed && !g.options.Shadow {
 		return m, report, nil
 	}

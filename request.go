@@ -44,6 +44,7 @@ func firstValue(values []string) string {
 // still runs), so whatever two layers may touch is atomic.
 type state struct {
 	context.Context
+	arrived time.Time // at the outermost of our layers
 
 	matched   atomic.Pointer[match]
 	selected  atomic.Pointer[boundRoute]
@@ -88,14 +89,15 @@ func withState(r *http.Request) (*http.Request, *state) {
 	if s := stateOf(r.Context()); s != nil {
 		return r, s
 	}
-	s := &state{Context: r.Context()}
+	s := &state{Context: r.Context(), arrived: time.Now()}
 	return r.WithContext(s), s
 }
 
 // WithState returns a request in which the layers behind leave what they find out, for a
 // layer that reads it after they have returned, such as a log: what the …FromContext
-// functions return. It sets nothing. The request returned is r itself if another layer of
-// this module came before.
+// functions return. It notes when the request arrived, which is the [Event.ReceivedAt] of its
+// events, and sets nothing else. The request returned is r itself if another layer of this
+// module came before.
 func WithState(r *http.Request) *http.Request {
 	r, _ = withState(r)
 	return r

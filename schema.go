@@ -57,7 +57,8 @@ type Event struct {
 	OriginalTimestamp time.Time
 	// SentAt is when the client sent the request, by its own clock. Zero if unknown.
 	SentAt time.Time
-	// ReceivedAt is when the request arrived here. Never zero in a sink.
+	// ReceivedAt is when the request arrived here: when the outermost layer of this module, or
+	// else the handler, was called, before the body was read. Never zero in a sink.
 	ReceivedAt time.Time
 
 	// Source is the owner of the write key. Shared and immutable; never nil in a sink.

@@ -46,13 +46,13 @@ func TestAllocations(t *testing.T) {
 		h    http.Handler
 		max  float64
 	}{
-		{"Recover: its writer", middleware.Recover(nil)(none), 1},
-		{"CORS: what rs/cors passes to its debug log", middleware.CORS(nil)(none), 1},
-		{"RateLimit by IP: none", limit(middleware.ByIP)(none), 0},
+		{"Recover: the state, the copy of the request, its writer", middleware.Recover(nil)(none), 3},
+		{"CORS: the state, the copy of the request, what rs/cors passes to its debug log", middleware.CORS(nil)(none), 3},
+		{"RateLimit by IP: the state, the copy of the request", limit(middleware.ByIP)(none), 2},
 		{"Auth: the state, the copy of the request, the key", middleware.Auth(keys, nil)(none), 3},
 		{"RateLimit by source: none in addition to Auth", middleware.Auth(keys, nil)(limit(middleware.BySource)(none)), 3},
 		{"Payload: the state, the copy of the request", middleware.Payload(nil)(none), 2},
-		{"all layers, around an empty handler", mount(none), 5},
+		{"all layers, around an empty handler", mount(none), 6},
 		{"all layers, and the ingestion of an event", mount(newHandler(t, new(sinks.Discard))), 8},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -118,6 +118,7 @@ const maxRequestedHeaders = 4096
 // of which only one would be checked.
 func checkCORSHeaders(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r = inlet.WithState(r) // which notes the arrival
 		requested := 0
 		for _, line := range r.Header["Access-Control-Request-Headers"] {
 			requested += len(line)

@@ -76,6 +76,7 @@ type header struct{ name, value string }
 
 func (l *identity) wrap(next http.Handler) http.Handler {
 	return &transparent{next: next, HandlerFunc: func(w http.ResponseWriter, r *http.Request) {
+		r = inlet.WithState(r) // which notes the arrival
 		v := inlet.Visitor{UserAgent: r.UserAgent(), OptedOut: l.optedOut(r)}
 		var set *http.Cookie
 		if l.cookie != nil && v.OptedOut {

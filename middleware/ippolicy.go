@@ -36,6 +36,7 @@ func IPPolicy(o *IPPolicyOptions) func(http.Handler) http.Handler {
 	must(err)
 	return func(next http.Handler) http.Handler {
 		return &transparent{next: next, HandlerFunc: func(w http.ResponseWriter, r *http.Request) {
+			r = inlet.WithState(r) // which notes the arrival
 			if p := filled.policy(r); p != enrichers.IPKeep {
 				r = inlet.WithClientIP(r, p.Apply(inlet.ClientIP(r)))
 			}

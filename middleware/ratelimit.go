@@ -170,7 +170,8 @@ func BySource(r *http.Request) (RateKey, bool) {
 // draft asks for. For events the name is "default-events", for bytes "default-bytes" with
 // qu="content-bytes". Only refusals carry these fields: the draft leaves that to the server, SDKs
 // do not read them on success, and their text would be memory for every request. An accepted
-// request allocates no memory, unless events or bytes are limited or a Limiter is set.
+// request allocates no memory, except the state that the layers share if none came before, unless
+// events or bytes are limited or a Limiter is set.
 //
 // RateLimit panics if an option is missing or out of range. What it returns has one table: put
 // around several handlers, it limits them together.
@@ -252,6 +253,7 @@ type rateLimit struct {
 
 func (l *rateLimit) wrap(next http.Handler) http.Handler {
 	return &transparent{next: next, HandlerFunc: func(w http.ResponseWriter, r *http.Request) {
+		r = inlet.WithState(r) // which notes the arrival
 		key, ok := l.Key(r)
 		if !ok {
 			next.ServeHTTP(w, r)

@@ -29,6 +29,7 @@ func Recover(o *RecoverOptions) func(http.Handler) http.Handler {
 	logger := cmp.Or(filled.Logger, slog.Default())
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			r = inlet.WithState(r) // which notes the arrival
 			rec := record(w)
 			defer func() {
 				if cause := recover(); cause != nil {

@@ -24,7 +24,8 @@ const (
 // separators are among them. Fractions are kept to the nanosecond, and an exponent as JSON has
 // it is read. The result is in UTC.
 func ParseUnix(number []byte) (t time.Time, unit Unit, ok bool) {
-	digits, point, ok := decimal(number)
+	var memory [2 * maxNumber]byte // of the stack
+	digits, point, ok := decimal(memory[:0], number)
 	switch {
 	case !ok, point < 9:
 		return t, 0, false
@@ -54,13 +55,12 @@ func valueOf(digits []byte) (value int64) {
 	return value
 }
 
-// maxNumber is the length of the longest number that is read. It is short, so that its digits
-// need no memory of the heap.
+// maxNumber is the length of the longest number that is read.
 const maxNumber = 40
 
-// decimal returns the digits of a number above zero, without leading zeros, and how many of
-// them, or of zeros to be appended, are before the point.
-func decimal(number []byte) (digits []byte, point int, ok bool) {
+// decimal appends the digits of a number above zero, without leading zeros, and returns how many
+// of them, or of zeros to be appended, are before the point.
+func decimal(digits, number []byte) (_ []byte, point int, ok bool) {
 	if len(number) > maxNumber {
 		return nil, 0, false
 	}
@@ -76,7 +76,6 @@ func decimal(number []byte) (digits []byte, point int, ok bool) {
 	if len(whole) == 0 || pointed && len(fraction) == 0 || !isAll(whole, isDigit) || !isAll(fraction, isDigit) {
 		return nil, 0, false
 	}
-	digits = make([]byte, 0, 2*maxNumber)
 	digits = append(append(digits, whole...), fraction...)
 	point = len(whole) + exponent
 	for len(digits) > 0 && digits[0] == '0' {
