@@ -99,7 +99,7 @@ func (in *Input) site() (json.RawMessage, error) {
 	if id == "" {
 		return nil, nil
 	}
-	if len(id) > in.limits.MessageIDLength { // it is stored with every event
+	if in.limits.tooLong(id) { // it is stored with every event
 		return nil, &Error{Code: CodeInvalidRequest, Message: "the id of the site is too long", Field: querySite}
 	}
 	return in.AppendRaw(func(dst []byte) []byte {

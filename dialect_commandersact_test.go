@@ -214,6 +214,7 @@ func TestCommandersActAnswer(t *testing.T) {
 		}
 		t.Run("a site's id that is too long", func(t *testing.T) {
 			t.Parallel()
+			requireSuccess(t, newDialectServer(t).post("/events?token="+actsToken+"&tc_s="+strings.Repeat("%C3%A9", 100), "", goodActs))
 			a := requireRefused(t, newDialectServer(t).post("/events?token="+actsToken+"&tc_s="+strings.Repeat("1", 101), "", goodActs), 400, inlet.CodeInvalidRequest)
 			require.Equal(t, "tc_s", a.Field)
 		})
@@ -437,7 +438,7 @@ func TestCommandersActFields(t *testing.T) {
 			{"whose user's id can be none", `{"event_name":"login","user":{"id":[1]}}`, inlet.CodeIDNotString, "user.id"},
 			{"whose context is not an object", `{"event_name":"login","context":"c"}`, inlet.CodeContextNotObject, "context"},
 			{"whose integrations are not an object", `{"event_name":"login","integrations":true}`, inlet.CodeIntegrationsNotObject, "integrations"},
-			{"whose id is of more than 100 bytes", `{"event_name":"login","context":{"event_id":"` + strings.Repeat("e", 101) + `"}}`, inlet.CodeMessageIDTooLong, "messageId"},
+			{"whose id is of more than 100 characters", `{"event_name":"login","context":{"event_id":"` + strings.Repeat("e", 101) + `"}}`, inlet.CodeMessageIDTooLong, "messageId"},
 			{"of version 1.0, by its properties", `{"event_name":"search","event_id":"e1","properties":{"search_term":"x"}}`, inlet.CodePayloadV1, "properties"},
 			{"of version 1.0, by its own word", `{"event":"login","version":1,"page":{}}`, inlet.CodePayloadV1, "properties"},
 		} {

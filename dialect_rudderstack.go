@@ -55,7 +55,7 @@ const (
 func setRequestDefaults(in *Input, env *segmentEnvelope) {
 	header := in.Request.Header
 	if id := firstValue(header[headerAnonymousID]); id != "" {
-		env.anonymousID = decodeAnonymousID(id)
+		env.anonymousID, env.aboutAnonymousID = trimID(decodeAnonymousID(id))
 	}
 	if at := firstValue(header[headerSentAt]); at != "" && env.sentAt.IsZero() {
 		env.sentAt, _ = in.time(wire.AppendString(nil, at))

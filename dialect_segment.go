@@ -89,6 +89,7 @@ type segmentEnvelope struct {
 	context, integrations defaults
 	sentAt, timestamp     time.Time
 	anonymousID           string // of events that have none
+	aboutAnonymousID      Warnings
 	warnings              Warnings
 	aboutTimestamp        Warnings // of events that get the timestamp
 }
@@ -425,6 +426,7 @@ func (e *segmentEvent) setIDs() *Problem {
 	}
 	if e.AnonymousID == "" {
 		e.AnonymousID = e.envelope.anonymousID
+		e.Warnings |= e.envelope.aboutAnonymousID
 	}
 	return e.setID(&e.GroupID, slotGroupID, "groupId")
 }
@@ -438,31 +440,36 @@ func (e *segmentEvent) setID(dst *string, slot segmentSlot, field string) *Probl
 
 // setType sets the type of the route, or else that of the event.
 func (e *segmentEvent) setType(route Type) *Problem {
-	said := e.value(slotType)
+	raw := e.value(slotType)
+	said, exact := segmentTypeOf(raw)
 	if e.Type = route; route == "" {
-		if e.Type = segmentTypeOf(said); e.Type == "" {
-			return typeProblem(said)
-		}
-	} else if said != nil && segmentTypeOf(said) != route {
+		e.Type = said
+	}
+	switch {
+	case e.Type == "":
+		return typeProblem(raw)
+	case raw != nil && (said != e.Type || !exact):
 		e.Warnings |= WarnTypeMismatch
 	}
 	return nil
 }
 
-// segmentTypeOf returns the type that a value names, "" if it names none.
-func segmentTypeOf(raw []byte) Type {
+// segmentTypeOf returns the type that a value names, "" if it names none, and whether in lower
+// case. Capital letters cannot mean anything else.
+func segmentTypeOf(raw []byte) (t Type, exact bool) {
 	switch string(raw) {
 	case `"track"`:
-		return TypeTrack
+		return TypeTrack, true
 	case `"page"`:
-		return TypePage
+		return TypePage, true
 	case `"identify"`:
-		return TypeIdentify
+		return TypeIdentify, true
 	}
-	if t := Type(wire.Text(raw)); canonical.IsType(string(t)) {
-		return t
+	text := wire.Text(raw)
+	if lower := strings.ToLower(text); len(lower) == len(text) && canonical.IsType(lower) {
+		return Type(lower), lower == text
 	}
-	return ""
+	return "", false
 }
 
 func typeProblem(raw []byte) *Problem {

@@ -231,7 +231,12 @@ func TestSegmentIDs(t *testing.T) {
 			refused        bool
 		}{
 			{"text", `"i1"`, "i1", 0, false},
-			{"with spaces around", `" \ti1\n "`, "i1", 0, false},
+			{"with spaces around", `" \ti1\n "`, "i1", inlet.WarnIDTrimmed, false},
+			{"with spaces of Unicode around", `"\u00a0i1\u2003\u2028"`, "i1", inlet.WarnIDTrimmed, false},
+			{"with spaces inside", `"i 1"`, "i 1", 0, false},
+			{"with characters of no width", `"\u200bi1\ufeff"`, "\u200bi1\ufeff", 0, false},
+			{"with NUL", `"\u0000i1\u0000"`, "\x00i1\x00", 0, false},
+			{"composed in another way", `"i\u0301"`, "i\u0301", 0, false},
 			{"with escapes", `"\u0069\n\u00311"`, "i\n11", 0, false},
 			{"a number", `42`, "42", inlet.WarnIDNotString, false},
 			{"a number that no float holds", `12345678901234567890`, "12345678901234567890", inlet.WarnIDNotString, false},
@@ -279,6 +284,8 @@ func TestSegmentIDs(t *testing.T) {
 		body := func(n int) string { return `{"userId":"u","messageId":"` + strings.Repeat("m", n) + `"}` }
 		_, w := storedAt(t, "/v1/page", body(100))
 		requireSuccess(t, w)
+		_, w = storedAt(t, "/v1/page", strings.Replace(body(100), "m", "é", 100))
+		requireSuccess(t, w) // characters, of two bytes each
 		_, w = storedAt(t, "/v1/page", body(101))
 		a := requireRefused(t, w, 400, inlet.CodeMessageIDTooLong)
 		require.Empty(t, a.Rejected[0].MessageID, "an id that is too long is not echoed")

@@ -278,6 +278,7 @@ func TestFillAnonymousID(t *testing.T) {
 		{"an event without ids", "id", `{"event":"E"}`, 200, []string{"", "id"}},
 		{"an event with a user", "id", `{"event":"E","userId":"u"}`, 200, []string{"u", ""}},
 		{"an event with an id of its own", "id", `{"event":"E","anonymousId":"a"}`, 200, []string{"", "a"}},
+		{"an id with white space around it", " id\t", `{"event":"E"}`, 200, []string{"", "id"}},
 		{"without an id there is none", "", `{"event":"E"}`, 400, nil},
 		{"the events of a batch", "id", `{"batch":[{"type":"track","event":"E"},{"type":"track","event":"E","userId":"u"}]}`, 200, []string{"", "id", "u", ""}},
 	} {
@@ -297,6 +298,7 @@ func TestFillAnonymousID(t *testing.T) {
 			var got []string
 			for _, e := range memory.Events() {
 				got = append(got, e.UserID, e.AnonymousID)
+				require.Equal(t, strings.TrimSpace(tt.id) != tt.id, e.Warnings.Has(inlet.WarnIDTrimmed))
 			}
 			require.Equal(t, tt.want, got)
 		})

@@ -158,15 +158,18 @@ func (in *Input) Text(raw json.RawMessage) string {
 	return in.text.String()[start:]
 }
 
-// SetID sets a field of e to the id that a value holds: a string, or a number, whose digits
-// are kept with a warning. Null, white space and an absent value set "". It returns a
-// problem for a value that cannot be an id, and nil otherwise.
+// SetID sets a field of e to the id that a value holds: a string, without the white space
+// around it, or a number, whose digits are kept. An id that changes gets a warning. Null, white
+// space alone and an absent value set "". It returns a problem for a value that cannot be an id,
+// and nil otherwise.
 func (in *Input) SetID(e *Event, dst *string, raw json.RawMessage, field string) *Problem {
 	*dst = ""
 	switch kind := wire.Kind(raw); {
 	case kind == 0, kind == 'n':
 	case kind == '"':
-		*dst = strings.TrimSpace(in.Text(raw))
+		id, warnings := trimID(in.Text(raw))
+		*dst = id
+		e.Warnings |= warnings
 	case kind == '-', '0' <= kind && kind <= '9':
 		start := in.text.Len()
 		in.text.Write(raw)
@@ -176,6 +179,17 @@ func (in *Input) SetID(e *Event, dst *string, raw json.RawMessage, field string)
 		return problem(CodeIDNotString, field)
 	}
 	return nil
+}
+
+// trimID returns an id without the white space around it, as Unicode defines it, and the warning
+// for one that has changed. All else is part of the id: characters of no width, control
+// characters and letters that could be composed differently.
+func trimID(text string) (id string, w Warnings) {
+	id = strings.TrimSpace(text)
+	if id != "" && len(id) != len(text) {
+		w = WarnIDTrimmed
+	}
+	return id, w
 }
 
 // SetTime sets a field of e to the time that a value holds, in any form of ISO 8601 that
@@ -333,10 +347,12 @@ func isQuoted(quoted []byte, name string) bool {
 }
 
 // fillAnonymousID gives events that name no user an anonymous id.
-func (in *Input) fillAnonymousID(id string) {
+func (in *Input) fillAnonymousID(text string) {
+	id, warnings := trimID(text)
 	for _, e := range in.events {
 		if e.UserID == "" && e.AnonymousID == "" {
 			e.AnonymousID = id
+			e.Warnings |= warnings
 		}
 	}
 }

@@ -179,9 +179,11 @@ const (
 	// WarnReservedMember: the client sent a member that only we set; it is kept below
 	// "_client" ("reserved_member").
 	WarnReservedMember
-	// WarnTypeMismatch: the type in the body differs from that of the route, which wins
-	// ("type_mismatch").
+	// WarnTypeMismatch: the type in the body differs from that of the route, which wins, or
+	// was not in lower case ("type_mismatch").
 	WarnTypeMismatch
+	// WarnIDTrimmed: an id had white space around it, which was removed ("id_trimmed").
+	WarnIDTrimmed
 
 	warningsEnd
 )
@@ -223,6 +225,8 @@ func (w Warnings) code() string {
 		return "reserved_member"
 	case WarnTypeMismatch:
 		return "type_mismatch"
+	case WarnIDTrimmed:
+		return "id_trimmed"
 	}
 	return ""
 }
@@ -280,7 +284,8 @@ type Limits struct {
 	Depth int
 	// Members bounds the names in an event, at all levels together. Defaults to 10,000.
 	Members int
-	// MessageIDLength bounds a message id, in characters. Defaults to 100.
+	// MessageIDLength bounds a message id, and the id of a Commanders Act site, in characters
+	// of Unicode, not in bytes. Defaults to 100.
 	MessageIDLength int
 }
 
@@ -374,7 +379,7 @@ func (e *Event) checkType() *Problem {
 	return nil
 }
 
-// tooLong reports whether a message id is beyond the limit.
-func (l *Limits) tooLong(messageID string) bool {
-	return len(messageID) > l.MessageIDLength && utf8.RuneCountInString(messageID) > l.MessageIDLength
+// tooLong reports whether an id is beyond the limit.
+func (l *Limits) tooLong(id string) bool {
+	return len(id) > l.MessageIDLength && utf8.RuneCountInString(id) > l.MessageIDLength
 }

@@ -147,7 +147,7 @@ func TestArrival(t *testing.T) {
 	}
 }
 
-// A migration is told the same arrival as the handler.
+// A migration gets the same arrival as the handler.
 func TestArrivalOfMigration(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -169,7 +169,7 @@ func mustJSON(t *testing.T, v any) []byte {
 	return out
 }
 
-// stamping is a migration that stores when it was told that the payload arrived.
+// stamping is a migration that stores the arrival that it got.
 type stamping struct{}
 
 func (stamping) Applies(*http.Request) bool { return true }
