@@ -1,6 +1,7 @@
 package inlet
 
 import (
+	"cmp"
 	"encoding/json"
 	"net/http"
 	"net/url"
@@ -279,7 +280,7 @@ func (e *actsEvent) setFields() *Problem {
 		return p
 	}
 	if e.m.isV1() {
-		return problem(CodePayloadV1, "properties")
+		return e.in.unmigrated()
 	}
 	if p := e.setName(); p != nil {
 		return p
@@ -291,6 +292,19 @@ func (e *actsEvent) setFields() *Problem {
 		return p
 	}
 	return e.in.SetID(e.Event, &e.AnonymousID, e.m.user[1], "user.consistent_anonymous_id")
+}
+
+// unmigrated returns the problem of the event that was added last, which has the format of an older
+// version: why a layer could not migrate it, if one tried.
+func (in *Input) unmigrated() *Problem {
+	place := in.places[len(in.places)-1]
+	i, found := slices.BinarySearchFunc(in.payload.failures, place, func(r Reject, place int) int {
+		return cmp.Compare(r.Index, place)
+	})
+	if found {
+		return &in.payload.failures[i].Problem
+	}
+	return problem(CodePayloadV1, "properties")
 }
 
 // setMessageID sets the id of the context, by its name and by that which the vendor's own

@@ -145,6 +145,15 @@ const (
 	// CodePayloadV1: an event of Commanders Act is in the format of version 1.0. Fix: Send version
 	// 2.0, or put the migration layer in front of the handler.
 	CodePayloadV1 Code = "payload_v1"
+	// CodeEventNameRequired: an event of Commanders Act 1.0 has no name and cannot be migrated.
+	// Fix: Name the event.
+	CodeEventNameRequired Code = "event_name_required"
+	// CodeWrongDialect: an event sent to Commanders Act's endpoints has the form of Segment's API
+	// and cannot be migrated. Fix: Send it to the endpoints of that API.
+	CodeWrongDialect Code = "wrong_dialect"
+	// CodeTimestampInvalid: the time of an event of Commanders Act 1.0 cannot be read, and the
+	// server migrates such events strictly. Fix: Send milliseconds since 1970.
+	CodeTimestampInvalid Code = "timestamp_invalid"
 	// CodeInvalidEvent: the event is not valid for a reason that has no code of its own. Fix:
 	// Follow the message.
 	CodeInvalidEvent Code = "invalid_event"
@@ -209,6 +218,9 @@ var codeTable = map[Code]codeRow{
 	CodeContextNotObject:      {400, false, "context must be an object"},
 	CodeIntegrationsNotObject: {400, false, "integrations must be an object"},
 	CodePayloadV1:             {400, false, "the event is in v1 format; this endpoint accepts v2"},
+	CodeEventNameRequired:     {400, false, "the event requires a name"},
+	CodeWrongDialect:          {400, false, "the event has the form of another API; send it to the endpoints of that"},
+	CodeTimestampInvalid:      {400, false, "the time of the event cannot be read"},
 	CodeInvalidEvent:          {400, false, "the event is not valid"},
 	CodeRefusedBySink:         {400, false, "the event cannot be stored"},
 }

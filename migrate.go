@@ -1,6 +1,7 @@
 package inlet
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"log/slog"
@@ -43,11 +44,12 @@ type Migration interface {
 
 // MigrateOptions are what a migration depends on in addition to its payload.
 type MigrateOptions struct {
-	// ReceivedAt is when the payload arrived. It replaces a time that is missing or cannot be
-	// read. Defaults to leaving such a time out.
+	// ReceivedAt is when the payload arrived. [CommandersActV1] replaces by it a time that is
+	// missing or cannot be read, which then cannot be distinguished from one that a client sent.
+	// Defaults to leaving both as they are: a handler then uses its own time of arrival.
 	ReceivedAt time.Time
 	// Strict rejects an event whose time cannot be read: it stays as it is, with a failure in the
-	// report. Defaults to false: ReceivedAt replaces the time, with a warning.
+	// report. Defaults to false: the event is migrated, with a warning.
 	Strict bool
 }
 
@@ -115,9 +117,9 @@ type MigrationNote struct {
 	// is missing) or "failure" (the event cannot be migrated).
 	Kind string `json:"kind"`
 	// Code names what was done or found, such as "timestamp_zone". Those of [CommandersActV1]
-	// are a closed set: the table in docs/MIGRATION.md, and, as failures, [CodeDuplicateName],
-	// [CodeTooDeep], [CodeTooManyMembers] and [CodeEventTooLarge]. Other migrations may have
-	// codes of their own.
+	// are a closed set: the table in docs/MIGRATION.md. Each of its failures is also a [Code],
+	// with which the handler refuses the event. Other migrations may have codes of their own,
+	// which the handler names in the text of a [CodeInvalidEvent].
 	Code string `json:"code"`
 	// Field is the member in question as the payload names it, such as "properties.user.id", or
 	// "".
@@ -204,12 +206,37 @@ func (g *migrator) step(w http.ResponseWriter, given *http.Request) (*http.Reque
 		g.options.Report(read.Context(), read, report)
 	}
 	if changed == nil {
+		p.failures = g.failures(&report)
 		return read, p, nil
 	}
 	replaced := s.replacePayload(p, changed)
+	replaced.failures = g.failures(&report)
 	next := withPayload(given, read, replaced)
 	p.release()
 	return next, replaced, nil
+}
+
+// failures returns why events could not be migrated, in the order of the events, for the handler,
+// which refuses them.
+func (g *migrator) failures(r *MigrationReport) (failures []Reject) {
+	if r.Failed == 0 || g.options.Shadow {
+		return nil
+	}
+	for _, n := range r.Notes {
+		if n.Kind == string(commandersact.KindFailure) {
+			failures = append(failures, Reject{Index: n.Index, Problem: n.problem()})
+		}
+	}
+	slices.SortStableFunc(failures, func(a, b Reject) int { return cmp.Compare(a.Index, b.Index) })
+	return failures
+}
+
+// problem returns the public form of a failure.
+func (n *MigrationNote) problem() Problem {
+	if code := Code(n.Code); code.Status() == http.StatusBadRequest {
+		return *problem(code, n.Field)
+	}
+	return Problem{Code: CodeInvalidEvent, Message: "the event cannot be migrated: " + n.Code, Field: n.Field}
 }
 
 // migrate returns memory with the new form of a payload, or nil if it is to stay.
@@ -247,7 +274,7 @@ func (g *migrator) commandersAct(m *payloadMemory, p *payload, o MigrateOptions)
 	}
 	if acts.Load(&p.memory.document, p.bytes(), g.protocol.index) == nil {
 		m.bytes, changed = acts.Migrate(m.bytes[:0], &m.document, commandersact.Options{
-			ReceivedAt: o.ReceivedAt, Strict: o.Strict, CountOnly: g.options.Report == nil,
+			Strict: o.Strict, CountOnly: g.options.Report == nil, // and no time of ours
 		})
 		report = migrationReport(acts.Report())
 	}

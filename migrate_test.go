@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -93,10 +94,21 @@ func TestMigrateOptions(t *testing.T) {
 	const unreadable = `{"event_name":"x","event_timestamp":"soon","properties":{}}`
 	t.Run("without a time of arrival", func(t *testing.T) {
 		t.Parallel()
-		for _, payload := range []string{unreadable, `{"event_name":"x","properties":{}}`} {
-			out, _, err := inlet.CommandersActV1().Migrate(nil, []byte(payload), inlet.MigrateOptions{})
+		for payload, want := range map[string]string{
+			unreadable: `{"event_name":"x","context":{"event_timestamp":"soon","version":2}}`,
+			`{"event_name":"x","event_timestamp":{"t":[1]},"properties":{}}`: `{"event_name":"x","context":{"event_timestamp":{"t":[1]},"version":2}}`,
+			`{"event_name":"x","properties":{}}`:                             `{"event_name":"x","context":{"version":2}}`,
+		} {
+			out, report, err := inlet.CommandersActV1().Migrate(nil, []byte(payload), inlet.MigrateOptions{})
 			require.NoError(t, err)
-			require.Equal(t, `{"event_name":"x","context":{"version":2}}`, string(out))
+			require.Equal(t, want, string(out))
+			for _, n := range report.Notes {
+				require.Nil(t, n.Value, "nothing is lost")
+			}
+			again, twice, err := inlet.CommandersActV1().Migrate(nil, out, inlet.MigrateOptions{})
+			require.NoError(t, err)
+			require.Equal(t, want, string(again))
+			require.Zero(t, twice.Migrated)
 		}
 	})
 	t.Run("strict", func(t *testing.T) {
@@ -195,7 +207,7 @@ func TestMigrator(t *testing.T) {
 			v1, err := os.ReadFile(file)
 			require.NoError(t, err)
 			atDialectNow(t, func(t *testing.T) {
-				v2, _, err := inlet.CommandersActV1().Migrate(nil, v1, inlet.MigrateOptions{ReceivedAt: time.Now()})
+				v2, _, err := inlet.CommandersActV1().Migrate(nil, v1, inlet.MigrateOptions{})
 				require.NoError(t, err)
 				one, two := newDialectServer(t, middleware.Migrate(inlet.CommandersActV1(), nil)), newDialectServer(t)
 				path := "/events?tc_s=1&token=" + actsToken
@@ -214,11 +226,121 @@ func TestMigrator(t *testing.T) {
 			require.Equal(t, http.StatusOK, w.Code)
 			require.Contains(t, w.Body.String(), `"accepted":3`)
 			require.Contains(t, w.Body.String(), `{"index":2,"code":"not_object"`)
-			require.Contains(t, w.Body.String(), `{"index":4,"code":"payload_v1"`)
+			require.Contains(t, w.Body.String(), `{"index":4,"code":"event_name_required"`)
 			require.Len(t, s.events, 3)
-			require.JSONEq(t, `{"event_id":"E3","page":{"title":"t"},"event_timestamp":1772366400000,"version":2}`, string(s.events[2].Context))
+			require.JSONEq(t, `{"event_id":"E3","page":{"title":"t"},"version":2}`, string(s.events[2].Context))
 		})
 	})
+}
+
+// What cannot be migrated is refused with the code and the text of the reason, whether or not
+// anybody reads the reports.
+func TestMigratorFailures(t *testing.T) {
+	t.Parallel()
+	report := func(context.Context, *http.Request, inlet.MigrationReport) {}
+	for _, tt := range []struct {
+		event, field string
+		code         inlet.Code
+	}{
+		{`{"properties":{"a":1}}`, "event_name", inlet.CodeEventNameRequired},
+		{`{"event":"","event_name":null,"properties":[]}`, "event_name", inlet.CodeEventNameRequired},
+		{`{"event_name":"x","version":1,"properties":"y"}`, "properties", inlet.CodePropertiesNotObject},
+		{`{"event_name":"x","version":1,"properties":[1]}`, "properties", inlet.CodePropertiesNotObject},
+		{`{"type":"track","event":"x","userId":"u","properties":{}}`, "type", inlet.CodeWrongDialect},
+		{`{"event_name":"x","properties":{},"event_timestamp":"soon"}`, "event_timestamp", inlet.CodeTimestampInvalid},
+		{`{"event_name":"x","context":"c","event_id":"E"}`, "context", inlet.CodeContextNotObject},
+		{`{"event_name":"x","properties":{"a":1,"a":2}}`, "a", inlet.CodeDuplicateName},
+		{`7`, "", inlet.CodeNotObject},
+	} {
+		for name, o := range map[string]*inlet.MigratePayloadOptions{"silent": {Strict: true}, "reported": {Strict: true, Report: report}} {
+			t.Run(string(tt.code)+"/"+name, func(t *testing.T) {
+				t.Parallel()
+				s := newDialectServer(t, middleware.Migrate(inlet.CommandersActV1(), o))
+				w := s.post("/events/batch?token="+actsToken, "", `{"batch":[`+v2Search+","+tt.event+","+v1Search+","+tt.event+`]}`)
+				require.Equal(t, http.StatusOK, w.Code)
+				require.Len(t, s.events, 2)
+				var answer struct {
+					Rejected []inlet.Reject
+				}
+				require.NoError(t, json.Unmarshal(w.Body.Bytes(), &answer))
+				require.Len(t, answer.Rejected, 2)
+				for i, r := range answer.Rejected {
+					require.Equal(t, []int{1, 3}[i], r.Index)
+					require.Equal(t, tt.code, r.Code)
+					require.Equal(t, tt.field, r.Field)
+					require.NotEmpty(t, r.Message)
+				}
+				requireNoGoName(t, w.Body.String())
+			})
+		}
+	}
+	t.Run("a trial refuses 1.0 as if there were no migration", func(t *testing.T) {
+		t.Parallel()
+		s := newDialectServer(t, middleware.Migrate(inlet.CommandersActV1(), &inlet.MigratePayloadOptions{Shadow: true, Report: report}))
+		w := s.post("/events?token="+actsToken, "", `{"properties":{"a":1}}`)
+		require.Contains(t, w.Body.String(), `"code":"payload_v1"`)
+		requireNoGoName(t, w.Body.String())
+	})
+	t.Run("a code of a host's migration", func(t *testing.T) {
+		t.Parallel()
+		s := newDialectServer(t, middleware.Migrate(failing{}, nil))
+		w := s.post("/events?token="+actsToken, "", v1Search)
+		require.Contains(t, w.Body.String(), `"code":"invalid_event","message":"the event cannot be migrated: too_old","field":"version"`)
+	})
+}
+
+// failing is a migration of a host's own, which fails.
+type failing struct{}
+
+func (failing) Applies(*http.Request) bool { return true }
+
+func (failing) Migrate(dst, src []byte, _ inlet.MigrateOptions) ([]byte, inlet.MigrationReport, error) {
+	note := inlet.MigrationNote{Kind: "failure", Code: "too_old", Field: "version"}
+	return append(dst, src...), inlet.MigrationReport{Events: 1, Failed: 1, Notes: []inlet.MigrationNote{note}}, nil
+}
+
+// goName matches what could be an exported name of a package.
+var goName = regexp.MustCompile(`\b[a-z]+\.[A-Z]|\b(Migrate|Options|Decode|Payload[A-Z]|[A-Z][a-z]+V1)\b`)
+
+// requireNoGoName checks that a text for clients names no Go identifier.
+func requireNoGoName(t testing.TB, text string) {
+	t.Helper()
+	require.NotRegexp(t, goName, text)
+}
+
+// A time of ours is never stored as the client's.
+func TestMigratorTime(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		event, context string
+		original       time.Time
+		warnings       inlet.Warnings
+	}{
+		{`"event_timestamp":"11/01/2022 14:32"`, `"event_timestamp":"11/01/2022 14:32",`, time.Time{}, inlet.WarnTimestampInvalid},
+		{`"event_timestamp":0`, `"event_timestamp":0,`, time.Time{}, inlet.WarnTimestampInvalid},
+		{`"event_timestamp":[1]`, `"event_timestamp":[1],`, time.Time{}, inlet.WarnTimestampInvalid},
+		{`"a":1`, `"a":1,`, time.Time{}, 0},
+		{`"event_timestamp":null`, ``, time.Time{}, 0},
+		{`"event_timestamp":""`, ``, time.Time{}, 0},
+		{`"event_timestamp":"0001-01-01T00:00:00Z"`, ``, time.Time{}, 0},
+		{`"event_timestamp":"soon","eventTimestamp":"2026-03-01T11:00:00Z"`, `"event_timestamp":1772362800000,`, dialectNow.Add(-time.Hour), 0},
+		{`"eventTimestamp":"soon","event_timestamp":1772362800000`, `"event_timestamp":1772362800000,`, dialectNow.Add(-time.Hour), 0},
+		{`"event_timestamp":null,"eventTimestamp":"1772362800"`, `"event_timestamp":1772362800000,`, dialectNow.Add(-time.Hour), 0},
+		{`"event_timestamp":{},"context":{"event_timestamp":1772362800000}`, `"event_timestamp":1772362800000,`, dialectNow.Add(-time.Hour), 0},
+		{`"event_timestamp":"20260301T110000Z"`, `"event_timestamp":1772362800000,`, dialectNow.Add(-time.Hour), 0},
+	} {
+		atDialectNow(t, func(t *testing.T) {
+			s := newDialectServer(t, middleware.Migrate(inlet.CommandersActV1(), nil))
+			requireSuccess(t, s.post("/events?token="+actsToken, "", `{"event_name":"x","event_id":"E",`+tt.event+`,"properties":{}}`))
+			e := s.only(t)
+			require.JSONEq(t, `{"event_id":"E",`+tt.context+`"version":2}`, string(e.Context), tt.event)
+			require.Equal(t, tt.original, e.OriginalTimestamp, tt.event)
+			require.Equal(t, tt.warnings, e.Warnings, tt.event)
+			if tt.original.IsZero() {
+				require.Equal(t, dialectNow, e.Timestamp)
+			}
+		})
+	}
 }
 
 func TestMigratorLimits(t *testing.T) {

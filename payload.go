@@ -119,6 +119,9 @@ type payload struct {
 	// received is the decoded length of the body as it came, to which limits apply even
 	// where a layer has replaced it.
 	received int
+	// failures are the events that a migration could not migrate, in their order. They are set
+	// before the payload is passed on.
+	failures []Reject
 	body     payloadBody
 }
 

@@ -18,11 +18,10 @@ const (
 // Classify returns the class of an event, from three members of its root, each nil if it
 // is missing. The first rule that fits decides: an event with a context is V2 if it has
 // no properties, or if its context has the version 2; an event with properties or with
-// the version 1 is V1.
+// the version 1 is V1. An empty list counts as an empty object.
 func Classify(context, properties, version []byte) Class {
-	hasContext := wire.Kind(context) == '{'
-	current := hasContext && string(wire.Find(context, `"version"`)) == "2"
-	return classify(hasContext, current, wire.Kind(properties) == '{', version)
+	current := wire.Kind(context) == '{' && string(wire.Find(context, `"version"`)) == "2"
+	return classify(isObject(context), current, isObject(properties), version)
 }
 
 // classify is Classify for a context that has been looked at: current means that it has the

@@ -65,23 +65,43 @@ func (m *Migrator) timeCandidates() [5]candidate {
 	}
 }
 
-// firstSet returns the first candidate with a value, or an empty one.
-func firstSet(all [5]candidate) candidate {
+// firstOf returns the first candidate whose value is as wanted, or an empty one.
+func firstOf(all [5]candidate, wanted func(value []byte) bool) candidate {
 	for _, c := range all {
-		if isSet(c.value) {
+		if wanted(c.value) {
 			return c
 		}
 	}
 	return candidate{}
 }
 
-// choose is firstSet that also records which candidates gave way and, if the chosen one
-// is an older spelling, its new name.
-func (m *Migrator) choose(all [5]candidate, to string) candidate {
-	best := firstSet(all)
+// firstID returns the first candidate that may be an id, or else the first that is set.
+func firstID(all [5]candidate) candidate {
+	if best := firstOf(all, isFull); best.value != nil {
+		return best
+	}
+	return firstOf(all, isSet)
+}
+
+// firstTime returns the first candidate that is a time, or else the first that is set.
+func firstTime(all [5]candidate) candidate {
+	if best := firstOf(all, isTime); best.value != nil {
+		return best
+	}
+	return firstOf(all, isSet)
+}
+
+func isTime(raw []byte) bool {
+	t, _ := ReadTime(raw)
+	return !t.IsZero()
+}
+
+// choose records which candidates gave way to the best one and, if that is an older spelling,
+// its new name.
+func (m *Migrator) choose(best candidate, all [5]candidate, to string) candidate {
 	for i, c := range all {
 		switch {
-		case !isSet(c.value):
+		case c.value == nil || best.value == nil:
 		case c.field != best.field:
 			m.recordConflict(c.field, c.value, best.value)
 		case i == 1 || i == 2:
@@ -101,8 +121,8 @@ func (m *Migrator) writeContext() {
 
 // recordContexts records what is lost of the contexts that the event has already.
 func (m *Migrator) recordContexts() {
-	if context := m.root(rootContext); m.outer.object == nil && isSet(context) {
-		m.recordConflict("context", context, nil)
+	if context := m.asObject(m.root(rootContext), []byte(`"context"`)); m.outer.object == nil && isSet(context) {
+		m.recordConflict("context", context, emptyObject)
 	}
 	for _, c := range [...]candidate{
 		{m.root(rootVersion), "version"}, {m.outer.version, "context.version"}, {m.inner.version, "properties.context.version"},
@@ -142,7 +162,8 @@ func (m *Migrator) appendID(dst []byte, first int) []byte {
 	if id := m.root(rootID); hasText(id) && !m.hasOtherPlaces() {
 		return append(append(dst, `"event_id":`...), id...)
 	}
-	id := m.choose(m.idCandidates(), "context.event_id")
+	all := m.idCandidates()
+	id := m.choose(firstID(all), all, "context.event_id")
 	switch {
 	case id.value == nil && !m.outer.hasCamelID && !m.inner.hasCamelID:
 		m.warn(CodeMissingID, "event_id")
@@ -158,19 +179,19 @@ func (m *Migrator) appendID(dst []byte, first int) []byte {
 }
 
 // appendTime appends the time of the event, and reports whether it has one. A time that
-// cannot be read is replaced by ReceivedAt.
+// cannot be read stays as it is, or is replaced by ReceivedAt.
 func (m *Migrator) appendTime(dst []byte, first int) (_ []byte, timed bool) {
 	if at := m.root(rootTime); isMillis(at) && !m.hasOtherPlaces() {
 		return wire.AppendMember(dst, first, []byte(`"event_timestamp"`), at), true
 	}
-	best := m.choose(m.timeCandidates(), "context.event_timestamp")
+	all := m.timeCandidates()
+	best := m.choose(firstTime(all), all, "context.event_timestamp")
 	t, code := ReadTime(best.value)
 	switch code {
 	case CodeTimestampMissing:
 		return dst, false
 	case CodeTimestampInvalid:
-		m.record(KindWarning, code, best.field, "", best.value)
-		t = m.options.ReceivedAt
+		return m.appendInvalidTime(dst, first, best), true
 	case "":
 	default:
 		m.warn(code, best.field)
@@ -178,11 +199,21 @@ func (m *Migrator) appendTime(dst []byte, first int) (_ []byte, timed bool) {
 	return appendMillis(dst, first, t), true
 }
 
+// appendInvalidTime appends a value that is no time, or ReceivedAt in its place.
+func (m *Migrator) appendInvalidTime(dst []byte, first int, at candidate) []byte {
+	if m.options.ReceivedAt.IsZero() {
+		m.warn(CodeTimestampInvalid, at.field)
+		return wire.AppendMember(dst, first, []byte(`"event_timestamp"`), at.value)
+	}
+	m.record(KindWarning, CodeTimestampInvalid, at.field, "", at.value)
+	return appendMillis(dst, first, m.options.ReceivedAt)
+}
+
 // appendFallbackTime appends the time of an event that has none: properties.created if
-// that is a time, otherwise ReceivedAt.
+// that is a time, otherwise ReceivedAt, if that is known.
 func (m *Migrator) appendFallbackTime(dst []byte, first int) []byte {
 	if wire.Kind(m.created) == '"' {
-		if t, code := readISOTime([]byte(wire.Text(m.created))); code != CodeTimestampInvalid {
+		if t, code := readISOTime([]byte(wire.Text(m.created))); code == "" || code == CodeTimestampZone {
 			m.warn(CodeTimestampCreated, "properties.created")
 			return appendMillis(dst, first, t)
 		}
@@ -233,15 +264,11 @@ func (m *Migrator) appendMetadata(dst []byte, first int) []byte {
 	for i, kind := range m.kinds {
 		name, value := m.object.Name(i), m.object.Value(i)
 		switch {
+		case m.givesWayToContext(kind, name, value):
 		case kind == rootPage:
 			dst = m.appendPage(wire.AppendMember(dst, first, name, nil), value, i)
 		case kind == rootDevice:
-			dst = wire.AppendMember(dst, first, name, nil)
-			if !agent && !locale && m.isCurrentDevice(i) {
-				dst = append(dst, value...)
-			} else {
-				dst = m.appendDevice(dst, m.inside(rootDevice).Object, agent, locale)
-			}
+			dst = m.appendOwnDevice(wire.AppendMember(dst, first, name, nil), value, i, agent, locale)
 		case kind == rootAgent && agent, kind == rootLocale && locale:
 			if !device {
 				dst = m.appendDevice(wire.AppendMember(dst, first, []byte(`"device"`), nil), wire.Object{}, agent, locale)
@@ -252,17 +279,30 @@ func (m *Migrator) appendMetadata(dst []byte, first int) []byte {
 				m.warn(CodeUnknownRoot, wire.Text(name))
 			}
 			dst = wire.AppendMember(dst, first, name, value)
-		case rootApp <= kind && kind <= rootLocale:
+		case kind == rootApp:
+			dst = wire.AppendMember(dst, first, name, m.asObject(value, name))
+		case rootApp < kind && kind <= rootLocale:
 			dst = wire.AppendMember(dst, first, name, value)
 		}
 	}
 	return dst
 }
 
+// givesWayToContext reports whether metadata of the root says nothing, and gives way to a member
+// of that name in a context that the event has already.
+func (m *Migrator) givesWayToContext(kind rootKind, name, value []byte) bool {
+	if m.outer.object == nil && m.inner.object == nil || kind < rootPage || rootLocale < kind && kind < rootType ||
+		isFull(value) || !isFull(m.outer.members.Get(string(name))) && !isFull(m.inner.members.Get(string(name))) {
+		return false
+	}
+	m.recordConflict(wire.Text(name), value, nil)
+	return true
+}
+
 // appendPage appends a page, the i-th member of the root. 1.0 called its URL location.
 func (m *Migrator) appendPage(dst, page []byte, i int) []byte {
 	if wire.Kind(page) != '{' {
-		return append(dst, page...)
+		return append(dst, m.asObject(page, []byte(`"page"`))...)
 	}
 	members := m.outline.Inner(m.object, i)
 	if !members.Has(locationName) {
@@ -282,6 +322,10 @@ func (m *Migrator) appendPage(dst, page []byte, i int) []byte {
 		return append(dst, page...)
 	case url == nil:
 		m.recordRename("page.location", "context.page.url")
+	case !isFull(url) && isFull(location):
+		m.recordRename("page.location", "context.page.url")
+		m.recordConflict("page.url", url, location)
+		return appendPageURL(dst, members.Object, true)
 	case !bytes.Equal(url, location) && wire.Text(url) != wire.Text(location):
 		m.warn(CodeLocationKept, "page.location")
 		return append(dst, page...)
@@ -289,13 +333,19 @@ func (m *Migrator) appendPage(dst, page []byte, i int) []byte {
 	return appendPageURL(dst, members.Object, url == nil)
 }
 
-// appendPageURL appends a page whose location is renamed to url, or left out.
+// appendPageURL appends a page whose location is renamed to url, which is then left out, or is
+// left out itself.
 func appendPageURL(dst []byte, page wire.Object, rename bool) []byte {
 	dst = append(dst, '{')
 	first := len(dst)
 	for i := range page.Len() {
 		name := page.Name(i)
-		if string(name) == `"location"` {
+		switch string(name) {
+		case `"url"`:
+			if rename {
+				continue
+			}
+		case `"location"`:
 			if !rename {
 				continue
 			}

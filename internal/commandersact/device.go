@@ -25,7 +25,8 @@ func (d *deviceMembers) read(device wire.Object) {
 }
 
 // movesIntoDevice reports whether the root has a user agent, and a locale, that belongs
-// into the device. That requires that every device of the event is an object without one.
+// into the device. That requires that every device of the event is an object that has none, or
+// one that says nothing.
 func (m *Migrator) movesIntoDevice() (agent, locale bool) {
 	agent, locale = m.root(rootAgent) != nil, m.root(rootLocale) != nil
 	if !agent && !locale {
@@ -39,7 +40,7 @@ func (m *Migrator) movesIntoDevice() (agent, locale bool) {
 		{m.root(rootDevice), m.object, int(m.positions[rootDevice] - 1)},
 		{m.outer.device, m.outer.members, m.outer.deviceAt}, {m.inner.device, m.inner.members, m.inner.deviceAt},
 	} {
-		if device.value == nil {
+		if device.value == nil || wire.EmptyList(device.value) {
 			continue
 		}
 		if wire.Kind(device.value) != '{' {
@@ -47,8 +48,8 @@ func (m *Migrator) movesIntoDevice() (agent, locale bool) {
 		}
 		var d deviceMembers
 		d.read(m.outline.Inner(device.of, device.at).Object)
-		agent = agent && !isSet(d.agent) && d.oldAgent == nil
-		locale = locale && !isSet(d.lang)
+		agent = agent && !isFull(d.agent) && !isFull(d.oldAgent)
+		locale = locale && !isFull(d.lang)
 	}
 	return agent, locale
 }
@@ -72,8 +73,20 @@ func (m *Migrator) isCurrentDevice(i int) bool {
 	return true
 }
 
+// appendOwnDevice appends the device of the root, its i-th member.
+func (m *Migrator) appendOwnDevice(dst, value []byte, i int, agent, locale bool) []byte {
+	switch {
+	case wire.EmptyList(value):
+		m.warn(CodeEmptyList, "device")
+		return m.appendDevice(dst, wire.Object{}, agent, locale)
+	case !agent && !locale && m.isCurrentDevice(i):
+		return append(dst, value...)
+	}
+	return m.appendDevice(dst, m.inside(rootDevice).Object, agent, locale)
+}
+
 // appendDevice appends a device with the names of 2.0, and with the user agent and the
-// locale of the root if those move there.
+// locale of the root if those move there, in place of what says nothing.
 func (m *Migrator) appendDevice(dst []byte, device wire.Object, agent, locale bool) []byte {
 	var d deviceMembers
 	d.read(device)
@@ -81,25 +94,22 @@ func (m *Migrator) appendDevice(dst []byte, device wire.Object, agent, locale bo
 	first := len(dst)
 	for i := range device.Len() {
 		name, value := device.Name(i), device.Value(i)
+		lost := false
 		switch string(name) {
 		case `"userAgent"`:
-			if name = nameAgent; m.givesWay("device.userAgent", value, d.agent, "context.device.user_agent") {
-				continue
-			}
-		case `"cookies"`:
-			if name = nameCookie; m.givesWay("device.cookies", value, d.cookie, "context.device.cookie") {
-				continue
-			}
+			name, lost = nameAgent, m.olderGivesWay("device.userAgent", value, d.agent, agent, "context.device.user_agent")
 		case `"user_agent"`:
-			if agent {
-				continue // it is empty
-			}
+			lost = m.currentGivesWay("device.user_agent", value, d.oldAgent, agent)
+		case `"cookies"`:
+			name, lost = nameCookie, m.olderGivesWay("device.cookies", value, d.cookie, false, "context.device.cookie")
+		case `"cookie"`:
+			lost = m.currentGivesWay("device.cookie", value, d.oldCookie, false)
 		case `"lang"`:
-			if locale {
-				continue
-			}
+			lost = m.currentGivesWay("device.lang", value, nil, locale)
 		}
-		dst = wire.AppendMember(dst, first, name, value)
+		if !lost {
+			dst = wire.AppendMember(dst, first, name, value)
+		}
 	}
 	return append(m.appendRootDevice(dst, first, agent, locale), '}')
 }
@@ -107,15 +117,46 @@ func (m *Migrator) appendDevice(dst []byte, device wire.Object, agent, locale bo
 // The names in 2.0 of members of a device.
 var nameAgent, nameCookie = []byte(`"user_agent"`), []byte(`"cookie"`)
 
-// givesWay reports whether a member of a device with an older name gives way to current,
-// the value of the member with the name of 2.0. It records that, or the rename.
-func (m *Migrator) givesWay(field string, value, current []byte, to string) bool {
-	if current != nil {
+// prefersOlder reports whether a device has the value of the member with an older name: the one
+// with the name of 2.0 is missing, or says nothing while the other one does.
+func prefersOlder(current, older []byte) bool {
+	return current == nil || !isFull(current) && isFull(older)
+}
+
+// olderGivesWay reports whether a member of a device with an older name gives way to the one with
+// the name of 2.0, or to that of the root. It records that, or the rename.
+func (m *Migrator) olderGivesWay(field string, value, current []byte, outside bool, to string) bool {
+	switch {
+	case outside:
+		m.recordEmpty(field, value)
+	case !prefersOlder(current, value):
 		m.recordConflict(field, value, current)
-		return true
+	default:
+		m.recordRename(field, to)
+		return false
 	}
-	m.recordRename(field, to)
-	return false
+	return true
+}
+
+// currentGivesWay reports whether a member of a device with the name of 2.0 gives way to the one
+// with the older name, or to that of the root, and records that.
+func (m *Migrator) currentGivesWay(field string, value, older []byte, outside bool) bool {
+	switch {
+	case outside:
+		m.recordEmpty(field, value)
+	case prefersOlder(value, older):
+		m.recordConflict(field, value, older)
+	default:
+		return false
+	}
+	return true
+}
+
+// recordEmpty records that a value which says nothing gave way, unless it is null or "".
+func (m *Migrator) recordEmpty(field string, value []byte) {
+	if isSet(value) {
+		m.recordConflict(field, value, nil)
+	}
 }
 
 // appendRootDevice appends the user agent and the locale of the root, in the order of

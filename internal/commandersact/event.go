@@ -1,6 +1,11 @@
 package commandersact
 
-import "github.com/inlet-go/inlet/internal/wire"
+import (
+	"bytes"
+	"strings"
+
+	"github.com/inlet-go/inlet/internal/wire"
+)
 
 // accept indexes and classifies an event and reports whether it has to be changed. It
 // finds everything that prevents the migration, so that nothing fails while the event is
@@ -39,12 +44,11 @@ func (m *Migrator) indexRoot(o wire.Object) {
 		m.kinds = append(m.kinds, kind)
 		m.positions[kind] = int32(i + 1)
 	}
-	hasContext := wire.Kind(m.root(rootContext)) == '{'
-	if hasContext {
+	if wire.Kind(m.root(rootContext)) == '{' {
 		m.context = m.inside(rootContext).Object
 	}
 	current := string(m.context.Get(`"version"`)) == "2"
-	m.class = classify(hasContext, current, wire.Kind(m.root(rootProperties)) == '{', m.root(rootVersion))
+	m.class = classify(isObject(m.root(rootContext)), current, isObject(m.root(rootProperties)), m.root(rootVersion))
 }
 
 // root returns the value of the member of the root of a kind, or nil.
@@ -62,8 +66,8 @@ func (m *Migrator) inside(kind rootKind) wire.InnerObject {
 
 // acceptV1 reports whether an event of 1.0 can be migrated.
 func (m *Migrator) acceptV1() bool {
-	switch kind := wire.Kind(m.root(rootProperties)); {
-	case kind != '{' && kind != 'n' && kind != 0:
+	switch properties := m.root(rootProperties); {
+	case !isObject(properties) && properties != nil && wire.Kind(properties) != 'n':
 		return m.reject(CodePropertiesNotObject, "properties")
 	case m.isSegmentEvent():
 		return m.reject(CodeWrongDialect, "type")
@@ -93,7 +97,7 @@ func hasText(raw []byte) bool { return wire.Kind(raw) == '"' && len(raw) > len(`
 func (m *Migrator) eventName() []byte {
 	name, older := m.root(rootEventName), m.root(rootEvent)
 	switch {
-	case hasText(name):
+	case hasText(name) && (hasWords(name) || !hasText(older) || !hasWords(older)):
 		return name
 	case hasText(older):
 		return older
@@ -111,7 +115,7 @@ func (m *Migrator) invalidTime() bool {
 			}
 		}
 	}
-	best := firstSet(m.timeCandidates())
+	best := firstTime(m.timeCandidates())
 	m.inner = contextMembers{}
 	_, code := ReadTime(best.value)
 	return code == CodeTimestampInvalid
@@ -136,13 +140,13 @@ func (m *Migrator) write() {
 func (m *Migrator) recordNames() {
 	name, older := m.root(rootEventName), m.root(rootEvent)
 	switch {
-	case hasText(name) && isSet(older):
-		m.recordConflict("event", older, m.name)
-	case !hasText(name):
+	case !bytes.Equal(name, m.name):
 		m.recordRename("event", "event_name")
 		if isSet(name) {
 			m.recordConflict("event_name", name, m.name)
 		}
+	case isSet(older):
+		m.recordConflict("event", older, m.name)
 	}
 }
 
@@ -150,3 +154,41 @@ func (m *Migrator) recordNames() {
 func isSet(raw []byte) bool {
 	return raw != nil && wire.Kind(raw) != 'n' && string(raw) != `""`
 }
+
+// isFull reports whether a value says anything: it is set, and neither white space nor an
+// empty object or list. Of two values for one place, one that is not full gives way.
+func isFull(raw []byte) bool {
+	switch {
+	case !isSet(raw):
+		return false
+	case wire.Kind(raw) == '"':
+		return hasWords(raw)
+	case wire.Kind(raw) == '{':
+		return !wire.EmptyObject(raw)
+	}
+	return !wire.EmptyList(raw)
+}
+
+// hasWords reports whether a string has more than white space.
+func hasWords(raw []byte) bool {
+	if text, plain := wire.Plain(raw); plain {
+		return len(bytes.TrimSpace(text)) > 0
+	}
+	return strings.TrimSpace(wire.Text(raw)) != ""
+}
+
+// isObject reports whether a value is an object, or the empty list that PHP writes for an empty
+// map.
+func isObject(raw []byte) bool { return wire.Kind(raw) == '{' || wire.EmptyList(raw) }
+
+// asObject returns {} for an empty list, which is recorded, and any other value as it is. The
+// name is that of the member, quoted.
+func (m *Migrator) asObject(raw, name []byte) []byte {
+	if !wire.EmptyList(raw) {
+		return raw
+	}
+	m.warn(CodeEmptyList, wire.Text(name))
+	return emptyObject
+}
+
+var emptyObject = []byte(`{}`)

@@ -52,12 +52,12 @@ import (
 
 // Options are what a migration depends on in addition to its payload.
 type Options struct {
-	// ReceivedAt replaces a time that is missing or cannot be read. The zero time leaves
-	// such a time out.
+	// ReceivedAt replaces a time that is missing or cannot be read. The zero time leaves both
+	// as they are.
 	ReceivedAt time.Time
 	// Strict rejects an event whose time cannot be read.
 	Strict bool
-	// CountOnly leaves the notes out of the report.
+	// CountOnly leaves the notes out of the report, except those of failures.
 	CountOnly bool
 }
 

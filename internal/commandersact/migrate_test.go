@@ -144,6 +144,137 @@ func TestMigrateTime(t *testing.T) {
 	}
 }
 
+// Of two values for one place, one that says nothing gives way, whatever its name and its type,
+// and is reported.
+func TestMigrateEmpty(t *testing.T) {
+	t.Parallel()
+	for _, pair := range []struct {
+		current, older string // names, below the object
+		object, to     string // "" for the root
+		empty          []string
+		value          string
+	}{
+		{"user_agent", "userAgent", "device", "device", nil, `"UA"`},
+		{"cookie", "cookies", "device", "device", nil, `"a=1"`},
+		{"url", "location", "page", "page", nil, `"https://shop.example/"`},
+		{"event_id", "eventId", "", "", nil, `"E"`},
+		{"event_id", "event_Id", "", "", nil, `"E"`},
+		{"eventId", "event_Id", "", "", nil, `"E"`},
+		{"event_timestamp", "eventTimestamp", "", "", []string{`0`, `"soon"`, `"0001-01-01T00:00:00Z"`}, `1639044446636`},
+		{"event_name", "event", "", "root", nil, `"x"`},
+	} {
+		for _, empty := range append([]string{`null`, `""`, `" \t"`, `"\u00a0"`, `{}`, `[]`, `[ ]`}, pair.empty...) {
+			for _, swapped := range []bool{false, true} {
+				name := pair.current + " and " + pair.older + ", " + empty
+				first, second := pair.current, pair.older
+				if swapped {
+					first, second = second, first
+				}
+				members := `"` + first + `":` + empty + `,"` + second + `":` + pair.value
+				payload := `{"event_name":"n",` + members + `,"properties":{}}`
+				switch {
+				case pair.object != "":
+					payload = `{"event_name":"n","` + pair.object + `":{` + members + `},"properties":{}}`
+				case pair.to == "root":
+					payload = `{` + members + `,"properties":{}}`
+				}
+				got, report := migrated(t, payload)
+				want := pair.current
+				if want == "eventId" {
+					want = "event_id"
+				}
+				require.Contains(t, got, `"`+want+`":`+pair.value, name)
+				if swapped && pair.older == "location" {
+					continue // both stay, as the note says
+				}
+				require.NotContains(t, got, `"`+pair.older+`"`, name)
+				lost := 0
+				for _, n := range report.Notes {
+					if n.Kind == commandersact.KindConflict && string(n.Value) == empty {
+						lost++
+					}
+				}
+				if pair.to != "root" {
+					require.Equal(t, 1, lost, "%s: %v", name, report.Notes)
+				}
+				again, _ := migrated(t, got)
+				require.Equal(t, got, again)
+			}
+		}
+	}
+}
+
+// What 1.0 has in several objects is found wherever it says something.
+func TestMigrateEmptyObjects(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ v1, v2 string }{
+		{`"userAgent":"UA","device":{"user_agent":""}`, `"device":{"user_agent":"UA"}`},
+		{`"userAgent":"UA","device":{"userAgent":" "}`, `"device":{"user_agent":"UA"}`},
+		{`"userAgent":"UA","device":{"user_agent":[],"userAgent":null}`, `"device":{"user_agent":"UA"}`},
+		{`"userAgent":"UA","device":{"user_agent":"","userAgent":"old"}`, `"userAgent":"UA","device":{"user_agent":"old"}`},
+		{`"userAgent":"UA","locale":"fr","device":[]`, `"device":{"user_agent":"UA","lang":"fr"}`},
+		{`"locale":"fr","device":{"lang":{}}`, `"device":{"lang":"fr"}`},
+		{`"device":null,"context":{"device":{"lang":"fr"}}`, `"device":{"lang":"fr"}`},
+		{`"page":"","context":{"page":{"url":"u"}}`, `"page":{"url":"u"}`},
+		{`"page":[],"context":{"page":{"url":"u"}}`, `"page":{"url":"u"}`},
+		{`"app":{},"context":{"app":{"name":"a"}}`, `"app":{"name":"a"}`},
+		{`"more":"","context":{"more":5}`, `"more":5`},
+		{`"generatorVersion":"","context":{"generatorVersion":"1"}`, `"generatorVersion":"1"`},
+	} {
+		got, _ := migrated(t, `{"event_name":"x","event_id":"E","event_timestamp":1639044446636,`+c.v1+`,"properties":{}}`)
+		require.JSONEq(t, `{"event_name":"x","context":{"event_id":"E","event_timestamp":1639044446636,`+c.v2+`,"version":2}}`, got, c.v1)
+	}
+}
+
+// The empty list that PHP writes for an empty map counts as an empty object where 2.0 has one.
+func TestMigratePHP(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		v1, v2 string // behind the name
+		notes  int    // of empty lists
+	}{
+		{`"properties":[]`, `"context":{"version":2}`, 0},
+		{`"properties":[ ]`, `"context":{"version":2}`, 0},
+		{`"properties":[],"context":[]`, `"context":{"version":2}`, 1},
+		{`"properties":{},"context":[]`, `"context":{"version":2}`, 1},
+		{`"properties":{"context":[],"a":1}`, `"a":1,"context":{"version":2}`, 1},
+		{`"properties":{},"page":[],"device":[],"app":[]`, `"context":{"page":{},"device":{},"app":{},"version":2}`, 3},
+		{`"properties":{"user":[]}`, `"user":{},"context":{"version":2}`, 1},
+		{`"properties":{"user":[]},"user":{"id":"1"}`, `"user":{"id":"1"},"context":{"version":2}`, 1},
+		{`"properties":{"user":{"id":"1"}},"user":[]`, `"user":{"id":"1"},"context":{"version":2}`, 1},
+		{`"properties":{"user":[]},"user":[]`, `"user":{},"context":{"version":2}`, 2},
+		{`"properties":{},"user":[]`, `"user":{},"context":{"version":2}`, 1},
+		{`"properties":{"integrations":[],"partners":[]}`, `"integrations":{},"partners":{},"context":{"version":2}`, 2},
+		{`"properties":{"integrations":[]},"integrations":{"a":1}`, `"integrations":{"a":1},"context":{"version":2}`, 1},
+		{`"properties":[],"integrations":[],"partners":[]`, `"integrations":{},"partners":{},"context":{"version":2}`, 2},
+		{`"version":1,"properties":[]`, `"context":{"version":2}`, 0},
+		{`"properties":{"items":[],"tags":[ ]}`, `"items":[],"tags":[ ],"context":{"version":2}`, 0},
+		{`"properties":[],"more":[]`, `"context":{"more":[],"version":2}`, 0},
+	} {
+		payload := `{"event_name":"x",` + c.v1 + `}`
+		got, report, err := migrate(nil, []byte(payload), commandersact.Options{})
+		require.NoError(t, err)
+		require.Equal(t, `{"event_name":"x",`+c.v2+`}`, string(got), payload)
+		notes := 0
+		for _, n := range report.Notes {
+			require.NotEqual(t, commandersact.KindConflict, n.Kind, payload)
+			if n.Code == commandersact.CodeEmptyList {
+				notes++
+			}
+		}
+		require.Equal(t, c.notes, notes, payload)
+	}
+	for _, v2 := range []string{
+		`{"event_name":"x","properties":[],"context":{"version":2}}`,
+		`{"event_name":"x","context":[]}`,
+		`{"event_name":"x","user":[],"page":[]}`,
+	} {
+		got, report := migrated(t, v2)
+		require.Equal(t, v2, got)
+		require.Zero(t, report.Migrated)
+	}
+}
+
 // The golden files of the public migration, of which this reads the 2.0 form, are in the
 // root package.
 func TestMigrateFiles(t *testing.T) {

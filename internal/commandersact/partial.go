@@ -121,10 +121,11 @@ func (m *Migrator) writePartial() {
 // of the context.
 func (m *Migrator) appendMovedMetadata(dst []byte) []byte {
 	first := len(dst)
-	if id := m.choose(m.idCandidates(), "context.event_id"); id.value != nil {
+	ids, times := m.idCandidates(), m.timeCandidates()
+	if id := m.choose(firstID(ids), ids, "context.event_id"); id.value != nil {
 		dst = wire.AppendMember(dst, first, []byte(`"event_id"`), id.value)
 	}
-	if at := m.choose(m.timeCandidates(), "context.event_timestamp"); at.value != nil {
+	if at := m.choose(firstTime(times), times, "context.event_timestamp"); at.value != nil {
 		dst = wire.AppendMember(dst, first, []byte(`"event_timestamp"`), at.value)
 	}
 	for i, kind := range m.kinds {

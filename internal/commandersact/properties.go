@@ -54,9 +54,9 @@ func (m *Migrator) inspectProperty(properties wire.Object, i int) (unchanged boo
 	case `"user"`:
 		return m.positions[rootUser] == 0 && m.inspectUser(properties, i)
 	case `"integrations"`:
-		return m.positions[rootIntegrations] == 0
+		return m.positions[rootIntegrations] == 0 && !wire.EmptyList(properties.Value(i))
 	case `"partners"`:
-		return m.positions[rootPartners] == 0
+		return m.positions[rootPartners] == 0 && !wire.EmptyList(properties.Value(i))
 	case `"created"`:
 		m.created = properties.Value(i)
 	}
@@ -68,7 +68,7 @@ func (m *Migrator) inspectProperty(properties wire.Object, i int) (unchanged boo
 func (m *Migrator) inspectUser(properties wire.Object, i int) (unchanged bool) {
 	m.merged[rootUser] = true
 	if wire.Kind(properties.Value(i)) != '{' {
-		return true
+		return !wire.EmptyList(properties.Value(i))
 	}
 	user, identified := m.outline.Inner(properties, i), false
 	for k := range user.Len() {
@@ -110,8 +110,8 @@ func (m *Migrator) writeProperty(properties wire.Object, i int) {
 func (m *Migrator) readInnerContext(properties wire.Object, i int) {
 	if value := properties.Value(i); wire.Kind(value) == '{' {
 		m.inner.read(properties, i, m.outline.Inner(properties, i).Object)
-	} else if isSet(value) {
-		m.recordConflict("properties.context", value, nil)
+	} else if value = m.asObject(value, properties.Name(i)); isSet(value) {
+		m.recordConflict("properties.context", value, emptyObject)
 	}
 }
 
@@ -119,12 +119,16 @@ func (m *Migrator) readInnerContext(properties wire.Object, i int) {
 // name. Where both have a value, that of the property is kept. If two objects were merged,
 // the value of the member with the quoted name is merged[start:end].
 func (m *Migrator) merge(kind rootKind, name, inner []byte, quoted string) (merged []byte, start, end int) {
-	root := m.root(kind)
+	root := m.asObject(m.root(kind), name)
 	m.merged[kind] = true
+	inner = m.asObject(inner, name)
 	switch {
 	case !isSet(root):
 		return inner, 0, 0
-	case !isSet(inner):
+	case wire.Kind(inner) != '{' && !isFull(inner):
+		if isSet(inner) {
+			m.recordConflict("properties."+wire.Text(name), inner, root)
+		}
 		return root, 0, 0
 	case wire.Kind(root) != '{' || wire.Kind(inner) != '{':
 		m.recordConflict(wire.Text(name), root, inner)
@@ -185,9 +189,9 @@ func (m *Migrator) writeRootData() {
 		}
 		switch kind {
 		case rootUser:
-			m.writeUser(m.object.Value(i))
+			m.writeUser(m.asObject(m.object.Value(i), m.object.Name(i)))
 		case rootIntegrations, rootPartners:
-			m.out.Member(m.object.Name(i), m.object.Value(i))
+			m.out.Member(m.object.Name(i), m.asObject(m.object.Value(i), m.object.Name(i)))
 		}
 	}
 	if m.root(rootUser) == nil && !m.merged[rootUser] {

@@ -71,6 +71,9 @@ const (
 	// CodeLocationKept means that the page has both a location, as in 1.0, and a different
 	// url, as in 2.0. Both stay as they are. The sender should send url alone.
 	CodeLocationKept Code = "location_kept"
+	// CodeEmptyList means that an empty list was sent for an object, as PHP writes an empty map.
+	// It is an empty object now. The sender should send an object.
+	CodeEmptyList Code = "empty_list"
 	// CodeTextRepaired means that the event had text that is not UTF-8, or an unpaired
 	// surrogate, which U+FFFD has replaced. The sender should encode payloads in UTF-8 and not cut
 	// text inside a character.
@@ -84,12 +87,13 @@ const (
 	// CodeTimestampCreated means that the event had no time, and properties.created was used.
 	// The sender should set event_timestamp.
 	CodeTimestampCreated Code = "timestamp_from_created"
-	// CodeTimestampMissing means that the event had no time, and the time of arrival was
-	// used, if known. The sender should set event_timestamp.
+	// CodeTimestampMissing means that the event had no time. The handler uses the time of
+	// arrival, or the migration if it was given that. The sender should set event_timestamp.
 	CodeTimestampMissing Code = "timestamp_missing"
-	// CodeTimestampInvalid means that the time cannot be read, and the time of arrival was
-	// used, if known; the note holds what was sent. In strict mode this is a failure. The sender
-	// should send milliseconds since 1970, or ISO 8601.
+	// CodeTimestampInvalid means that the time cannot be read, and stays as it is; the handler
+	// uses the time of arrival. If the migration was given that, it has replaced what was sent,
+	// which is in the note. In strict mode this is a failure. The sender should send milliseconds
+	// since 1970, or ISO 8601.
 	CodeTimestampInvalid Code = "timestamp_invalid"
 )
 
@@ -165,9 +169,10 @@ func (r *reporter) reset() {
 	*r = reporter{report: Report{Notes: notes[:0]}}
 }
 
-// record adds a note about the event in progress. The lost value is copied.
+// record adds a note about the event in progress. The lost value is copied. Failures are noted
+// in any case: clients receive them.
 func (r *reporter) record(kind Kind, code Code, field, to string, lost []byte) {
-	if r.countOnly {
+	if r.countOnly && kind != KindFailure {
 		return
 	}
 	note := Note{Index: r.index, Kind: kind, Code: code, Field: field, To: to, Value: bytes.Clone(lost)}
