@@ -3,6 +3,8 @@ package inlet
 import (
 	"encoding/base64"
 	"net/http"
+	"net/url"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/inlet-go/inlet/internal/wire"
@@ -37,12 +39,40 @@ func (rudderStack) Routes() []Route {
 	return routes
 }
 
-// sourceConfig answers the browser SDK that asks when it starts which destinations it must
-// load: none. The answer is the same for any key.
-func sourceConfig(*Inquiry) ([]byte, error) { return sourceConfigBody, nil }
+// sourceConfig answers SDKs that ask when they start which destinations they must load: none.
+// Those for Swift and Kotlin require every member of it. The answer is the same for any key,
+// except for the key itself, which is that of the request: no cache may keep it.
+func sourceConfig(q *Inquiry) ([]byte, error) {
+	key, err := inquiryKey(q.Request)
+	if err != nil {
+		return nil, err
+	}
+	q.Header["Cache-Control"] = noStore
+	body := wire.AppendString([]byte(`{"source":{"id":"inlet","name":"Inlet","writeKey":`), key)
+	return append(body, sourceConfigRest...), nil
+}
 
-var sourceConfigBody = []byte(`{"source":{"id":"inlet","name":"Inlet","enabled":true,` +
-	`"config":{"statsCollection":{"errors":{"enabled":false},"metrics":{"enabled":false}}},"destinations":[]}}`)
+// sourceConfigRest is what follows the key. The time is not that of a change, since there are none.
+const sourceConfigRest = `,"enabled":true,"workspaceId":"inlet","updatedAt":"1970-01-01T00:00:00.000Z",` +
+	`"config":{"statsCollection":{"errors":{"enabled":false},"metrics":{"enabled":false}}},"destinations":[]}}`
+
+// inquiryKey returns the write key of a request that is not authenticated: that of a header, or
+// else that of the query, or "".
+func inquiryKey(r *http.Request) (string, error) {
+	if len(r.URL.RawQuery) > maxQuery {
+		return "", tooLarge(maxQuery)
+	}
+	key := new(credentialFinder).inHeaders(r).Key
+	for pair := range strings.SplitSeq(r.URL.RawQuery, "&") {
+		if name, value, _ := strings.Cut(pair, "="); key == "" && name == "writeKey" {
+			key, _ = url.PathUnescape(value) // one that cannot be read is none
+		}
+	}
+	if len(key) > maxKeyBytes {
+		return "", &Error{Code: CodeInvalidRequest, Message: "the write key is too long", Field: "writeKey"}
+	}
+	return key, nil
+}
 
 // Headers of RudderStack's SDKs, in the form in which net/http keeps them.
 const (

@@ -268,6 +268,67 @@ func TestRedactURL(t *testing.T) {
 	require.Empty(t, inlet.RedactURL(nil))
 }
 
+// What RudderStack's SDKs for Swift and Kotlin require of the configuration of a source.
+func TestSourceConfig(t *testing.T) {
+	t.Parallel()
+	get := func(target string, header map[string]string) *httptest.ResponseRecorder {
+		r := httptest.NewRequest(http.MethodGet, target, nil)
+		for name, value := range header {
+			r.Header.Set(name, value)
+		}
+		return newDialectServer(t).do(r)
+	}
+	for _, tt := range []struct {
+		name, target string
+		header       map[string]string
+		key          string
+	}{
+		{"in the query", "/sourceConfig?p=ios&writeKey=K", nil, "K"},
+		{"in the query, escaped", "/sourceConfig/?writeKey=a%2B%22b%22+c", nil, `a+"b"+c`},
+		{"as the Basic user name", "/sourceConfig?p=android", map[string]string{"Authorization": "Basic Szo="}, "K"},
+		{"in X-Write-Key", "/sourceConfig", map[string]string{"X-Write-Key": "K"}, "K"},
+		{"in a header and in the query", "/sourceConfig?writeKey=other", map[string]string{"Authorization": "Basic Szo="}, "K"},
+		{"twice", "/sourceConfig?writeKey=&writeKey=K&writeKey=L", nil, "K"},
+		{"unreadable", "/sourceConfig?writeKey=%zz", nil, ""},
+		{"none", "/sourceConfig", nil, ""},
+	} {
+		t.Run("the key "+tt.name, func(t *testing.T) {
+			t.Parallel()
+			w := get(tt.target, tt.header)
+			require.Equal(t, http.StatusOK, w.Code)
+			require.Equal(t, "no-store", w.Header().Get("Cache-Control"))
+			var config struct {
+				Source struct {
+					ID, Name, WriteKey, WorkspaceID, UpdatedAt *string
+					Enabled                                    *bool
+					Config                                     *struct {
+						StatsCollection *struct{ Errors, Metrics *struct{ Enabled *bool } }
+					}
+					Destinations *[]any
+				}
+			}
+			require.NoError(t, json.Unmarshal(w.Body.Bytes(), &config))
+			s := config.Source
+			for _, text := range []*string{s.ID, s.Name, s.WorkspaceID, s.UpdatedAt} {
+				require.NotNil(t, text)
+				require.NotEmpty(t, *text)
+			}
+			require.Equal(t, tt.key, *s.WriteKey)
+			require.True(t, *s.Enabled)
+			require.False(t, *s.Config.StatsCollection.Errors.Enabled)
+			require.False(t, *s.Config.StatsCollection.Metrics.Enabled)
+			require.Empty(t, *s.Destinations)
+			_, err := time.Parse(time.RFC3339, *s.UpdatedAt)
+			require.NoError(t, err)
+		})
+	}
+	t.Run("a key that is too long", func(t *testing.T) {
+		t.Parallel()
+		requireRefused(t, get("/sourceConfig?writeKey="+strings.Repeat("k", 256), nil), 400, inlet.CodeInvalidRequest)
+		requireRefused(t, get("/sourceConfig?writeKey="+strings.Repeat("k", 1<<17), nil), 400, inlet.CodePayloadTooLarge)
+	})
+}
+
 func TestFillAnonymousID(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
