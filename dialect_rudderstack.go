@@ -56,13 +56,16 @@ func sourceConfig(q *Inquiry) ([]byte, error) {
 const sourceConfigRest = `,"enabled":true,"workspaceId":"inlet","updatedAt":"1970-01-01T00:00:00.000Z",` +
 	`"config":{"statsCollection":{"errors":{"enabled":false},"metrics":{"enabled":false}}},"destinations":[]}}`
 
-// inquiryKey returns the write key of a request that is not authenticated: that of a header, or
-// else that of the query, or "".
+// inquiryKey returns the write key of a request that is not authenticated, for its own answer: that
+// of a header, or else that of the query, or "".
 func inquiryKey(r *http.Request) (string, error) {
 	if len(r.URL.RawQuery) > maxQuery {
 		return "", tooLarge(maxQuery)
 	}
-	key := new(credentialFinder).inHeaders(r).Key
+	key := firstValue(r.Header[headerWriteKey])
+	if key == "" {
+		key, _, _ = r.BasicAuth()
+	}
 	for pair := range strings.SplitSeq(r.URL.RawQuery, "&") {
 		if name, value, _ := strings.Cut(pair, "="); key == "" && name == "writeKey" {
 			key, _ = url.PathUnescape(value) // one that cannot be read is none

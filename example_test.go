@@ -424,7 +424,7 @@ func ExampleMetaRouter() {
 func ExampleRudderStack() {
 	send(exampleAPI(), "GET", "/sourceConfig/?writeKey=K", "")
 	// Output:
-	// 200 {"source":{"id":"inlet","name":"Inlet","enabled":true,"config":{"statsCollection":{"errors":{"enabled":false},"metrics":{"enabled":false}}},"destinations":[]}}
+	// 200 {"source":{"id":"inlet","name":"Inlet","writeKey":"K","enabled":true,"workspaceId":"inlet","updatedAt":"1970-01-01T00:00:00.000Z","config":{"statsCollection":{"errors":{"enabled":false},"metrics":{"enabled":false}}},"destinations":[]}}
 }
 
 // The key of Jitsu's SDK is in a header; in the body it is masked.

@@ -61,6 +61,9 @@ func (o *DedupeOptions) withDefaults() (DedupeOptions, error) {
 // outcome: nil if that is stored, its error if not. The order of the other events stays,
 // except for those that had to wait.
 //
+// Scope: the id alone names an event within its source. One with another type is a duplicate too,
+// as in the vendors' servers.
+//
 // Generated ids: an event whose id was generated ([inlet.Event.GeneratedID]) cannot be a
 // duplicate and is always passed on.
 //

@@ -217,6 +217,20 @@ func TestDedupeScope(t *testing.T) {
 		require.EqualValues(t, 1, d.Stats().Duplicates)
 	})
 
+	t.Run("an id with another type is the same id", func(t *testing.T) {
+		t.Parallel()
+		var inner sinks.Memory
+		d := newDedupe(t, &inner, nil)
+		for _, typ := range []inlet.Type{inlet.TypeIdentify, inlet.TypeTrack, inlet.TypeIdentify} {
+			e := event("a")
+			e.Type = typ
+			require.NoError(t, d.Write(t.Context(), []*inlet.Event{e}))
+		}
+		require.Len(t, inner.Events(), 1)
+		require.Equal(t, inlet.TypeIdentify, inner.Events()[0].Type)
+		require.EqualValues(t, 2, d.Stats().Duplicates)
+	})
+
 	t.Run("a generated id is not a duplicate", func(t *testing.T) {
 		t.Parallel()
 		var inner sinks.Memory
