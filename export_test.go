@@ -17,6 +17,15 @@ func (p *payload) Bytes() []byte { return p.bytes() }
 // WireSize returns the length of the body as it was sent.
 func (p *payload) WireSize() int64 { return p.size }
 
+// CodeTexts yields the fixed text of every code.
+func CodeTexts(yield func(Code, string) bool) {
+	for code, row := range codeTable {
+		if !yield(code, row.text) {
+			return
+		}
+	}
+}
+
 // Release ends the caller's use of the payload.
 func (p *payload) Release() { p.release() }
 

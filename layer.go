@@ -203,7 +203,7 @@ func announced(r *http.Request) int64 {
 // MigratePayload returns the layer that replaces the payload of a request by its form in
 // the newest version of its API, such as [CommandersActV1] does. A request to which the
 // migration does not apply passes unread. Events that cannot be migrated pass as they are,
-// for the handler to refuse.
+// for the handler to refuse with the reason that the report has.
 //
 // The limits of the handler apply to what was received, not to the new form.
 //

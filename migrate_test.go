@@ -274,6 +274,13 @@ func TestMigratorFailures(t *testing.T) {
 			})
 		}
 	}
+	t.Run("no text for clients names what only Go programs know", func(t *testing.T) {
+		t.Parallel()
+		for code, text := range inlet.CodeTexts {
+			require.NotEmpty(t, text, code)
+			requireNoGoName(t, text)
+		}
+	})
 	t.Run("a trial refuses 1.0 as if there were no migration", func(t *testing.T) {
 		t.Parallel()
 		s := newDialectServer(t, middleware.Migrate(inlet.CommandersActV1(), &inlet.MigratePayloadOptions{Shadow: true, Report: report}))

@@ -264,7 +264,7 @@ func (m *Migrator) appendMetadata(dst []byte, first int) []byte {
 	for i, kind := range m.kinds {
 		name, value := m.object.Name(i), m.object.Value(i)
 		switch {
-		case m.givesWayToContext(kind, name, value):
+		case (kind != rootDevice || !agent && !locale) && m.givesWayToContext(kind, name, value):
 		case kind == rootPage:
 			dst = m.appendPage(wire.AppendMember(dst, first, name, nil), value, i)
 		case kind == rootDevice:

@@ -22,6 +22,8 @@ func FuzzMigrate(f *testing.F) {
 		`{"event_name":"x","version":1,"batch":[1],"type":"t"}`,
 		`{"event_name":"x","properties":{"event_id":"data","batch":[{"properties":{}}],"\u0075ser":{}}}`,
 		`{"event_name":"\ud800","properties":{"a":"\ud800"}}`,
+		`{"event_name":" ","event":"x","event_id":"","eventId":"i","event_timestamp":"soon","eventTimestamp":1639044446636,"properties":[],"user":[],"page":{"url":"","location":"w"},"device":{"user_agent":[],"userAgent":"a","cookie":" ","cookies":"c","lang":{}},"locale":"fr","context":[]}`,
+		`{"event_name":"x","event_timestamp":"soon","properties":{"user":"","integrations":[]},"user":{"id":"1"},"device":[],"userAgent":"d","page":"","context":{"page":{"url":"u"},"device":{"lang":"fr"}}}`,
 	} {
 		f.Add(seed)
 	}
@@ -32,11 +34,17 @@ func FuzzMigrate(f *testing.F) {
 // changed.
 func requirePromises(t *testing.T, payload string) (changed bool) {
 	t.Helper()
-	once, report, err := migrate(nil, []byte(payload), onArrival)
+	requirePromisesWith(t, payload, commandersact.Options{})
+	return requirePromisesWith(t, payload, onArrival)
+}
+
+func requirePromisesWith(t *testing.T, payload string, o commandersact.Options) (changed bool) {
+	t.Helper()
+	once, report, err := migrate(nil, []byte(payload), o)
 	if err != nil {
 		return false
 	}
-	twice, again, err := migrate(nil, once, onArrival)
+	twice, again, err := migrate(nil, once, o)
 	require.NoError(t, err)
 	require.Equal(t, string(once), string(twice), "not idempotent: %s", payload)
 	require.Zero(t, again.Migrated)
@@ -46,7 +54,7 @@ func requirePromises(t *testing.T, payload string) (changed bool) {
 	if jsontext.Value(payload).IsValid() {
 		require.True(t, jsontext.Value(once).IsValid(), "not valid: %s\nof %s", once, payload)
 		requireKept(t, payload, once, report)
-		requireComposed(t, payload, once)
+		requireComposed(t, payload, once, o)
 	}
 	return report.Migrated > 0
 }
@@ -106,7 +114,7 @@ func leaves(value []byte) func(yield func(string, []byte) bool) {
 
 // requireComposed checks that the document that the migration makes of the result equals
 // the one that is read from it.
-func requireComposed(t *testing.T, payload string, result []byte) {
+func requireComposed(t *testing.T, payload string, result []byte, o commandersact.Options) {
 	t.Helper()
 	var m commandersact.Migrator
 	var from, into, want wire.Document
@@ -114,7 +122,7 @@ func requireComposed(t *testing.T, payload string, result []byte) {
 	if m.Load(&from, []byte(payload), limits) != nil {
 		return
 	}
-	out, changed := m.Migrate(nil, &into, onArrival)
+	out, changed := m.Migrate(nil, &into, o)
 	if !changed || into.Limits() == (wire.Limits{}) || want.Read(out, `"batch"`, wire.Limits{Items: 100}) != nil {
 		return
 	}
@@ -162,7 +170,7 @@ func randomValue(r *rand.Rand, depth int) string {
 	case n < 7 && depth > 0:
 		return "[" + randomValue(r, depth-1) + "," + randomValue(r, depth-1) + "]"
 	default:
-		return []string{`1`, `2`, `null`, `""`, `"x"`, `"y"`, `"2022-01-01T00:00:00"`, `1639044446636`, `9007199254740993`, `true`}[r.IntN(10)]
+		return []string{`1`, `2`, `null`, `""`, `[]`, `{}`, `" "`, `"x"`, `"y"`, `"2022-01-01T00:00:00"`, `1639044446636`, `9007199254740993`, `true`}[r.IntN(13)]
 	}
 }
 

@@ -214,6 +214,8 @@ func TestMigrateEmptyObjects(t *testing.T) {
 		{`"userAgent":"UA","device":{"user_agent":"","userAgent":"old"}`, `"userAgent":"UA","device":{"user_agent":"old"}`},
 		{`"userAgent":"UA","locale":"fr","device":[]`, `"device":{"user_agent":"UA","lang":"fr"}`},
 		{`"locale":"fr","device":{"lang":{}}`, `"device":{"lang":"fr"}`},
+		{`"userAgent":"UA","device":[],"context":{"device":{"lang":"fr"}}`, `"device":{"user_agent":"UA","lang":"fr"}`},
+		{`"locale":"fr","device":{},"context":{"device":{"os":"o"}}`, `"device":{"lang":"fr","os":"o"}`},
 		{`"device":null,"context":{"device":{"lang":"fr"}}`, `"device":{"lang":"fr"}`},
 		{`"page":"","context":{"page":{"url":"u"}}`, `"page":{"url":"u"}`},
 		{`"page":[],"context":{"page":{"url":"u"}}`, `"page":{"url":"u"}`},
