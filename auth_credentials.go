@@ -175,7 +175,7 @@ func (f *credentialFinder) inPayload(w http.ResponseWriter, given, r *http.Reque
 
 // inMadeBody searches the payload of a route that makes it from the request.
 func (f *credentialFinder) inMadeBody(r *http.Request, route *boundRoute) (string, error) {
-	body, err := route.Body(r)
+	body, err := route.payload(r)
 	if err != nil {
 		return "", err
 	}

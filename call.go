@@ -119,7 +119,7 @@ func (c *call) read() (err error) {
 	c.input = inputs.Get().(*Input)
 	if c.route.Body != nil {
 		var m payloadMemory
-		if m.bytes, err = c.route.Body(c.r); err == nil {
+		if m.bytes, err = c.route.payload(c.r); err == nil {
 			c.payload = c.state.newPayload(&m, int64(len(c.r.URL.RawQuery)))
 		}
 	} else {
@@ -143,10 +143,28 @@ func (c *call) readPayload() (err error) {
 		c.leave()
 	}
 	c.payload, err = c.state.readPayload(c.h.bodies, c.w, c.r, c.route.maxPayload, c.started)
+	if err == nil {
+		c.warnOfCoding()
+	}
 	if waits && err == nil {
 		return c.enter()
 	}
 	return err
+}
+
+// warnOfCoding warns, once for each case, of a body whose header says something else about its
+// encoding: a proxy may have changed one of them. The body decides.
+func (c *call) warnOfCoding() {
+	coding := c.payload.coding
+	if coding.Named == coding.Found || c.source == nil { // anybody may send to an open route
+		return
+	}
+	if _, warned := c.h.codings.LoadOrStore(coding, true); warned {
+		return
+	}
+	c.h.options.Logger.WarnContext(c.r.Context(), "inlet: body read by what it is, since its Content-Encoding names something else; "+
+		"a proxy may have changed one of the two, or the client names the wrong one; reported once",
+		"named", cmp.Or(coding.Named, "none"), "found", cmp.Or(coding.Found, "none"), "source", c.source.ID, "path", c.route.Path)
 }
 
 // selectRoute indexes the payload and settles on the route of its shape, and on its limit.

@@ -1,6 +1,7 @@
 package inlet
 
 import (
+	"bytes"
 	"encoding/json"
 	"net/http"
 	"net/url"
@@ -146,6 +147,12 @@ type boundRoute struct {
 	// maxPayload is the largest MaxBytes of this route and those after it: the bound while
 	// the payload is read and its shape is not known.
 	maxPayload int64
+}
+
+// payload returns what Body makes, without a byte order mark.
+func (b *boundRoute) payload(r *http.Request) ([]byte, error) {
+	made, err := b.Body(r)
+	return bytes.TrimPrefix(made, []byte("\xef\xbb\xbf")), err
 }
 
 // newRoutes indexes the routes of the dialects, each by its path and, where that begins

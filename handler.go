@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"time"
 	"unicode/utf8"
@@ -29,6 +30,7 @@ type Handler struct {
 	bodies   *bodies
 	queue    *admission.Queue
 	server   serverCheck
+	codings  sync.Map // of bodies that were warned of: a handful
 }
 
 // New returns a handler that writes accepted events to sink. The error names every field of

@@ -107,10 +107,13 @@ func Authenticate(a Authenticator, o *AuthOptions) (func(http.Handler) http.Hand
 
 // ReadPayload returns the layer that reads the body of each request once, bounded and
 // decompressed, and passes on a copy of the request whose Body holds what was read, without
-// a Content-Encoding. The layers and the handler behind share that memory; other code reads
-// r.Body and gets copies. A body that cannot be read is refused: too large, or expanding
-// too much, 400; an unsupported encoding, 415; too slow, 408; more than all bodies may hold
-// together, or more from one client than its share, 503.
+// a Content-Encoding. The first bytes of a body decide how it is decompressed, if it is for a
+// route or of a content type of text, and its header otherwise. The layers and the handler
+// behind share that memory; other code reads r.Body and gets copies.
+//
+// A body that cannot be read is refused: too large, or expanding too much, 400; an
+// unsupported encoding, 415; too slow, 408; more than all bodies may hold together, or more
+// from one client than its share, 503.
 //
 // In front of a layer or handler of this module, the body is read when the first of those
 // behind needs it, so that they can refuse a request first: a key in a header or the query

@@ -89,13 +89,14 @@ func (b *bodies) withShare(limit int) *bodies {
 	return &other
 }
 
-// read reads the body of r, which a client sends.
-func (b *bodies) read(w http.ResponseWriter, r *http.Request, client netip.Addr, limit int64, now time.Time) (*body.Buffer, int64, error) {
+// read reads the body of r, which a client sends. If it is JSON, it is decompressed by what it
+// is.
+func (b *bodies) read(w http.ResponseWriter, r *http.Request, client netip.Addr, limit int64, now time.Time, json bool) (*body.Buffer, int64, error) {
 	if err := b.shares.Enter(client); err != nil {
 		return nil, 0, err
 	}
 	defer b.shares.Leave(client)
-	return b.reader.ReadPaced(w, r, limit, now, b.minRate)
+	return b.reader.ReadPaced(w, r, limit, now, b.minRate, json)
 }
 
 // A payload is the decoded body of a request, read once and shared by every layer that
@@ -122,6 +123,7 @@ type payload struct {
 	// failures are the events that a migration could not migrate, in their order. They are set
 	// before the payload is passed on.
 	failures []Reject
+	coding   body.Coding // of the body as it came
 	body     payloadBody
 }
 
@@ -263,7 +265,7 @@ func (p *payload) load() error {
 	if d.err = err; err != nil {
 		return err
 	}
-	p.memory, p.size = newPayloadMemory(buffer), size
+	p.memory, p.size, p.coding = newPayloadMemory(buffer), size, buffer.Coding
 	p.received = len(p.memory.bytes)
 	return nil
 }
@@ -387,6 +389,10 @@ func bodyError(err error) error {
 	case errors.Is(err, body.ErrUnsupportedEncoding):
 		return &Error{Code: CodeUnsupportedEncoding, Field: headerContentEncoding,
 			Message: "the content encoding must be gzip, deflate, zstd or none, and only one"}
+	case errors.Is(err, body.ErrTwice):
+		return &Error{Code: CodeInvalidEncoding, Message: "the body is compressed twice"}
+	case errors.Is(err, body.ErrUTF16):
+		return &Error{Code: CodeInvalidJSON, Message: "the body is UTF-16 or UTF-32; it must be UTF-8"}
 	case errors.Is(err, body.ErrZstdWindow):
 		return &Error{Code: CodeInvalidEncoding, Message: "the zstd window is larger than 8 MiB"}
 	case errors.Is(err, body.ErrTimeout):

@@ -202,11 +202,20 @@ func (s *state) readBody(bodies *bodies, w http.ResponseWriter, r *http.Request,
 	if len(r.URL.RawQuery) > maxQuery {
 		return nil, 0, &Error{Code: CodePayloadTooLarge, Message: fmt.Sprintf("the query is longer than %d bytes", maxQuery)}
 	}
-	buffer, size, err := bodies.read(w, r, s.client(r), limit, now)
+	// The route may not be known yet, and a body of another handler, such as a file, is left
+	// as it is.
+	json := s.route() != nil || saysText(r.Header.Get("Content-Type"))
+	buffer, size, err := bodies.read(w, r, s.client(r), limit, now, json)
 	if err != nil {
 		return nil, 0, bodyError(err)
 	}
 	return buffer, size, nil
+}
+
+// saysText reports whether a content type is that of text, such as JSON.
+func saysText(contentType string) bool {
+	kind, _, _ := strings.Cut(strings.ToLower(contentType), ";")
+	return strings.HasPrefix(kind, "text/") || strings.HasSuffix(strings.TrimSpace(kind), "json")
 }
 
 // client returns the address by which the bodies of one client are counted. Where a layer
@@ -222,6 +231,9 @@ func (s *state) client(r *http.Request) netip.Addr {
 func (s *state) newPayload(m *payloadMemory, size int64) *payload {
 	p := s.makePayload()
 	p.memory, p.size, p.received = m, size, len(m.bytes)
+	if m.buffer != nil {
+		p.coding = m.buffer.Coding
+	}
 	p.deferredRead.done.Store(true)
 	s.payload.Store(p)
 	return p
@@ -252,7 +264,7 @@ func (s *state) deferPayload(bodies *bodies, w http.ResponseWriter, r *http.Requ
 // holds it. The layers before keep p.
 func (s *state) replacePayload(p *payload, m *payloadMemory) *payload {
 	next := s.newPayload(m, p.size)
-	next.received, next.replaced = p.received, p
+	next.received, next.coding, next.replaced = p.received, p.coding, p
 	return next
 }
 

@@ -68,6 +68,8 @@ func (b *budget) large(n int64) (*Buffer, error) {
 type Buffer struct {
 	// Bytes are the bytes of the body. They belong to the buffer's owner until Free.
 	Bytes []byte
+	// Coding is the encoding that the body was sent in.
+	Coding Coding
 
 	source   arrival // what Bytes are read from
 	budget   *budget

@@ -105,7 +105,7 @@ func (d *decompressor) Read(dst []byte) (int, error) {
 func (d *decompressor) open(encoding string) (io.Reader, error) {
 	switch {
 	case encoding == "gzip":
-		return d.openGzip()
+		return gzipBody{d}, d.nextMember()
 	case isZlib(d.sent):
 		return d.openZlib()
 	}
@@ -117,25 +117,10 @@ func (d *decompressor) gzipSize() int64 {
 	if len(d.sent) < 4 {
 		return 0
 	}
+	if last := d.sent[len(d.sent)-1]; last != 0 && isPadding([]byte{last}, 0) {
+		return 0 // of a line; as part of the size it would mean more than 100 MiB
+	}
 	return int64(binary.LittleEndian.Uint32(d.sent[len(d.sent)-4:]))
-}
-
-func (d *decompressor) openGzip() (io.Reader, error) {
-	if d.gzip != nil {
-		return d.gzip, d.gzip.Reset(&d.source)
-	}
-	var err error
-	d.gzip, err = gzip.NewReader(&d.source)
-	if err != nil {
-		d.gzip = nil
-	}
-	return d.gzip, err
-}
-
-// isZlib distinguishes the zlib form of "deflate", which the standard means, from the raw
-// form, which some clients send: the zlib header is a multiple of 31.
-func isZlib(sent []byte) bool {
-	return len(sent) >= 2 && sent[0]&0x0f == 8 && binary.BigEndian.Uint16(sent)%31 == 0
 }
 
 func (d *decompressor) openZlib() (io.Reader, error) {

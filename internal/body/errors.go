@@ -16,6 +16,10 @@ var (
 	ErrExpandsTooMuch = errors.New("body: expands too much")
 	// ErrUnsupportedEncoding: the Content-Encoding is not supported.
 	ErrUnsupportedEncoding = errors.New("body: unsupported content encoding")
+	// ErrTwice: the body was compressed twice.
+	ErrTwice = errors.New("body: compressed twice")
+	// ErrUTF16: the body is UTF-16 or UTF-32.
+	ErrUTF16 = errors.New("body: UTF-16 or UTF-32")
 	// ErrZstdWindow: the window of a zstd body is larger than 8 MiB.
 	ErrZstdWindow = errors.New("body: the zstd window is larger than 8 MiB")
 	// ErrCorrupt: the body cannot be decompressed.

@@ -4,7 +4,8 @@
 // the budget before the bytes arrive, in steps: 32 KiB on the mere announcement of a body,
 // and more only as bytes arrive, so that a large Content-Length alone cannot exhaust the
 // budget. Files: read.go reads what the client sends, buffer.go has the budget and the
-// buffers, decompress.go and zstd.go the encodings, errors.go the sentinels.
+// buffers, encoding.go finds out which encoding a body has, decompress.go and zstd.go
+// decompress, errors.go has the sentinels.
 //
 // The package knows no code of the root package. It returns the sentinels of errors.go,
 // which the root maps to codes in one place.
@@ -14,7 +15,6 @@ import (
 	"io"
 	"net/http"
 	"os"
-	"strings"
 	"time"
 )
 
@@ -58,22 +58,24 @@ func NewReader(o Options) *Reader {
 // A compressed body is decompressed after it has arrived: a slow client holds the bytes
 // that it has sent, and no decoder.
 func (rd *Reader) Read(w http.ResponseWriter, r *http.Request, limit int64, now time.Time) (*Buffer, int64, error) {
-	return rd.ReadPaced(w, r, limit, now, DefaultMinRate)
+	return rd.ReadPaced(w, r, limit, now, DefaultMinRate, false)
 }
 
 // ReadPaced is Read with a rate of the caller's: the body must have arrived at minRate bytes
-// per second on average, at every moment after its first two seconds.
-func (rd *Reader) ReadPaced(w http.ResponseWriter, r *http.Request, limit int64, now time.Time, minRate int64) (*Buffer, int64, error) {
+// per second on average, at every moment after its first two seconds. What is known to be JSON
+// is decompressed by what it is, whatever its header says, and returned without a byte order
+// mark.
+func (rd *Reader) ReadPaced(w http.ResponseWriter, r *http.Request, limit int64, now time.Time, minRate int64, json bool) (*Buffer, int64, error) {
 	if r.Body == nil || r.Body == http.NoBody {
 		return new(Buffer), 0, nil
 	}
-	encoding, err := contentEncoding(r)
+	named, err := contentEncoding(r)
 	if err != nil {
 		return nil, 0, err
 	}
 	limit = min(limit, rd.options.MaxBytes)
 	wireLimit := limit
-	if encoding != "" {
+	if named != "" {
 		wireLimit += limit/64 + 1024 // what an encoding adds to bytes that it cannot shorten
 	}
 	buf, err := rd.readWire(w, r, min(wireLimit, rd.options.MaxWireBytes), now, minRate)
@@ -81,10 +83,38 @@ func (rd *Reader) ReadPaced(w http.ResponseWriter, r *http.Request, limit int64,
 		return nil, 0, err
 	}
 	size := int64(len(buf.Bytes))
-	if encoding != "" {
-		buf, err = rd.decompress(buf, encoding, limit)
+	found := named
+	if json {
+		found = encodingOf(buf.Bytes, named)
 	}
-	return buf, size, err
+	if buf, err = rd.decode(buf, found, limit, json); err != nil {
+		return nil, 0, err
+	}
+	buf.Coding = Coding{named, found}
+	return buf, size, nil
+}
+
+// decode returns the text of a body that has arrived, and frees the body if it is not the
+// text itself.
+func (rd *Reader) decode(buf *Buffer, encoding string, limit int64, json bool) (_ *Buffer, err error) {
+	switch {
+	case encoding != "":
+		if buf, err = rd.decompress(buf, encoding, limit); err != nil {
+			return nil, err
+		}
+	case int64(len(buf.Bytes)) > limit: // it was let in as a compressed one
+		buf.Free()
+		return nil, &TooLargeError{limit}
+	}
+	if !json {
+		return buf, nil
+	}
+	if err = checkText(buf.Bytes); err != nil {
+		buf.Free()
+		return nil, err
+	}
+	buf.unmark()
+	return buf, nil
 }
 
 // readWire reads the body of r as it is sent, before its deadline.
@@ -170,23 +200,6 @@ func (a *arrival) setDeadline() {
 		_ = a.w.SetReadDeadline(due)
 	}
 	a.due = due
-}
-
-// contentEncoding returns "gzip", "deflate", "zstd" or "" for none.
-func contentEncoding(r *http.Request) (string, error) {
-	values := r.Header["Content-Encoding"]
-	if len(values) == 0 {
-		return "", nil
-	}
-	switch name := strings.ToLower(strings.TrimSpace(strings.Join(values, ","))); name {
-	case "", "identity":
-		return "", nil
-	case "gzip", "x-gzip":
-		return "gzip", nil
-	case "deflate", "zstd":
-		return name, nil
-	}
-	return "", ErrUnsupportedEncoding
 }
 
 // boundedReader fails when src has more bytes than the limit.

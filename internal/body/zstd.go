@@ -25,6 +25,7 @@ func (d *decompressor) runZstd(b *budget) (*Buffer, error) {
 	if len(d.sent) == 0 {
 		return nil, io.ErrUnexpectedEOF
 	}
+	d.sent = zstdBody(d.sent)
 	if err := d.openZstd(); err != nil {
 		return nil, err
 	}
