@@ -2,6 +2,7 @@ package inlet
 
 import (
 	"errors"
+	"io"
 	"net/http"
 	"strconv"
 	"strings"
@@ -40,7 +41,10 @@ func WriteError(w http.ResponseWriter, r *http.Request, err error) {
 	out := answer{err: err, route: route}
 	s.setOutcome(out.outcome())
 	reply := out.render(w.Header(), s)
+	reply.expect(w, r, s)
 	reply.write(w, answerTimeout)
+	s.payload.Load().leaveSlot()
+	reply.drain(w)
 }
 
 func writeSuccess(w http.ResponseWriter) {
@@ -61,9 +65,11 @@ const (
 
 // A reply is an answer as it is sent. It holds no memory of the request.
 type reply struct {
-	status int    // 0 for the implicit 200
-	body   []byte // nil for none
-	rest   bool   // the rest of the request's body may still arrive
+	status int       // 0 for the implicit 200
+	body   []byte    // nil for none
+	rest   bool      // the rest of the request's body may still arrive
+	final  bool      // the client must not come again, or only later, so it must see the reply
+	unread io.Reader // the rest of the body, if it is to be read
 }
 
 // write sends the reply, with a deadline for its client. The server clears the deadline
@@ -76,6 +82,68 @@ func (r *reply) write(w http.ResponseWriter, timeout time.Duration) {
 	}
 	if r.body != nil {
 		w.Write(r.body)
+	}
+}
+
+// What is read of a body that was refused before all of it had arrived: up to a size that no
+// client has a reason to send, and for as long as a body may take by default. A piece of it has
+// restTimeout to arrive.
+const (
+	maxRest     = 16 << 20
+	maxRestTime = 10 * time.Second
+	restPiece   = 64 << 10
+)
+
+// expect decides, before the reply is written, whether the rest of the body is to be read
+// after it.
+//
+// Where a server closes a connection on which bytes are unread, the client's system discards
+// the answer. The client, or a proxy in between, then sees a reset instead of a refusal, and
+// sends the same request again. The server of net/http reads the rest of short bodies on
+// connections that it keeps, and none on those that it closes, which are all of HTTP/1.0.
+func (r *reply) expect(w http.ResponseWriter, req *http.Request, s *state) {
+	if !r.final || req.ProtoMajor != 1 || req.Body == nil || req.Body == http.NoBody || isAwaited(req) {
+		return
+	}
+	if _, ok := req.Context().Value(http.ServerContextKey).(*http.Server); !ok {
+		return // there is no connection
+	}
+	if r.unread = s.unread(req); r.unread != nil && r.status != 0 {
+		w.Header()["Content-Length"] = []string{strconv.Itoa(len(r.body))} // the server would not know it yet
+	}
+}
+
+// isAwaited reports whether the client sends its body only when it is asked to: a refusal
+// spares it that.
+func isAwaited(r *http.Request) bool {
+	return strings.EqualFold(firstValue(r.Header["Expect"]), "100-continue")
+}
+
+// unread returns the body that the client sends, nil if all of it has arrived.
+func (s *state) unread(r *http.Request) io.Reader {
+	p := s.payload.Load()
+	switch {
+	case p == nil:
+		return r.Body
+	case p.deferredRead.done.Load() && p.deferredRead.err == nil:
+		return nil
+	}
+	return p.deferredRead.r.Body
+}
+
+// drain sends the reply, and reads the rest of the body. The request must not take a place of
+// others meanwhile.
+func (r *reply) drain(w http.ResponseWriter) {
+	if r.unread == nil {
+		return
+	}
+	c := http.NewResponseController(w)
+	end := time.Now().Add(maxRestTime)
+	err := c.Flush()
+	for n := 0; err == nil && n < maxRest && time.Now().Before(end); n += restPiece {
+		if err = c.SetReadDeadline(time.Now().Add(restTimeout)); err == nil {
+			_, err = io.CopyN(io.Discard, r.unread, restPiece)
+		}
 	}
 }
 
@@ -191,6 +259,7 @@ func (o *answer) renderError(header http.Header, s *state) reply {
 		status: o.status(),
 		body:   o.appendError(nil, e, RequestIDFromContext(s)),
 		rest:   e.Code != CodeBodyTimeout, // whose time is over
+		final:  !e.Code.Retryable() || e.Code == CodeRateLimited,
 	}
 }
 

@@ -437,12 +437,18 @@ func (c *call) answer(err error) {
 	if len(reply.body) > smallReply {
 		c.payload.giveUp()
 	}
+	reply.expect(c.w, c.r, c.state)
 	c.send(&reply)
 	if err != nil {
 		c.log(outcome.Status, asError(err))
 	}
 	if c.h.options.Observer != nil {
 		c.h.options.Observer.ObserveRequest(c.r.Context(), c.state.outcome.Load())
+	}
+	if reply.unread != nil {
+		c.leave()
+		c.state.payload.Load().leaveSlot()
+		reply.drain(c.w)
 	}
 }
 

@@ -221,8 +221,11 @@ func (p *payload) hold(users, kept int) {
 	}
 }
 
-// leaveSlot counts the request out of its first layer, once.
+// leaveSlot counts the request out of its first layer, once. It does nothing on a nil payload.
 func (p *payload) leaveSlot() {
+	if p == nil {
+		return
+	}
 	if count := p.slot.Swap(nil); count != nil {
 		count.Add(-1)
 	}
