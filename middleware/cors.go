@@ -27,6 +27,12 @@ type CORSOptions struct {
 	// MaxAge is how long browsers may cache the answer to a preflight, in whole seconds; if
 	// it is negative, they may not. Defaults to 2 hours, the maximum of Chromium.
 	MaxAge time.Duration
+	// PrivateNetwork lets pages of the public internet send to a server at a private
+	// address: a preflight with Access-Control-Request-Private-Network, as browsers sent it
+	// that held to that draft, is allowed. Otherwise these browsers do not send the event.
+	// Any page of Origins can then reach the server from inside its network. Defaults to
+	// false.
+	PrivateNetwork bool
 }
 
 // CORS lets pages of other origins send events and read the answers: the protocol of the Fetch
@@ -53,6 +59,8 @@ func CORS(o *CORSOptions) func(http.Handler) http.Handler {
 		AllowedHeaders:   []string{"*"},
 		ExposedHeaders:   exposedHeaders,
 		MaxAge:           int(filled.MaxAge / time.Second),
+
+		AllowPrivateNetwork: filled.PrivateNetwork,
 	})
 	return func(next http.Handler) http.Handler { return checkCORSHeaders(protocol.Handler(next)) }
 }

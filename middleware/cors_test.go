@@ -50,6 +50,35 @@ func TestCORSPreflight(t *testing.T) {
 	}
 }
 
+// A page of the internet may ask for a server in a private network, if the host allows it.
+func TestCORSPrivateNetwork(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name    string
+		options *middleware.CORSOptions
+		asked   string
+		want    string
+	}{
+		{"not by default", nil, "true", ""},
+		{"every origin, if allowed", &middleware.CORSOptions{PrivateNetwork: true}, "true", "true"},
+		{"a listed origin, if allowed", &middleware.CORSOptions{Origins: []string{shop}, PrivateNetwork: true}, "true", "true"},
+		{"no other origin", &middleware.CORSOptions{Origins: []string{"https://other.example"}, PrivateNetwork: true}, "true", ""},
+		{"only if asked", &middleware.CORSOptions{PrivateNetwork: true}, "", ""},
+		{"only if asked for it", &middleware.CORSOptions{PrivateNetwork: true}, "false", ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			c := preflight("content-type")
+			if tt.asked != "" {
+				c.header["Access-Control-Request-Private-Network"] = tt.asked
+			}
+			w := c.do(middleware.Chain(middleware.CORS(tt.options), unreachable)(nil))
+			require.Equal(t, http.StatusNoContent, w.Code)
+			require.Equal(t, tt.want, w.Header().Get("Access-Control-Allow-Private-Network"))
+		})
+	}
+}
+
 // preflight returns a preflight that asks for headers.
 func preflight(headers string) call {
 	c := call{method: http.MethodOptions, header: map[string]string{"Origin": shop, "Access-Control-Request-Method": "POST"}}
