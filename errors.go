@@ -30,8 +30,8 @@ const (
 	// CodeIncompleteBody: the connection or the compressed data ended before the body did. SDKs
 	// drop the request. Fix: Look for a proxy that truncates bodies.
 	CodeIncompleteBody Code = "incomplete_body"
-	// CodeInvalidEncoding: the body is not in the encoding that its header or parameter names.
-	// SDKs drop the request. Fix: Send the encoding that the header names.
+	// CodeInvalidEncoding: the body is not in the encoding that its header or parameter names,
+	// or is compressed twice. SDKs drop the request. Fix: Compress once, and name the encoding.
 	CodeInvalidEncoding Code = "invalid_encoding"
 	// CodeUnsupportedEncoding: the Content-Encoding is not gzip, deflate or zstd, or there are
 	// several. SDKs drop the request. Fix: Use one of them, or none.
