@@ -154,16 +154,31 @@ func (d *Document) Read(body []byte, list string, limits Limits) error {
 	d.Reset()
 	d.limits, d.list = limits, list
 	d.repair.reset(body)
-	d.index.reset(d.repair.utf8(), limits)
-	err := d.readRoot()
-	if err != nil {
+	d.index.reset(body, limits)
+	if err := d.read(); err != nil {
 		d.Reset()
 		return err
 	}
-	if text := d.repair.surrogates(d.index.src, d.index.unpaired); len(d.index.unpaired) > 0 {
+	d.inner.received = len(body)
+	return nil
+}
+
+// read reads the body, and repairs its text.
+func (d *Document) read() error {
+	x := &d.index
+	if x.src = d.repair.utf8(x); x.refused != nil {
+		return x.refused
+	}
+	if err := d.readRoot(); err != nil {
+		return err
+	}
+	if len(x.unpaired) > 0 {
+		text := d.repair.surrogates(x)
+		if x.refused != nil {
+			return x.refused
+		}
 		d.setText(text)
 	}
-	d.inner.received = len(body)
 	return nil
 }
 
@@ -230,6 +245,9 @@ func (d *Document) readRoot() error {
 	if rest := x.space(end); !x.failed && rest < len(x.src) {
 		end = x.fail(rest) // text after the root
 	}
+	if x.refused != nil {
+		return x.refused
+	}
 	if x.failed {
 		return d.explain(end)
 	}
@@ -237,6 +255,7 @@ func (d *Document) readRoot() error {
 		return &FaultError{x.fault}
 	}
 	d.root = Object{text: x.src, names: x.rewritten, spans: d.rootSpans}
+	d.bind()
 	d.inner.members += x.members
 	d.repaired += len(d.repair.positions) + len(x.unpaired) // minus those that readItem has subtracted
 	return nil
@@ -283,6 +302,11 @@ func (d *Document) readObject(start int, spans *[]span, list string) (end int, e
 		}
 		s.end = uint32(i)
 		if x.fault.Kind == None {
+			if len(*spans) == cap(*spans) {
+				if *spans = outgrown(x, *spans, i, minMember); x.failed {
+					return i, nil
+				}
+			}
 			*spans = append(*spans, s)
 		}
 		if i, more = x.next(i); x.failed {
@@ -316,6 +340,7 @@ func (d *Document) readItems(start int) (end int, err error) {
 // readItem reads the element at start and returns its end.
 func (d *Document) readItem(start int) (end int, err error) {
 	x := &d.index
+	x.itemStart = start
 	first, unpaired := len(d.itemSpans), len(x.unpaired)
 	var it Item
 	if x.at(start) == '{' {
@@ -344,8 +369,8 @@ func (d *Document) readItem(start int) (end int, err error) {
 // addItem adds an item whose size is known. The spans of its members begin at first, and
 // are dropped if it has a fault.
 //
-// The slices that its object holds are those of now, and stay right if the document's
-// slices grow and move: an object's own spans and names do not change any more.
+// The slices that its object holds are those of now. In the end [Document.bind] replaces
+// them by those of then, which the document's slices have grown to.
 func (d *Document) addItem(it Item, first int) {
 	if it.Fault.Kind == None && d.limits.Bytes > 0 && it.Size > d.limits.Bytes {
 		it.Fault.Kind = TooLarge
@@ -355,6 +380,11 @@ func (d *Document) addItem(it Item, first int) {
 		it.Object = Object{text: d.index.src, names: d.index.rewritten, spans: spans}
 	} else {
 		d.itemSpans = d.itemSpans[:first]
+	}
+	if len(d.items) == cap(d.items) {
+		if d.items = outgrown(&d.index, d.items, d.index.itemStart, minItem); d.index.failed {
+			return
+		}
 	}
 	d.items = append(d.items, it)
 }

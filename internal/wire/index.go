@@ -27,8 +27,13 @@ package wire
 type indexer struct {
 	src      []byte
 	limits   Limits
-	failed   bool     // there was a syntax error
+	failed   bool     // there was a syntax error, or the meter has refused
 	unpaired []uint32 // where the escapes of unpaired surrogates are, ascending
+	bare     bool     // nothing is kept of the body
+	meter    Meter
+	refused  error // of the meter
+
+	itemStart int // where the current item of the list begins
 
 	fault   Fault // the first one of the current event
 	members int   // the members of the current event so far, at all depths
@@ -45,7 +50,7 @@ type indexer struct {
 const maxNesting = 10_000
 
 func (x *indexer) reset(src []byte, limits Limits) {
-	x.src, x.limits, x.failed, x.unpaired = src, limits, false, x.unpaired[:0]
+	x.src, x.limits, x.failed, x.unpaired, x.refused = src, limits, false, x.unpaired[:0], nil
 	x.fault, x.members, x.floor, x.tooDeep = Fault{}, 0, 0, false
 	x.stack, x.names, x.rewritten = x.stack[:0], x.names[:0], x.rewritten[:0]
 	x.table.remove(0) // what the walk over an invalid body has left
@@ -103,6 +108,11 @@ func (x *indexer) open(i int) int {
 	first := int32(-1)
 	if x.src[i] == '{' {
 		first = int32(len(x.names))
+	}
+	if len(x.stack) == cap(x.stack) {
+		if x.stack = outgrown(x, x.stack, i, 1); x.failed {
+			return i
+		}
 	}
 	x.stack = append(x.stack, first)
 	return x.space(i + 1)
@@ -169,11 +179,13 @@ func (x *indexer) name(i int) (s span, value int) {
 		return s, end
 	}
 	s.nameStart, s.nameEnd = uint32(i), uint32(end)
-	if escaped {
-		s.nameStart, s.nameEnd, fingerprint = x.rewrite(x.src[i:end])
+	if escaped && !x.bare {
+		if s.nameStart, s.nameEnd, fingerprint = x.rewrite(x.src[i:end]); x.failed {
+			return s, end
+		}
 	}
 	if x.fault.Kind == None { // a second fault does not matter
-		x.addName(nameKey{fingerprint, s.nameStart, s.nameEnd})
+		x.addName(nameKey{fingerprint, s.nameStart, s.nameEnd}, i)
 	}
 	if end = x.space(end); x.at(end) != ':' {
 		return s, x.fail(end)

@@ -35,6 +35,9 @@ const minTableNames = 16
 // rewrite unquotes a name with escapes and quotes it again, so that names with the same
 // text have the same bytes and the same fingerprint.
 func (x *indexer) rewrite(quoted []byte) (from, to uint32, fingerprint uint64) {
+	if x.rewritten = roomFor(x, x.rewritten, len(quoted)); x.failed { // it becomes no longer
+		return 0, 0, 0
+	}
 	start := len(x.rewritten)
 	x.rewritten = appendPlain(x.rewritten, quoted)
 	return uint32(start) | rewritten, uint32(len(x.rewritten)), fingerprintOf(x.rewritten[start:])
@@ -117,19 +120,30 @@ func (x *indexer) text(start, end uint32) []byte {
 	return x.src[start:end]
 }
 
-// addName adds a name to the innermost object. It is a fault if the object has the name
-// already, or the event too many members.
-func (x *indexer) addName(key nameKey) {
+// addName adds a name, which begins at i, to the innermost object. It is a fault if the
+// object has the name already, or the event too many members.
+func (x *indexer) addName(key nameKey, i int) {
 	if x.members++; x.limits.Members > 0 && x.members > x.limits.Members {
 		x.fault = Fault{Kind: TooManyMembers}
 		return
 	}
 	first := int(x.stack[len(x.stack)-1])
 	if len(x.table.slots) > 0 || len(x.names)-first >= minTableNames-1 || x.hasFingerprint(first, key.fingerprint) {
-		x.addToMany(first, key)
+		x.addToMany(first, key, i)
 		return
 	}
-	x.names = append(x.names, key) // most often
+	if x.roomForName(i) {
+		x.names = append(x.names, key) // most often
+	}
+}
+
+// roomForName makes room for another name, which begins at i. It returns false if that was
+// refused.
+func (x *indexer) roomForName(i int) bool {
+	if len(x.names) == cap(x.names) {
+		x.names = outgrown(x, x.names, i, minMember)
+	}
+	return !x.failed
 }
 
 // hasFingerprint reports whether a name of the object whose names begin at first has the
@@ -146,7 +160,10 @@ func (x *indexer) hasFingerprint(first int, fingerprint uint64) bool {
 }
 
 // addToMany adds a name to an object whose names are in the table, or may have to be.
-func (x *indexer) addToMany(first int, key nameKey) {
+func (x *indexer) addToMany(first int, key nameKey, at int) {
+	if !x.roomForName(at) {
+		return
+	}
 	last := len(x.names)
 	x.names = append(x.names, key)
 	inTable := x.table.holds(first)
@@ -159,7 +176,7 @@ func (x *indexer) addToMany(first int, key nameKey) {
 	case inTable:
 		twice = x.table.add(x, first, last)
 	case collides, last-first >= minTableNames-1:
-		for i := first; i <= last; i++ {
+		for i := first; i <= last && !x.failed; i++ {
 			x.table.add(x, first, i)
 		}
 	}
@@ -231,10 +248,12 @@ func (t *nameTable) remove(first int) {
 
 // add adds the i-th of all open names, one of the object whose names begin at first, unless
 // that has the same name already. At least half of the slots stay free, so a probe ends
-// soon.
+// soon. If there is no room, the pass has failed.
 func (t *nameTable) add(x *indexer, first, i int) (twice bool) {
 	if 2*len(t.slots) >= len(t.entries) {
-		t.grow(x)
+		if t.grow(x); x.failed {
+			return false
+		}
 	}
 	k := &x.names[i]
 	text := x.text(k.start, k.end)
@@ -298,7 +317,12 @@ func (k *hashKey) hash(name []byte, object uint64) uint64 {
 // grow doubles the table and adds the names again, in the same order.
 func (t *nameTable) grow(x *indexer) {
 	old, slots := t.entries, t.slots
-	t.entries, t.slots = make([]uint64, max(minTableSize, 2*len(old))), make([]uint32, 0, max(minTableSize, len(old)))
+	size, room := max(minTableSize, 2*len(old)), max(minTableSize, len(old))
+	if !x.reserve(int64(8*size + 4*room)) {
+		x.failed = true
+		return
+	}
+	t.entries, t.slots = make([]uint64, size), make([]uint32, 0, room)
 	t.key = newHashKey()
 	first, open := int32(-1), x.stack
 	for _, slot := range slots {

@@ -113,6 +113,11 @@ func (o *Outline) Read(d *Document, body []byte, list string, limits Limits) err
 // readInner keeps the spans of the object at start, and of some objects in it.
 func (o *Outline) readInner(start, level int) (end int) {
 	x := &o.doc.index
+	if len(o.objects) == cap(o.objects) {
+		if o.objects = outgrown(x, o.objects, start, len(`"":{},`)); x.failed {
+			return start
+		}
+	}
 	object, first := len(o.objects), len(o.spans[level])
 	o.objects = append(o.objects, inner{start: uint32(start), level: level, user: -1})
 	var names Mark
@@ -137,6 +142,11 @@ func (o *Outline) readInner(start, level int) (end int) {
 			return i
 		}
 		s.end = uint32(i)
+		if len(o.spans[level]) == cap(o.spans[level]) {
+			if o.spans[level] = outgrown(x, o.spans[level], i, minMember); x.failed {
+				return i
+			}
+		}
 		o.spans[level] = append(o.spans[level], s)
 		i, more = x.next(i)
 	}

@@ -27,12 +27,18 @@ func (r *repairer) reset(body []byte) {
 	r.received, r.text, r.positions, r.passed = body, r.text[:0], r.positions[:0], 0
 }
 
-// utf8 returns the body, or a copy without invalid UTF-8, which is valid until reset.
-func (r *repairer) utf8() []byte {
+// utf8 returns the body, or a copy without invalid UTF-8, which is valid until reset. The
+// memory of the copy is asked for.
+func (r *repairer) utf8(x *indexer) []byte {
 	body := r.received
 	count(len(body) / copied)
 	if utf8.Valid(body) {
 		return body
+	}
+	invalid := countInvalid(body)
+	r.text, r.positions = clip(x, r.text, len(body)+invalid*growth), clip(x, r.positions, invalid)
+	if x.refused != nil {
+		return nil
 	}
 	for i := 0; i < len(body); {
 		start := i
@@ -58,6 +64,23 @@ func (r *repairer) utf8() []byte {
 	return r.text
 }
 
+// countInvalid returns how many bytes of a body are invalid UTF-8.
+func countInvalid(body []byte) (invalid int) {
+	for i := 0; i < len(body); {
+		if body[i] < utf8.RuneSelf {
+			i = skipASCII(body, i)
+			continue
+		}
+		char, n := utf8.DecodeRune(body[i:])
+		if char == utf8.RuneError && n == 1 {
+			invalid++
+		}
+		i += n
+	}
+	count(len(body))
+	return invalid
+}
+
 // skipASCII returns the end of the run of ASCII at i.
 func skipASCII(text []byte, i int) int {
 	for i < len(text) && text[i] < utf8.RuneSelf {
@@ -66,20 +89,20 @@ func skipASCII(text []byte, i int) int {
 	return i
 }
 
-// surrogates returns the text src that the pass has read with the escapes of unpaired
+// surrogates returns the text that the pass has read with the escapes of unpaired
 // surrogates replaced.
-func (r *repairer) surrogates(src []byte, unpaired []uint32) []byte {
-	if len(unpaired) == 0 {
-		return src
+func (r *repairer) surrogates(x *indexer) []byte {
+	if len(r.text) == 0 { // it is the body, which others may read
+		if r.text = clip(x, r.text, len(x.src)); x.refused != nil {
+			return nil
+		}
+		r.text = append(r.text, x.src...)
+		count(len(x.src) / copied)
 	}
-	if len(r.text) == 0 { // src is the body, which others may read
-		r.text = append(r.text, src...)
-		count(len(src) / copied)
-	}
-	for _, i := range unpaired {
+	for _, i := range x.unpaired {
 		copy(r.text[i:], `\ufffd`)
 	}
-	count(len(unpaired))
+	count(len(x.unpaired))
 	return r.text
 }
 

@@ -130,7 +130,12 @@ func (x *indexer) scanEscaped(i int) (end int) {
 			if n == 0 {
 				return x.fail(i)
 			}
-			if !paired {
+			if !paired && !x.bare {
+				if len(x.unpaired) == cap(x.unpaired) {
+					if x.unpaired = outgrown(x, x.unpaired, i, unicodeLength); x.failed {
+						return i
+					}
+				}
 				x.unpaired = append(x.unpaired, uint32(i))
 			}
 			i += n

@@ -23,6 +23,8 @@
 //	edit.go      copies a valid value with changes at a path
 //	merge.go     merges valid objects
 //	wire.go      names, strings and the library
+//	meter.go     asks before memory is made
+//	search.go    finds members of a body that may be anything, and keeps nothing of it
 //	steps.go     counts the work of all that, in builds for tests
 //
 // # What holds
