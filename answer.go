@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -210,7 +211,7 @@ func (o *answer) status() int {
 
 // outcome returns the record of the answer.
 func (o *answer) outcome() Outcome {
-	out := Outcome{Status: o.status(), Code: o.code(), Accepted: o.accepted, Rejected: len(o.rejects), Rejects: o.rejects}
+	out := Outcome{Status: o.status(), Code: o.code(), Accepted: o.accepted, Rejected: len(o.rejects), Rejects: keptRejects(o.rejects)}
 	if o.route != nil {
 		out.Dialect, out.Path = o.route.dialect, o.route.Path
 	}
@@ -283,6 +284,41 @@ func (o *answer) setHeaders(header http.Header, e *Error) {
 			header["X-Ratelimit-Reset"] = seconds
 		}
 	}
+}
+
+// answerSize returns how much memory an answer that lists the rejects needs at most, about,
+// with those that its outcome keeps.
+func answerSize(rejects []Reject) int64 {
+	n := 0
+	for i := range min(len(rejects), maxListed) {
+		r := &rejects[i]
+		n += 128 + len(r.MessageID) + len(r.Code) + len(r.Message) + len(r.Field)
+	}
+	return int64(2*min(n, maxListedBytes+4*maxText)) + rejectsSize(rejects[:min(len(rejects), maxKept)])
+}
+
+// maxKept is how many rejects an outcome keeps.
+const maxKept = 16
+
+// keptRejects returns the first rejects, in memory that is neither that of the others nor that
+// of events: an outcome may be kept for long.
+func keptRejects(rejects []Reject) []Reject {
+	if len(rejects) <= 1 {
+		return rejects
+	}
+	kept := slices.Clone(rejects[:min(len(rejects), maxKept)])
+	for i := range kept {
+		kept[i].MessageID = strings.Clone(kept[i].MessageID)
+	}
+	return kept
+}
+
+// rejectsSize returns how much memory rejects are.
+func rejectsSize(rejects []Reject) (n int64) {
+	for i := range rejects {
+		n += int64(rejectSize + len(rejects[i].MessageID) + len(rejects[i].Message))
+	}
+	return n
 }
 
 // appendError appends the body of a refusal. SDKs need all three of code, message and

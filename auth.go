@@ -146,8 +146,7 @@ func newAuthentication(a Authenticator, p *protocol, o *AuthOptions) *authentica
 
 // step returns the request with its source, and the payload, if the search for the key had
 // to read it.
-func (a *authentication) step(w http.ResponseWriter, given *http.Request) (*http.Request, *payload, error) {
-	r, s := withState(given)
+func (a *authentication) step(w http.ResponseWriter, given, r *http.Request, s *state) (*http.Request, *payload, error) {
 	route, _ := s.match(a.protocol.routes, r)
 	if route != nil && route.Open {
 		return r, nil, nil

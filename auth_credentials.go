@@ -15,9 +15,9 @@ import (
 type credentialFinder struct {
 	protocol *protocol
 	query    []string
-	members  []string // quoted
-	names    []string // of both, quoted
-	header   string   // a second header to read credentials from, or ""
+	names    []string       // of both, quoted
+	searcher *wire.Searcher // for members of bodies
+	header   string         // a second header to read credentials from, or ""
 }
 
 // foundCredentials are credentials, and whether the key came as a Basic user name, which a
@@ -29,14 +29,16 @@ type foundCredentials struct {
 
 func newCredentialFinder(dialects []Dialect, p *protocol, acceptAuthentication bool) credentialFinder {
 	f := credentialFinder{protocol: p}
+	var members []string // quoted
 	for _, d := range dialects {
-		query, members := d.KeyPlaces()
+		query, names := d.KeyPlaces()
 		f.query = appendNew(f.query, query...)
-		for _, name := range members {
-			f.members = appendNew(f.members, string(wire.AppendString(nil, name)))
+		for _, name := range names {
+			members = appendNew(members, string(wire.AppendString(nil, name)))
 		}
 	}
-	f.names = appendNew(f.names, f.members...)
+	f.searcher = wire.NewSearcher(members)
+	f.names = appendNew(f.names, members...)
 	for _, name := range f.query {
 		f.names = appendNew(f.names, string(wire.AppendString(nil, name)))
 	}
@@ -155,70 +157,126 @@ func (f *credentialFinder) inQuery(query string) string {
 // inPayload reads the payload and returns the key in it, or "".
 func (f *credentialFinder) inPayload(w http.ResponseWriter, given, r *http.Request, s *state, route *boundRoute) (*http.Request, *payload, string, error) {
 	if route != nil && route.Body != nil {
-		key, err := f.inMadeBody(r, route)
+		key, err := f.inMadeBody(r, s, route)
 		return r, nil, key, err
 	}
 	if r.Body == nil || r.Body == http.NoBody {
 		return r, nil, "", nil
 	}
-	next, payload, err := readPayload(f.protocol.bodies, w, given, r, s, f.protocol.maxBytes)
+	next, payload, err := readPayload(f.protocol.bodies, w, given, r, s, f.protocol.bodyLimit(route))
 	if err != nil {
 		return r, nil, "", err
+	}
+	key, err := f.inBody(payload.bytes(), route)
+	if err != nil || key != "" || route == nil || route.Key == nil {
+		return next, payload, key, err
 	}
 	doc, err := payload.index(f.protocol.index)
 	if err != nil {
 		return r, payload, "", err
 	}
-	key, err := f.inDocument(r, doc, route)
-	return next, payload, key, err
+	return next, payload, route.Key(r, rootObject(doc)), nil
 }
 
 // inMadeBody searches the payload of a route that makes it from the request.
-func (f *credentialFinder) inMadeBody(r *http.Request, route *boundRoute) (string, error) {
-	body, err := route.payload(r)
+func (f *credentialFinder) inMadeBody(r *http.Request, s *state, route *boundRoute) (string, error) {
+	payload, err := s.makePayload(r, route)
 	if err != nil {
 		return "", err
 	}
-	var doc wire.Document
-	if err := doc.Read(body, batchMember, f.protocol.index); err != nil {
-		return "", documentError(err, f.protocol.index)
+	defer s.dropPayload(payload)
+	key, err := f.inBody(payload.bytes(), route)
+	if err != nil || key != "" || route.Key == nil {
+		return key, err
 	}
-	return f.inDocument(r, &doc, route)
+	doc, err := payload.index(f.protocol.index)
+	if err != nil {
+		return "", err
+	}
+	return route.Key(r, rootObject(doc)), nil
 }
 
-func (f *credentialFinder) inDocument(r *http.Request, doc *wire.Document, route *boundRoute) (string, error) {
-	if key := f.inObject(doc.Root()); key != nil {
+// inBody returns the key in a body, or "". A body that is not known to be anybody's is only
+// searched: its index is made for those who have a key, and where a route has a place of
+// its own for the key.
+func (f *credentialFinder) inBody(body []byte, route *boundRoute) (string, error) {
+	list := batchMember
+	if route != nil && !route.Batch {
+		list = "" // the elements of such a member are data, and would be stored with their keys
+	}
+	if key := f.searcher.Tail(body); len(key) > len(`""`) {
 		return wire.Text(key), nil
 	}
-	items, _ := doc.Items()
-	if route != nil && !route.Batch {
-		items = nil // the elements of such a member are data, and would be stored with their keys
-	}
-	var key []byte
-	for i := range items {
-		switch k := f.inObject(items[i].Object); {
-		case k == nil || bytes.Equal(k, key):
-		case key == nil:
-			key = k
-		default:
-			return "", &Error{Code: CodeConflictingKeys}
+	var keys bodyKeys
+	f.searcher.Search(body, list, keys.found)
+	key, err := keys.key()
+	if key == "" && err == nil {
+		if invalid := wire.Check(body, list, f.protocol.index.Items); invalid != nil {
+			return "", documentError(invalid, f.protocol.index)
 		}
 	}
-	if key == nil && route != nil && route.Key != nil {
-		return route.Key(r, rootObject(doc)), nil
-	}
-	return wire.Text(key), nil
+	return key, err
 }
 
-// inObject returns the value of a member that may hold a key and is a non-empty string. Of
-// several it returns the one that the dialects list first.
-func (f *credentialFinder) inObject(o wire.Object) []byte {
-	for _, member := range f.members {
-		if value := o.Get(member); len(value) > len(`""`) && wire.Kind(value) == '"' {
-			return value
-		}
+// bodyKeys are the keys that are found in a body: that of its root, or else that of its
+// events, which must be the same in all of them.
+type bodyKeys struct {
+	root, items   foundKey
+	item          int // the last one that has a key
+	itemKey       foundKey
+	itemsConflict bool
+}
+
+// foundKey is the value of the member that the dialects list first, of those that were
+// found.
+type foundKey struct {
+	value []byte
+	name  int
+}
+
+// found adds a member that may hold a key. It is none if it is not a non-empty string. It
+// returns false for the one before which no other counts.
+func (k *bodyKeys) found(item, name int, value []byte) (more bool) {
+	if len(value) <= len(`""`) || wire.Kind(value) != '"' {
+		return true
 	}
-	return nil
+	switch {
+	case item < 0:
+		k.root.add(name, value)
+	case item != k.item || k.itemKey.value == nil:
+		k.endItem()
+		k.item, k.itemKey = item, foundKey{value, name}
+	default:
+		k.itemKey.add(name, value)
+	}
+	return item >= 0 || name > 0
+}
+
+func (k *foundKey) add(name int, value []byte) {
+	if k.value == nil || name < k.name {
+		k.value, k.name = value, name
+	}
+}
+
+// endItem compares the key of an item with those before.
+func (k *bodyKeys) endItem() {
+	switch {
+	case k.itemKey.value == nil:
+	case k.items.value == nil:
+		k.items = k.itemKey
+	case !bytes.Equal(k.items.value, k.itemKey.value):
+		k.itemsConflict = true
+	}
+}
+
+func (k *bodyKeys) key() (string, error) {
+	if k.root.value != nil {
+		return wire.Text(k.root.value), nil
+	}
+	if k.endItem(); k.itemsConflict {
+		return "", &Error{Code: CodeConflictingKeys}
+	}
+	return wire.Text(k.items.value), nil
 }
 
 // appendNew appends the names that list does not have yet.

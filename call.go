@@ -1,6 +1,7 @@
 package inlet
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -28,6 +29,8 @@ type call struct {
 	payload  *payload
 	input    *Input
 	body     []byte // the answer of a route with a Reply
+	encoded  int    // how long the content of the events is
+	lines    int64  // reserved for what the sink encodes
 	accepted int
 	wrote    time.Time // when the sink was called
 	charged  bool      // for its events, by the layers that limit them
@@ -116,12 +119,8 @@ func (c *call) admit() error {
 // read reads the payload, or uses the one that an earlier layer has read, and selects the
 // route that it has the shape of. The payload of an open route is read and dropped.
 func (c *call) read() (err error) {
-	c.input = inputs.Get().(*Input)
 	if c.route.Body != nil {
-		var m payloadMemory
-		if m.bytes, err = c.route.payload(c.r); err == nil {
-			c.payload = c.state.newPayload(&m, int64(len(c.r.URL.RawQuery)))
-		}
+		c.payload, err = c.state.makePayload(c.r, c.route)
 	} else {
 		err = c.readPayload()
 	}
@@ -142,7 +141,7 @@ func (c *call) readPayload() (err error) {
 	if waits {
 		c.leave()
 	}
-	c.payload, err = c.state.readPayload(c.h.bodies, c.w, c.r, c.route.maxPayload, c.started)
+	c.payload, err = c.state.readPayload(c.h.bodies, c.w, c.r, c.h.protocol.bodyLimit(c.route), c.started)
 	if err == nil {
 		c.warnOfCoding()
 	}
@@ -177,24 +176,29 @@ func (c *call) selectRoute() error {
 	if route == nil {
 		return &Error{Code: CodeInvalidRequest, Message: "the payload has none of the forms that this endpoint accepts"}
 	}
-	c.route, c.input.doc = route, doc
+	c.route = route
 	c.state.selected.Store(route)
 	if int64(c.payload.received) > route.MaxBytes {
 		return tooLarge(route.MaxBytes)
 	}
-	return nil
+	items, _ := doc.Items()
+	if c.input, err = takeInput(len(items), &c.state.account); err == nil {
+		c.input.doc = doc
+	}
+	return err
 }
 
-// decode has the dialect make events of the payload. An open route has none.
+// decode has the dialect make events of the payload.
 func (c *call) decode() error {
-	if c.route.Open {
-		return nil
-	}
 	in := c.input
 	in.Request, in.ReceivedAt = c.r, c.state.arrived.UTC()
 	in.limits, in.maxBytes, in.payload = &c.h.protocol.limits, c.route.MaxBytes, c.payload
 	in.key = c.state.key.Load()
-	if err := c.route.Decode(in); err != nil {
+	err := c.route.Decode(in)
+	if in.refused != nil {
+		return accountError(in.refused)
+	}
+	if err != nil {
 		return err
 	}
 	if c.h.options.FillAnonymousID && !in.forwarded {
@@ -209,10 +213,12 @@ func (c *call) check() error {
 	in := c.input
 	kept := 0
 	for i, e := range in.events {
-		if p := c.h.checkEvent(e, c.route.UserOptional || in.forwarded); p != nil {
+		size, p := c.h.checkEvent(e, c.route.UserOptional || in.forwarded)
+		if p != nil {
 			in.Refuse(in.places[i], e.MessageID, p)
 			continue
 		}
+		c.encoded += size
 		in.events[kept], in.places[kept] = e, in.places[i]
 		kept++
 	}
@@ -220,19 +226,21 @@ func (c *call) check() error {
 	return c.refusal()
 }
 
-func (h *Handler) checkEvent(e *Event, userOptional bool) *Problem {
+// checkEvent returns the length of an event's content, or why it is refused.
+func (h *Handler) checkEvent(e *Event, userOptional bool) (size int, _ *Problem) {
 	if p := e.check(&h.protocol.limits, userOptional); p != nil {
-		return p
+		return 0, p
 	}
-	if e.exceeds(max(maxStored, h.protocol.limits.EventBytes)) {
-		return problem(CodeEventTooLarge, "")
+	size, exceeds := e.exceeds(max(maxStored, h.protocol.limits.EventBytes))
+	if exceeds {
+		return 0, problem(CodeEventTooLarge, "")
 	}
 	for _, valid := range h.options.Validators {
 		if p := valid(e); p != nil {
-			return p
+			return 0, p
 		}
 	}
-	return nil
+	return size, nil
 }
 
 // refusal returns the error of a request of which nothing is to be stored: all of it was
@@ -300,13 +308,18 @@ func (c *call) chargeBack(events int) {
 	}
 }
 
-// enrich sets what every event in a sink has, and what the host adds to it.
-func (c *call) enrich() {
+// enrich sets what every event in a sink has, and what the host adds to it. Enrichers that
+// change objects make new ones: of all events together about as much as their content.
+func (c *call) enrich() error {
 	in := c.input
+	if len(c.h.options.Enrichers) > 0 && !in.reserve(c.encoded) {
+		return accountError(in.refused)
+	}
 	ctx := c.sinkContext()
 	for _, e := range in.events {
 		c.h.enrichEvent(ctx, e, in, c.source, c.route.dialect)
 	}
+	return nil
 }
 
 func (h *Handler) enrichEvent(ctx context.Context, e *Event, in *Input, source *Source, dialect string) {
@@ -322,6 +335,27 @@ func (h *Handler) enrichEvent(ctx context.Context, e *Event, in *Input, source *
 		enrich(ctx, e)
 	}
 }
+
+// encodedSize returns how long the canonical forms of the events are together at most. The
+// strings of those that came in a body are no longer, encoded, than they were in it.
+func (c *call) encodedSize() int64 {
+	if len(c.h.options.Enrichers) > 0 { // they may have changed the content
+		c.encoded = 0
+		for _, e := range c.input.events {
+			raw, text := e.contentSize()
+			c.encoded += raw + text
+		}
+	}
+	n := c.encoded + len(c.input.events)*(envelopeSize+len(c.source.ID))
+	if bytes.IndexByte(c.payload.bytes(), '\\') >= 0 {
+		n += len(c.payload.bytes())
+	}
+	return int64(n)
+}
+
+// envelopeSize is how long the canonical form of an event without content is at most, with
+// all of its members, four times and the warnings.
+const envelopeSize = 640
 
 // sinkContext returns the context of the write, whose deadline counts from the first call.
 func (c *call) sinkContext() *sinkContext {
@@ -343,6 +377,11 @@ func (c *call) write() error {
 	if len(in.events) == 0 {
 		return nil
 	}
+	lines := c.encodedSize()
+	if err := c.state.account.Reserve(lines); err != nil {
+		return accountError(err)
+	}
+	c.lines = lines
 	ctx := c.sinkContext()
 	panicked, err := c.h.store(ctx, in.events, c.wrote)
 	ctx.stopTimer()
@@ -416,7 +455,8 @@ func (h *Handler) unavailable(err error) error {
 	return e
 }
 
-// answer answers the client, and then logs and notifies the observer.
+// answer gives the memory of the request back, answers the client, and then logs and
+// notifies the observer. A client that is slow to take its answer holds no more than that.
 func (c *call) answer(err error) {
 	out := answer{err: err, route: c.route, body: c.body, accepted: c.accepted}
 	if c.input != nil {
@@ -432,10 +472,14 @@ func (c *call) answer(err error) {
 		c.measure(&outcome)
 	}
 	c.state.setOutcome(outcome)
+	estimate := answerSize(out.rejects)
+	c.settle(estimate)
 	reply := out.render(c.w.Header(), c.state)
 	c.release()
 	if len(reply.body) > smallReply {
 		c.payload.giveUp()
+		c.state.account.Return(max(0, estimate-int64(cap(reply.body))-rejectsSize(outcome.Rejects)))
+		c.state.account.Trim()
 	}
 	reply.expect(c.w, c.r, c.state)
 	c.send(&reply)
@@ -481,8 +525,23 @@ func (c *call) log(status int, e *Error) {
 	}
 }
 
-// release gives the memory of the request to the next one. It is not deferred: after a
-// panic the memory may still be in use, and goes to the garbage collector.
+// settle gives what the events and what the sink has encoded were charged for back to the
+// account, except for what the answer needs, which is less.
+func (c *call) settle(answer int64) {
+	spare := c.lines - answer
+	if c.input != nil {
+		spare += c.input.reserved
+		c.input.reserved = 0
+	}
+	c.lines = 0
+	if spare != 0 {
+		c.state.account.Return(spare)
+	}
+}
+
+// release gives the memory of the request to the next one, except that of a body that the
+// layers before keep. It is not deferred: after a panic the memory may still be in use, and
+// goes to the garbage collector.
 func (c *call) release() {
 	if c.lost {
 		return

@@ -81,8 +81,9 @@ func decodeActsBatch(in *Input) error {
 	if err != nil {
 		return err
 	}
-	in.structs = slices.Grow(in.structs, len(items))
-	in.text.Grow(typicalText * len(items))
+	if n := usable(items); !in.growEvents(n) || !in.growText(typicalText*n) {
+		return nil
+	}
 	for i := range items {
 		if p := problemOf(items[i].Fault); p != nil {
 			in.Refuse(i, "", p)
@@ -261,7 +262,9 @@ type actsEvent struct {
 // addActs adds the event at a place of the request, or refuses it.
 func (in *Input) addActs(place int, object Object, extra json.RawMessage) {
 	var m actsMembers
-	in.text.Grow(m.locate(object) + idLength)
+	if !in.growText(m.locate(object) + idLength) {
+		return
+	}
 	e := actsEvent{in.Add(place), in, &m}
 	if object.Repaired() {
 		e.Warnings |= WarnTextRepaired
@@ -371,6 +374,9 @@ func (e *actsEvent) setTimestamp() {
 // properties returns the members that no field holds, nil if there are none.
 func (e *actsEvent) properties() json.RawMessage {
 	in, root := e.in, e.m.root
+	if !in.growExtra(root) {
+		return nil
+	}
 	start := len(in.raw)
 	in.raw = append(in.raw, '{')
 	for i := range root.Len() {

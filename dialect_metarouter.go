@@ -72,6 +72,10 @@ var customMembers = []string{
 	customKey, customName, customID, customTimestamp, customAnonymousID, customUserID, customIP,
 }
 
+// metadataGrowth is how many times its bytes the metadata needs until it is one object, with
+// the index of that.
+const metadataGrowth = 16
+
 // customMetadata assembles the metadata of a request. The body's part is nil if it has none.
 func customMetadata(r *http.Request, body json.RawMessage, limits wire.Limits) (wire.Object, error) {
 	metadata := customQuery(r)
@@ -126,7 +130,11 @@ func decodeCustom(in *Input) error {
 	if !ok {
 		return nil
 	}
-	metadata, err := customMetadata(in.Request, object.members.Get(customMember), in.limits.wire())
+	body := object.members.Get(customMember)
+	if !in.reserve(metadataGrowth * (len(body) + len(in.Request.URL.RawQuery) + len(in.Request.Header.Get(customHeader)))) {
+		return nil
+	}
+	metadata, err := customMetadata(in.Request, body, in.limits.wire())
 	if err != nil {
 		return err
 	}
@@ -179,7 +187,7 @@ func (in *Input) setCustomContent(e *Event, metadata wire.Object) {
 		e.Context = append(e.Context, '}')
 	}
 	unknown := in.objectWithout(metadata, func(name string) bool { return slices.Contains(known, name) })
-	if len(unknown) > len(`{}`) {
+	if len(unknown) > len(`{}`) && in.reserve(4*(len(unknown)+len(customMember))) { // as it grows
 		e.Extra = wire.AppendMember([]byte{'{'}, 1, []byte(customMember), unknown)
 		e.Extra = append(e.Extra, '}')
 	}
@@ -188,6 +196,9 @@ func (in *Input) setCustomContent(e *Event, metadata wire.Object) {
 // objectWithout returns an object without the members that drop reports, by their quoted
 // names.
 func (in *Input) objectWithout(o wire.Object, drop func(name string) bool) json.RawMessage {
+	if !in.growExtra(o) {
+		return nil
+	}
 	start := len(in.raw)
 	in.raw = append(in.raw, '{')
 	for i := range o.Len() {

@@ -10,10 +10,10 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unsafe"
 
 	"github.com/inlet-go/inlet/internal/canonical"
 	"github.com/inlet-go/inlet/internal/pixel"
-
 	"github.com/inlet-go/inlet/internal/wire"
 )
 
@@ -63,6 +63,7 @@ type segmentDecoder struct {
 	in       *Input
 	envelope segmentEnvelope
 	slots    []segmentSlots // of each event
+	reserved int64          // for both
 }
 
 var segmentDecoders = sync.Pool{New: func() any { return new(segmentDecoder) }}
@@ -75,13 +76,17 @@ func newSegmentDecoder(in *Input) *segmentDecoder {
 }
 
 func (d *segmentDecoder) recycle() {
-	d.in = nil
+	d.in.giveBack(d.reserved)
+	d.in, d.reserved = nil, 0
 	d.envelope.reset()
-	if cap(d.slots) <= maxPooledEvents {
+	if cap(d.slots) <= maxPooledSlots {
 		d.slots = d.slots[:0]
 		segmentDecoders.Put(d)
 	}
 }
+
+// maxPooledSlots is for how many events a decoder may leave memory to the next request.
+const maxPooledSlots = 1024
 
 // segmentEnvelope is what a batch, or the headers of the request, define for all of its
 // events.
@@ -112,6 +117,23 @@ func (d *defaults) set(object json.RawMessage) {
 	d.names.Set(object)
 }
 
+// size returns how much memory the names may need at most.
+func (d *defaults) size(limits wire.Limits) int {
+	if d.object == nil {
+		return 0
+	}
+	return wire.DefaultsSize(d.object, limits)
+}
+
+// count adds the lengths of both to merged and copied if an event whose own object is over
+// gets a copy of the defaults.
+func (d *defaults) count(over json.RawMessage, merged, copied *int) {
+	if wire.Kind(over) == '{' && !wire.EmptyObject(over) && !wire.EmptyObject(d.object) {
+		*merged += len(over)
+		*copied += len(d.object)
+	}
+}
+
 func (d *defaults) reset() {
 	d.object = nil
 	d.names.Reset()
@@ -133,6 +155,9 @@ func (d *defaults) under(in *Input, over json.RawMessage, quoted string) (merged
 		}
 		return d.object, value
 	}
+	if !in.growRaw(len(d.object) + len(over)) {
+		return nil, nil
+	}
 	start := len(in.raw)
 	raw, at, end := d.names.AppendUnder(in.raw, over, quoted)
 	in.raw = raw
@@ -152,8 +177,9 @@ func decodeSegmentSingle(in *Input, t Type) error {
 	defer d.recycle()
 	setRequestDefaults(in, &d.envelope)
 	d.slots = append(d.slots, segmentSlots{})
-	in.text.Grow(d.slots[0].sort(object.members))
-	d.add(0, object, t)
+	if in.growText(d.slots[0].sort(object.members)) {
+		d.add(0, object, t)
+	}
 	return nil
 }
 
@@ -174,7 +200,9 @@ func decodeSegmentBatch(in *Input) error {
 	if err := d.setEnvelope(len(items)); err != nil {
 		return err
 	}
-	d.sort(items)
+	if err := d.sort(items); err != nil {
+		return err
+	}
 	for i := range items {
 		if p := problemOf(items[i].Fault); p != nil {
 			in.Refuse(i, "", p)
@@ -186,22 +214,61 @@ func decodeSegmentBatch(in *Input) error {
 }
 
 // sort sorts the members of all events into slots, so that the memory for all their strings
-// can be allocated together.
-func (d *segmentDecoder) sort(items []wire.Item) {
-	d.slots = slices.Grow(d.slots, len(items))[:len(items)]
-	d.in.structs = slices.Grow(d.in.structs, len(items))
-	size := 0
-	for i := range items {
-		d.slots[i] = segmentSlots{}
-		size += d.slots[i].sort(items[i].Object)
+// can be reserved and allocated together, and that for what is merged, too.
+func (d *segmentDecoder) sort(items []wire.Item) error {
+	in, env := d.in, &d.envelope
+	limits := in.doc.Limits()
+	needed := len(items)*slotsSize + env.context.size(limits) + env.integrations.size(limits)
+	events := usable(items)
+	if !in.growEvents(events) || !in.growRejects(len(items)-events) || !in.reserve(needed) {
+		return in.refused
 	}
-	d.in.text.Grow(size)
+	d.reserved = int64(needed)
+	d.slots = slices.Grow(d.slots, len(items))[:len(items)]
+	text, merged, copied := 0, 0, 0
+	for i := range items {
+		s := &d.slots[i]
+		*s = segmentSlots{}
+		text += s.sort(items[i].Object)
+		if env.context.object != nil {
+			env.context.count(s.value(items[i].Object, slotContext), &merged, &copied)
+		}
+		if env.integrations.object != nil {
+			env.integrations.count(s.value(items[i].Object, slotIntegrations), &merged, &copied)
+		}
+	}
+	if int64(copied) > in.maxBytes {
+		return defaultsTooLarge()
+	}
+	if in.growText(text) && copied > 0 {
+		in.growRaw(merged + copied)
+	}
+	return in.refused
 }
 
-// maxExpansion is how many times larger than the limit of the request all events together
-// may become when each gets the batch's defaults: those are sent once and stored with every
-// event.
-const maxExpansion = 8
+// usable returns how many items have no fault.
+func usable(items []wire.Item) (n int) {
+	for i := range items {
+		if items[i].Fault.Kind == wire.None {
+			n++
+		}
+	}
+	return n
+}
+
+// slotsSize is the size of the slots of an event in memory, in bytes.
+const slotsSize = int(unsafe.Sizeof(segmentSlots{}))
+
+// maxDefaults is how many bytes the defaults of a batch may have together in all of its
+// events as they are stored: as many as four of the largest events that are stored. Events
+// that have no context of their own point to that of the batch. Those that do get a copy of
+// it, and all copies together may have no more bytes than a body of the route.
+const maxDefaults = 4 * maxStored
+
+func defaultsTooLarge() error {
+	return &Error{Code: CodePayloadTooLarge, Field: "context",
+		Message: "context and integrations of the batch, repeated for every event, are too large"}
+}
 
 // setEnvelope reads what a batch of that many events defines for all of them.
 func (d *segmentDecoder) setEnvelope(events int) error {
@@ -216,9 +283,8 @@ func (d *segmentDecoder) setEnvelope(events int) error {
 	if p != nil {
 		return &Error{Code: p.Code, Message: p.Message, Field: p.Field}
 	}
-	if all := int64(len(context)+len(integrations)) * int64(events); all > maxExpansion*in.maxBytes {
-		return &Error{Code: CodePayloadTooLarge, Field: "context",
-			Message: "context and integrations of the batch, repeated for every event, are too large"}
+	if all := (len(context) + len(integrations)) * events; all > maxDefaults {
+		return defaultsTooLarge()
 	}
 	env.context.set(context)
 	env.integrations.set(integrations)

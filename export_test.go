@@ -26,8 +26,15 @@ func CodeTexts(yield func(Code, string) bool) {
 	}
 }
 
-// Release ends the caller's use of the payload.
-func (p *payload) Release() { p.release() }
+// Release ends the caller's use of the payload, and leaves the account as a layer does.
+func (p *payload) Release() {
+	if p == nil {
+		return
+	}
+	a := p.memory.account
+	p.release()
+	a.Leave()
+}
 
 // A PayloadReader reads payloads as the layers do.
 type PayloadReader struct{ protocol *protocol }
@@ -41,8 +48,25 @@ func NewPayloadReader(l PayloadLimits) (*PayloadReader, error) {
 // Read returns the request to pass on and the payload, held for the caller.
 func (pr *PayloadReader) Read(w http.ResponseWriter, r *http.Request) (*http.Request, *Payload, error) {
 	next, s := withState(r)
-	return readPayload(pr.protocol.bodies, w, r, next, s, pr.protocol.maxBytes)
+	s.account.Enter(pr.protocol.budget)
+	passed, p, err := readPayload(pr.protocol.bodies, w, r, next, s, pr.protocol.maxBytes)
+	if err != nil {
+		s.account.Leave()
+	}
+	return passed, p, err
 }
+
+// BytesInFlight returns what all requests have reserved of Payload.MaxBytesInFlight.
+func (p *Protocol) BytesInFlight() int64 {
+	built, err := p.build()
+	if err != nil {
+		panic(err)
+	}
+	return built.budget.Used()
+}
+
+// BytesInFlight returns what all requests have reserved of Payload.MaxBytesInFlight.
+func (h *Handler) BytesInFlight() int64 { return h.protocol.budget.Used() }
 
 // A Migrator migrates payloads as its layer does.
 type Migrator struct{ migrator }
@@ -61,9 +85,15 @@ func NewMigrator(m Migration, o *MigratePayloadOptions) (*Migrator, error) {
 
 // Migrate returns the request to pass on and its payload, held for the caller.
 func (m *Migrator) Migrate(w http.ResponseWriter, r *http.Request) (*http.Request, *Payload, error) {
-	next, p, err := m.step(w, r)
+	if !m.applies(r) {
+		return r, nil, nil
+	}
+	next, s := withState(r)
+	s.account.Enter(m.protocol.budget)
+	next, p, err := m.step(w, r, next, s)
 	if err != nil {
 		p.release()
+		s.account.Leave()
 		return next, nil, err
 	}
 	return next, p, nil

@@ -61,6 +61,8 @@ func New(sink Sink, o *Options) (*Handler, error) {
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.server.warnOnce(r, h.options.Logger)
 	c := newCall(h, w, r)
+	c.state.account.Enter(h.protocol.budget)
+	defer c.state.account.Leave()
 	err := c.enter()
 	defer c.leave()
 	if err == nil {
@@ -84,7 +86,7 @@ func (c *call) serve() error {
 	if err := c.admit(); err != nil {
 		return err
 	}
-	if err := c.read(); err != nil {
+	if err := c.read(); err != nil || c.route.Open {
 		return err
 	}
 	if err := c.decode(); err != nil {
@@ -96,7 +98,9 @@ func (c *call) serve() error {
 	if err := c.charge(); err != nil {
 		return err
 	}
-	c.enrich()
+	if err := c.enrich(); err != nil {
+		return err
+	}
 	return c.write()
 }
 
@@ -163,6 +167,11 @@ func (h *Handler) Ingest(ctx context.Context, source *Source, events ...*Event) 
 	defer h.inFlight.Leave()
 	state := &state{Context: ctx}
 	state.source.Store(source)
+	state.account.Enter(h.protocol.budget)
+	defer state.account.Leave()
+	if err := state.account.Reserve(ingestedSize(events)); err != nil {
+		return accountError(err)
+	}
 	ctx, cancel := context.WithTimeout(state, h.options.WriteTimeout)
 	defer cancel()
 	return h.ingest(ctx, source, events)
@@ -195,6 +204,18 @@ func (h *Handler) ingest(ctx context.Context, source *Source, events []*Event) e
 	return nil
 }
 
+// ingestedSize returns how much memory events of the host's program need until they are
+// stored: their copies, and what a sink encodes.
+func ingestedSize(events []*Event) (n int64) {
+	for _, e := range events {
+		if e != nil {
+			raw, text := e.contentSize()
+			n += int64(eventSize + envelopeSize + len(e.sourceID()) + maxEscaped*text + raw)
+		}
+	}
+	return n
+}
+
 // prepare copies a host's event and checks what a dialect has checked for a client's.
 func (h *Handler) prepare(e, given *Event) *Problem {
 	if given == nil {
@@ -207,7 +228,8 @@ func (h *Handler) prepare(e, given *Event) *Problem {
 	if p := e.checkRaw(h.protocol.index); p != nil {
 		return p
 	}
-	return h.checkEvent(e, false)
+	_, p := h.checkEvent(e, false)
+	return p
 }
 
 // checkText refuses what the canonical form cannot represent.

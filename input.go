@@ -8,7 +8,9 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unsafe"
 
+	"github.com/inlet-go/inlet/internal/account"
 	"github.com/inlet-go/inlet/internal/canonical"
 	"github.com/inlet-go/inlet/internal/timestamp"
 	"github.com/inlet-go/inlet/internal/wire"
@@ -44,21 +46,54 @@ type batch struct {
 	rejects []Reject
 	checked bool            // the faults of the items have been refused
 	text    strings.Builder // all strings of the events, in one allocation
-	raw     []byte          // raw JSON that had to be put together
+	raw     []byte          // raw JSON that had to be put together, in chunks: this is the last
 	scratch []byte
+
+	account  *account.Account // where all of this is reserved before it is made
+	reserved int64            // there
+	refused  error            // by the account: the request fails
+	large    bool             // it is kept for requests with many events
 }
 
-var inputs = sync.Pool{New: func() any { return new(Input) }}
+var (
+	smallInputs = sync.Pool{New: func() any { return new(Input) }}
+	largeInputs = sync.Pool{New: func() any { return &Input{batch: batch{large: true}} }}
+)
 
-// maxPooledEvents is the capacity for events that an Input may leave to the next request.
-const maxPooledEvents = 4096
+// takeInput returns an empty Input for a number of events, at the charge of a.
+func takeInput(events int, a *account.Account) (*Input, error) {
+	pool := &smallInputs
+	if events*(eventSize+2*pointerSize) > smallPooled/2 {
+		pool = &largeInputs
+	}
+	in := pool.Get().(*Input)
+	in.account = a
+	if !in.reserve(in.made()) {
+		err := accountError(in.refused)
+		in.recycle()
+		return nil, err
+	}
+	return in, nil
+}
+
+// made returns how much memory in may leave to the next request.
+func (in *Input) made() int {
+	return cap(in.structs)*eventSize + cap(in.events)*pointerSize + cap(in.places)*pointerSize +
+		cap(in.raw) + cap(in.scratch)
+}
+
+// Sizes in memory, in bytes.
+const (
+	eventSize   = int(unsafe.Sizeof(Event{}))
+	objectSize  = int(unsafe.Sizeof(Object{}))
+	rejectSize  = int(unsafe.Sizeof(Reject{}))
+	pointerSize = int(unsafe.Sizeof(uintptr(0)))
+)
 
 // recycle gives the memory to the next request. It must not be called while a sink may
 // still read the events. Rejects are not reused: an outcome keeps them.
 func (in *Input) recycle() {
-	if cap(in.structs) > maxPooledEvents || cap(in.raw) > maxPooled {
-		return
-	}
+	in.account, in.reserved, in.refused, in.maxBytes = nil, 0, nil, 0
 	clear(in.structs)
 	clear(in.events)
 	in.structs, in.events, in.places, in.rejects = in.structs[:0], in.events[:0], in.places[:0], nil
@@ -66,7 +101,88 @@ func (in *Input) recycle() {
 	in.text.Reset()
 	in.raw, in.scratch = in.raw[:0], in.scratch[:0]
 	in.Request, in.doc, in.limits, in.key, in.payload, in.forwarded = nil, nil, nil, nil, nil, false
-	inputs.Put(in)
+	switch made := in.made(); {
+	case made <= smallPooled && !in.large:
+		smallInputs.Put(in)
+	case made <= maxPooled:
+		in.large = true
+		largeInputs.Put(in)
+	}
+}
+
+// reserve reserves what is about to be made. After a refusal nothing more is made: the
+// request fails as soon as its dialect returns.
+func (in *Input) reserve(n int) bool {
+	if in.refused == nil && in.account != nil && n > 0 {
+		if in.refused = in.account.Reserve(int64(n)); in.refused == nil {
+			in.reserved += int64(n)
+		}
+	}
+	return in.refused == nil
+}
+
+// giveBack gives back what was reserved for memory that is used no more.
+func (in *Input) giveBack(n int64) {
+	if n > 0 && in.account != nil {
+		in.account.Return(n)
+		in.reserved -= n
+	}
+}
+
+// growEvents makes room for n more events.
+func (in *Input) growEvents(n int) bool {
+	if cap(in.structs)-len(in.structs) >= n {
+		return in.refused == nil
+	}
+	// Events in what is outgrown stay where they are.
+	n = max(n, cap(in.structs))
+	if !in.reserve(n*eventSize + 2*(len(in.events)+n)*pointerSize) {
+		return false
+	}
+	in.structs = make([]Event, 0, n)
+	in.events = append(make([]*Event, 0, len(in.events)+n), in.events...)
+	in.places = append(make([]int, 0, len(in.places)+n), in.places...)
+	return true
+}
+
+// growText makes room for n more bytes of the events' strings.
+func (in *Input) growText(n int) bool {
+	if in.text.Cap()-in.text.Len() >= n {
+		return in.refused == nil
+	}
+	if !in.reserve(2*in.text.Cap() + n) { // as a Builder grows
+		return false
+	}
+	in.text.Grow(n)
+	return true
+}
+
+// rawChunk is how many bytes raw JSON is put together in at least, once there is some.
+const rawChunk = 512
+
+// growRaw makes room for n more bytes of raw JSON. What was put together before stays where
+// it is.
+func (in *Input) growRaw(n int) bool {
+	if cap(in.raw)-len(in.raw) >= n {
+		return in.refused == nil
+	}
+	n = max(n, min(2*cap(in.raw), smallPooled), rawChunk)
+	if !in.reserve(n) {
+		return false
+	}
+	in.raw = make([]byte, 0, n)
+	return true
+}
+
+// growScratch makes room for n bytes of text.
+func (in *Input) growScratch(n int) bool {
+	if cap(in.scratch) < n {
+		if !in.reserve(n) {
+			return false
+		}
+		in.scratch = make([]byte, 0, n)
+	}
+	return in.refused == nil
 }
 
 // Root returns the root object of the payload.
@@ -75,7 +191,7 @@ func (in *Input) Root() Object { return rootObject(in.doc) }
 // Single returns the payload as the only event of the request, and whether it is usable. If
 // it is not, because of its structure, it has been refused.
 func (in *Input) Single() (Object, bool) {
-	in.text.Grow(typicalText + idLength)
+	in.growText(typicalText + idLength)
 	return in.single()
 }
 
@@ -96,6 +212,9 @@ func (in *Input) single() (Object, bool) {
 // list. Those that are not usable objects are refused by the first call, and are empty.
 func (in *Input) Items() ([]Object, bool) {
 	items, listed := in.doc.Items()
+	if !in.reserve(len(items) * objectSize) {
+		return nil, listed
+	}
 	objects := make([]Object, len(items))
 	for i, it := range items {
 		objects[i] = Object{it.Object, it.Repaired}
@@ -111,6 +230,9 @@ func (in *Input) Items() ([]Object, bool) {
 // request, from 0. Properties, Traits, Context, Integrations and Extra may be slices of
 // what the input returned.
 func (in *Input) Add(place int) *Event {
+	if !in.growEvents(1) {
+		return new(Event) // of a request that fails
+	}
 	in.structs = append(in.structs, Event{})
 	e := &in.structs[len(in.structs)-1]
 	in.events = append(in.events, e)
@@ -131,11 +253,31 @@ func (in *Input) Refuse(place int, messageID string, p *Problem) {
 		reject.Code = CodeInvalidEvent
 	}
 	reject.Message = cmp.Or(reject.Message, reject.Code.text())
-	in.rejects = append(in.rejects, reject)
+	if in.growRejects(1) && in.reserve(len(p.Message)) {
+		in.rejects = append(in.rejects, reject)
+	}
+}
+
+// growRejects makes room for n more rejects.
+func (in *Input) growRejects(n int) bool {
+	had := cap(in.rejects)
+	if had-len(in.rejects) >= n {
+		return in.refused == nil
+	}
+	n = max(len(in.rejects)+n, 2*had)
+	if !in.reserve(n * rejectSize) {
+		return false
+	}
+	in.rejects = append(make([]Reject, 0, n), in.rejects...)
+	in.giveBack(int64(had * rejectSize))
+	return true
 }
 
 // Withdraw takes back the event that was added last, and refuses it.
 func (in *Input) Withdraw(p *Problem) {
+	if in.refused != nil {
+		return
+	}
 	last := len(in.events) - 1
 	in.Refuse(in.places[last], in.events[last].MessageID, p)
 	*in.events[last] = Event{}
@@ -148,13 +290,24 @@ func (in *Input) Text(raw json.RawMessage) string {
 	if wire.Kind(raw) != '"' {
 		return ""
 	}
-	start := in.text.Len()
-	if plain, ok := wire.Plain(raw); ok {
-		in.text.Write(plain)
-	} else {
+	plain, ok := wire.Plain(raw)
+	if !ok {
+		if !in.growScratch(len(raw)) {
+			return ""
+		}
 		in.scratch = wire.AppendText(in.scratch[:0], raw)
-		in.text.Write(in.scratch)
+		plain = in.scratch
 	}
+	return in.keep(plain)
+}
+
+// keep returns text as a string that may be kept.
+func (in *Input) keep(text []byte) string {
+	if !in.growText(len(text)) {
+		return ""
+	}
+	start := in.text.Len()
+	in.text.Write(text)
 	return in.text.String()[start:]
 }
 
@@ -171,9 +324,7 @@ func (in *Input) SetID(e *Event, dst *string, raw json.RawMessage, field string)
 		*dst = id
 		e.Warnings |= warnings
 	case kind == '-', '0' <= kind && kind <= '9':
-		start := in.text.Len()
-		in.text.Write(raw)
-		*dst = in.text.String()[start:]
+		*dst = in.keep(raw)
 		e.Warnings |= WarnIDNotString
 	default:
 		return problem(CodeIDNotString, field)
@@ -215,6 +366,9 @@ func (in *Input) time(raw json.RawMessage) (time.Time, Warnings) {
 	case kind == '"':
 		text, plain := wire.Plain(raw)
 		if !plain {
+			if !in.growScratch(len(raw)) {
+				return t, 0
+			}
 			in.scratch = wire.AppendText(in.scratch[:0], raw)
 			text = in.scratch
 		}
@@ -272,6 +426,9 @@ var emptyObject = json.RawMessage(`{}`)
 // is reserved in the canonical form always goes there, with
 // [WarnReservedMember]. The type of e must be set.
 func (in *Input) SetExtra(e *Event, o Object, place func(i int) (extra, client bool)) {
+	if !in.growExtra(o.members) {
+		return
+	}
 	start := len(in.raw)
 	in.raw = append(in.raw, '{')
 	anyClient := false
@@ -305,6 +462,12 @@ func (in *Input) SetExtra(e *Event, o Object, place func(i int) (extra, client b
 	}
 }
 
+// growExtra makes room for an object of any members of o, with those that belong below
+// "_client" there.
+func (in *Input) growExtra(o wire.Object) bool {
+	return in.growRaw(len(`{"":{},}`) + len(canonical.Client) + o.Extent())
+}
+
 // isReserved reports whether a quoted name is reserved in the canonical form.
 func isReserved(quoted []byte, t Type) bool {
 	switch kind := canonical.KindOfQuoted(quoted); kind {
@@ -319,8 +482,11 @@ func isReserved(quoted []byte, t Type) bool {
 // AppendRaw returns JSON that f appends to a buffer, in memory of the request. f must
 // append valid JSON to dst and return the extended slice.
 func (in *Input) AppendRaw(f func(dst []byte) []byte) json.RawMessage {
-	start := len(in.raw)
+	start, made := len(in.raw), cap(in.raw)
 	in.raw = f(in.raw)
+	if n := cap(in.raw); n > made && !in.reserve(n) {
+		return nil
+	}
 	return in.raw[start:len(in.raw):len(in.raw)]
 }
 

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/inlet-go/inlet/internal/account"
 	"github.com/inlet-go/inlet/internal/admission"
 	"github.com/inlet-go/inlet/internal/check"
 )
@@ -14,27 +15,42 @@ import (
 // with each other and with the handler. Package middleware has them as Auth, Payload and
 // Migrate, and all the others.
 
-// step is what a layer does with a request: it returns the request to pass on and the
-// payload that it holds until the next handler has returned, nil for none. With an error
-// the request carries what is known for the answer.
-type step func(w http.ResponseWriter, r *http.Request) (*http.Request, *payload, error)
+// step is what a layer does with a request, given as it came and with its state: it returns
+// the request to pass on and the payload that it holds until the next handler has returned,
+// nil for none. With an error the request carries what is known for the answer.
+type step func(w http.ResponseWriter, given, r *http.Request, s *state) (*http.Request, *payload, error)
 
-// layer returns the layer that does a step.
-func layer(do step) func(http.Handler) http.Handler {
-	return func(next http.Handler) http.Handler { return &stepLayer{do, next, acceptsPending(next)} }
+// layer returns the layer that does a step with the requests that it applies to. Their
+// accounts are settled on every way out.
+func layer(budget *account.Budget, applies func(*http.Request) bool, do step) func(http.Handler) http.Handler {
+	return func(next http.Handler) http.Handler {
+		return &stepLayer{budget, applies, do, next, acceptsPending(next)}
+	}
 }
 
 // stepLayer is a layer around a handler.
 type stepLayer struct {
+	budget  *account.Budget
+	applies func(*http.Request) bool
 	do      step
 	next    http.Handler
 	pending bool // next accepts requests whose payload is yet to be read
 }
 
-// ServeHTTP does the step and passes the request on.
-func (l *stepLayer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	passed, p, err := l.do(w, r)
-	passed = WithState(passed) // also of a step that had nothing to do, so that the arrival is noted
+// ServeHTTP does the step, if it applies, and passes the request on.
+func (l *stepLayer) ServeHTTP(w http.ResponseWriter, given *http.Request) {
+	r, s := withState(given) // also of a step that has nothing to do, so that the arrival is noted
+	applies := l.applies(given)
+	if !applies && (l.pending || !pending(given)) {
+		l.next.ServeHTTP(w, r)
+		return
+	}
+	s.account.Enter(l.budget)
+	defer s.account.Leave()
+	passed, p, err := r, (*payload)(nil), error(nil)
+	if applies {
+		passed, p, err = l.do(w, given, r, s)
+	}
 	if err == nil && p == nil && !l.pending {
 		p, err = complete(passed)
 	}
@@ -76,7 +92,7 @@ func complete(r *http.Request) (*payload, error) {
 	if !p.acquire() {
 		return nil, nil // reading it fails
 	}
-	if err := p.load(); err != nil {
+	if err := p.load(math.MaxInt64); err != nil {
 		return p, err
 	}
 	r.ContentLength = int64(len(p.bytes()))
@@ -102,7 +118,8 @@ func Authenticate(a Authenticator, o *AuthOptions) (func(http.Handler) http.Hand
 	if err != nil {
 		return nil, err
 	}
-	return layer(newAuthentication(a, protocol, &filled).step), nil
+	every := func(*http.Request) bool { return true }
+	return layer(protocol.budget, every, newAuthentication(a, protocol, &filled).step), nil
 }
 
 // ReadPayload returns the layer that reads the body of each request once, bounded and
@@ -170,11 +187,13 @@ func (l *payloadLayer) ServeHTTP(w http.ResponseWriter, given *http.Request) {
 		return
 	}
 	r, s := withState(given)
-	if given.Body == nil || given.Body == http.NoBody {
+	if !hasBody(given) {
 		defer l.inFlight.Add(-1)
 		l.next.ServeHTTP(w, r)
 		return
 	}
+	s.account.Enter(l.protocol.budget)
+	defer s.account.Leave()
 	_, _ = s.match(l.protocol.routes, r) // so that a refusal has the form of the route
 	p := s.deferPayload(l.bodies, w, given, l.protocol.maxBytes)
 	p.slot.Store(&l.inFlight)
@@ -182,7 +201,7 @@ func (l *payloadLayer) ServeHTTP(w http.ResponseWriter, given *http.Request) {
 	defer p.deferredRead.w.end()
 	if l.pending {
 		r = withBody(given, r, p, announced(given))
-	} else if err := p.load(); err != nil {
+	} else if err := p.load(math.MaxInt64); err != nil {
 		p.release()
 		p.leaveSlot()
 		WriteError(w, r, err)
@@ -194,6 +213,9 @@ func (l *payloadLayer) ServeHTTP(w http.ResponseWriter, given *http.Request) {
 	l.next.ServeHTTP(w, r)
 	p.unkeep() // not deferred, as in layer
 }
+
+// hasBody reports whether a request has a body to read.
+func hasBody(r *http.Request) bool { return r.Body != nil && r.Body != http.NoBody }
 
 // announced returns the length of the decoded body of r, -1 if its header does not say.
 func announced(r *http.Request) int64 {
@@ -225,5 +247,6 @@ func MigratePayload(m Migration, o *MigratePayloadOptions) (func(http.Handler) h
 	if err != nil {
 		return nil, err
 	}
-	return layer((&migrator{migration: m, options: filled, protocol: protocol}).step), nil
+	g := &migrator{migration: m, options: filled, protocol: protocol}
+	return layer(protocol.budget, g.applies, g.step), nil
 }

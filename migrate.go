@@ -185,16 +185,15 @@ type migrator struct {
 	memory    sync.Pool // of *commandersact.Migrator
 }
 
+// applies reports whether the payload of a request has to be examined.
+func (g *migrator) applies(r *http.Request) bool { return hasBody(r) && g.migration.Applies(r) }
+
 // step returns the request to pass on, whose Body and ContentLength are those of the payload
 // in its new form, and that payload. The given request is never changed. A payload that cannot be
 // understood at all is passed on as it is, for the handler to refuse.
-func (g *migrator) step(w http.ResponseWriter, given *http.Request) (*http.Request, *payload, error) {
-	if given.Body == nil || given.Body == http.NoBody || !g.migration.Applies(given) {
-		return given, nil, nil
-	}
-	r, s := withState(given)
-	_, _ = s.match(g.protocol.routes, r) // so that a refusal has the form of the route
-	read, p, err := readPayload(g.protocol.bodies, w, given, r, s, g.protocol.maxBytes)
+func (g *migrator) step(w http.ResponseWriter, given, r *http.Request, s *state) (*http.Request, *payload, error) {
+	route, _ := s.match(g.protocol.routes, r) // a refusal has the form of the route, too
+	read, p, err := readPayload(g.protocol.bodies, w, given, r, s, g.protocol.bodyLimit(route))
 	if err != nil {
 		return read, nil, err
 	}
@@ -241,44 +240,72 @@ func (n *MigrationNote) problem() Problem {
 
 // migrate returns memory with the new form of a payload, or nil if it is to stay.
 func (g *migrator) migrate(p *payload, arrived time.Time) (*payloadMemory, MigrationReport, error) {
-	m := payloadPool.Get().(*payloadMemory)
+	m := newPayloadMemory(p.memory.account, nil)
 	report, changed, err := g.into(m, p, MigrateOptions{ReceivedAt: arrived.UTC(), Strict: g.options.Strict})
+	if refused := m.settle(); err == nil {
+		err = refused
+	}
 	if err == nil && changed && !g.options.Shadow {
 		return m, report, nil
 	}
-	if cap(m.bytes) <= maxPooled {
-		m.document.Reset()
-		payloadPool.Put(m)
-	}
+	m.free()
 	return nil, report, err
 }
+
+// migratedGrowth is how many times longer than a payload its new form is at most, as far as
+// that is reserved before it is made. What a migration makes beyond is reserved after.
+const migratedGrowth = 2
 
 // into writes the new form of a payload to m. The built-in migration makes its index on the
 // way.
 func (g *migrator) into(m *payloadMemory, p *payload, o MigrateOptions) (report MigrationReport, changed bool, err error) {
-	if _, builtin := g.migration.(commandersActMigration); builtin {
-		report, changed = g.commandersAct(m, p, o)
-		return report, changed, nil
+	if err := m.prepare(len(p.bytes())); err != nil {
+		return report, false, err
 	}
-	m.document.Reset()
-	m.bytes, report, err = g.migration.Migrate(m.bytes[:0], p.bytes(), o)
-	return report, err == nil && string(m.bytes) != string(p.bytes()), err
+	if err := m.grow(migratedGrowth * len(p.bytes())); err != nil {
+		return report, false, err
+	}
+	defer func() { m.bytes = m.work.bytes }()
+	if _, builtin := g.migration.(commandersActMigration); builtin {
+		return g.commandersAct(m, p, o)
+	}
+	out, report, err := g.migration.Migrate(m.work.bytes[:0], p.bytes(), o)
+	m.work.bytes = out
+	return report, err == nil && string(out) != string(p.bytes()), err
 }
 
 // commandersAct is into for the built-in migration. A payload that cannot be read is left to the
 // handler, which refuses it.
-func (g *migrator) commandersAct(m *payloadMemory, p *payload, o MigrateOptions) (report MigrationReport, changed bool) {
+func (g *migrator) commandersAct(m *payloadMemory, p *payload, o MigrateOptions) (report MigrationReport, changed bool, err error) {
 	acts, _ := g.memory.Get().(*commandersact.Migrator)
 	if acts == nil {
 		acts = new(commandersact.Migrator)
 	}
-	if acts.Load(&p.memory.document, p.bytes(), g.protocol.index) == nil {
-		m.bytes, changed = acts.Migrate(m.bytes[:0], &m.document, commandersact.Options{
-			Strict: o.Strict, CountOnly: g.options.Report == nil, // and no time of ours
-		})
-		report = migrationReport(acts.Report())
-	}
+	report, changed, err = g.commandersActBy(acts, m, p, o)
 	acts.Reset()
-	g.memory.Put(acts)
-	return report, changed
+	g.memory.Put(acts) // not after a panic
+	return report, changed, err
+}
+
+func (g *migrator) commandersActBy(acts *commandersact.Migrator, m *payloadMemory, p *payload, o MigrateOptions) (report MigrationReport, changed bool, err error) {
+	if err := p.memory.prepare(len(p.bytes())); err != nil {
+		return report, false, err
+	}
+	from := &p.memory.work.document
+	err = acts.Load(from, p.bytes(), g.protocol.index)
+	p.memory.correct()
+	if refused := accountError(err); refused != nil {
+		return report, false, refused
+	}
+	if err != nil {
+		return report, false, nil
+	}
+	// The index of the new form grows like that of the old one.
+	if err := m.Reserve(2 * from.Memory()); err != nil {
+		return report, false, accountError(err)
+	}
+	m.work.bytes, changed = acts.Migrate(m.work.bytes[:0], &m.work.document, commandersact.Options{
+		Strict: o.Strict, CountOnly: g.options.Report == nil, // and no time of ours
+	})
+	return migrationReport(acts.Report()), changed, nil
 }

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/inlet-go/inlet/internal/account"
 	"github.com/inlet-go/inlet/internal/check"
 	"github.com/inlet-go/inlet/internal/wire"
 )
@@ -44,6 +45,16 @@ type protocol struct {
 	maxBytes int64       // of a body, whatever its route
 	routes   *routes
 	bodies   *bodies
+	budget   *account.Budget // of all requests together
+}
+
+// bodyLimit bounds the body of a request before it is known whose it is: by its route, or
+// the largest body of all if it has none.
+func (p *protocol) bodyLimit(route *boundRoute) int64 {
+	if route == nil {
+		return p.maxBytes
+	}
+	return min(route.maxPayload, p.maxBytes)
 }
 
 // build returns the protocol that p describes. The error joins all faults.
@@ -70,9 +81,10 @@ func (p *Protocol) make() (protocol, error) {
 		}
 		table = newRoutes(dialects, &limits)
 	}
+	bodies := payload.reader()
 	return protocol{
 		dialects: dialects, limits: limits, index: limits.wire(), maxBytes: payload.MaxBytes,
-		routes: table, bodies: payload.reader(),
+		routes: table, bodies: bodies, budget: bodies.budget,
 	}, nil
 }
 

@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/inlet-go/inlet/internal/account"
 	"github.com/inlet-go/inlet/internal/admission"
 	"github.com/inlet-go/inlet/internal/body"
 	"github.com/inlet-go/inlet/internal/check"
@@ -33,13 +34,15 @@ type PayloadLimits struct {
 	// ReadTimeout. A body that arrives at less than 1 KiB per second on average is given up
 	// after two seconds. Defaults to 10 seconds.
 	ReadTimeout time.Duration
-	// MaxBytesInFlight bounds the memory that all bodies hold together, as sent and as
-	// decompressed, in bytes. A body whose announced length does not fit is refused with
-	// 503 before it is read; one that no longer fits while it arrives is refused then. A
-	// body is counted with 32 KiB when it is announced and with more only as it arrives, so
-	// that a large Content-Length alone cannot exhaust the budget. The minimum is 4 MiB and
-	// four times each of MaxBytes and MaxWireBytes. Defaults to 256 MiB, or the minimum if
-	// that is more.
+	// MaxBytesInFlight bounds the memory that all requests use together, in bytes: their
+	// bodies, as sent and as decompressed, the index of those, their events with what is
+	// put together for them, what a sink encodes, and their answers. Each is reserved
+	// before it is made. A request that does not fit now is refused with 503, before its
+	// body is read if the announced length says so; one that alone needs more than the
+	// bound, with 400. A body is counted with 32 KiB when it is announced and with more
+	// only as it arrives, so that a large Content-Length alone cannot exhaust the budget.
+	// The minimum is 4 MiB and four times each of MaxBytes and MaxWireBytes. Defaults to
+	// 256 MiB, or the minimum if that is more.
 	MaxBytesInFlight int64
 }
 
@@ -67,9 +70,9 @@ func (l PayloadLimits) withDefaults() (PayloadLimits, error) {
 
 // reader returns the reader of bodies within filled limits.
 func (l PayloadLimits) reader() *bodies {
-	return (&bodies{minRate: body.DefaultMinRate, reader: body.NewReader(body.Options{
+	return (&bodies{minRate: body.DefaultMinRate, budget: account.NewBudget(l.MaxBytesInFlight), reader: body.NewReader(body.Options{
 		MaxBytes: l.MaxBytes, MaxWireBytes: l.MaxWireBytes, MaxRatio: l.MaxRatio,
-		ReadTimeout: l.ReadTimeout, MaxBytesInFlight: l.MaxBytesInFlight,
+		ReadTimeout: l.ReadTimeout,
 	})}).withShare(admission.ShareOf(defaultMaxInFlight))
 }
 
@@ -77,6 +80,7 @@ func (l PayloadLimits) reader() *bodies {
 // concurrently, and how slowly.
 type bodies struct {
 	reader  *body.Reader
+	budget  *account.Budget // of all requests together
 	shares  *admission.Shares
 	minRate int64 // in bytes per second
 }
@@ -89,14 +93,14 @@ func (b *bodies) withShare(limit int) *bodies {
 	return &other
 }
 
-// read reads the body of r, which a client sends. If it is JSON, it is decompressed by what it
-// is.
-func (b *bodies) read(w http.ResponseWriter, r *http.Request, client netip.Addr, limit int64, now time.Time, json bool) (*body.Buffer, int64, error) {
+// read reads the body of r, which a client sends, at the charge of a. If it is JSON, it is
+// decompressed by what it is.
+func (b *bodies) read(w http.ResponseWriter, r *http.Request, a *account.Account, client netip.Addr, limit int64, now time.Time, json bool) (*body.Buffer, int64, error) {
 	if err := b.shares.Enter(client); err != nil {
 		return nil, 0, err
 	}
 	defer b.shares.Leave(client)
-	return b.reader.ReadPaced(w, r, limit, now, b.minRate, json)
+	return b.reader.ReadPaced(w, r, a, limit, now, b.minRate, json)
 }
 
 // A payload is the decoded body of a request, read once and shared by every layer that
@@ -127,37 +131,145 @@ type payload struct {
 	body     payloadBody
 }
 
-// payloadMemory is what requests share one after another.
+// payloadMemory is the memory of a payload. What is made for it is reserved in the account of
+// its request first: it is the meter of its document.
 type payloadMemory struct {
-	bytes    []byte
-	document wire.Document
-	buffer   *body.Buffer // that bytes are in, if they were read from a request
-	unused   []byte       // memory of its own, while bytes are in a buffer
+	bytes  []byte
+	own    int          // how much memory bytes are, unless they are in one of the next two
+	buffer *body.Buffer // that bytes are in, if they were read from a request
+	work   *workspace   // that the index is in, nil before there is one
+
+	account  *account.Account // of the request
+	reserved int64            // there, for all but the buffer
 }
 
-// maxPooled is how much memory a payload may leave to the next one. What a rare large body
-// needed goes back to the garbage collector.
-const maxPooled = 1 << 20
+// A workspace is what requests share one after another, in addition to the buffers of bodies.
+type workspace struct {
+	document wire.Document
+	bytes    []byte // of a payload that replaces another one
+	large    bool   // it is kept for large bodies
+}
 
-var payloadPool = sync.Pool{New: func() any { return new(payloadMemory) }}
+const (
+	// smallPooled is how much memory a request may leave to a small one. A client that
+	// sends little does not hold, and is not charged for, what was made for a large body.
+	smallPooled = 32 << 10
+	// smallBody is how long the body of a small request is at most.
+	smallBody = smallPooled / 4
+	// maxPooled is how much memory a request may leave to the next one. What a rare large
+	// body needed goes back to the garbage collector.
+	maxPooled = 512 << 10
+)
 
-// newPayloadMemory returns memory that holds the bytes of a buffer. It is only called for a
-// body that has arrived.
-func newPayloadMemory(b *body.Buffer) *payloadMemory {
-	m := payloadPool.Get().(*payloadMemory)
-	m.unused, m.bytes, m.buffer = m.bytes, b.Bytes, b
+var (
+	payloads        = sync.Pool{New: func() any { return new(payloadMemory) }}
+	smallWorkspaces = sync.Pool{New: func() any { return new(workspace) }}
+	largeWorkspaces = sync.Pool{New: func() any { return &workspace{large: true} }}
+)
+
+// newPayloadMemory returns empty memory at the charge of a, and with the bytes of a buffer
+// if that is not nil.
+func newPayloadMemory(a *account.Account, b *body.Buffer) *payloadMemory {
+	m := payloads.Get().(*payloadMemory)
+	m.account = a
+	if m.buffer = b; b != nil {
+		m.bytes = b.Bytes
+	}
 	return m
 }
+
+// prepare makes the memory for an index of a body available.
+func (m *payloadMemory) prepare(bytes int) error {
+	if m.work != nil {
+		return nil
+	}
+	pool := &smallWorkspaces
+	if bytes > smallBody {
+		pool = &largeWorkspaces
+	}
+	work := pool.Get().(*workspace)
+	if err := m.Reserve(work.made()); err != nil {
+		pool.Put(work)
+		return accountError(err)
+	}
+	m.work = work
+	work.document.SetMeter(m)
+	return nil
+}
+
+// Reserve reserves what is about to be made.
+func (m *payloadMemory) Reserve(n int64) error {
+	err := m.account.Reserve(n)
+	if err == nil {
+		m.reserved += n
+	}
+	return err
+}
+
+// grow makes room for n bytes in the workspace.
+func (m *payloadMemory) grow(n int) error {
+	if cap(m.work.bytes) >= n {
+		return nil
+	}
+	if err := m.Reserve(int64(n)); err != nil {
+		return accountError(err)
+	}
+	m.work.bytes = make([]byte, 0, n)
+	return nil
+}
+
+// settle reserves what was made beyond what was reserved, and gives back the rest.
+func (m *payloadMemory) settle() error {
+	m.correct()
+	if lacking := m.made() - m.reserved; lacking > 0 {
+		if err := m.Reserve(lacking); err != nil {
+			return accountError(err)
+		}
+	}
+	return nil
+}
+
+// correct gives back what was reserved beyond what was made.
+func (m *payloadMemory) correct() {
+	if made := m.made(); made < m.reserved {
+		m.account.Return(m.reserved - made)
+		m.reserved = made
+	}
+}
+
+// made returns how much memory m has, without its buffer, which is charged for itself.
+func (m *payloadMemory) made() int64 {
+	if m.work == nil {
+		return int64(m.own)
+	}
+	return int64(m.own) + m.work.made()
+}
+
+func (w *workspace) made() int64 { return int64(cap(w.bytes)) + w.document.Memory() }
 
 // free gives the memory to the next payload.
 func (m *payloadMemory) free() {
 	if m.buffer != nil {
 		m.buffer.Free()
-		m.bytes, m.unused, m.buffer = m.unused, nil, nil
 	}
-	if cap(m.bytes) <= maxPooled {
-		m.document.Reset()
-		payloadPool.Put(m)
+	if m.work != nil {
+		m.work.free()
+	}
+	m.account.Return(m.reserved)
+	*m = payloadMemory{}
+	payloads.Put(m)
+}
+
+func (w *workspace) free() {
+	w.document.Reset()
+	w.document.SetMeter(nil)
+	w.bytes = w.bytes[:0]
+	switch made := w.made(); {
+	case made <= smallPooled && !w.large:
+		smallWorkspaces.Put(w)
+	case made <= maxPooled:
+		w.large = true
+		largeWorkspaces.Put(w)
 	}
 }
 
@@ -235,24 +347,26 @@ func (p *payload) leaveSlot() {
 type deferredRead struct {
 	mu     sync.Mutex
 	done   atomic.Bool
+	limit  int32 // at most body.MaxBytes
 	err    error
 	from   bodyReader
 	bodies *bodies
 	r      *http.Request // whose Body the client sends
-	limit  int64
 	w      lentWriter
 }
 
 // errReaderPanicked is for those that ask again after the reader of a body has panicked.
 var errReaderPanicked = &Error{Code: CodeIncompleteBody, Err: errors.New("the reader of the body panicked")}
 
-// A bodyReader reads the body of a request: its state does.
+// A bodyReader reads the body of a request at the charge of its account: its state does.
 type bodyReader interface {
+	charged() *account.Account
 	readBody(b *bodies, w http.ResponseWriter, r *http.Request, limit int64, now time.Time) (*body.Buffer, int64, error)
 }
 
-// load reads the payload, unless that was done. The caller must be a user.
-func (p *payload) load() error {
+// load reads the payload, unless that was done, if it has at most limit bytes, or less if its
+// layer says so. The caller must be a user.
+func (p *payload) load(limit int64) error {
 	d := &p.deferredRead
 	if d.done.Load() {
 		return d.err
@@ -264,11 +378,11 @@ func (p *payload) load() error {
 	}
 	d.err = errReaderPanicked // unless it returns
 	defer d.done.Store(true)
-	buffer, size, err := d.from.readBody(d.bodies, &d.w, d.r, d.limit, time.Now())
+	buffer, size, err := d.from.readBody(d.bodies, &d.w, d.r, min(limit, int64(d.limit)), time.Now())
 	if d.err = err; err != nil {
 		return err
 	}
-	p.memory, p.size, p.coding = newPayloadMemory(buffer), size, buffer.Coding
+	p.memory, p.size, p.coding = newPayloadMemory(d.from.charged(), buffer), size, buffer.Coding
 	p.received = len(p.memory.bytes)
 	return nil
 }
@@ -307,11 +421,17 @@ func (w *lentWriter) end() {
 // index returns the structure of the body. It is read on the first call, and again if the
 // limits differ.
 func (p *payload) index(limits wire.Limits) (*wire.Document, error) {
-	d := &p.memory.document
+	m := p.memory
+	if err := m.prepare(len(m.bytes)); err != nil {
+		return nil, err
+	}
+	d := &m.work.document
 	if d.Limits() == limits {
 		return d, nil
 	}
-	if err := d.Read(p.memory.bytes, batchMember, limits); err != nil {
+	err := d.Read(m.bytes, batchMember, limits)
+	m.correct()
+	if err != nil {
 		return nil, documentError(err, limits)
 	}
 	return d, nil
@@ -324,6 +444,9 @@ const batchMember = `"batch"`
 func documentError(err error, limits wire.Limits) *Error {
 	var syntax *wire.SyntaxError
 	var fault *wire.FaultError
+	if refused := accountError(err); refused != nil {
+		return refused
+	}
 	switch {
 	case errors.As(err, &syntax):
 		return &Error{Code: CodeInvalidJSON, Message: syntax.Error(), Offset: syntax.Offset}
@@ -350,8 +473,16 @@ func (b *payloadBody) Read(dst []byte) (int, error) {
 		return 0, http.ErrBodyReadAfterClose
 	}
 	defer b.payload.release()
-	if err := b.payload.load(); err != nil {
-		return 0, err
+	if d := &b.payload.deferredRead; !d.done.Load() {
+		// By a goroutine that may outlive the layers.
+		a := d.from.charged()
+		a.Enter(d.bodies.budget)
+		defer a.Leave()
+		if err := b.payload.load(math.MaxInt64); err != nil {
+			return 0, err
+		}
+	} else if d.err != nil {
+		return 0, d.err
 	}
 	n := copy(dst, b.payload.memory.bytes[b.offset.Load():])
 	if n == 0 && len(dst) > 0 {
@@ -375,17 +506,31 @@ func tooLarge(limit int64) *Error {
 	return &Error{Code: CodePayloadTooLarge, Message: fmt.Sprintf("the payload is larger than %d bytes", limit)}
 }
 
+// accountError maps an error of an account to its public error. It is nil for others.
+func accountError(err error) *Error {
+	switch {
+	case errors.Is(err, account.ErrOverBudget):
+		return &Error{Code: CodeOverloaded}
+	case errors.Is(err, account.ErrNeverFits):
+		return &Error{Code: CodePayloadTooLarge, Message: "the request needs more memory than all requests together may use"}
+	}
+	return nil
+}
+
 // bodyError maps an error of reading a body to its public error. It is the only place that
 // does.
 func bodyError(err error) error {
 	if known, ok := errors.AsType[*Error](err); ok { // of a payload that was read through r.Body
 		return known
 	}
+	if refused := accountError(err); refused != nil {
+		return refused
+	}
 	if big, ok := errors.AsType[*body.TooLargeError](err); ok {
 		return tooLarge(big.Limit)
 	}
 	switch {
-	case errors.Is(err, body.ErrOverBudget), errors.Is(err, admission.ErrFull):
+	case errors.Is(err, admission.ErrFull):
 		return &Error{Code: CodeOverloaded}
 	case errors.Is(err, body.ErrExpandsTooMuch):
 		return &Error{Code: CodePayloadTooLarge, Message: "the payload expands too much"}

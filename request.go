@@ -14,6 +14,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/inlet-go/inlet/internal/account"
 	"github.com/inlet-go/inlet/internal/body"
 	"github.com/inlet-go/inlet/internal/wire"
 )
@@ -55,6 +56,10 @@ type state struct {
 	outcome   atomic.Pointer[Outcome]
 	charges   atomic.Pointer[charges]
 	key       atomic.Pointer[knownKey]
+
+	// account is what the request uses of the memory that all of them share. Each layer of
+	// this module and the handler enter it and leave it, deferred.
+	account account.Account
 
 	// Memory for what most requests need once.
 	firstMatch   match
@@ -181,7 +186,7 @@ func (s *state) readPayload(bodies *bodies, w http.ResponseWriter, r *http.Reque
 		if !b.payload.acquire() {
 			return nil, &Error{Code: CodeOverloaded, Err: errors.New("the payload was used after its layer had returned")}
 		}
-		if err := b.payload.load(); err != nil {
+		if err := b.payload.load(limit); err != nil {
 			b.payload.release()
 			return nil, err
 		}
@@ -191,8 +196,10 @@ func (s *state) readPayload(bodies *bodies, w http.ResponseWriter, r *http.Reque
 	if err != nil {
 		return nil, err
 	}
-	return s.newPayload(newPayloadMemory(buffer), size), nil
+	return s.newPayload(newPayloadMemory(&s.account, buffer), size), nil
 }
+
+func (s *state) charged() *account.Account { return &s.account }
 
 // readBody reads what the client sends.
 func (s *state) readBody(bodies *bodies, w http.ResponseWriter, r *http.Request, limit int64, now time.Time) (*body.Buffer, int64, error) {
@@ -205,7 +212,7 @@ func (s *state) readBody(bodies *bodies, w http.ResponseWriter, r *http.Request,
 	// The route may not be known yet, and a body of another handler, such as a file, is left
 	// as it is.
 	json := s.route() != nil || saysText(r.Header.Get("Content-Type"))
-	buffer, size, err := bodies.read(w, r, s.client(r), limit, now, json)
+	buffer, size, err := bodies.read(w, r, &s.account, s.client(r), limit, now, json)
 	if err != nil {
 		return nil, 0, bodyError(err)
 	}
@@ -227,9 +234,38 @@ func (s *state) client(r *http.Request) netip.Addr {
 	return connectionIP(r)
 }
 
+// makePayload returns the payload that a route makes from r, with the caller as its user.
+func (s *state) makePayload(r *http.Request, route *boundRoute) (*payload, error) {
+	m := newPayloadMemory(&s.account, nil)
+	err := m.Reserve(int64(len(r.URL.RawQuery)) * queryGrowth)
+	if err != nil {
+		m.free()
+		return nil, accountError(err)
+	}
+	if m.bytes, err = route.payload(r); err != nil {
+		m.free()
+		return nil, err
+	}
+	m.own = cap(m.bytes)
+	m.correct()
+	return s.newPayload(m, int64(len(r.URL.RawQuery))), nil
+}
+
+// dropPayload releases a payload that only the caller has seen.
+func (s *state) dropPayload(p *payload) {
+	s.payload.CompareAndSwap(p, nil)
+	p.release()
+	if p == &s.firstPayload {
+		s.hasPayload.Store(false)
+	}
+}
+
+// queryGrowth is how many times its bytes a query needs while a payload is made of it.
+const queryGrowth = 16
+
 // newPayload makes the payload of a request, with the caller as its user.
 func (s *state) newPayload(m *payloadMemory, size int64) *payload {
-	p := s.makePayload()
+	p := s.takePayload()
 	p.memory, p.size, p.received = m, size, len(m.bytes)
 	if m.buffer != nil {
 		p.coding = m.buffer.Coding
@@ -239,8 +275,8 @@ func (s *state) newPayload(m *payloadMemory, size int64) *payload {
 	return p
 }
 
-// makePayload makes a payload that is yet to be filled, with the caller as its user.
-func (s *state) makePayload() *payload {
+// takePayload returns a payload that is yet to be filled, with the caller as its user.
+func (s *state) takePayload() *payload {
 	p := &s.firstPayload
 	if !s.hasPayload.CompareAndSwap(false, true) {
 		p = new(payload)
@@ -253,9 +289,10 @@ func (s *state) makePayload() *payload {
 // deferPayload makes a payload that is read from r when it is first needed, with the caller
 // as its user.
 func (s *state) deferPayload(bodies *bodies, w http.ResponseWriter, r *http.Request, limit int64) *payload {
-	p := s.makePayload()
+	p := s.takePayload()
 	d := &p.deferredRead
-	d.from, d.bodies, d.r, d.limit, d.w.ResponseWriter = s, bodies, r, limit, w
+	d.done.Store(false)
+	d.from, d.bodies, d.r, d.limit, d.w.ResponseWriter = s, bodies, r, int32(limit), w
 	s.payload.Store(p)
 	return p
 }
@@ -429,7 +466,7 @@ type Outcome struct {
 	Err error
 	// Accepted and Rejected count the events of the request.
 	Accepted, Rejected int
-	// Rejects are the events that were refused. Read-only.
+	// Rejects are the first 16 of the events that were refused. Read-only.
 	Rejects []Reject
 	// WireBytes and Bytes are the sizes of the body as sent and decompressed.
 	WireBytes, Bytes int

@@ -90,9 +90,8 @@ func (e *Event) Clone() *Event { return CloneEvents([]*Event{e})[0] }
 func CloneEvents(events []*Event) []*Event {
 	var size int
 	for _, e := range events {
-		for _, raw := range e.rawFields() {
-			size += len(*raw)
-		}
+		raw, _ := e.contentSize()
+		size += raw
 	}
 	arena := make([]byte, 0, size)
 	structs := make([]Event, len(events))
@@ -121,6 +120,14 @@ func cloneRaw(raw *json.RawMessage, arena []byte) []byte {
 
 func (e *Event) rawFields() [5]*json.RawMessage {
 	return [...]*json.RawMessage{&e.Properties, &e.Traits, &e.Context, &e.Integrations, &e.Extra}
+}
+
+// contentSize returns how long the raw fields of e are together, and how long the strings are
+// that clients send.
+func (e *Event) contentSize() (raw, text int) {
+	raw = len(e.Properties) + len(e.Traits) + len(e.Context) + len(e.Integrations) + len(e.Extra)
+	text = len(e.Name) + len(e.MessageID) + len(e.UserID) + len(e.AnonymousID) + len(e.PreviousID) + len(e.GroupID)
+	return raw, text
 }
 
 // Equal reports whether e and o have the same canonical form: the same fields, the same

@@ -258,11 +258,11 @@ func decodeForwarded(in *Input, list json.RawMessage) error {
 		list = doc.Root().Get(forwardedMember)
 	}
 	in.forwarded = true
-	in.structs = slices.Grow(in.structs, len(items))
-	in.text.Grow(len(items) * (typicalText + idLength))
+	in.growEvents(len(items))
+	in.growText(len(items) * (typicalText + idLength))
 	i := 0
 	for about := range wire.Elements(list) {
-		if i < len(items) {
+		if i < len(items) && in.refused == nil {
 			in.addForwarded(i, &items[i], about)
 		}
 		i++
@@ -298,23 +298,23 @@ func (in *Input) setForwarded(e *Event, o wire.Object) *Problem {
 	if p := e.checkType(); p != nil {
 		return p
 	}
-	start := len(in.raw)
+	start := -1
 	for i := range o.Len() {
-		if p := in.setForwardedMember(e, start, o.Name(i), o.Value(i)); p != nil {
+		if p := in.setForwardedMember(e, &start, o, i); p != nil {
 			return p
 		}
 	}
-	if len(in.raw) > start {
+	if start >= 0 {
 		in.raw = append(in.raw, '}')
 		e.Extra = in.raw[start:len(in.raw):len(in.raw)]
 	}
 	return nil
 }
 
-// setForwardedMember sets a field, or appends the member to the object of unknown members that
-// begins at in.raw[extra].
-func (in *Input) setForwardedMember(e *Event, extra int, quoted, value []byte) *Problem {
-	ok := false
+// setForwardedMember sets a field, or appends the i-th member of o to the object of unknown
+// members. That begins at in.raw[*extra], which is negative before the first one.
+func (in *Input) setForwardedMember(e *Event, extra *int, o wire.Object, i int) *Problem {
+	quoted, value, ok := o.Name(i), o.Value(i), false
 	switch kind := canonical.KindOfQuoted(quoted); {
 	case kind == canonical.KindServer || kind == canonical.KindRecord:
 	case kind == canonical.KindTime:
@@ -322,10 +322,14 @@ func (in *Input) setForwardedMember(e *Event, extra int, quoted, value []byte) *
 	case string(quoted) == `"`+canonical.Type+`"`:
 		ok = true
 	case kind == canonical.KindExtra, kind == canonical.KindNote, !in.setField(e, quoted, value, &ok):
-		if len(in.raw) == extra {
+		if *extra < 0 {
+			if !in.growExtra(o) {
+				return nil
+			}
+			*extra = len(in.raw)
 			in.raw = append(in.raw, '{')
 		}
-		in.raw = wire.AppendMember(in.raw, extra+1, quoted, value)
+		in.raw = wire.AppendMember(in.raw, *extra+1, quoted, value)
 		ok = true
 	}
 	if !ok {
@@ -411,23 +415,18 @@ func setForwardedTime(t *time.Time, value json.RawMessage) bool {
 // and here.
 const maxStored = 4<<20 - 64<<10
 
-// exceeds reports whether the canonical form of e is larger than limit.
-func (e *Event) exceeds(limit int) bool {
-	texts := [...]string{e.Name, e.MessageID, e.UserID, e.AnonymousID, e.PreviousID, e.GroupID}
-	size, text := 0, 0
-	for _, raw := range e.rawFields() {
-		size += len(*raw)
+// exceeds reports whether the canonical form of e is larger than limit. It also returns the
+// length of its content, before strings are escaped.
+func (e *Event) exceeds(limit int) (content int, exceeds bool) {
+	raw, text := e.contentSize()
+	if raw+maxEscaped*text <= limit {
+		return raw + text, false
 	}
-	for _, s := range texts {
-		text += len(s)
-	}
-	if size+maxEscaped*text <= limit {
-		return false
-	}
-	for _, s := range texts {
+	size := raw
+	for _, s := range [...]string{e.Name, e.MessageID, e.UserID, e.AnonymousID, e.PreviousID, e.GroupID} {
 		size += len(wire.AppendString(nil, s))
 	}
-	return size > limit
+	return raw + text, size > limit
 }
 
 // maxEscaped is how many bytes a byte of a text may take in JSON.

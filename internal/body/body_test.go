@@ -23,6 +23,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 	"github.com/stretchr/testify/require"
 
+	"github.com/inlet-go/inlet/internal/account"
 	"github.com/inlet-go/inlet/internal/body"
 	"github.com/inlet-go/inlet/internal/testkit"
 )
@@ -37,15 +38,30 @@ const (
 	allSmall = budget / minBytes
 )
 
+// A reader reads bodies, each in an account of its own, within one budget.
+type reader struct {
+	*body.Reader
+	budget *account.Budget
+}
+
 // newReader returns a reader with these bounds, changed by each of change.
-func newReader(change ...func(*body.Options)) *body.Reader {
-	o := body.Options{
-		MaxBytes: maxBytes, MaxWireBytes: maxBytes, MaxRatio: 1 << 20, ReadTimeout: time.Minute, MaxBytesInFlight: budget,
-	}
+func newReader(change ...func(*body.Options)) *reader {
+	o := body.Options{MaxBytes: maxBytes, MaxWireBytes: maxBytes, MaxRatio: 1 << 20, ReadTimeout: time.Minute}
 	for _, f := range change {
 		f(&o)
 	}
-	return body.NewReader(o)
+	return &reader{body.NewReader(o), account.NewBudget(budget)}
+}
+
+// read reads a body of at most limit bytes.
+func (rd *reader) read(w http.ResponseWriter, r *http.Request, limit int64) (*body.Buffer, int64, error) {
+	a := new(account.Account)
+	a.Enter(rd.budget)
+	buf, size, err := rd.Read(w, r, a, limit, time.Now())
+	if err != nil {
+		a.Leave()
+	}
+	return buf, size, err
 }
 
 // request returns a request with a body in an encoding, "" for none.
@@ -58,8 +74,8 @@ func request(encoding string, src io.Reader) *http.Request {
 }
 
 // read has a reader read a request.
-func read(rd *body.Reader, r *http.Request) (*body.Buffer, int64, error) {
-	return rd.Read(httptest.NewRecorder(), r, maxBytes, time.Now())
+func read(rd *reader, r *http.Request) (*body.Buffer, int64, error) {
+	return rd.read(httptest.NewRecorder(), r, maxBytes)
 }
 
 // compressed returns text in an encoding; "flate" is deflate without its zlib header.
@@ -176,12 +192,12 @@ func TestReadErrors(t *testing.T) {
 }
 
 // fill reads bodies until the budget is used up, and returns the others.
-func fill(t testing.TB, rd *body.Reader, encoding, sent string) (bodies []*body.Buffer) {
+func fill(t testing.TB, rd *reader, encoding, sent string) (bodies []*body.Buffer) {
 	t.Helper()
 	for range 1000 {
 		buf, _, err := read(rd, request(encoding, strings.NewReader(sent)))
 		if err != nil {
-			require.ErrorIs(t, err, body.ErrOverBudget)
+			require.ErrorIs(t, err, account.ErrOverBudget)
 			return bodies
 		}
 		bodies = append(bodies, buf)
@@ -251,7 +267,7 @@ func TestBudget(t *testing.T) {
 				}
 				_, _, err := read(rd, r)
 				require.Error(t, err, bad.name)
-				require.NotErrorIs(t, err, body.ErrOverBudget, bad.name)
+				require.NotErrorIs(t, err, account.ErrOverBudget, bad.name)
 			}
 		}
 		bodies := fill(t, rd, "", "x")
@@ -279,7 +295,8 @@ func (s stalled) Read([]byte) (int, error) {
 func TestAnnouncedBodies(t *testing.T) {
 	const all, announced = 16 << 20, 4 << 20
 	synctest.Test(t, func(t *testing.T) {
-		rd := newReader(func(o *body.Options) { o.MaxBytes, o.MaxWireBytes, o.MaxBytesInFlight = announced, announced, all })
+		rd := newReader(func(o *body.Options) { o.MaxBytes, o.MaxWireBytes = announced, announced })
+		rd.budget = account.NewBudget(all)
 		s := stalled{new(atomic.Int64), make(chan struct{})}
 		var before, after runtime.MemStats
 		var done sync.WaitGroup
@@ -287,7 +304,7 @@ func TestAnnouncedBodies(t *testing.T) {
 		for range 10_000 {
 			r := &http.Request{Method: http.MethodPost, Body: s, ContentLength: announced}
 			done.Go(func() {
-				if _, _, err := rd.Read(nil, r, announced, time.Now()); err == nil {
+				if _, _, err := rd.read(nil, r, announced); err == nil {
 					t.Error("read a body that never arrived")
 				}
 			})
@@ -315,13 +332,14 @@ func FuzzRead(f *testing.F) {
 		}
 	}
 	f.Add("br", []byte("text"), uint16(100))
-	rd := newReader(func(o *body.Options) { o.MaxBytesInFlight = 2 << 20 })
+	rd := newReader()
+	rd.budget = account.NewBudget(2 << 20)
 	f.Fuzz(func(t *testing.T, encoding string, sent []byte, limit uint16) {
 		r := request("", bytes.NewReader(sent))
 		r.Header["Content-Encoding"] = []string{encoding}
-		buf, wire, err := rd.Read(httptest.NewRecorder(), r, int64(limit), time.Now())
+		buf, wire, err := rd.read(httptest.NewRecorder(), r, int64(limit))
 		if err != nil {
-			require.NotErrorIs(t, err, body.ErrOverBudget)
+			require.NotErrorIs(t, err, account.ErrOverBudget)
 			require.Nil(t, buf)
 			return
 		}

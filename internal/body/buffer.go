@@ -3,60 +3,48 @@ package body
 import (
 	"io"
 	"sync"
-	"sync/atomic"
+
+	"github.com/inlet-go/inlet/internal/account"
 )
-
-// budget bounds the memory that all bodies hold together.
-type budget struct {
-	max  int64
-	used atomic.Int64
-}
-
-// reserve adds n to what is used, if that fits.
-func (b *budget) reserve(n int64) error {
-	if b.used.Add(n) > b.max {
-		b.used.Add(-n)
-		return ErrOverBudget
-	}
-	return nil
-}
 
 // announce returns the first buffer of a body with an announced length of n bytes, -1 if
 // unknown, and an expected length. The announced length must fit now, but only the small
 // first buffer is reserved.
-func (b *budget) announce(n, expected int64) (*Buffer, error) {
-	if n > minBuffer && b.used.Load()+n > b.max {
-		return nil, ErrOverBudget
+func announce(a *account.Account, n, expected int64) (*Buffer, error) {
+	if n > minBuffer {
+		if err := a.Fits(n); err != nil {
+			return nil, err
+		}
 	}
-	return b.buffer(min(expected, minBuffer))
+	return newBuffer(a, min(expected, minBuffer))
 }
 
-// buffer returns an empty buffer for at least n bytes and one more, which shows the end of
+// newBuffer returns an empty buffer for at least n bytes and one more, which shows the end of
 // the body.
-func (b *budget) buffer(n int64) (*Buffer, error) {
+func newBuffer(a *account.Account, n int64) (*Buffer, error) {
 	if n > minBuffer {
-		return b.large(n + 1)
+		return largeBuffer(a, n+1)
 	}
-	if err := b.reserve(minBuffer); err != nil {
+	if err := a.Reserve(minBuffer); err != nil {
 		return nil, err
 	}
 	buf := smallBuffers.Get().(*Buffer)
-	buf.budget, buf.reserved = b, minBuffer
+	buf.account, buf.reserved = a, minBuffer
 	if int64(cap(buf.Bytes)) <= n {
 		buf.Bytes = make([]byte, 0, n+1)
 	}
 	return buf, nil
 }
 
-// large returns an empty buffer for n bytes, or a larger one from the pool.
-func (b *budget) large(n int64) (*Buffer, error) {
+// largeBuffer returns an empty buffer for n bytes, or a larger one from the pool.
+func largeBuffer(a *account.Account, n int64) (*Buffer, error) {
 	buf := largeBuffers.Get().(*Buffer)
 	n = max(n, int64(cap(buf.Bytes)))
-	if err := b.reserve(n); err != nil {
+	if err := a.Reserve(n); err != nil {
 		largeBuffers.Put(buf)
 		return nil, err
 	}
-	buf.budget, buf.reserved = b, n
+	buf.account, buf.reserved = a, n
 	if n > int64(cap(buf.Bytes)) {
 		buf.Bytes = make([]byte, 0, n)
 	}
@@ -64,7 +52,7 @@ func (b *budget) large(n int64) (*Buffer, error) {
 }
 
 // A Buffer holds the bytes of a body. Requests reuse its memory one after another. The
-// zero value is an empty buffer of no budget.
+// zero value is an empty buffer of no account.
 type Buffer struct {
 	// Bytes are the bytes of the body. They belong to the buffer's owner until Free.
 	Bytes []byte
@@ -72,8 +60,8 @@ type Buffer struct {
 	Coding Coding
 
 	source   arrival // what Bytes are read from
-	budget   *budget
-	reserved int64 // of the budget
+	account  *account.Account
+	reserved int64 // in the account
 }
 
 const (
@@ -120,7 +108,7 @@ func (buf *Buffer) readFrom(src io.Reader, limit, expected int64) error {
 
 // grow moves the bytes to a buffer for n bytes.
 func (buf *Buffer) grow(n int64) error {
-	other, err := buf.budget.large(n)
+	other, err := largeBuffer(buf.account, n)
 	if err != nil {
 		return err
 	}
@@ -131,11 +119,19 @@ func (buf *Buffer) grow(n int64) error {
 	return nil
 }
 
-// Free gives the memory to the next body, and what was reserved back to the budget.
+// correct gives back what was reserved beyond the memory that the buffer has.
+func (buf *Buffer) correct() {
+	if n := int64(cap(buf.Bytes)); n < buf.reserved {
+		buf.account.Return(buf.reserved - n)
+		buf.reserved = n
+	}
+}
+
+// Free gives the memory to the next body, and what was reserved back to the account.
 func (buf *Buffer) Free() {
-	if buf.budget != nil {
-		buf.budget.used.Add(-buf.reserved)
-		buf.budget, buf.reserved = nil, 0
+	if buf.account != nil {
+		buf.account.Return(buf.reserved)
+		buf.account, buf.reserved = nil, 0
 	}
 	buf.Bytes = buf.Bytes[:0]
 	switch n := cap(buf.Bytes); {

@@ -10,6 +10,8 @@ import (
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zlib"
 	"github.com/klauspost/compress/zstd"
+
+	"github.com/inlet-go/inlet/internal/account"
 )
 
 // minRatioBytes is the size up to which a body may grow regardless of MaxRatio.
@@ -22,7 +24,7 @@ func (rd *Reader) decompress(sent *Buffer, encoding string, limit int64) (*Buffe
 	d := decompressors.Get().(*decompressor)
 	defer decompressors.Put(d)
 	d.sent, d.limit, d.ratio = sent.Bytes, limit, rd.options.MaxRatio
-	buf, err := d.run(&rd.budget, encoding)
+	buf, err := d.run(sent.account, encoding)
 	d.sent = nil
 	d.source.Reset(nil)
 	if err != nil {
@@ -47,9 +49,9 @@ type decompressor struct {
 	zstd   *zstd.Decoder
 }
 
-func (d *decompressor) run(b *budget, encoding string) (*Buffer, error) {
+func (d *decompressor) run(a *account.Account, encoding string) (*Buffer, error) {
 	if encoding == "zstd" {
-		return d.runZstd(b)
+		return d.runZstd(a)
 	}
 	d.source.Reset(d.sent)
 	src, err := d.open(encoding)
@@ -59,11 +61,11 @@ func (d *decompressor) run(b *budget, encoding string) (*Buffer, error) {
 	d.plain = boundedReader{src: src, left: d.limit, limit: d.limit}
 	defer func() { d.plain.src = nil }()
 	if encoding != "gzip" {
-		return d.readAll(b, minBuffer, d.limit)
+		return d.readAll(a, minBuffer, d.limit)
 	}
 	size := d.gzipSize()
 	if size <= d.limit {
-		return d.readAll(b, size, size)
+		return d.readAll(a, min(size, max(minBuffer, int64(len(d.sent))*usualRatio)), size)
 	}
 	// The trailer says that the body is too large. It is refused either way; decoding it
 	// to io.Discard only decides the error.
@@ -73,9 +75,10 @@ func (d *decompressor) run(b *budget, encoding string) (*Buffer, error) {
 	return nil, err
 }
 
-// readAll decompresses to a buffer that begins with the given size.
-func (d *decompressor) readAll(b *budget, size, expected int64) (*Buffer, error) {
-	buf, err := b.buffer(size)
+// readAll decompresses to a buffer that begins with the given size. It grows to what is
+// expected before it grows beyond.
+func (d *decompressor) readAll(a *account.Account, size, expected int64) (*Buffer, error) {
+	buf, err := newBuffer(a, size)
 	if err != nil {
 		return nil, err
 	}
@@ -112,7 +115,8 @@ func (d *decompressor) open(encoding string) (io.Reader, error) {
 	return d.openFlate()
 }
 
-// gzipSize returns the size in the trailer of gzip (unverified).
+// gzipSize returns the size in the trailer of gzip. It is a claim: it says where growing
+// stops at first, and memory is only made for as much as bodies of this length usually get.
 func (d *decompressor) gzipSize() int64 {
 	if len(d.sent) < 4 {
 		return 0

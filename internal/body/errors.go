@@ -6,12 +6,13 @@ import (
 	"io"
 	"net/http"
 	"os"
+
+	"github.com/inlet-go/inlet/internal/account"
 )
 
-// Why a body cannot be had. Errors wrap one of these, and where there is one the cause.
+// Why a body cannot be had. Errors wrap one of these, and where there is one the cause;
+// those of package account are returned as they are.
 var (
-	// ErrOverBudget: all bodies together hold as much memory as they may.
-	ErrOverBudget = errors.New("body: all bodies together hold too much memory")
 	// ErrExpandsTooMuch: the body gets more times larger than it may by decompression.
 	ErrExpandsTooMuch = errors.New("body: expands too much")
 	// ErrUnsupportedEncoding: the Content-Encoding is not supported.
@@ -41,7 +42,8 @@ func isKnown(err error) bool {
 	if _, ok := errors.AsType[*TooLargeError](err); ok {
 		return true
 	}
-	return errors.Is(err, ErrOverBudget) || errors.Is(err, ErrExpandsTooMuch) || errors.Is(err, ErrZstdWindow)
+	return errors.Is(err, account.ErrOverBudget) || errors.Is(err, account.ErrNeverFits) ||
+		errors.Is(err, ErrExpandsTooMuch) || errors.Is(err, ErrZstdWindow)
 }
 
 // readError classifies an error of reading what a client sends.

@@ -5,10 +5,10 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/inlet-go/inlet/internal/account"
 	"github.com/inlet-go/inlet/internal/body"
 )
 
@@ -30,10 +30,10 @@ func mixed(size int) string {
 func TestRatio(t *testing.T) {
 	t.Parallel()
 	const most = 4 << 20
-	reader := func(ratio int64) *body.Reader {
-		return newReader(func(o *body.Options) {
-			o.MaxBytes, o.MaxWireBytes, o.MaxBytesInFlight, o.MaxRatio = most, most, 8*most, ratio
-		})
+	bounded := func(ratio int64) *reader {
+		rd := newReader(func(o *body.Options) { o.MaxBytes, o.MaxWireBytes, o.MaxRatio = most, most, ratio })
+		rd.budget = account.NewBudget(8 * most)
+		return rd
 	}
 	sizes := []int{65 << 10, 200_000, 1<<20 - 1, 1<<20 + 1, 3 << 20}
 	for encoding, header := range map[string]string{"gzip": "gzip", "deflate": "deflate", "flate": "deflate", "zstd": "zstd"} {
@@ -45,7 +45,7 @@ func TestRatio(t *testing.T) {
 				ratio := float64(size) / float64(len(sent))
 				require.Greater(t, ratio, 10.)
 				read := func(ratio int64) (*body.Buffer, error) {
-					buf, _, err := reader(ratio).Read(httptest.NewRecorder(), request(header, strings.NewReader(sent)), most, time.Now())
+					buf, _, err := bounded(ratio).read(httptest.NewRecorder(), request(header, strings.NewReader(sent)), most)
 					return buf, err
 				}
 				buf, err := read(int64(1.2*ratio) + 1)
@@ -57,7 +57,7 @@ func TestRatio(t *testing.T) {
 			}
 			// Up to 64 KiB there is no bound.
 			text := strings.Repeat("x", 64<<10)
-			buf, _, err := reader(1).Read(httptest.NewRecorder(), request(header, strings.NewReader(compressed(t, encoding, text))), most, time.Now())
+			buf, _, err := bounded(1).read(httptest.NewRecorder(), request(header, strings.NewReader(compressed(t, encoding, text))), most)
 			require.NoError(t, err)
 			buf.Free()
 		})

@@ -1,11 +1,10 @@
 // Package body reads the bodies of requests: once, within bounds, decompressed.
 //
-// A [Reader] owns a budget of memory that all bodies share. A body takes its buffer from
-// the budget before the bytes arrive, in steps: 32 KiB on the mere announcement of a body,
-// and more only as bytes arrive, so that a large Content-Length alone cannot exhaust the
-// budget. Files: read.go reads what the client sends, buffer.go has the budget and the
-// buffers, encoding.go finds out which encoding a body has, decompress.go and zstd.go
-// decompress, errors.go has the sentinels.
+// A body reserves its buffer in the account of its request before the bytes arrive, in
+// steps: 32 KiB on the mere announcement of a body, and more only as bytes arrive, so that
+// a large Content-Length alone cannot exhaust the budget. Files: read.go reads what the
+// client sends, buffer.go has the buffers, encoding.go finds out which encoding a body has,
+// decompress.go and zstd.go decompress, errors.go has the sentinels.
 //
 // The package knows no code of the root package. It returns the sentinels of errors.go,
 // which the root maps to codes in one place.
@@ -16,6 +15,8 @@ import (
 	"net/http"
 	"os"
 	"time"
+
+	"github.com/inlet-go/inlet/internal/account"
 )
 
 // MaxBytes is the largest body that the index of its JSON can address.
@@ -29,8 +30,6 @@ type Options struct {
 	MaxRatio int64
 	// ReadTimeout is how long a body may take to arrive.
 	ReadTimeout time.Duration
-	// MaxBytesInFlight bounds the memory that all bodies hold together.
-	MaxBytesInFlight int64
 }
 
 // DefaultMinRate is the slowest that a body may arrive unless the caller says otherwise, in
@@ -41,31 +40,29 @@ const DefaultMinRate = 1 << 10
 const graceTime = 2 * time.Second
 
 // A Reader reads bodies within its options. It may be used concurrently.
-type Reader struct {
-	options Options
-	budget  budget
-}
+type Reader struct{ options Options }
 
 // NewReader returns a reader.
 func NewReader(o Options) *Reader {
-	return &Reader{options: o, budget: budget{max: o.MaxBytesInFlight}}
+	return &Reader{options: o}
 }
 
 // Read reads the body of r, decompresses it, and returns it with its length as it was
-// sent. The smaller of limit and MaxBytes bounds the decompressed body. The deadline for
-// the body counts from now. The caller frees the buffer.
+// sent. Its memory is reserved in the account, which must have a user. The smaller of limit
+// and MaxBytes bounds the decompressed body. The deadline for the body counts from now. The
+// caller frees the buffer.
 //
 // A compressed body is decompressed after it has arrived: a slow client holds the bytes
 // that it has sent, and no decoder.
-func (rd *Reader) Read(w http.ResponseWriter, r *http.Request, limit int64, now time.Time) (*Buffer, int64, error) {
-	return rd.ReadPaced(w, r, limit, now, DefaultMinRate, false)
+func (rd *Reader) Read(w http.ResponseWriter, r *http.Request, a *account.Account, limit int64, now time.Time) (*Buffer, int64, error) {
+	return rd.ReadPaced(w, r, a, limit, now, DefaultMinRate, false)
 }
 
 // ReadPaced is Read with a rate of the caller's: the body must have arrived at minRate bytes
 // per second on average, at every moment after its first two seconds. What is known to be JSON
 // is decompressed by what it is, whatever its header says, and returned without a byte order
 // mark.
-func (rd *Reader) ReadPaced(w http.ResponseWriter, r *http.Request, limit int64, now time.Time, minRate int64, json bool) (*Buffer, int64, error) {
+func (rd *Reader) ReadPaced(w http.ResponseWriter, r *http.Request, a *account.Account, limit int64, now time.Time, minRate int64, json bool) (*Buffer, int64, error) {
 	if r.Body == nil || r.Body == http.NoBody {
 		return new(Buffer), 0, nil
 	}
@@ -78,7 +75,7 @@ func (rd *Reader) ReadPaced(w http.ResponseWriter, r *http.Request, limit int64,
 	if named != "" {
 		wireLimit += limit/64 + 1024 // what an encoding adds to bytes that it cannot shorten
 	}
-	buf, err := rd.readWire(w, r, min(wireLimit, rd.options.MaxWireBytes), now, minRate)
+	buf, err := rd.readWire(w, r, a, min(wireLimit, rd.options.MaxWireBytes), now, minRate)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -91,6 +88,7 @@ func (rd *Reader) ReadPaced(w http.ResponseWriter, r *http.Request, limit int64,
 		return nil, 0, err
 	}
 	buf.Coding = Coding{named, found}
+	buf.correct()
 	return buf, size, nil
 }
 
@@ -118,7 +116,7 @@ func (rd *Reader) decode(buf *Buffer, encoding string, limit int64, json bool) (
 }
 
 // readWire reads the body of r as it is sent, before its deadline.
-func (rd *Reader) readWire(w http.ResponseWriter, r *http.Request, limit int64, now time.Time, minRate int64) (*Buffer, error) {
+func (rd *Reader) readWire(w http.ResponseWriter, r *http.Request, a *account.Account, limit int64, now time.Time, minRate int64) (*Buffer, error) {
 	if r.ContentLength > limit {
 		return nil, &TooLargeError{limit}
 	}
@@ -126,7 +124,7 @@ func (rd *Reader) readWire(w http.ResponseWriter, r *http.Request, limit int64, 
 	if expected < 0 {
 		expected = limit
 	}
-	buf, err := rd.budget.announce(r.ContentLength, expected)
+	buf, err := announce(a, r.ContentLength, expected)
 	if err != nil {
 		return nil, err
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 
+	"github.com/inlet-go/inlet/internal/account"
 	"github.com/klauspost/compress/zstd"
 )
 
@@ -21,7 +22,7 @@ const (
 
 // runZstd decompresses a zstd body. If the guess of its size was too small, it
 // decompresses a second time, into the largest buffer that the limits allow.
-func (d *decompressor) runZstd(b *budget) (*Buffer, error) {
+func (d *decompressor) runZstd(a *account.Account) (*Buffer, error) {
 	if len(d.sent) == 0 {
 		return nil, io.ErrUnexpectedEOF
 	}
@@ -30,9 +31,9 @@ func (d *decompressor) runZstd(b *budget) (*Buffer, error) {
 		return nil, err
 	}
 	limit := min(d.limit, max(minRatioBytes, int64(len(d.sent))*d.ratio))
-	buf, full, err := d.decodeZstd(b, d.zstdSize(limit), limit)
+	buf, full, err := d.decodeZstd(a, d.zstdSize(limit), limit)
 	if full {
-		buf, full, err = d.decodeZstd(b, limit+maxZstdBlock, limit)
+		buf, full, err = d.decodeZstd(a, limit+maxZstdBlock, limit)
 	}
 	switch {
 	case err == nil && int64(len(buf.Bytes)) <= limit:
@@ -57,8 +58,8 @@ func (d *decompressor) zstdTooLarge(limit int64) error {
 
 // decodeZstd decompresses to a buffer for size bytes. With an error, full reports that the
 // buffer may have been too small, for which the decoder has several errors.
-func (d *decompressor) decodeZstd(b *budget, size, limit int64) (buf *Buffer, full bool, err error) {
-	if buf, err = b.buffer(size); err != nil {
+func (d *decompressor) decodeZstd(a *account.Account, size, limit int64) (buf *Buffer, full bool, err error) {
+	if buf, err = newBuffer(a, size); err != nil {
 		return nil, false, err
 	}
 	capacity := min(int64(cap(buf.Bytes)), limit+maxZstdBlock)

@@ -55,12 +55,13 @@ var requirements = map[string]struct {
 // "/..." those below it too. "." is the root package.
 var arrows = map[string][]string{
 	".": {
-		"internal/admission", "internal/body", "internal/canonical", "internal/check", "internal/commandersact",
+		"internal/account", "internal/admission", "internal/body", "internal/canonical", "internal/check", "internal/commandersact",
 		"internal/guard", "internal/pixel", "internal/redact", "internal/timestamp", "internal/wire",
 	},
+	"internal/account":       {},
 	"internal/admission":     {},
 	"internal/backoff":       {},
-	"internal/body":          {},
+	"internal/body":          {"internal/account"},
 	"internal/canonical":     {},
 	"internal/check":         {},
 	"internal/commandersact": {"internal/timestamp", "internal/wire"},

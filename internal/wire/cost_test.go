@@ -52,6 +52,29 @@ var passes = []pass{
 	{"migration with notes", func(body []byte) int { return migrateEvents(body, false) }, ordinaryActs},
 }
 
+// searchBody does what is done with the body of a client that is not known.
+func searchBody(body []byte) int {
+	costSearcher.Tail(body)
+	costSearcher.Search(body, `"batch"`, func(int, int, []byte) bool { return true })
+	return len(body)
+}
+
+var costSearcher = wire.NewSearcher([]string{`"writeKey"`, `"token"`, `"appId"`})
+
+// Searching a body for a key takes no more steps than reading an ordinary one of its size, and
+// telling what is wrong with it no more than one and a half times as many.
+func TestSearchCost(t *testing.T) {
+	read := pass{name: "read", run: readDocument, ordinary: ordinaryBatches}
+	search := pass{name: "search", run: searchBody, ordinary: ordinaryBatches}
+	check := pass{name: "check", run: func(body []byte) int { _ = wire.Check(body, `"batch"`, 2_500); return len(body) }, ordinary: ordinaryBatches}
+	for name, body := range hostile() {
+		searched, checked := search.perByte([]byte(body))/read.baseline(), check.perByte([]byte(body))/read.baseline()
+		t.Logf("%s: %.2f, %.2f", name, searched, checked)
+		require.LessOrEqual(t, searched, 1.0, name)
+		require.LessOrEqual(t, checked, 1.5, name)
+	}
+}
+
 func ordinaryBatches() [][]byte { return bench.Corpus{}.Batches(20)[:4] }
 func ordinaryActs() [][]byte    { return bench.Corpus{}.CAV1Batches(20)[:4] }
 

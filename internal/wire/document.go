@@ -114,6 +114,16 @@ const rewritten = 1 << 31
 // Len returns the number of members.
 func (o Object) Len() int { return len(o.spans) }
 
+// Extent returns how long the text from the first member to the last is: all names and
+// values, and at least what is between them.
+func (o Object) Extent() int {
+	n := len(o.spans)
+	if n == 0 {
+		return 0
+	}
+	return int(o.spans[n-1].end - o.spans[0].textStart(o.text))
+}
+
 // Name returns the i-th name, quoted and without needless escapes.
 func (o Object) Name(i int) []byte {
 	s := &o.spans[i]
@@ -302,10 +312,8 @@ func (d *Document) readObject(start int, spans *[]span, list string) (end int, e
 		}
 		s.end = uint32(i)
 		if x.fault.Kind == None {
-			if len(*spans) == cap(*spans) {
-				if *spans = outgrown(x, *spans, i, minMember); x.failed {
-					return i, nil
-				}
+			if len(*spans) == cap(*spans) && !x.growSpans(spans, i) {
+				return i, nil
 			}
 			*spans = append(*spans, s)
 		}
@@ -381,10 +389,21 @@ func (d *Document) addItem(it Item, first int) {
 	} else {
 		d.itemSpans = d.itemSpans[:first]
 	}
-	if len(d.items) == cap(d.items) {
-		if d.items = outgrown(&d.index, d.items, d.index.itemStart, minItem); d.index.failed {
-			return
-		}
+	if len(d.items) == cap(d.items) && !d.growItems() {
+		return
 	}
 	d.items = append(d.items, it)
+}
+
+// growItems makes room for an item and more. It returns false if that was refused.
+func (d *Document) growItems() bool {
+	d.items = outgrown(&d.index, d.items, d.index.itemStart, minItem)
+	return !d.index.failed
+}
+
+// growSpans makes room for the span of a member that ends at i, and more. It returns false if
+// that was refused.
+func (x *indexer) growSpans(spans *[]span, i int) bool {
+	*spans = outgrown(x, *spans, i, minMember)
+	return !x.failed
 }

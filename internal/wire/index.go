@@ -38,6 +38,7 @@ type indexer struct {
 	fault   Fault // the first one of the current event
 	members int   // the members of the current event so far, at all depths
 	floor   int   // how many open values are around the current event
+	faulty  int   // bytes of the names in faults
 	tooDeep bool  // the root is too deep if the list of events is a part of it
 
 	stack     []int32   // an entry per open value: where its names begin; -1 for an array
@@ -51,7 +52,7 @@ const maxNesting = 10_000
 
 func (x *indexer) reset(src []byte, limits Limits) {
 	x.src, x.limits, x.failed, x.unpaired, x.refused = src, limits, false, x.unpaired[:0], nil
-	x.fault, x.members, x.floor, x.tooDeep = Fault{}, 0, 0, false
+	x.fault, x.members, x.floor, x.faulty, x.tooDeep = Fault{}, 0, 0, 0, false
 	x.stack, x.names, x.rewritten = x.stack[:0], x.names[:0], x.rewritten[:0]
 	x.table.remove(0) // what the walk over an invalid body has left
 }
@@ -109,13 +110,18 @@ func (x *indexer) open(i int) int {
 	if x.src[i] == '{' {
 		first = int32(len(x.names))
 	}
-	if len(x.stack) == cap(x.stack) {
-		if x.stack = outgrown(x, x.stack, i, 1); x.failed {
-			return i
-		}
+	if len(x.stack) == cap(x.stack) && !x.growStack(i) {
+		return i
 	}
 	x.stack = append(x.stack, first)
 	return x.space(i + 1)
+}
+
+// growStack makes room for the value that opens at i and more. It returns false if that was
+// refused.
+func (x *indexer) growStack(i int) bool {
+	x.stack = outgrown(x, x.stack, i, 1)
+	return !x.failed
 }
 
 // deepen notes that a value opens which is too deep for the root, and maybe for the event.
@@ -185,7 +191,7 @@ func (x *indexer) name(i int) (s span, value int) {
 		}
 	}
 	if x.fault.Kind == None { // a second fault does not matter
-		x.addName(nameKey{fingerprint, s.nameStart, s.nameEnd}, i)
+		x.addName(nameKey{fingerprint, s.nameStart, s.nameEnd})
 	}
 	if end = x.space(end); x.at(end) != ':' {
 		return s, x.fail(end)

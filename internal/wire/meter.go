@@ -1,6 +1,9 @@
 package wire
 
-import "unsafe"
+import (
+	"bytes"
+	"unsafe"
+)
 
 // This file asks before memory is made for a document. Slices grow here, not by append: to
 // what the rest of the body needs if it goes on as it began, and never beyond what it can
@@ -8,7 +11,7 @@ import "unsafe"
 
 // A Meter is asked before memory is made. An error ends the pass, and is returned as it is.
 type Meter interface {
-	// Reserve asks for so many bytes.
+	// Reserve asks for n bytes.
 	Reserve(bytes int64) error
 }
 
@@ -21,7 +24,7 @@ func (d *Document) Memory() int64 {
 	x := &d.index
 	return sizeOf(d.items) + sizeOf(d.rootSpans) + sizeOf(d.itemSpans) + sizeOf(x.stack) + sizeOf(x.names) +
 		sizeOf(x.rewritten) + sizeOf(x.table.entries) + sizeOf(x.table.slots) + sizeOf(x.unpaired) +
-		sizeOf(d.repair.text) + sizeOf(d.repair.positions)
+		sizeOf(d.repair.text) + sizeOf(d.repair.positions) + int64(x.faulty)
 }
 
 // Memory returns how many bytes the outline has made, without those of its document.
@@ -61,7 +64,7 @@ func outgrown[T any](x *indexer, s []T, i, bytes int) []T {
 // minRoom is how many elements there is room for at first.
 const minRoom = 16
 
-// expected returns how many elements a body of so many bytes has that has n up to i, and an
+// expected returns how many elements a body of that size has that has n up to i, and an
 // eighth more, between one and a half times and four times n.
 func expected(n, i, bytes int) int {
 	whole := n * 9 / 8
@@ -99,7 +102,7 @@ func (d *Document) bind() {
 	}
 }
 
-// clip returns memory for so many elements, asking for what is lacking. It is nil if that
+// clip returns memory for n elements, asking for what is lacking. It is nil if that
 // was refused.
 func clip[T any](x *indexer, s []T, n int) []T {
 	if cap(s) >= n {
@@ -109,4 +112,23 @@ func clip[T any](x *indexer, s []T, n int) []T {
 		return nil
 	}
 	return make([]T, 0, n)
+}
+
+// DefaultsSize returns how much memory [Defaults] for an object need at most. The object is
+// part of a document that was read with the limits.
+func DefaultsSize(object []byte, limits Limits) int {
+	members := bytes.Count(object, []byte{':'})
+	if limits.Members > 0 {
+		members = min(members, limits.Members)
+	}
+	const perMember = 2*int(unsafe.Sizeof(defaultMember{})+unsafe.Sizeof(defaultObject{})+unsafe.Sizeof(int32(0))) +
+		4*int(unsafe.Sizeof(uint64(0))) // slices that grow by append, and the table
+	size := 1<<10 + members*perMember
+	if bytes.IndexByte(object, '\\') >= 0 {
+		size += 2 * len(object)
+	}
+	if bytes.ContainsAny(object, " \n\r\t") {
+		size += 2 * maxMergeDepth * len(object) // without white space, at each level
+	}
+	return size
 }

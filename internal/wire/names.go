@@ -120,29 +120,27 @@ func (x *indexer) text(start, end uint32) []byte {
 	return x.src[start:end]
 }
 
-// addName adds a name, which begins at i, to the innermost object. It is a fault if the
-// object has the name already, or the event too many members.
-func (x *indexer) addName(key nameKey, i int) {
+// addName adds a name to the innermost object. It is a fault if the object has the name
+// already, or the event too many members.
+func (x *indexer) addName(key nameKey) {
 	if x.members++; x.limits.Members > 0 && x.members > x.limits.Members {
 		x.fault = Fault{Kind: TooManyMembers}
 		return
 	}
 	first := int(x.stack[len(x.stack)-1])
 	if len(x.table.slots) > 0 || len(x.names)-first >= minTableNames-1 || x.hasFingerprint(first, key.fingerprint) {
-		x.addToMany(first, key, i)
+		x.addToMany(first, key)
 		return
 	}
-	if x.roomForName(i) {
+	if len(x.names) < cap(x.names) || x.growNames(key) {
 		x.names = append(x.names, key) // most often
 	}
 }
 
-// roomForName makes room for another name, which begins at i. It returns false if that was
-// refused.
-func (x *indexer) roomForName(i int) bool {
-	if len(x.names) == cap(x.names) {
-		x.names = outgrown(x, x.names, i, minMember)
-	}
+// growNames makes room for a name and more. It returns false if that was refused.
+func (x *indexer) growNames(key nameKey) bool {
+	// A rewritten name is at least as far from the beginning of the body as of its buffer.
+	x.names = outgrown(x, x.names, int(key.start&^rewritten), minMember)
 	return !x.failed
 }
 
@@ -160,8 +158,8 @@ func (x *indexer) hasFingerprint(first int, fingerprint uint64) bool {
 }
 
 // addToMany adds a name to an object whose names are in the table, or may have to be.
-func (x *indexer) addToMany(first int, key nameKey, at int) {
-	if !x.roomForName(at) {
+func (x *indexer) addToMany(first int, key nameKey) {
+	if len(x.names) == cap(x.names) && !x.growNames(key) {
 		return
 	}
 	last := len(x.names)
@@ -182,8 +180,18 @@ func (x *indexer) addToMany(first int, key nameKey, at int) {
 	}
 	if twice {
 		x.names = x.names[:last]
-		x.fault = Fault{Kind: Duplicate, Name: Text(x.text(key.start, key.end))}
+		x.duplicate(x.text(key.start, key.end))
 	}
+}
+
+// duplicate is the fault of an object that has a name twice.
+func (x *indexer) duplicate(name []byte) {
+	if !x.reserve(int64(len(name))) {
+		x.failed = true
+		return
+	}
+	x.faulty += len(name)
+	x.fault = Fault{Kind: Duplicate, Name: Text(name)}
 }
 
 // compare compares the last name to those of its object before it. It reports whether one

@@ -142,10 +142,8 @@ func (o *Outline) readInner(start, level int) (end int) {
 			return i
 		}
 		s.end = uint32(i)
-		if len(o.spans[level]) == cap(o.spans[level]) {
-			if o.spans[level] = outgrown(x, o.spans[level], i, minMember); x.failed {
-				return i
-			}
+		if len(o.spans[level]) == cap(o.spans[level]) && !x.growSpans(&o.spans[level], i) {
+			return i
 		}
 		o.spans[level] = append(o.spans[level], s)
 		i, more = x.next(i)

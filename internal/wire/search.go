@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"math/bits"
 	"sync"
+	"unicode/utf8"
 )
 
 // This file looks into a body that may be anything, of a client that may be anybody, and
@@ -12,7 +13,8 @@ import (
 // is the least that can be done; [Check] checks the grammar, to tell what is wrong with a
 // body in which nothing was found.
 
-// A Searcher looks for members by their names. It may be used concurrently.
+// A Searcher looks for members by their names, which are ASCII without escapes. It may be used
+// concurrently.
 type Searcher struct{ names []string } // quoted
 
 // NewSearcher returns a searcher for members with the quoted names.
@@ -80,8 +82,7 @@ type finding struct {
 	names []string
 	found func(item, name int, value []byte) bool
 	src   []byte
-	next  int    // the index of the next byte
-	plain []byte // a name without its escapes
+	next  int // the index of the next byte
 }
 
 // at returns the next byte, 0 at the end.
@@ -159,6 +160,7 @@ func (f *finding) items() bool {
 // match calls found if a name is one of those that are looked for.
 func (f *finding) match(item int, name, value []byte) bool {
 	for i := range f.names {
+		count(1)
 		if f.is(name, f.names[i]) {
 			return f.found(item, i, value)
 		}
@@ -166,16 +168,37 @@ func (f *finding) match(item int, name, value []byte) bool {
 	return true
 }
 
-// is reports whether a name as written has the text of a quoted one.
+// is reports whether a name as written has the text of a quoted one, which has no escapes. It
+// looks at no more of it than is equal.
 func (f *finding) is(name []byte, quoted string) bool {
 	if len(name) <= len(quoted) {
 		return string(name) == quoted
 	}
-	if len(name) > len(`\u0000`)*len(quoted) || bytes.IndexByte(name, '\\') < 0 {
-		return false
+	plain := quoted[1:]
+	for i, end := 1, len(name)-1; i < end; {
+		count(1)
+		char, n := rune(name[i]), 1
+		if char == '\\' {
+			switch n, _ = escape(name[i:end]); {
+			case n == 0:
+				return false
+			case name[i+1] == 'u':
+				char, _ = unicodeEscape(name[i:])
+			default:
+				char = rune(name[i+1]) // a quote or backslash, or a control character: in no name
+				if char != '/' {
+					return false
+				}
+			}
+		}
+		if char >= utf8.RuneSelf || byte(char) != plain[0] {
+			return false
+		}
+		if plain, i = plain[1:], i+n; len(plain) == 1 {
+			return i == end
+		}
 	}
-	f.plain = AppendText(f.plain[:0], name)
-	return string(f.plain) == quoted[1:len(quoted)-1]
+	return false
 }
 
 // value moves over a value: to the end of a string or of as many brackets, of any kind, as
@@ -191,6 +214,7 @@ func (f *finding) value() bool {
 	for f.next < len(f.src) && !isSpace(f.src[f.next]) && f.src[f.next] != ',' && f.src[f.next] != '}' && f.src[f.next] != ']' {
 		f.next++
 	}
+	count(f.next - start)
 	return f.next > start
 }
 
@@ -198,6 +222,7 @@ func (f *finding) value() bool {
 func (f *finding) composite() bool {
 	src, i := f.src, f.next
 	for depth := 0; i < len(src); {
+		count(1)
 		switch c := src[i]; {
 		case c == '"':
 			i = endOfText(src, i+1)
@@ -226,13 +251,17 @@ func (f *finding) text() bool {
 // src if it has none.
 func endOfText(src []byte, i int) int {
 	for i < len(src) {
+		count(1)
 		if i+word <= len(src) {
 			m := specialBytes(binary.LittleEndian.Uint64(src[i:]))
 			if m == 0 {
+				count(word - 1)
 				i += word
 				continue
 			}
-			i += bits.TrailingZeros64(m) / word
+			n := bits.TrailingZeros64(m) / word
+			count(n)
+			i += n
 		}
 		switch src[i] {
 		case '"':
