@@ -316,6 +316,9 @@ func (c *call) enrich() error {
 		return accountError(in.refused)
 	}
 	ctx := c.sinkContext()
+	if c.route.builtin {
+		in.verify()
+	}
 	for _, e := range in.events {
 		c.h.enrichEvent(ctx, e, in, c.source, c.route.dialect)
 	}
@@ -367,6 +370,7 @@ func (c *call) sinkContext() *sinkContext {
 		}
 		c.wrote = time.Now()
 		ctx.deadline = c.wrote.Add(c.h.options.WriteTimeout)
+		ctx.verified = &c.input.verified
 	}
 	return ctx
 }

@@ -143,6 +143,7 @@ type routes struct {
 type boundRoute struct {
 	Route
 	dialect string
+	builtin bool // the dialect is one of ours, which makes raw fields of what was read only
 	next    *boundRoute
 	// maxPayload is the largest MaxBytes of this route and those after it: the bound while
 	// the payload is read and its shape is not known.
@@ -156,8 +157,8 @@ func (b *boundRoute) payload(r *http.Request) ([]byte, error) {
 }
 
 // newRoutes indexes the routes of the dialects, each by its path and, where that begins
-// with a version, without it.
-func newRoutes(dialects []Dialect, limits *Limits) *routes {
+// with a version, without it. The built-in ones are told apart.
+func newRoutes(dialects, builtin []Dialect, limits *Limits) *routes {
 	t := &routes{byPath: map[string][]*boundRoute{}}
 	for _, d := range dialects {
 		for _, r := range d.Routes() {
@@ -167,7 +168,7 @@ func newRoutes(dialects []Dialect, limits *Limits) *routes {
 					r.MaxBytes = limits.BatchBytes
 				}
 			}
-			bound := boundRoute{Route: r, dialect: d.Name(), maxPayload: r.MaxBytes}
+			bound := boundRoute{Route: r, dialect: d.Name(), builtin: slices.Contains(builtin, d), maxPayload: r.MaxBytes}
 			t.add(r.Path, bound)
 			if short, ok := strings.CutPrefix(r.Path, versionPrefix); ok {
 				t.add("/"+short, bound)

@@ -21,7 +21,7 @@ func Dialects() []Dialect {
 // is matched once.
 var builtinRoutes = sync.OnceValue(func() *routes {
 	limits, _ := Limits{}.withDefaults() // the defaults are valid
-	return newRoutes(Dialects(), &limits)
+	return newRoutes(Dialects(), Dialects(), &limits)
 })
 
 // redacted replaces a secret.

@@ -16,6 +16,7 @@ import (
 	"github.com/inlet-go/inlet/internal/canonical"
 	"github.com/inlet-go/inlet/internal/check"
 
+	"github.com/inlet-go/inlet/internal/verified"
 	"github.com/inlet-go/inlet/internal/wire"
 )
 
@@ -187,8 +188,13 @@ func (h *Handler) ingest(ctx context.Context, source *Source, events []*Event) e
 			failed = append(failed, ItemError{i, Permanent(p)})
 			continue
 		}
-		h.enrichEvent(ctx, e, in, source, DialectIngest)
 		accepted, places = append(accepted, e), append(places, i)
+	}
+	in.events = accepted
+	in.verify()
+	ctx = verified.With(ctx, &in.verified)
+	for _, e := range accepted {
+		h.enrichEvent(ctx, e, in, source, DialectIngest)
 	}
 	if len(accepted) > 0 {
 		_, err := h.store(ctx, accepted, in.ReceivedAt)

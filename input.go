@@ -13,6 +13,7 @@ import (
 	"github.com/inlet-go/inlet/internal/account"
 	"github.com/inlet-go/inlet/internal/canonical"
 	"github.com/inlet-go/inlet/internal/timestamp"
+	"github.com/inlet-go/inlet/internal/verified"
 	"github.com/inlet-go/inlet/internal/wire"
 )
 
@@ -53,6 +54,8 @@ type batch struct {
 	reserved int64            // there
 	refused  error            // by the account: the request fails
 	large    bool             // it is kept for requests with many events
+
+	verified verified.List // of the events as they were decoded
 }
 
 var (
@@ -79,7 +82,7 @@ func takeInput(events int, a *account.Account) (*Input, error) {
 // made returns how much memory in may leave to the next request.
 func (in *Input) made() int {
 	return cap(in.structs)*eventSize + cap(in.events)*pointerSize + cap(in.places)*pointerSize +
-		cap(in.raw) + cap(in.scratch)
+		cap(in.raw) + cap(in.scratch) + in.verified.Bytes()
 }
 
 // Sizes in memory, in bytes.
@@ -99,6 +102,7 @@ func (in *Input) recycle() {
 	in.structs, in.events, in.places, in.rejects = in.structs[:0], in.events[:0], in.places[:0], nil
 	in.checked = false
 	in.text.Reset()
+	in.verified.Reset()
 	in.raw, in.scratch = in.raw[:0], in.scratch[:0]
 	in.Request, in.doc, in.limits, in.key, in.payload, in.forwarded = nil, nil, nil, nil, nil, false
 	switch made := in.made(); {
@@ -136,7 +140,7 @@ func (in *Input) growEvents(n int) bool {
 	}
 	// Events in what is outgrown stay where they are.
 	n = max(n, cap(in.structs))
-	if !in.reserve(n*eventSize + 2*(len(in.events)+n)*pointerSize) {
+	if !in.reserve(n*(eventSize+verified.EventBytes) + 2*(len(in.events)+n)*pointerSize) {
 		return false
 	}
 	in.structs = make([]Event, 0, n)
@@ -183,6 +187,14 @@ func (in *Input) growScratch(n int) bool {
 		in.scratch = make([]byte, 0, n)
 	}
 	return in.refused == nil
+}
+
+// verify tells the sink that the raw fields of the events were read and are valid.
+func (in *Input) verify() {
+	in.verified.Set(len(in.events), func(i int) (*json.RawMessage, verified.Raw) {
+		e := in.events[i]
+		return &e.Properties, verified.Raw{e.Properties, e.Traits, e.Context, e.Integrations, e.Extra}
+	})
 }
 
 // Root returns the root object of the payload.

@@ -79,7 +79,7 @@ func (p *Protocol) make() (protocol, error) {
 		if dialects == nil {
 			dialects = Dialects()
 		}
-		table = newRoutes(dialects, &limits)
+		table = newRoutes(dialects, Dialects(), &limits)
 	}
 	bodies := payload.reader()
 	return protocol{

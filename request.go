@@ -16,6 +16,7 @@ import (
 
 	"github.com/inlet-go/inlet/internal/account"
 	"github.com/inlet-go/inlet/internal/body"
+	"github.com/inlet-go/inlet/internal/verified"
 	"github.com/inlet-go/inlet/internal/wire"
 )
 
@@ -554,6 +555,7 @@ func (l *charges) charge(ctx context.Context, events, bytes int) error {
 type sinkContext struct {
 	values   context.Context
 	deadline time.Time
+	verified *verified.List
 
 	once    sync.Once
 	timed   context.Context
@@ -565,8 +567,13 @@ type sinkContext struct {
 func (c *sinkContext) Deadline() (time.Time, bool) { return c.deadline, true }
 
 // Value returns the request's value, and not the cause of its cancellation, which package
-// context keeps among the values.
-func (c *sinkContext) Value(key any) any { return context.WithoutCancel(c.values).Value(key) }
+// context keeps among the values. It also returns the list of what was verified.
+func (c *sinkContext) Value(key any) any {
+	if verified.IsKey(key) {
+		return c.verified
+	}
+	return context.WithoutCancel(c.values).Value(key)
+}
 
 // Done makes the timer on its first call.
 func (c *sinkContext) Done() <-chan struct{} {

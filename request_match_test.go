@@ -12,7 +12,7 @@ func TestMatch(t *testing.T) {
 	t.Parallel()
 	limits, err := Limits{}.withDefaults()
 	require.NoError(t, err)
-	own := newRoutes(Dialects(), &limits)
+	own := newRoutes(Dialects(), nil, &limits)
 	r, s := withState(httptest.NewRequest("POST", "/v1/track", nil))
 
 	first, err := s.match(own, r)

@@ -56,7 +56,7 @@ var requirements = map[string]struct {
 var arrows = map[string][]string{
 	".": {
 		"internal/account", "internal/admission", "internal/body", "internal/canonical", "internal/check", "internal/commandersact",
-		"internal/guard", "internal/pixel", "internal/redact", "internal/timestamp", "internal/wire",
+		"internal/guard", "internal/pixel", "internal/redact", "internal/timestamp", "internal/verified", "internal/wire",
 	},
 	"internal/account":       {},
 	"internal/admission":     {},
@@ -71,6 +71,7 @@ var arrows = map[string][]string{
 	"internal/pixel":         {"internal/wire"},
 	"internal/redact":        {},
 	"internal/timestamp":     {},
+	"internal/verified":      {},
 	"internal/wire":          {},
 
 	"enrichers":  {".", "internal/canonical", "internal/check", "internal/wire"},
@@ -79,7 +80,7 @@ var arrows = map[string][]string{
 
 	"sinks":                             {".", "internal/backoff", "internal/canonical", "internal/check", "internal/guard", "internal/itemerrors"},
 	"sinks/httpsink":                    {".", "sinks", "internal/backoff", "internal/check", "internal/guard"},
-	"sinks/journal":                     {".", "sinks", "sinks/journal/internal/...", "internal/backoff", "internal/canonical", "internal/check", "internal/guard"},
+	"sinks/journal":                     {".", "sinks", "sinks/journal/internal/...", "internal/backoff", "internal/canonical", "internal/check", "internal/guard", "internal/verified", "internal/wire"},
 	"sinks/journal/internal/osfs":       {},
 	"sinks/journal/internal/osfs/memfs": {"sinks/journal/internal/osfs"},
 	"sinks/journal/internal":            {".", "sinks", "sinks/journal", "sinks/journal/internal/..."},

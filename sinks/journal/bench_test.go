@@ -49,7 +49,7 @@ func compare(b *testing.B, ahead bool, writers, batch int) {
 	j := openAhead(b, ahead)
 	raw, same := newRawLog(b, false), newRawLog(b, ahead)
 	list, ticket := events("bench", batch), newWriteRequest()
-	ticket.encode(list)
+	encode(ticket, list)
 	for b.Loop() {
 		var ours, appended, floor []load
 		for range slices {

@@ -220,16 +220,33 @@ func (l *deadLetterJournal) Write(ctx context.Context, letters []*inlet.Event) e
 	if err := l.prepare(ctx); err != nil {
 		return err
 	}
+	failed := new(inlet.BatchError)
 	for done := 0; done < len(letters); {
 		end := done + l.piece(letters[done:])
-		if err := l.journal.Write(ctx, letters[done:end]); err != nil {
+		err := l.journal.Write(ctx, letters[done:end])
+		if err != nil && !isRefusal(err) {
 			l.broken = errors.Is(err, ErrPoisoned) || errors.Is(err, ErrLockLost)
-			return failedFrom(done, len(letters), err)
+			return failedFrom(failed, done, len(letters), err)
+		}
+		for i, err := range inlet.ItemErrors(err, end-done) {
+			if err != nil {
+				failed.Items = append(failed.Items, inlet.ItemError{Index: done + i, Err: err})
+			}
 		}
 		done = end
 	}
 	l.logRemoved(time.Minute)
+	if len(failed.Items) > 0 {
+		return failed
+	}
 	return nil
+}
+
+// isRefusal reports whether an error of a Write names the events that were refused: the others
+// are stored.
+func isRefusal(err error) bool {
+	_, ok := errors.AsType[*inlet.BatchError](err)
+	return ok
 }
 
 // prepare opens the journal if that is necessary. One that has stopped, after failed flushes
@@ -278,12 +295,12 @@ func (l *deadLetterJournal) piece(letters []*inlet.Event) int {
 	return len(letters)
 }
 
-// failedFrom is the error of a batch of n events of which those from an index on failed.
-func failedFrom(first, n int, err error) error {
+// failedFrom is the error of a batch of n events of which those in batch and those from an index
+// on failed.
+func failedFrom(batch *inlet.BatchError, first, n int, err error) error {
 	if first == 0 {
 		return err
 	}
-	batch := new(inlet.BatchError)
 	for i := first; i < n; i++ {
 		batch.Items = append(batch.Items, inlet.ItemError{Index: i, Err: err})
 	}

@@ -69,7 +69,8 @@ type DeliverOptions struct {
 	PauseAfter int
 	// OnSkipped is called when events were removed, or could not be read, before they were
 	// delivered: at most that many since its last call. It is called inline and must not
-	// block. Defaults to nil: they are only logged, and counted in DeliveryStats.Dropped.
+	// block. Defaults to nil: they are only counted in DeliveryStats.Dropped and logged, once a
+	// minute for each cause.
 	OnSkipped func(atMost uint64)
 }
 

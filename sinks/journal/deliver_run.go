@@ -127,12 +127,13 @@ func (d *Delivery) recordAttempt(f failure) {
 // recordDropped counts and reports events that were removed before they were delivered.
 func (d *Delivery) recordDropped() {
 	d.deliverer.reportMissed()
-	d.state.dropped.Store(d.deliverer.missed)
+	d.state.dropped.Store(d.deliverer.tail.missed.sum())
 }
 
 // finish ends the delivery.
 func (d *Delivery) finish() {
 	d.deliverer.tail.close()
+	d.deliverer.logMissed(0)
 	err := d.checkpoint.close()
 	if d.deadLetters != nil {
 		err = errors.Join(err, d.deadLetters.close())

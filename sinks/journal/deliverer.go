@@ -46,7 +46,7 @@ type deliverer struct {
 	bytes  int            // of the lines of the batch
 	last   uint64         // everything up to it is settled once the batch is
 	broken error          // why the batch ended early; returned by the next readBatch
-	missed uint64         // what reportMissed has reported
+	missed missedReport
 }
 
 // A failure is the number of consecutive failed attempts, the error of the last one and
@@ -97,8 +97,8 @@ func (d *deliverer) fill(ctx context.Context, m watermark) (err error) {
 func (d *deliverer) addEvent() error {
 	r, err := d.tail.record(nil)
 	if err != nil { // although its checksum is right: it was written like that
-		d.log.Error("journal: event unreadable; skipping it", "seq", d.tail.scan.seq, "error", err)
-		d.tail.missed++
+		d.tail.missed[missedUnreadable]++
+		d.missed.unreadable = fmt.Errorf("sequence number %d: %w", d.tail.scan.seq, err)
 	}
 	if err == nil && !d.begun {
 		d.begun = true
@@ -121,15 +121,26 @@ func (d *deliverer) addEvent() error {
 	return nil
 }
 
-// reportMissed logs how many events were removed, or given up, before they were read, and
-// calls OnSkipped, if that are more than at the last call.
+// A missedReport is what was reported of the numbers that were missed.
+type missedReport struct {
+	skipped    uint64 // to OnSkipped
+	logged     missed
+	loggedAt   [missedCauses]time.Time
+	unreadable error // of the last event that could not be read
+}
+
+// missedInterval is how often missed events of one cause are logged at most.
+const missedInterval = time.Minute
+
+// reportMissed logs how many events were removed, or given up, before they were read, once for
+// each cause and interval, and calls OnSkipped if that are more than at its last call.
 func (d *deliverer) reportMissed() {
-	more := d.tail.missed - d.missed
+	d.logMissed(missedInterval)
+	more := d.tail.missed.sum() - d.missed.skipped
 	if more == 0 {
 		return
 	}
-	d.missed = d.tail.missed
-	d.log.Error("journal: events removed before they were delivered", "atMost", more, "beforeSeq", d.tail.next)
+	d.missed.skipped += more
 	if d.opts.OnSkipped == nil {
 		return
 	}
@@ -140,6 +151,22 @@ func (d *deliverer) reportMissed() {
 	})
 	if p, panicked := guard.Panicked(err); panicked {
 		d.log.Error("journal: callback for skipped events panicked", "panic", p.Cause, "stack", string(p.Stack))
+	}
+}
+
+// logMissed logs the causes that were not logged within the interval.
+func (d *deliverer) logMissed(interval time.Duration) {
+	r := &d.missed
+	for cause, n := range d.tail.missed {
+		if n == r.logged[cause] || time.Since(r.loggedAt[cause]) < interval {
+			continue
+		}
+		attrs := []any{"cause", missedNames[cause], "atMost", n - r.logged[cause], "beforeSeq", d.tail.next}
+		if cause == missedUnreadable {
+			attrs = append(attrs, "error", r.unreadable)
+		}
+		d.log.Error("journal: events dropped before they were delivered", attrs...)
+		r.logged[cause], r.loggedAt[cause] = n, time.Now()
 	}
 }
 

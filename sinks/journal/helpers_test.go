@@ -206,6 +206,14 @@ func lineOf(e *inlet.Event, seq uint64) []byte {
 	return line
 }
 
+// encode writes the lines of events to a request.
+func encode(r *writeRequest, events []*inlet.Event) {
+	r.reset()
+	for _, e := range events {
+		r.addLine(e)
+	}
+}
+
 // lines returns the lines of events numbered from first on, with ids "m"+number.
 func lines(first, n int) string {
 	var b strings.Builder

@@ -40,6 +40,8 @@ type Journal struct {
 	progress *progress
 	removed  *atomic.Uint64 // everything up to that number was removed by retention
 	requests sync.Pool
+	checkers sync.Pool
+	refusals sampled
 	commit   *committer
 
 	checkpoints *checkpoints
@@ -97,6 +99,7 @@ func open(dir string, opts Options, owned *owner) (*Journal, error) {
 		progress:   new(progress),
 		removed:    new(atomic.Uint64),
 		requests:   sync.Pool{New: func() any { return newWriteRequest() }},
+		checkers:   sync.Pool{New: func() any { return new(checker) }},
 		deliveries: newDeliveries(),
 		listing:    newListing(opts.fs, dir),
 		owner:      owned,
@@ -166,10 +169,14 @@ func (j *Journal) newCommitter(sealed sealedSegments) *committer {
 }
 
 // Write stores the events, all of them or none, and returns nil once they are as durable as
-// [Journal.Durability] declares. It does not keep or change them. Every error is temporary:
+// [Journal.Durability] declares. It does not keep or change them. Errors are temporary:
 // [inlet.ErrClosed] after Close, [inlet.ErrOverloaded] if too many bytes are waiting, else
 // an error of the disk. If ctx is done first the outcome is unknown, and the events may
 // still be stored.
+//
+// The one exception is an event that could not be read back, because a raw field of it is not
+// valid JSON or Extra has the name of another field: it is refused with a permanent error and a
+// [*inlet.Problem], in an [*inlet.BatchError], once the others are stored.
 func (j *Journal) Write(ctx context.Context, events []*inlet.Event) error {
 	if ctx.Err() != nil {
 		return fmt.Errorf("journal: nothing written: %w", ctx.Err())
@@ -177,17 +184,22 @@ func (j *Journal) Write(ctx context.Context, events []*inlet.Event) error {
 	if err := j.queue.refusal(); err != nil || len(events) == 0 {
 		return err
 	}
-	r, err := j.enqueue(events)
-	return j.outcome(ctx, r, err)
+	r, refused, err := j.enqueue(ctx, events)
+	if err = j.outcome(ctx, r, err); err == nil && refused != nil {
+		return &inlet.BatchError{Items: refused}
+	}
+	return err
 }
 
-// enqueue hands the events to the committer.
-func (j *Journal) enqueue(events []*inlet.Event) (*writeRequest, error) {
+// enqueue hands the events to the committer, except for those that are refused.
+func (j *Journal) enqueue(ctx context.Context, events []*inlet.Event) (r *writeRequest, refused []inlet.ItemError, err error) {
 	j.queue.encoding.Add(1)
 	defer j.queue.encoding.Add(-1)
-	r := j.requests.Get().(*writeRequest)
-	r.encode(events)
-	return r, j.queue.put(r)
+	r = j.requests.Get().(*writeRequest)
+	if refused = j.encode(ctx, r, events); len(refused) == len(events) {
+		return r, nil, &inlet.BatchError{Items: refused}
+	}
+	return r, refused, j.queue.put(r)
 }
 
 // outcome returns the outcome of a request, which is err if it did not get into the queue.

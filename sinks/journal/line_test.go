@@ -97,9 +97,9 @@ func TestLineAllocs(t *testing.T) {
 	}
 	batch := events("m", 10)
 	ticket := newWriteRequest()
-	ticket.encode(batch)
+	encode(ticket, batch)
 	require.Zero(t, testing.AllocsPerRun(100, func() {
-		ticket.encode(batch)
+		encode(ticket, batch)
 		ticket.number(7)
 	}))
 }

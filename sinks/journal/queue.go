@@ -180,14 +180,13 @@ type writeRequest struct {
 
 func newWriteRequest() *writeRequest { return &writeRequest{done: make(chan error, 1)} }
 
-// encode writes the lines of the events, without their numbers.
-func (r *writeRequest) encode(events []*inlet.Event) {
-	r.buf, r.lines = r.buf[:0], r.lines[:0]
-	for _, e := range events {
-		var slot lineSlot
-		r.buf, slot = appendLine(r.buf, e)
-		r.lines = append(r.lines, slot)
-	}
+func (r *writeRequest) reset() { r.buf, r.lines = r.buf[:0], r.lines[:0] }
+
+// addLine writes the line of an event, without its number.
+func (r *writeRequest) addLine(e *inlet.Event) {
+	var slot lineSlot
+	r.buf, slot = appendLine(r.buf, e)
+	r.lines = append(r.lines, slot)
 }
 
 // number completes the lines with sequence numbers from seq on.

@@ -50,6 +50,7 @@ func (j *Journal) Replay(ctx context.Context, sink inlet.Sink, o *DeliverOptions
 // replay delivers everything within m, and returns how many events the sink has accepted.
 func (d *deliverer) replay(ctx context.Context, m watermark) (events uint64, err error) {
 	defer d.tail.close()
+	defer d.logMissed(0)
 	for {
 		err := d.readBatch(ctx, m)
 		d.reportMissed()

@@ -14,6 +14,7 @@ import (
 // Stats is a snapshot of a journal: counts since Open, and its present state.
 type Stats struct {
 	Events   uint64 // acknowledged
+	Refused  uint64 // by Write, since they could not be read back
 	Bytes    uint64 // written, acknowledged or not
 	Groups   uint64 // writes to the disk that acknowledged at least one event
 	Fsyncs   uint64 // attempts to flush a segment
@@ -36,7 +37,7 @@ type Stats struct {
 
 // counters are what Stats is made of.
 type counters struct {
-	events, bytes, groups, fsyncs, segments, damaged, removed, renumbered, discarded atomicCount
+	events, refused, bytes, groups, fsyncs, segments, damaged, removed, renumbered, discarded atomicCount
 
 	retained atomic.Int64
 }
@@ -56,6 +57,7 @@ func (j *Journal) Stats() Stats {
 	c := j.counters
 	return Stats{
 		Events:      c.events.Load(),
+		Refused:     c.refused.Load(),
 		Bytes:       c.bytes.Load(),
 		Groups:      c.groups.Load(),
 		Fsyncs:      c.fsyncs.Load(),

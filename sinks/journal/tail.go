@@ -38,7 +38,27 @@ type tail struct {
 	after  uint64 // the next segment to open begins here or later
 	gap    bool   // the rest of the last segment was given up
 
-	missed uint64 // numbers that were removed, or given up, before they were read
+	missed missed // numbers that were removed, or given up, before they were read
+}
+
+// Why numbers were missed.
+const (
+	missedRemoved    = iota // retention removed their segment
+	missedSegment           // their segment could not be read
+	missedUnreadable        // their line is not an event, though its checksum is right: it was written like that
+	missedCauses
+)
+
+// missed counts numbers by cause.
+type missed [missedCauses]uint64
+
+var missedNames = [missedCauses]string{"removed", "segment unreadable", "event unreadable"}
+
+func (m *missed) sum() (n uint64) {
+	for _, k := range m {
+		n += k
+	}
+	return n
 }
 
 // advance moves to the next good line that is wanted and within m; it is the current line of
@@ -142,12 +162,17 @@ func openError(err error) error {
 // countMissed counts the wanted numbers up to last that are gone. Other numbers without a
 // line never had one: they were used up by writes that failed.
 func (t *tail) countMissed(last uint64) {
-	if !t.gap {
-		last = min(last, t.j.removed.Load())
+	t.count(missedRemoved, min(last, t.j.removed.Load()))
+	if t.gap {
+		t.count(missedSegment, last)
 	}
 	t.gap = false
+}
+
+// count counts the wanted numbers up to last.
+func (t *tail) count(cause int, last uint64) {
 	if t.next <= last {
-		t.missed += last - t.next + 1
+		t.missed[cause] += last - t.next + 1
 		t.next = last + 1
 	}
 }

@@ -1,0 +1,89 @@
+package verified_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/inlet-go/inlet/internal/verified"
+)
+
+func TestList(t *testing.T) {
+	t.Parallel()
+	ids := make([]json.RawMessage, 3)
+	raws := []verified.Raw{{[]byte(`{"a":1}`)}, {[]byte(`{"a":2}`)}, {nil, []byte(`{}`)}}
+	list := new(verified.List)
+	list.Set(len(ids), func(i int) (*json.RawMessage, verified.Raw) { return &ids[i], raws[i] })
+	ctx := verified.With(t.Context(), list)
+	for _, tt := range []struct {
+		name    string
+		ctx     context.Context
+		ask, in []int
+	}{
+		{name: "all events", ctx: ctx, ask: []int{0, 1, 2}, in: []int{0, 1, 2}},
+		{name: "some events, in their order", ctx: ctx, ask: []int{0, 2}, in: []int{0, 2}},
+		{name: "another order finds some", ctx: ctx, ask: []int{2, 0}, in: []int{2}},
+		{name: "a context around it", ctx: context.WithValue(ctx, new(int), 1), ask: []int{1}, in: []int{1}},
+		{name: "another context", ctx: t.Context(), ask: []int{0, 1, 2}},
+	} {
+		r := verified.Read(tt.ctx)
+		var in []int
+		for _, i := range tt.ask {
+			if marks := r.Find(&ids[i]); marks != nil {
+				for k, raw := range raws[i] {
+					require.True(t, marks.At(k, raw), tt.name)
+				}
+				in = append(in, i)
+			}
+		}
+		r.Close()
+		require.Equal(t, tt.in, in, tt.name)
+	}
+
+	t.Run("an event that is not in the list", func(t *testing.T) {
+		r := verified.Read(ctx)
+		defer r.Close()
+		require.Nil(t, r.Find(new(json.RawMessage)))
+		require.Nil(t, r.Find(&ids[0]), "the rest is not searched again")
+	})
+
+	t.Run("a reader sees no other request", func(t *testing.T) {
+		r := verified.Read(ctx)
+		done := make(chan struct{})
+		go func() {
+			list.Reset()
+			close(done)
+		}()
+		select {
+		case <-done:
+			t.Fatal("the list was emptied while it was read")
+		case <-time.After(10 * time.Millisecond):
+		}
+		require.NotNil(t, r.Find(&ids[0]))
+		r.Close()
+		<-done
+		r = verified.Read(ctx)
+		defer r.Close()
+		require.Nil(t, r.Find(&ids[0]))
+	})
+}
+
+func TestMarks(t *testing.T) {
+	t.Parallel()
+	raw := json.RawMessage(`{"a":1}`)
+	list := new(verified.List)
+	list.Set(1, func(int) (*json.RawMessage, verified.Raw) { return &raw, verified.Raw{raw, nil} })
+	r := verified.Read(verified.With(t.Context(), list))
+	defer r.Close()
+	marks := r.Find(&raw)
+	require.True(t, marks.At(0, raw[:len(raw):len(raw)]))
+	require.False(t, marks.At(0, bytes.Clone(raw)), "a copy")
+	require.False(t, marks.At(0, raw[:3]), "a part")
+	require.False(t, marks.At(0, nil), "removed")
+	require.True(t, marks.At(1, json.RawMessage{}))
+	require.False(t, marks.At(1, raw), "added")
+}
