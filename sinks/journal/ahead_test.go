@@ -28,21 +28,21 @@ func TestWriteAhead(t *testing.T) {
 			m := memfs.New()
 			j := openMem(t, m, aheadOptions())
 			synctest.Wait() // it is filled
-			require.Equal(t, []string{aheadName}, m.Names())
-			m.Ops()
+			require.Equal(t, []string{aheadName}, names(m))
+			ops(m)
 			write(t, j, "a")
 			synctest.Wait()
 			require.Equal(t, []string{
 				"create " + part1, "rename " + aheadName, "overwrite " + part1, "syncdir journal",
-			}, m.Ops()[:4], "a durable name before anything is acknowledged")
-			require.Equal(t, []string{aheadName, part1}, m.Names(), "the next one is filled")
+			}, ops(m)[:4], "a durable name before anything is acknowledged")
+			require.Equal(t, []string{aheadName, part1}, names(m), "the next one is filled")
 			content := m.Content(part1)
 			require.Len(t, content, 4<<10)
 			require.Equal(t, string(lineOf(event("a"), 1)), strings.TrimRight(content, "\n")+"\n", "blank lines follow")
 			write(t, j, "b")
 			require.Equal(t, []string{"a", "b"}, stored(t, j))
 			require.NoError(t, j.Close(t.Context()))
-			require.Equal(t, []string{seg1}, m.Names())
+			require.Equal(t, []string{seg1}, names(m))
 			require.Equal(t, string(lineOf(event("a"), 1))+string(lineOf(event("b"), 2)), m.Content(seg1), "trimmed")
 		})
 	})
@@ -54,11 +54,11 @@ func TestWriteAhead(t *testing.T) {
 			synctest.Wait()
 			write(t, j, "a")
 			synctest.Wait()
-			m.Ops()
+			ops(m)
 			require.NoError(t, j.Close(t.Context()))
 			require.Equal(t, []string{
 				"truncate " + part1, "sync " + part1, "rename " + part1, "syncdir journal", "remove " + aheadName,
-			}, m.Ops())
+			}, ops(m))
 		})
 	})
 	t.Run("writers do not wait for it", func(t *testing.T) {
@@ -78,7 +78,7 @@ func TestWriteAhead(t *testing.T) {
 			synctest.Wait()
 			write(t, j, "c")
 			synctest.Wait()
-			require.Equal(t, []string{seg1, part3}, m.Names()[1:], "the file ahead is used as soon as it is there")
+			require.Equal(t, []string{seg1, part3}, names(m)[1:], "the file ahead is used as soon as it is there")
 			require.Contains(t, m.Content(part3), "\n\n")
 			require.Equal(t, []string{"a", "b", "c"}, stored(t, j))
 		})
@@ -93,14 +93,14 @@ func TestWriteAhead(t *testing.T) {
 			j := openMem(t, m, o)
 			write(t, j, "a")
 			synctest.Wait()
-			require.Equal(t, []string{part1}, m.Names())
+			require.Equal(t, []string{part1}, names(m))
 			m.SetFree(1<<20 + 2*o.SegmentBytes)
 			write(t, j, events("b", 8)[7].MessageID)
 			for i := range 10 {
 				write(t, j, fmt.Sprintf("c%d", i))
 			}
 			synctest.Wait()
-			require.Contains(t, m.Names(), aheadName, "the next segment looks again")
+			require.Contains(t, names(m), aheadName, "the next segment looks again")
 		})
 	})
 	t.Run("failed write leaves no blank lines", func(t *testing.T) {
@@ -137,7 +137,7 @@ func TestWriteAhead(t *testing.T) {
 			synctest.Wait()
 			require.NoError(t, j.Close(t.Context()))
 			require.EqualValues(t, 1, blocks.Load())
-			require.Empty(t, m.Names())
+			require.Empty(t, names(m))
 		})
 	})
 }
@@ -166,7 +166,7 @@ func TestWriteAheadFails(t *testing.T) {
 				}
 				synctest.Wait()
 				require.Subset(t, stored(t, j), []string{"b0", "b19"})
-				require.Contains(t, m.Names(), aheadName, "it is tried again")
+				require.Contains(t, names(m), aheadName, "it is tried again")
 			})
 		})
 	}
@@ -193,7 +193,7 @@ func TestWriteAheadRecovery(t *testing.T) {
 			m.Put(aheadName, blank)
 			j := openMem(t, m, Options{})
 			require.Equal(t, test.ids, stored(t, j))
-			require.NotContains(t, m.Names(), aheadName)
+			require.NotContains(t, names(m), aheadName)
 			if test.sealed != "" {
 				require.Equal(t, test.sealed, m.Content(seg1))
 			}

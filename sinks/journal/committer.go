@@ -115,7 +115,8 @@ func (c *committer) apply(s groupTotals) error {
 		return errUsedUp
 	}
 	first := c.seq
-	if err := c.store.append(first, c.assemble(s.bytes)); err != nil {
+	lines := c.assemble(s.bytes)
+	if err := c.store.append(first, c.seq-1, lines); err != nil {
 		return err
 	}
 	if s.flush || c.policy == SyncAlways {

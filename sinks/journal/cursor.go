@@ -1,10 +1,10 @@
 package journal
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"io"
 	"io/fs"
 	"path/filepath"
@@ -32,7 +32,18 @@ const (
 
 func (c cursor) encode() []byte {
 	body := fmt.Appendf(nil, `{"seq":"%0*d","holds":%t`, seqDigits, c.seq, c.holds)
-	return fmt.Appendf(body, `%s%08x%s`, crcMember, crc32.Checksum(body, castagnoli), lineEnd)
+	return withChecksum(body)
+}
+
+// withChecksum ends a small file with the checksum of its body.
+func withChecksum(body []byte) []byte {
+	return fmt.Appendf(body, `%s%08x%s`, crcMember, crcOf(body), lineEnd)
+}
+
+// checksumOf returns the checksum that a small file should have.
+func checksumOf(data []byte) string {
+	body, _, _ := bytes.Cut(data, []byte(crcMember))
+	return fmt.Sprintf("%08x", crcOf(body))
 }
 
 var (
@@ -46,8 +57,7 @@ func decodeCursor(data []byte) (cursor, error) {
 		Holds bool   `json:"holds"`
 		Sum   string `json:"_c"`
 	}
-	body, _, _ := strings.Cut(string(data), crcMember)
-	if json.Unmarshal(data, &file) != nil || file.Sum != fmt.Sprintf("%08x", crc32.Checksum([]byte(body), castagnoli)) {
+	if json.Unmarshal(data, &file) != nil || file.Sum != checksumOf(data) {
 		return cursor{}, errDamagedCursor
 	}
 	seq, err := strconv.ParseUint(file.Seq, 10, 64)

@@ -88,6 +88,9 @@ func (d *deadLetters) sizeOf(name string) int64 {
 func dirSize(fsys osfs.FS, dir string) (bytes int64) {
 	names, _ := fsys.List(dir)
 	for _, name := range names {
+		if name == lastName {
+			continue // of no account
+		}
 		if size, _, err := fsys.Stat(filepath.Join(dir, name)); err == nil {
 			bytes += size
 		}

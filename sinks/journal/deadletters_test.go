@@ -32,7 +32,7 @@ func large(prefix string, n, size int) []*inlet.Event {
 
 // sizeBelow returns the size of all files of m whose names begin with prefix.
 func sizeBelow(m *memfs.FS, prefix string) (size int) {
-	for _, name := range m.Names() {
+	for _, name := range names(m) {
 		if strings.HasPrefix(name, prefix) {
 			size += len(m.Content(name))
 		}

@@ -26,6 +26,7 @@
 //	00000000000000000001.ndjson       sealed: complete, never changed again
 //	00000000000000004711.ndjson.part  active: being written
 //	00000000000000000815.ndjson.suspect  set aside after an I/O error
+//	LAST                              the last number, so that numbers go on without any segment
 //	quarantine/                       damaged bytes, and originals of repaired files, the newest
 //	cursors/NAME                      position of a destination
 //	dead/NAME/                        a destination's newest dead letters, a journal of its own
@@ -46,8 +47,8 @@
 //
 //	{"type":"track", ... ,"_seq":"0000000000000123","_c":"9ae0daaf"}
 //
-// The sequence number has 16 digits and strictly increases, across files and restarts, with
-// gaps where a write failed. The checksum has 8 digits: the CRC-32C of every byte of the
+// The sequence number has 16 digits and strictly increases, across files and restarts, also if
+// all segments were moved away, with gaps where a write failed. The checksum has 8 digits: the CRC-32C of every byte of the
 // line before ,"_c":" so that a damaged line costs that line only and is found without
 // parsing JSON.
 //

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path"
 	"slices"
 	"strings"
 	"sync"
@@ -204,6 +205,27 @@ func lineOf(e *inlet.Event, seq uint64) []byte {
 	line, mark := appendLine(nil, e)
 	completeLine(line, mark.crc, seq)
 	return line
+}
+
+// names returns the names of all files except for LAST, which test of their own look at.
+func names(m *memfs.FS) []string {
+	return slices.DeleteFunc(m.Names(), func(name string) bool { return path.Base(name) == lastName })
+}
+
+// ops returns the operations on them.
+func ops(m *memfs.FS) []string {
+	list := m.Ops()
+	var kept []string
+	for i := 0; i < len(list); i++ {
+		if strings.Contains(list[i], " "+lastName) {
+			if strings.HasPrefix(list[i], "rename ") {
+				i++ // the flush of the directory
+			}
+			continue
+		}
+		kept = append(kept, list[i])
+	}
+	return kept
 }
 
 // encode writes the lines of events to a request.

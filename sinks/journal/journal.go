@@ -105,7 +105,8 @@ func open(dir string, opts Options, owned *owner) (*Journal, error) {
 		owner:      owned,
 		dead:       newDeadLetters(dir, &opts),
 	}
-	sealed, err := j.recover()
+	last := newLastFile(opts.fs, dir)
+	sealed, err := j.recover(last)
 	if err != nil {
 		return nil, err
 	}
@@ -113,19 +114,16 @@ func open(dir string, opts Options, owned *owner) (*Journal, error) {
 	if err := j.dead.load(); err != nil {
 		return nil, err
 	}
-	if len(sealed.segments) > 0 {
-		j.removed.Store(max(sealed.segments[0].first, 1) - 1)
-	}
-	j.commit = j.newCommitter(sealed)
+	j.commit = j.newCommitter(sealed, last)
 	go j.commit.run()
 	return j, nil
 }
 
 // recover makes the directory consistent, loads the cursors, sets the watermark and returns
 // the sealed segments.
-func (j *Journal) recover() (sealed sealedSegments, err error) {
+func (j *Journal) recover(saved *lastFile) (sealed sealedSegments, err error) {
 	r := recovery{
-		dir: j.dir, fs: j.opts.fs, log: j.opts.Logger,
+		dir: j.dir, fs: j.opts.fs, log: j.opts.Logger, saved: saved,
 		damaged: &j.counters.damaged, renumbered: &j.counters.renumbered,
 	}
 	last, err := r.run()
@@ -145,17 +143,32 @@ func (j *Journal) recover() (sealed sealedSegments, err error) {
 	if sealed, err = r.renumber(); err != nil {
 		return sealed, err
 	}
+	r.saveLast(r.last, r.lastSealed)
 	j.progress.set(watermark{segment: r.last + 1, last: r.last})
-	return sealed, nil
+	return sealed, j.setRemoved(sealed, saved.sealed)
 }
 
-func (j *Journal) newCommitter(sealed sealedSegments) *committer {
+// setRemoved records which events are no longer there: those before the oldest segment or, if
+// there is none, all that were ever sealed.
+func (j *Journal) setRemoved(sealed sealedSegments, lastSealed uint64) error {
+	if len(sealed.segments) > 0 {
+		j.removed.Store(max(sealed.segments[0].first, 1) - 1)
+		return nil
+	}
+	left, err := listSegments(j.opts.fs, j.dir)
+	if err == nil && len(left) == 0 {
+		j.removed.Store(lastSealed)
+	}
+	return err
+}
+
+func (j *Journal) newCommitter(sealed sealedSegments, last *lastFile) *committer {
 	return &committer{
 		queue: j.queue,
 		store: &store{
 			dir: j.dir, opts: j.opts, fs: j.opts.fs, log: j.opts.Logger,
 			health: j.health, counters: j.counters, progress: j.progress,
-			sealed: sealed, removed: j.removed, limit: j.retainLimit, checkpoints: j.checkpoints, owner: j.owner,
+			sealed: sealed, removed: j.removed, limit: j.retainLimit, checkpoints: j.checkpoints, owner: j.owner, last: last,
 		},
 		policy:   j.opts.Sync,
 		maxGroup: j.opts.MaxGroupBytes,

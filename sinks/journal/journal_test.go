@@ -28,7 +28,7 @@ func TestOpen(t *testing.T) {
 			require.NoError(t, j.Close(t.Context()))
 		}
 		require.Equal(t, []string{
-			"00000000000000000001.ndjson", "00000000000000000003.ndjson", "00000000000000000004.ndjson", "LOCK",
+			"00000000000000000001.ndjson", "00000000000000000003.ndjson", "00000000000000000004.ndjson", "LAST", "LOCK",
 		}, files(t, dir))
 		j := openTest(t, dir, nil)
 		require.Equal(t, []string{"a", "b", "c", "d", "e", "f"}, stored(t, j))

@@ -67,6 +67,7 @@ func (r *recovery) renumber() (sealed sealedSegments, err error) {
 	for i, e := range segments {
 		if e.ext == extSealed {
 			sealed.add(sealedSegment{first: e.first, size: ends[i].size, sealed: ends[i].written, found: true})
+			r.lastSealed = max(r.lastSealed, ends[i].last)
 		}
 	}
 	return sealed, nil
@@ -220,6 +221,7 @@ func (r *recovery) copyRenumbered(name string, first uint64, target entry) (err 
 	if err != nil || last == r.last {
 		return errors.Join(err, r.fs.Remove(tmp))
 	}
+	r.saveLast(last, last)
 	if err := r.rename(tmp, target.path(r.dir)); err != nil {
 		return err
 	}

@@ -41,11 +41,13 @@ type recovery struct {
 	damaged *atomicCount
 
 	renumbered *atomicCount
+	saved      *lastFile
 
-	last   uint64          // the highest sequence number that may have been used
-	rivals []entry         // files whose name a sealed file with other events has
-	names  []string        // in the directory; nil if they are not known
-	taken  map[string]bool // the names in quarantine; nil if they are not known
+	last       uint64          // the highest sequence number that may have been used
+	lastSealed uint64          // the highest number in a sealed file
+	rivals     []entry         // files whose name a sealed file with other events has
+	names      []string        // in the directory; nil if they are not known
+	taken      map[string]bool // the names in quarantine; nil if they are not known
 }
 
 // run returns the highest sequence number that may have been used. It fails only if the
@@ -55,6 +57,7 @@ func (r *recovery) run() (last uint64, err error) {
 	if err := r.setIrregularAside(); err != nil {
 		return 0, err
 	}
+	r.ignoreLast(r.saved.load())
 	names, err := r.fs.List(r.dir)
 	if err != nil {
 		return 0, err
@@ -81,7 +84,24 @@ func (r *recovery) run() (last uint64, err error) {
 		}
 	}
 	err = r.readNewest(segments)
+	r.ignoreLast(r.saved.believe(r.last))
+	r.raiseLast(r.saved.used)
 	return r.last, err
+}
+
+// ignoreLast logs why the file with the last number is ignored, if it is.
+func (r *recovery) ignoreLast(err error) {
+	if err != nil {
+		r.log.Error("journal: file ignored; numbers go on after those of the segments and the cursors", "file", lastName, "error", err)
+	}
+}
+
+// saveLast saves which number was used, and which is the highest in the file that is about to be
+// sealed. If that fails, the file has it.
+func (r *recovery) saveLast(used, sealed uint64) {
+	if err := r.saved.raise(used, sealed); err != nil {
+		r.log.Warn("journal: last number not saved; do not move all sealed files", "file", lastName, "error", err)
+	}
 }
 
 // believed returns the segments without those whose number is hardly possible, unless they
@@ -104,15 +124,15 @@ func (r *recovery) believed(segments []entry) ([]entry, error) {
 // raiseLast records that a number may have been used.
 func (r *recovery) raiseLast(seq uint64) { r.last = max(r.last, seq) }
 
-// setIrregularAside moves what has the name of a segment, or of its temporary file, but is a
-// directory, a symbolic link or a device to quarantine. None of it is read or written to.
+// setIrregularAside moves what has the name of a segment, or of its temporary file, or of the file
+// with the last number, but is a directory, a symbolic link or a device to quarantine. None of it is read or written to.
 func (r *recovery) setIrregularAside() error {
 	names, err := r.fs.Irregular(r.dir)
 	if err != nil {
 		return err
 	}
 	for _, name := range names {
-		if _, ours := segmentExt(strings.TrimSuffix(name, extTemporary)); !ours {
+		if _, ours := segmentExt(strings.TrimSuffix(name, extTemporary)); !ours && name != lastName {
 			continue
 		}
 		r.log.Error("journal: not a regular file; setting it aside", "file", name)
@@ -314,6 +334,7 @@ func (r *recovery) seal(e entry, s *scanner) error {
 	} else if err := r.fs.SyncFile(name); err != nil {
 		return err
 	}
+	r.saveLast(s.last, s.last)
 	return r.rename(name, entry{e.first, extSealed}.path(r.dir))
 }
 
@@ -352,11 +373,12 @@ func (r *recovery) copyGood(e entry) (err error) {
 		return err
 	}
 	w := bufio.NewWriterSize(f, 256<<10)
-	_, err = r.scan(e, w)
+	s, err := r.scan(e, w)
 	err = errors.Join(err, w.Flush(), f.Sync(), f.Close())
 	if err != nil {
 		return errors.Join(err, r.fs.Remove(tmp))
 	}
+	r.saveLast(s.last, s.last)
 	return r.rename(tmp, entry{e.first, extSealed}.path(r.dir))
 }
 

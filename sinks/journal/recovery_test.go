@@ -177,7 +177,7 @@ func TestRecovery(t *testing.T) {
 			j := openMem(t, m, Options{})
 			require.Equal(t, test.damaged, j.Stats().Damaged)
 			require.Equal(t, test.ids, stored(t, j))
-			require.Equal(t, test.after, m.Names())
+			require.Equal(t, test.after, names(m))
 			write(t, j, "next")
 			require.Equal(t, append(slices.Clone(test.ids), "next"), stored(t, j))
 			require.GreaterOrEqual(t, j.Stats().LastSeq, test.next)
@@ -308,7 +308,7 @@ func repairs(t *testing.T, content string) []string {
 	m := memfs.New()
 	m.Put(part1, content)
 	openMem(t, m, Options{})
-	ops := slices.DeleteFunc(m.Ops(), func(op string) bool {
+	ops := slices.DeleteFunc(ops(m), func(op string) bool {
 		return strings.HasPrefix(op, "list") || strings.HasPrefix(op, "open")
 	})
 	require.Equal(t, []string{

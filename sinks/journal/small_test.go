@@ -57,11 +57,11 @@ func TestSmallSegments(t *testing.T) {
 				write(t, j, id)
 				time.Sleep(10 * time.Minute)
 				synctest.Wait()
-				require.Equal(t, []string{part1}, m.Names())
+				require.Equal(t, []string{part1}, names(m))
 			}
 			require.NoError(t, j.Write(t.Context(), events("c", 3)))
 			synctest.Wait()
-			require.Equal(t, []string{seg1}, m.Names())
+			require.Equal(t, []string{seg1}, names(m))
 			require.Len(t, stored(t, j), 5)
 		})
 	})
@@ -80,8 +80,8 @@ func TestSmallSegments(t *testing.T) {
 				synctest.Wait()
 				require.Equal(t, i, spared())
 			}
-			require.Equal(t, []string{part1}, m.Names())
-			require.Less(t, len(onlySyncs(m.Ops())), 10, "and not again and again")
+			require.Equal(t, []string{part1}, names(m))
+			require.Less(t, len(onlySyncs(ops(m))), 10, "and not again and again")
 		})
 	})
 	t.Run("nothing else differs", func(t *testing.T) {
@@ -101,7 +101,7 @@ func TestSmallSegments(t *testing.T) {
 				require.Equal(t, acked, stored(t, openMem(t, m.PowerCut(), Options{})), "a power cut spares what is acknowledged")
 			}
 			closeNow(t, j)
-			for _, name := range m.Names() {
+			for _, name := range names(m) {
 				require.True(t, strings.HasSuffix(name, extSealed), name)
 			}
 		})

@@ -41,6 +41,7 @@ type store struct {
 	limit       func() int64 // of the size of all segments; 0 is none
 	checkpoints *checkpoints
 	owner       *owner
+	last        *lastFile
 
 	active       *segment // nil if there is none
 	ahead        ahead
@@ -53,6 +54,7 @@ type segment struct {
 	entry
 	file         osfs.File
 	size         int64     // of the complete lines in it
+	last         uint64    // the highest number in it
 	preallocated int64     // how far the file was filled with newlines; 0 if it is appended to
 	acked        int64     // size of the acknowledged lines
 	opened       time.Time // when it was created
@@ -96,9 +98,9 @@ func checkSpace(fsys osfs.FS, dir string, o *Options) error {
 	return nil
 }
 
-// append writes lines to the end of the active segment: all of them, or none. The first one
-// has the given sequence number.
-func (s *store) append(first uint64, lines []byte) error {
+// append writes lines to the end of the active segment: all of them, or none. The first one and
+// the last one have the given sequence numbers.
+func (s *store) append(first, last uint64, lines []byte) error {
 	if s.due(time.Now(), int64(len(lines))) {
 		s.roll()
 	}
@@ -114,7 +116,7 @@ func (s *store) append(first uint64, lines []byte) error {
 	if err != nil {
 		return s.undo(err)
 	}
-	s.active.wrote(n)
+	s.active.wrote(n, last)
 	s.counters.bytes.add(n)
 	return nil
 }
@@ -140,8 +142,9 @@ func (g *segment) trimAhead() error {
 // length returns the size that the file should have.
 func (g *segment) length() int64 { return max(g.size, g.preallocated) }
 
-func (g *segment) wrote(n int) {
+func (g *segment) wrote(n int, last uint64) {
 	g.size += int64(n)
+	g.last = last
 	if g.dirtySince.IsZero() {
 		g.dirtySince = time.Now()
 	}
@@ -286,6 +289,9 @@ func (s *store) seal() error {
 	to := entry{g.first, extSealed}.path(s.dir)
 	if _, _, err := s.fs.Stat(to); err == nil {
 		return fmt.Errorf("journal: %s exists", to) // the next Open gives its events other numbers
+	}
+	if err := s.last.raise(g.last, g.last); err != nil {
+		s.log.Warn("journal: last number not saved; do not move all sealed files", "file", lastName, "error", err)
 	}
 	if err := s.fs.Rename(from, to); err != nil {
 		return err

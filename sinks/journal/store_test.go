@@ -34,14 +34,14 @@ func TestSegment(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			m := memfs.New()
 			j := openMem(t, m, Options{})
-			m.Ops()
+			ops(m)
 			write(t, j, "a")
 			require.Equal(t, []string{
 				"create 00000000000000000001.ndjson.part", "syncdir journal",
 				"write 00000000000000000001.ndjson.part", "sync 00000000000000000001.ndjson.part",
-			}, m.Ops())
+			}, ops(m))
 			require.NoError(t, j.Close(t.Context()))
-			require.Equal(t, []string{"rename 00000000000000000001.ndjson.part", "syncdir journal"}, m.Ops())
+			require.Equal(t, []string{"rename 00000000000000000001.ndjson.part", "syncdir journal"}, ops(m))
 		})
 	})
 	t.Run("acknowledged events survive a power cut", func(t *testing.T) {
@@ -58,7 +58,7 @@ func TestSegment(t *testing.T) {
 				write(t, after, "next")
 				require.Equal(t, append(acked[:len(acked):len(acked)], "next"), stored(t, after))
 			}
-			require.Greater(t, len(m.Names()), 5)
+			require.Greater(t, len(names(m)), 5)
 		})
 	})
 	t.Run("sealed by size and age", func(t *testing.T) {
@@ -70,15 +70,15 @@ func TestSegment(t *testing.T) {
 			write(t, j, "a", "b", "c", "d", "e")
 			require.Equal(t, []string{
 				"00000000000000000001.ndjson", "00000000000000000003.ndjson", "00000000000000000005.ndjson.part",
-			}, m.Names())
+			}, names(m))
 			time.Sleep(defaultSegmentAge - time.Nanosecond)
 			synctest.Wait()
-			require.Contains(t, m.Names(), "00000000000000000005.ndjson.part")
+			require.Contains(t, names(m), "00000000000000000005.ndjson.part")
 			time.Sleep(time.Nanosecond)
 			synctest.Wait()
-			require.Contains(t, m.Names(), "00000000000000000005.ndjson", "without another write")
+			require.Contains(t, names(m), "00000000000000000005.ndjson", "without another write")
 			write(t, j, "f")
-			require.Contains(t, m.Names(), "00000000000000000006.ndjson.part")
+			require.Contains(t, names(m), "00000000000000000006.ndjson.part")
 			require.Equal(t, []string{"a", "b", "c", "d", "e", "f"}, stored(t, j))
 			require.EqualValues(t, 4, j.Stats().Segments)
 		})
@@ -90,9 +90,9 @@ func TestSegment(t *testing.T) {
 			m.Fault = memfs.Failing("write", errNoSpace, switchedOn())
 			j := openMem(t, m, Options{})
 			require.Error(t, writeOne(t, j, "refused"))
-			require.Len(t, m.Names(), 1)
+			require.Len(t, names(m), 1)
 			require.NoError(t, j.Close(t.Context()))
-			require.Empty(t, m.Names())
+			require.Empty(t, names(m))
 		})
 	})
 	t.Run("seal fails", func(t *testing.T) {
@@ -107,7 +107,7 @@ func TestSegment(t *testing.T) {
 			broken.Set(false)
 			again := openMem(t, m, Options{})
 			require.Equal(t, []string{"a", "b"}, stored(t, again))
-			require.Equal(t, []string{"00000000000000000001.ndjson", "00000000000000000002.ndjson"}, m.Names())
+			require.Equal(t, []string{"00000000000000000001.ndjson", "00000000000000000002.ndjson"}, names(m))
 		})
 	})
 	t.Run("flushed when sealed", func(t *testing.T) {
@@ -183,7 +183,7 @@ func TestDiskFull(t *testing.T) {
 			full.Set(false)
 			write(t, j, "after")
 			require.Equal(t, []string{"after"}, stored(t, j))
-			require.Len(t, m.Names(), 1)
+			require.Len(t, names(m), 1)
 		})
 	})
 	t.Run("below the low-water mark", func(t *testing.T) {
@@ -225,16 +225,16 @@ func fullDisk(t *testing.T, cause error) {
 	require.Equal(t, intact, m.Content("00000000000000000001.ndjson.part"), "the half line is cut off")
 	require.Error(t, j.Check(t.Context()))
 
-	m.Ops()
+	ops(m)
 	require.Error(t, writeOne(t, j, "refused too"))
-	require.Empty(t, m.Ops(), "the disk is tried once a second")
+	require.Empty(t, ops(m), "the disk is tried once a second")
 
 	full.Set(false)
 	time.Sleep(time.Second)
 	require.NoError(t, j.Check(t.Context()))
 	write(t, j, "after")
 	require.Equal(t, []string{"before", "after"}, stored(t, j))
-	require.Equal(t, []string{"00000000000000000001.ndjson.part"}, m.Names())
+	require.Equal(t, []string{"00000000000000000001.ndjson.part"}, names(m))
 }
 
 func TestWriteFails(t *testing.T) {
@@ -253,7 +253,7 @@ func TestWriteFails(t *testing.T) {
 			}
 			broken.Set(false)
 			write(t, j, "after")
-			require.Equal(t, []string{"00000000000000000001.ndjson.suspect", "00000000000000000005.ndjson.part"}, m.Names(),
+			require.Equal(t, []string{"00000000000000000001.ndjson.suspect", "00000000000000000005.ndjson.part"}, names(m),
 				"files in which nothing was acknowledged do not pile up")
 			require.Equal(t, []string{"before", "after"}, stored(t, j))
 		})
@@ -278,7 +278,7 @@ func TestWriteFails(t *testing.T) {
 			broken.Set(false)
 			time.Sleep(time.Second)
 			write(t, j, "after")
-			require.Equal(t, []string{"00000000000000000001.ndjson.suspect", "00000000000000000003.ndjson.part"}, m.Names())
+			require.Equal(t, []string{"00000000000000000001.ndjson.suspect", "00000000000000000003.ndjson.part"}, names(m))
 			require.Equal(t, []string{"before", "after"}, stored(t, j))
 		})
 	})
@@ -315,7 +315,7 @@ func TestFlushFails(t *testing.T) {
 			j := openMem(t, m, Options{OnPoisoned: func(err error) { t.Error(err) }})
 			write(t, j, "a", "b")
 			for range 2 {
-				m.Ops()
+				ops(m)
 				broken.Set(true)
 				err := writeOne(t, j, "refused")
 				require.ErrorIs(t, err, ErrSyncFailed)
@@ -323,7 +323,7 @@ func TestFlushFails(t *testing.T) {
 				require.False(t, inlet.IsPermanent(err))
 				broken.Set(false)
 				write(t, j, "after")
-				syncs := onlySyncs(m.Ops())
+				syncs := onlySyncs(ops(m))
 				require.Len(t, syncs, 2)
 				require.NotEqual(t, syncs[0], syncs[1], "the file that failed is not flushed again")
 				require.NoError(t, j.Check(t.Context()))
@@ -345,7 +345,7 @@ func TestFlushFails(t *testing.T) {
 			time.Sleep(poisonWindow - time.Second)
 			require.ErrorIs(t, writeOne(t, j, "d"), ErrPoisoned)
 			broken.Set(false)
-			m.Ops()
+			ops(m)
 			for range 3 {
 				err := writeOne(t, j, "e")
 				require.ErrorIs(t, err, ErrPoisoned)
@@ -353,7 +353,7 @@ func TestFlushFails(t *testing.T) {
 				require.ErrorIs(t, j.Check(t.Context()), ErrPoisoned)
 				time.Sleep(time.Hour)
 			}
-			require.Empty(t, m.Ops(), "a poisoned journal leaves the disk alone")
+			require.Empty(t, ops(m), "a poisoned journal leaves the disk alone")
 			require.Len(t, calls, 1)
 			require.ErrorIs(t, calls[0], ErrPoisoned)
 			require.NoError(t, j.Close(t.Context()))
