@@ -155,6 +155,13 @@ func (d *deadLetters) add(name string) bool {
 	return true
 }
 
+// known reports whether a destination has dead letters.
+func (d *deadLetters) known(name string) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.boxes[name] != nil
+}
+
 // closed records that the journal of a destination is closed.
 func (d *deadLetters) closed(name string) {
 	d.mu.Lock()
@@ -200,14 +207,15 @@ func (d *deadLetters) trimIdle(name string) {
 }
 
 // A deadLetterJournal stores what a destination rejects permanently, in the journal that is
-// opened for the first dead letter. Only the delivery's goroutine uses it, except for removed.
+// opened for the first dead letter.
 type deadLetterJournal struct {
 	name string
 	all  *deadLetters
 	log  *slog.Logger
 
-	broken bool   // the journal has stopped, and is to be opened again
-	buf    []byte // for measuring
+	using  sync.Mutex // held by the delivery or a Redrive while it uses the journal
+	broken bool       // the journal has stopped, and is to be opened again
+	buf    []byte     // for measuring
 
 	mu       sync.Mutex
 	journal  *Journal
@@ -220,6 +228,8 @@ type deadLetterJournal struct {
 // Write stores dead letters, in pieces of at most a segment, so that retention can remove
 // some and keep others. Temporary errors name those that are not stored.
 func (l *deadLetterJournal) Write(ctx context.Context, letters []*inlet.Event) error {
+	l.using.Lock()
+	defer l.using.Unlock()
 	if err := l.prepare(ctx); err != nil {
 		return err
 	}
@@ -250,6 +260,17 @@ func (l *deadLetterJournal) Write(ctx context.Context, letters []*inlet.Event) e
 func isRefusal(err error) bool {
 	_, ok := errors.AsType[*inlet.BatchError](err)
 	return ok
+}
+
+// open returns the journal, to be read, or nil if there never was a letter.
+func (l *deadLetterJournal) open(ctx context.Context) (*Journal, error) {
+	if !l.all.known(l.name) {
+		return nil, nil
+	}
+	l.using.Lock()
+	defer l.using.Unlock()
+	err := l.prepare(ctx)
+	return l.journal, err
 }
 
 // prepare opens the journal if that is necessary. One that has stopped, after failed flushes
@@ -333,6 +354,8 @@ func (l *deadLetterJournal) logRemoved(interval time.Duration) {
 
 // close closes the journal.
 func (l *deadLetterJournal) close() error {
+	l.using.Lock()
+	defer l.using.Unlock()
 	if l.journal == nil {
 		return nil
 	}

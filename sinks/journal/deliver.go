@@ -17,6 +17,8 @@ import (
 //	deliver.go          Journal.Deliver and the methods of a Delivery
 //	deliver_options.go  DeliverOptions
 //	deliver_run.go      the goroutine of a Delivery: reads, delivers, saves, idles
+//	skip.go             how an event that blocks the destination becomes a dead letter
+//	redrive.go          a deliverer of dead letters
 //	deliverer.go        one batch: read from the journal, written until the sink accepts it
 //	pause.go            when a delivery pauses, and how it probes then
 //	checkpoint.go       the position of a delivery, and when its cursor is saved
@@ -44,7 +46,8 @@ import (
 // is rejected in the same words the delivery pauses; see DeliverOptions.PauseAfter. Any other
 // failure, a panic included, is
 // followed by a wait and a retry; after five in a row with one event only, until the sink
-// accepts it.
+// accepts it, [Delivery.Skip] skips it, or it was tried DeliverOptions.MaxAttempts times. That
+// event is logged once a minute, and is in DeliveryStats.Blocking.
 //
 // Isolation: destinations do not affect each other. A Write to the journal does not wait
 // for them, unless the journal has reached its retention limit; see [FullPolicy]. A
@@ -79,7 +82,7 @@ func (j *Journal) Deliver(name string, sink inlet.Sink, o *DeliverOptions) (*Del
 func (j *Journal) newDelivery(name string, sink inlet.Sink, opts DeliverOptions) (*Delivery, error) {
 	d := &Delivery{
 		name: name, j: j, log: j.opts.Logger.With("destination", name),
-		stop: make(chan struct{}), done: make(chan struct{}),
+		stop: make(chan struct{}), done: make(chan struct{}), skips: make(chan skipRequest), to: sink,
 		checkpoint: checkpoint{name: name, holds: opts.WhenFull == Block, table: j.checkpoints},
 	}
 	letters := opts.DeadLetter
@@ -92,10 +95,12 @@ func (j *Journal) newDelivery(name string, sink inlet.Sink, opts DeliverOptions)
 	if err != nil {
 		return nil, err
 	}
+	d.letters = letters
 	d.ctx, d.cancel = context.WithCancel(context.Background())
 	d.deliverer = deliverer{
 		tail: tail{j: j}, sink: dead, opts: opts, log: d.log, stop: d.stop,
 		report: d.recordAttempt, reading: d.state.setOldest, paused: func() bool { return d.refusals.pausedBy() != "" },
+		skips: d.skips, park: parker(letters, name, d.countParked),
 	}
 	return d, nil
 }
@@ -115,6 +120,7 @@ type Delivery struct {
 	deliverer   deliverer
 	refusals    refusals
 	checkpoint  checkpoint
+	to          inlet.Sink         // the destination itself
 	deadLetters *deadLetterJournal // nil if the caller has given another sink
 
 	ctx      context.Context // of the sink's Writes
@@ -123,6 +129,11 @@ type Delivery struct {
 	stopOnce sync.Once
 	done     chan struct{}
 	err      error // result; set when done is closed
+
+	skips         chan skipRequest
+	blockedLogged time.Time  // when logBlocked has written its last line
+	redriving     sync.Mutex // held by Redrive, and from the end on
+	letters       inlet.Sink // of dead letters
 
 	state        deliveryState
 	readFailures int // consecutive ones, of reading the journal

@@ -49,6 +49,13 @@ type DeliverOptions struct {
 	// MaxBackoff defaults to MinBackoff.
 	MinBackoff, MaxBackoff time.Duration
 
+	// MaxAttempts is how often an event is written alone that the destination fails with a
+	// temporary error, before it becomes a dead letter, whose [sinks.Refusal] says so. While the
+	// destination is down that happens to one event after the other, slowly: choose it so that
+	// MaxAttempts times MaxBackoff is longer than an outage. A replay without DeadLetter ends
+	// there. Defaults to 0, without a limit.
+	MaxAttempts int
+
 	// WhenFull decides what happens when the destination is further behind than the journal
 	// is to retain. A replay ignores it. Defaults to Block.
 	WhenFull FullPolicy
@@ -108,6 +115,7 @@ func (o *DeliverOptions) check(sink inlet.Sink) error {
 		check.AtLeast("Timeout", o.Timeout, 1),
 		check.AtLeast("MinBackoff", o.MinBackoff, 1),
 		check.AtLeast("MaxBackoff", o.MaxBackoff, o.MinBackoff),
+		check.AtLeast("MaxAttempts", o.MaxAttempts, 0),
 		check.Known("WhenFull", o.WhenFull, Block, DropOldest),
 	)
 	if sink == nil {

@@ -67,6 +67,8 @@ func (d *Delivery) idle(moved <-chan struct{}) {
 	case <-moved:
 	case <-d.stop:
 	case <-due:
+	case r := <-d.skips:
+		r <- ErrNotBlocked
 	}
 }
 
@@ -92,12 +94,14 @@ func (d *Delivery) readFailed(m watermark, err error) {
 		next = next.Add(pauseAfter)
 		d.deliverer.tail.reopen()
 	}
-	d.recordAttempt(failure{d.readFailures, err, next})
+	d.recordAttempt(failure{attempts: d.readFailures, err: err, next: next})
 	timer := time.NewTimer(time.Until(next))
 	defer timer.Stop()
 	select {
 	case <-timer.C:
 	case <-d.stop:
+	case r := <-d.skips:
+		r <- ErrNotBlocked
 	}
 }
 
@@ -114,8 +118,10 @@ func (d *Delivery) givesUp(m watermark, err error) bool {
 	return d.readFailures >= maxReadAttempts
 }
 
-// recordAttempt records the outcome of an attempt, and logs it if it differs from the last.
+// recordAttempt records the outcome of an attempt, and logs it if it differs from the last, or if
+// it names the event that blocks the destination.
 func (d *Delivery) recordAttempt(f failure) {
+	d.logBlocked(f)
 	switch before := d.state.setFailure(f); {
 	case f.err != nil && before.err == nil:
 		d.log.Warn("journal: delivery failed; retrying", "error", f.err)
@@ -132,6 +138,7 @@ func (d *Delivery) recordDropped() {
 
 // finish ends the delivery.
 func (d *Delivery) finish() {
+	d.redriving.Lock() // and no other begins
 	d.deliverer.tail.close()
 	d.deliverer.logMissed(0)
 	err := d.checkpoint.close()

@@ -37,6 +37,10 @@ type deliverer struct {
 	// strict ends it at an event that is rejected permanently. Without it the sink has
 	// dead letters, and never rejects one.
 	strict bool
+	// park stores an event as a dead letter that the sink has not rejected; nil if strict.
+	park  func(ctx context.Context, e *inlet.Event, cause string) error
+	skips <-chan skipRequest // see Delivery.Skip; nil for others
+	skip  skipRequest        // that is to be answered, or nil
 
 	buffer []*inlet.Event // reused for batches
 	events []*inlet.Event // of the batch, without those that are settled
@@ -55,6 +59,7 @@ type failure struct {
 	attempts int
 	err      error
 	next     time.Time
+	alone    *inlet.Event // that the attempt was made with, or nil if it was made with several
 }
 
 // readBatch reads the next batch within m: what is there, up to the limits. If there is
@@ -187,41 +192,85 @@ func (d *deliverer) wants(e *inlet.Event) (wanted bool, err error) {
 }
 
 // deliver writes the batch until the sink has accepted all of it. It ends early when it is
-// stopped and, if strict, at an event that is rejected permanently. It returns the error of
-// the last attempt.
+// stopped and, if strict, at an event that is rejected permanently or given up. It returns the
+// error of the last attempt.
 func (d *deliverer) deliver(ctx context.Context) error {
+	defer d.answerSkip(ErrNotBlocked)
+	alone := 0 // failed attempts with the first event alone
 	for failures := 0; len(d.events) > 0; {
-		before := len(d.events)
-		err := d.attempt(ctx, failures)
+		d.refuseSkips(failures)
+		before, batch := len(d.events), d.events
+		var tried *inlet.Event // alone, and not the first event in particular
+		var err error
+		if failures >= maxBatchFailures || d.skip != nil {
+			batch = batch[:1]
+		}
+		if d.skip == nil && d.paused != nil && d.paused() {
+			tried, err = d.probe(ctx)
+		} else {
+			err = d.attempt(ctx, batch)
+		}
 		if d.strict && inlet.IsPermanent(err) {
 			return err
 		}
 		if len(d.events) < before {
-			failures = 0
+			failures, alone = 0, 0
 		}
 		if err == nil {
 			d.report(failure{})
 			continue
 		}
 		failures++
-		if !d.backOff(failures, err) {
+		f := failure{attempts: failures, err: err}
+		switch {
+		case tried != nil: // a pause ends by itself: its attempts do not count
+			f.alone, alone = tried, 0
+		case len(batch) == 1:
+			f.alone = batch[0]
+			alone++
+		}
+		parked, err := d.giveUp(ctx, &f, alone)
+		switch {
+		case parked:
+			failures, alone = 0, 0
+		case err != nil:
 			return err
+		case !d.backOff(f):
+			return f.err
 		}
 	}
 	return nil
 }
 
-// attempt writes the rest of the batch, or a single event to probe a sink that keeps
-// failing, and removes what was accepted from the batch. It returns the error of the first
-// event that was not, or of the first one that was rejected permanently.
-func (d *deliverer) attempt(ctx context.Context, failures int) error {
-	if d.paused() {
-		return d.probe(ctx)
+// giveUp parks the event of a failed attempt if somebody has asked for that, or if it was made
+// with that event alone as often as DeliverOptions.MaxAttempts permits. If the event cannot be
+// stored the attempt has failed, as before. If strict, it returns an error instead.
+func (d *deliverer) giveUp(ctx context.Context, f *failure, alone int) (parked bool, err error) {
+	skip := d.skip != nil
+	if f.alone == nil || ctx.Err() != nil || !skip && (d.opts.MaxAttempts == 0 || alone < d.opts.MaxAttempts) {
+		return false, nil
 	}
-	batch := d.events
-	if failures >= maxBatchFailures {
-		batch = batch[:1]
+	cause := fmt.Sprintf("given up after %d attempts alone: %v", alone, f.err)
+	if skip {
+		cause = fmt.Sprintf("skipped: %v", f.err)
 	}
+	if d.park == nil {
+		return false, fmt.Errorf("journal: event %q %s", f.alone.MessageID, cause)
+	}
+	err = d.park(ctx, f.alone, cause)
+	d.answerSkip(err)
+	if err != nil {
+		f.err = fmt.Errorf("journal: dead letter not stored: %w; last attempt: %w", err, f.err)
+		return false, nil
+	}
+	d.events = d.events[1:]
+	return true, nil
+}
+
+// attempt writes a batch, which is the first events of the rest, and removes what was accepted.
+// It returns the error of the first event that was not, or of the first one that was rejected
+// permanently.
+func (d *deliverer) attempt(ctx context.Context, batch []*inlet.Event) error {
 	errs := inlet.ItemErrors(d.write(ctx, batch), len(batch))
 	if errs == nil {
 		d.events = d.events[len(batch):]
@@ -256,17 +305,20 @@ func (d *deliverer) write(ctx context.Context, events []*inlet.Event) (err error
 }
 
 // backOff waits after a failure, at least as long as the sink has asked for, and reports
-// whether to continue.
-func (d *deliverer) backOff(failures int, err error) bool {
-	wait := backoff.Delay(failures, d.opts.MinBackoff, d.opts.MaxBackoff)
-	if asked, ok := inlet.RetryDelay(err); ok {
+// whether to continue. It does not wait if an event is to be skipped.
+func (d *deliverer) backOff(f failure) bool {
+	wait := backoff.Delay(f.attempts, d.opts.MinBackoff, d.opts.MaxBackoff)
+	if asked, ok := inlet.RetryDelay(f.err); ok {
 		wait = max(wait, asked)
 	}
-	d.report(failure{failures, err, time.Now().Add(wait)})
+	f.next = time.Now().Add(wait)
+	d.report(f)
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
+		return true
+	case d.skip = <-d.skips:
 		return true
 	case <-d.stop:
 		return false

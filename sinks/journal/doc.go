@@ -30,6 +30,7 @@
 //	quarantine/                       damaged bytes, and originals of repaired files, the newest
 //	cursors/NAME                      position of a destination
 //	dead/NAME/                        a destination's newest dead letters, a journal of its own
+//	dead/NAME/REDRIVEN                which of them were sent again
 //
 // A file is named for the first sequence number that it may hold. A segment is sealed when
 // it is large or old enough ([Options]) and on Close. Open seals what a crash left active.
@@ -48,9 +49,9 @@
 //	{"type":"track", ... ,"_seq":"0000000000000123","_c":"9ae0daaf"}
 //
 // The sequence number has 16 digits and strictly increases, across files and restarts, also if
-// all segments were moved away, with gaps where a write failed. The checksum has 8 digits: the CRC-32C of every byte of the
-// line before ,"_c":" so that a damaged line costs that line only and is found without
-// parsing JSON.
+// all segments were moved away, with gaps where a write failed. The checksum has 8 digits: the
+// CRC-32C of every byte of the line before ,"_c":" so that a damaged line costs that line only
+// and is found without parsing JSON.
 //
 // # Reading the files
 //
@@ -75,6 +76,10 @@
 // order, at least once, retrying without limit, and isolated from other destinations. So a
 // 200 depends on the local disk alone, and a sink that is slow, remote or down gets its
 // events when it can accept them. [Journal.Replay] sends stored events once more.
+//
+// What a destination rejects permanently becomes a dead letter, and so does an event that blocks
+// it if [Delivery.Skip] or DeliverOptions.MaxAttempts says so. [Delivery.Redrive] sends dead
+// letters again, each once.
 //
 // A cursor is written after the destination has accepted the events, and a segment is
 // removed after that. Cursors are hints: without one, or with a damaged one, a destination

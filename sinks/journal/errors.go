@@ -35,6 +35,9 @@ var (
 	// replaced, so that another journal may use the directory. Nothing is stored, removed
 	// or sealed in it any more, until the same file is back or the journal is opened again.
 	ErrLockLost = errors.New("journal: lock file was deleted, moved or replaced")
+	// ErrNotBlocked is returned by [Delivery.Skip] if there is no event that the destination
+	// fails.
+	ErrNotBlocked = errors.New("journal: destination is not blocked by an event")
 	// ErrStalled means that the disk has not answered for more than 10 seconds.
 	ErrStalled = errors.New("journal: disk does not respond")
 )

@@ -134,20 +134,22 @@ func (r *refusals) pausedBy() string {
 }
 
 // probe writes a single event, which it removes from the batch if it is accepted. It tries one
-// after the other, in order: a good event behind bad ones ends a pause, too.
-func (d *deliverer) probe(ctx context.Context) error {
+// after the other, in order: a good event behind bad ones ends a pause, too. It returns the event,
+// and its error.
+func (d *deliverer) probe(ctx context.Context) (*inlet.Event, error) {
 	d.extend(ctx)
 	i := d.probed
 	if i >= len(d.events) {
 		i = 0
 	}
 	d.probed = i + 1
+	e := d.events[i]
 	errs := inlet.ItemErrors(d.write(ctx, d.events[i:i+1]), 1)
 	if errs == nil {
 		d.events, d.probed = slices.Delete(d.events, i, i+1), i
-		return nil
+		return e, nil
 	}
-	return errs[0]
+	return e, errs[0]
 }
 
 // extend adds to a batch what the journal has received since, up to the limits.

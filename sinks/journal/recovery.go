@@ -125,7 +125,8 @@ func (r *recovery) believed(segments []entry) ([]entry, error) {
 func (r *recovery) raiseLast(seq uint64) { r.last = max(r.last, seq) }
 
 // setIrregularAside moves what has the name of a segment, or of its temporary file, or of the file
-// with the last number, but is a directory, a symbolic link or a device to quarantine. None of it is read or written to.
+// with the last number, but is a directory, a symbolic link or a device to quarantine. None of it
+// is read or written to.
 func (r *recovery) setIrregularAside() error {
 	names, err := r.fs.Irregular(r.dir)
 	if err != nil {

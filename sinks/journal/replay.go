@@ -35,6 +35,7 @@ func (j *Journal) Replay(ctx context.Context, sink inlet.Sink, o *DeliverOptions
 		if d.sink, err = sinks.NewDeadLetter(sink, opts.DeadLetter, nil); err != nil {
 			return 0, err
 		}
+		d.park = parker(opts.DeadLetter, "", nil)
 	}
 	m := j.progress.now()
 	if d.tail.next, err = j.resolve(ctx, opts.Start); err != nil {

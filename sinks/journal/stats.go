@@ -87,6 +87,7 @@ type DeliveryStats struct {
 
 	Delivered uint64 // events that the sink accepted, or that became dead letters
 	Refused   uint64 // of these, the dead letters
+	Redriven  uint64 // dead letters that Redrive has sent and the sink accepted
 	Removed   uint64 // dead letters in dead/NAME that were removed to make room for others, at most
 	Dropped   uint64 // sequence numbers removed or unreadable before delivery: at most that many events
 
@@ -94,11 +95,14 @@ type DeliveryStats struct {
 	Failures int       // consecutive failed attempts, up to now
 	Err      error     // of the last attempt; nil if that succeeded
 	NextTry  time.Time // zero unless Err is set
+	// Blocking is the MessageID of the event that the last attempt was made with, alone; ""
+	// if that succeeded, or was made with several. BlockingSource is the ID of its source.
+	Blocking, BlockingSource string
 }
 
 // deliveryState is what DeliveryStats is made of, except for the checkpoint's part.
 type deliveryState struct {
-	delivered, refused, dropped atomicCount
+	delivered, refused, dropped, redriven atomicCount
 
 	rejects sampled
 
@@ -183,6 +187,7 @@ func (d *Delivery) Stats() DeliveryStats {
 		Refused:   d.state.refused.Load(),
 		Dropped:   d.state.dropped.Load(),
 		Paused:    d.refusals.pausedBy(),
+		Redriven:  d.state.redriven.Load(),
 	}
 	s.Behind = max(last, s.Position) - s.Position
 	if d.deadLetters != nil {
@@ -194,6 +199,9 @@ func (d *Delivery) Stats() DeliveryStats {
 		s.Age = d.state.age()
 	}
 	s.Failures, s.Err, s.NextTry = d.state.failure.attempts, d.state.failure.err, d.state.failure.next
+	if e := d.state.failure.alone; e != nil {
+		s.Blocking, s.BlockingSource = e.MessageID, sourceID(e)
+	}
 	return s
 }
 

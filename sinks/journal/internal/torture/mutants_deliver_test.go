@@ -5,6 +5,21 @@ package torture
 // deliveryMutants break what feeds destinations and removes segments, and the
 // decorators that a delivery depends on.
 var deliveryMutants = map[string]mutant{
+	"a skipped event is not stored": {
+		file: "deliverer.go", from: "err = d.park(ctx, f.alone, cause)", to: "err = nil",
+	},
+	"an event is given up at its first failure alone": {
+		file: "deliverer.go", from: "d.opts.MaxAttempts == 0 || alone < d.opts.MaxAttempts", to: "d.opts.MaxAttempts == 0",
+	},
+	"a letter is marked before it is sent": {
+		file: "redrive.go", from: "\terr = r.deliver(ctx)\n", to: "\terr = errors.Join(r.marks.mark(r.seqs), r.deliver(ctx))\n",
+	},
+	"a letter that was sent is not marked": {
+		file: "redrive.go", from: "errors.Join(err, r.marks.mark(seqs))", to: "err",
+	},
+	"all letters are marked after a batch that was cut short": {
+		file: "redrive.go", from: "\t\tdelete(batch, e)\n", to: "\t\t_ = e\n",
+	},
 	"a cursor is saved before the destination has accepted the batch": {
 		file: "deliver_run.go", from: "deliverBatch() {\n", to: "deliverBatch() {\n\td.settled()\n",
 	},
@@ -119,7 +134,7 @@ var deliveryMutants = map[string]mutant{
 		file: "deliverer.go", from: "\t\tif err == nil {\n\t\t\tcontinue\n\t\t}\n", to: "",
 	},
 	"a probe is the whole batch": {
-		file: "deliverer.go", from: "if failures >= maxBatchFailures {", to: "if failures < 0 {",
+		file: "deliverer.go", from: "if failures >= maxBatchFailures || d.skip != nil {", to: "if failures < 0 {",
 	},
 	"the wait ignores what the destination asks for": {
 		file: "deliverer.go", from: "wait = max(wait, asked)", to: "_ = asked",
@@ -151,14 +166,14 @@ var deliveryMutants = map[string]mutant{
 		file: "tail.go", from: "[]string{e.ext, extSealed, extSuspect}", to: "[]string{e.ext}",
 	},
 	"dropped events are not counted": {
-		file: "tail.go", from: "t.missed += last - t.next + 1", to: "t.missed += 0",
+		file: "tail.go", from: "t.missed[cause] += last - t.next + 1", to: "t.missed[cause] += 0",
 	},
 	"dropped events are not counted, seen from outside": {
-		file: "tail.go", from: "t.missed += last - t.next + 1", to: "t.missed += 0",
+		file: "tail.go", from: "t.missed[cause] += last - t.next + 1", to: "t.missed[cause] += 0",
 		rig: "TestDeliverDropOldest",
 	},
 	"events given up are not counted": {
-		file: "tail.go", from: "if !t.gap {", to: "if true || !t.gap {",
+		file: "tail.go", from: "\tif t.gap {", to: "\tif t.gap && false {",
 	},
 	"a segment that is gone ends the delivery": {
 		file: "deliver_run.go", from: "case errors.Is(err, errGone):\n\t\treturn true", to: "case errors.Is(err, errGone):\n\t\treturn false",
@@ -187,10 +202,10 @@ var deliveryMutants = map[string]mutant{
 	},
 
 	"an unstored dead letter counts as stored": {
-		file: "deadletters.go", from: "letters[done:end]); err != nil {", to: "letters[done:end]); err != nil && done < 0 {",
+		file: "deadletters.go", from: "err != nil && !isRefusal(err) {", to: "err != nil && done < 0 {",
 	},
 	"an unstored dead letter counts as stored, seen on a full disk": {
-		file: "deadletters.go", from: "letters[done:end]); err != nil {", to: "letters[done:end]); err != nil && done < 0 {",
+		file: "deadletters.go", from: "err != nil && !isRefusal(err) {", to: "err != nil && done < 0 {",
 		rig: "TestDeliverDiskFull",
 	},
 	"dead letters are not closed": {

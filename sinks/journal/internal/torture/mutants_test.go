@@ -26,6 +26,21 @@ type mutant struct {
 
 // mutants are plausible mistakes. Each from occurs exactly once in its file.
 var mutants = map[string]mutant{
+	"what cannot be read back is stored": {
+		file: "readable.go", from: "known.Find(&e.Properties)); p != nil {", to: "known.Find(&e.Properties)); p != nil && p.Field == \"\" {",
+	},
+	"what was changed since the handler has read it counts as read": {
+		file: "readable.go", from: "marks != nil && marks.At(i, raw) ||", to: "marks != nil ||",
+	},
+	"the last number is not saved when a file is sealed": {
+		file: "store.go", from: "s.last.raise(g.last, g.last)", to: "error(nil)",
+	},
+	"the last number is not saved when Open seals a file": {
+		file: "recovery.go", from: "\tr.saveLast(s.last, s.last)\n\treturn r.rename(name,", to: "\treturn r.rename(name,",
+	},
+	"the last number is not read": {
+		file: "recovery.go", from: "r.raiseLast(r.saved.used)", to: "r.raiseLast(0)",
+	},
 	"nothing is flushed": {
 		file: "store.go", from: "if err := s.active.file.Sync(); err != nil {", to: "if err := error(nil); err != nil {",
 	},
@@ -35,7 +50,7 @@ var mutants = map[string]mutant{
 	},
 	"acknowledged before the flush": {
 		file: "committer.go",
-		from: `	if err := c.store.append(first, c.assemble(s.bytes)); err != nil {
+		from: `	if err := c.store.append(first, c.seq-1, lines); err != nil {
 		return err
 	}
 	if s.flush || c.policy == SyncAlways {
@@ -49,7 +64,7 @@ var mutants = map[string]mutant{
 			return err
 		}
 	}
-	if err := c.store.append(first, c.assemble(s.bytes)); err != nil {
+	if err := c.store.append(first, c.seq-1, lines); err != nil {
 		return err
 	}
 `,
