@@ -2,9 +2,12 @@ package journal_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log"
+	"log/slog"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"github.com/inlet-go/inlet"
@@ -116,6 +119,67 @@ func ExampleJournal_Deliver() {
 	// warehouse: Signed Up m1
 	// warehouse: Signed In m2
 	// delivered: 2 behind: 0
+}
+
+// An event that a destination never accepts blocks it. Skip makes it a dead letter, and Redrive
+// sends that again once the cause is fixed.
+func ExampleDelivery_Redrive() {
+	dir, err := os.MkdirTemp("", "journal")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	j, err := journal.Open(dir, &journal.Options{Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		log.Fatal(err)
+	}
+	ctx := context.Background()
+	defer j.Close(ctx)
+	var repaired atomic.Bool
+	warehouse := inlet.SinkFunc(func(_ context.Context, events []*inlet.Event) error {
+		for _, e := range events {
+			if e.Name == "Signed Up" && !repaired.Load() {
+				return errors.New("no such table") // temporary, so it is tried again
+			}
+			fmt.Println("warehouse:", e.Name)
+		}
+		return nil
+	})
+	delivery, err := j.Deliver("warehouse", warehouse, &journal.DeliverOptions{MaxEvents: 1})
+	if err != nil {
+		log.Fatal(err)
+	}
+	err = j.Write(ctx, []*inlet.Event{
+		{Type: inlet.TypeTrack, Name: "Signed Up", MessageID: "m1"},
+		{Type: inlet.TypeTrack, Name: "Signed In", MessageID: "m2"},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	for delivery.Stats().Blocking == "" {
+		time.Sleep(time.Millisecond)
+	}
+	fmt.Println("blocked by", delivery.Stats().Blocking)
+	if err := delivery.Skip(ctx); err != nil {
+		log.Fatal(err)
+	}
+	if err := delivery.Drain(ctx); err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println("not blocked:", errors.Is(delivery.Skip(ctx), journal.ErrNotBlocked))
+
+	repaired.Store(true)
+	n, err := delivery.Redrive(ctx, func(letter *inlet.Event) bool {
+		refusal, _ := sinks.RefusalOf(letter)
+		return refusal.Error == "skipped: no such table"
+	})
+	fmt.Println("sent again:", n, err)
+	// Output:
+	// blocked by m1
+	// warehouse: Signed In
+	// not blocked: true
+	// warehouse: Signed Up
+	// sent again: 1 <nil>
 }
 
 // Replay sends what is stored to another sink, here some of it to the terminal.

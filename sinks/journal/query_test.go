@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -168,5 +169,37 @@ func requireNamesOnce(t *testing.T, line []byte) {
 		if top >= 0 && levels[top].names != nil {
 			levels[top].atName = true
 		}
+	}
+}
+
+// TestDeadLetterCommand runs the documented command on letters that are a moment old, while the
+// journal runs, and on such that are sealed.
+func TestDeadLetterCommand(t *testing.T) {
+	t.Parallel()
+	if _, err := exec.LookPath("jq"); err != nil {
+		t.Skip("jq is not installed")
+	}
+	text, err := os.ReadFile(filepath.Join("..", "..", "docs", "OPERATIONS.md"))
+	require.NoError(t, err)
+	_, rest, ok := strings.Cut(string(text), "cat DIR/dead/NAME/")
+	require.True(t, ok)
+	line, _, _ := strings.Cut(rest, "\n")
+	dir := t.TempDir()
+	command := strings.NewReplacer("DIR", dir, "NAME", "warehouse").Replace("cat DIR/dead/NAME/" + line)
+	for _, id := range []string{"m1", "m2"} {
+		j, err := journal.Open(dir, nil)
+		require.NoError(t, err)
+		refusing := inlet.SinkFunc(func(context.Context, []*inlet.Event) error {
+			return inlet.Permanent(errors.New("no such column"))
+		})
+		d, err := j.Deliver("warehouse", refusing, nil)
+		require.NoError(t, err)
+		require.NoError(t, j.Write(t.Context(), []*inlet.Event{{Type: inlet.TypePage, MessageID: id}}))
+		require.NoError(t, d.Drain(t.Context()))
+		out, err := exec.Command("sh", "-c", command).CombinedOutput()
+		require.NoError(t, err, "%s", out)
+		require.Contains(t, string(out), `{"messageId":"`+id+`","reason":{"error":"no such column"`)
+		require.Contains(t, string(out), `"m1"`, "the sealed ones too")
+		require.NoError(t, j.Close(context.Background()))
 	}
 }

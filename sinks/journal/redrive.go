@@ -54,7 +54,7 @@ import (
 // accepted before that is marked.
 func (d *Delivery) Redrive(ctx context.Context, filter func(letter *inlet.Event) bool) (events uint64, err error) {
 	if d.deadLetters == nil {
-		return 0, fmt.Errorf("journal: destination %q has DeliverOptions.DeadLetter; its letters are not in the journal", d.name)
+		return 0, fmt.Errorf("journal: destination %q: %w", d.name, errLettersElsewhere)
 	}
 	if !d.redriving.TryLock() {
 		if d.stopping() {
@@ -72,6 +72,8 @@ func (d *Delivery) Redrive(ctx context.Context, filter func(letter *inlet.Event)
 	}
 	return events, nil
 }
+
+var errLettersElsewhere = errors.New("its dead letters go to a sink of the caller")
 
 // A redrive is a Redrive that runs.
 type redrive struct {
@@ -125,11 +127,11 @@ func (d *Delivery) redrive(ctx context.Context, letters *Journal, filter func(*i
 		}
 	}()
 	r.stop = stop
-	return r.run(ctx, letters.progress.now(), &d.state)
+	return r.sendAll(ctx, letters.progress.now(), &d.state)
 }
 
-// run sends everything within m.
-func (r *redrive) run(ctx context.Context, m watermark, state *deliveryState) (events uint64, err error) {
+// sendAll sends everything within m.
+func (r *redrive) sendAll(ctx context.Context, m watermark, state *deliveryState) (events uint64, err error) {
 	defer r.tail.close()
 	defer r.logMissed(0)
 	for {

@@ -90,7 +90,7 @@ func TestRedrive(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			_, d, _ := deadLettered(t, memfs.New(), Options{}, nil, "a")
 			var got []*inlet.Event
-			d.to = sinkFunc(func(_ context.Context, events []*inlet.Event) error {
+			d.to = inlet.SinkFunc(func(_ context.Context, events []*inlet.Event) error {
 				got = append(got, inlet.CloneEvents(events)...)
 				return nil
 			})
@@ -115,7 +115,7 @@ func TestRedrive(t *testing.T) {
 		t.Parallel()
 		j := openMem(t, memfs.New(), Options{})
 		_, err := deliver(t, j, new(target), &DeliverOptions{DeadLetter: new(target)}).Redrive(t.Context(), nil)
-		require.ErrorContains(t, err, "DeadLetter")
+		require.ErrorIs(t, err, errLettersElsewhere)
 	})
 	t.Run("refused again", func(t *testing.T) {
 		t.Parallel()
@@ -334,7 +334,7 @@ func TestRedriveConcurrent(t *testing.T) {
 	j := openTest(t, t.TempDir(), &Options{Sync: SyncNever})
 	var mu sync.Mutex
 	got, refused := map[string]int{}, map[string]bool{}
-	to := sinkFunc(func(_ context.Context, events []*inlet.Event) error {
+	to := inlet.SinkFunc(func(_ context.Context, events []*inlet.Event) error {
 		mu.Lock()
 		defer mu.Unlock()
 		var bad []inlet.ItemError

@@ -42,7 +42,7 @@ func (d *Delivery) Skip(ctx context.Context) error {
 	}
 }
 
-// A skipRequest receives the outcome of a Skip. Whoever takes it from the channel answers it.
+// A skipRequest receives the outcome of a Skip. It is answered where it is taken from the channel.
 type skipRequest chan error
 
 // answerSkip answers the Skip that waits, if one does.
@@ -69,7 +69,7 @@ func (d *deliverer) refuseSkips(failures int) {
 func parker(letters inlet.Sink, name string, parked func(context.Context, *inlet.Event, error)) func(context.Context, *inlet.Event, string) error {
 	return func(ctx context.Context, e *inlet.Event, cause string) error {
 		reason := inlet.Permanent(errors.New(cause))
-		refusing := sinkFunc(func(context.Context, []*inlet.Event) error { return reason })
+		refusing := inlet.SinkFunc(func(context.Context, []*inlet.Event) error { return reason })
 		d, err := sinks.NewDeadLetter(refusing, letters, &sinks.DeadLetterOptions{Name: name, OnLetter: parked})
 		if err != nil {
 			return err
@@ -77,10 +77,6 @@ func parker(letters inlet.Sink, name string, parked func(context.Context, *inlet
 		return d.Write(ctx, []*inlet.Event{e})
 	}
 }
-
-type sinkFunc func(context.Context, []*inlet.Event) error
-
-func (f sinkFunc) Write(ctx context.Context, events []*inlet.Event) error { return f(ctx, events) }
 
 // countParked counts and logs an event that became a dead letter although the destination has not
 // rejected it.

@@ -202,7 +202,7 @@ func TestMaxAttempts(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			to := &target{answer: down}
 			j := openMem(t, memfs.New(), Options{})
-			d := deliver(t, j, to, &DeliverOptions{MaxAttempts: 20})
+			d := deliver(t, j, to, &DeliverOptions{MaxAttempts: 100})
 			write(t, j, "a", "b")
 			time.Sleep(5 * time.Minute)
 			to.answers(nil)
