@@ -237,7 +237,7 @@ func TestRedrive(t *testing.T) {
 			m := memfs.New()
 			j := openMem(t, m, Options{DeadLetterBytes: 64 << 10})
 			to := &target{answer: everything}
-			d := deliver(t, j, to, &DeliverOptions{MaxEvents: 5})
+			d := deliver(t, j, to, &DeliverOptions{MaxEvents: 5, PauseAfter: -1})
 			ids := func(prefix string, n int) (ids []string) {
 				for i := range n {
 					ids = append(ids, fmt.Sprintf("%s%d", prefix, i))
