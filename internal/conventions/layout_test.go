@@ -65,6 +65,7 @@ var arrows = map[string][]string{
 	"internal/canonical":     {},
 	"internal/check":         {},
 	"internal/commandersact": {"internal/timestamp", "internal/wire"},
+	"internal/form":          {},
 	"internal/guard":         {},
 	"internal/itemerrors":    {"."},
 	"internal/jsoncases":     {},
