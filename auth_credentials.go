@@ -2,10 +2,10 @@ package inlet
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/base64"
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
 
 	"github.com/inlet-go/inlet/internal/wire"
@@ -14,10 +14,9 @@ import (
 // credentialFinder looks for a write key where the dialects' clients put it.
 type credentialFinder struct {
 	protocol *protocol
-	query    []string
-	names    []string       // of both, quoted
-	searcher *wire.Searcher // for members of bodies
-	header   string         // a second header to read credentials from, or ""
+	all      keyPlaces // of all routes, for requests that have none
+	names    []string  // of members and parameters that may hold a key somewhere, quoted
+	header   string    // a second header to read credentials from, or ""
 }
 
 // foundCredentials are credentials, and whether the key came as a Basic user name, which a
@@ -29,17 +28,13 @@ type foundCredentials struct {
 
 func newCredentialFinder(dialects []Dialect, p *protocol, acceptAuthentication bool) credentialFinder {
 	f := credentialFinder{protocol: p}
-	var members []string // quoted
+	f.all.add(nil, nil, nil)
 	for _, d := range dialects {
-		query, names := d.KeyPlaces()
-		f.query = appendNew(f.query, query...)
-		for _, name := range names {
-			members = appendNew(members, string(wire.AppendString(nil, name)))
-		}
+		query, members := d.KeyPlaces()
+		f.all.add(query, members, nil)
 	}
-	f.searcher = wire.NewSearcher(members)
-	f.names = appendNew(f.names, members...)
-	for _, name := range f.query {
+	f.names = appendNew(f.names, f.all.members...)
+	for _, name := range f.all.query {
 		f.names = appendNew(f.names, string(wire.AppendString(nil, name)))
 	}
 	if acceptAuthentication {
@@ -49,9 +44,10 @@ func newCredentialFinder(dialects []Dialect, p *protocol, acceptAuthentication b
 }
 
 // find returns the credentials of the first place that has a key: a header, the query, the
-// root of the body, the events in it, a place that only the route has. A Bearer token is the
-// key only if no other place has one. The body is read only if it has to be; the payload is
-// then held for the caller, with an error too.
+// root of the body, the events in it, a place that only the route has. Of the query and the
+// body only the places of the route's dialect count: elsewhere the same names are data. A
+// Bearer token is the key only if no other place has one. The body is read only if it has to
+// be; the payload is then held for the caller, with an error too.
 func (f *credentialFinder) find(w http.ResponseWriter, given, r *http.Request, s *state, route *boundRoute) (*http.Request, foundCredentials, *payload, error) {
 	next, found := r, f.inHeaders(r)
 	if _, sent := r.Header[headerOrigin]; !sent && route != nil && route.Form == FormPixel {
@@ -59,8 +55,9 @@ func (f *credentialFinder) find(w http.ResponseWriter, given, r *http.Request, s
 	}
 	var payload *payload
 	var err error
+	odd := ""
 	if found.Key == "" {
-		found.Key = f.inQuery(r.URL.RawQuery)
+		found.Key, odd = f.places(route).inQuery(r.URL.RawQuery)
 	}
 	bearerIsKey := route != nil && route.BearerIsKey && found.Bearer != ""
 	if found.Key == "" && !bearerIsKey {
@@ -72,12 +69,20 @@ func (f *credentialFinder) find(w http.ResponseWriter, given, r *http.Request, s
 	case bearerIsKey && found.Key != "" && found.Key != found.Bearer:
 		return r, found, payload, &Error{Code: CodeConflictingKeys}
 	case found.Key == "":
-		found.Key, found.Bearer = found.Bearer, ""
+		found.Key, found.Bearer = cmp.Or(found.Bearer, odd), ""
 	}
 	if found.Key == "" {
 		return r, found, payload, f.missing(r)
 	}
 	return next, found, payload, nil
+}
+
+// places returns the places of a route, nil for none.
+func (f *credentialFinder) places(route *boundRoute) *keyPlaces {
+	if route == nil {
+		return &f.all
+	}
+	return &route.places
 }
 
 func (f *credentialFinder) missing(r *http.Request) *Error {
@@ -137,23 +142,6 @@ func basicKey(encoded string) string {
 	return string(bytes.TrimSuffix(key, []byte{':'}))
 }
 
-// inQuery returns the first non-empty parameter that may hold a key. A "+" is not read as a
-// space: keys contain it, and clients forget to escape it.
-func (f *credentialFinder) inQuery(query string) string {
-	for query != "" {
-		var pair string
-		pair, query, _ = strings.Cut(query, "&")
-		name, value, _ := strings.Cut(pair, "=")
-		if value == "" || !slices.Contains(f.query, name) {
-			continue
-		}
-		if key, err := url.PathUnescape(value); err == nil {
-			return key
-		}
-	}
-	return ""
-}
-
 // inPayload reads the payload and returns the key in it, or "".
 func (f *credentialFinder) inPayload(w http.ResponseWriter, given, r *http.Request, s *state, route *boundRoute) (*http.Request, *payload, string, error) {
 	if route != nil && route.Body != nil {
@@ -167,15 +155,8 @@ func (f *credentialFinder) inPayload(w http.ResponseWriter, given, r *http.Reque
 	if err != nil {
 		return r, nil, "", err
 	}
-	key, err := f.inBody(payload.bytes(), route)
-	if err != nil || key != "" || route == nil || route.Key == nil {
-		return next, payload, key, err
-	}
-	doc, err := payload.index(f.protocol.index)
-	if err != nil {
-		return r, payload, "", err
-	}
-	return next, payload, route.Key(r, rootObject(doc)), nil
+	key, err := f.inRead(r, payload, route)
+	return next, payload, key, err
 }
 
 // inMadeBody searches the payload of a route that makes it from the request.
@@ -185,15 +166,26 @@ func (f *credentialFinder) inMadeBody(r *http.Request, s *state, route *boundRou
 		return "", err
 	}
 	defer s.dropPayload(payload)
-	key, err := f.inBody(payload.bytes(), route)
-	if err != nil || key != "" || route.Key == nil {
+	return f.inRead(r, payload, route)
+}
+
+// inRead returns the key in a payload, or "".
+func (f *credentialFinder) inRead(r *http.Request, p *payload, route *boundRoute) (string, error) {
+	key, err := f.inBody(p.bytes(), route)
+	places := f.places(route)
+	if err != nil || key != "" || len(places.keys) == 0 {
 		return key, err
 	}
-	doc, err := payload.index(f.protocol.index)
+	doc, err := p.index(f.protocol.index)
 	if err != nil {
 		return "", err
 	}
-	return route.Key(r, rootObject(doc)), nil
+	for _, find := range places.keys {
+		if key = find(r, rootObject(doc)); key != "" {
+			return key, nil
+		}
+	}
+	return "", nil
 }
 
 // inBody returns the key in a body, or "". A body that is not known to be anybody's is only
@@ -204,11 +196,12 @@ func (f *credentialFinder) inBody(body []byte, route *boundRoute) (string, error
 	if route != nil && !route.Batch {
 		list = "" // the elements of such a member are data, and would be stored with their keys
 	}
-	if key := f.searcher.Tail(body); len(key) > len(`""`) {
+	places := f.places(route)
+	if key := places.searcher.Tail(body); len(key) > len(`""`) {
 		return wire.Text(key), nil
 	}
 	var keys bodyKeys
-	f.searcher.Search(body, list, keys.found)
+	places.searcher.Search(body, list, keys.found)
 	key, err := keys.key()
 	if key == "" && err == nil {
 		if invalid := wire.Check(body, list, f.protocol.index.Items); invalid != nil {
@@ -277,14 +270,4 @@ func (k *bodyKeys) key() (string, error) {
 		return "", &Error{Code: CodeConflictingKeys}
 	}
 	return wire.Text(k.items.value), nil
-}
-
-// appendNew appends the names that list does not have yet.
-func appendNew(list []string, names ...string) []string {
-	for _, name := range names {
-		if !slices.Contains(list, name) {
-			list = append(list, name)
-		}
-	}
-	return list
 }

@@ -6,10 +6,12 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 
@@ -17,6 +19,7 @@ import (
 
 	"github.com/inlet-go/inlet"
 	"github.com/inlet-go/inlet/internal/testkit/testsink"
+	"github.com/inlet-go/inlet/middleware"
 )
 
 // A layer is a middleware.
@@ -123,6 +126,13 @@ func TestCredentials(t *testing.T) {
 			{"a plus in the query", "/v1/page?writeKey=a+b/c==", event, nil, "a+b/c==", "", inlet.CodeUnknownKey},
 			{"an escaped plus in the query", "/v1/page?writeKey=a%2Bb%3D", event, nil, "a+b=", "", inlet.CodeUnknownKey},
 			{"an empty parameter", "/v1/page?writeKey=", event, nil, "", "", inlet.CodeMissingKey},
+			{"an escaped name", "/v1/page?%77riteKey=k3", event, nil, "k3", "", inlet.CodeUnknownKey},
+			{"a name behind an entity", "/v1/page?x=1&amp;writeKey=k3", event, nil, "", "", inlet.CodeMissingKey},
+			{"a ; in the query is data", "/v1/page?x=1;writeKey=k3", event, nil, "", "", inlet.CodeMissingKey},
+			{"a % that is not escaped, and a key in the body", "/v1/page?writeKey=%zz", keyed + `k4"}`, nil, "k4", "", inlet.CodeUnknownKey},
+			{"a % that is not escaped, and a Bearer", "/v1/page?writeKey=%zz", event, pairs{"Authorization", "Bearer token"}, "token", "", inlet.CodeUnknownKey},
+			{"a % that is not escaped", "/v1/page?writeKey=50%off", event, nil, "50%off", "", inlet.CodeUnknownKey},
+			{"bytes that are not UTF-8", "/v1/page?writeKey=k%ff", event, nil, "k\ufffd", "", inlet.CodeUnknownKey},
 			{"a broken parameter and a good one", "/v1/page?writeKey=%zz&writekey=k3", event, nil, "k3", "", inlet.CodeUnknownKey},
 			{"the query before the body", "/v1/page?writeKey=k3", keyed + `k4"}`, nil, "k3", "", inlet.CodeUnknownKey},
 			{"the body", "/v1/page", keyed + `k4"}`, nil, "k4", "", inlet.CodeUnknownKey},
@@ -247,9 +257,7 @@ func TestKeyNames(t *testing.T) {
 				require.Len(t, sink.Events(), 2)
 				for _, e := range sink.Events() {
 					require.Equal(t, "shop", e.Source.ID)
-					if name != "writekey" { // which looks like a key so much that it is not stored
-						require.Contains(t, extraOf(t, e), unquoted(t, name))
-					}
+					require.Contains(t, extraOf(t, e), unquoted(t, name))
 					require.NotContains(t, extraOf(t, e), "writeKey")
 				}
 			})
@@ -426,69 +434,353 @@ func TestKeysAreSecret(t *testing.T) {
 	}
 }
 
-// Whatever supplied the key is in no event, on any route of a built-in dialect.
+// secretKey is the key of the tests that look for it where it must not be. In a query it is
+// sent as it is, and escaped.
+const secretKey = "kEy+that/Stays=Secret"
+
+// keyNames are all names of members and parameters that hold a key in some dialect.
+var keyNames = []string{"writeKey", "writekey", "appId", "token", "projectId"}
+
+// keyRequest is a request whose key is in one place, next to data.
+type keyRequest struct {
+	name string
+	*http.Request
+	kept []string // of keyNames: those that are data, with the value dataOf(name)
+}
+
+func dataOf(name string) string { return "data of " + name }
+
+// members returns names with a value, as members of an object.
+func members(names []string, value func(string) string) string {
+	var list []string
+	for _, name := range names {
+		list = append(list, fmt.Sprintf("%q:%q", name, value(name)))
+	}
+	return strings.Join(list, ",")
+}
+
+// without returns the names that are not among the others.
+func without(names []string, others ...string) []string {
+	return slices.DeleteFunc(slices.Clone(names), func(name string) bool { return slices.Contains(others, name) })
+}
+
+// keyRequests returns requests for a route of a built-in dialect, one for each position of
+// each place that its clients put the key in.
+func keyRequests(d inlet.Dialect, route inlet.Route) (all []keyRequest) {
+	query, places := d.KeyPlaces()
+	if route.Key != nil { // as those of pixels and custom events, see below
+		places = nil
+	}
+	isSegment := d.Name() != "commandersact" && d.Name() != "segmentstream"
+	add := func(place, query, body string, kept []string, headers ...string) {
+		name := fmt.Sprintf("%s %s, the key in %s, %s %s", route.Method, route.Path, place, query, body)
+		r := request(route.Method, route.Path, strings.NewReader(body), headers...)
+		r.URL.RawQuery = query
+		all = append(all, keyRequest{name, r, kept})
+	}
+	headers := [][]string{
+		{"X-Write-Key", secretKey}, {"Authorization", "Basic " + base64Of(secretKey+":")}, {"Authorization", "Basic " + base64Of(secretKey)},
+	}
+	if route.Method == http.MethodGet {
+		event := []string{"event=E", "event_name=E", "type=page", "userId=u", "groupId=g", "previousId=p"}
+		kept := without(keyNames, query...)
+		data := slices.Clone(event)
+		for _, name := range kept {
+			data = append(data, name+"="+url.QueryEscape(dataOf(name)))
+		}
+		for _, header := range append(headers, []string{"Authorization", "Bearer " + secretKey}) {
+			add(header[0], strings.Join(data, "&"), "", kept, header...)
+		}
+		for _, name := range query {
+			escaped := fmt.Sprintf("%%%02x%s", name[0], name[1:])
+			for _, key := range []string{
+				name + "=" + secretKey, name + "=" + url.QueryEscape(secretKey), escaped + "=" + secretKey,
+				name + "=" + secretKey + "&" + name + "=" + secretKey, name + "=" + secretKey + "&amp;" + name + "=" + secretKey,
+			} {
+				for i := range len(data) + 1 {
+					add(name, strings.Join(slices.Insert(slices.Clone(data), i, key), "&"), "", kept)
+				}
+			}
+		}
+		if isSegment {
+			kept := without(keyNames, "writeKey")
+			for _, list := range [][]string{slices.Insert(slices.Clone(kept), 0, "writeKey"), append(slices.Clone(kept), "writeKey")} {
+				object := "{" + members(list, keyOr("writeKey")) + `,"event":"E","type":"page","userId":"u","groupId":"g","previousId":"p"}`
+				add("data", "data="+base64.URLEncoding.EncodeToString([]byte(object)), "", kept)
+			}
+		}
+		return all
+	}
+	event := `"type":"page","event":"E","event_name":"E","userId":"u","groupId":"g","previousId":"p"`
+	if route.Shape != nil || d.Name() == "segmentstream" {
+		event = `"event":{"name":"E","user":{"userId":"u"}}`
+	}
+	custom := `"_metarouter":{"eventName":"E","userID":"u"}`
+	if route.Key != nil && isSegment {
+		event = custom
+	}
+	single := func(members ...string) string { return "{" + strings.Join(members, ",") + "}" }
+	body := func(event string) string {
+		if route.Batch {
+			return single(`"batch":[` + event + "," + event + "]")
+		}
+		return event
+	}
+	kept := keyNames
+	if isSegment && route.Key == nil {
+		kept = without(keyNames, "writeKey")
+	}
+	for _, header := range headers {
+		add(header[0], "token=reset&data=x", body(single(members(keyNames, dataOf), event)), kept, header...)
+	}
+	if route.Shape != nil { // its path is Segment's, too
+		_, places = inlet.Segment().KeyPlaces()
+	}
+	free := without(kept, places...)
+	add("Authorization", "", body(single(members(free, dataOf), event)), free, "Authorization", "Bearer "+secretKey)
+	for _, name := range query {
+		for _, key := range []string{name + "=" + secretKey, "a=1&" + name + "=" + url.QueryEscape(secretKey) + "&b=2"} {
+			add(name+" of the query", key, body(single(members(keyNames, dataOf), event)), kept)
+		}
+	}
+	for _, name := range places {
+		for i := range len(free) + 1 {
+			list := slices.Insert(slices.Clone(free), i, name)
+			add(name, "", body(single(members(list, keyOr(name)), event)), free)
+			add(name, "", body(single(event, members(list, keyOr(name)))), free)
+			if route.Batch {
+				root, item := members([]string{name}, keyOr(name)), single(event, members(free, dataOf))
+				add(name, "", single(`"batch":[`+item+"]", root), free)
+				add(name, "", single(root, `"batch":[`+item+","+item+"]"), free)
+				add(name, "", single(root, `"batch":[`+single(event, members(list, keyOr(name)))+"]"), free)
+			}
+		}
+	}
+	if custom == event {
+		metadata := single(`"writeKey":"`+secretKey+`"`, `"eventName":"E","userID":"u"`)
+		add("metadata", "", single(members(keyNames, dataOf), `"_metarouter":`+metadata), keyNames)
+		add("metadata", "", single(`"_metarouter":`+metadata, members(keyNames, dataOf)), keyNames)
+		add("X-Event-Metadata", "", single(members(keyNames, dataOf)), keyNames, "X-Event-Metadata", metadata)
+		add("X-Event-Metadata", "appId=x", single(members(keyNames, dataOf), `"_metarouter":{"writeKey":"no"}`), keyNames, "X-Event-Metadata", metadata)
+	}
+	return all
+}
+
+// keyOr returns the value of members: the key for one name, and data for the others.
+func keyOr(place string) func(string) string {
+	return func(name string) string {
+		if name == place {
+			return secretKey
+		}
+		return dataOf(name)
+	}
+}
+
+// On every route, a key is taken from each of its dialect's places, in any position, and is
+// in no event, log, record or answer; what only has the name of another dialect's place is
+// data. Not parallel: it replaces the default logger.
 func TestKeysInEvents(t *testing.T) {
-	t.Parallel()
-	const key, signs = "kEy-that-Stays-Secret", "kEy+that/Stays=Secret"
-	var requests []*http.Request
+	var log bytes.Buffer
+	logger := slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	before := slog.Default()
+	slog.SetDefault(logger)
+	defer slog.SetDefault(before)
+	var failure error
+	var stored []string
+	sink := inlet.SinkFunc(func(_ context.Context, events []*inlet.Event) error {
+		for _, e := range events {
+			requireCanonical(t, e)
+			stored = append(stored, string(e.AppendJSON(nil)))
+		}
+		return failure
+	})
+	seen := new(observer)
+	h := mustNew(t, sink, &inlet.Options{Logger: logger, Observer: seen})
+	keys := inlet.MustKeys(map[string]inlet.Source{secretKey: {ID: "web"}})
+	chain := middleware.AccessLog(&middleware.AccessLogOptions{Logger: logger})(mustAuth(t, keys, nil)(h))
+	hidden := []string{"Secret", url.QueryEscape(secretKey), base64Of(secretKey), base64Of(secretKey + ":")}
+	requireHidden := func(text string, r keyRequest) {
+		t.Helper()
+		for _, part := range hidden {
+			require.NotContains(t, text, part, r.name)
+		}
+	}
+	total := 0
 	for _, d := range inlet.Dialects() {
 		for _, route := range d.Routes() {
 			if route.Open {
 				continue
 			}
-			if route.Method == http.MethodGet {
-				for _, query := range []string{
-					"token=" + key, "writeKey=" + key, "writekey=" + key, "token=" + key + "&token=" + key, "writeKey=" + key + "&token=" + key,
-					"%74oken=" + key + "&writeKey=" + key, "token=" + signs, "token=" + url.QueryEscape(signs), "writeKey=" + key + "&appId=" + key,
-				} {
-					data := "event=E&event_name=E&type=page&userId=u&groupId=g&previousId=p"
-					requests = append(requests, request(route.Method, route.Path+"?"+query+"&"+data, nil), request(route.Method, route.Path+"?"+data+"&"+query, nil))
+			requests := keyRequests(d, route)
+			for i, r := range requests {
+				stored, failure = nil, nil
+				if i%10 == 9 {
+					failure = errors.New("down")
 				}
+				w := serve(chain, r.Request)
+				switch {
+				case failure == nil || route.Form == inlet.FormPixel:
+					require.Less(t, w.Code, 300, "%s: %s", r.name, w.Body)
+				default:
+					require.Equal(t, 503, w.Code, r.name)
+				}
+				if failure == nil {
+					require.Empty(t, w.Header().Get("X-Inlet-Error"), r.name)
+				}
+				require.NotEmpty(t, stored, r.name)
+				for _, event := range stored {
+					requireHidden(event, r)
+					for _, name := range r.kept {
+						require.Contains(t, event, fmt.Sprintf("%q:%q", name, dataOf(name)), r.name)
+					}
+				}
+				requireHidden(w.Body.String()+fmt.Sprint(w.Header()), r)
+			}
+			total += len(requests)
+		}
+	}
+	require.Greater(t, total, 1000)
+	require.NotEmpty(t, log.String())
+	requireHidden(log.String(), keyRequest{name: "the log"})
+	require.Len(t, seen.records, total)
+	for _, record := range seen.records {
+		requireHidden(fmt.Sprintf("%+v", record), keyRequest{name: "a record"})
+	}
+}
+
+// What has the value of the key is dropped where it has the name of a place of the key in
+// some dialect, in any letters.
+func TestKeysNextToKeys(t *testing.T) {
+	t.Parallel()
+	sink := new(testsink.Keeper)
+	chain := mustAuth(t, inlet.MustKeys(map[string]inlet.Source{secretKey: {ID: "web"}}), nil)(mustNew(t, sink, nil))
+	names := append(slices.Clone(keyNames), "WRITEKEY", "AppId", "Token", "amp;token", "amp;writeKey")
+	for _, d := range inlet.Dialects() {
+		for _, route := range d.Routes() {
+			if route.Open {
 				continue
 			}
-			names := []string{"writeKey", "writekey", "appId", "token"}
-			if route.Key != nil && route.Form == inlet.FormEmpty {
-				names = append(names, "projectId")
+			all := members(names, func(string) string { return secretKey })
+			event := `{"type":"page","event":"E","event_name":"E","userId":"u","groupId":"g","previousId":"p",` + all + `}`
+			if route.Shape != nil || route.Path == "/collect" {
+				event = `{"event":{"name":"E","user":{"userId":"u"}},` + all + `}`
 			}
+			if strings.Contains(route.Path, "custom") {
+				event = `{"_metarouter":{"eventName":"E","userID":"u"},` + all + `}`
+			}
+			if route.Batch {
+				event = `{"batch":[` + event + `],` + all + `}`
+			}
+			query := "event=E&event_name=E&type=page&userId=u&groupId=g&previousId=p"
 			for _, name := range names {
-				event := `{"type":"page","event":"E","event_name":"E","userId":"u","groupId":"g","previousId":"p","` + name + `":"` + key + `"}`
-				if route.Shape != nil || route.Key != nil {
-					event = `{"event":{"name":"E","user":{"userId":"u"}},"_metarouter":{"eventName":"E","userID":"u"},"` + name + `":"` + key + `"}`
-				}
-				body := event
-				if route.Batch {
-					body = `{"` + name + `":"` + key + `","batch":[` + event + `,` + event + `]}`
-				}
-				requests = append(requests, request(route.Method, route.Path, strings.NewReader(body), "X-Write-Key", key))
-				if name == "writeKey" || name == "appId" {
-					requests = append(requests, request(route.Method, route.Path, strings.NewReader(body)))
-				}
-				requests = append(requests, request(route.Method, route.Path+"?token="+key, strings.NewReader(body)))
+				query += "&" + name + "=" + secretKey + "&" + name + "=" + url.QueryEscape(secretKey)
+			}
+			for _, header := range [][]string{{"X-Write-Key", secretKey}, {"Authorization", "Basic " + base64Of(secretKey)}} {
+				before := len(sink.Events())
+				r := request(route.Method, route.Path, strings.NewReader(event), header...)
+				r.URL.RawQuery = query
+				w := serve(chain, r)
+				require.Less(t, w.Code, 300, "%s %s", route.Path, w.Body)
+				require.Len(t, sink.Events(), before+1, "%s %s %s", route.Path, w.Body, w.Header())
+				require.NotContains(t, string(sink.Events()[before].AppendJSON(nil)), "Secret", route.Path)
 			}
 		}
 	}
-	sink := new(testsink.Keeper)
-	chain := mustAuth(t, inlet.MustKeys(map[string]inlet.Source{key: {ID: "web"}, signs: {ID: "web"}}), nil)(mustNew(t, sink, nil))
-	for _, r := range requests {
-		before := len(sink.Events())
-		w := serve(chain, r)
-		require.Less(t, w.Code, 300, "%s %s", r.URL, w.Body)
-		require.Empty(t, w.Header().Get("X-Inlet-Error"), "%s", r.URL)
-		for _, e := range sink.Events()[before:] {
-			line := string(e.AppendJSON(nil))
-			require.NotContains(t, line, "Secret", "%s", r.URL)
-		}
-		require.Greater(t, len(sink.Events()), before, "%s", r.URL)
+}
+
+// Key places belong to a dialect and a route: elsewhere the same names are data.
+func TestKeysAndData(t *testing.T) {
+	t.Parallel()
+	const page = `"type":"page","userId":"u"`
+	for _, tt := range []struct {
+		name, method, path, body, header string
+		code                             inlet.Code
+		want                             string // what the event has next to its fields
+	}{
+		{"an app's id next to a custom event's metadata", "POST", "/v1/custom/event", `{"appId":"com.shop.app","_metarouter":{"writeKey":"K","eventName":"E","userID":"u"}}`, "",
+			"", `"properties":{"appId":"com.shop.app"}`},
+		{"a root's writeKey next to a custom event's metadata", "POST", "/v1/custom/event", `{"writeKey":"x","token":"y","_metarouter":{"writeKey":"K","eventName":"E","userID":"u"}}`, "",
+			"", `"properties":{"writeKey":"x","token":"y"}`},
+		{"an app's id next to a custom event's query", "POST", "/v1/custom/event?writeKey=K&eventName=E&userID=u&appId=a", `{"appId":"com.shop.app"}`, "",
+			"", `"properties":{"appId":"com.shop.app"}`},
+		{"a root's writeKey alone is no key of a custom event", "POST", "/v1/custom/event", `{"writeKey":"K","_metarouter":{"eventName":"E","userID":"u"}}`, "",
+			inlet.CodeMissingKey, ""},
+		{"data of Commanders Act", "POST", "/events?token=K", `{"event_name":"E","appId":"com.shop.app","writeKey":"x","writekey":"y","projectId":"p","token":"t"}`, "",
+			"", `"properties":{"appId":"com.shop.app","writeKey":"x","writekey":"y","projectId":"p","token":"t"}`},
+		{"data of a batch of Commanders Act", "POST", "/events/batch?token=K", `{"writeKey":"z","batch":[{"event_name":"E","appId":"com.shop.app","writeKey":"x"}]}`, "",
+			"", `"properties":{"appId":"com.shop.app","writeKey":"x"}`},
+		{"data of Commanders Act next to a Bearer token", "POST", "/events", `{"event_name":"E","appId":"com.shop.app","writeKey":"x"}`, "Bearer K",
+			"", `"properties":{"appId":"com.shop.app","writeKey":"x"}`},
+		{"a writeKey in the query of Commanders Act is not its key", "POST", "/events?writeKey=x&token=K", `{"event_name":"E"}`, "", "", ``},
+		{"data of a pixel of Commanders Act", "GET", "/events?writeKey=x&appId=a&event_name=E&token=K", "", "",
+			"", `"properties":{"writeKey":"x","appId":"a"}`},
+		{"a token of the page next to a key in the body", "POST", "/v1/page?token=reset", `{"writeKey":"K",` + page + `}`, "", "", ``},
+		{"a token of the page next to a Bearer token", "POST", "/v1/page?token=reset", `{` + page + `}`, "Bearer K", "", ``},
+		{"a token in a batch's query", "POST", "/v1/batch?token=reset&appId=a", `{"batch":[{"writeKey":"K",` + page + `}]}`, "", "", ``},
+		{"a token of a webhook", "POST", "/v1/w?token=reset", `{"writeKey":"K",` + page + `}`, "", "", ``},
+		{"a token of a pixel", "GET", "/v1/pixel/page?token=reset&userId=u&writeKey=K&appId=a", "", "", "", `"appId":"a","token":"reset"`},
+		{"a token of RudderStack's pixel", "GET", "/pixel/v1/page?token=reset&userId=u&writeKey=K", "", "", "", `"token":"reset"`},
+		{"a token of Jitsu's pixel", "GET", "/api/px/page?token=reset&userId=u&writekey=K", "", "", "", `"token":"reset"`},
+		{"a token in a body of Jitsu", "POST", "/api/s/page", `{"token":"reset","projectId":"p","appId":"a","writeKey":"masked",` + page + `}`, "Basic " + base64Of("K"),
+			"", `"token":"reset","projectId":"p","appId":"a"`},
+		{"a token in a beacon of RudderStack", "POST", "/beacon/v1/batch?writeKey=K&token=reset", `{"batch":[{"token":"reset",` + page + `}]}`, "", "", `"token":"reset"`},
+		{"an app's id next to a key in a header", "POST", "/v1/page", `{"appId":"com.shop.app","writekey":"x",` + page + `}`, "Basic " + base64Of("K:"),
+			"", `"appId":"com.shop.app","writekey":"x"`},
+		{"an app's id next to a key in the query", "POST", "/v1/page?writeKey=K", `{"appId":7,` + page + `}`, "", "", `"appId":7`},
+		{"an app's id next to a key in the body", "POST", "/v1/page", `{"appId":"com.shop.app","writeKey":"K",` + page + `}`, "", "", `"appId":"com.shop.app"`},
+		{"an app's id that is the key", "POST", "/v1/page", `{"appId":"K",` + page + `}`, "", "", ``},
+		{"a project's id of a hit", "POST", "/track", `{"projectId":"p","appId":"a","writeKey":"x","event":{"name":"E","user":{"userId":"u"}}}`, "Basic " + base64Of("K:"),
+			"", `"properties":{"name":"E","user":{"userId":"u"}},"projectId":"p","appId":"a","writeKey":"x"`},
+		{"a project's id of a hit that is the key", "POST", "/track", `{"projectId":"K","event":{"name":"E","user":{"userId":"u"}}}`, "Basic " + base64Of("K:"),
+			"", `"properties":{"name":"E","user":{"userId":"u"}}`},
+		{"an app's id of a hit that is the key", "POST", "/track", `{"appId":"K","event":{"name":"E","user":{"userId":"u"}}}`, "",
+			"", `"properties":{"name":"E","user":{"userId":"u"}}`},
+		{"a project's id is the key of a browser's hit", "POST", "/collect", `{"appId":"a","writeKey":"x","projectId":"K","event":{"name":"E","user":{"userId":"u"}}}`, "",
+			"", `"properties":{"name":"E","user":{"userId":"u"}},"appId":"a","writeKey":"x"`},
+		{"a project's id next to a browser's header", "POST", "/collect", `{"projectId":"p","event":{"name":"E","user":{"userId":"u"}}}`, "Basic " + base64Of("K:"),
+			"", `"properties":{"name":"E","user":{"userId":"u"}},"projectId":"p"`},
+		{"a project's id of Segment's call", "POST", "/track", `{"projectId":"p","writeKey":"K","event":"E","userId":"u"}`, "", "", `"projectId":"p"`},
+		{"a project's id is no key of Segment's call", "POST", "/track", `{"projectId":"K","event":"E","userId":"u"}`, "", inlet.CodeMissingKey, ""},
+		{"the value of the key below other names", "POST", "/v1/page", `{"key":"K","properties":{"token":"K"},"writeKey":"K",` + page + `}`, "",
+			"", `"properties":{"token":"K"},"key":"K"`},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			sink := new(testsink.Keeper)
+			chain := mustAuth(t, inlet.MustKeys(map[string]inlet.Source{"K": {ID: "shop"}}), nil)(mustNew(t, sink, nil))
+			r := request(tt.method, tt.path, strings.NewReader(tt.body))
+			if tt.header != "" {
+				r.Header.Set("Authorization", tt.header)
+			}
+			w := serve(chain, r)
+			if tt.code != "" {
+				requireRefused(t, w, 401, tt.code)
+				return
+			}
+			require.Less(t, w.Code, 300, "%s", w.Body)
+			require.Empty(t, w.Header().Get("X-Inlet-Error"))
+			require.Len(t, sink.Events(), 1)
+			e := sink.Events()[0]
+			got := map[string]json.RawMessage{}
+			for name, raw := range map[string]json.RawMessage{"properties": e.Properties, "": e.Extra} {
+				switch {
+				case raw == nil:
+				case name == "":
+					require.NoError(t, json.Unmarshal(raw, &got))
+				default:
+					got[name] = raw
+				}
+			}
+			for _, name := range []string{"event", "type", "userId"} {
+				if e.Dialect != "commandersact" {
+					delete(got, name)
+				}
+			}
+			text, err := json.Marshal(got)
+			require.NoError(t, err)
+			require.JSONEq(t, "{"+tt.want+"}", string(text))
+		})
 	}
-	t.Run("a member that is not the key is data", func(t *testing.T) {
-		t.Parallel()
-		sink := new(testsink.Keeper)
-		chain := mustAuth(t, inlet.MustKeys(map[string]inlet.Source{key: {ID: "web"}}), nil)(mustNew(t, sink, nil))
-		body := `{"userId":"u","token":"reset","key":"` + key + `x","properties":{"token":"` + key + `"}}`
-		requireSuccess(t, serve(chain, request("POST", "/v1/page", strings.NewReader(body), "X-Write-Key", key)))
-		require.JSONEq(t, `{"token":"reset","key":"`+key+`x"}`, string(sink.Events()[0].Extra))
-		require.JSONEq(t, `{"token":"`+key+`"}`, string(sink.Events()[0].Properties))
-	})
 }
 
 // Images carry no Origin: a pixel is judged by the page that its Referer names.

@@ -7,6 +7,9 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"github.com/inlet-go/inlet/internal/form"
+	"github.com/inlet-go/inlet/internal/wire"
 )
 
 // A Dialect is one vendor's wire protocol: its routes, its payloads, and where in them its
@@ -20,9 +23,10 @@ type Dialect interface {
 	Name() string
 	// Routes returns the endpoints. It is called once, at construction.
 	Routes() []Route
-	// KeyPlaces returns where a client may put its write key, in addition to the headers
-	// that all dialects share: names of query parameters, and names of members in the root
-	// of the body and in each listed event. Names are exact.
+	// KeyPlaces returns where a client may put its write key in requests for the routes of
+	// the dialect, in addition to the headers that all dialects share: names of query
+	// parameters, and names of members in the root of the body and in each listed event.
+	// Names are exact.
 	KeyPlaces() (query, members []string)
 }
 
@@ -43,8 +47,9 @@ type Route struct {
 	// Reply answers an open route that has no payload, such as the settings that a browser
 	// library requests. It returns JSON, and may set headers. Defaults to none.
 	Reply func(*Inquiry) ([]byte, error)
-	// Key finds the write key in a place that only this route has. It is called after all
-	// other places were searched. Defaults to none.
+	// Key finds the write key in the payload, in a place that only this route has, instead
+	// of in the members that KeyPlaces lists. It is called if no header and no query
+	// parameter has a key. Defaults to searching those members.
 	Key func(r *http.Request, root Object) string
 	// BearerIsKey treats a Bearer token as a write key like any other, so that one that
 	// differs from another place's is a conflict. Defaults to false: a Bearer token is the
@@ -143,7 +148,8 @@ type routes struct {
 type boundRoute struct {
 	Route
 	dialect string
-	builtin bool // the dialect is one of ours, which makes raw fields of what was read only
+	builtin bool      // the dialect is one of ours, which makes raw fields of what was read only
+	places  keyPlaces // of this route and those after it
 	next    *boundRoute
 	// maxPayload is the largest MaxBytes of this route and those after it: the bound while
 	// the payload is read and its shape is not known.
@@ -161,6 +167,7 @@ func (b *boundRoute) payload(r *http.Request) ([]byte, error) {
 func newRoutes(dialects, builtin []Dialect, limits *Limits) *routes {
 	t := &routes{byPath: map[string][]*boundRoute{}}
 	for _, d := range dialects {
+		query, members := d.KeyPlaces()
 		for _, r := range d.Routes() {
 			if r.MaxBytes == 0 {
 				r.MaxBytes = int64(limits.EventBytes)
@@ -169,6 +176,7 @@ func newRoutes(dialects, builtin []Dialect, limits *Limits) *routes {
 				}
 			}
 			bound := boundRoute{Route: r, dialect: d.Name(), builtin: slices.Contains(builtin, d), maxPayload: r.MaxBytes}
+			bound.places.add(query, members, r.Key)
 			t.add(r.Path, bound)
 			if short, ok := strings.CutPrefix(r.Path, versionPrefix); ok {
 				t.add("/"+short, bound)
@@ -208,6 +216,7 @@ func (b *boundRoute) append(r *boundRoute) {
 	last.next = r
 	for ; b != r; b = b.next {
 		b.maxPayload = max(b.maxPayload, r.maxPayload)
+		b.places = b.places.with(&r.places)
 	}
 }
 
@@ -304,4 +313,73 @@ func normalPath(path string) string {
 		}
 	}
 	return b.String()
+}
+
+// A keyFunc is a [Route.Key].
+type keyFunc = func(r *http.Request, root Object) string
+
+// keyPlaces is where clients put their key in requests of one path, in addition to the
+// headers.
+type keyPlaces struct {
+	query    []string
+	members  []string       // quoted
+	searcher *wire.Searcher // for the members
+	keys     []keyFunc
+}
+
+// add adds the places that a dialect lists for a route. Its Key replaces the members.
+func (p *keyPlaces) add(query, members []string, key keyFunc) {
+	p.query = appendNew(p.query, query...)
+	if key != nil {
+		p.keys = append(p.keys, key)
+		return
+	}
+	for _, name := range members {
+		p.members = appendNew(p.members, string(wire.AppendString(nil, name)))
+	}
+	p.searcher = wire.NewSearcher(p.members)
+}
+
+// with returns the places of both.
+func (p *keyPlaces) with(q *keyPlaces) keyPlaces {
+	members := appendNew(slices.Clone(p.members), q.members...)
+	return keyPlaces{
+		query: appendNew(slices.Clone(p.query), q.query...), members: members,
+		searcher: wire.NewSearcher(members), keys: slices.Concat(p.keys, q.keys),
+	}
+}
+
+// inQuery returns the first non-empty parameter that may hold a key. A "+" is not read as a
+// space: keys contain it, and clients forget to escape it. They forget a "%", too: odd is the
+// first one with a bad escape, which is the key only if there is no other.
+func (p *keyPlaces) inQuery(query string) (key, odd string) {
+	for name, value := range form.Pairs(query) {
+		switch {
+		case value == "" || !p.inParameter(name):
+		case !form.HasBadEscape(value):
+			return form.Key(value), ""
+		case odd == "":
+			odd = form.Key(value)
+		}
+	}
+	return "", odd
+}
+
+func (p *keyPlaces) inParameter(escaped string) bool {
+	for _, name := range p.query {
+		if form.Is(escaped, name) {
+			return true
+		}
+	}
+	return false
+}
+
+// appendNew appends the names that list does not have yet.
+func appendNew(list []string, names ...string) []string {
+	for _, name := range names {
+		if !slices.Contains(list, name) {
+			list = append(list, name)
+		}
+	}
+	return list
 }

@@ -4,13 +4,12 @@ import (
 	"cmp"
 	"encoding/json"
 	"net/http"
-	"net/url"
 	"slices"
-	"strings"
+	"strconv"
 	"time"
-	"unicode/utf8"
 
 	"github.com/inlet-go/inlet/internal/commandersact"
+	"github.com/inlet-go/inlet/internal/form"
 	"github.com/inlet-go/inlet/internal/pixel"
 
 	"github.com/inlet-go/inlet/internal/wire"
@@ -97,7 +96,7 @@ func decodeActsBatch(in *Input) error {
 // site returns the Extra of all events of the request, which holds the id of the site that
 // the query names, or nil.
 func (in *Input) site() (json.RawMessage, error) {
-	id := queryValue(in.Request.URL.RawQuery, querySite)
+	id := form.Text(form.First(in.Request.URL.RawQuery, querySite))
 	if id == "" {
 		return nil, nil
 	}
@@ -107,19 +106,6 @@ func (in *Input) site() (json.RawMessage, error) {
 	return in.AppendRaw(func(dst []byte) []byte {
 		return append(wire.AppendString(append(dst, `{"`+querySite+`":`...), id), '}')
 	}), nil
-}
-
-// queryValue returns the first value of a parameter, or "".
-func queryValue(query, name string) string {
-	for pair := range strings.SplitSeq(query, "&") {
-		if n, value, _ := strings.Cut(pair, "="); n == name {
-			if text, err := url.QueryUnescape(value); err == nil {
-				return text
-			}
-			return value
-		}
-	}
-	return ""
 }
 
 // commandersActTime reads a time as clients of Commanders Act write it: a number or a string
@@ -154,7 +140,6 @@ const (
 	actsVersion    // as above
 	actsSlotCount
 
-	actsKey      // a write key, which is dropped
 	actsProperty // any other
 )
 
@@ -178,9 +163,6 @@ func actsSlotOf(quoted []byte) actsSlot {
 		return actsProperties
 	case `"version"`:
 		return actsVersion
-	}
-	if segmentSlotOf(quoted) == slotKey {
-		return actsKey
 	}
 	return actsProperty
 }
@@ -244,7 +226,7 @@ func (m *actsMembers) outsideContext(slot actsSlot) []byte {
 // isProperty reports whether a member in a slot is a property of the event.
 func (m *actsMembers) isProperty(slot actsSlot) bool {
 	switch slot {
-	case actsName, actsUser, actsContext, actsIntegrations, actsKey:
+	case actsName, actsUser, actsContext, actsIntegrations:
 		return false
 	case actsAlias:
 		return m.named != actsAlias
@@ -397,21 +379,45 @@ func actsPixel(r *http.Request) ([]byte, error) {
 	if len(r.URL.RawQuery) > maxQuery {
 		return nil, tooLarge(maxQuery)
 	}
-	object, err := pixel.Brackets(r.URL.RawQuery, querySite, queryToken)
+	object, err := pixel.Brackets(r.URL.RawQuery, isNoActsData)
 	if err != nil {
 		return nil, queryError(err)
 	}
 	return object, nil
 }
 
-// decodeActsPixel reads the event that actsPixel made. Invalid text was repaired there
-// already, which only the query still shows.
+// isNoActsData reports whether a parameter of a pixel, by the names of its levels, is left
+// out: it is about the request, or cannot be what the event needs under its name, and would
+// have all of the event refused.
+func isNoActsData(path []string) bool {
+	switch path[0] {
+	case querySite, queryToken:
+		return len(path) == 1
+	case "event_name", "event_id":
+		return len(path) > 1
+	case "user", "context", "integrations":
+		return len(path) == 1 || isElement(path[1]) || len(path) > 2 && isActsID(path[0], path[1])
+	}
+	return false
+}
+
+// isElement reports whether the name of a level is that of an element of a list.
+func isElement(name string) bool {
+	_, err := strconv.ParseUint(name, 10, 64)
+	return name == "" || err == nil
+}
+
+// isActsID reports whether a member of a member of an event is an id.
+func isActsID(outer, name string) bool {
+	quoted := strconv.Quote(name)
+	return outer == "user" && slices.Contains(actsUserMembers, quoted) || outer == "context" && slices.Contains(actsContextMembers[:2], quoted)
+}
+
+// decodeActsPixel reads the event that actsPixel made.
 func decodeActsPixel(in *Input) error {
-	object, ok := in.single()
+	object, ok := in.singleOfQuery()
 	if !ok {
 		return nil
 	}
-	text, _ := url.QueryUnescape(in.Request.URL.RawQuery) // actsPixel has read it
-	object.repaired = object.repaired || !utf8.ValidString(text)
 	return in.addOnlyActs(object)
 }

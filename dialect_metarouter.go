@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/inlet-go/inlet/internal/form"
 	"github.com/inlet-go/inlet/internal/wire"
 )
 
@@ -16,18 +17,15 @@ func MetaRouter() Dialect { return metaRouter{} }
 
 type metaRouter struct{}
 
-const (
-	metaRouterKey  = `"appId"`   // the write key, in bodies of the time of Astronomer
-	eventNameAlias = "eventName" // what a table of the documents calls "event"
-)
+// eventNameAlias is what a table of the documents calls "event".
+const eventNameAlias = "eventName"
 
 // Name returns "metarouter".
 func (metaRouter) Name() string { return "metarouter" }
 
-// KeyPlaces returns the query of a webhook, which precedes the body, and "appId".
-func (metaRouter) KeyPlaces() (query, members []string) {
-	return []string{"writeKey"}, []string{"appId"}
-}
+// KeyPlaces returns those of Segment's API: the query of a webhook precedes the body, and
+// "appId" is the key in bodies of the time of Astronomer. A custom event has other ones.
+func (metaRouter) KeyPlaces() (query, members []string) { return segmentKeyPlaces() }
 
 // Routes returns the webhook, whose body is an event with its type, and custom events.
 func (metaRouter) Routes() []Route {
@@ -77,40 +75,41 @@ var customMembers = []string{
 const metadataGrowth = 16
 
 // customMetadata assembles the metadata of a request. The body's part is nil if it has none.
-func customMetadata(r *http.Request, body json.RawMessage, limits wire.Limits) (wire.Object, error) {
-	metadata := customQuery(r)
+func customMetadata(r *http.Request, body json.RawMessage, limits wire.Limits) (Object, error) {
+	metadata, repaired := customQuery(r.URL.RawQuery)
 	if kind := wire.Kind(body); kind == '{' {
 		metadata = wire.AppendMerged(nil, body, metadata)
 	} else if kind != 0 {
-		return wire.Object{}, customProblem("_metarouter", nil)
+		return Object{}, customProblem("_metarouter", nil)
 	}
 	var doc wire.Document
 	if text := strings.TrimSpace(r.Header.Get(customHeader)); text != "" {
 		if err := doc.Read([]byte(text), "", limits); err != nil || doc.Repaired() {
-			return wire.Object{}, customProblem(customHeader, err)
+			return Object{}, customProblem(customHeader, err)
 		}
 		metadata = wire.AppendMerged(nil, metadata, []byte(text))
 	}
 	if err := doc.Read(metadata, "", limits); err != nil {
-		return wire.Object{}, customProblem("_metarouter", err)
+		return Object{}, customProblem("_metarouter", err)
 	}
-	return doc.Root(), nil
+	return Object{doc.Root(), repaired}, nil
 }
 
 func customProblem(field string, err error) error {
 	return &Error{Code: CodeInvalidRequest, Message: "the metadata of the event is not a valid JSON object", Field: field, Err: err}
 }
 
-// customQuery makes an object of the parameters that are metadata.
-func customQuery(r *http.Request) []byte {
-	query := r.URL.Query()
-	object := []byte{'{'}
+// customQuery makes an object of the parameters that are metadata, and reports whether their
+// text was repaired.
+func customQuery(query string) (object []byte, repaired bool) {
+	object = append(object, '{')
 	for _, quoted := range customMembers {
-		if value := query.Get(quoted[1 : len(quoted)-1]); value != "" {
-			object = wire.AppendMember(object, 1, []byte(quoted), wire.AppendString(nil, value))
+		if value := form.First(query, quoted[1:len(quoted)-1]); value != "" {
+			repaired = repaired || !form.Valid(value)
+			object = wire.AppendMember(object, 1, []byte(quoted), wire.AppendString(nil, form.Text(value)))
 		}
 	}
-	return append(object, '}')
+	return append(object, '}'), repaired
 }
 
 // findCustomKey finds the write key in the metadata. Metadata that cannot be read has none.
@@ -120,7 +119,7 @@ func findCustomKey(r *http.Request, root Object) string {
 	if err != nil {
 		return ""
 	}
-	return wire.Text(metadata.Get(customKey))
+	return wire.Text(metadata.members.Get(customKey))
 }
 
 // decodeCustom makes a track call of a custom event. Its properties are the body without the
@@ -140,16 +139,14 @@ func decodeCustom(in *Input) error {
 	}
 	e := in.Add(0)
 	e.Type = TypeTrack
-	if object.Repaired() {
+	if object.Repaired() || metadata.Repaired() {
 		e.Warnings = WarnTextRepaired
 	}
-	if p := in.setCustom(e, metadata); p != nil {
+	if p := in.setCustom(e, metadata.members); p != nil {
 		in.Withdraw(p)
 		return nil
 	}
-	e.Properties = in.objectWithout(object.members, func(name string) bool {
-		return name == customMember || segmentSlotOf([]byte(name)) == slotKey
-	})
+	e.Properties = in.objectWithout(object.members, func(name string) bool { return name == customMember })
 	return nil
 }
 

@@ -3,10 +3,10 @@ package inlet
 import (
 	"encoding/base64"
 	"net/http"
-	"net/url"
 	"strings"
 	"unicode/utf8"
 
+	"github.com/inlet-go/inlet/internal/form"
 	"github.com/inlet-go/inlet/internal/wire"
 )
 
@@ -21,8 +21,8 @@ type rudderStack struct{}
 // Name returns "rudderstack".
 func (rudderStack) Name() string { return "rudderstack" }
 
-// KeyPlaces returns the query, for beacons and pixels.
-func (rudderStack) KeyPlaces() (query, members []string) { return []string{"writeKey"}, nil }
+// KeyPlaces returns those of Segment's API, of which beacons and pixels use the query.
+func (rudderStack) KeyPlaces() (query, members []string) { return segmentKeyPlaces() }
 
 // Routes returns the configuration, the beacon and two pixels.
 func (rudderStack) Routes() []Route {
@@ -31,12 +31,29 @@ func (rudderStack) Routes() []Route {
 		{Method: http.MethodPost, Path: "/beacon/v1/batch", Batch: true, Decode: decodeSegmentBatch},
 	}
 	for _, t := range []Type{TypeTrack, TypePage} {
-		single := func(in *Input) error { return decodeSegmentSingle(in, t) }
+		image := func(in *Input) error { return decodeRudderPixel(in, t) }
 		routes = append(routes, Route{
-			Method: http.MethodGet, Path: "/pixel/v1/" + string(t), Form: FormPixel, Body: segmentPixel, Decode: single,
+			Method: http.MethodGet, Path: "/pixel/v1/" + string(t), Form: FormPixel, Body: segmentPixel(t), Key: pixelKey, Decode: image,
 		})
 	}
 	return routes
+}
+
+// decodeRudderPixel reads the event of a pixel. As on the vendor's server, quotes around an
+// anonymous id are dropped: its SDK stores the id as JSON.
+func decodeRudderPixel(in *Input, t Type) error {
+	if err := decodeSegmentPixel(in, t); err != nil {
+		return err
+	}
+	for _, e := range in.events {
+		if inside, ok := strings.CutPrefix(e.AnonymousID, `"`); ok {
+			if inside, ok = strings.CutSuffix(inside, `"`); ok {
+				id, warnings := trimID(inside)
+				e.AnonymousID, e.Warnings = id, e.Warnings|warnings
+			}
+		}
+	}
+	return nil
 }
 
 // sourceConfig answers SDKs that ask when they start which destinations they must load: none.
@@ -66,9 +83,9 @@ func inquiryKey(r *http.Request) (string, error) {
 	if key == "" {
 		key, _, _ = r.BasicAuth()
 	}
-	for pair := range strings.SplitSeq(r.URL.RawQuery, "&") {
-		if name, value, _ := strings.Cut(pair, "="); key == "" && name == "writeKey" {
-			key, _ = url.PathUnescape(value) // one that cannot be read is none
+	for name, value := range form.Pairs(r.URL.RawQuery) {
+		if key == "" && form.Is(name, "writeKey") {
+			key = form.Key(value)
 		}
 	}
 	if len(key) > maxKeyBytes {

@@ -1,11 +1,9 @@
 package inlet
 
 import (
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -13,6 +11,7 @@ import (
 	"unsafe"
 
 	"github.com/inlet-go/inlet/internal/canonical"
+	"github.com/inlet-go/inlet/internal/form"
 	"github.com/inlet-go/inlet/internal/pixel"
 	"github.com/inlet-go/inlet/internal/wire"
 )
@@ -29,9 +28,17 @@ func (segment) Name() string { return "segment" }
 
 // KeyPlaces returns the query, for beacons and pixels, and the body, where most of the SDKs
 // put the key.
-func (segment) KeyPlaces() (query, members []string) {
-	return []string{"writeKey", "writekey"}, []string{"writeKey"}
+func (segment) KeyPlaces() (query, members []string) { return segmentKeyPlaces() }
+
+// segmentKeyPlaces returns the places of Segment's API with those of the vendors that share
+// its paths: "writekey" is Jitsu's, and "appId" Astronomer's.
+func segmentKeyPlaces() (query, members []string) {
+	return slices.Clone(segmentKeyParams), []string{"writeKey", "appId"}
 }
+
+var segmentKeyParams = []string{"writeKey", "writekey"}
+
+const segmentKeyMember = `"writeKey"`
 
 // maxImportBytes bounds an import request, which may be larger than a batch.
 const maxImportBytes = 4 << 20
@@ -43,10 +50,11 @@ func (segment) Routes() []Route {
 	var routes []Route
 	for _, t := range []Type{TypeIdentify, TypeTrack, TypePage, TypeScreen, TypeGroup, TypeAlias} {
 		single := func(in *Input) error { return decodeSegmentSingle(in, t) }
+		image := func(in *Input) error { return decodeSegmentPixel(in, t) }
 		routes = append(routes,
 			Route{Method: http.MethodPost, Path: "/v1/" + string(t), Decode: single},
 			Route{Method: http.MethodPost, Path: "/v1/" + string(t[:1]), Decode: single},
-			Route{Method: http.MethodGet, Path: "/v1/pixel/" + string(t), Form: FormPixel, Body: segmentPixel, Decode: single})
+			Route{Method: http.MethodGet, Path: "/v1/pixel/" + string(t), Form: FormPixel, Body: segmentPixel(t), Key: pixelKey, Decode: image})
 	}
 	for _, path := range []string{"/v1/batch", "/v1/b"} {
 		routes = append(routes, Route{Method: http.MethodPost, Path: path, Batch: true, Decode: decodeSegmentBatch})
@@ -169,10 +177,14 @@ func (d *defaults) under(in *Input, over json.RawMessage, quoted string) (merged
 
 // decodeSegmentSingle reads a body that is one event. Its type is that of the route.
 func decodeSegmentSingle(in *Input, t Type) error {
-	object, ok := in.single()
-	if !ok {
-		return nil
+	if object, ok := in.single(); ok {
+		in.addSegment(object, t)
 	}
+	return nil
+}
+
+// addSegment adds the only event of a request.
+func (in *Input) addSegment(object Object, t Type) {
 	d := newSegmentDecoder(in)
 	defer d.recycle()
 	setRequestDefaults(in, &d.envelope)
@@ -180,7 +192,6 @@ func decodeSegmentSingle(in *Input, t Type) error {
 	if in.growText(d.slots[0].sort(object.members)) {
 		d.add(0, object, t)
 	}
-	return nil
 }
 
 // decodeSegmentBatch reads a body that lists events, with defaults for them.
@@ -343,7 +354,7 @@ const (
 	slotIntegrations
 	segmentSlotCount
 
-	slotKey   // the write key, which is dropped
+	slotKey   // a write key, which is dropped, also one that was not used
 	slotExtra // any other
 )
 
@@ -404,7 +415,7 @@ func segmentSlotOf(quoted []byte) segmentSlot {
 		return slotContext
 	case `"integrations"`:
 		return slotIntegrations
-	case `"writeKey"`, `"writekey"`, metaRouterKey:
+	case segmentKeyMember:
 		return slotKey
 	}
 	return slotExtra
@@ -664,49 +675,79 @@ func (e *segmentEvent) setExtra() {
 	})
 }
 
+// dataParam is the parameter of a pixel that has the whole event.
+const dataParam = "data"
+
 // segmentPixel makes the payload of a pixel of its query: the JSON in "data", in base64 or
 // plain, or an object of the other parameters, whose levels are separated by dots.
-func segmentPixel(r *http.Request) ([]byte, error) {
-	if len(r.URL.RawQuery) > maxQuery {
-		return nil, tooLarge(maxQuery)
+func segmentPixel(t Type) func(*http.Request) ([]byte, error) {
+	use := func(path []string) pixel.Use { return useOfParam(path, t) }
+	return func(r *http.Request) ([]byte, error) {
+		query := r.URL.RawQuery
+		if len(query) > maxQuery {
+			return nil, tooLarge(maxQuery)
+		}
+		if data := form.First(query, dataParam); data != "" {
+			return pixelData(data)
+		}
+		return dottedPayload(query, use)
 	}
-	query, err := pixel.Query(r.URL.RawQuery)
-	if err != nil {
-		return nil, queryError(err)
-	}
-	data := strings.ReplaceAll(query.Get("data"), " ", "+") // a "+" that was not escaped
-	switch {
-	case data == "":
-		return dottedPayload(query)
-	case strings.HasPrefix(strings.TrimSpace(query.Get("data")), "{"):
-		return []byte(query.Get("data")), nil
-	}
-	encoding := base64.RawStdEncoding
-	if strings.ContainsAny(data, "-_") {
-		encoding = base64.RawURLEncoding
-	}
-	body, err := encoding.DecodeString(strings.TrimRight(data, "="))
-	if err != nil {
-		return nil, &Error{Code: CodeInvalidEncoding, Message: "data is not base64", Field: "data", Err: err}
-	}
-	return body, nil
 }
 
-func dottedPayload(query url.Values) ([]byte, error) {
-	object, err := pixel.Dotted(query)
+// useOfParam tells what becomes of a parameter of a pixel for events of a type. The key is no
+// data, and a parameter that cannot be what the event needs under its name would have all of
+// the event refused.
+func useOfParam(path []string, t Type) pixel.Use {
+	if len(path) == 1 && (path[0] == dataParam || slices.Contains(segmentKeyParams, path[0])) {
+		return pixel.Nothing
+	}
+	switch slot := segmentSlotOf(wire.AppendString(nil, path[0])); slot {
+	case slotProperties, slotTraits, slotContext, slotIntegrations:
+		if len(path) == 1 {
+			return pixel.Nothing
+		}
+	case slotType, slotMessageID, slotUserID, slotAnonymousID, slotPreviousID, slotGroupID, nameSlot(t):
+		if len(path) > 1 && slot != slotExtra {
+			return pixel.Nothing
+		}
+	}
+	return pixel.First
+}
+
+// pixelKey returns the write key in the event of "data". An "appId" is none: no vendor's pixel
+// has its key there.
+func pixelKey(_ *http.Request, root Object) string {
+	return wire.Text(root.members.Get(segmentKeyMember))
+}
+
+func pixelData(escaped string) ([]byte, error) {
+	event, err := pixel.Data(escaped)
+	if err != nil {
+		return nil, &Error{Code: CodeInvalidEncoding, Message: "data is not base64", Field: dataParam, Err: err}
+	}
+	return event, nil
+}
+
+func dottedPayload(query string, use func(path []string) pixel.Use) ([]byte, error) {
+	object, err := pixel.Dotted(query, use)
 	if err != nil {
 		return nil, queryError(err)
 	}
 	return object, nil
 }
 
+// decodeSegmentPixel reads the event of a pixel.
+func decodeSegmentPixel(in *Input, t Type) error {
+	if object, ok := in.singleOfQuery(); ok {
+		in.addSegment(object, t)
+	}
+	return nil
+}
+
 // queryError maps an error of the query of a pixel to its public error.
 func queryError(err error) *Error {
-	switch {
-	case errors.Is(err, pixel.ErrTooManyLevels):
-		return &Error{Code: CodeTooManyMembers}
-	case errors.Is(err, pixel.ErrTooDeep):
+	if errors.Is(err, pixel.ErrTooDeep) {
 		return &Error{Code: CodeTooDeep}
 	}
-	return &Error{Code: CodeInvalidRequest, Message: "the query cannot be read", Err: err}
+	return &Error{Code: CodeTooManyMembers}
 }

@@ -474,7 +474,7 @@ func TestSegmentPixel(t *testing.T) {
 		{"nothing", "", inlet.CodeNoUserAnonID, ""},
 		{"no base64", "data=***", inlet.CodeInvalidEncoding, ""},
 		{"base64 of no JSON", "data=" + base64.StdEncoding.EncodeToString([]byte("hello")), inlet.CodeInvalidJSON, ""},
-		{"a broken query", "userId=%zz", inlet.CodeInvalidRequest, ""},
+		{"a bad escape", "userId=%zz&event=50%", "", "50%"},
 		{"a payload that is too large", "data=" + base64.RawURLEncoding.EncodeToString([]byte(padTo(32_769))), inlet.CodePayloadTooLarge, ""},
 		{"a query that is too long", "data=" + strings.Repeat("a", 64<<10), inlet.CodePayloadTooLarge, ""},
 		{"levels without end", strings.Repeat(".", 60_000) + "=x", inlet.CodeTooManyMembers, ""},

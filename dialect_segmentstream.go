@@ -19,8 +19,9 @@ type segmentStream struct{}
 // Name returns "segmentstream".
 func (segmentStream) Name() string { return "segmentstream" }
 
-// KeyPlaces returns none except the headers: the documents know only Basic credentials.
-func (segmentStream) KeyPlaces() (query, members []string) { return nil, nil }
+// KeyPlaces returns the id of the project, which is the key where the vendor's own browser
+// sender sends it. The documents know only Basic credentials.
+func (segmentStream) KeyPlaces() (query, members []string) { return nil, []string{"projectId"} }
 
 // maxHitBytes bounds a hit, as documented.
 const maxHitBytes = 64 << 10
@@ -29,18 +30,16 @@ const maxHitBytes = 64 << 10
 // no header for a key and sends its project's id in the body.
 func (segmentStream) Routes() []Route {
 	return []Route{
-		{Method: http.MethodPost, Path: "/track", Shape: isHit, MaxBytes: maxHitBytes, Form: FormEmpty, Decode: decodeHit},
-		{Method: http.MethodPost, Path: "/collect", Key: projectKey, MaxBytes: maxHitBytes, Form: FormEmpty, Decode: decodeHit},
+		{Method: http.MethodPost, Path: "/track", Shape: isHit, Key: noKey, MaxBytes: maxHitBytes, Form: FormEmpty, Decode: decodeHit},
+		{Method: http.MethodPost, Path: "/collect", MaxBytes: maxHitBytes, Form: FormEmpty, Decode: decodeHit},
 	}
 }
 
 // isHit distinguishes a hit from a track call of the Segment dialect.
 func isHit(root Object) bool { return hitKind(root.Get("event")) == '{' }
 
-func projectKey(_ *http.Request, root Object) (key string) {
-	_ = json.Unmarshal(root.Get("projectId"), &key) // a value that is not a string is no key
-	return key
-}
+// noKey is for a route whose payload has no place for the key: a project's id there is data.
+func noKey(*http.Request, Object) string { return "" }
 
 // hitKind returns the first byte of a value, which identifies its kind, 0 for an absent one.
 func hitKind(value json.RawMessage) byte {
@@ -86,7 +85,6 @@ const (
 	hitAnonymousID // as above
 	hitSlotCount
 
-	hitKey   // a write key, which is dropped
 	hitType  // is "event" in every hit of the browser sender
 	hitExtra // any other
 )
@@ -107,8 +105,6 @@ func hitSlotOf(quoted []byte) hitSlot {
 		return hitUserID
 	case `"anonymousId"`:
 		return hitAnonymousID
-	case `"projectId"`, `"writeKey"`, `"writekey"`:
-		return hitKey
 	case `"type"`:
 		return hitType
 	}
@@ -137,7 +133,6 @@ type hit struct {
 func (h *hit) locate() {
 	for i := range h.root.Len() {
 		switch slot := hitSlotOf(h.root.Name(i)); slot {
-		case hitKey:
 		case hitType, hitExtra:
 			h.extra = true
 		default:

@@ -244,10 +244,10 @@ func TestSegmentStreamFields(t *testing.T) {
 	t.Run("members without a field are kept", func(t *testing.T) {
 		t.Parallel()
 		s := newDialectServer(t)
-		requireEmpty(t, s.post("/collect", hitToken, `{"hitId":"h1","projectId":"abc123","writeKey":"k","type":"event","version":411,"website":{"type":"desktop"},
+		requireEmpty(t, s.post("/collect", hitToken, `{"hitId":"h1","projectId":"abc123","writeKey":"k","writekey":"abc123","appId":"com.shop.app","type":"event","version":411,"website":{"type":"desktop"},
 		"emailHash":"b4c9","userId":"u1","messageId":"m1","event":{"name":"E","total":1e400,"user":{"userId":"u2"}}}`))
 		e := s.only(t)
-		require.JSONEq(t, `{"version":411,"website":{"type":"desktop"},"emailHash":"b4c9","_client":{"type":"event","userId":"u1","messageId":"m1"}}`, string(e.Extra))
+		require.JSONEq(t, `{"writeKey":"k","appId":"com.shop.app","version":411,"website":{"type":"desktop"},"emailHash":"b4c9","_client":{"type":"event","userId":"u1","messageId":"m1"}}`, string(e.Extra))
 		require.Equal(t, `{"name":"E","total":1e400,"user":{"userId":"u2"}}`, string(e.Properties))
 		require.Equal(t, inlet.WarnReservedMember, e.Warnings)
 		require.NotContains(t, string(e.AppendJSON(nil)), "abc123")

@@ -86,6 +86,6 @@ func (p *secretPlaces) query(u *url.URL) string {
 // secret reports whether the parameter may hold a key or an event. A name that cannot be
 // decoded may be anything.
 func (p *secretPlaces) secret(escaped string) bool {
-	name, err := url.QueryUnescape(escaped)
+	name, err := url.QueryUnescape(strings.TrimPrefix(escaped, "amp;")) // of an "&" that was escaped as in HTML
 	return err != nil || slices.ContainsFunc(p.params, func(param string) bool { return strings.EqualFold(param, name) })
 }

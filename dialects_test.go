@@ -1,11 +1,15 @@
 package inlet_test
 
 import (
+	"context"
+	"encoding/base64"
 	"encoding/json"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -397,9 +401,7 @@ func requireCustom(t *testing.T, e *inlet.Event) {
 	require.NotEmpty(t, e.UserID+e.AnonymousID)
 	var properties map[string]json.RawMessage
 	require.NoError(t, json.Unmarshal(e.Properties, &properties))
-	for _, name := range []string{"_metarouter", "writeKey", "appId"} {
-		require.NotContains(t, properties, name)
-	}
+	require.NotContains(t, properties, "_metarouter")
 }
 
 // A list in a single event is data, even if it is called as that of events: what is wrong in
@@ -438,5 +440,197 @@ func TestListInSingleEvent(t *testing.T) {
 			}
 			require.Greater(t, routes, 12)
 		})
+	}
+}
+
+// pixelRoutes are the pixels of all built-in dialects.
+func pixelRoutes() (all []inlet.Route) {
+	for _, d := range inlet.Dialects() {
+		for _, route := range d.Routes() {
+			if route.Form == inlet.FormPixel {
+				all = append(all, route)
+			}
+		}
+	}
+	return all
+}
+
+// One parameter of a pixel, whatever it is, loses itself at most: on each pixel, in each
+// place of the query.
+func TestPixelParameters(t *testing.T) {
+	t.Parallel()
+	const key = "known"
+	// The extra members that a parameter makes, where they are the same in all dialects.
+	odd := map[string]string{
+		"a=http://x/a;jsessionid=1": `"a":"http://x/a;jsessionid=1"`, "a;b=1;c=2": `"a;b":"1;c=2"`, ";": `";":""`,
+		"a=50%": `"a":"50%"`, "a=%u20AC": `"a":"%u20AC"`, "a%=1": `"a%":"1"`, "%=%": `"%":"%"`, "a=%zz%41": `"a":"%zzA"`,
+		"amp;a=1": `"amp;a":"1"`, "a=b=c": `"a":"b=c"`, "=1": `"":"1"`, "a": `"a":""`, "a=": `"a":""`, "a=1+2": `"a":"1 2"`,
+		"a=%FF": "\"a\":\"\ufffd\"", "a=%E2%82": "\"a\":\"\ufffd\"", "%FE=1": "\"\ufffd\":\"1\"", "a=%00": `"a":"\u0000"`, "a=%22%5C": `"a":"\"\\"`,
+		"a=1&a=2": ``, "a=1&a.b=2&a[c]=3": ``, "a[=1": `"a[":"1"`, "a]=1": `"a]":"1"`, "a[b]c=1": `"a[b]c":"1"`, "[a]=1": `"[a]":"1"`,
+		"": ``, "&&": ``, ".=1": ``, "a[]=1&a[x]=2&a[]=3": ``, "userId=x": ``, "event=x": ``, "event_name=x": ``, "type=x": ``,
+		"userId[]=x": ``, "userId.a=x": ``, "messageId.a": ``, "event.a=x": ``, "event_name[a]=x": ``, "type.a=x": ``, "event[a]=1": ``,
+		"properties=x": ``, "traits=": ``, "context=x": ``, "context[]=x": ``, "integrations=All": ``, "data=": ``, "writeKey=": ``, "token=": ``,
+		"user=x": ``, "user[]=x": ``, "user[0]=x": ``, "user[id][]=x": ``, "user[consistent_anonymous_id][a]=x": ``, "context[event_id][]=x": ``, "event_id[]=x": ``,
+		"timestamp=yesterday": ``, "sentAt=%": ``, "receivedAt=x": ``,
+	}
+	var stored []*inlet.Event
+	sink := inlet.SinkFunc(func(_ context.Context, events []*inlet.Event) error {
+		for _, e := range events {
+			stored = append(stored, e.Clone())
+		}
+		return nil
+	})
+	chain := mustAuth(t, inlet.MustKeys(map[string]inlet.Source{key: {ID: "web"}}), nil)(mustNew(t, sink, nil))
+	for _, route := range pixelRoutes() {
+		parts := []string{"writeKey=" + key, "token=" + key, "event=E", "event_name=E", "userId=u", "groupId=g", "previousId=p", "z=9"}
+		if strings.HasSuffix(route.Path, "/event") {
+			parts = append(parts, "type=page")
+		}
+		for part, want := range odd {
+			for i := range len(parts) + 1 {
+				// Before the parameter that it has the name of, it is the one that counts.
+				query := strings.Join(slices.Insert(slices.Clone(parts), i, part), "&")
+				name, _, _ := strings.Cut(part, "=")
+				name, _, _ = strings.Cut(strings.TrimSuffix(name, "[]"), ".")
+				if first := slices.IndexFunc(parts, func(p string) bool { return strings.HasPrefix(p, name+"=") }); name != "" && first >= i {
+					continue
+				}
+				stored = nil
+				requirePixelStored(t, chain, route.Path, query)
+				require.Len(t, stored, 1, "%s?%s", route.Path, query)
+				e := stored[0]
+				requireCanonical(t, e)
+				line := string(e.AppendJSON(nil))
+				require.Contains(t, line, `"z":"9"`, "%s?%s", route.Path, query)
+				require.Contains(t, line, want, "%s?%s", route.Path, query)
+				require.Equal(t, strings.Contains(part, "%F") || strings.Contains(part, "%E2"), e.Warnings.Has(inlet.WarnTextRepaired), "%s?%s", route.Path, query)
+			}
+		}
+	}
+}
+
+func requirePixelStored(t *testing.T, h http.Handler, path, query string) {
+	t.Helper()
+	r := request(http.MethodGet, path, nil)
+	r.URL.RawQuery = query
+	w := serve(h, r)
+	require.Empty(t, w.Header().Get("X-Inlet-Error"), "%s?%s", path, query)
+	requirePixel(t, w, "")
+}
+
+// What each vendor's server makes of a pixel.
+func TestPixelForms(t *testing.T) {
+	t.Parallel()
+	data := func(object string) string { return "data=" + base64.StdEncoding.EncodeToString([]byte(object)) }
+	for _, tt := range []struct{ name, path, query, want string }{
+		{"parameters next to Jitsu's data", "/api/px/track", data(`{"event":"E","anonymousId":"a","properties":{"x":1,"y":2}}`) + "&properties.y=3&properties.z=4&context.page.url=u&v=5&event=F",
+			`{"type":"track","event":"F","anonymousId":"a","properties":{"x":1,"y":"3","z":"4"},"context":{"page":{"url":"u"}},"v":"5"}`},
+		{"in front of it", "/api/px/page", "userId=u&" + data(`{"properties":null,"userId":7}`) + "&properties.a=1", `{"type":"page","userId":"u","properties":{"a":"1"}}`},
+		{"repeated parameters of Jitsu", "/api/px/page", "userId=u&properties.t=a&properties.t=b&properties.t=c&v=1&v=2&properties.o=1", `{"type":"page","userId":"u","properties":{"o":"1","t":["a","b","c"]},"v":["1","2"]}`},
+		{"repeated next to data", "/api/px/page", data(`{"properties":{"t":["z"]}}`) + "&properties.t=a&properties.t=b", `{"type":"page","properties":{"t":["a","b"]}}`},
+		{"repeated ids of Jitsu are the first", "/api/px/page", "userId=u&userId=v&anonymousId=a&anonymousId=b", `{"type":"page","userId":"u","anonymousId":"a"}`},
+		{"what Jitsu's server is told is no data", "/api/px/page", "userId=u&cookie_domain=x&process_headers=false", `{"type":"page","userId":"u"}`},
+		{"Jitsu's data as JSON", "/api/px/page", "data=" + url.QueryEscape(`{"userId":"u"}`) + "&a=1", `{"type":"page","userId":"u","a":"1"}`},
+		{"Jitsu's data alone", "/api/px/page", data(`{"userId":"u","n":1e400}`) + "&writekey=" + twoPartKey, `{"type":"page","userId":"u","n":1e400}`},
+		{"Segment's data alone counts", "/v1/pixel/page", data(`{"userId":"u"}`) + "&a=1&userId=v", `{"type":"page","userId":"u"}`},
+		{"of Segment's repeated parameters the first", "/v1/pixel/page", "userId=u&properties.t=a&properties.t=b", `{"type":"page","userId":"u","properties":{"t":"a"}}`},
+		{"RudderStack's anonymous id in quotes", "/pixel/v1/page", "anonymousId=%22a-1%22&properties.a=%22b%22", `{"type":"page","anonymousId":"a-1","properties":{"a":"\"b\""}}`},
+		{"with one quote", "/pixel/v1/page", "anonymousId=%22a-1", `{"type":"page","anonymousId":"\"a-1"}`},
+		{"that is a quote", "/pixel/v1/page", "anonymousId=%22", `{"type":"page","anonymousId":"\""}`},
+		{"without quotes", "/pixel/v1/page", "anonymousId=a-1", `{"type":"page","anonymousId":"a-1"}`},
+		{"in quotes twice", "/pixel/v1/page", "anonymousId=%22%22a%22%22", `{"type":"page","anonymousId":"\"a\""}`},
+		{"Segment's anonymous id in quotes", "/v1/pixel/page", "anonymousId=%22a-1%22", `{"type":"page","anonymousId":"\"a-1\""}`},
+		{"padding and a newline", "/v1/pixel/page", data(`{"userId":"user"}`) + "%0A", `{"type":"page","userId":"user"}`},
+		{"lines of base64", "/api/px/page", "data=eyJ1c2VySWQi%0D%0AOiJ1c2VyIn0%3D%0D%0A", `{"type":"page","userId":"user"}`},
+		{"both alphabets", "/v1/pixel/page", "data=" + strings.Replace(base64.StdEncoding.EncodeToString([]byte(`{"userId":"~~~???>>>"}`)), "/", "_", 1), `{"type":"page","userId":"~~~???>>>"}`},
+		{"an & that was escaped as in HTML", "/pixel/v1/page", "userId=u&amp;properties.a=1&amp;b=2", `{"type":"page","userId":"u","amp;b":"2","amp;properties":{"a":"1"}}`},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			s := newDialectServer(t)
+			r := request(http.MethodGet, tt.path, nil, "X-Write-Key", twoPartKey)
+			r.URL.RawQuery = tt.query
+			requirePixel(t, s.do(r), "")
+			e := s.only(t)
+			var got map[string]json.RawMessage
+			require.NoError(t, json.Unmarshal(e.AppendJSON(nil), &got))
+			for _, name := range []string{"messageId", "timestamp", "receivedAt", "sourceId", "dialect", "warnings"} {
+				delete(got, name)
+			}
+			text, err := json.Marshal(got)
+			require.NoError(t, err)
+			require.Equal(t, canonicalText(t, tt.want), canonicalText(t, string(text)))
+		})
+	}
+	for _, tt := range []struct {
+		name, query string
+		code        inlet.Code
+	}{
+		{"no id in RudderStack's quotes", "anonymousId=%22%22", inlet.CodeNoUserAnonID},
+		{"broken data next to parameters", data(`{"userId":"u"`) + "&a=1", inlet.CodeInvalidJSON},
+		{"a name twice in the data next to parameters", data(`{"a":{"b":1,"b":2}}`) + "&a=1", inlet.CodeDuplicateName},
+		{"data that is not an object next to parameters", data(`[1]`) + "&a=1", inlet.CodeInvalidRequest},
+		{"data that is no base64 next to parameters", "data=*&a=1", inlet.CodeInvalidEncoding},
+		{"too many parameters", strings.Repeat("a=1&", 1001), inlet.CodeTooManyMembers},
+		{"too many levels", "properties" + strings.Repeat(".a", 1001) + "=1", inlet.CodeTooManyMembers},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			s := newDialectServer(t)
+			path := "/api/px/page"
+			if tt.code == inlet.CodeNoUserAnonID {
+				path = "/pixel/v1/page"
+			}
+			r := request(http.MethodGet, path, nil, "X-Write-Key", twoPartKey)
+			r.URL.RawQuery = tt.query
+			requirePixel(t, s.do(r), tt.code)
+			require.Empty(t, s.events)
+		})
+	}
+}
+
+// canonicalText returns JSON with its members in order.
+func canonicalText(t *testing.T, text string) string {
+	t.Helper()
+	var members map[string]json.RawMessage
+	require.NoError(t, json.Unmarshal([]byte(text), &members))
+	for name, value := range members {
+		if value[0] == '{' {
+			members[name] = json.RawMessage(canonicalText(t, string(value)))
+		}
+	}
+	sorted, err := json.Marshal(members)
+	require.NoError(t, err)
+	return string(sorted)
+}
+
+// Levels and parameters are counted before anything is made of them. Not
+// parallel: allocations are counted for the whole process.
+func TestPixelLevels(t *testing.T) {
+	h := mustAuth(t, inlet.MustKeys(map[string]inlet.Source{"k": {ID: "web"}}), nil)(mustNew(t, new(testsink.Keeper), nil))
+	for _, route := range pixelRoutes() {
+		separators := []string{".", "%2E", ".a"}
+		if route.Path == "/events" {
+			separators = []string{"[b]", "%5Bb%5d", "[]", "[7]"}
+		}
+		var queries []string
+		for _, separator := range separators {
+			name := "a" + strings.Repeat(separator, 60_000/len(separator))
+			queries = append(queries, name+"=1", name, strings.Repeat("a"+strings.Repeat(separator, 10)+"=1&", 60_000/(10*len(separator)+4)))
+		}
+		queries = append(queries, strings.Repeat("a=1&", 15_000), strings.Repeat("&", 1_000)+strings.Repeat("b&", 29_000))
+		for _, query := range queries {
+			r := request(http.MethodGet, route.Path, nil)
+			r.URL.RawQuery = query
+			var code string
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			for range 10 {
+				code = serve(h, r).Header().Get("X-Inlet-Error")
+			}
+			runtime.ReadMemStats(&after)
+			require.Contains(t, []string{string(inlet.CodeTooDeep), string(inlet.CodeTooManyMembers)}, code, "%s?%.20s", route.Path, query)
+			require.Less(t, (after.TotalAlloc-before.TotalAlloc)/10, uint64(20_000), "%s?%.20s", route.Path, query)
+		}
 	}
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/inlet-go/inlet/internal/account"
 	"github.com/inlet-go/inlet/internal/canonical"
+	"github.com/inlet-go/inlet/internal/form"
 	"github.com/inlet-go/inlet/internal/timestamp"
 	"github.com/inlet-go/inlet/internal/verified"
 	"github.com/inlet-go/inlet/internal/wire"
@@ -218,6 +219,14 @@ func (in *Input) single() (Object, bool) {
 		return Object{}, false
 	}
 	return Object{item.Object, item.Repaired}, true
+}
+
+// singleOfQuery is single for a payload that was made of the query, where invalid text was
+// repaired already.
+func (in *Input) singleOfQuery() (Object, bool) {
+	object, ok := in.single()
+	object.repaired = object.repaired || !form.Valid(in.Request.URL.RawQuery)
+	return object, ok
 }
 
 // Items returns the events listed in the root member "batch", and whether there is such a

@@ -52,7 +52,7 @@ func TestPayloadIsReleased(t *testing.T) {
 		{"migration refused", "/events?token=k", "[" + v1(20_000), 400, nil},
 		{"no key", "/v1/track", `{"pad":"` + strings.Repeat("x", 20_000) + `"}`, 401, nil},
 		{"no route", "/v1/nothing?token=k", v1(20_000), 404, nil},
-		{"the sink fails", "/v1/track?token=k", `{"event":"E","userId":"u","pad":"` + strings.Repeat("x", 20_000) + `"}`, 503, errors.New("down")},
+		{"the sink fails", "/v1/track?writeKey=k", `{"event":"E","userId":"u","pad":"` + strings.Repeat("x", 20_000) + `"}`, 503, errors.New("down")},
 		{"the sink fails after a migration", "/events?token=k", v1(20_000), 503, errors.New("down")},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -1,6 +1,7 @@
 package inlet
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -8,7 +9,6 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -323,14 +323,41 @@ func (s *state) keepKey(k knownKey) {
 	s.key.Store(kept)
 }
 
-// isIn reports whether a member, or a parameter that became one, holds the key. An unescaped "+"
-// of the key is a space there.
+// isIn reports whether a member, or a parameter that became one, holds the key: it has the
+// value of the key, and a name that holds one in some dialect, in any letters, or with the
+// "amp;" of an "&" that was escaped as in HTML. An unescaped "+" of the key is a space there.
 func (k *knownKey) isIn(quoted, value []byte) bool {
-	if k == nil || wire.Kind(value) != '"' || !slices.Contains(k.names, string(quoted)) {
+	kind := wire.Kind(value)
+	if k == nil || kind != '"' && kind != '[' || !k.isName(quoted) {
 		return false
 	}
-	text := wire.Text(value)
+	if kind == '"' {
+		return k.isText(value)
+	}
+	for element := range wire.Elements(value) { // of a parameter that was sent more than once
+		if wire.Kind(element) == '"' && k.isText(element) {
+			return true
+		}
+	}
+	return false
+}
+
+func (k *knownKey) isText(quoted []byte) bool {
+	text := wire.Text(quoted)
 	return text == k.text || text == strings.ReplaceAll(k.text, "+", " ")
+}
+
+func (k *knownKey) isName(quoted []byte) bool {
+	name := quoted[1:]
+	if rest, ok := bytes.CutPrefix(name, []byte("amp;")); ok {
+		name = rest
+	}
+	for _, known := range k.names {
+		if len(known) == len(name)+1 && strings.EqualFold(known[1:], string(name)) {
+			return true
+		}
+	}
+	return false
 }
 
 // WithSource authenticates r: it states that its sender may write to src. It is for

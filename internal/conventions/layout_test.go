@@ -55,8 +55,9 @@ var requirements = map[string]struct {
 // "/..." those below it too. "." is the root package.
 var arrows = map[string][]string{
 	".": {
-		"internal/account", "internal/admission", "internal/body", "internal/canonical", "internal/check", "internal/commandersact",
-		"internal/guard", "internal/pixel", "internal/redact", "internal/timestamp", "internal/verified", "internal/wire",
+		"internal/account", "internal/admission", "internal/body", "internal/canonical", "internal/check",
+		"internal/commandersact", "internal/form", "internal/guard", "internal/pixel", "internal/redact", "internal/timestamp",
+		"internal/verified", "internal/wire",
 	},
 	"internal/account":       {},
 	"internal/admission":     {},
@@ -69,7 +70,7 @@ var arrows = map[string][]string{
 	"internal/guard":         {},
 	"internal/itemerrors":    {"."},
 	"internal/jsoncases":     {},
-	"internal/pixel":         {"internal/wire"},
+	"internal/pixel":         {"internal/form", "internal/wire"},
 	"internal/redact":        {},
 	"internal/timestamp":     {},
 	"internal/verified":      {},

@@ -1,44 +1,33 @@
 package pixel
 
 import (
-	"net/url"
 	"slices"
 	"strconv"
 	"strings"
 
+	"github.com/inlet-go/inlet/internal/form"
 	"github.com/inlet-go/inlet/internal/wire"
 )
 
-// Brackets makes an object of the parameters of a query, except those named in without.
-// Brackets in their names nest them:
+// Brackets makes an object of the parameters of a query, except those that drop reports, by
+// the names of their levels. Brackets in their names nest them:
 //
 //	user[id]=7&items[0][product][id]=p1&items[0][quantity]=2&tags[]=a&tags[]=b
 //
 // is {"user":{"id":"7"},"items":[{"product":{"id":"p1"},"quantity":"2"}],"tags":["a","b"]}.
-// A level whose names are all empty, or all numbers, is a list, without gaps. A name whose
-// brackets do not match is taken literally. A name that is sent twice appears twice in the
-// result, for the reader to refuse. The error is [ErrTooDeep] or [ErrTooManyLevels],
-// before anything is made, or that of an invalid escape.
-func Brackets(query string, without ...string) ([]byte, error) {
+// Empty brackets are the number after the highest one of their level before them. A level
+// whose names are all numbers is a list, without gaps. A name whose brackets do not match is
+// taken literally. A name that is both a value and a level is a level; of a name that is sent
+// twice the first value counts. All values are strings. The error is [ErrTooDeep] or
+// [ErrTooManyLevels], before anything is made.
+func Brackets(query string, drop func(path []string) bool) ([]byte, error) {
 	if err := checkLevels(query, '['); err != nil {
 		return nil, err
 	}
 	var root bracketLevel
-	for pair := range strings.SplitSeq(query, "&") {
-		if pair == "" {
-			continue
-		}
-		rawName, rawValue, _ := strings.Cut(pair, "=")
-		name, err := url.QueryUnescape(rawName)
-		if err != nil {
-			return nil, err
-		}
-		value, err := url.QueryUnescape(rawValue)
-		if err != nil {
-			return nil, err
-		}
-		if !slices.Contains(without, name) {
-			root.put(bracketPath(name), value)
+	for escaped, value := range form.Pairs(query) {
+		if path := bracketPath(form.Text(escaped)); !drop(path) {
+			root.put(path, form.Text(value))
 		}
 	}
 	return root.appendObject(nil), nil
@@ -63,35 +52,49 @@ func bracketPath(name string) []string {
 // bracketLevel is a level of the object: its members in the order in which they were sent.
 type bracketLevel struct {
 	members []bracketMember
-	levels  map[string]*bracketLevel
+	index   map[string]int // of the members, by their names
+	next    int            // the number of the next empty brackets
 }
 
 // bracketMember is a level, or a value if that is nil.
 type bracketMember struct {
 	name, value string
+	sent        bool // the value
 	level       *bracketLevel
 }
 
 func (l *bracketLevel) put(path []string, value string) {
-	for _, name := range path[:len(path)-1] {
-		l = l.below(name)
+	member := l.member(path[0])
+	for _, name := range path[1:] {
+		if member.level == nil {
+			member.level = new(bracketLevel)
+		}
+		if l = member.level; name == "" {
+			name = strconv.Itoa(l.next)
+		}
+		member = l.member(name)
 	}
-	l.members = append(l.members, bracketMember{name: path[len(path)-1], value: value})
+	if !member.sent {
+		member.value, member.sent = value, true
+	}
 }
 
-// below returns the level with a name, and creates it if there is none. The name "" is
-// that of a new element each time.
-func (l *bracketLevel) below(name string) *bracketLevel {
-	if next := l.levels[name]; next != nil && name != "" {
-		return next
+// member returns the member with a name, and creates it if there is none.
+func (l *bracketLevel) member(name string) *bracketMember {
+	i, ok := l.index[name]
+	if !ok {
+		if l.index == nil {
+			l.index = map[string]int{}
+		}
+		i = len(l.members)
+		l.index[name] = i
+		l.members = append(l.members, bracketMember{name: name})
+		if isIndex(name) {
+			n, _ := strconv.Atoi(name) // isIndex has read it
+			l.next = max(l.next, n+1)
+		}
 	}
-	if l.levels == nil {
-		l.levels = map[string]*bracketLevel{}
-	}
-	next := new(bracketLevel)
-	l.levels[name] = next
-	l.members = append(l.members, bracketMember{name: name, level: next})
-	return next
+	return &l.members[i]
 }
 
 func (l *bracketLevel) appendJSON(dst []byte) []byte {
@@ -126,11 +129,8 @@ func (m *bracketMember) appendJSON(dst []byte) []byte {
 	return wire.AppendString(dst, m.value)
 }
 
-// isList reports whether the level is a list, and sorts one with numbers by them.
+// isList reports whether all names of the level are numbers, and sorts it by them.
 func (l *bracketLevel) isList() bool {
-	if !slices.ContainsFunc(l.members, func(m bracketMember) bool { return m.name != "" }) {
-		return true
-	}
 	if slices.ContainsFunc(l.members, func(m bracketMember) bool { return !isIndex(m.name) }) {
 		return false
 	}
@@ -140,11 +140,6 @@ func (l *bracketLevel) isList() bool {
 		ordered[i] = numbered{n, m}
 	}
 	slices.SortFunc(ordered, func(a, b numbered) int { return a.index - b.index })
-	for i := range ordered[1:] {
-		if ordered[i].index == ordered[i+1].index {
-			return false
-		}
-	}
 	for i := range ordered {
 		l.members[i] = ordered[i].bracketMember
 	}

@@ -1,15 +1,16 @@
-// Package pixel makes JSON objects of the queries of tracking pixels, in the two forms in
-// which vendors nest parameters: dots (dotted.go) and brackets (bracket.go). All values
-// are strings.
+// Package pixel makes JSON objects of the queries of tracking pixels: of one parameter that
+// has the whole event (data.go), or of all of them, in the two forms in which vendors nest
+// them: dots (dotted.go) and brackets (bracket.go). What makes no sense in a parameter loses
+// nothing but that parameter.
 package pixel
 
 import (
 	"errors"
 	"maps"
-	"net/url"
 	"slices"
 	"strings"
 
+	"github.com/inlet-go/inlet/internal/form"
 	"github.com/inlet-go/inlet/internal/wire"
 )
 
@@ -54,36 +55,43 @@ func isEscapeOf(text string, b byte) bool {
 	return len(text) >= 3 && text[1] == upper[b>>4] && (text[2] == upper[b&15] || text[2] == lower[b&15])
 }
 
-// Query reads a query whose names have a dot between levels. The error is
-// [ErrTooManyLevels], before anything is made, or that of an invalid escape.
-func Query(query string) (url.Values, error) {
+// A Use is what becomes of a parameter.
+type Use uint8
+
+const (
+	// First uses the first value of those that are sent.
+	First Use = iota
+	// List makes a list of the values, if several are sent.
+	List
+	// Nothing leaves the parameter out.
+	Nothing
+)
+
+// Dotted makes an object of the parameters of a query. Dots in their names nest them:
+// "properties.subject=x" is {"properties":{"subject":"x"}}. A name that is both a value and a
+// level is a level. The function is asked about each parameter, by the names of its levels.
+// All values are strings. The error is [ErrTooManyLevels], before anything is made.
+func Dotted(query string, use func(path []string) Use) ([]byte, error) {
 	if checkLevels(query, '.') != nil {
 		return nil, ErrTooManyLevels
 	}
-	return url.ParseQuery(query)
-}
-
-// Dotted makes an object of parameters whose names have a dot between levels:
-// "properties.subject=x" is {"properties":{"subject":"x"}}. A name that is both a value
-// and a level is a level. Of a parameter that is sent twice the first value counts.
-func Dotted(query url.Values) ([]byte, error) {
 	var root dottedNode
-	levels := 0
-	for name, values := range query {
-		if levels += strings.Count(name, ".") + 1; levels > maxLevels {
-			return nil, ErrTooManyLevels
+	for escaped, value := range form.Pairs(query) {
+		path := strings.Split(form.Text(escaped), ".")
+		use := use(path)
+		if use == Nothing {
+			continue
 		}
-		node := root.at(strings.Split(name, "."))
-		if len(values) > 0 {
-			node.value = values[0]
+		if node := root.at(path); len(node.values) == 0 || use == List {
+			node.values = append(node.values, form.Text(value))
 		}
 	}
 	return root.appendJSON(nil), nil
 }
 
-// dottedNode is a value, or a level if it has children.
+// dottedNode is a value or a list of them, or a level if it has children.
 type dottedNode struct {
-	value    string
+	values   []string
 	children map[string]*dottedNode
 }
 
@@ -113,8 +121,22 @@ func (n *dottedNode) appendJSON(dst []byte) []byte {
 		if child := n.children[name]; child.children != nil {
 			dst = child.appendJSON(dst)
 		} else {
-			dst = wire.AppendString(dst, child.value)
+			dst = child.appendValues(dst)
 		}
 	}
 	return append(dst, '}')
+}
+
+func (n *dottedNode) appendValues(dst []byte) []byte {
+	if len(n.values) == 1 {
+		return wire.AppendString(dst, n.values[0])
+	}
+	dst = append(dst, '[')
+	for i, value := range n.values {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = wire.AppendString(dst, value)
+	}
+	return append(dst, ']')
 }
