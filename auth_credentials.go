@@ -28,7 +28,6 @@ type foundCredentials struct {
 
 func newCredentialFinder(dialects []Dialect, p *protocol, acceptAuthentication bool) credentialFinder {
 	f := credentialFinder{protocol: p}
-	f.all.add(nil, nil, nil)
 	for _, d := range dialects {
 		query, members := d.KeyPlaces()
 		f.all.add(query, members, nil)

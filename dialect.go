@@ -87,7 +87,7 @@ const (
 	// Refusals of the request as a whole are those of FormJSON.
 	FormLenient
 	// FormPixel always answers 200 with a transparent GIF. The header X-Inlet-Error has
-	// the code of an error.
+	// the code of an error. HEAD is answered as GET, without a key, and stores nothing.
 	FormPixel
 )
 
@@ -162,10 +162,12 @@ func (b *boundRoute) payload(r *http.Request) ([]byte, error) {
 	return bytes.TrimPrefix(made, []byte("\xef\xbb\xbf")), err
 }
 
-// newRoutes indexes the routes of the dialects, each by its path and, where that begins
-// with a version, without it. The built-in ones are told apart.
+// newRoutes indexes the routes of the dialects. The built-in ones are told apart. A pixel is
+// also answered to HEAD, with its headers alone, and then nothing is stored: the image is not
+// shown.
 func newRoutes(dialects, builtin []Dialect, limits *Limits) *routes {
 	t := &routes{byPath: map[string][]*boundRoute{}}
+	var heads []boundRoute
 	for _, d := range dialects {
 		query, members := d.KeyPlaces()
 		for _, r := range d.Routes() {
@@ -177,13 +179,27 @@ func newRoutes(dialects, builtin []Dialect, limits *Limits) *routes {
 			}
 			bound := boundRoute{Route: r, dialect: d.Name(), builtin: slices.Contains(builtin, d), maxPayload: r.MaxBytes}
 			bound.places.add(query, members, r.Key)
-			t.add(r.Path, bound)
-			if short, ok := strings.CutPrefix(r.Path, versionPrefix); ok {
-				t.add("/"+short, bound)
+			t.addBoth(bound)
+			if r.Method == http.MethodGet && r.Form == FormPixel {
+				heads = append(heads, boundRoute{
+					Route:   Route{Method: http.MethodHead, Path: r.Path, Open: true, Form: FormPixel, MaxBytes: r.MaxBytes},
+					dialect: d.Name(), maxPayload: r.MaxBytes,
+				})
 			}
 		}
 	}
+	for _, head := range heads { // after those that the dialects have
+		t.addBoth(head)
+	}
 	return t
+}
+
+// addBoth adds a route by its path and, where that begins with a version, without it.
+func (t *routes) addBoth(r boundRoute) {
+	t.add(r.Path, r)
+	if short, ok := strings.CutPrefix(r.Path, versionPrefix); ok {
+		t.add("/"+short, r)
+	}
 }
 
 const versionPrefix = "/v1/"
@@ -322,8 +338,8 @@ type keyFunc = func(r *http.Request, root Object) string
 // headers.
 type keyPlaces struct {
 	query    []string
-	members  []string       // quoted
-	searcher *wire.Searcher // for the members
+	members  []string      // quoted
+	searcher wire.Searcher // for the members
 	keys     []keyFunc
 }
 
@@ -337,7 +353,7 @@ func (p *keyPlaces) add(query, members []string, key keyFunc) {
 	for _, name := range members {
 		p.members = appendNew(p.members, string(wire.AppendString(nil, name)))
 	}
-	p.searcher = wire.NewSearcher(p.members)
+	p.searcher = *wire.NewSearcher(p.members)
 }
 
 // with returns the places of both.
@@ -345,7 +361,7 @@ func (p *keyPlaces) with(q *keyPlaces) keyPlaces {
 	members := appendNew(slices.Clone(p.members), q.members...)
 	return keyPlaces{
 		query: appendNew(slices.Clone(p.query), q.query...), members: members,
-		searcher: wire.NewSearcher(members), keys: slices.Concat(p.keys, q.keys),
+		searcher: *wire.NewSearcher(members), keys: slices.Concat(p.keys, q.keys),
 	}
 }
 

@@ -48,7 +48,7 @@ func TestCommandersActRequest(t *testing.T) {
 			t.Parallel()
 			w := newDialectServer(t).do(request(http.MethodPut, actsPath, strings.NewReader(goodActs)))
 			requireRefused(t, w, 405, inlet.CodeMethodNotAllowed)
-			require.Equal(t, "GET, POST", w.Header().Get("Allow"))
+			require.Equal(t, "GET, HEAD, POST", w.Header().Get("Allow"))
 		})
 	})
 	t.Run("content types", func(t *testing.T) {

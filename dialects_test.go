@@ -634,3 +634,38 @@ func TestPixelLevels(t *testing.T) {
 		}
 	}
 }
+
+// HEAD asks about an image that is not shown: it is answered as GET, and stores nothing.
+func TestPixelHead(t *testing.T) {
+	t.Parallel()
+	s := newDialectServer(t)
+	server := httptest.NewServer(s)
+	defer server.Close()
+	for _, route := range pixelRoutes() {
+		for _, query := range []string{"", "?writeKey=" + appID + "&userId=u&event=E&token=" + actsToken + "&event_name=E", "?a=" + strings.Repeat("x", 1000)} {
+			response, err := http.Head(server.URL + route.Path + query)
+			require.NoError(t, err)
+			require.NoError(t, response.Body.Close())
+			require.Equal(t, 200, response.StatusCode, route.Path)
+			require.Equal(t, "image/gif", response.Header.Get("Content-Type"))
+			require.Equal(t, "no-store", response.Header.Get("Cache-Control"))
+			require.Equal(t, int64(43), response.ContentLength)
+			require.Empty(t, response.Header.Get("X-Inlet-Error"))
+		}
+	}
+	require.Empty(t, s.events)
+	t.Run("a dialect's own HEAD", func(t *testing.T) {
+		t.Parallel()
+		own := func(*inlet.Inquiry) ([]byte, error) { return []byte(`{}`), nil }
+		h := mustNew(t, new(testsink.Keeper), &inlet.Options{Protocol: customProtocol(
+			inlet.Route{Method: "GET", Path: "/v1/{a}/gif", Form: inlet.FormPixel, Decode: func(*inlet.Input) error { return nil }},
+			inlet.Route{Method: "GET", Path: "/gif", Form: inlet.FormPixel, Decode: func(*inlet.Input) error { return nil }},
+			inlet.Route{Method: "HEAD", Path: "/gif", Open: true, Reply: own},
+			inlet.Route{Method: "GET", Path: "/json", Decode: func(*inlet.Input) error { return nil }},
+		)})
+		require.Equal(t, "application/json", serve(h, request("HEAD", "/gif", nil)).Header().Get("Content-Type"))
+		require.Equal(t, "image/gif", serve(h, request("HEAD", "/v1/b/gif", nil)).Header().Get("Content-Type"))
+		require.Equal(t, "image/gif", serve(h, request("HEAD", "/b/gif", nil)).Header().Get("Content-Type"))
+		require.Equal(t, 405, serve(h, request("HEAD", "/json", nil)).Code)
+	})
+}
