@@ -1,12 +1,15 @@
 package inlet
 
 import (
+	"context"
 	"errors"
 	"io"
+	"log/slog"
 	"net/http"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/inlet-go/inlet/internal/wire"
@@ -247,6 +250,52 @@ func (o *answer) renderPixel(header http.Header) reply {
 		header["X-Inlet-Error"] = []string{string(code)}
 	}
 	return reply{body: pixelBody}
+}
+
+// pixelWarnings logs why pixels are not stored, since no page sees their answers: once for
+// each source and cause. The zero value is ready.
+type pixelWarnings struct {
+	mutex sync.Mutex
+	said  map[pixelCause]bool
+}
+
+type pixelCause struct {
+	source string // its ID, "" if it is not known
+	code   Code
+}
+
+// maxPixelCauses is how many causes are logged at most, of all sources together.
+const maxPixelCauses = 1024
+
+// first reports whether a cause is to be logged. A nil source is one that is not known.
+func (p *pixelWarnings) first(source *Source, code Code) bool {
+	cause := pixelCause{code: code}
+	if source != nil {
+		cause.source = source.ID
+	}
+	p.mutex.Lock()
+	defer p.mutex.Unlock()
+	if p.said[cause] || len(p.said) >= maxPixelCauses {
+		return false
+	}
+	if p.said == nil {
+		p.said = map[pixelCause]bool{}
+	}
+	p.said[cause] = true
+	return true
+}
+
+// warn logs the error of a pixel, unless the same was logged before.
+func (p *pixelWarnings) warn(ctx context.Context, logger *slog.Logger, route *boundRoute, source *Source, err error) {
+	code := asError(err).Code
+	if !p.first(source, code) {
+		return
+	}
+	attrs := []slog.Attr{slog.String("code", string(code)), slog.String("path", route.Path)}
+	if source != nil {
+		attrs = append(attrs, slog.String("source", source.ID))
+	}
+	logger.LogAttrs(ctx, slog.LevelWarn, "inlet: pixel not stored; others of this source with the same code are not logged", attrs...)
 }
 
 func (o *answer) renderError(header http.Header, s *state) reply {

@@ -10,8 +10,6 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"sync"
-	"sync/atomic"
 )
 
 // Credentials are what a request presents to be authenticated.
@@ -129,8 +127,7 @@ type authentication struct {
 	protocol      *protocol
 	finder        credentialFinder
 	logger        *slog.Logger
-	warned        sync.Map // the IDs of sources
-	warnings      atomic.Int32
+	pixels        pixelWarnings
 }
 
 func newAuthentication(a Authenticator, p *protocol, o *AuthOptions) *authentication {
@@ -153,11 +150,11 @@ func (a *authentication) step(w http.ResponseWriter, given, r *http.Request, s *
 	}
 	next, found, payload, err := a.finder.find(w, given, r, s, route)
 	if err != nil {
-		return r, payload, err
+		return r, payload, a.explained(r, route, found, nil, err)
 	}
 	source, err := a.identify(r.Context(), &found)
 	if err != nil {
-		return r, payload, a.explained(r, s, found, source, err)
+		return r, payload, a.explained(r, route, found, source, err)
 	}
 	s.source.Store(source)
 	s.keepKey(knownKey{found.Key, a.finder.names})
@@ -186,24 +183,20 @@ func (a *authentication) identify(ctx context.Context, found *foundCredentials) 
 	return source, nil
 }
 
-// maxWarned is how many sources a warning may name.
-const maxWarned = 1024
-
-// explained returns the error of a request of the source, with the remedy where a pixel has no
-// Referer to be judged by. Its page does not see the answer, so the first one of each source is a
-// warning.
-func (a *authentication) explained(r *http.Request, s *state, found foundCredentials, source *Source, err error) error {
-	route := s.route()
-	if source == nil || found.Origin != "" || route == nil || route.Form != FormPixel || asError(err).Code != CodeOriginNotAllowed {
+// explained returns the error of a refused request, of the source if that is known. A pixel
+// is logged, with the remedy where it has no Referer to be judged by.
+func (a *authentication) explained(r *http.Request, route *boundRoute, found foundCredentials, source *Source, err error) error {
+	if route == nil || route.Form != FormPixel {
 		return err
 	}
-	if a.warnings.Load() < maxWarned {
-		if _, warned := a.warned.LoadOrStore(source.ID, true); !warned {
-			a.warnings.Add(1)
-			a.logger.WarnContext(r.Context(), "inlet: pixel without a Referer refused, since its key is bound to origins; "+
-				"let its pages send one (Referrer-Policy: strict-origin-when-cross-origin), or give it a key without origins",
-				"source", source.ID)
-		}
+	if source == nil || found.Origin != "" || asError(err).Code != CodeOriginNotAllowed {
+		a.pixels.warn(r.Context(), a.logger, route, source, err)
+		return err
+	}
+	if a.pixels.first(source, CodeOriginNotAllowed) {
+		a.logger.WarnContext(r.Context(), "inlet: pixel without a Referer refused, since its key is bound to origins; "+
+			"let its pages send one (Referrer-Policy: strict-origin-when-cross-origin), or give it a key without origins",
+			"source", source.ID)
 	}
 	return &Error{Code: CodeOriginNotAllowed, Message: "the write key is bound to origins, and the pixel has neither an Origin nor a Referer"}
 }

@@ -489,6 +489,9 @@ func (c *call) answer(err error) {
 	c.send(&reply)
 	if err != nil {
 		c.log(outcome.Status, asError(err))
+		if c.route != nil && c.route.Form == FormPixel {
+			c.h.pixels.warn(c.r.Context(), c.h.options.Logger, c.route, c.source, err)
+		}
 	}
 	if c.h.options.Observer != nil {
 		c.h.options.Observer.ObserveRequest(c.r.Context(), c.state.outcome.Load())

@@ -1,10 +1,13 @@
 package inlet_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -668,4 +671,56 @@ func TestPixelHead(t *testing.T) {
 		require.Equal(t, "image/gif", serve(h, request("HEAD", "/b/gif", nil)).Header().Get("Content-Type"))
 		require.Equal(t, 405, serve(h, request("HEAD", "/json", nil)).Code)
 	})
+}
+
+// A pixel that is not stored is in the log once for each source and cause, and counted each
+// time. Not parallel: it replaces the default logger.
+func TestPixelWarnings(t *testing.T) {
+	var log bytes.Buffer
+	logger := slog.New(slog.NewTextHandler(&log, nil))
+	before := slog.Default()
+	slog.SetDefault(logger)
+	defer slog.SetDefault(before)
+	sources := map[string]inlet.Source{"k": {ID: "one"}, "l": {ID: "two"}, "off": {ID: "three", Disabled: true}}
+	for i := range 2000 {
+		sources[fmt.Sprint("key", i)] = inlet.Source{ID: fmt.Sprint("many", i)}
+	}
+	sink, seen := new(testsink.Keeper), new(observer)
+	h := mustAuth(t, inlet.MustKeys(sources), nil)(mustNew(t, sink, &inlet.Options{Logger: logger, Observer: seen}))
+	get := func(query string, code inlet.Code) {
+		t.Helper()
+		requirePixel(t, serve(h, request("GET", "/v1/pixel/page?"+query, nil)), code)
+	}
+	for range 3 {
+		for _, key := range []string{"k", "l"} {
+			get("writeKey="+key, inlet.CodeNoUserAnonID)
+			get("data=***", inlet.CodeInvalidEncoding)
+			get("data=***&writeKey="+key, inlet.CodeInvalidEncoding)
+			get("userId=u&timestamp=x&writeKey="+key, "")
+		}
+		get("userId=u", inlet.CodeMissingKey)
+		get("userId=u&writeKey=unknown", inlet.CodeUnknownKey)
+		get("userId=u&writeKey=off", inlet.CodeSourceDisabled)
+		require.Equal(t, 401, serve(h, request("POST", "/v1/page", strings.NewReader("{}"))).Code)
+	}
+	for code, lines := range map[inlet.Code]int{
+		inlet.CodeNoUserAnonID: 2, inlet.CodeInvalidEncoding: 3, inlet.CodeMissingKey: 1, inlet.CodeUnknownKey: 1, inlet.CodeSourceDisabled: 1,
+	} {
+		require.Equal(t, lines, strings.Count(log.String(), "code="+string(code)+" path=/v1/pixel/page"), "%s: %s", code, log.String())
+	}
+	require.Equal(t, 3, strings.Count(log.String(), "source=one")+strings.Count(log.String(), "code=source_disabled"), "%s", log.String())
+	refused := 0
+	for _, record := range seen.records {
+		if record.Code != "" {
+			refused++
+		}
+	}
+	require.Equal(t, 12, refused, "the handler's")
+	require.Len(t, sink.Events(), 6)
+
+	log.Reset()
+	for i := range 2000 {
+		get(fmt.Sprint("writeKey=key", i), inlet.CodeNoUserAnonID)
+	}
+	require.Equal(t, 1024-4, strings.Count(log.String(), "\n"), "what is remembered is bounded")
 }

@@ -30,6 +30,7 @@ type Handler struct {
 	inFlight admission.InFlight
 	bodies   *bodies
 	queue    *admission.Queue
+	pixels   pixelWarnings
 	server   serverCheck
 	codings  sync.Map // of bodies that were warned of: a handful
 }
