@@ -5,7 +5,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"slices"
-	"strconv"
+	"strings"
 	"time"
 
 	"github.com/inlet-go/inlet/internal/commandersact"
@@ -403,14 +403,18 @@ func isNoActsData(path []string) bool {
 
 // isElement reports whether the name of a level is that of an element of a list.
 func isElement(name string) bool {
-	_, err := strconv.ParseUint(name, 10, 64)
-	return name == "" || err == nil
+	return strings.Trim(name, "0123456789") == ""
 }
 
 // isActsID reports whether a member of a member of an event is an id.
 func isActsID(outer, name string) bool {
-	quoted := strconv.Quote(name)
-	return outer == "user" && slices.Contains(actsUserMembers, quoted) || outer == "context" && slices.Contains(actsContextMembers[:2], quoted)
+	switch outer {
+	case "user":
+		return name == "id" || name == "consistent_anonymous_id"
+	case "context":
+		return name == "event_id" || name == "eventId"
+	}
+	return false
 }
 
 // decodeActsPixel reads the event that actsPixel made.

@@ -92,7 +92,7 @@ func useOfJitsuParam(path []string, t Type) pixel.Use {
 		return pixel.Nothing
 	}
 	use := useOfParam(path, t)
-	if use == pixel.First && (len(path) > 1 || segmentSlotOf(wire.AppendString(nil, path[0])) == slotExtra) {
+	if use == pixel.First && (len(path) > 1 || slotOfName(path[0]) == slotExtra) {
 		return pixel.List
 	}
 	return use

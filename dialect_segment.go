@@ -701,7 +701,7 @@ func useOfParam(path []string, t Type) pixel.Use {
 	if len(path) == 1 && (path[0] == dataParam || slices.Contains(segmentKeyParams, path[0])) {
 		return pixel.Nothing
 	}
-	switch slot := segmentSlotOf(wire.AppendString(nil, path[0])); slot {
+	switch slot := slotOfName(path[0]); slot {
 	case slotProperties, slotTraits, slotContext, slotIntegrations:
 		if len(path) == 1 {
 			return pixel.Nothing
@@ -718,6 +718,15 @@ func useOfParam(path []string, t Type) pixel.Use {
 // has its key there.
 func pixelKey(_ *http.Request, root Object) string {
 	return wire.Text(root.members.Get(segmentKeyMember))
+}
+
+// slotOfName is segmentSlotOf for a name without quotes.
+func slotOfName(name string) segmentSlot {
+	var quoted [32]byte // is enough for the names that have a slot
+	if len(name)+2 > len(quoted) {
+		return slotExtra
+	}
+	return segmentSlotOf(append(append(append(quoted[:0], '"'), name...), '"'))
 }
 
 func pixelData(escaped string) ([]byte, error) {

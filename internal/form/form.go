@@ -75,10 +75,24 @@ func Key(escaped string) string {
 // Valid reports whether the text of all names and values of a query is UTF-8, so that
 // nothing of it is replaced.
 func Valid(query string) bool {
-	if strings.IndexByte(query, '%') < 0 {
-		return utf8.ValidString(query)
+	var character [utf8.UTFMax]byte
+	n := 0
+	for query != "" {
+		c, size := query[0], 1
+		if b, ok := escapedByte(query); ok {
+			c, size = b, len(`%00`)
+		}
+		query = query[size:]
+		character[n] = c
+		if n++; !utf8.FullRune(character[:n]) {
+			continue
+		}
+		if r, size := utf8.DecodeRune(character[:n]); r == utf8.RuneError && size == 1 {
+			return false
+		}
+		n = 0
 	}
-	return utf8.Valid(unescape(query, ' '))
+	return n == 0
 }
 
 // HasBadEscape reports whether a "%" begins no escape.
@@ -94,8 +108,9 @@ func HasBadEscape(escaped string) bool {
 func isEscaped(text string) bool { return strings.ContainsAny(text, "%+") }
 
 // unescape replaces escapes, and "+" by a byte.
-func unescape(escaped string, plus byte) []byte {
-	text := make([]byte, 0, len(escaped))
+func unescape(escaped string, plus byte) string {
+	var text strings.Builder
+	text.Grow(len(escaped))
 	for i := 0; i < len(escaped); i++ {
 		c := escaped[i]
 		if b, ok := escapedByte(escaped[i:]); ok {
@@ -104,9 +119,9 @@ func unescape(escaped string, plus byte) []byte {
 		} else if c == '+' {
 			c = plus
 		}
-		text = append(text, c)
+		text.WriteByte(c)
 	}
-	return text
+	return text.String()
 }
 
 // escapedByte returns the byte whose escape a text begins with.
@@ -131,14 +146,14 @@ func hexDigit(c byte) byte {
 
 // repair returns text in which each sequence of bytes that is not UTF-8 is U+FFFD. A
 // character that is cut off is one such sequence.
-func repair(text []byte) string {
-	if utf8.Valid(text) {
-		return string(text)
+func repair(text string) string {
+	if utf8.ValidString(text) {
+		return text
 	}
 	var b strings.Builder
 	b.Grow(len(text) + utf8.UTFMax)
 	for len(text) > 0 {
-		r, size := utf8.DecodeRune(text)
+		r, size := utf8.DecodeRuneInString(text)
 		if r == utf8.RuneError && size == 1 {
 			size = cutOff(text)
 		}
@@ -150,7 +165,7 @@ func repair(text []byte) string {
 
 // cutOff returns how many bytes at the start of a text, at least one, begin a character that
 // does not go on.
-func cutOff(text []byte) int {
+func cutOff(text string) int {
 	n := 1
 	for n < len(text) && n < utf8.UTFMax && beginsCharacter(text[:n+1]) {
 		n++
@@ -159,10 +174,10 @@ func cutOff(text []byte) int {
 }
 
 // beginsCharacter reports whether more bytes could make a character of text.
-func beginsCharacter(text []byte) bool {
-	if !utf8.FullRune(text) {
+func beginsCharacter(text string) bool {
+	if !utf8.FullRuneInString(text) {
 		return true
 	}
-	r, size := utf8.DecodeRune(text)
+	r, size := utf8.DecodeRuneInString(text)
 	return r != utf8.RuneError || size == len(text)
 }

@@ -52,7 +52,7 @@ func bracketPath(name string) []string {
 // bracketLevel is a level of the object: its members in the order in which they were sent.
 type bracketLevel struct {
 	members []bracketMember
-	index   map[string]int // of the members, by their names
+	index   map[string]int // of the members, by their names, where they are many
 	next    int            // the number of the next empty brackets
 }
 
@@ -81,20 +81,39 @@ func (l *bracketLevel) put(path []string, value string) {
 
 // member returns the member with a name, and creates it if there is none.
 func (l *bracketLevel) member(name string) *bracketMember {
-	i, ok := l.index[name]
-	if !ok {
-		if l.index == nil {
-			l.index = map[string]int{}
-		}
+	i := l.find(name)
+	if i < 0 {
 		i = len(l.members)
-		l.index[name] = i
 		l.members = append(l.members, bracketMember{name: name})
+		if l.index != nil {
+			l.index[name] = i
+		}
 		if isIndex(name) {
 			n, _ := strconv.Atoi(name) // isIndex has read it
 			l.next = max(l.next, n+1)
 		}
 	}
 	return &l.members[i]
+}
+
+// fewMembers is how many members are looked through for a name.
+const fewMembers = 8
+
+// find returns the place of a member, -1 if there is none.
+func (l *bracketLevel) find(name string) int {
+	if len(l.members) <= fewMembers {
+		return slices.IndexFunc(l.members, func(m bracketMember) bool { return m.name == name })
+	}
+	if l.index == nil {
+		l.index = make(map[string]int, 2*len(l.members))
+		for i := range l.members {
+			l.index[l.members[i].name] = i
+		}
+	}
+	if i, ok := l.index[name]; ok {
+		return i
+	}
+	return -1
 }
 
 func (l *bracketLevel) appendJSON(dst []byte) []byte {
@@ -155,6 +174,10 @@ type numbered struct {
 // isIndex reports whether a name is a number in its only usual form, without sign or
 // leading zeros.
 func isIndex(name string) bool {
-	n, err := strconv.Atoi(name)
-	return err == nil && 0 <= n && n < 1e9 && strconv.Itoa(n) == name
+	for _, c := range []byte(name) {
+		if c < '0' || '9' < c {
+			return false
+		}
+	}
+	return name == "0" || 0 < len(name) && len(name) < len("1000000000") && name[0] != '0'
 }

@@ -21,6 +21,7 @@ func TestBrackets(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ name, query, want string }{
 		{"nothing", "", `{}`},
+		{"many names", "a=1&b=1&c=1&d=1&e=1&f=1&g=1&h=1&i=1&j=1&a=2&i=2&j=2&i[x]=3&k=1", `{"a":"1","b":"1","c":"1","d":"1","e":"1","f":"1","g":"1","h":"1","i":{"x":"3"},"j":"1","k":"1"}`},
 		{"names and levels", "a=1&b[c]=2&b[d][e]=3", `{"a":"1","b":{"c":"2","d":{"e":"3"}}}`},
 		{"empty brackets add to a list", "a[]=1&a[]=2", `{"a":["1","2"]}`},
 		{"each empty bracket is a new element", "a[][x]=1&a[][x]=2", `{"a":[{"x":"1"},{"x":"2"}]}`},
