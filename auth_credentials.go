@@ -30,7 +30,7 @@ func newCredentialFinder(dialects []Dialect, p *protocol, acceptAuthentication b
 	f := credentialFinder{protocol: p}
 	for _, d := range dialects {
 		query, members := d.KeyPlaces()
-		f.all.add(query, members, nil)
+		f.all.include(query, members, nil)
 	}
 	f.names = appendNew(f.names, f.all.members...)
 	for _, name := range f.all.query {

@@ -178,7 +178,7 @@ func newRoutes(dialects, builtin []Dialect, limits *Limits) *routes {
 				}
 			}
 			bound := boundRoute{Route: r, dialect: d.Name(), builtin: slices.Contains(builtin, d), maxPayload: r.MaxBytes}
-			bound.places.add(query, members, r.Key)
+			bound.places.include(query, members, r.Key)
 			t.addBoth(bound)
 			if r.Method == http.MethodGet && r.Form == FormPixel {
 				heads = append(heads, boundRoute{
@@ -343,8 +343,8 @@ type keyPlaces struct {
 	keys     []keyFunc
 }
 
-// add adds the places that a dialect lists for a route. Its Key replaces the members.
-func (p *keyPlaces) add(query, members []string, key keyFunc) {
+// include adds the places that a dialect lists for a route. Its Key replaces the members.
+func (p *keyPlaces) include(query, members []string, key keyFunc) {
 	p.query = appendNew(p.query, query...)
 	if key != nil {
 		p.keys = append(p.keys, key)
