@@ -1,9 +1,11 @@
 package admission
 
 import (
+	"log/slog"
 	"net/http"
 	"net/netip"
 	"sync"
+	"time"
 )
 
 // Shares count the slots that each client holds, so that a single one cannot hold them all.
@@ -73,7 +75,23 @@ type Bodies struct {
 	MaxShare int
 	// MinRate is the slowest that a body may arrive, in bytes per second.
 	MinRate int64
+	// MaxWait is how long a request may wait for the processor before its body is read.
+	MaxWait time.Duration
+	// Logger receives refusals. Nil is slog.Default().
+	Logger *slog.Logger
 }
+
+// DefaultMaxWait is how long a request may wait for the processor by default.
+const DefaultMaxWait = 300 * time.Millisecond
+
+// BodiesOf returns the default bounds of a layer or handler with a number of slots.
+func BodiesOf(slots int) Bodies {
+	return Bodies{MaxInFlight: slots, MaxShare: ShareOf(slots), MinRate: 1 << 10, MaxWait: DefaultMaxWait}
+}
+
+// MaxWaiting returns how many requests may wait for the processor: all but an eighth of the
+// slots, which is left to those that it works on.
+func (b Bodies) MaxWaiting() int { return b.MaxInFlight - b.MaxInFlight/8 }
 
 // A Bounded handler is one that the layer in front of it has to respect bounds for. By it
 // package middleware gives the root package what only its own options have.

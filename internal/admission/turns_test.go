@@ -1,0 +1,246 @@
+package admission_test
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/inlet-go/inlet/internal/admission"
+)
+
+const (
+	turnWait = 300 * time.Millisecond
+	bodySize = 60 << 10
+)
+
+// A line is requests in front of turns.
+type line struct {
+	turns *admission.Turns
+	first []*admission.Turn // those that hold all turns
+	errs  chan error
+}
+
+// newLine returns turns that are all taken by bodies which have arrived, in a bubble.
+func newLine(t *testing.T, idle *bool) *line {
+	t.Helper()
+	l := &line{errs: make(chan error, 1000)}
+	l.turns = admission.NewTurns(turnWait, 100)
+	l.turns.SetIdle(func() bool { return *idle })
+	for range l.turns.Work() >> 16 {
+		turn := new(admission.Turn)
+		require.NoError(t, l.turns.Take(t.Context(), turn, bodySize))
+		turn.Arrived(bodySize)
+		l.first = append(l.first, turn)
+	}
+	return l
+}
+
+// join has a request wait, whose body has arrived as soon as it is read.
+func (l *line) join(ctx context.Context) *admission.Turn {
+	turn := new(admission.Turn)
+	go func() {
+		err := l.turns.Take(ctx, turn, bodySize)
+		if err == nil {
+			turn.Arrived(bodySize)
+		}
+		l.errs <- err
+	}()
+	synctest.Wait()
+	return turn
+}
+
+// joinSlow has a request wait, whose body does not arrive.
+func (l *line) joinSlow(ctx context.Context) *admission.Turn {
+	turn := new(admission.Turn)
+	go func() { l.errs <- l.turns.Take(ctx, turn, bodySize) }()
+	synctest.Wait()
+	return turn
+}
+
+// results returns what the requests got until now: turns and refusals.
+func (l *line) results() (turns, refused int) {
+	synctest.Wait()
+	for {
+		select {
+		case err := <-l.errs:
+			if err == nil {
+				turns++
+			} else {
+				refused++
+			}
+		default:
+			return turns, refused
+		}
+	}
+}
+
+func TestTurns(t *testing.T) {
+	t.Parallel()
+	tests := map[string]func(t *testing.T, idle *bool){
+		"a request that ends gives its turn to one": func(t *testing.T, idle *bool) {
+			l := newLine(t, idle)
+			for range 3 {
+				l.join(t.Context())
+			}
+			l.first[0].End()
+			l.first[0].End()
+			requireResults(t, l, 1, 0)
+		},
+		"the first is next, and after a quarter of the time the last": func(t *testing.T, idle *bool) {
+			l := newLine(t, idle)
+			a := l.join(t.Context())
+			l.join(t.Context())
+			l.first[0].End()
+			requireResults(t, l, 1, 0)
+			a.End() // so it was the first
+			requireResults(t, l, 1, 0)
+			l.join(t.Context())
+			time.Sleep(turnWait / 2)
+			last := l.join(t.Context())
+			l.first[1].End()
+			requireResults(t, l, 1, 0)
+			last.End()
+			requireResults(t, l, 1, 0)
+		},
+		"while the processors are busy, refusals come late and at once": func(t *testing.T, idle *bool) {
+			l := newLine(t, idle)
+			for range 50 {
+				l.join(t.Context())
+			}
+			time.Sleep(2 * turnWait)
+			requireResults(t, l, 0, 0)
+			l.first[0].End()
+			requireResults(t, l, 0, 0) // they have waited for all their time
+			time.Sleep(7 * turnWait)
+			requireResults(t, l, 0, 50)
+		},
+		"while they are idle, what is not worked on does not count": func(t *testing.T, idle *bool) {
+			l := newLine(t, idle)
+			*idle = true
+			for range 50 {
+				l.join(t.Context())
+			}
+			time.Sleep(50 * time.Millisecond)
+			requireResults(t, l, 50, 0)
+		},
+		"a slow body does not count until it has arrived": func(t *testing.T, idle *bool) {
+			l := newLine(t, idle)
+			for _, turn := range l.first {
+				turn.End()
+			}
+			slow := make([]*admission.Turn, 10*len(l.first))
+			for i := range slow {
+				slow[i] = l.joinSlow(t.Context())
+				time.Sleep(time.Millisecond)
+			}
+			time.Sleep(50 * time.Millisecond)
+			requireResults(t, l, len(slow), 0)
+			for _, turn := range slow[:len(l.first)] {
+				turn.Arrived(bodySize)
+			}
+			l.join(t.Context())
+			time.Sleep(turnWait / 2)
+			requireResults(t, l, 0, 0)
+		},
+		"more than may wait": func(t *testing.T, idle *bool) {
+			l := newLine(t, idle)
+			for range 103 {
+				l.join(t.Context())
+			}
+			requireResults(t, l, 0, 3)
+		},
+		"a client that goes away": func(t *testing.T, idle *bool) {
+			l := newLine(t, idle)
+			ctx, cancel := context.WithCancel(t.Context())
+			l.join(ctx)
+			cancel()
+			synctest.Wait()
+			require.ErrorIs(t, <-l.errs, context.Canceled)
+			l.join(t.Context())
+			l.first[0].End()
+			requireResults(t, l, 1, 0)
+		},
+		"no request has a turn forever": func(t *testing.T, idle *bool) {
+			l := newLine(t, idle)
+			for range 10 {
+				time.Sleep(turnWait - 10*time.Millisecond)
+				l.join(t.Context())
+			}
+			turns, _ := l.results()
+			require.NotZero(t, turns)
+		},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				test(t, new(bool))
+				time.Sleep(time.Minute) // whatever still waits is refused
+			})
+		})
+	}
+}
+
+// requireResults requires that so many got turns, and so many were refused.
+func requireResults(t *testing.T, l *line, turns, refused int) {
+	t.Helper()
+	gotTurns, gotRefused := l.results()
+	require.Equal(t, [2]int{turns, refused}, [2]int{gotTurns, gotRefused}, "turns and refusals")
+}
+
+// A process that is stopped for a long time refuses nothing for that.
+func TestTurnsStopped(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		idle, stop := false, atomic.Int64{}
+		l := newLine(t, &idle)
+		l.turns.SetIdle(func() bool { time.Sleep(time.Duration(stop.Load())); return idle })
+		l.join(t.Context())
+		time.Sleep(10 * time.Millisecond)
+		stop.Store(int64(time.Hour))
+		time.Sleep(time.Minute)
+		stop.Store(0)
+		time.Sleep(59*time.Minute + 20*time.Millisecond)
+		requireResults(t, l, 0, 0)
+		l.first[0].End()
+		requireResults(t, l, 1, 0)
+	})
+}
+
+// Few requests never wait, whatever the processors do.
+func TestTurnsFew(t *testing.T) {
+	t.Parallel()
+	turns := admission.NewTurns(turnWait, 100)
+	turns.SetIdle(func() bool { return false })
+	for range 4 {
+		var turn admission.Turn
+		require.NoError(t, turns.Take(t.Context(), &turn, 4<<20))
+		require.NoError(t, turns.Take(t.Context(), &turn, 4<<20), "it has one already")
+	}
+	new(admission.Turn).End()
+}
+
+func TestOverloads(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var text strings.Builder
+		o := admission.NewOverloads(slog.New(slog.NewTextHandler(io.Writer(&text), nil)))
+		share := &admission.Refusal{Limit: "MaxShare", Reason: "too many"}
+		for range 100 {
+			o.Log(t.Context(), share)
+			o.Log(t.Context(), &admission.Refusal{Limit: "MaxWait", Reason: "busy"})
+		}
+		require.Equal(t, 2, strings.Count(text.String(), "\n"), "a line for each limit")
+		require.Contains(t, text.String(), `level=WARN msg="inlet: overloaded" limit=MaxShare reason="too many" refused=1`)
+		time.Sleep(10 * time.Second)
+		o.Log(t.Context(), share)
+		require.Contains(t, text.String(), `limit=MaxShare reason="too many" refused=100`)
+	})
+}
