@@ -46,6 +46,7 @@ func WriteError(w http.ResponseWriter, r *http.Request, err error) {
 	s.setOutcome(out.outcome())
 	reply := out.render(w.Header(), s)
 	reply.expect(w, r, s)
+	s.turn.End() // before a client takes its time
 	reply.write(w, answerTimeout)
 	s.payload.Load().leaveSlot()
 	reply.drain(w)

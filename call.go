@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"net/http"
 	"slices"
 	"time"
@@ -55,13 +54,7 @@ func admitted(err error) error {
 	case admission.ErrClosed:
 		return &Error{Code: CodeShuttingDown}
 	}
-	return overloaded()
-}
-
-// overloaded refuses a request, with a wait that differs between clients that are refused
-// together.
-func overloaded() *Error {
-	return &Error{Code: CodeOverloaded, RetryAfter: 1 + rand.N(3*time.Second)}
+	return overloaded(&tooManyInFlight)
 }
 
 // enter counts the request in, or refuses it.
@@ -111,7 +104,7 @@ func (c *call) admit() error {
 		c.source = &anonymous
 	}
 	if c.h.queue.Full(c.started) {
-		return overloaded()
+		return overloaded(&busySink)
 	}
 	return nil
 }
@@ -120,6 +113,9 @@ func (c *call) admit() error {
 // route that it has the shape of. The payload of an open route is read and dropped.
 func (c *call) read() (err error) {
 	if c.route.Body != nil {
+		if err = c.h.bodies.turns.Take(c.r.Context(), &c.state.turn, int64(len(c.r.URL.RawQuery))); err != nil {
+			return bodyError(err)
+		}
 		c.payload, err = c.state.makePayload(c.r, c.route)
 	} else {
 		err = c.readPayload()
@@ -462,6 +458,7 @@ func (h *Handler) unavailable(err error) error {
 // answer gives the memory of the request back, answers the client, and then logs and
 // notifies the observer. A client that is slow to take its answer holds no more than that.
 func (c *call) answer(err error) {
+	c.state.turn.End()
 	out := answer{err: err, route: c.route, body: c.body, accepted: c.accepted}
 	if c.input != nil {
 		out.rejects = c.input.rejects
@@ -526,7 +523,10 @@ func (c *call) measure(o *Outcome) {
 
 // log records what the client does not learn: the cause of an answer with 5xx.
 func (c *call) log(status int, e *Error) {
-	if status >= 500 && e.Err != nil {
+	switch {
+	case e.Code == CodeOverloaded:
+		c.h.bodies.logOverload(c.r.Context(), e)
+	case status >= 500 && e.Err != nil:
 		c.h.options.Logger.LogAttrs(c.r.Context(), slog.LevelError, "inlet: request failed",
 			slog.String("code", string(e.Code)), slog.Any("error", e.Err), slog.String("requestId", RequestIDFromContext(c.state)))
 	}

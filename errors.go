@@ -3,9 +3,11 @@ package inlet
 import (
 	"cmp"
 	"errors"
+	"math/rand/v2"
 	"net/http"
 	"time"
 
+	"github.com/inlet-go/inlet/internal/admission"
 	"github.com/inlet-go/inlet/internal/wire"
 )
 
@@ -308,4 +310,19 @@ func problemOf(f wire.Fault) *Problem {
 		return problem(CodeEventTooLarge, "")
 	}
 	return nil
+}
+
+// Why requests are refused that could be let in later.
+var (
+	tooManyInFlight = admission.Refusal{Limit: "MaxInFlight", Reason: "too many requests are in flight"}
+	tooManyBytes    = admission.Refusal{Limit: "MaxBytesInFlight", Reason: "the requests in flight use too much memory"}
+	tooManyOfClient = admission.Refusal{Limit: "MaxShare", Reason: "too many bodies of one client are being read"}
+	busyProcessors  = admission.Refusal{Limit: "MaxWait", Reason: "the processors are busy"}
+	busySink        = admission.Refusal{Limit: "MaxQueueTime", Reason: "the sink is busy"}
+)
+
+// overloaded refuses a request, with a wait that differs between clients that are refused
+// together.
+func overloaded(why *admission.Refusal) *Error {
+	return &Error{Code: CodeOverloaded, RetryAfter: 1 + rand.N(3*time.Second), Err: why}
 }

@@ -53,8 +53,10 @@ func New(sink Sink, o *Options) (*Handler, error) {
 	}
 	h := &Handler{sink: sink, options: filled, protocol: protocol}
 	h.inFlight.Init(filled.MaxInFlight)
-	h.bodies = protocol.bodies.withShare(admission.ShareOf(filled.MaxInFlight))
 	h.queue = admission.NewQueue(filled.MaxQueueTime)
+	bounds := admission.BodiesOf(filled.MaxInFlight)
+	bounds.Logger = filled.Logger
+	h.bodies = protocol.bodies.within(bounds)
 	return h, nil
 }
 
@@ -67,6 +69,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer c.state.account.Leave()
 	err := c.enter()
 	defer c.leave()
+	defer c.state.turn.End()
 	if err == nil {
 		if err = c.serve(); err != nil {
 			c.chargeRefused(err)

@@ -56,6 +56,7 @@ func (l *stepLayer) ServeHTTP(w http.ResponseWriter, given *http.Request) {
 	}
 	if err != nil {
 		p.release()
+		logOverload(r, err)
 		WriteError(w, passed, err)
 		return
 	}
@@ -167,9 +168,7 @@ type payloadBounds struct {
 }
 
 func boundsOf(p *protocol, b admission.Bodies) *payloadBounds {
-	bodies := p.bodies.withShare(b.MaxShare)
-	bodies.minRate = b.MinRate
-	return &payloadBounds{protocol: p, bodies: bodies, max: int64(b.MaxInFlight)}
+	return &payloadBounds{protocol: p, bodies: p.bodies.within(b), max: int64(b.MaxInFlight)}
 }
 
 // payloadLayer is the layer of [ReadPayload] around a handler.
@@ -183,7 +182,7 @@ type payloadLayer struct {
 func (l *payloadLayer) ServeHTTP(w http.ResponseWriter, given *http.Request) {
 	if l.inFlight.Add(1) > l.max {
 		l.inFlight.Add(-1)
-		WriteError(w, given, &Error{Code: CodeOverloaded})
+		l.refuse(w, given, overloaded(&tooManyInFlight))
 		return
 	}
 	r, s := withState(given)
@@ -198,13 +197,14 @@ func (l *payloadLayer) ServeHTTP(w http.ResponseWriter, given *http.Request) {
 	p := s.deferPayload(l.bodies, w, given, l.protocol.maxBytes)
 	p.slot.Store(&l.inFlight)
 	defer p.leaveSlot()
+	defer s.turn.End()
 	defer p.deferredRead.w.end()
 	if l.pending {
 		r = withBody(given, r, p, announced(given))
 	} else if err := p.load(math.MaxInt64); err != nil {
 		p.release()
 		p.leaveSlot()
-		WriteError(w, r, err)
+		l.refuse(w, r, err)
 		return
 	} else {
 		r = withPayload(given, r, p)
@@ -216,6 +216,12 @@ func (l *payloadLayer) ServeHTTP(w http.ResponseWriter, given *http.Request) {
 
 // hasBody reports whether a request has a body to read.
 func hasBody(r *http.Request) bool { return r.Body != nil && r.Body != http.NoBody }
+
+// refuse answers a request that is not passed on.
+func (l *payloadLayer) refuse(w http.ResponseWriter, r *http.Request, err error) {
+	l.bodies.logOverload(r.Context(), err)
+	WriteError(w, r, err)
+}
 
 // announced returns the length of the decoded body of r, -1 if its header does not say.
 func announced(r *http.Request) int64 {

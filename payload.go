@@ -2,9 +2,11 @@ package inlet
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"math"
 	"net/http"
 	"net/netip"
@@ -70,26 +72,31 @@ func (l PayloadLimits) withDefaults() (PayloadLimits, error) {
 
 // reader returns the reader of bodies within filled limits.
 func (l PayloadLimits) reader() *bodies {
-	return (&bodies{minRate: body.DefaultMinRate, budget: account.NewBudget(l.MaxBytesInFlight), reader: body.NewReader(body.Options{
+	return (&bodies{budget: account.NewBudget(l.MaxBytesInFlight), reader: body.NewReader(body.Options{
 		MaxBytes: l.MaxBytes, MaxWireBytes: l.MaxWireBytes, MaxRatio: l.MaxRatio,
 		ReadTimeout: l.ReadTimeout,
-	})}).withShare(admission.ShareOf(defaultMaxInFlight))
+	})}).within(admission.BodiesOf(defaultMaxInFlight))
 }
 
 // bodies reads the bodies of requests, and bounds how many of one client it reads
-// concurrently, and how slowly.
+// concurrently, how slowly, and how many in all while the processor is busy.
 type bodies struct {
-	reader  *body.Reader
-	budget  *account.Budget // of all requests together
-	shares  *admission.Shares
-	minRate int64 // in bytes per second
+	reader *body.Reader
+	budget *account.Budget // of all requests together
+	shares *admission.Shares
+	turns  *admission.Turns
+	bounds admission.Bodies
+	log    *admission.Overloads
 }
 
-// withShare returns a copy that reads at most so many bodies of one client concurrently.
-func (b *bodies) withShare(limit int) *bodies {
+// within returns a copy that reads bodies within other bounds.
+func (b *bodies) within(bounds admission.Bodies) *bodies {
 	other := *b
+	other.bounds = bounds
 	other.shares = new(admission.Shares)
-	other.shares.Init(limit)
+	other.shares.Init(bounds.MaxShare)
+	other.log = admission.NewOverloads(cmp.Or(bounds.Logger, slog.Default()))
+	other.turns = admission.NewTurns(bounds.MaxWait, bounds.MaxWaiting())
 	return &other
 }
 
@@ -100,7 +107,27 @@ func (b *bodies) read(w http.ResponseWriter, r *http.Request, a *account.Account
 		return nil, 0, err
 	}
 	defer b.shares.Leave(client)
-	return b.reader.ReadPaced(w, r, a, limit, now, b.minRate, json)
+	return b.reader.ReadPaced(w, r, a, limit, now, b.bounds.MinRate, json)
+}
+
+// logOverload logs the refusal of a request by a layer behind the one that reads its body.
+func logOverload(r *http.Request, err error) {
+	if b, ok := r.Body.(*payloadBody); ok && b.payload.deferredRead.bodies != nil {
+		b.payload.deferredRead.bodies.logOverload(r.Context(), err)
+	}
+}
+
+// logOverload logs an error if it is that of an overload.
+func (b *bodies) logOverload(ctx context.Context, err error) {
+	e, ok := errors.AsType[*Error](err)
+	if !ok || e.Code != CodeOverloaded || e.Err == nil {
+		return
+	}
+	why, ok := errors.AsType[*admission.Refusal](e.Err)
+	if !ok {
+		why = &admission.Refusal{Limit: "sink", Reason: e.Err.Error()}
+	}
+	b.log.Log(ctx, why)
 }
 
 // A payload is the decoded body of a request, read once and shared by every layer that
@@ -510,7 +537,7 @@ func tooLarge(limit int64) *Error {
 func accountError(err error) *Error {
 	switch {
 	case errors.Is(err, account.ErrOverBudget):
-		return &Error{Code: CodeOverloaded}
+		return overloaded(&tooManyBytes)
 	case errors.Is(err, account.ErrNeverFits):
 		return &Error{Code: CodePayloadTooLarge, Message: "the request needs more memory than all requests together may use"}
 	}
@@ -531,7 +558,9 @@ func bodyError(err error) error {
 	}
 	switch {
 	case errors.Is(err, admission.ErrFull):
-		return &Error{Code: CodeOverloaded}
+		return overloaded(&tooManyOfClient)
+	case errors.Is(err, admission.ErrBusy):
+		return overloaded(&busyProcessors)
 	case errors.Is(err, body.ErrExpandsTooMuch):
 		return &Error{Code: CodePayloadTooLarge, Message: "the payload expands too much"}
 	case errors.Is(err, body.ErrUnsupportedEncoding):

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/inlet-go/inlet/internal/account"
+	"github.com/inlet-go/inlet/internal/admission"
 	"github.com/inlet-go/inlet/internal/body"
 	"github.com/inlet-go/inlet/internal/verified"
 	"github.com/inlet-go/inlet/internal/wire"
@@ -72,6 +73,7 @@ type state struct {
 	hasOutcome   atomic.Bool // firstOutcome is in use
 	hasKey       atomic.Bool // firstKey is in use
 	sink         sinkContext
+	turn         admission.Turn // from the reading of the body on
 }
 
 type stateKey struct{}
@@ -210,6 +212,9 @@ func (s *state) readBody(bodies *bodies, w http.ResponseWriter, r *http.Request,
 	if len(r.URL.RawQuery) > maxQuery {
 		return nil, 0, &Error{Code: CodePayloadTooLarge, Message: fmt.Sprintf("the query is longer than %d bytes", maxQuery)}
 	}
+	if err := bodies.turns.Take(r.Context(), &s.turn, r.ContentLength); err != nil {
+		return nil, 0, bodyError(err)
+	}
 	// The route may not be known yet, and a body of another handler, such as a file, is left
 	// as it is.
 	json := s.route() != nil || saysText(r.Header.Get("Content-Type"))
@@ -217,6 +222,7 @@ func (s *state) readBody(bodies *bodies, w http.ResponseWriter, r *http.Request,
 	if err != nil {
 		return nil, 0, bodyError(err)
 	}
+	s.turn.Arrived(int64(len(buffer.Bytes)))
 	return buffer, size, nil
 }
 

@@ -2,6 +2,7 @@ package middleware
 
 import (
 	"cmp"
+	"errors"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/internal/admission"
 	"github.com/inlet-go/inlet/internal/redact"
 )
 
@@ -104,7 +106,10 @@ func (a *access) appendKnown(attrs []slog.Attr, status int) []slog.Attr {
 		attrs = append(attrs, slog.Int("accepted", out.Accepted), slog.Int("rejected", out.Rejected))
 	}
 	text("code", string(out.Code))
-	if status >= 500 && out.Err != nil {
+	if why, ok := errors.AsType[*admission.Refusal](out.Err); ok {
+		text("limit", why.Limit)
+		text("reason", why.Reason)
+	} else if status >= 500 && out.Err != nil {
 		text("error", out.Err.Error())
 	}
 	if a.panicked {

@@ -2,7 +2,9 @@ package middleware
 
 import (
 	"cmp"
+	"log/slog"
 	"net/http"
+	"time"
 
 	"github.com/inlet-go/inlet"
 	"github.com/inlet-go/inlet/internal/admission"
@@ -26,6 +28,15 @@ type PayloadOptions struct {
 	// MinRate is the slowest that a body may arrive, in bytes per second: on average, at every
 	// moment after its first two seconds. A slower one is answered 408. Defaults to 1,024.
 	MinRate int64
+	// MaxWait is how long a request waits before its body is read, when more arrive than the
+	// processors can work on. After that it is answered 503: when they have time for it, or
+	// after eight times MaxWait. Requests that are not waiting for the processors, such as
+	// slow bodies, do not make others wait. Defaults to 300 milliseconds.
+	MaxWait time.Duration
+	// Logger receives "inlet: overloaded" when requests are refused with 503, for each limit at
+	// most once in 10 seconds, with its name, the reason and the number of refusals. Defaults to
+	// [slog.Default].
+	Logger *slog.Logger
 }
 
 // Payload reads the body of each request once, bounded and decompressed, for all layers and
@@ -40,12 +51,18 @@ func Payload(o *PayloadOptions) func(http.Handler) http.Handler {
 	filled.MaxInFlight = cmp.Or(filled.MaxInFlight, 4096)
 	filled.MaxShare = cmp.Or(filled.MaxShare, admission.ShareOf(filled.MaxInFlight))
 	filled.MinRate = cmp.Or(filled.MinRate, 1<<10)
+	filled.MaxWait = cmp.Or(filled.MaxWait, admission.DefaultMaxWait)
+	filled.Logger = cmp.Or(filled.Logger, slog.Default())
 	read, err := inlet.ReadPayload(filled.Protocol)
 	must(check.Options("middleware", "PayloadOptions", err,
 		check.AtLeast("MaxInFlight", filled.MaxInFlight, 1),
 		check.AtLeast("MaxShare", filled.MaxShare, 1),
-		check.AtLeast("MinRate", filled.MinRate, 1)))
-	bounds := admission.Bodies{MaxInFlight: filled.MaxInFlight, MaxShare: filled.MaxShare, MinRate: filled.MinRate}
+		check.AtLeast("MinRate", filled.MinRate, 1),
+		check.AtLeast("MaxWait", filled.MaxWait, 1)))
+	bounds := admission.Bodies{
+		MaxInFlight: filled.MaxInFlight, MaxShare: filled.MaxShare, MinRate: filled.MinRate, MaxWait: filled.MaxWait,
+		Logger: filled.Logger,
+	}
 	return func(next http.Handler) http.Handler { return read(&bounded{next, bounds}) }
 }
 

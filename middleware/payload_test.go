@@ -83,7 +83,7 @@ func TestPayloadRequestsInFlight(t *testing.T) {
 	m(echo).ServeHTTP(w, r) // another handler, the same bound
 	require.Equal(t, 503, w.Code)
 	require.Equal(t, inlet.CodeOverloaded, code(t, w))
-	require.Equal(t, "1", w.Header().Get("Retry-After"))
+	require.Contains(t, []string{"1", "2", "3"}, w.Header().Get("Retry-After"))
 	require.Zero(t, unread.n, "the body was read")
 
 	close(leave)
@@ -117,7 +117,7 @@ func TestPayloadBytesInFlight(t *testing.T) {
 	m(echo).ServeHTTP(w, r) // another handler, the same bound
 	require.Equal(t, 503, w.Code)
 	require.Equal(t, inlet.CodeOverloaded, code(t, w))
-	require.Equal(t, "1", w.Header().Get("Retry-After"))
+	require.Contains(t, []string{"1", "2", "3"}, w.Header().Get("Retry-After"))
 	require.Zero(t, unread.n, "the body was read")
 	require.Equal(t, 200, call{body: "small"}.do(m(echo)).Code)
 	close(leave)

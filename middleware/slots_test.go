@@ -2,11 +2,13 @@ package middleware_test
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"log"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -434,5 +436,37 @@ func TestPayloadErrorThroughWrappedBody(t *testing.T) {
 		require.Equal(t, 503, call{body: track, key: writeKey}.do(h).Code, "events are kept for later")
 		close(closed)
 		require.Equal(t, 400, <-done)
+	})
+}
+
+// A refusal names its limit in the log of the layer and in the access log, and clients that are
+// refused together come back at different times.
+func TestPayloadRefusalIsLogged(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var own, access bytes.Buffer
+		logger := func(b *bytes.Buffer) *slog.Logger { return slog.New(slog.NewTextHandler(b, nil)) }
+		m := middleware.Chain(
+			middleware.AccessLog(&middleware.AccessLogOptions{Logger: logger(&access)}),
+			middleware.Payload(&middleware.PayloadOptions{MaxShare: 1, Logger: logger(&own)}))(echo)
+		hold, release := io.Pipe()
+		var held sync.WaitGroup
+		held.Go(func() {
+			r := call{}.request()
+			r.Body = hold
+			m.ServeHTTP(httptest.NewRecorder(), r)
+		})
+		synctest.Wait()
+		waits := map[string]int{}
+		for range 64 {
+			w := call{body: "b"}.do(m)
+			require.Equal(t, 503, w.Code)
+			waits[w.Header().Get("Retry-After")]++
+		}
+		require.Len(t, waits, 3, "%v", waits)
+		require.Equal(t, 1, strings.Count(own.String(), `level=WARN msg="inlet: overloaded" limit=MaxShare reason=`), own.String())
+		require.Equal(t, 64, strings.Count(access.String(), "code=overloaded limit=MaxShare reason="), access.String())
+		require.NoError(t, release.Close())
+		held.Wait()
 	})
 }

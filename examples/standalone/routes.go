@@ -48,7 +48,7 @@ func layers(keys inlet.Authenticator, c config, logger *slog.Logger) func(http.H
 		middleware.RequestID(nil),
 		middleware.AccessLog(&middleware.AccessLogOptions{Logger: logger}),
 		middleware.CORS(&middleware.CORSOptions{Origins: c.origins}),
-		middleware.Payload(nil),
+		middleware.Payload(&middleware.PayloadOptions{Logger: logger}),
 		middleware.Auth(keys, nil),
 		rateLimit(c.rate),
 		middleware.Migrate(inlet.CommandersActV1(), nil),
