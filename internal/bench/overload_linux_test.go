@@ -2,6 +2,7 @@ package bench
 
 import (
 	"bytes"
+	"fmt"
 	"net/http"
 	"runtime"
 	"slices"
@@ -180,19 +181,82 @@ func overload(b *testing.B) {
 	results.add(result{what: "overload: resident after it over before", measured: float64(after.Resident) / float64(before.Resident)})
 }
 
+// What the server is sent that its processor is the bottleneck of.
+const (
+	busyClients   = 2_000
+	busyAddresses = 250
+	busyTime      = 10 * time.Second
+)
+
+// BenchmarkBusy sends three and ten times as many requests as the processor of a server with a
+// journal can store, from another processor.
+func BenchmarkBusy(b *testing.B) {
+	if runtime.NumCPU() < 2 {
+		b.Skip("needs a processor for the server and another for the clients")
+	}
+	for _, load := range []struct {
+		name  string
+		made  [][]byte
+		bound float64
+	}{
+		{"batches of 100", requests(batchPath, now().Batches(100)), 0.85},
+		{"single events", requests(trackPath, now().Tracks()), 0.9},
+	} {
+		for _, addresses := range []int{busyAddresses, 1} {
+			b.Run(fmt.Sprintf("%s, %d addresses", load.name, addresses), func(b *testing.B) {
+				for b.Loop() {
+					busy(b, fmt.Sprintf("%s, %d addresses", load.name, addresses), addresses, load.made, load.bound)
+				}
+				b.ReportMetric(0, "ns/op")
+			})
+		}
+	}
+}
+
+func busy(b *testing.B, name string, addresses int, made [][]byte, bound float64) {
+	b.Helper()
+	s := startServer(b, "journal")
+	loop := newOpenLoop(dialFrom(b, addresses, s.address, busyClients, made))
+	stayOn(b, 1)
+	calm := dialFrom(b, peakClients, s.address, peakClients, made)
+	peak := calm.peak()
+	loop.run(0.8*peak, time.Duration(1.5*busyClients/peak*float64(time.Second))) // each connection once
+	peak = calm.peak()
+	for _, times := range []float64{3, 10} {
+		before := s.used(b, true)
+		all, late := loop.run(times*peak, busyTime)
+		after := s.used(b, false)
+		again := calm.peak()
+		t := tallied(all)
+		b.Logf("peak %.0f/s, then %.0f/s; %.0f times: %d late; %+v; processor %.2f; heap and stack %d MiB", peak, again, times, late, t,
+			float64(after.CPU-before.CPU)/float64(busyTime), after.HeapStack>>20)
+		require.Zero(b, t.silent+t.other-late, "refusals without Retry-After, or other answers")
+		what := fmt.Sprintf("%s at %.0f × the peak of the processor: ", name, times)
+		results.add(result{number: "overload", what: what + "stored over peak", bound: bound, atLeast: true, measured: float64(t.accepted) / busyTime.Seconds() / ((peak + again) / 2)})
+		results.add(result{number: "overload", what: what + "p99 of what is stored, ms", bound: 500, measured: millis(t.p99)})
+		peak = again
+	}
+}
+
 func millis(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
 
 // peakOf returns how many requests per second the server stores for clients that
 // wait for their answers.
 func peakOf(b *testing.B, s *server, made [][]byte) float64 {
 	b.Helper()
+	return dial(b, s.address, peakClients, made).peak()
+}
+
+// peak returns how many requests per second are stored if each connection waits for the
+// answers to its own.
+func (c *client) peak() float64 {
 	var stored atomic.Int64
 	var wg sync.WaitGroup
 	start := time.Now()
-	for _, conn := range dial(b, s.address, peakClients, made).connections {
+	for _, conn := range c.connections {
 		wg.Go(func() {
 			for i := 0; time.Since(start) < peakTime; i++ {
-				if conn.ask(made[i%len(made)], start, 0).status == http.StatusOK {
+				if conn.ask(c.requests[i%len(c.requests)], start, 0).status == http.StatusOK {
 					stored.Add(1)
 				}
 			}
@@ -246,11 +310,12 @@ func recovered(all []sent) (end time.Duration) {
 
 // The connections next to healthy traffic.
 const (
-	idleConns    = 10_000
-	slowConns    = 1_000
-	healthyRate  = 1_000
-	healthyTime  = 6 * time.Second
-	healthyConns = 64
+	idleConns     = 10_000
+	slowConns     = 1_000
+	slowAddresses = 8 // of which none has more than its share of the bodies being read
+	healthyRate   = 1_000
+	healthyTime   = 6 * time.Second
+	healthyConns  = 64
 )
 
 // BenchmarkIdleAndSlow is healthy traffic next to ten thousand idle connections and a
@@ -274,7 +339,7 @@ func idleAndSlow(b *testing.B) {
 	alone, _ := healthy.run(healthyRate, healthyTime/2)
 	before := s.used(b, true)
 	require.NoError(b, dial(b, s.address, idleConns, made).sendOnEach())
-	stop := trickle(b, dial(b, s.address, slowConns, made).connections, made[0])
+	stop := trickle(b, dialFrom(b, slowAddresses, s.address, slowConns, made).connections, made[0])
 	loaded, late := healthy.run(healthyRate, healthyTime)
 	after := s.used(b, true)
 	stop()

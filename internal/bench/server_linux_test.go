@@ -25,11 +25,18 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/sinks/journal"
 )
 
 // serverVariable is the environment variable that tells a process that a benchmark starts
 // which server to be.
 const serverVariable = "INLET_BENCH_SERVER"
+
+// directoryVariable is the environment variable with the directory of a server's journal.
+const directoryVariable = "INLET_BENCH_DIRECTORY"
+
+// storedBytes is how much a server that stores keeps on the disk.
+const storedBytes = 512 << 20
 
 // A usage is what a server process has used since its start.
 type usage struct {
@@ -86,6 +93,8 @@ func handlerOf(kind string) (http.Handler, error) {
 		return newChain()
 	case "slow":
 		return newOverloaded()
+	case "journal":
+		return newStoring()
 	}
 	return newHandler()
 }
@@ -139,7 +148,7 @@ type server struct {
 func startServer(tb testing.TB, kind string) *server {
 	tb.Helper()
 	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), serverVariable+"="+kind)
+	cmd.Env = append(os.Environ(), serverVariable+"="+kind, directoryVariable+"="+tb.TempDir())
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
 	require.NoError(tb, err)
@@ -196,6 +205,20 @@ func (s *slowSink) Write(_ context.Context, events []*inlet.Event) error {
 // newOverloaded returns the documented mount around a handler with a slow sink.
 func newOverloaded() (http.Handler, error) {
 	handler, err := inlet.New(&slowSink{slots: make(chan struct{}, slowWrites)}, nil)
+	if err != nil {
+		return nil, err
+	}
+	return allLayers()(handler), nil
+}
+
+// newStoring returns the documented mount around a handler that stores in a journal. Its
+// directory is that of the process, which removes it.
+func newStoring() (http.Handler, error) {
+	store, err := journal.Open(os.Getenv(directoryVariable), &journal.Options{RetainBytes: storedBytes})
+	if err != nil {
+		return nil, err
+	}
+	handler, err := inlet.New(store, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -284,12 +307,19 @@ type connection struct {
 	responses *bufio.Reader
 }
 
-// dial opens n keep-alive connections.
+// dial opens n keep-alive connections from one address.
 func dial(tb testing.TB, address string, n int, requests [][]byte) *client {
 	tb.Helper()
+	return dialFrom(tb, 1, address, n, requests)
+}
+
+// dialFrom opens n keep-alive connections from several addresses of the loopback in turn.
+func dialFrom(tb testing.TB, addresses int, address string, n int, requests [][]byte) *client {
+	tb.Helper()
 	c := &client{requests: requests}
-	for range n {
-		conn, err := net.Dial("tcp", address)
+	for i := range n {
+		dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, byte(i%addresses), 1)}}
+		conn, err := dialer.Dial("tcp", address)
 		require.NoError(tb, err)
 		tb.Cleanup(func() { _ = conn.Close() })
 		c.connections = append(c.connections, &connection{conn, bufio.NewReader(conn)})
