@@ -20,6 +20,7 @@ type config struct {
 	keys     []string // none: one is generated and kept
 	origins  []string
 	rate     float64
+	memory   int64 // bytes that all requests may use together; 0 is the default
 	logLevel slog.Level
 }
 
@@ -32,6 +33,7 @@ func parseFlags(args []string) config {
 	f.Func("key", "a write `key` to accept; repeat it for more (default: one that is generated at\nthe first start and kept in the directory)", c.addKey)
 	f.Func("origins", "comma-separated `list` of the web origins that may send events, such as\nhttps://shop.example (default *, without credentials)", c.setOrigins)
 	f.Func("rate", "`number` of requests per second that each key may make, 0 for no limit (default 0)", c.setRate)
+	f.Func("memory", "`MiB` that the bodies of all requests may use together, at least 16 (default 256)", c.setMemory)
 	f.TextVar(&c.logLevel, "log-level", slog.LevelInfo, "minimum `level` to log: debug, info, warn or error")
 	_ = f.Parse(args)
 	if f.NArg() > 0 {
@@ -82,5 +84,17 @@ func (c *config) setRate(text string) (err error) {
 	if err != nil || c.rate < 0 || math.IsNaN(c.rate) || c.rate > 1e9 {
 		return errors.New("must be a number from 0 to 1e9")
 	}
+	return nil
+}
+
+// minMemory is the least that the API accepts, in MiB, with its other limits at their defaults.
+const minMemory = 16
+
+func (c *config) setMemory(text string) error {
+	mib, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || mib < minMemory || mib > 1<<20 {
+		return fmt.Errorf("must be a whole number from %d to %d", minMemory, 1<<20)
+	}
+	c.memory = mib << 20
 	return nil
 }

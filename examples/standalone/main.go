@@ -48,11 +48,12 @@ func run(ctx context.Context, c config, stdout, stderr io.Writer) (err error) {
 	if err := c.ensureKey(); err != nil {
 		return err
 	}
-	api, err := newAPI(ctx, store, logger)
+	protocol := &inlet.Protocol{Payload: inlet.PayloadLimits{MaxBytesInFlight: c.memory}}
+	api, err := newAPI(ctx, store, protocol, logger)
 	if err != nil {
 		return err
 	}
-	root, err := routes(api, c, logger)
+	root, err := routes(api, c, protocol, logger)
 	if err != nil {
 		return err
 	}
@@ -72,7 +73,7 @@ const (
 
 // newAPI returns an API that answers 200 only for events that store has on the disk, and that
 // stores an event once, even if it is sent again after a restart.
-func newAPI(ctx context.Context, store *journal.Journal, logger *slog.Logger) (*inlet.Handler, error) {
+func newAPI(ctx context.Context, store *journal.Journal, protocol *inlet.Protocol, logger *slog.Logger) (*inlet.Handler, error) {
 	sink, err := sinks.NewDedupe(store, &sinks.DedupeOptions{
 		Window: dedupeWindow,
 		MaxIDs: dedupeIDs,
@@ -81,7 +82,7 @@ func newAPI(ctx context.Context, store *journal.Journal, logger *slog.Logger) (*
 	if err != nil {
 		return nil, err
 	}
-	return inlet.New(sink, &inlet.Options{RequireDurability: inlet.DurabilityFsync, Logger: logger})
+	return inlet.New(sink, &inlet.Options{Protocol: protocol, RequireDurability: inlet.DurabilityFsync, Logger: logger})
 }
 
 // newServer bounds what a handler cannot: how long a client may take to send its headers, how

@@ -12,12 +12,12 @@ import (
 // routes returns the whole server: the API at the root, and the health checks of a load balancer.
 // It does not use http.ServeMux, which redirects paths with a doubled slash: SDKs send such
 // paths, and do not follow redirects.
-func routes(api *inlet.Handler, c config, logger *slog.Logger) (http.Handler, error) {
+func routes(api *inlet.Handler, c config, protocol *inlet.Protocol, logger *slog.Logger) (http.Handler, error) {
 	keys, err := inlet.NewKeys(sources(c.keys))
 	if err != nil {
 		return nil, err
 	}
-	chain := layers(keys, c, logger)
+	chain := layers(keys, c, protocol, logger)
 	ingest, ready, live := chain(api), api.Ready(), api.Live()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
@@ -41,17 +41,18 @@ func sources(keys []string) map[string]inlet.Source {
 	return named
 }
 
-// layers returns the layers in front of the API, the first outermost.
-func layers(keys inlet.Authenticator, c config, logger *slog.Logger) func(http.Handler) http.Handler {
+// layers returns the layers in front of the API, the first outermost. They share the protocol with
+// the API, and so one budget of memory.
+func layers(keys inlet.Authenticator, c config, protocol *inlet.Protocol, logger *slog.Logger) func(http.Handler) http.Handler {
 	return middleware.Chain(
 		middleware.Recover(&middleware.RecoverOptions{Logger: logger}),
 		middleware.RequestID(nil),
 		middleware.AccessLog(&middleware.AccessLogOptions{Logger: logger}),
 		middleware.CORS(&middleware.CORSOptions{Origins: c.origins}),
-		middleware.Payload(&middleware.PayloadOptions{Logger: logger}),
-		middleware.Auth(keys, nil),
+		middleware.Payload(&middleware.PayloadOptions{Logger: logger, Protocol: protocol}),
+		middleware.Auth(keys, &inlet.AuthOptions{Protocol: protocol}),
 		rateLimit(c.rate),
-		middleware.Migrate(inlet.CommandersActV1(), nil),
+		middleware.Migrate(inlet.CommandersActV1(), &inlet.MigratePayloadOptions{Protocol: protocol}),
 	)
 }
 

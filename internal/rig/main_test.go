@@ -1,0 +1,53 @@
+//go:build rig && linux
+
+package rig
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+)
+
+// long is how long each kind of attack takes.
+var long = flag.Duration("for", 2*time.Second, "how long each kind of attack takes")
+
+// standaloneBinary is the path of examples/standalone, which is built once.
+var standaloneBinary string
+
+func TestMain(m *testing.M) {
+	var err error
+	switch os.Getenv(role) {
+	case "mount":
+		err = serveMount(os.Args[1])
+	case "healthy":
+		err = sendHealthy(os.Args[1], os.Args[2])
+	default:
+		os.Exit(buildAndRun(m))
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "rig:", err)
+		os.Exit(1)
+	}
+}
+
+func buildAndRun(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "rig")
+	if err != nil {
+		panic(err)
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	standaloneBinary = filepath.Join(dir, "standalone")
+	build := exec.Command("go", "build", "-o", standaloneBinary, "../../examples/standalone")
+	build.Stdout, build.Stderr = os.Stderr, os.Stderr
+	if err := build.Run(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	code := m.Run()
+	report(os.Stdout)
+	return code
+}
