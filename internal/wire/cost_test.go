@@ -13,6 +13,7 @@ import (
 	"sync"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/stretchr/testify/require"
 
@@ -160,7 +161,12 @@ func (p *pass) perByte(body []byte) float64 {
 
 // repairs returns by how many bytes a body grows if invalid UTF-8 in it is replaced. They are
 // memory, and charged for like those of the body.
-func repairs(body []byte) int { return len(string([]rune(string(body)))) - len(body) }
+func repairs(body []byte) int {
+	if utf8.Valid(body) {
+		return 0
+	}
+	return len(string([]rune(string(body)))) - len(body)
+}
 
 var baselines sync.Map // by the name of a pass
 
@@ -180,14 +186,20 @@ func (p *pass) baseline() float64 {
 
 // numbered repeats a text n times, separated by commas, with each # replaced by a number.
 func numbered(text string, n int) string {
-	var b strings.Builder
+	parts := strings.Split(text, "#")
+	b := make([]byte, 0, (len(text)+4)*n)
 	for i := range n {
 		if i > 0 {
-			b.WriteByte(',')
+			b = append(b, ',')
 		}
-		b.WriteString(strings.ReplaceAll(text, "#", strconv.FormatInt(int64(i), 36)))
+		for k, part := range parts {
+			if k > 0 {
+				b = strconv.AppendInt(b, int64(i), 36)
+			}
+			b = append(b, part...)
+		}
 	}
-	return b.String()
+	return string(b)
 }
 
 func nest(levels int, open, inner, end string) string {

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"encoding/binary"
 	"slices"
 	"unicode/utf8"
 )
@@ -46,21 +47,23 @@ func (r *repairer) utf8(x *indexer) []byte {
 		case c < utf8.RuneSelf:
 			i = skipASCII(body, i)
 			r.text = append(r.text, body[start:i]...)
+			count(1 + (i-start)/hashed)
 		case 0xC2 <= c && c <= 0xF4: // the first byte of a character, if it is valid
 			// A U+FFFD that the client has sent is three bytes long.
 			if char, n := utf8.DecodeRune(body[i:]); char != utf8.RuneError || n > 1 {
 				i += n
 				r.text = append(r.text, body[start:i]...)
+				count(n)
 				continue
 			}
 			fallthrough
 		default:
 			i++
+			count(growth + 1)
 			r.positions = append(r.positions, uint32(len(r.text)))
 			r.text = append(r.text, 0xEF, 0xBF, 0xBD) // U+FFFD
 		}
 	}
-	count(len(body))
 	return r.text
 }
 
@@ -83,6 +86,10 @@ func countInvalid(body []byte) (invalid int) {
 
 // skipASCII returns the end of the run of ASCII at i.
 func skipASCII(text []byte, i int) int {
+	const high = 0x8080808080808080 // the bits that no byte of ASCII has
+	for i+8 <= len(text) && binary.LittleEndian.Uint64(text[i:])&high == 0 {
+		i += 8
+	}
 	for i < len(text) && text[i] < utf8.RuneSelf {
 		i++
 	}
