@@ -34,8 +34,8 @@ type costInput struct {
 	n, m          uint16
 }
 
-func (c *costInput) body() string {
-	return fuzzedBody(c.shape, c.first, c.second, int(c.n), int(c.m), int(c.levels))
+func (c *costInput) body(most int) string {
+	return fuzzedBody(c.shape, c.first, c.second, int(c.n), int(c.m), int(c.levels), most)
 }
 
 // A costSearch looks for the body that costs a pass most. It changes the worst bodies so far
@@ -85,8 +85,12 @@ func (s *costSearch) try() {
 	for range 1 + s.IntN(3) {
 		s.mutate(&in)
 	}
-	body := in.body()
-	if len(body) > maxFuzzed || len(body) > shortBody && s.IntN(16) > 0 {
+	most := maxFuzzed
+	if s.IntN(32) > 0 {
+		most = shortBody
+	}
+	body := in.body(most)
+	if len(body) > most {
 		return
 	}
 	s.tried++

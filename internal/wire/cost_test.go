@@ -351,7 +351,7 @@ func FuzzCost(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, shape, which uint8, first, second string, n, m uint16, levels uint8) {
-		body := fuzzedBody(shape, first, second, int(n), int(m), int(levels))
+		body := fuzzedBody(shape, first, second, int(n), int(m), int(levels), maxFuzzed)
 		if len(body) > maxFuzzed {
 			return
 		}
@@ -360,17 +360,18 @@ func FuzzCost(f *testing.F) {
 	})
 }
 
-// fuzzedBody returns a body of a shape, or one that is longer than maxFuzzed.
-func fuzzedBody(shape uint8, first, second string, n, m, levels int) string {
-	if levels %= 200; (len(first)+4)*n > maxFuzzed || (len(second)+4)*m > maxFuzzed {
-		return strings.Repeat(" ", maxFuzzed+1)
+// fuzzedBody returns a body of a shape, or one that is longer than most.
+func fuzzedBody(shape uint8, first, second string, n, m, levels, most int) string {
+	if levels %= 200; (len(first)+1)*n+(len(second)+1)*m+14*levels > most {
+		return strings.Repeat(" ", most+1)
+	}
+	if shape %= 4; shape == 0 {
+		return first
 	}
 	under := nest(levels, `"a":{`, numbered(first, n), "}")
 	over := nest(levels, `"a":{`, numbered(second, m), "}")
-	room := max(1, (maxFuzzed-len(under)-100)/(len(over)+80))
-	switch shape % 4 {
-	case 0:
-		return first
+	room := max(1, (most-len(under)-100)/(len(over)+80))
+	switch shape {
 	case 1:
 		return batchOf(under, over, room)
 	case 2:

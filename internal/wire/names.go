@@ -46,14 +46,19 @@ func (x *indexer) rewrite(quoted []byte) (from, to uint32, fingerprint uint64) {
 // appendPlain appends a valid quoted string without needless escapes, as [AppendString]
 // writes its text. An unpaired surrogate becomes U+FFFD.
 func appendPlain(dst, quoted []byte) []byte {
-	count(len(quoted))
 	dst = append(dst, '"')
 	for i, end := 1, len(quoted)-1; i < end; {
 		if quoted[i] != '\\' {
-			dst = append(dst, quoted[i])
-			i++
+			plain := bytes.IndexByte(quoted[i:end], '\\')
+			if plain < 0 {
+				plain = end - i
+			}
+			dst = append(dst, quoted[i:i+plain]...)
+			count(1 + plain/hashed)
+			i += plain
 			continue
 		}
+		count(2)
 		switch c := quoted[i+1]; c {
 		case 'u':
 			r, _ := unicodeEscape(quoted[i:])
@@ -68,6 +73,7 @@ func appendPlain(dst, quoted []byte) []byte {
 				dst = appendPlainRune(dst, r)
 			}
 			i += n
+			count(n - 2)
 			continue
 		case '/':
 			dst = append(dst, '/')

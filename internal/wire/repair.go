@@ -59,7 +59,7 @@ func (r *repairer) utf8(x *indexer) []byte {
 			fallthrough
 		default:
 			i++
-			count(growth + 1)
+			count(2)
 			r.positions = append(r.positions, uint32(len(r.text)))
 			r.text = append(r.text, 0xEF, 0xBF, 0xBD) // U+FFFD
 		}
