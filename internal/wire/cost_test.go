@@ -161,11 +161,15 @@ func (p *pass) perByte(body []byte) float64 {
 
 // repairs returns by how many bytes a body grows if invalid UTF-8 in it is replaced. They are
 // memory, and charged for like those of the body.
-func repairs(body []byte) int {
-	if utf8.Valid(body) {
-		return 0
+func repairs(body []byte) (more int) {
+	for i := 0; i < len(body); {
+		char, n := utf8.DecodeRune(body[i:])
+		if char == utf8.RuneError && n == 1 {
+			more += len("\uFFFD") - 1
+		}
+		i += n
 	}
-	return len(string([]rune(string(body)))) - len(body)
+	return more
 }
 
 var baselines sync.Map // by the name of a pass
