@@ -36,52 +36,46 @@ func (r *repairer) utf8(x *indexer) []byte {
 	if utf8.Valid(body) {
 		return body
 	}
-	invalid := countInvalid(body)
-	r.text, r.positions = clip(x, r.text, len(body)+invalid*growth), clip(x, r.positions, invalid)
-	if x.refused != nil {
+	if r.findInvalid(x); x.failed {
 		return nil
 	}
-	for i := 0; i < len(body); {
-		start := i
-		switch c := body[i]; {
-		case c < utf8.RuneSelf:
-			i = skipASCII(body, i)
-			r.text = append(r.text, body[start:i]...)
-			count(1 + (i-start)/hashed)
-		case 0xC2 <= c && c <= 0xF4: // the first byte of a character, if it is valid
-			// A U+FFFD that the client has sent is three bytes long.
-			if char, n := utf8.DecodeRune(body[i:]); char != utf8.RuneError || n > 1 {
-				i += n
-				r.text = append(r.text, body[start:i]...)
-				count(n)
-				continue
-			}
-			fallthrough
-		default:
-			i++
-			count(2)
-			r.positions = append(r.positions, uint32(len(r.text)))
-			r.text = append(r.text, 0xEF, 0xBF, 0xBD) // U+FFFD
-		}
+	if r.text = clip(x, r.text, len(body)+len(r.positions)*growth); x.refused != nil {
+		return nil
 	}
+	from := 0
+	for k, at := range r.positions {
+		r.text = append(append(r.text, body[from:at]...), "\uFFFD"...)
+		r.positions[k] += uint32(k * growth)
+		from = int(at) + 1
+	}
+	r.text = append(r.text, body[from:]...)
+	count(len(r.positions) + len(r.text)/copied)
 	return r.text
 }
 
-// countInvalid returns how many bytes of a body are invalid UTF-8.
-func countInvalid(body []byte) (invalid int) {
+// findInvalid records where in the body the bytes are that are invalid UTF-8.
+func (r *repairer) findInvalid(x *indexer) {
+	body := r.received
+	x.src = body
 	for i := 0; i < len(body); {
-		if body[i] < utf8.RuneSelf {
+		if start := i; body[i] < utf8.RuneSelf {
 			i = skipASCII(body, i)
+			count(1 + (i-start)/hashed)
 			continue
 		}
+		// A U+FFFD that the client has sent is three bytes long.
 		char, n := utf8.DecodeRune(body[i:])
 		if char == utf8.RuneError && n == 1 {
-			invalid++
+			if len(r.positions) == cap(r.positions) {
+				if r.positions = outgrown(x, r.positions, i, 1); x.failed {
+					return
+				}
+			}
+			r.positions = append(r.positions, uint32(i))
 		}
 		i += n
+		count(n)
 	}
-	count(len(body))
-	return invalid
 }
 
 // skipASCII returns the end of the run of ASCII at i.
