@@ -40,7 +40,7 @@ func sent(name string, f form) attack {
 var (
 	refusals = gzipped("/v1/batch", true, `{"batch":[`+strings.Repeat("1,", 2_499)+`1]}`)
 	waiting  = form{path: "/v1/batch", body: []byte(`{"batch":[`), announced: 1_000}
-	imported = gzipped("/v1/import", true, mergedDefaults())
+	imported = gzipped("/v1/import", true, mergedDefaults(13_000))
 )
 
 // attacks are the kinds. The first ones were found to work once; the others are variants of
@@ -62,8 +62,9 @@ func attacks() []attack {
 		sent("a query with 20,000 levels", form{method: http.MethodGet, path: "/events?a" + strings.Repeat("[b]", 20_000) + "=1"}),
 		sent("2,500 empty events", gzipped("/v1/batch", true, `{"batch":[`+strings.Repeat("{},", 2_499)+`{}]}`)),
 		// variants
+		sent("defaults of 1 kB merged into 2,500 events", gzipped("/v1/import", true, mergedDefaults(1_000))),
 		sent("zstd bombs", form{path: "/v1/import", key: true, header: []string{"Content-Encoding", "zstd"}, body: zstdBomb(64 << 20)}),
-		sent("pixels with an event in data", form{method: http.MethodGet, path: "/v1/pixel/track?data=" + base64.RawURLEncoding.EncodeToString([]byte(`{"writeKey":"`+"x"+`",`+numbered(`"#":{}`, 3_000)+`}`))}),
+		sent("pixels with an event in data", form{method: http.MethodGet, path: "/v1/pixel/track?data=" + base64.RawURLEncoding.EncodeToString([]byte(`{"writeKey":"`+writeKey+`","type":"track","event":"E","userId":"u","properties":{`+numbered(`"#":{}`, 3_000)+`}}`))}),
 		sent("migrated events with three devices", form{
 			path: "/events/batch?tc_s=1&token=" + writeKey, header: []string{"Content-Encoding", "gzip"}, body: compress(acts()),
 		}),
@@ -74,7 +75,7 @@ func attacks() []attack {
 			return a.aborted(form{path: "/v1/import", key: true, body: []byte(smallMembers())}.bytes())
 		}},
 		{name: "events for which the sink panics", mount: true, do: func(a *attacker) func(net.Conn) {
-			return a.repeat(gzipped("/v1/import", true, `{"batch":[`+repeated(`{"type":"track","event":"panic","userId":"u"}`, 2_400*46)+`]}`).bytes())
+			return a.repeat(gzipped("/v1/import", true, `{"batch":[`+repeated(`{"type":"track","event":"panic","userId":"u"}`, 60_000)+`]}`).bytes())
 		}},
 		{name: "defaults of 13 kB merged, over HTTP/2", mount: true, do: func(a *attacker) func(net.Conn) { return a.overHTTP2(imported, 1<<16, true) }},
 		sent("ordinary imports of 4 MiB", form{path: "/v1/import", key: true, body: ordinaryImport()}),
@@ -124,6 +125,7 @@ func (k *attack) run(t *testing.T) {
 	r.resident, r.survived = watched(), !s.hasEnded() && s.cgroup.killed(t) == 0
 	r.requests, r.outcomes = a.requests.Load(), a.outcomes()
 	results = append(results, r)
+	a.first.Range(func(status, answer any) bool { t.Log(status, answer); return true })
 	require.True(t, r.survived, "the server was killed: %.2000s", s.log)
 	require.LessOrEqual(t, r.resident, int64(maxResident), "resident memory")
 	require.LessOrEqual(t, r.healthy.P99, maxHealthyP99, "p99 of healthy requests")

@@ -4,6 +4,7 @@ package rig
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"strconv"
@@ -35,9 +36,9 @@ func numbered(text string, n int) string {
 // filled repeats a text up to a size, separated by commas.
 func filled(text string, size int) string { return numbered(text, size/(len(text)+1)) }
 
-// noise returns letters that do not compress well, the same every time.
-func noise(n int) string {
-	r := rand.New(rand.NewPCG(1, 2))
+// noise returns letters that do not compress well, the same for each seed.
+func noise(n int, seed uint64) string {
+	r := rand.New(rand.NewPCG(1, seed))
 	b := make([]byte, n)
 	for i := range b {
 		b[i] = 'a' + byte(r.IntN(16))
@@ -55,17 +56,22 @@ func gzipped(path string, key bool, body string) form {
 	return form{path: path, key: key, header: []string{"Content-Encoding", "gzip"}, body: compress(body)}
 }
 
+// zstdBomb returns a body that does not announce how much larger it becomes.
 func zstdBomb(size int) []byte {
-	w, err := zstd.NewWriter(nil)
-	if err != nil {
+	var b bytes.Buffer
+	w, err := zstd.NewWriter(&b)
+	if err == nil {
+		_, err = w.Write(bytes.Repeat([]byte{' '}, size))
+	}
+	if err = errors.Join(err, w.Close()); err != nil {
 		panic(err)
 	}
-	return w.EncodeAll(bytes.Repeat([]byte{' '}, size), nil)
+	return b.Bytes()
 }
 
-// mergedDefaults is a batch whose context of 13 kB belongs to 2,500 events.
-func mergedDefaults() string {
-	return `{"context":{"x":"` + noise(500) + strings.Repeat("x", 12_500) + `"},"batch":[` + filled(`{"type":"page","userId":"u","context":{"a":1}}`, 2_500*47) + `]}`
+// mergedDefaults is a batch whose context of some size belongs to 2,500 events.
+func mergedDefaults(size int) string {
+	return `{"context":{"x":"` + noise(500, 0) + strings.Repeat("x", size-500) + `"},"batch":[` + filled(`{"type":"page","userId":"u","context":{"a":1}}`, 2_500*47) + `]}`
 }
 
 // smallMembers is as many members as an import has room for. Its size must not be too many
@@ -111,12 +117,26 @@ func acts() string {
 
 // nested is events nested as deep as they may be.
 func nested() string {
-	return `{"batch":[` + repeated(`{"type":"page","userId":"u","properties":`+strings.Repeat(`{"a":`, 190)+"0"+strings.Repeat("}", 190)+`}`, importSize-100) + `]}`
+	return `{"batch":[` + each(2_400, func(i uint64) string {
+		return `{"type":"page","userId":"u","properties":` + strings.Repeat(`{"a":`, 190) + `"` + noise(16, i) + `"` + strings.Repeat("}", 190) + `}`
+	}) + `]}`
 }
 
 // escapes is long texts of escapes and of invalid UTF-8, which has to be replaced.
 func escapes() string {
-	return `{"batch":[` + repeated(`{"type":"page","userId":"u","properties":{"t":"`+strings.Repeat(`\u0061\ud83d`, 1_000)+strings.Repeat("\xff\xfe", 2_000)+`"}}`, importSize-100) + `]}`
+	text := strings.Repeat(`\u0061\ud83d`, 1_000) + strings.Repeat("\xff\xfe", 2_000)
+	return `{"batch":[` + each(importSize/17_000, func(i uint64) string {
+		return `{"type":"page","userId":"u","properties":{"t":"` + noise(200, i) + text + `"}}`
+	}) + `]}`
+}
+
+// each joins n items that are made by their numbers.
+func each(n int, item func(i uint64) string) string {
+	items := make([]string, n)
+	for i := range items {
+		items[i] = item(uint64(i))
+	}
+	return strings.Join(items, ",")
 }
 
 // ordinaryImport is an import of ordinary events.

@@ -35,6 +35,7 @@ type attacker struct {
 	until    time.Time
 	requests atomic.Int64
 	statuses [600]atomic.Int64
+	first    sync.Map // from a status to the first answer with it
 }
 
 // dial connects to the server. It returns nil once the time is over.
@@ -84,9 +85,12 @@ func (a *attacker) readAnswer(answers *bufio.Reader) bool {
 	if err != nil {
 		return false
 	}
+	if a.statuses[answer.StatusCode].Add(1) == 1 {
+		text, _ := io.ReadAll(io.LimitReader(answer.Body, 300))
+		a.first.Store(answer.StatusCode, string(text))
+	}
 	_, err = io.Copy(io.Discard, answer.Body)
 	_ = answer.Body.Close()
-	a.statuses[answer.StatusCode].Add(1)
 	return err == nil && !answer.Close
 }
 
