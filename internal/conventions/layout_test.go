@@ -91,6 +91,7 @@ var arrows = map[string][]string{
 	"internal/testkit":                  {},
 	"internal/testkit/testsink":         {"."},
 	"internal/conventions":              {},
+	"internal/rig":                      {},
 	"internal/bench":                    {".", "authcache", "enrichers", "middleware", "sinks/...", "internal/jsoncases", "internal/testkit/..."},
 }
 

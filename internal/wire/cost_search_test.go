@@ -22,8 +22,9 @@ var (
 	showWorst  = flag.Bool("worst", false, "have TestCostSearch print the worst body of each pass")
 )
 
-// shortBody is how long most bodies of the search are, in bytes.
-const shortBody = 3 << 10
+// sizes are how long the bodies of the search are at most, in bytes. Most are short, so that
+// there are many.
+var sizes = [...]int{maxFuzzed, 3 << 10, 3 << 10, 3 << 10, 1 << 10}
 
 // survivors is how many inputs of each pass the search goes on from.
 const survivors = 48
@@ -80,16 +81,13 @@ func newCostSearch(p *pass, seed uint64) *costSearch {
 }
 
 // try changes one of the inputs, and keeps the change in place of another input if that costs
-// less. Most bodies are short, so that there are many.
+// less.
 func (s *costSearch) try() {
 	in := s.inputs[s.IntN(survivors)]
 	for range 1 + s.IntN(3) {
 		s.mutate(&in)
 	}
-	most := maxFuzzed
-	if s.IntN(32) > 0 {
-		most = shortBody
-	}
+	most := sizes[min(s.IntN(32), len(sizes)-1)]
 	body := in.body(most)
 	if len(body) > most {
 		return
