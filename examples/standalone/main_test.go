@@ -163,7 +163,7 @@ func TestFlags(t *testing.T) {
 		}
 	})
 	for _, args := range [][]string{
-		{"-rate", "-1"}, {"-rate", "NaN"}, {"-key", ""}, {"-key", "a b"}, {"-key", strings.Repeat("k", 256)},
+		{"-rate", "-1"}, {"-rate", "NaN"}, {"-memory", "15"}, {"-memory", "1.5"}, {"-key", ""}, {"-key", "a b"}, {"-key", strings.Repeat("k", 256)},
 		{"-origins", "shop.example"}, {"-origins", "*,https://shop.example"}, {"-origins", ""}, {"-log-level", "loud"}, {"-unknown"}, {"extra"},
 	} {
 		t.Run(fmt.Sprintf("%.20v is refused", args), func(t *testing.T) {

@@ -25,16 +25,12 @@ const (
 	minStored     = 0.95
 )
 
-// attempts is how often an attack is repeated whose healthy requests were slow: the machine may
-// have been busy with something else. Memory is judged every time.
-const attempts = 3
-
 // An attack is a kind of requests that are made to cost more than their size.
 type attack struct {
 	name        string
 	mount       bool   // of the documented mount instead of the standalone server
 	connections int    // 64 by default
-	missed      string // why healthy requests beside it may be slow, if they may
+	missed      string // why healthy requests next to it may be slow, if they may
 	do          func(a *attacker) func(net.Conn)
 }
 
@@ -44,7 +40,7 @@ func sent(name string, f form) attack {
 }
 
 var (
-	frames   = "net/http reads, starts and refuses 6,400 requests at a time"
+	frames   = "net/http reads, starts and refuses 6,400 concurrent requests"
 	refusals = gzipped("/v1/batch", true, `{"batch":[`+strings.Repeat("1,", 2_499)+`1]}`)
 	waiting  = form{path: "/v1/batch", body: []byte(`{"batch":[`), announced: 1_000}
 	imported = gzipped("/v1/import", true, mergedDefaults(13_000))
@@ -121,7 +117,7 @@ func TestAttacks(t *testing.T) {
 	for i := range kinds {
 		t.Run(kinds[i].name, func(t *testing.T) {
 			var r *result
-			for n := 0; n == 0 || n < attempts && r.slow() && kinds[i].missed == ""; n++ {
+			for n := 0; n == 0 || n < *attempts && r.slow() && kinds[i].missed == ""; n++ {
 				r = kinds[i].run(t)
 				require.False(t, r.killed, "the server ended")
 				require.LessOrEqual(t, r.resident, int64(maxResident), "resident memory")

@@ -2,7 +2,7 @@
 //
 // The server is examples/standalone, or the documented mount with a journal, which also speaks
 // HTTP/2 and has a sink that panics. It runs as a process of its own in a memory cgroup of 256
-// MiB, with GOMEMLIMIT=160MiB and a MaxBytesInFlight of 64 MiB. For each kind of attack 64
+// MiB, with GOMEMLIMIT=144MiB and a MaxBytesInFlight of 64 MiB. For each kind of attack 64
 // connections send as fast as they are answered, and healthy requests come from another address.
 // The server must survive, its resident memory must stay below 1.5 times MaxBytesInFlight and
 // 64 MiB, and the healthy requests must be stored soon.

@@ -12,8 +12,12 @@ import (
 	"time"
 )
 
-// long is how long each kind of attack takes.
-var long = flag.Duration("for", 2*time.Second, "how long each kind of attack takes")
+// Where healthy requests were slow, the machine may have been busy with something else, and the
+// attack is repeated. Memory is judged every time.
+var (
+	long     = flag.Duration("for", 2*time.Second, "how long each kind of attack takes")
+	attempts = flag.Int("attempts", 3, "how often to attack at most while healthy requests are slow")
+)
 
 // standaloneBinary is the path of examples/standalone, which is built once.
 var standaloneBinary string

@@ -29,7 +29,7 @@ import (
 // What the server may use.
 const (
 	container        = 256 << 20 // of the cgroup
-	softLimit        = "160MiB"  // GOMEMLIMIT, as docs/OPERATIONS.md says
+	softLimit        = "144MiB"  // GOMEMLIMIT, as docs/OPERATIONS.md says
 	maxBytesInFlight = 64 << 20
 	maxResident      = maxBytesInFlight*3/2 + 64<<20
 )
