@@ -286,7 +286,7 @@ func TestAccountOutlived(t *testing.T) {
 		name string
 		host func(done *sync.WaitGroup, working chan struct{}) func(http.Handler) http.Handler
 	}{
-		{"http.TimeoutHandler", func(done *sync.WaitGroup, working chan struct{}) func(http.Handler) http.Handler {
+		{"http.TimeoutHandler", func(done *sync.WaitGroup, _ chan struct{}) func(http.Handler) http.Handler {
 			return func(next http.Handler) http.Handler {
 				return http.TimeoutHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 					done.Add(1)

@@ -464,6 +464,37 @@ func without(names []string, others ...string) []string {
 	return slices.DeleteFunc(slices.Clone(names), func(name string) bool { return slices.Contains(others, name) })
 }
 
+// addQueryKeys adds the requests of a route whose event is in the query.
+func addQueryKeys(add func(place, query, body string, kept []string, headers ...string), query []string, headers [][]string, isSegment bool) {
+	event := []string{"event=E", "event_name=E", "type=page", "userId=u", "groupId=g", "previousId=p"}
+	kept := without(keyNames, query...)
+	data := slices.Clone(event)
+	for _, name := range kept {
+		data = append(data, name+"="+url.QueryEscape(dataOf(name)))
+	}
+	for _, header := range headers {
+		add(header[0], strings.Join(data, "&"), "", kept, header...)
+	}
+	for _, name := range query {
+		escaped := fmt.Sprintf("%%%02x%s", name[0], name[1:])
+		for _, key := range []string{
+			name + "=" + secretKey, name + "=" + url.QueryEscape(secretKey), escaped + "=" + secretKey,
+			name + "=" + secretKey + "&" + name + "=" + secretKey, name + "=" + secretKey + "&amp;" + name + "=" + secretKey,
+		} {
+			for i := range len(data) + 1 {
+				add(name, strings.Join(slices.Insert(slices.Clone(data), i, key), "&"), "", kept)
+			}
+		}
+	}
+	if isSegment {
+		kept := without(keyNames, "writeKey")
+		for _, list := range [][]string{slices.Insert(slices.Clone(kept), 0, "writeKey"), append(slices.Clone(kept), "writeKey")} {
+			object := "{" + members(list, keyOr("writeKey")) + `,"event":"E","type":"page","userId":"u","groupId":"g","previousId":"p"}`
+			add("data", "data="+base64.URLEncoding.EncodeToString([]byte(object)), "", kept)
+		}
+	}
+}
+
 // keyRequests returns requests for a route of a built-in dialect, one for each position of
 // each place that its clients put the key in.
 func keyRequests(d inlet.Dialect, route inlet.Route) (all []keyRequest) {
@@ -482,33 +513,7 @@ func keyRequests(d inlet.Dialect, route inlet.Route) (all []keyRequest) {
 		{"X-Write-Key", secretKey}, {"Authorization", "Basic " + base64Of(secretKey+":")}, {"Authorization", "Basic " + base64Of(secretKey)},
 	}
 	if route.Method == http.MethodGet {
-		event := []string{"event=E", "event_name=E", "type=page", "userId=u", "groupId=g", "previousId=p"}
-		kept := without(keyNames, query...)
-		data := slices.Clone(event)
-		for _, name := range kept {
-			data = append(data, name+"="+url.QueryEscape(dataOf(name)))
-		}
-		for _, header := range append(headers, []string{"Authorization", "Bearer " + secretKey}) {
-			add(header[0], strings.Join(data, "&"), "", kept, header...)
-		}
-		for _, name := range query {
-			escaped := fmt.Sprintf("%%%02x%s", name[0], name[1:])
-			for _, key := range []string{
-				name + "=" + secretKey, name + "=" + url.QueryEscape(secretKey), escaped + "=" + secretKey,
-				name + "=" + secretKey + "&" + name + "=" + secretKey, name + "=" + secretKey + "&amp;" + name + "=" + secretKey,
-			} {
-				for i := range len(data) + 1 {
-					add(name, strings.Join(slices.Insert(slices.Clone(data), i, key), "&"), "", kept)
-				}
-			}
-		}
-		if isSegment {
-			kept := without(keyNames, "writeKey")
-			for _, list := range [][]string{slices.Insert(slices.Clone(kept), 0, "writeKey"), append(slices.Clone(kept), "writeKey")} {
-				object := "{" + members(list, keyOr("writeKey")) + `,"event":"E","type":"page","userId":"u","groupId":"g","previousId":"p"}`
-				add("data", "data="+base64.URLEncoding.EncodeToString([]byte(object)), "", kept)
-			}
-		}
+		addQueryKeys(add, query, append(headers, []string{"Authorization", "Bearer " + secretKey}), isSegment)
 		return all
 	}
 	event := `"type":"page","event":"E","event_name":"E","userId":"u","groupId":"g","previousId":"p"`

@@ -1,6 +1,7 @@
 package wire_test
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -142,7 +143,7 @@ func (m *meter) Reserve(n int64) error {
 	return nil
 }
 
-var errTooMuch = fmt.Errorf("too much")
+var errTooMuch = errors.New("too much")
 
 // What a document makes is asked for before, whatever the body is, and a refusal ends the
 // pass with its error.

@@ -96,7 +96,7 @@ func TestJitsu(t *testing.T) {
 	t.Run("down after an answer without names", func(t *testing.T) {
 		t.Parallel()
 		requests := 0
-		s := newOffline(t, func(r *http.Request) (*http.Response, error) {
+		s := newOffline(t, func(*http.Request) (*http.Response, error) {
 			if requests++; requests > 1 {
 				return respond(http.StatusServiceUnavailable, ""), nil
 			}

@@ -108,14 +108,14 @@ func encodable(i int, raw json.RawMessage) bool {
 
 // The times that the canonical form can express.
 var (
-	minTime = time.Date(0, 1, 1, 0, 0, 0, 0, time.UTC).Unix()
-	maxTime = time.Date(10_000, 1, 1, 0, 0, 0, 0, time.UTC).Unix() - 1
+	minSecond = time.Date(0, 1, 1, 0, 0, 0, 0, time.UTC).Unix()
+	maxSecond = time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC).Unix() - 1
 )
 
 // inexpressible returns the name of a time that the canonical form cannot express, or "".
 func inexpressible(e *inlet.Event) string {
 	for i, t := range [...]*time.Time{&e.Timestamp, &e.OriginalTimestamp, &e.SentAt, &e.ReceivedAt} {
-		if s := t.Unix(); s < minTime || s > maxTime {
+		if s := t.Unix(); s < minSecond || s > maxSecond {
 			return [...]string{canonical.Timestamp, canonical.OriginalTimestamp, canonical.SentAt, canonical.ReceivedAt}[i]
 		}
 	}
