@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/internal/testkit/testsink"
 	"github.com/inlet-go/inlet/middleware"
 	"github.com/inlet-go/inlet/sinks"
 )
@@ -422,4 +423,31 @@ func TestMigrate(t *testing.T) {
 			require.ErrorIs(t, <-done, http.ErrBodyReadAfterClose)
 		})
 	})
+}
+
+// unwrapless is a writer around another that does not say so.
+type unwrapless struct{ http.ResponseWriter }
+
+// A body that takes too long is given up when its next bytes arrive, if a writer of the host's
+// keeps the server from ending it before.
+func TestPayloadWithoutDeadlines(t *testing.T) {
+	t.Parallel()
+	for name, layers := range map[string]func(http.Handler) http.Handler{
+		"Payload and Auth": middleware.Chain(middleware.Payload(nil), middleware.Auth(keys, nil)),
+		"Auth":             middleware.Auth(keys, nil),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				h := layers(newHandler(t, new(testsink.Keeper)))
+				body := `{"userId":"u","event":"E","properties":{"text":"` + strings.Repeat("x", 30_000) + `"}}`
+				r := call{path: "/v1/track", body: body, key: writeKey}.request()
+				r.Body, r.ContentLength = io.NopCloser(newSlowUpload(body, 25*time.Second)), -1
+				began, w := time.Now(), httptest.NewRecorder()
+				h.ServeHTTP(unwrapless{w}, r)
+				require.Equal(t, http.StatusRequestTimeout, w.Code, "%s", w.Body)
+				require.InDelta(t, 10, time.Since(began).Seconds(), 1)
+			})
+		})
+	}
 }

@@ -11,6 +11,7 @@
 package body
 
 import (
+	"errors"
 	"io"
 	"net/http"
 	"os"
@@ -152,16 +153,32 @@ type deadliner interface{ SetReadDeadline(time.Time) error }
 // deadlineOf returns the writer inside w that has the deadline, nil if the server supports
 // none. It is what [http.ResponseController] does, once for many calls.
 func deadlineOf(w http.ResponseWriter) deadliner {
+	d, _ := unwrapped(w).(deadliner)
+	return d
+}
+
+// unwrapped returns the first writer inside w that has deadlines, or else the last one.
+func unwrapped(w http.ResponseWriter) http.ResponseWriter {
 	for {
 		switch t := w.(type) {
 		case deadliner:
-			return t
+			return w
 		case interface{ Unwrap() http.ResponseWriter }:
 			w = t.Unwrap()
 		default:
-			return nil
+			return w
 		}
 	}
+}
+
+// LastWriter returns the writer inside w, or w itself, behind which none with deadlines can be
+// found. It returns nil if there is one with deadlines.
+func LastWriter(w http.ResponseWriter) http.ResponseWriter {
+	last := unwrapped(w)
+	if _, ok := last.(deadliner); ok {
+		return nil
+	}
+	return last
 }
 
 // An arrival reads what a client sends, and fails when too little of it has arrived in
@@ -194,8 +211,9 @@ func (a *arrival) setDeadline() {
 		due = a.end
 	}
 	if a.w != nil && !due.Equal(a.due) {
-		// There is nothing to do if the connection does not support deadlines.
-		_ = a.w.SetReadDeadline(due)
+		if err := a.w.SetReadDeadline(due); errors.Is(err, http.ErrNotSupported) {
+			a.w = nil
+		}
 	}
 	a.due = due
 }
