@@ -1,6 +1,7 @@
 package inlet
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"crypto/subtle"
@@ -10,6 +11,8 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+
+	"github.com/inlet-go/inlet/internal/origin"
 )
 
 // Credentials are what a request presents to be authenticated.
@@ -54,6 +57,7 @@ func (f AuthenticatorFunc) Authenticate(ctx context.Context, c Credentials) (*So
 // constant time. It may be used concurrently.
 type Keys struct {
 	sources map[[sha256.Size]byte]*keyedSource
+	origins origin.Set // of all sources that are not disabled
 }
 
 type keyedSource struct {
@@ -70,7 +74,15 @@ func NewKeys(keys map[string]Source) (*Keys, error) {
 		if err := checkKey(key, source); err != nil {
 			return nil, fmt.Errorf("inlet: NewKeys: %w", err)
 		}
+		if err := source.checkOrigins(); err != nil {
+			return nil, fmt.Errorf("inlet: NewKeys: the source %q: %w", source.ID, err)
+		}
 		source.Origins = slices.Clone(source.Origins)
+		for _, listed := range source.Origins {
+			if !source.Disabled {
+				k.origins.Add(listed)
+			}
+		}
 		digest := sha256.Sum256([]byte(key))
 		k.sources[digest] = &keyedSource{digest, source}
 	}
@@ -87,6 +99,13 @@ func checkKey(key string, source Source) error {
 		return fmt.Errorf("the rate of source %q is negative", source.ID)
 	}
 	return nil
+}
+
+// AllowsOrigin reports whether a source that is not disabled is bound to the origin, as a browser
+// sends it: whether a page there may have a key of it. It is for layers that have to answer a
+// browser before it sends the key; the key itself is checked against the origins of its own source.
+func (k *Keys) AllowsOrigin(_ context.Context, origin string) bool {
+	return k.origins.Has(origin)
 }
 
 // MustKeys is [NewKeys] for keys in the source text of a program: it panics on an error.
@@ -118,6 +137,9 @@ type AuthOptions struct {
 	// Authentication, as a page of Astronomer prints it. Defaults to false: the 401 then
 	// explains the misspelt header.
 	AcceptAuthenticationHeader bool
+	// Logger receives warnings: of keys that are bound to origins which no page can have, and
+	// of layers in the wrong place. It never receives a key. Defaults to [slog.Default].
+	Logger *slog.Logger
 }
 
 // authentication is the step of [Authenticate]: it finds the credentials of a request, has
@@ -128,6 +150,8 @@ type authentication struct {
 	finder        credentialFinder
 	logger        *slog.Logger
 	pixels        pixelWarnings
+	origins       pixelWarnings // of sources with an impossible origin
+	mount         mountCheck
 }
 
 func newAuthentication(a Authenticator, p *protocol, o *AuthOptions) *authentication {
@@ -136,7 +160,7 @@ func newAuthentication(a Authenticator, p *protocol, o *AuthOptions) *authentica
 		dialects = Dialects()
 	}
 	return &authentication{
-		authenticator: a, protocol: p, logger: slog.Default(),
+		authenticator: a, protocol: p, logger: cmp.Or(o.Logger, slog.Default()),
 		finder: newCredentialFinder(dialects, p, o.AcceptAuthenticationHeader),
 	}
 }
@@ -147,6 +171,9 @@ func (a *authentication) step(w http.ResponseWriter, given, r *http.Request, s *
 	route, _ := s.match(a.protocol.routes, r)
 	if route != nil && route.Open {
 		return r, nil, nil
+	}
+	if route == nil {
+		a.mount.checkPrefix(r, a.protocol.routes, a.logger, true, false)
 	}
 	next, found, payload, err := a.finder.find(w, given, r, s, route)
 	if err != nil {
@@ -183,9 +210,16 @@ func (a *authentication) identify(ctx context.Context, found *foundCredentials) 
 	return source, nil
 }
 
-// explained returns the error of a refused request, of the source if that is known. A pixel
-// is logged, with the remedy where it has no Referer to be judged by.
+// explained returns the error of a refused request, of the source if that is known. A source that
+// no page can be of is logged. So is a pixel, with the remedy where it has no Referer to be judged
+// by.
 func (a *authentication) explained(r *http.Request, route *boundRoute, found foundCredentials, source *Source, err error) error {
+	if source != nil && asError(err).Code == CodeOriginNotAllowed {
+		if fault := source.checkOrigins(); fault != nil && a.origins.first(source, CodeOriginNotAllowed) {
+			a.logger.WarnContext(r.Context(), "inlet: source bound to an origin that no page can have; correct its Origins",
+				"source", source.ID, "error", fault)
+		}
+	}
 	if route == nil || route.Form != FormPixel {
 		return err
 	}

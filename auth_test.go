@@ -885,3 +885,36 @@ func TestKeys(t *testing.T) {
 		require.Panics(t, func() { inlet.MustKeys(bad) }, name)
 	}
 }
+
+// NewKeys refuses what no page can have, in the words of middleware.CORS.
+func TestKeysOrigins(t *testing.T) {
+	t.Parallel()
+	for _, listed := range []string{
+		"shop.example", "*", "null", "", "//shop.example", "https://", "https://shop.example/path", "https://shop.example:", "https://bücher.example",
+	} {
+		keys := map[string]inlet.Source{"k": {ID: "shop", Origins: []string{"https://shop.example", listed}}}
+		_, err := inlet.NewKeys(keys)
+		want := `inlet: NewKeys: the source "shop": Origins[1] is "` + listed + `", must be "https://host" or "https://host:port"`
+		require.EqualError(t, err, want)
+		require.PanicsWithError(t, want, func() { inlet.MustKeys(keys) })
+	}
+
+	shops := inlet.MustKeys(map[string]inlet.Source{
+		"any": {ID: "any"}, "old": {ID: "old", Origins: []string{"https://old.example"}, Disabled: true},
+		"shops": {ID: "shops", Origins: []string{"https://*.shop.example", "http://localhost:3000"}},
+	})
+	h := mustAuth(t, shops, nil)(mustNew(t, new(testsink.Keeper), nil))
+	for origin, allowed := range map[string]bool{
+		"https://www.shop.example": true, "https://a.b.shop.example": true, "http://localhost:3000": true,
+		"https://shop.example": false, "https://evilshop.example": false, "https://shop.example.evil.example": false,
+		"https://old.example": false, "https://any.example": false, "null": false, "": false,
+	} {
+		require.Equal(t, allowed, shops.AllowsOrigin(t.Context(), origin), origin)
+		r := httptest.NewRequest(http.MethodPost, "/v1/track", strings.NewReader(`{"userId":"u","event":"E"}`))
+		r.Header.Set("X-Write-Key", "shops")
+		r.Header.Set("Origin", origin)
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		require.Equal(t, allowed, w.Code == http.StatusOK, origin)
+	}
+}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/inlet-go/inlet/internal/admission"
 	"github.com/inlet-go/inlet/internal/guard"
+	"github.com/inlet-go/inlet/internal/order"
 )
 
 // call is one request on its way through a handler. Its steps are the methods that serve
@@ -557,4 +558,31 @@ func (c *call) release() {
 		c.input.recycle()
 	}
 	c.payload.release()
+}
+
+// checkMount warns of what is wrong around the handler. For a request that found what it needs it
+// costs a few loads.
+func (c *call) checkMount() {
+	m, ctx, logger := &c.h.mount, c.r.Context(), c.h.options.Logger
+	source := c.state.source.Load()
+	switch {
+	case source != nil:
+		seldom(&m.authenticated)
+	case c.route != nil && !c.route.Open && !c.h.options.AllowAnonymous &&
+		!c.state.trail.Has(order.Auth) && !m.authenticated.Load() && seldom(&m.authWarned):
+		logger.WarnContext(ctx, "inlet: request refused, since no layer authenticates; put middleware.Auth or middleware.Standard "+
+			"around the handler, or set Options.AllowAnonymous")
+	}
+	if c.route != nil {
+		seldom(&m.routed)
+	} else if !m.routed.Load() {
+		// A stranger may ask for anything, so that it takes a key or the mux to believe that
+		// the mount is at fault. What the mux shows, Auth has warned of.
+		hasAuth := c.state.trail.Has(order.Auth)
+		known := source != nil || c.h.options.AllowAnonymous && c.r.Method == http.MethodPost
+		m.checkPrefix(c.r, c.h.protocol.routes, logger, !hasAuth, known)
+	}
+	if c.state.late.Load() && seldom(&m.lateWarned) {
+		logger.WarnContext(ctx, "inlet: a limit by source is outside of the layer that authenticates, so that it limits nothing; put it inside")
+	}
 }

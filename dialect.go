@@ -3,10 +3,12 @@ package inlet
 import (
 	"bytes"
 	"encoding/json"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"github.com/inlet-go/inlet/internal/form"
 	"github.com/inlet-go/inlet/internal/wire"
@@ -282,6 +284,54 @@ func (t *routes) matchWildcards(m *match, path string) (candidates []*boundRoute
 		}
 	}
 	return candidates
+}
+
+// prefix returns what is in front of the longest end of the path of r that has a route.
+func (t *routes) prefix(r *http.Request) (string, bool) {
+	const deepest = 8
+	path := normalPath(r.URL.Path)
+	for at, n := 1, 0; at < len(path) && n < deepest; n++ {
+		slash := strings.IndexByte(path[at:], '/')
+		if slash < 0 {
+			return "", false
+		}
+		at += slash
+		if t.find(&http.Request{Method: r.Method, URL: &url.URL{Path: path[at:]}}).err != notFound {
+			return path[:at], true
+		}
+		at++
+	}
+	return "", false
+}
+
+// mountCheck finds out whether what is around a handler or a layer lets it do its work. Each fault
+// is warned of once.
+type mountCheck struct {
+	routed        atomic.Bool // a request had a route
+	authenticated atomic.Bool // a request had a source
+	prefixWarned  atomic.Bool
+	authWarned    atomic.Bool
+	lateWarned    atomic.Bool
+}
+
+// seldom sets a flag and reports whether it was not set before. It costs a load once it is.
+func seldom(flag *atomic.Bool) bool { return !flag.Load() && !flag.Swap(true) }
+
+// checkPrefix warns if a request has no route because the path that its handler is mounted at was
+// not removed. The pattern by which the host's mux has routed the request may show that path, or
+// not; it says which of the two are warned of.
+func (m *mountCheck) checkPrefix(r *http.Request, t *routes, logger *slog.Logger, shown, hidden bool) {
+	if m.prefixWarned.Load() || !shown && !hidden || t.find(r).err != notFound {
+		return
+	}
+	prefix, ok := t.prefix(r)
+	_, pattern, _ := strings.Cut(r.Pattern, "/")
+	isShown := strings.HasPrefix("/"+pattern, prefix+"/")
+	if ok && (isShown && shown || !isShown && hidden) && seldom(&m.prefixWarned) {
+		logger.WarnContext(r.Context(), "inlet: no endpoint has the path of a request, and one has its end; "+
+			"mount the handler by http.StripPrefix or StandardOptions.Prefix, or correct the address that the client was given",
+			"prefix", clipped(prefix))
+	}
 }
 
 // match is the route of a request in a table: found once, by the first layer that knows the

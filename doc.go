@@ -11,14 +11,11 @@
 //
 //	h, err := inlet.New(sink, nil)
 //	keys := inlet.MustKeys(map[string]inlet.Source{"a write key": {ID: "web"}})
-//	mux.Handle("/t/", http.StripPrefix("/t", middleware.Chain(
-//		middleware.CORS(nil),
-//		middleware.Payload(nil),
-//		middleware.Auth(keys, nil),
-//	)(h)))
+//	mux.Handle("/t/", middleware.Standard(keys, &middleware.StandardOptions{Prefix: "/t"})(h))
 //
-// The layers are plain func(http.Handler) http.Handler. They may be left out, put in
-// another order, or have others between them. The handler is closed by default:
+// Standard is made of layers, each a plain func(http.Handler) http.Handler. They may be left
+// out, put in another order, or have others between them, by middleware.Chain; one that cannot
+// do its work where it is logs a warning. The handler is closed by default:
 // unauthenticated requests get 401. To change dialects or limits, give the handler and its
 // layers the same [Protocol].
 //

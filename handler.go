@@ -15,7 +15,6 @@ import (
 	"github.com/inlet-go/inlet/internal/admission"
 	"github.com/inlet-go/inlet/internal/canonical"
 	"github.com/inlet-go/inlet/internal/check"
-
 	"github.com/inlet-go/inlet/internal/verified"
 	"github.com/inlet-go/inlet/internal/wire"
 )
@@ -33,6 +32,7 @@ type Handler struct {
 	pixels   pixelWarnings
 	server   serverCheck
 	codings  sync.Map // of bodies that were warned of: a handful
+	mount    mountCheck
 }
 
 // New returns a handler that writes accepted events to sink. The error names every field of
@@ -74,6 +74,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if err = c.serve(); err != nil {
 			c.chargeRefused(err)
 		}
+		c.checkMount()
 	} else {
 		_ = c.match() // for the form of the answer
 	}

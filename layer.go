@@ -1,6 +1,7 @@
 package inlet
 
 import (
+	"log/slog"
 	"math"
 	"net/http"
 	"sync"
@@ -9,6 +10,7 @@ import (
 	"github.com/inlet-go/inlet/internal/account"
 	"github.com/inlet-go/inlet/internal/admission"
 	"github.com/inlet-go/inlet/internal/check"
+	"github.com/inlet-go/inlet/internal/order"
 )
 
 // The layers of this module that work on the payload of a request: they share its memory
@@ -20,11 +22,12 @@ import (
 // nil for none. With an error the request carries what is known for the answer.
 type step func(w http.ResponseWriter, given, r *http.Request, s *state) (*http.Request, *payload, error)
 
-// layer returns the layer that does a step with the requests that it applies to. Their
-// accounts are settled on every way out.
-func layer(budget *account.Budget, applies func(*http.Request) bool, do step) func(http.Handler) http.Handler {
+// layer returns the layer of a kind that does a step with the requests that it applies to.
+// Their accounts are settled on every way out. The logger receives warnings of layers in the
+// wrong place.
+func layer(kind order.Layer, logger *slog.Logger, budget *account.Budget, applies func(*http.Request) bool, do step) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
-		return &stepLayer{budget, applies, do, next, acceptsPending(next)}
+		return &stepLayer{budget, applies, do, next, acceptsPending(next), order.New(kind, next, logger), logger}
 	}
 }
 
@@ -35,11 +38,17 @@ type stepLayer struct {
 	do      step
 	next    http.Handler
 	pending bool // next accepts requests whose payload is yet to be read
+	place   *order.Place
+	logger  *slog.Logger
 }
+
+// Inside returns the place of the layer and the handler inside.
+func (l *stepLayer) Inside() (*order.Place, http.Handler) { return l.place, l.next }
 
 // ServeHTTP does the step, if it applies, and passes the request on.
 func (l *stepLayer) ServeHTTP(w http.ResponseWriter, given *http.Request) {
 	r, s := withState(given) // also of a step that has nothing to do, so that the arrival is noted
+	l.place.Enter(s, &s.trail)
 	applies := l.applies(given)
 	if !applies && (l.pending || !pending(given)) {
 		l.next.ServeHTTP(w, r)
@@ -57,6 +66,7 @@ func (l *stepLayer) ServeHTTP(w http.ResponseWriter, given *http.Request) {
 	if err != nil {
 		p.release()
 		logOverload(r, err)
+		l.checkPreflight(passed)
 		WriteError(w, passed, err)
 		return
 	}
@@ -65,6 +75,17 @@ func (l *stepLayer) ServeHTTP(w http.ResponseWriter, given *http.Request) {
 	// Not deferred: after a panic the memory may still be in use, and is left to
 	// the garbage collector.
 	p.unkeep()
+}
+
+// checkPreflight warns, once, if a request that the layer refuses is one that a layer for CORS
+// would have answered, had there been one outside.
+func (l *stepLayer) checkPreflight(r *http.Request) {
+	isPreflight := r.Method == http.MethodOptions && len(r.Header["Access-Control-Request-Method"]) > 0
+	if isPreflight && l.place.Lacks(r.Context(), order.CORS) {
+		l.logger.WarnContext(r.Context(), "inlet: preflight refused, since no layer for CORS is outside of Auth; "+
+			"put middleware.CORS there if pages of other origins are to send events",
+			"origin", clipped(firstValue(r.Header[headerOrigin])))
+	}
 }
 
 // acceptsPending reports whether a handler knows what to do with a request whose payload is
@@ -120,7 +141,8 @@ func Authenticate(a Authenticator, o *AuthOptions) (func(http.Handler) http.Hand
 		return nil, err
 	}
 	every := func(*http.Request) bool { return true }
-	return layer(protocol.budget, every, newAuthentication(a, protocol, &filled).step), nil
+	authentication := newAuthentication(a, protocol, &filled)
+	return layer(order.Auth, authentication.logger, protocol.budget, every, authentication.step), nil
 }
 
 // ReadPayload returns the layer that reads the body of each request once, bounded and
@@ -151,11 +173,12 @@ func ReadPayload(p *Protocol) (func(http.Handler) http.Handler, error) {
 	var given *payloadBounds
 	var once sync.Once
 	return func(next http.Handler) http.Handler {
+		bounds := own
 		if b, ok := next.(admission.Bounded); ok {
 			once.Do(func() { given = boundsOf(protocol, b.BodyBounds()) })
-			return &payloadLayer{given, next, acceptsPending(next)}
+			bounds = given
 		}
-		return &payloadLayer{own, next, acceptsPending(next)}
+		return &payloadLayer{bounds, next, acceptsPending(next), order.New(order.Payload, next, bounds.bodies.logger)}
 	}, nil
 }
 
@@ -176,7 +199,11 @@ type payloadLayer struct {
 	*payloadBounds
 	next    http.Handler
 	pending bool // next accepts requests whose payload is yet to be read
+	place   *order.Place
 }
+
+// Inside returns the place of the layer and the handler inside.
+func (l *payloadLayer) Inside() (*order.Place, http.Handler) { return l.place, l.next }
 
 // ServeHTTP passes a request on, with its payload or with what reads it.
 func (l *payloadLayer) ServeHTTP(w http.ResponseWriter, given *http.Request) {
@@ -186,6 +213,7 @@ func (l *payloadLayer) ServeHTTP(w http.ResponseWriter, given *http.Request) {
 		return
 	}
 	r, s := withState(given)
+	l.place.Enter(s, &s.trail)
 	if !hasBody(given) {
 		defer l.inFlight.Add(-1)
 		l.next.ServeHTTP(w, r)
@@ -254,5 +282,5 @@ func MigratePayload(m Migration, o *MigratePayloadOptions) (func(http.Handler) h
 		return nil, err
 	}
 	g := &migrator{migration: m, options: filled, protocol: protocol}
-	return layer(protocol.budget, g.applies, g.step), nil
+	return layer(order.Migrate, slog.Default(), protocol.budget, g.applies, g.step), nil
 }

@@ -87,6 +87,8 @@ type bodies struct {
 	turns  *admission.Turns
 	bounds admission.Bodies
 	log    *admission.Overloads
+	logger *slog.Logger
+	warned *atomic.Bool // of a writer without deadlines
 }
 
 // within returns a copy that reads bodies within other bounds.
@@ -95,7 +97,8 @@ func (b *bodies) within(bounds admission.Bodies) *bodies {
 	other.bounds = bounds
 	other.shares = new(admission.Shares)
 	other.shares.Init(bounds.MaxShare)
-	other.log = admission.NewOverloads(cmp.Or(bounds.Logger, slog.Default()))
+	other.logger, other.warned = cmp.Or(bounds.Logger, slog.Default()), new(atomic.Bool)
+	other.log = admission.NewOverloads(other.logger)
 	other.turns = admission.NewTurns(bounds.MaxWait, bounds.MaxWaiting())
 	return &other
 }
@@ -107,6 +110,7 @@ func (b *bodies) read(w http.ResponseWriter, r *http.Request, a *account.Account
 		return nil, 0, err
 	}
 	defer b.shares.Leave(client)
+	b.checkWriter(w, r)
 	return b.reader.ReadPaced(w, r, a, limit, now, b.bounds.MinRate, json)
 }
 
@@ -128,6 +132,21 @@ func (b *bodies) logOverload(ctx context.Context, err error) {
 		why = &admission.Refusal{Limit: "sink", Reason: e.Err.Error()}
 	}
 	b.log.Log(ctx, why)
+}
+
+// checkWriter warns, once, if the server could end slow bodies and a writer around its own is in
+// the way.
+func (b *bodies) checkWriter(w http.ResponseWriter, r *http.Request) {
+	if lent, ok := w.(*lentWriter); ok {
+		w = lent.ResponseWriter
+	}
+	last := body.LastWriter(w)
+	if last == nil || b.warned.Load() || r.Context().Value(http.ServerContextKey) == nil || b.warned.Swap(true) {
+		return
+	}
+	b.logger.WarnContext(r.Context(), "inlet: slow bodies cannot be ended, since a ResponseWriter has no deadlines; "+
+		"give the writer that a middleware wraps around the server's own a method Unwrap() http.ResponseWriter, or leave that middleware out",
+		"type", fmt.Sprintf("%T", last))
 }
 
 // A payload is the decoded body of a request, read once and shared by every layer that

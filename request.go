@@ -17,6 +17,7 @@ import (
 	"github.com/inlet-go/inlet/internal/account"
 	"github.com/inlet-go/inlet/internal/admission"
 	"github.com/inlet-go/inlet/internal/body"
+	"github.com/inlet-go/inlet/internal/order"
 	"github.com/inlet-go/inlet/internal/verified"
 	"github.com/inlet-go/inlet/internal/wire"
 )
@@ -38,6 +39,9 @@ func firstValue(values []string) string {
 	return values[0]
 }
 
+// clipped bounds a text that a client sent, for a log.
+func clipped(text string) string { return text[:min(len(text), 256)] }
+
 // state is what the layers of this module know about one request. The first of them puts
 // it into the context, the later ones fill it in: one allocation and one copy of the
 // request, however many layers there are. It is itself a context, so that carrying it
@@ -47,7 +51,9 @@ func firstValue(values []string) string {
 // still runs), so whatever two layers may touch is atomic.
 type state struct {
 	context.Context
-	arrived time.Time // at the outermost of our layers
+	arrived time.Time   // at the outermost of our layers
+	trail   order.Trail // the layers that it has passed
+	late    atomic.Bool // it got its source behind a limit by source
 
 	matched   atomic.Pointer[match]
 	selected  atomic.Pointer[boundRoute]
@@ -78,10 +84,13 @@ type state struct {
 
 type stateKey struct{}
 
-// Value returns the state itself for its key.
+// Value returns the state itself and its trail for their keys.
 func (s *state) Value(key any) any {
-	if key == (stateKey{}) {
+	switch key.(type) {
+	case stateKey:
 		return s
+	case order.TrailKey:
+		return &s.trail
 	}
 	return s.Context.Value(key)
 }
@@ -371,7 +380,9 @@ func (k *knownKey) isName(quoted []byte) bool {
 // another layer of this module came before.
 func WithSource(r *http.Request, src *Source) *http.Request {
 	r, s := withState(r)
-	s.source.Store(src)
+	if s.source.Swap(src) == nil && s.trail.Has(order.LimitBySource) {
+		s.late.Store(true)
+	}
 	return r
 }
 

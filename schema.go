@@ -5,9 +5,9 @@ import (
 	"cmp"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"iter"
 	"slices"
-	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -15,6 +15,7 @@ import (
 	"github.com/inlet-go/inlet/internal/canonical"
 
 	"github.com/inlet-go/inlet/internal/check"
+	"github.com/inlet-go/inlet/internal/origin"
 	"github.com/inlet-go/inlet/internal/wire"
 )
 
@@ -330,8 +331,10 @@ type Source struct {
 	// Disabled refuses everything that the source sends, with 403. Defaults to false.
 	Disabled bool
 	// Origins makes the source's keys browser keys: requests must come from one of these
-	// origins ("https://shop.example"), else they get 403. Defaults to none, for server
-	// keys, which need no Origin.
+	// origins ("https://shop.example", "https://*.shop.example" for its subdomains), else
+	// they get 403. [NewKeys] refuses one that no page can have; one that another
+	// [Authenticator] returns is logged. Defaults to none, for server keys, which need no
+	// Origin.
 	Origins []string
 	// Rate limits the source's requests, in requests per second, if the rate limit is by
 	// source. Defaults to that of the middleware.
@@ -347,11 +350,20 @@ type Source struct {
 	ByteRate float64
 }
 
-// allows reports whether requests may come from origin, which is "" for a client that is not
+// allows reports whether requests may come from an origin, which is "" for a client that is not
 // a browser.
-func (s *Source) allows(origin string) bool {
-	same := func(o string) bool { return strings.EqualFold(strings.TrimSuffix(o, "/"), origin) }
+func (s *Source) allows(sent string) bool {
+	same := func(listed string) bool { return origin.Matches(listed, sent) }
 	return len(s.Origins) == 0 || slices.ContainsFunc(s.Origins, same)
+}
+
+// checkOrigins returns the faults of origins that no page can have.
+func (s *Source) checkOrigins() error {
+	var faults []error
+	for i, listed := range s.Origins {
+		faults = append(faults, origin.Check(fmt.Sprintf("Origins[%d]", i), listed))
+	}
+	return errors.Join(faults...)
 }
 
 // check checks what every event must have, whatever its dialect, except the user, which is

@@ -11,6 +11,7 @@ import (
 
 	"github.com/inlet-go/inlet"
 	"github.com/inlet-go/inlet/internal/admission"
+	"github.com/inlet-go/inlet/internal/order"
 	"github.com/inlet-go/inlet/internal/redact"
 )
 
@@ -39,8 +40,7 @@ func AccessLog(o *AccessLogOptions) func(http.Handler) http.Handler {
 	}
 	logger := cmp.Or(filled.Logger, slog.Default())
 	return func(next http.Handler) http.Handler {
-		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			r = inlet.WithState(r) // in which the layers inside leave what is logged
+		return at(order.AccessLog, logger, next, func(w http.ResponseWriter, r *http.Request) {
 			a := access{w: record(w), r: r, began: time.Now(), panicked: true}
 			defer func() { a.log(logger) }()
 			next.ServeHTTP(a.w, r)

@@ -3,12 +3,14 @@ package middleware
 import (
 	"cmp"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/netip"
 	"strings"
 
 	"github.com/inlet-go/inlet"
 	"github.com/inlet-go/inlet/internal/check"
+	"github.com/inlet-go/inlet/internal/order"
 )
 
 // ClientIPOptions configure which proxies are trusted for the client address. A nil pointer means
@@ -44,8 +46,13 @@ const (
 func ClientIP(o *ClientIPOptions) func(http.Handler) http.Handler {
 	f, err := o.forwarded()
 	must(err)
+	return f.layer(nil)
+}
+
+// layer returns the layer that sets the address.
+func (f *forwarded) layer(logger *slog.Logger) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
-		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		return at(order.ClientIP, logger, next, func(w http.ResponseWriter, r *http.Request) {
 			next.ServeHTTP(w, inlet.WithClientIP(r, f.client(connectionIP(r), r.Header[f.header])))
 		})
 	}
@@ -58,9 +65,13 @@ func (o *ClientIPOptions) forwarded() (*forwarded, error) {
 		filled = *o
 	}
 	f := &forwarded{header: http.CanonicalHeaderKey(cmp.Or(filled.Header, headerXForwardedFor))}
-	var faults []error
-	for i, given := range filled.Trusted {
-		field, p := fmt.Sprintf("Trusted[%d]", i), given
+	return f, check.Options("middleware", "ClientIPOptions", f.trust("Trusted", filled.Trusted)...)
+}
+
+// trust adds networks of proxies, and returns the faults of the field that has them.
+func (f *forwarded) trust(name string, networks []netip.Prefix) (faults []error) {
+	for i, given := range networks {
+		field, p := fmt.Sprintf("%s[%d]", name, i), given
 		if p.Addr().Is4In6() && p.Bits() >= 96 {
 			p = netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-96)
 		}
@@ -72,7 +83,7 @@ func (o *ClientIPOptions) forwarded() (*forwarded, error) {
 		}
 		f.trusted = append(f.trusted, p)
 	}
-	return f, check.Options("middleware", "ClientIPOptions", faults...)
+	return faults
 }
 
 // connectionIP returns the address of the connection, whatever a layer outside has set.

@@ -3,25 +3,32 @@ package middleware
 import (
 	"cmp"
 	"fmt"
+	"log/slog"
 	"net/http"
-	"net/url"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/inlet-go/inlet"
 	"github.com/inlet-go/inlet/internal/check"
+	"github.com/inlet-go/inlet/internal/order"
+	"github.com/inlet-go/inlet/internal/origin"
 	"github.com/rs/cors"
 )
 
 // CORSOptions configure [CORS]. A nil pointer means all defaults.
 type CORSOptions struct {
 	// Origins are the origins whose pages may send events, each "https://shop.example" or
-	// with a port, compared case-insensitively. Their requests may carry credentials
+	// with a port, compared case-insensitively; "https://*.shop.example" means the subdomains of
+	// shop.example at any depth, and not that host itself. Their requests may carry credentials
 	// (cookies), which some SDKs and every beacon send. "*" allows every origin, without
 	// credentials, and must be the only one. "null" is rejected: any page can have that
-	// origin. Defaults to "*".
+	// origin. Defaults to "*", or to none if Allow is set.
 	Origins []string
+	// Allow decides about an origin that Origins does not have, as a browser sends it, for the
+	// request or for a preflight in front of it, which has no key and no body. It is not asked
+	// about "null". The answer must not depend on other headers, since caches do not know of
+	// them. It may be called concurrently. Defaults to none.
+	Allow func(r *http.Request, origin string) bool
 	// Methods are those that pages may use. Defaults to GET, HEAD and POST.
 	Methods []string
 	// MaxAge is how long browsers may cache the answer to a preflight, in whole seconds; if
@@ -52,17 +59,35 @@ type CORSOptions struct {
 func CORS(o *CORSOptions) func(http.Handler) http.Handler {
 	filled, err := o.withDefaults()
 	must(err)
-	protocol := cors.New(cors.Options{
-		AllowedOrigins:   filled.Origins,
-		AllowCredentials: filled.Origins[0] != anyOrigin,
-		AllowedMethods:   filled.Methods,
+	return filled.layer(nil)
+}
+
+// layer returns the layer of filled options.
+func (o *CORSOptions) layer(logger *slog.Logger) func(http.Handler) http.Handler {
+	every := slices.Equal(o.Origins, []string{anyOrigin})
+	options := cors.Options{
+		AllowedOrigins:   []string{anyOrigin},
+		AllowCredentials: !every,
+		AllowedMethods:   o.Methods,
 		AllowedHeaders:   []string{"*"},
 		ExposedHeaders:   exposedHeaders,
-		MaxAge:           int(filled.MaxAge / time.Second),
+		MaxAge:           int(o.MaxAge / time.Second),
 
-		AllowPrivateNetwork: filled.PrivateNetwork,
-	})
-	return func(next http.Handler) http.Handler { return checkCORSHeaders(protocol.Handler(next)) }
+		AllowPrivateNetwork: o.PrivateNetwork,
+	}
+	if !every {
+		var listed origin.Set
+		for _, origin := range o.Origins {
+			listed.Add(origin)
+		}
+		options.AllowOriginVaryRequestFunc = func(r *http.Request, sent string) (allowed bool, vary []string) {
+			return listed.Has(sent) || o.Allow != nil && sent != "null" && o.Allow(r, sent), nil
+		}
+	}
+	protocol := cors.New(options)
+	return func(next http.Handler) http.Handler {
+		return at(order.CORS, logger, next, checkCORSHeaders(protocol.Handler(next)))
+	}
 }
 
 // anyOrigin allows every origin.
@@ -72,7 +97,7 @@ var exposedHeaders = []string{
 	"Retry-After", "X-RateLimit-Reset", "RateLimit", "RateLimit-Policy", "X-Inlet-Error", headerRequestID,
 }
 
-// withDefaults returns a filled copy, with the origins as browsers send them.
+// withDefaults returns a filled copy.
 func (o *CORSOptions) withDefaults() (CORSOptions, error) {
 	var filled CORSOptions
 	if o != nil {
@@ -82,20 +107,11 @@ func (o *CORSOptions) withDefaults() (CORSOptions, error) {
 	if filled.Methods = slices.Clone(filled.Methods); len(filled.Methods) == 0 {
 		filled.Methods = []string{http.MethodGet, http.MethodHead, http.MethodPost}
 	}
-	var faults []error
-	origins := []string{}
-	for i, origin := range filled.Origins {
-		field := fmt.Sprintf("Origins[%d]", i)
-		normal, ok := normalOrigin(origin)
-		switch {
-		case !ok:
-			faults = append(faults, check.Fault(field, `is %q, must be "https://host" or "https://host:port"`, origin))
-		case normal == anyOrigin && len(filled.Origins) > 1:
-			faults = append(faults, check.Fault(field, "is %q, must be the only one", origin))
-		}
-		origins = append(origins, normal)
+	faults := checkOrigins("Origins", filled.Origins)
+	if filled.Allow != nil && slices.Contains(filled.Origins, anyOrigin) {
+		faults = append(faults, check.Fault("Allow", "is set, but Origins allows every origin"))
 	}
-	if filled.Origins = origins; len(origins) == 0 {
+	if filled.Origins = slices.Clone(filled.Origins); len(filled.Origins) == 0 && filled.Allow == nil {
 		filled.Origins = []string{anyOrigin}
 	}
 	if filled.MaxAge%time.Second != 0 {
@@ -104,18 +120,18 @@ func (o *CORSOptions) withDefaults() (CORSOptions, error) {
 	return filled, check.Options("middleware", "CORSOptions", faults...)
 }
 
-// normalOrigin returns scheme and host in lower case. Any scheme is valid: extensions and
-// apps have other schemes.
-func normalOrigin(origin string) (string, bool) {
-	if origin == anyOrigin {
-		return origin, true
+// checkOrigins returns the faults of a field that lists origins.
+func checkOrigins(name string, origins []string) (faults []error) {
+	for i, listed := range origins {
+		field := fmt.Sprintf("%s[%d]", name, i)
+		switch {
+		case listed != anyOrigin:
+			faults = append(faults, origin.Check(field, listed))
+		case len(origins) > 1:
+			faults = append(faults, check.Fault(field, "is %q, must be the only one", listed))
+		}
 	}
-	u, err := url.Parse(strings.TrimSuffix(origin, "/"))
-	if err != nil || u.Scheme == "" || u.Host == "" || strings.Contains(u.Host, "*") {
-		return "", false
-	}
-	normal := u.Scheme + "://" + u.Host
-	return strings.ToLower(normal), strings.EqualFold(normal, strings.TrimSuffix(origin, "/"))
+	return faults
 }
 
 // maxRequestedHeaders bounds the header names that a preflight asks for, in bytes: they are
@@ -124,9 +140,8 @@ const maxRequestedHeaders = 4096
 
 // checkCORSHeaders refuses preflights that ask for too much, and requests with several origins,
 // of which only one would be checked.
-func checkCORSHeaders(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		r = inlet.WithState(r) // which notes the arrival
+func checkCORSHeaders(next http.Handler) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
 		requested := 0
 		for _, line := range r.Header["Access-Control-Request-Headers"] {
 			requested += len(line)
@@ -139,7 +154,7 @@ func checkCORSHeaders(next http.Handler) http.Handler {
 		default:
 			next.ServeHTTP(w, r)
 		}
-	})
+	}
 }
 
 func refuseHeader(w http.ResponseWriter, r *http.Request, field, message string) {

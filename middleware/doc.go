@@ -8,8 +8,8 @@
 //	layers: Recover, RequestID, AccessLog, ClientIP, CORS, RateLimit by IP, IPPolicy,
 //	        Identity, Payload, Auth, RateLimit by source, Migrate
 //
-// Leave out the layers that you do not need. [Chain] puts the others together. Why each is where
-// it is:
+// [Standard] puts them in this order. In a [Chain] of your own leave out the layers that you do not
+// need. Why each is where it is:
 //
 //   - Recover catches the panics of everything inside it.
 //   - RequestID gives the log lines and answers of everything inside it the id.
@@ -29,6 +29,10 @@
 //   - Migrate is next to the handler, so that the other layers see what the client sent.
 //
 // Any other middleware may be between two of them. It may read, wrap or replace the body.
+//
+// A layer that cannot do its work where it is logs a warning with the remedy, on the first request
+// that shows it: to the Logger of its options or, if it has none, to [slog.Default] as it was at
+// construction.
 //
 // # Conventions
 //

@@ -26,6 +26,35 @@ func ask(h http.Handler, r *http.Request) http.Header {
 	return w.Header()
 }
 
+// A mount below a prefix, for the pages of a shop and its subdomains.
+func ExampleStandard() {
+	events := new(sinks.Memory)
+	handler, err := inlet.New(events, nil)
+	if err != nil {
+		panic(err)
+	}
+	keys := inlet.MustKeys(map[string]inlet.Source{"ILoveData123": {ID: "web"}})
+
+	mux := http.NewServeMux()
+	mux.Handle("/t/", middleware.Standard(keys, &middleware.StandardOptions{
+		Prefix:      "/t",
+		Origins:     []string{"https://shop.example", "https://*.shop.example"},
+		PerIP:       middleware.Rate{Events: 50, Burst: 100},
+		PerSource:   middleware.Rate{Events: 500, Burst: 1000},
+		Migrations:  []inlet.Migration{inlet.CommandersActV1()},
+		NoAccessLog: true,
+	})(handler))
+
+	r := httptest.NewRequest("POST", "/t/v1/track", strings.NewReader(`{"userId":"u1","event":"Signed Up"}`))
+	r.SetBasicAuth("ILoveData123", "")
+	r.Header.Set("Origin", "https://www.shop.example")
+	header := ask(mux, r)
+	fmt.Println(header.Get("Access-Control-Allow-Origin"))
+	// Output:
+	// 200 {"success":true}
+	// https://www.shop.example
+}
+
 // The layers that most hosts need, in the usual order.
 func ExampleChain() {
 	events := new(sinks.Memory)

@@ -13,6 +13,7 @@ import (
 	"github.com/inlet-go/inlet"
 	"github.com/inlet-go/inlet/enrichers"
 	"github.com/inlet-go/inlet/internal/check"
+	"github.com/inlet-go/inlet/internal/order"
 )
 
 // IdentityOptions configure [Identity]. A nil pointer means all defaults.
@@ -75,8 +76,7 @@ type identity struct {
 type header struct{ name, value string }
 
 func (l *identity) wrap(next http.Handler) http.Handler {
-	return &transparent{next: next, HandlerFunc: func(w http.ResponseWriter, r *http.Request) {
-		r = inlet.WithState(r) // which notes the arrival
+	return &transparent{at(order.Identity, nil, next, func(w http.ResponseWriter, r *http.Request) {
 		v := inlet.Visitor{UserAgent: r.UserAgent(), OptedOut: l.optedOut(r)}
 		var set *http.Cookie
 		if l.cookie != nil && v.OptedOut {
@@ -94,7 +94,7 @@ func (l *identity) wrap(next http.Handler) http.Handler {
 		if set, ok := w.(*cookieWriter); ok {
 			set.set() // a handler that wrote nothing
 		}
-	}}
+	})}
 }
 
 func (l *identity) optedOut(r *http.Request) bool {

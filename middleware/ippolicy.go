@@ -9,6 +9,7 @@ import (
 	"github.com/inlet-go/inlet"
 	"github.com/inlet-go/inlet/enrichers"
 	"github.com/inlet-go/inlet/internal/check"
+	"github.com/inlet-go/inlet/internal/order"
 )
 
 // IPPolicyOptions configure how much of the client address is retained. A nil pointer means all
@@ -35,13 +36,12 @@ func IPPolicy(o *IPPolicyOptions) func(http.Handler) http.Handler {
 	filled, err := o.withDefaults()
 	must(err)
 	return func(next http.Handler) http.Handler {
-		return &transparent{next: next, HandlerFunc: func(w http.ResponseWriter, r *http.Request) {
-			r = inlet.WithState(r) // which notes the arrival
+		return &transparent{at(order.IPPolicy, nil, next, func(w http.ResponseWriter, r *http.Request) {
 			if p := filled.policy(r); p != enrichers.IPKeep {
 				r = inlet.WithClientIP(r, p.Apply(inlet.ClientIP(r)))
 			}
 			next.ServeHTTP(w, r)
-		}}
+		})}
 	}
 }
 

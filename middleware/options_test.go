@@ -46,6 +46,9 @@ func TestOptions(t *testing.T) {
 	cors := func(o middleware.CORSOptions) func() layer {
 		return func() layer { return middleware.CORS(&o) }
 	}
+	standard := func(o middleware.StandardOptions) func() layer {
+		return func() layer { return middleware.Standard(keys, &o) }
+	}
 	for _, tt := range []struct {
 		name  string
 		make  func() layer
@@ -67,6 +70,26 @@ func TestOptions(t *testing.T) {
 		{"rate limit: a rate of bytes that is not a number", limit(middleware.RateLimitOptions{Rate: 1, Key: middleware.ByIP, ByteRate: math.NaN()}), "ByteRate"},
 		{"rate limit: a negative timeout", limit(middleware.RateLimitOptions{Rate: 1, Key: middleware.ByIP, LimiterTimeout: -1}), "LimiterTimeout"},
 		{"rate limit: an unknown failure", limit(middleware.RateLimitOptions{Rate: 1, Key: middleware.ByIP, OnError: 7}), "OnError"},
+		{"standard: no authenticator", func() layer { return middleware.Standard(nil, nil) }, "authenticator"},
+		{"standard: a prefix without a slash", standard(middleware.StandardOptions{Prefix: "t"}), "Prefix"},
+		{"standard: a pattern as the prefix", standard(middleware.StandardOptions{Prefix: "/t/{id}"}), "Prefix"},
+		{"standard: a URL as the prefix", standard(middleware.StandardOptions{Prefix: "https://shop.example/t"}), "Prefix"},
+		{"standard: an impossible origin", standard(middleware.StandardOptions{Origins: []string{"shop.example"}}), "Origins[0]"},
+		{"standard: a function in addition to every origin", standard(middleware.StandardOptions{
+			Origins: []string{"*"}, AllowOrigin: func(*http.Request, string) bool { return true },
+		}), "AllowOrigin"},
+		{"standard: sources in addition to every origin", standard(middleware.StandardOptions{Origins: []string{"*"}, SourceOrigins: true}), "SourceOrigins"},
+		{"standard: sources of an authenticator that does not say", func() layer {
+			return middleware.Standard(inlet.AuthenticatorFunc(keys.Authenticate), &middleware.StandardOptions{SourceOrigins: true})
+		}, "AllowsOrigin"},
+		{"standard: all proxies", standard(middleware.StandardOptions{TrustedProxies: []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0")}}), "TrustedProxies[0]"},
+		{"standard: a negative rate", standard(middleware.StandardOptions{PerIP: middleware.Rate{Events: -1}}), "PerIP.Events"},
+		{"standard: a negative rate of requests", standard(middleware.StandardOptions{PerSource: middleware.Rate{Requests: -1}}), "PerSource.Requests"},
+		{"standard: a rate that is not a number", standard(middleware.StandardOptions{PerIP: middleware.Rate{Events: math.NaN()}}), "PerIP.Events"},
+		{"standard: a burst without a rate", standard(middleware.StandardOptions{PerSource: middleware.Rate{Burst: 1}}), "PerSource.Burst"},
+		{"standard: a negative burst", standard(middleware.StandardOptions{PerSource: middleware.Rate{Events: 1, Burst: -1}}), "PerSource.Burst"},
+		{"standard: no migration", standard(middleware.StandardOptions{Migrations: []inlet.Migration{nil}}), "Migrations[0]"},
+		{"standard: a limit", standard(middleware.StandardOptions{Protocol: &inlet.Protocol{Limits: inlet.Limits{Depth: -1}}}), "Limits.Depth"},
 		{"payload: negative requests in flight", func() layer {
 			return middleware.Payload(&middleware.PayloadOptions{MaxInFlight: -1})
 		}, "MaxInFlight"},
@@ -76,7 +99,11 @@ func TestOptions(t *testing.T) {
 		{"cors: the origin null", cors(middleware.CORSOptions{Origins: []string{"null"}}), "Origins"},
 		{"cors: an origin without a scheme", cors(middleware.CORSOptions{Origins: []string{"shop.example"}}), "Origins"},
 		{"cors: an origin with a path", cors(middleware.CORSOptions{Origins: []string{"https://shop.example/cart"}}), "Origins"},
-		{"cors: an origin with a wildcard", cors(middleware.CORSOptions{Origins: []string{"https://*.shop.example"}}), "Origins"},
+		{"cors: an origin with a wildcard in the middle", cors(middleware.CORSOptions{Origins: []string{"https://shop.*.example"}}), "Origins"},
+		{"cors: every host of a scheme", cors(middleware.CORSOptions{Origins: []string{"https://*"}}), "Origins"},
+		{"cors: a function in addition to every origin", cors(middleware.CORSOptions{
+			Origins: []string{"*"}, Allow: func(*http.Request, string) bool { return true },
+		}), "Allow"},
 		{"cors: every origin and one more", cors(middleware.CORSOptions{Origins: []string{"https://shop.example", "*"}}), "Origins"},
 		{"cors: a fraction of a second", cors(middleware.CORSOptions{MaxAge: time.Millisecond}), "MaxAge"},
 		{"client IP: not a network", clientIP(netip.Prefix{}), "Trusted[1]"},

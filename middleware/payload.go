@@ -9,6 +9,7 @@ import (
 	"github.com/inlet-go/inlet"
 	"github.com/inlet-go/inlet/internal/admission"
 	"github.com/inlet-go/inlet/internal/check"
+	"github.com/inlet-go/inlet/internal/order"
 )
 
 // PayloadOptions configure [Payload]. A nil pointer means all defaults.
@@ -34,8 +35,9 @@ type PayloadOptions struct {
 	// slow bodies, do not make others wait. Defaults to 300 milliseconds.
 	MaxWait time.Duration
 	// Logger receives "inlet: overloaded" when requests are refused with 503, for each limit at
-	// most once in 10 seconds, with its name, the reason and the number of refusals. Defaults to
-	// [slog.Default].
+	// most once in 10 seconds, with its name, the reason and the number of refusals. It also
+	// receives warnings of writers around the server's own that keep it from ending slow
+	// bodies, and of layers in the wrong place. Defaults to [slog.Default].
 	Logger *slog.Logger
 }
 
@@ -78,12 +80,5 @@ func (b *bounded) BodyBounds() admission.Bodies { return b.bounds }
 // Next returns the handler.
 func (b *bounded) Next() http.Handler { return b.Handler }
 
-// transparent is a layer that leaves the body alone, so that [Payload] in front of it may
-// leave the reading to a layer or handler behind it.
-type transparent struct {
-	http.HandlerFunc
-	next http.Handler
-}
-
-// Next returns the handler that requests are passed on to.
-func (t *transparent) Next() http.Handler { return t.next }
+// Inside returns the handler.
+func (b *bounded) Inside() (*order.Place, http.Handler) { return nil, b.Handler }

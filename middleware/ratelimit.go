@@ -14,6 +14,7 @@ import (
 
 	"github.com/inlet-go/inlet"
 	"github.com/inlet-go/inlet/internal/check"
+	"github.com/inlet-go/inlet/internal/order"
 )
 
 // RateLimitOptions configure [RateLimit]. A nil pointer means all defaults. Rate and Key
@@ -87,6 +88,7 @@ func ByNetwork(bits4, bits6 int) func(*http.Request) (RateKey, bool) {
 }
 
 func byNetwork(r *http.Request, bits4, bits6 int) (RateKey, bool) {
+	order.TrailOf(r.Context()).NoteLimit(order.LimitByIP)
 	ip := translated(inlet.ClientIP(r))
 	bits := bits4
 	if ip.Is6() {
@@ -131,6 +133,7 @@ func translated(ip netip.Addr) netip.Addr {
 // BySource counts by the source of an authenticated request, with the rates of the source if it
 // has any. Requests without a source are not limited.
 func BySource(r *http.Request) (RateKey, bool) {
+	order.TrailOf(r.Context()).NoteLimit(order.LimitBySource)
 	source := inlet.SourceFromContext(r.Context())
 	if source == nil {
 		return RateKey{}, false
@@ -252,9 +255,10 @@ type rateLimit struct {
 }
 
 func (l *rateLimit) wrap(next http.Handler) http.Handler {
-	return &transparent{next: next, HandlerFunc: func(w http.ResponseWriter, r *http.Request) {
-		r = inlet.WithState(r) // which notes the arrival
+	place := order.New(order.None, next, l.Logger)
+	return &transparent{&placed{place, next, func(w http.ResponseWriter, r *http.Request) {
 		key, ok := l.Key(r)
+		place.EnterLimit(r.Context(), order.TrailOf(r.Context())) // the key shows what the limit is by
 		if !ok {
 			next.ServeHTTP(w, r)
 			return
@@ -268,7 +272,7 @@ func (l *rateLimit) wrap(next http.Handler) http.Handler {
 			r = inlet.WithCharge(r, (&contentCharge{l, w, c}).charge)
 		}
 		next.ServeHTTP(w, r)
-	}}
+	}}}
 }
 
 // requestCharge returns the charge of a request before its body is read.

@@ -9,6 +9,7 @@ import (
 	"runtime/debug"
 
 	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/internal/order"
 )
 
 // RecoverOptions configure [Recover]. A nil pointer means all defaults.
@@ -28,8 +29,7 @@ func Recover(o *RecoverOptions) func(http.Handler) http.Handler {
 	}
 	logger := cmp.Or(filled.Logger, slog.Default())
 	return func(next http.Handler) http.Handler {
-		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			r = inlet.WithState(r) // which notes the arrival
+		return at(order.Recover, logger, next, func(w http.ResponseWriter, r *http.Request) {
 			rec := record(w)
 			defer func() {
 				if cause := recover(); cause != nil {

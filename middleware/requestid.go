@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/internal/order"
 )
 
 // RequestIDOptions configure [RequestID]. A nil pointer means all defaults.
@@ -22,14 +23,17 @@ const headerRequestID = "X-Request-Id"
 
 // RequestID gives each request an id. It is in the X-Request-Id of the response, in logs and in
 // the answer to an unexpected error, and is available from [inlet.RequestIDFromContext]. A new id
-// has 26 random characters.
+// has 26 random characters. An id that a layer outside has given stays.
 func RequestID(o *RequestIDOptions) func(http.Handler) http.Handler {
 	trust := o != nil && o.TrustIncoming
 	return func(next http.Handler) http.Handler {
-		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			id := r.Header.Get(headerRequestID)
-			if !trust || !isRequestID(id) {
-				id = rand.Text()
+		return at(order.RequestID, nil, next, func(w http.ResponseWriter, r *http.Request) {
+			id := inlet.RequestIDFromContext(r.Context())
+			if id == "" {
+				id = r.Header.Get(headerRequestID)
+				if !trust || !isRequestID(id) {
+					id = rand.Text()
+				}
 			}
 			w.Header()[headerRequestID] = []string{id}
 			next.ServeHTTP(w, inlet.WithRequestID(r, id))

@@ -43,7 +43,7 @@ func run(ctx context.Context, addr, path string, stdout io.Writer) (err error) {
 		return err
 	}
 	keys := inlet.MustKeys(map[string]inlet.Source{"my-write-key": {ID: "website"}})
-	layers := middleware.Chain(middleware.Recover(nil), middleware.CORS(nil), middleware.Payload(nil), middleware.Auth(keys, nil))
+	layers := middleware.Standard(keys, nil)
 
 	listener, err := net.Listen("tcp", addr)
 	if err != nil {

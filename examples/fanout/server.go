@@ -33,7 +33,7 @@ func newAPI(store *journal.Journal, key, source string) (http.Handler, error) {
 		return nil, err
 	}
 	keys := inlet.MustKeys(map[string]inlet.Source{key: {ID: source}})
-	return middleware.Chain(middleware.Recover(nil), middleware.Payload(nil), middleware.Auth(keys, nil))(api), nil
+	return middleware.Standard(keys, &middleware.StandardOptions{NoAccessLog: true})(api), nil
 }
 
 // A server can be stopped and started; its address stays the same.

@@ -30,12 +30,17 @@ func Example() {
 		log.Fatal(err)
 	}
 	keys := inlet.MustKeys(map[string]inlet.Source{"my-write-key": {ID: "website"}})
-	layers := middleware.Chain(middleware.Recover(nil), middleware.CORS(nil), middleware.Payload(nil), middleware.Auth(keys, nil),
-		middleware.Migrate(inlet.CommandersActV1(), nil))
-	mux.Handle("/analytics/", http.StripPrefix("/analytics", layers(api)))
+	layers := middleware.Standard(keys, &middleware.StandardOptions{
+		Prefix:     "/t", // ad blockers know /analytics
+		Origins:    []string{"https://shop.example", "https://*.shop.example"},
+		PerIP:      middleware.Rate{Events: 50, Burst: 100},
+		PerSource:  middleware.Rate{Events: 500, Burst: 1000},
+		Migrations: []inlet.Migration{inlet.CommandersActV1()},
+	})
+	mux.Handle("/t/", layers(api))
 	// README]
 
-	r := httptest.NewRequest("POST", "/analytics/v1/track", strings.NewReader(`{"event":"Signed Up","userId":"user-1"}`))
+	r := httptest.NewRequest("POST", "/t/v1/track", strings.NewReader(`{"event":"Signed Up","userId":"user-1"}`))
 	r.SetBasicAuth("my-write-key", "")
 	w := httptest.NewRecorder()
 	mux.ServeHTTP(w, r)

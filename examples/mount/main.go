@@ -1,6 +1,6 @@
 // Mount shows how to add event ingestion to an existing web server, which already has a mux
-// with other routes and a middleware around all of them. The API is below /analytics/, so a
-// page of the site sends to /analytics/v1/track.
+// with other routes and a middleware around all of them. The API is below /t/, so a
+// page of the site sends to /t/v1/track.
 //
 //	go run ./examples/mount
 package main
@@ -44,7 +44,7 @@ func run(ctx context.Context, addr, dir string, stdout io.Writer) (err error) {
 		return err
 	}
 	mux := site()
-	mux.Handle("/analytics/", http.StripPrefix("/analytics", ingestion(api)))
+	mux.Handle(prefix+"/", ingestion(api))
 
 	listener, err := net.Listen("tcp", addr)
 	if err != nil {
@@ -55,18 +55,18 @@ func run(ctx context.Context, addr, dir string, stdout io.Writer) (err error) {
 	return serve(ctx, server, listener, api)
 }
 
+// prefix is where the API is mounted.
+const prefix = "/t"
+
 // ingestion returns the API with its layers around it. The middleware of the site is further out.
 func ingestion(api http.Handler) http.Handler {
 	keys := inlet.MustKeys(map[string]inlet.Source{
 		"website-key": {ID: "website", Origins: []string{"https://shop.example"}},
 		"backend-key": {ID: "backend"},
 	})
-	return middleware.Chain(
-		middleware.Recover(nil),
-		middleware.CORS(&middleware.CORSOptions{Origins: []string{"https://shop.example"}}),
-		middleware.Payload(nil),
-		middleware.Auth(keys, nil),
-	)(api)
+	return middleware.Standard(keys, &middleware.StandardOptions{
+		Prefix: prefix, SourceOrigins: true, PerSource: middleware.Rate{Events: 500, Burst: 1000},
+	})(api)
 }
 
 // serve runs the server until ctx is done, and stops in this order: it accepts no new requests,

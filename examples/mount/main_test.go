@@ -22,7 +22,7 @@ func TestMount(t *testing.T) {
 	api, err := inlet.New(&stored, nil)
 	require.NoError(t, err)
 	mux := site()
-	mux.Handle("/analytics/", http.StripPrefix("/analytics", ingestion(api)))
+	mux.Handle(prefix+"/", ingestion(api))
 	const event = `{"event":"Viewed","userId":"u"}`
 
 	for _, c := range []struct {
@@ -31,15 +31,15 @@ func TestMount(t *testing.T) {
 		answer                                string
 	}{
 		{"a route of the site", "GET", "/products/7", "", "", "", 200, "product 7"},
-		{"an event below the prefix", "POST", "/analytics/v1/track", "backend-key", "", event, 200, `{"success":true}`},
-		{"an event from a page of the site", "POST", "/analytics/v1/track", "website-key", "https://shop.example", event, 200, `{"success":true}`},
-		{"the key of the page from another origin", "POST", "/analytics/v1/track", "website-key", "https://other.example", event, 403, "origin_not_allowed"},
-		{"no key", "POST", "/analytics/v1/track", "", "", event, 401, "missing_key"},
-		{"an unknown endpoint", "POST", "/analytics/v2/track", "backend-key", "", event, 404, "not_found"},
+		{"an event below the prefix", "POST", "/t/v1/track", "backend-key", "", event, 200, `{"success":true}`},
+		{"an event from a page of the site", "POST", "/t/v1/track", "website-key", "https://shop.example", event, 200, `{"success":true}`},
+		{"the key of the page from another origin", "POST", "/t/v1/track", "website-key", "https://other.example", event, 403, "origin_not_allowed"},
+		{"no key", "POST", "/t/v1/track", "", "", event, 401, "missing_key"},
+		{"an unknown endpoint", "POST", "/t/v2/track", "backend-key", "", event, 404, "not_found"},
 		{"an event without the prefix", "POST", "/v1/track", "backend-key", "", event, 404, "404 page not found"},
 		// SDKs do not follow redirects, so the base URL that they are configured with
 		// must not end in a slash, as the documentation states.
-		{"a doubled slash, which the mux redirects", "POST", "/analytics//v1/track", "backend-key", "", event, 307, ""},
+		{"a doubled slash, which the mux redirects", "POST", "/t//v1/track", "backend-key", "", event, 307, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r := httptest.NewRequest(c.method, c.path, strings.NewReader(c.body))
@@ -68,7 +68,7 @@ func TestRun(t *testing.T) {
 	line, err := bufio.NewReader(out).ReadString('\n')
 	require.NoError(t, err)
 	url := strings.TrimSpace(strings.TrimPrefix(line, "listening on "))
-	r, err := http.NewRequest(http.MethodPost, url+"/analytics/v1/track", strings.NewReader(`{"event":"E","userId":"u"}`))
+	r, err := http.NewRequest(http.MethodPost, url+"/t/v1/track", strings.NewReader(`{"event":"E","userId":"u"}`))
 	require.NoError(t, err)
 	r.SetBasicAuth("backend-key", "")
 	response, err := http.DefaultClient.Do(r)

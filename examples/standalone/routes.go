@@ -17,8 +17,11 @@ func routes(api *inlet.Handler, c config, protocol *inlet.Protocol, logger *slog
 	if err != nil {
 		return nil, err
 	}
-	chain := layers(keys, c, protocol, logger)
-	ingest, ready, live := chain(api), api.Ready(), api.Live()
+	layers := middleware.Standard(keys, &middleware.StandardOptions{
+		Origins: c.origins, PerSource: middleware.Rate{Requests: c.rate},
+		Migrations: []inlet.Migration{inlet.CommandersActV1()}, Protocol: protocol, Logger: logger,
+	})
+	ingest, ready, live := layers(api), api.Ready(), api.Live()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case "/ready":
@@ -39,27 +42,4 @@ func sources(keys []string) map[string]inlet.Source {
 		named[key] = inlet.Source{ID: fmt.Sprintf("source-%d", i+1)}
 	}
 	return named
-}
-
-// layers returns the layers in front of the API, the first outermost. They share the protocol with
-// the API, and so one budget of memory.
-func layers(keys inlet.Authenticator, c config, protocol *inlet.Protocol, logger *slog.Logger) func(http.Handler) http.Handler {
-	return middleware.Chain(
-		middleware.Recover(&middleware.RecoverOptions{Logger: logger}),
-		middleware.RequestID(nil),
-		middleware.AccessLog(&middleware.AccessLogOptions{Logger: logger}),
-		middleware.CORS(&middleware.CORSOptions{Origins: c.origins}),
-		middleware.Payload(&middleware.PayloadOptions{Logger: logger, Protocol: protocol}),
-		middleware.Auth(keys, &inlet.AuthOptions{Protocol: protocol}),
-		rateLimit(c.rate),
-		middleware.Migrate(inlet.CommandersActV1(), &inlet.MigratePayloadOptions{Protocol: protocol}),
-	)
-}
-
-// rateLimit returns no layer for a rate of 0.
-func rateLimit(rate float64) func(http.Handler) http.Handler {
-	if rate == 0 {
-		return nil
-	}
-	return middleware.RateLimit(&middleware.RateLimitOptions{Rate: rate, Key: middleware.BySource})
 }

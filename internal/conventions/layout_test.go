@@ -56,8 +56,8 @@ var requirements = map[string]struct {
 var arrows = map[string][]string{
 	".": {
 		"internal/account", "internal/admission", "internal/body", "internal/canonical", "internal/check",
-		"internal/commandersact", "internal/form", "internal/guard", "internal/pixel", "internal/redact", "internal/timestamp",
-		"internal/verified", "internal/wire",
+		"internal/commandersact", "internal/form", "internal/guard", "internal/order", "internal/origin", "internal/pixel",
+		"internal/redact", "internal/timestamp", "internal/verified", "internal/wire",
 	},
 	"internal/account":       {},
 	"internal/admission":     {},
@@ -70,6 +70,8 @@ var arrows = map[string][]string{
 	"internal/guard":         {},
 	"internal/itemerrors":    {"."},
 	"internal/jsoncases":     {},
+	"internal/order":         {},
+	"internal/origin":        {"internal/check"},
 	"internal/pixel":         {"internal/form", "internal/wire"},
 	"internal/redact":        {},
 	"internal/timestamp":     {},
@@ -78,7 +80,7 @@ var arrows = map[string][]string{
 
 	"enrichers":  {".", "internal/canonical", "internal/check", "internal/wire"},
 	"authcache":  {".", "internal/check", "internal/guard"},
-	"middleware": {".", "enrichers", "internal/admission", "internal/check", "internal/redact"},
+	"middleware": {".", "enrichers", "internal/admission", "internal/check", "internal/order", "internal/origin", "internal/redact"},
 
 	"sinks":                             {".", "internal/backoff", "internal/canonical", "internal/check", "internal/guard", "internal/itemerrors"},
 	"sinks/httpsink":                    {".", "sinks", "internal/backoff", "internal/check", "internal/guard"},
