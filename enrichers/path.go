@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/inlet-go/inlet"
 	"github.com/inlet-go/inlet/internal/canonical"
@@ -32,11 +31,11 @@ func parsePaths(texts []string) ([]path, error) {
 }
 
 func (p *path) parse(text string) error {
-	names := strings.Split(text, ".")
+	names, err := canonical.SplitPath(text)
+	if err != nil {
+		return err
+	}
 	for _, name := range names {
-		if name == "" {
-			return errors.New("a name is empty")
-		}
 		p.rest = append(p.rest, string(wire.AppendString(nil, name)))
 	}
 	p.root = names[0]

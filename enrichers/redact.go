@@ -16,9 +16,10 @@ import (
 // before it is stored.
 //
 // A path consists of names of the canonical form, separated by dots, such as
-// "traits.email", "context.ip" or "userId". Names are compared exactly. A member that the
-// canonical form does not define has the name that the client sent. A path that leads
-// through an array leads through each of its elements. The same fact may be in several
+// "traits.email", "context.ip" or "userId". A dot in a name is written `\.`, and a backslash
+// `\\`. Names are compared exactly. A member that the canonical form does not define has the
+// name that the client sent. A path that leads through an array leads through each of its
+// elements. The same fact may be in several
 // places ("context.traits.email"): each needs its own path. The type, the name, the message
 // id, the times and what Inlet sets itself cannot be removed. All ids of a person can: the
 // event is stored without them.
