@@ -210,7 +210,7 @@ func (c *call) check() error {
 	in := c.input
 	kept := 0
 	for i, e := range in.events {
-		size, p := c.h.checkEvent(e, c.route.UserOptional || in.forwarded)
+		size, p := c.h.checkEvent(c.state, e, c.route.UserOptional || in.forwarded)
 		if p != nil {
 			in.Refuse(in.places[i], e.MessageID, p)
 			continue
@@ -224,20 +224,29 @@ func (c *call) check() error {
 }
 
 // checkEvent returns the length of an event's content, or why it is refused.
-func (h *Handler) checkEvent(e *Event, userOptional bool) (size int, _ *Problem) {
+func (h *Handler) checkEvent(ctx context.Context, e *Event, userOptional bool) (size int, _ *Problem) {
 	if p := e.check(&h.protocol.limits, userOptional); p != nil {
 		return 0, p
 	}
-	size, exceeds := e.exceeds(max(maxStored, h.protocol.limits.EventBytes))
+	size, exceeds := e.exceeds(h.maxStored())
 	if exceeds {
 		return 0, problem(CodeEventTooLarge, "")
 	}
-	for _, valid := range h.options.Validators {
-		if p := valid(e); p != nil {
-			return 0, p
+	return size, h.validate(ctx, e)
+}
+
+// validate calls the host's validators. One that panics is a failure of the event.
+func (h *Handler) validate(ctx context.Context, e *Event) (p *Problem) {
+	for i := range h.validators {
+		err := h.validators[i].call(ctx, h.options.Logger, func() { p = h.options.Validators[i](e) })
+		if err != nil {
+			return &Problem{Code: CodeInvalidEvent, Message: "the event could not be checked"}
+		}
+		if p != nil {
+			return p
 		}
 	}
-	return size, nil
+	return nil
 }
 
 // refusal returns the error of a request of which nothing is to be stored: all of it was
@@ -313,16 +322,18 @@ func (c *call) enrich() error {
 		return accountError(in.refused)
 	}
 	ctx := c.sinkContext()
-	if c.route.builtin {
-		in.verify()
-	}
 	for _, e := range in.events {
-		c.h.enrichEvent(ctx, e, in, c.source, c.route.dialect)
+		if err := c.h.enrichEvent(ctx, e, in, c.source, c.route.dialect); err != nil {
+			return err
+		}
+	}
+	if c.route.builtin { // what enrichers changed was read, too
+		in.verify()
 	}
 	return nil
 }
 
-func (h *Handler) enrichEvent(ctx context.Context, e *Event, in *Input, source *Source, dialect string) {
+func (h *Handler) enrichEvent(ctx context.Context, e *Event, in *Input, source *Source, dialect string) error {
 	e.Source = source
 	if in.forwarded {
 		e.stampForwarded(in.ReceivedAt, dialect)
@@ -331,9 +342,12 @@ func (h *Handler) enrichEvent(ctx context.Context, e *Event, in *Input, source *
 		e.stamp(in.ReceivedAt)
 	}
 	e.identify(&in.text)
-	for _, enrich := range h.options.Enrichers {
-		enrich(ctx, e)
+	for i := range h.enrichers {
+		if err := h.runEnricher(ctx, i, e); err != nil {
+			return &Error{Code: CodeInternal, Err: err}
+		}
 	}
+	return nil
 }
 
 // encodedSize returns how long the canonical forms of the events are together at most. The
@@ -356,6 +370,25 @@ func (c *call) encodedSize() int64 {
 // envelopeSize is how long the canonical form of an event without content is at most, with
 // all of its members, four times and the warnings.
 const envelopeSize = 640
+
+// runEnricher calls one of the host's enrichers, and checks what it has changed.
+func (h *Handler) runEnricher(ctx context.Context, i int, e *Event) error {
+	k, before := &h.enrichers[i], *e
+	if err := k.call(ctx, h.options.Logger, func() { h.options.Enrichers[i](ctx, e) }); err != nil {
+		return err
+	}
+	err := e.checkChange(&before, &h.protocol.limits, h.enriched)
+	if _, exceeds := e.exceeds(h.maxStored()); err == nil && exceeds {
+		err = fmt.Errorf("left an invalid event: %w", problem(CodeEventTooLarge, ""))
+	}
+	if err != nil {
+		return &hookError{k.name, err}
+	}
+	return nil
+}
+
+// maxStored is how large the canonical form of an event may be.
+func (h *Handler) maxStored() int { return max(maxStored, h.protocol.limits.EventBytes) }
 
 // sinkContext returns the context of the write, whose deadline counts from the first call.
 func (c *call) sinkContext() *sinkContext {

@@ -205,7 +205,7 @@ func ExampleValidator() {
 
 func ExampleEnricher() {
 	region := func(_ context.Context, e *inlet.Event) {
-		e.Properties = json.RawMessage(`{"region":"eu"}`) // a new value: the old one may be shared
+		_ = e.Set("properties.region", "eu") // it fails only for a path that cannot be
 	}
 	h, err := inlet.New(printing, &inlet.Options{AllowAnonymous: true, Enrichers: []inlet.Enricher{region}})
 	if err != nil {
@@ -289,13 +289,75 @@ func ExampleHandler_Ingest() {
 		panic(err)
 	}
 	server := &inlet.Source{ID: "server"}
-	err = h.Ingest(context.Background(), server, &inlet.Event{
-		Type: inlet.TypeTrack, Name: "Invoice Sent", UserID: "u1", Properties: json.RawMessage(`{"amount":10}`),
-	})
-	fmt.Println(err)
+	invoice := struct {
+		Amount int `json:"amount"`
+	}{10}
+	fmt.Println(h.Ingest(context.Background(), server, inlet.NewTrack("u1", "Invoice Sent", invoice)))
+	fmt.Println(h.Ingest(context.Background(), server, inlet.NewTrack("", "Invoice Sent", nil)))
 	// Output:
 	// server track Invoice Sent u1 {"amount":10}
 	// <nil>
+	// inlet: 1 events failed, first at index 0: userId: userId or anonymousId is required
+}
+
+func ExampleNewTrack() {
+	e := inlet.NewTrack("u1", "Order Completed", map[string]any{"total": 19.9})
+	e.Timestamp = time.Date(2026, 11, 20, 14, 0, 0, 0, time.UTC)
+	fmt.Println(string(e.AppendJSON(nil)))
+	// Output: {"type":"track","event":"Order Completed","userId":"u1","timestamp":"2026-11-20T14:00:00Z","properties":{"total":19.9}}
+}
+
+func ExampleNewIdentify() {
+	fmt.Println(string(inlet.NewIdentify("u1", map[string]string{"plan": "pro"}).AppendJSON(nil)))
+	// Output: {"type":"identify","userId":"u1","traits":{"plan":"pro"}}
+}
+
+func ExampleNewPage() {
+	fmt.Println(string(inlet.NewPage("u1", "Home", nil).AppendJSON(nil)))
+	// Output: {"type":"page","name":"Home","userId":"u1"}
+}
+
+func ExampleNewScreen() {
+	fmt.Println(string(inlet.NewScreen("u1", "Cart", json.RawMessage(`{"items":2}`)).AppendJSON(nil)))
+	// Output: {"type":"screen","name":"Cart","userId":"u1","properties":{"items":2}}
+}
+
+func ExampleNewGroup() {
+	fmt.Println(string(inlet.NewGroup("u1", "team-7", map[string]int{"seats": 5}).AppendJSON(nil)))
+	// Output: {"type":"group","userId":"u1","groupId":"team-7","traits":{"seats":5}}
+}
+
+func ExampleNewAlias() {
+	fmt.Println(string(inlet.NewAlias("u1", "visitor-3").AppendJSON(nil)))
+	// Output: {"type":"alias","userId":"u1","previousId":"visitor-3"}
+}
+
+func ExampleEvent_Get() {
+	e := &inlet.Event{Properties: json.RawMessage(`{"cart":{"items":[{"sku":"A-1"},{"sku":"B-2"}]},"utm.source":"mail"}`)}
+	sku, ok := e.Get("properties.cart.items.1.sku")
+	fmt.Println(string(sku), ok)
+	source, ok := e.Get(`properties.utm\.source`)
+	fmt.Println(string(source), ok)
+	_, ok = e.Get("traits.email")
+	fmt.Println(ok)
+	// Output:
+	// "B-2" true
+	// "mail" true
+	// false
+}
+
+func ExampleEvent_Set() {
+	e := &inlet.Event{Properties: json.RawMessage(`{"total":"19.9","card":"4111 1111"}`)}
+	for path, value := range map[string]any{"properties.total": 19.9, "properties.card": nil, "context.app.name": "shop"} {
+		if err := e.Set(path, value); err != nil {
+			fmt.Println(err)
+		}
+	}
+	fmt.Println(string(e.Properties), string(e.Context))
+	fmt.Println(e.Set("properties.total.net", 16.7))
+	// Output:
+	// {"total":19.9} {"app":{"name":"shop"}}
+	// inlet: Event.Set: path "properties.total.net": "net" has no place: its parent is neither an object nor an array
 }
 
 func ExampleHarden() {

@@ -10,10 +10,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-	"unicode/utf8"
 
 	"github.com/inlet-go/inlet/internal/admission"
-	"github.com/inlet-go/inlet/internal/canonical"
 	"github.com/inlet-go/inlet/internal/check"
 	"github.com/inlet-go/inlet/internal/verified"
 	"github.com/inlet-go/inlet/internal/wire"
@@ -33,6 +31,9 @@ type Handler struct {
 	server   serverCheck
 	codings  sync.Map // of bodies that were warned of: a handful
 	mount    mountCheck
+
+	validators, enrichers []hook      // of the options
+	enriched              wire.Limits // of what enrichers change
 }
 
 // New returns a handler that writes accepted events to sink. The error names every field of
@@ -57,6 +58,8 @@ func New(sink Sink, o *Options) (*Handler, error) {
 	bounds := admission.BodiesOf(filled.MaxInFlight)
 	bounds.Logger = filled.Logger
 	h.bodies = protocol.bodies.within(bounds)
+	h.validators, h.enrichers = hooksOf("Validators", filled.Validators), hooksOf("Enrichers", filled.Enrichers)
+	h.enriched = forwardedLimits(protocol.index)
 	return h, nil
 }
 
@@ -159,6 +162,8 @@ const DialectIngest = "inlet"
 // that fails its checks is a permanent failure with a [*Problem]; errors of the sink are
 // returned as they are. Any other error means that nothing may be assumed stored.
 //
+// What enrichers leave is checked as that of a request is: nothing is stored then.
+//
 // Ownership: the events are read, and may be used again after Ingest has returned. What
 // they lack is set on copies: MessageID, Timestamp, ReceivedAt, Source.
 //
@@ -189,18 +194,20 @@ func (h *Handler) ingest(ctx context.Context, source *Source, events []*Event) e
 	in := &Input{ReceivedAt: time.Now().UTC()}
 	for i, given := range events {
 		e := new(Event)
-		if p := h.prepare(e, given); p != nil {
+		if p := h.prepare(ctx, e, given); p != nil {
 			failed = append(failed, ItemError{i, Permanent(p)})
 			continue
 		}
 		accepted, places = append(accepted, e), append(places, i)
 	}
-	in.events = accepted
-	in.verify()
-	ctx = verified.With(ctx, &in.verified)
 	for _, e := range accepted {
-		h.enrichEvent(ctx, e, in, source, DialectIngest)
+		if err := h.enrichEvent(ctx, e, in, source, DialectIngest); err != nil {
+			return err
+		}
 	}
+	in.events = accepted
+	in.verify() // what enrichers changed was read, too
+	ctx = verified.With(ctx, &in.verified)
 	if len(accepted) > 0 {
 		_, err := h.store(ctx, accepted, in.ReceivedAt)
 		for i, e := range ItemErrors(err, len(accepted)) {
@@ -228,74 +235,43 @@ func ingestedSize(events []*Event) (n int64) {
 }
 
 // prepare copies a host's event and checks what a dialect has checked for a client's.
-func (h *Handler) prepare(e, given *Event) *Problem {
+func (h *Handler) prepare(ctx context.Context, e, given *Event) *Problem {
 	if given == nil {
 		return problem(CodeNotObject, "")
 	}
 	*e = *given
+	if e.fault != nil {
+		return e.fault
+	}
 	if p := e.checkText(); p != nil {
 		return p
 	}
 	if p := e.checkRaw(h.protocol.index); p != nil {
 		return p
 	}
-	_, p := h.checkEvent(e, false)
+	_, p := h.checkEvent(ctx, e, false)
 	return p
 }
 
-// checkText refuses what the canonical form cannot represent.
-func (e *Event) checkText() *Problem {
-	for _, field := range [...]struct{ name, text string }{
-		{"name", e.Name}, {"messageId", e.MessageID}, {"userId", e.UserID}, {"anonymousId", e.AnonymousID},
-		{"previousId", e.PreviousID}, {"groupId", e.GroupID},
-	} {
-		if !utf8.ValidString(field.text) {
-			return &Problem{Code: CodeInvalidEvent, Message: "the text is not valid UTF-8", Field: field.name}
-		}
-	}
-	for _, t := range [...]time.Time{e.Timestamp, e.OriginalTimestamp, e.SentAt} {
-		if y := t.UTC().Year(); y < 1 || y > 9999 {
-			return &Problem{Code: CodeInvalidEvent, Message: "a time is not within the years 1 to 9999", Field: "timestamp"}
-		}
-	}
-	return nil
-}
-
 // checkRaw refuses raw fields that are not objects within the limits, and members of Extra
-// that have the name of another field.
+// that have the name of another field. Null is taken as absent.
 func (e *Event) checkRaw(limits wire.Limits) *Problem {
-	names := [...]string{"properties", "traits", "context", "integrations", "extra"}
 	var doc wire.Document
 	size := 0
 	for i, raw := range e.rawFields() {
-		if *raw == nil {
+		if string(*raw) == "null" || len(*raw) == 0 {
+			*raw = nil
 			continue
 		}
 		size += len(*raw)
-		if err := doc.Read(*raw, "", limits); err != nil || doc.Repaired() {
-			return &Problem{Code: CodeInvalidEvent, Message: "the field is not a valid JSON object within the limits", Field: names[i]}
-		}
-		if raw == &e.Extra {
-			if name := canonicalName(doc.Root(), e.Type); name != "" {
-				return &Problem{Code: CodeInvalidEvent, Message: "the member has the name of another field", Field: name}
-			}
+		if p := e.checkObject(&doc, i, limits); p != nil {
+			return p
 		}
 	}
 	if size > limits.Bytes {
 		return problem(CodeEventTooLarge, "")
 	}
 	return nil
-}
-
-// canonicalName returns the first member of an Extra that has the name of another field in
-// the canonical form of the type, or "".
-func canonicalName(extra wire.Object, t Type) string {
-	for i := range extra.Len() {
-		if name := wire.Text(extra.Name(i)); canonical.IsField(name, string(t)) {
-			return name
-		}
-	}
-	return ""
 }
 
 // What [Harden] sets.

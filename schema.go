@@ -76,6 +76,8 @@ type Event struct {
 
 	// Warnings is what was repaired, clamped or guessed.
 	Warnings Warnings
+
+	fault *Problem // of an event of the host's, for Ingest
 }
 
 // GeneratedID reports whether the MessageID was generated here because the client sent
@@ -129,6 +131,21 @@ func (e *Event) contentSize() (raw, text int) {
 	raw = len(e.Properties) + len(e.Traits) + len(e.Context) + len(e.Integrations) + len(e.Extra)
 	text = len(e.Name) + len(e.MessageID) + len(e.UserID) + len(e.AnonymousID) + len(e.PreviousID) + len(e.GroupID)
 	return raw, text
+}
+
+// rawField returns the raw field that the canonical form calls name.
+func (e *Event) rawField(name string) *json.RawMessage {
+	switch name {
+	case canonical.Properties:
+		return &e.Properties
+	case canonical.Traits:
+		return &e.Traits
+	case canonical.Context:
+		return &e.Context
+	case canonical.Integrations:
+		return &e.Integrations
+	}
+	return nil
 }
 
 // Equal reports whether e and o have the same canonical form: the same fields, the same
@@ -260,8 +277,13 @@ type Problem struct {
 	Field string `json:"field,omitempty"`
 }
 
-// Error returns the message.
-func (p *Problem) Error() string { return p.Message }
+// Error returns the field, if there is one, and the message.
+func (p *Problem) Error() string {
+	if p.Field == "" {
+		return p.Message
+	}
+	return p.Field + ": " + p.Message
+}
 
 // A Reject is an event of a request that was refused.
 type Reject struct {
@@ -273,7 +295,9 @@ type Reject struct {
 }
 
 // A Validator checks an event after the built-in checks have passed. It returns nil to accept
-// it. It must not change or keep the event, and may be called concurrently.
+// it. It must not change or keep the event, and may be called concurrently. If it panics, the
+// event is refused with [CodeInvalidEvent], and the log has the stack; the others are not
+// affected.
 type Validator func(*Event) *Problem
 
 // Limits bound what clients may send. Each is finite by default, and the zero value means all

@@ -168,21 +168,6 @@ func (e *Event) textField(name string) *string {
 	return nil
 }
 
-// rawField returns the raw field that the canonical form calls name.
-func (e *Event) rawField(name string) *json.RawMessage {
-	switch name {
-	case canonical.Properties:
-		return &e.Properties
-	case canonical.Traits:
-		return &e.Traits
-	case canonical.Context:
-		return &e.Context
-	case canonical.Integrations:
-		return &e.Integrations
-	}
-	return nil
-}
-
 func (e *Event) addExtra(m wire.Member) {
 	sep := byte(',')
 	if e.Extra == nil {
