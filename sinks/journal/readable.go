@@ -17,9 +17,10 @@ import (
 //
 // A line is read strictly: its raw fields must be valid JSON without duplicate names and without
 // invalid text, and the members of Extra must not have names of other fields. A handler has made
-// sure of that, for the events that it decoded. But a decorator or the host's own code may have set a field to anything. So each raw field is read before its line is written,
-// unless it still is the memory that the handler has read (package verified). Texts need no
-// check, since they are quoted when they are written.
+// sure of that, for the events that it decoded. But a decorator or the host's own code may have
+// set a field to anything. So each raw field is read before its line is written, unless it still
+// is the memory that the handler has read (package verified). Texts need no check, since they are
+// quoted when they are written.
 //
 // That pass is fast, and is sure about what it accepts. What it does not accept is encoded and
 // read as a reader would, which decides.
