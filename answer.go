@@ -198,8 +198,10 @@ func (o *answer) form() Form {
 
 // status returns the HTTP status.
 func (o *answer) status() int {
-	code := o.code()
-	status := code.Status()
+	code, status := o.code(), http.StatusOK
+	if o.err != nil {
+		status = asError(o.err).status()
+	}
 	switch {
 	case o.form() == FormPixel:
 		return http.StatusOK

@@ -6,14 +6,18 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"log/slog"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/inlet-go/inlet/internal/admission"
 	"github.com/inlet-go/inlet/internal/guard"
 	"github.com/inlet-go/inlet/internal/order"
+	"github.com/inlet-go/inlet/internal/refusal"
+	"github.com/inlet-go/inlet/internal/wire"
 )
 
 // call is one request on its way through a handler. Its steps are the methods that serve
@@ -32,6 +36,8 @@ type call struct {
 	encoded  int    // how long the content of the events is
 	lines    int64  // reserved for what the sink encodes
 	accepted int
+	recorded int       // of the rejects
+	lapsed   int       // of the refused events, that could not be recorded
 	wrote    time.Time // when the sink was called
 	charged  bool      // for its events, by the layers that limit them
 	lost     bool      // the sink panicked: its memory may still be in use
@@ -127,7 +133,7 @@ func (c *call) read() (err error) {
 	if err != nil || c.route.Open {
 		return err
 	}
-	return c.selectRoute()
+	return c.recordAll(c.selectRoute())
 }
 
 // readPayload reads the payload, or uses the one that an earlier layer has read. Where that
@@ -180,7 +186,7 @@ func (c *call) selectRoute() error {
 	}
 	items, _ := doc.Items()
 	if c.input, err = takeInput(len(items), &c.state.account); err == nil {
-		c.input.doc = doc
+		c.input.doc, c.input.recording = doc, c.h.options.Rejects != nil
 	}
 	return err
 }
@@ -212,7 +218,7 @@ func (c *call) check() error {
 	for i, e := range in.events {
 		size, p := c.h.checkEvent(c.state, e, c.route.UserOptional || in.forwarded)
 		if p != nil {
-			in.Refuse(in.places[i], e.MessageID, p)
+			in.refuse(in.places[i], e.MessageID, e, p)
 			continue
 		}
 		c.encoded += size
@@ -220,7 +226,10 @@ func (c *call) check() error {
 		kept++
 	}
 	in.events, in.places = in.events[:kept], in.places[:kept]
-	return c.refusal()
+	if err := c.refusal(); err != nil {
+		return c.record(err)
+	}
+	return nil
 }
 
 // checkEvent returns the length of an event's content, or why it is refused.
@@ -258,7 +267,7 @@ func (c *call) refusal() error {
 		return nil
 	case len(in.events) == 0 && len(in.rejects) == 1:
 		only := in.rejects[0]
-		return &Error{Code: only.Code, Message: only.Message, Field: only.Field}
+		return &Error{Code: only.Code, Message: only.Message, Field: only.Field, event: true}
 	case len(in.events) == 0:
 		return &Error{Code: CodeAllRefused}
 	case isStrict(c.r):
@@ -301,7 +310,7 @@ func (c *call) charge() error {
 // was read, for its bytes as they were sent.
 func (c *call) chargeRefused(err error) {
 	l := c.state.charges.Load()
-	if l == nil || c.charged || c.payload == nil || asError(err).Code.Status() != http.StatusBadRequest {
+	if l == nil || c.charged || c.payload == nil || asError(err).status() != http.StatusBadRequest {
 		return
 	}
 	_ = l.charge(c.r.Context(), 0, int(c.payload.size)) // it is refused already
@@ -318,6 +327,9 @@ func (c *call) chargeBack(events int) {
 // change objects make new ones: of all events together about as much as their content.
 func (c *call) enrich() error {
 	in := c.input
+	if err := c.record(nil); err != nil { // before anything is stored that would come again
+		return err
+	}
 	if len(c.h.options.Enrichers) > 0 && !in.reserve(c.encoded) {
 		return accountError(in.refused)
 	}
@@ -424,13 +436,17 @@ func (c *call) write() error {
 		c.accepted = len(in.events)
 		return nil
 	}
-	return c.storeError(err)
+	return c.record(c.storeError(err))
 }
 
-// store calls the sink. A panic in it is a temporary failure of this call.
+// store calls the sink. A panic in one is a temporary failure of this call.
 func (h *Handler) store(ctx context.Context, events []*Event, now time.Time) (panicked bool, err error) {
 	defer h.queue.End(now, h.queue.Begin(now))
-	guard.Call(&err, func() error { return h.sink.Write(ctx, events) })
+	return h.writeTo(ctx, h.sink, events)
+}
+
+func (h *Handler) writeTo(ctx context.Context, sink Sink, events []*Event) (panicked bool, err error) {
+	guard.Call(&err, func() error { return sink.Write(ctx, events) })
 	p, panicked := guard.Panicked(err)
 	if !panicked {
 		return false, err
@@ -455,7 +471,7 @@ func (c *call) storeError(err error) error {
 	}
 	for i, e := range failed {
 		if e != nil {
-			in.Refuse(in.places[i], in.events[i].MessageID, refusedBySink(e))
+			in.refuse(in.places[i], in.events[i].MessageID, in.events[i], refusedBySink(e))
 		} else {
 			c.accepted++
 		}
@@ -476,6 +492,197 @@ func refusedBySink(err error) *Problem {
 		return p
 	}
 	return problem(CodeRefusedBySink, "")
+}
+
+// A refused event is one that is to be recorded.
+type refusedEvent struct {
+	place  int
+	id     string // that the client sent, or ""
+	event  *Event // nil if it could not be read as one
+	reason Problem
+}
+
+// record writes the events that were refused since the last call to Options.Rejects, and returns
+// the error with which the request ends. What the client will send again is not recorded.
+func (c *call) record(err error) error {
+	h, in := c.h, c.input
+	if !in.recording || err != nil && asError(err).status() != http.StatusBadRequest {
+		return err
+	}
+	refused := c.refused(err)
+	if len(refused) == 0 {
+		return err
+	}
+	if failed := c.writeLetters(refused); failed != nil && !h.options.RejectsBestEffort {
+		return failed
+	}
+	return err
+}
+
+// recordAll is record for a payload that has a fault in its structure and is the only event.
+func (c *call) recordAll(err error) error {
+	if err == nil || c.h.options.Rejects == nil || c.payload == nil || c.route.Batch || !asError(err).event {
+		return err
+	}
+	e := asError(err)
+	failed := c.writeLetters([]refusedEvent{{reason: Problem{e.Code, e.text(), e.Field}}})
+	if failed != nil && !c.h.options.RejectsBestEffort {
+		return failed
+	}
+	return err
+}
+
+// refused returns what is to be recorded, in the order of the request. In strict mode that
+// includes the events that are not stored because of others.
+func (c *call) refused(err error) []refusedEvent {
+	in := c.input
+	var refused []refusedEvent
+	for i := c.recorded; i < len(in.rejects); i++ {
+		r := &in.rejects[i]
+		refused = append(refused, refusedEvent{r.Index, r.MessageID, in.letters[i], r.Problem})
+	}
+	c.recorded = len(in.rejects)
+	if err != nil && asError(err).Code == CodeStrictMode && c.wrote.IsZero() {
+		for i, e := range in.events {
+			refused = append(refused, refusedEvent{in.places[i], e.MessageID, e, *problem(CodeStrictMode, "")})
+		}
+	}
+	slices.SortStableFunc(refused, func(a, b refusedEvent) int { return cmp.Compare(a.place, b.place) })
+	return refused
+}
+
+// How many letters are made together, and about how many bytes of them.
+const (
+	lettersTogether     = 100
+	letterBytesTogether = 256 << 10
+)
+
+// writeLetters writes the letters of refused events, in pieces whose memory is reserved. It
+// returns the error of the request if some could not be stored now.
+func (c *call) writeLetters(refused []refusedEvent) (failed error) {
+	next, stop := iter.Pull2(c.sent())
+	defer stop()
+	at, sent, more := next()
+	letters, size := make([]*Event, 0, min(len(refused), lettersTogether)), 0
+	for i := range refused {
+		r := &refused[i]
+		for more && at < r.place {
+			at, sent, more = next()
+		}
+		why := refusal.Refusal{Error: r.reason.Message, At: time.Now(), By: "handler", Code: string(r.reason.Code), Field: r.reason.Field}
+		letter, content := c.unrefused(r), 0
+		if letter == nil && more && at == r.place {
+			why.Received = c.withoutKey(sent[:min(len(sent), refusal.MaxReceived+1)])
+		}
+		if letter == nil {
+			letter = c.bare(r)
+		}
+		raw, text := letter.contentSize()
+		content = refusal.Size(letter.Extra, &why) + envelopeSize + 2*raw + maxEscaped*text + eventSize
+		if err := c.state.account.Reserve(int64(content)); err != nil {
+			c.lapsed += len(refused) - i
+			return accountError(err)
+		}
+		size += content
+		letter.Extra = refusal.Add(letter.Extra, &why)
+		letters = append(letters, letter)
+		if len(letters) == lettersTogether || size >= letterBytesTogether || i == len(refused)-1 {
+			failed = cmp.Or(failed, c.writePiece(letters))
+			c.state.account.Return(int64(size))
+			letters, size = letters[:0], 0
+		}
+	}
+	return failed
+}
+
+// writePiece writes some letters. It returns the error of the request if some could not be stored
+// now. What can never be stored is only logged.
+func (c *call) writePiece(letters []*Event) error {
+	h := c.h
+	ctx, cancel := context.WithTimeout(c.recordContext(), h.options.WriteTimeout)
+	defer cancel()
+	panicked, err := h.writeTo(ctx, h.options.Rejects, letters)
+	c.lost = c.lost || panicked
+	temporary, lapsed := error(nil), 0
+	for _, e := range ItemErrors(err, len(letters)) {
+		if e != nil {
+			lapsed++
+			if !IsPermanent(e) {
+				temporary = fmt.Errorf("Options.Rejects: %w", e)
+			}
+		}
+	}
+	c.lapsed += lapsed
+	if lapsed > 0 && (temporary == nil || h.options.RejectsBestEffort) {
+		if n, ok := h.lapses.next(time.Now(), lapsed); ok {
+			h.options.Logger.WarnContext(ctx, "inlet: refused events not recorded", "events", n, "error", err)
+		}
+	}
+	if temporary == nil {
+		return nil
+	}
+	return h.unavailable(temporary)
+}
+
+// recordContext has the values of the request, and outlives the client's connection.
+func (c *call) recordContext() context.Context {
+	if ctx := c.r.Context(); stateOf(ctx) != nil {
+		return context.WithoutCancel(ctx)
+	}
+	return context.WithoutCancel(c.state)
+}
+
+// unrefused returns a copy of a refused event as it would be in a sink, or nil.
+func (c *call) unrefused(r *refusedEvent) *Event {
+	if r.event == nil {
+		return nil
+	}
+	e := *r.event
+	if e.Source != nil { // it got to the sink
+		return &e
+	}
+	if err := c.h.enrichEvent(c.recordContext(), &e, c.input, c.source, c.route.dialect); err != nil {
+		return c.bare(r)
+	}
+	return &e
+}
+
+// bare returns an event without content in place of a refused one.
+func (c *call) bare(r *refusedEvent) *Event {
+	at := c.state.arrived.UTC()
+	e := &Event{MessageID: r.id, Timestamp: at, ReceivedAt: at, Source: c.source, Dialect: c.route.dialect}
+	e.identify(new(strings.Builder))
+	return e
+}
+
+// sent yields the places of the request, and what the client sent there.
+func (c *call) sent() iter.Seq2[int, []byte] {
+	return func(yield func(int, []byte) bool) {
+		if !c.route.Batch {
+			yield(0, c.payload.bytes())
+			return
+		}
+		list, i := c.input.doc.Root().Get(batchMember), 0
+		if wire.Kind(list) != '[' {
+			return
+		}
+		for element := range wire.Elements(list) {
+			if !yield(i, element) {
+				return
+			}
+			i++
+		}
+	}
+}
+
+// withoutKey returns text in which the write key is replaced.
+func (c *call) withoutKey(text []byte) []byte {
+	key := c.state.key.Load()
+	if key == nil || key.text == "" {
+		return text
+	}
+	quoted := wire.AppendString(nil, key.text)
+	return bytes.ReplaceAll(text, quoted[1:len(quoted)-1], []byte("*"))
 }
 
 func (h *Handler) unavailable(err error) error {
@@ -499,7 +706,7 @@ func (c *call) answer(err error) {
 		slices.SortStableFunc(out.rejects, func(a, b Reject) int { return cmp.Compare(a.Index, b.Index) })
 	}
 	outcome := out.outcome()
-	outcome.Source = c.source
+	outcome.Source, outcome.Unrecorded = c.source, c.lapsed
 	if c.payload != nil {
 		outcome.Bytes, outcome.WireBytes = len(c.payload.bytes()), int(c.payload.size)
 	}

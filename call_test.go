@@ -48,17 +48,25 @@ func TestValidators(t *testing.T) {
 		require.Len(t, sink.Events(), 1)
 		require.Equal(t, "website/g!", sink.Events()[0].GroupID)
 	})
-	t.Run("other codes are answered with 400", func(t *testing.T) {
+	t.Run("codes", func(t *testing.T) {
 		t.Parallel()
-		for _, code := range []inlet.Code{"", "plan_missing", inlet.CodeRateLimited, inlet.CodeInternal} {
+		long := strings.Repeat("a", 64)
+		for code, want := range map[inlet.Code]inlet.Code{
+			"plan_missing": "plan_missing", "v2": "v2", "_": "_", inlet.Code(long): inlet.Code(long),
+			inlet.CodeIDRequired: inlet.CodeIDRequired, inlet.CodeInvalidEvent: inlet.CodeInvalidEvent,
+			"": inlet.CodeInvalidEvent, "Plan": inlet.CodeInvalidEvent, "a-b": inlet.CodeInvalidEvent, "é": inlet.CodeInvalidEvent,
+			inlet.Code(long + "a"): inlet.CodeInvalidEvent, "a b": inlet.CodeInvalidEvent,
+			inlet.CodeRateLimited: inlet.CodeInvalidEvent, inlet.CodeInternal: inlet.CodeInvalidEvent, inlet.CodeMissingKey: inlet.CodeInvalidEvent,
+		} {
 			t.Run(string(code), func(t *testing.T) {
 				t.Parallel()
 				h := mustNew(t, new(testsink.Keeper), &inlet.Options{Validators: []inlet.Validator{func(*inlet.Event) *inlet.Problem {
 					return &inlet.Problem{Code: code, Message: "a plan is required", Field: "properties.plan"}
 				}}})
 				w := serve(h, authenticated("/v1/track", goodTrack))
-				a := requireRefused(t, w, 400, inlet.CodeInvalidEvent)
+				a := requireRefused(t, w, 400, want)
 				require.Equal(t, "a plan is required", a.Message)
+				require.Equal(t, want, a.Rejected[0].Code)
 				require.Equal(t, "properties.plan", a.Field)
 			})
 		}

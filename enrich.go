@@ -354,7 +354,7 @@ func canonicalName(extra wire.Object, t Type) string {
 // A hook is a function of the host's that is called for every event.
 type hook struct {
 	name   string
-	logged atomic.Int64 // when its last stack was logged, in nanoseconds since 1970
+	stacks sampled
 }
 
 // hooksOf returns the hooks of an option that is a list of functions.
@@ -369,8 +369,23 @@ func hooksOf[F any](option string, functions []F) []hook {
 	return hooks
 }
 
-// stackInterval is how often the stack of a hook that panics is logged.
-const stackInterval = time.Minute
+// sampled decides which of the same lines are logged: one a minute.
+type sampled struct {
+	last    atomic.Int64 // when a line was logged, in nanoseconds since 1970
+	waiting atomic.Int64 // what was not logged since
+}
+
+const sampleInterval = time.Minute
+
+// next counts n more, and returns how many a line has to be about that is to be logged now.
+func (s *sampled) next(now time.Time, n int) (count int64, ok bool) {
+	s.waiting.Add(int64(n))
+	last := s.last.Load()
+	if now.UnixNano()-last < int64(sampleInterval) || !s.last.CompareAndSwap(last, now.UnixNano()) {
+		return 0, false
+	}
+	return s.waiting.Swap(0), true
+}
 
 // call calls f, and returns a panic in it as an error. It is logged with its stack, unless one of
 // the hook was logged a moment ago. [http.ErrAbortHandler] passes.
@@ -386,8 +401,7 @@ func (k *hook) call(ctx context.Context, logger *slog.Logger, f func()) (err err
 	if p.Cause == http.ErrAbortHandler {
 		panic(p.Cause)
 	}
-	now, last := time.Now().UnixNano(), k.logged.Load()
-	if now-last >= int64(stackInterval) && k.logged.CompareAndSwap(last, now) {
+	if _, ok := k.stacks.next(time.Now(), 1); ok {
 		logger.ErrorContext(ctx, "inlet: function panicked", "function", k.name, "panic", p.Cause, "stack", string(p.Stack))
 	}
 	return &hookError{k.name, fmt.Errorf("panicked: %v", p.Cause)}
@@ -407,10 +421,10 @@ func (e *hookError) Unwrap() error { return e.err }
 
 // checkChange returns what is wrong with what was changed of an event, or nil.
 func (e *Event) checkChange(before *Event, l *Limits, raw wire.Limits) error {
-	if missing := e.missing(); missing != "" {
+	if missing := e.missing(); missing != "" && missing != before.missing() { // if it was refused for that
 		return fmt.Errorf("left no %s", missing)
 	}
-	if p := e.checkType(); p != nil {
+	if p := e.checkType(); p != nil && e.Type != before.Type {
 		return fmt.Errorf("left an invalid event: %w", p)
 	}
 	if e.MessageID != before.MessageID && l.tooLong(e.MessageID) {

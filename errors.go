@@ -11,8 +11,10 @@ import (
 	"github.com/inlet-go/inlet/internal/wire"
 )
 
-// A Code is the machine-readable reason of a refusal. The set is closed; each code has one
-// HTTP status, and is or is not worth a retry by the client. docs/OPERATIONS.md has the
+// A Code is the machine-readable reason of a refusal. The set of the codes here is closed; each
+// has one HTTP status, and is or is not worth a retry by the client. A [Validator], a dialect or a
+// sink of the host's may refuse an event with a code of its own, of 1 to 64 lower-case letters,
+// digits and underscores, such as "not_in_catalogue". docs/OPERATIONS.md has the
 // table, which is generated from the comments here.
 type Code string
 
@@ -256,6 +258,8 @@ type Error struct {
 	RetryAfter time.Duration
 	// Err is the private cause. It is logged, and never reaches the client.
 	Err error
+
+	event bool // the only event was refused, so the code may be the host's own
 }
 
 // Error returns the code, the message and the private cause, for logs.
@@ -269,6 +273,14 @@ func (e *Error) Error() string {
 
 // Unwrap returns the private cause.
 func (e *Error) Unwrap() error { return e.Err }
+
+// status returns the HTTP status.
+func (e *Error) status() int {
+	if e.event {
+		return http.StatusBadRequest
+	}
+	return e.Code.Status()
+}
 
 // text returns the message for the client.
 func (e *Error) text() string { return cmp.Or(e.Message, e.Code.text()) }
@@ -289,6 +301,22 @@ func asError(err error) *Error {
 	}
 	return &Error{Code: CodeInternal, Err: err}
 }
+
+// isOwn reports whether a code is one that a host may have for the refusal of an event.
+func (c Code) isOwn() bool {
+	if _, ours := codeTable[c]; ours || c == "" || len(c) > maxOwnCode {
+		return false
+	}
+	for _, r := range c {
+		if (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '_' {
+			return false
+		}
+	}
+	return true
+}
+
+// maxOwnCode is how long a code of a host's own may be.
+const maxOwnCode = 64
 
 // problem returns a Problem with the fixed text of its code.
 func problem(code Code, field string) *Problem {

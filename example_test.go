@@ -332,6 +332,33 @@ func ExampleNewAlias() {
 	// Output: {"type":"alias","userId":"u1","previousId":"visitor-3"}
 }
 
+// What is refused is kept, with its reason. In production both sinks are journals.
+func ExampleOptions_rejects() {
+	rejects := new(sinks.Memory)
+	catalogue := func(e *inlet.Event) *inlet.Problem {
+		if e.Type == inlet.TypeTrack && e.Name != "Order Completed" {
+			return &inlet.Problem{Code: "not_in_catalogue", Message: "the plan has no such event", Field: "event"}
+		}
+		return nil
+	}
+	h, err := inlet.New(printing, &inlet.Options{
+		AllowAnonymous: true, Validators: []inlet.Validator{catalogue}, Rejects: rejects,
+	})
+	if err != nil {
+		panic(err)
+	}
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, exampleRequest("/v1/track", `{"userId":"u1","event":"Order Complete"}`))
+	fmt.Println(w.Code)
+	for _, letter := range rejects.Events() {
+		why, _ := sinks.RefusalOf(letter)
+		fmt.Println(letter.Name, why.Code, why.Field, why.Error)
+	}
+	// Output:
+	// 400
+	// Order Complete not_in_catalogue event the plan has no such event
+}
+
 func ExampleEvent_Get() {
 	e := &inlet.Event{Properties: json.RawMessage(`{"cart":{"items":[{"sku":"A-1"},{"sku":"B-2"}]},"utm.source":"mail"}`)}
 	sku, ok := e.Get("properties.cart.items.1.sku")

@@ -29,6 +29,7 @@ type Handler struct {
 	queue    *admission.Queue
 	pixels   pixelWarnings
 	server   serverCheck
+	lapses   sampled  // of events that Options.Rejects did not store
 	codings  sync.Map // of bodies that were warned of: a handful
 	mount    mountCheck
 
@@ -113,13 +114,17 @@ func (c *call) serve() error {
 	return c.write()
 }
 
-// Shutdown refuses new requests with 503, waits for those in flight, and flushes the sink.
-// It returns early when ctx is done. It does not close the sink.
+// Shutdown refuses new requests with 503, waits for those in flight, and flushes the sink and
+// Options.Rejects. It returns early when ctx is done. It closes neither.
 func (h *Handler) Shutdown(ctx context.Context) error {
 	if err := h.inFlight.Close(ctx); err != nil {
 		return fmt.Errorf("inlet: requests are still in flight: %w", err)
 	}
-	return Flush(ctx, h.sink)
+	err := Flush(ctx, h.sink)
+	if h.options.Rejects != nil {
+		err = errors.Join(err, Flush(ctx, h.options.Rejects))
+	}
+	return err
 }
 
 // Ready returns a handler that answers 200 while events are accepted: until Shutdown, and

@@ -46,6 +46,7 @@ type batch struct {
 	events  []*Event
 	places  []int // of the events in the request
 	rejects []Reject
+	letters []*Event        // of the rejects, nil where there is no event, if recording
 	checked bool            // the faults of the items have been refused
 	text    strings.Builder // all strings of the events, in one allocation
 	raw     []byte          // raw JSON that had to be put together, in chunks: this is the last
@@ -55,6 +56,8 @@ type batch struct {
 	reserved int64            // there
 	refused  error            // by the account: the request fails
 	large    bool             // it is kept for requests with many events
+
+	recording bool // refused events are kept for Options.Rejects
 
 	verified verified.List // of the events as they were decoded
 }
@@ -101,7 +104,7 @@ func (in *Input) recycle() {
 	clear(in.structs)
 	clear(in.events)
 	in.structs, in.events, in.places, in.rejects = in.structs[:0], in.events[:0], in.places[:0], nil
-	in.checked = false
+	in.checked, in.letters, in.recording = false, nil, false
 	in.text.Reset()
 	in.verified.Reset()
 	in.raw, in.scratch = in.raw[:0], in.scratch[:0]
@@ -262,21 +265,33 @@ func (in *Input) Add(place int) *Event {
 }
 
 // Refuse refuses the event at a place in the request. Its id, if it has one, is sent to the
-// client. A code that is not a refusal of an event, with status 400, becomes
-// [CodeInvalidEvent]: the client must not send the event again. A Problem without a Message
-// gets the fixed text of its code.
+// client. A code that is neither the refusal of an event, with status 400, nor one of the host's
+// own, becomes [CodeInvalidEvent]: the client must not send the event again. A Problem without a
+// Message gets the fixed text of its code.
 func (in *Input) Refuse(place int, messageID string, p *Problem) {
+	in.refuse(place, messageID, nil, p)
+}
+
+// refuse is Refuse for an event, or nil for what could not be read as one.
+func (in *Input) refuse(place int, messageID string, e *Event, p *Problem) {
 	if in.limits.tooLong(messageID) {
 		messageID = ""
 	}
 	reject := Reject{Index: place, MessageID: messageID, Problem: *p}
-	if reject.Code.Status() != http.StatusBadRequest {
+	if !reject.Code.isOwn() && reject.Code.Status() != http.StatusBadRequest {
 		reject.Code = CodeInvalidEvent
 	}
 	reject.Message = cmp.Or(reject.Message, reject.Code.text())
-	if in.growRejects(1) && in.reserve(len(p.Message)) {
-		in.rejects = append(in.rejects, reject)
+	if !in.growRejects(1) || !in.reserve(len(p.Message)) {
+		return
 	}
+	if in.recording {
+		if !in.reserve(2 * pointerSize) {
+			return
+		}
+		in.letters = append(in.letters, e)
+	}
+	in.rejects = append(in.rejects, reject)
 }
 
 // growRejects makes room for n more rejects.

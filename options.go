@@ -134,6 +134,23 @@ type Options struct {
 	// the "httpConfig" of Segment's project settings. Defaults to none: the SDKs use their
 	// own rules.
 	HTTPConfig json.RawMessage
+	// Rejects stores the events of requests that are permanently refused, so that they can be
+	// read, and sent again: those that lack a field, exceed a limit, or cannot be migrated, that a
+	// validator or the Sink refuses, or that strict mode takes with others. Each is written with
+	// its reason, as a letter: see package sinks, Refusal. What can be read as an event has been
+	// through the Enrichers; it may lack whatever it was refused for, such as its Type. The rest
+	// is in the letter as it was sent.
+	//
+	// A refusal is answered after its letter is stored, at least once. While Rejects fails,
+	// requests with refused events get 503. What it refuses permanently is logged. It is flushed
+	// by Shutdown, and not closed. A journal of its own with DropOldest bounds it.
+	//
+	// Nothing is written for a request that is refused as a whole, such as one without a key, and
+	// for events of Ingest, whose caller has them. Defaults to none.
+	Rejects Sink
+	// RejectsBestEffort answers refusals as usual while Rejects fails. Such events are logged, and
+	// counted in [Outcome].Unrecorded. Defaults to false.
+	RejectsBestEffort bool
 	// Observer is notified of every request. Defaults to none.
 	Observer Observer
 	// Logger receives what operators must know: failures of the sink, panics, errors that

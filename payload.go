@@ -498,7 +498,7 @@ func documentError(err error, limits wire.Limits) *Error {
 		return &Error{Code: CodeInvalidJSON, Message: syntax.Error(), Offset: syntax.Offset}
 	case errors.As(err, &fault):
 		p := problemOf(fault.Fault)
-		return &Error{Code: p.Code, Message: p.Message, Field: p.Field}
+		return &Error{Code: p.Code, Message: p.Message, Field: p.Field, event: true}
 	case errors.Is(err, wire.ErrTooManyItems):
 		return &Error{Code: CodeTooManyEvents, Field: "batch", Message: fmt.Sprintf("the batch has more than %d events", limits.Items)}
 	}

@@ -511,6 +511,8 @@ type Outcome struct {
 	Err error
 	// Accepted and Rejected count the events of the request.
 	Accepted, Rejected int
+	// Unrecorded counts the refused events that [Options].Rejects did not store.
+	Unrecorded int
 	// Rejects are the first 16 of the events that were refused. Read-only.
 	Rejects []Reject
 	// WireBytes and Bytes are the sizes of the body as sent and decompressed.

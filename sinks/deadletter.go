@@ -125,7 +125,7 @@ func (d *DeadLetter) lettersOf(events []*inlet.Event, indices []int, reasons []e
 	now := time.Now().UTC()
 	letters := make([]*inlet.Event, len(indices))
 	for n, i := range indices {
-		letters[n] = newLetter(events[i], Refusal{Error: clipReason(reasons[i].Error()), At: now, By: d.name})
+		letters[n] = newLetter(events[i], reasons[i], now, d.name)
 	}
 	return letters
 }

@@ -3,27 +3,34 @@ package sinks
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"iter"
-	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/internal/refusal"
 )
 
 // refusedMember is the member of Extra that makes an event a letter: it holds the
 // [Refusal].
 const refusedMember = "_refused"
 
-// A Refusal is the reason why an event has become a letter. In the letter it is the JSON
-// object in the member "_refused" of Extra.
+// A Refusal is the reason why an event has become a letter: of a sink, or of a handler with
+// [inlet.Options].Rejects. In the letter it is the JSON object in the member "_refused" of Extra.
 type Refusal struct {
-	// Error is the text of the sink's error, as valid UTF-8 of at most 1 KiB.
+	// Error is the text of the sink's error, or the message of the handler's refusal, as valid
+	// UTF-8 of at most 1 KiB.
 	Error string `json:"error"`
 	// At is when the letter was made, in UTC.
 	At time.Time `json:"at"`
-	// By is the name of the [DeadLetter], or "" if it has none.
+	// By is the name of the [DeadLetter], "" if it has none, or "handler".
 	By string `json:"by,omitempty"`
+	// Code and Field are those of the [inlet.Problem], or "" if the reason is none.
+	Code  inlet.Code `json:"code,omitempty"`
+	Field string     `json:"field,omitempty"`
+	// Received is what a client sent, where a handler could not make an event of it, of at most
+	// 1 MiB; else "". It has been through no enricher.
+	Received string `json:"received,omitempty"`
 }
 
 // RefusalOf returns why e was refused, and false if e is not a letter.
@@ -50,32 +57,15 @@ func WithoutRefusal(e *inlet.Event) *inlet.Event {
 }
 
 // newLetter returns the letter of e. It shares the memory of e except Extra.
-func newLetter(e *inlet.Event, r Refusal) *inlet.Event {
-	value, err := json.Marshal(r)
-	if err != nil { // a clock beyond the year 9999
-		value = []byte("null")
+func newLetter(e *inlet.Event, reason error, at time.Time, by string) *inlet.Event {
+	r := refusal.Refusal{Error: reason.Error(), At: at, By: by}
+	if p, ok := errors.AsType[*inlet.Problem](reason); ok {
+		r.Code, r.Field = string(p.Code), p.Field
 	}
 	letter := *e
 	open := withoutMember(e.Extra, refusedMember)
-	letter.Extra = closeObject(addMember(open, append([]byte(`"`+refusedMember+`":`), value...)))
+	letter.Extra = closeObject(addMember(open, append([]byte(`"`+refusedMember+`":`), r.JSON()...)))
 	return &letter
-}
-
-// maxReason is the maximum size of the text of an error in a letter, in bytes.
-const maxReason = 1 << 10
-
-// clipReason returns text as valid UTF-8, cut to maxReason.
-func clipReason(text string) string {
-	text = strings.ToValidUTF8(text, "\uFFFD")
-	if len(text) <= maxReason {
-		return text
-	}
-	const ellipsis = "…"
-	end := maxReason - len(ellipsis)
-	for !utf8.RuneStart(text[end]) {
-		end--
-	}
-	return text[:end] + ellipsis
 }
 
 // An extraMember is a member of Extra: its name, its whole text, and the part of that

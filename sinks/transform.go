@@ -20,8 +20,8 @@ import (
 // what that requires (the Name of a track call, the GroupID of a group call, the PreviousID
 // of an alias call), a MessageID, a ReceivedAt, a Timestamp if there was one, and a Source;
 // each raw field that was changed is nil or a JSON object in valid UTF-8. An event without
-// them fails permanently, with an error that names the field. Duplicate names in a raw field
-// are not detected, nor members of Extra with the name of another field.
+// them fails permanently, with an error that names the field, unless it came without. Duplicate
+// names in a raw field are not detected, nor members of Extra with the name of another field.
 //
 // Duplicates are recognised by MessageID and Source: a change that sets one of them must set
 // the same value each time for the same event.

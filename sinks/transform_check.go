@@ -15,12 +15,13 @@ import (
 // before the change.
 func checkChanged(e, lent *inlet.Event) error {
 	switch {
-	case !canonical.IsType(string(e.Type)):
+	case e.Type != lent.Type && !canonical.IsType(string(e.Type)):
 		return fmt.Errorf("the change left an invalid Type, %q", e.Type)
 	case e.Timestamp.IsZero() && !lent.Timestamp.IsZero():
 		return errors.New("the change left no Timestamp")
 	}
-	if field := missing(e); field != "" {
+	if field := missing(e); field != "" && field != missing(lent) { // a letter may lack it
+
 		return fmt.Errorf("the change left no %s", field)
 	}
 	return checkRaw(e, lent)

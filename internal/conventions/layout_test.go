@@ -57,7 +57,7 @@ var arrows = map[string][]string{
 	".": {
 		"internal/account", "internal/admission", "internal/body", "internal/canonical", "internal/check",
 		"internal/commandersact", "internal/form", "internal/guard", "internal/order", "internal/origin", "internal/pixel",
-		"internal/redact", "internal/timestamp", "internal/verified", "internal/wire",
+		"internal/redact", "internal/refusal", "internal/timestamp", "internal/verified", "internal/wire",
 	},
 	"internal/account":       {},
 	"internal/admission":     {},
@@ -74,6 +74,7 @@ var arrows = map[string][]string{
 	"internal/origin":        {"internal/check"},
 	"internal/pixel":         {"internal/form", "internal/wire"},
 	"internal/redact":        {},
+	"internal/refusal":       {"internal/canonical", "internal/wire"},
 	"internal/timestamp":     {},
 	"internal/verified":      {},
 	"internal/wire":          {},
@@ -82,7 +83,7 @@ var arrows = map[string][]string{
 	"authcache":  {".", "internal/check", "internal/guard"},
 	"middleware": {".", "enrichers", "internal/admission", "internal/check", "internal/order", "internal/origin", "internal/redact"},
 
-	"sinks":                             {".", "internal/backoff", "internal/canonical", "internal/check", "internal/guard", "internal/itemerrors"},
+	"sinks":                             {".", "internal/backoff", "internal/canonical", "internal/check", "internal/guard", "internal/itemerrors", "internal/refusal"},
 	"sinks/httpsink":                    {".", "sinks", "internal/backoff", "internal/check", "internal/guard"},
 	"sinks/journal":                     {".", "sinks", "sinks/journal/internal/...", "internal/backoff", "internal/canonical", "internal/check", "internal/guard", "internal/verified", "internal/wire"},
 	"sinks/journal/internal/osfs":       {},
