@@ -43,7 +43,11 @@ func WriteError(w http.ResponseWriter, r *http.Request, err error) {
 		route, _ = s.match(builtinRoutes(), r)
 	}
 	out := answer{err: err, route: route}
-	s.setOutcome(out.outcome())
+	outcome := out.outcome()
+	if outcome.Source = s.source.Load(); outcome.Source == nil {
+		outcome.Source = s.refused.Load()
+	}
+	s.setOutcome(outcome)
 	reply := out.render(w.Header(), s)
 	reply.expect(w, r, s)
 	s.turn.End() // before a client takes its time
@@ -360,7 +364,7 @@ func keptRejects(rejects []Reject) []Reject {
 	}
 	kept := slices.Clone(rejects[:min(len(rejects), maxKept)])
 	for i := range kept {
-		kept[i].MessageID = strings.Clone(kept[i].MessageID)
+		kept[i].MessageID, kept[i].Name = strings.Clone(kept[i].MessageID), strings.Clone(kept[i].Name)
 	}
 	return kept
 }
@@ -434,4 +438,91 @@ func appendShort(dst []byte, member, s string) []byte {
 		s = strings.ToValidUTF8(s[:maxText], "") + "..."
 	}
 	return wire.AppendString(append(dst, member...), s)
+}
+
+// A refusalLog logs why events and requests are refused: for each source and code one line a
+// minute, about the first of those that it counts. The zero value is ready.
+type refusalLog struct {
+	mu    sync.Mutex
+	lines map[refusalKey]*sampled
+}
+
+type refusalKey struct {
+	source string
+	code   Code
+}
+
+// maxRefusalKeys is how many sources and codes are told apart. The others share a line.
+const maxRefusalKeys = 1024
+
+func (l *refusalLog) line(k refusalKey) *sampled {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	line := l.lines[k]
+	if line == nil && len(l.lines) >= maxRefusalKeys {
+		k = refusalKey{}
+		line = l.lines[k]
+	}
+	if line == nil {
+		if l.lines == nil {
+			l.lines = map[refusalKey]*sampled{}
+		}
+		line = new(sampled)
+		l.lines[k] = line
+	}
+	return line
+}
+
+// log logs the refusals of a request, as a whole only of a source that is known. What is logged as
+// an error is not logged again.
+func (l *refusalLog) log(ctx context.Context, logger *slog.Logger, o *Outcome, err error) {
+	if o.Source == nil {
+		return
+	}
+	source := o.Source.ID
+	now := time.Now()
+	var codes []Code
+	for i := range o.Rejects {
+		if r := &o.Rejects[i]; !slices.Contains(codes, r.Code) {
+			codes = append(codes, r.Code)
+			l.count(ctx, logger, now, o, source, r)
+		}
+	}
+	if e, ok := errors.AsType[*Error](err); ok && len(codes) == 0 && e.status() < http.StatusInternalServerError {
+		l.count(ctx, logger, now, o, source, &Reject{Problem: Problem{e.Code, e.text(), e.Field}})
+	}
+}
+
+// count counts what is refused like r, and logs r if it is time.
+func (l *refusalLog) count(ctx context.Context, logger *slog.Logger, now time.Time, o *Outcome, source string, r *Reject) {
+	alike := 0
+	for i := range o.Rejects {
+		if o.Rejects[i].Code == r.Code {
+			alike++
+		}
+	}
+	n, ok := l.line(refusalKey{source, r.Code}).next(now, max(alike, 1))
+	if !ok {
+		return
+	}
+	attrs := []slog.Attr{slog.String("code", string(r.Code)), slog.Int64("refused", n)}
+	for _, a := range [...]struct{ name, text string }{
+		{"source", source}, {"dialect", o.Dialect}, {"path", o.Path}, {"reason", r.Message}, {"field", r.Field},
+		{"type", string(r.Type)}, {"event", r.Name}, {"messageId", r.MessageID},
+	} {
+		if a.text != "" {
+			attrs = append(attrs, slog.String(a.name, short(a.text)))
+		}
+	}
+	logger.LogAttrs(ctx, slog.LevelWarn, "inlet: refused", attrs...)
+}
+
+// maxLogged bounds a text of a client's in a log, in bytes.
+const maxLogged = 256
+
+func short(text string) string {
+	if len(text) > maxLogged {
+		return strings.ToValidUTF8(text[:maxLogged], "") + "..."
+	}
+	return text
 }

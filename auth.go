@@ -181,6 +181,7 @@ func (a *authentication) step(w http.ResponseWriter, given, r *http.Request, s *
 	}
 	source, err := a.identify(r.Context(), &found)
 	if err != nil {
+		s.refused.Store(source)
 		return r, payload, a.explained(r, route, found, source, err)
 	}
 	s.source.Store(source)
@@ -203,7 +204,7 @@ func (a *authentication) identify(ctx context.Context, found *foundCredentials) 
 	case source == nil:
 		return nil, &Error{Code: CodeInternal, Err: errors.New("the authenticator returned neither a source nor an error")}
 	case source.Disabled:
-		return nil, &Error{Code: CodeSourceDisabled}
+		return source, &Error{Code: CodeSourceDisabled}
 	case !source.allows(found.Origin):
 		return source, &Error{Code: CodeOriginNotAllowed}
 	}

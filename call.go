@@ -42,6 +42,7 @@ type call struct {
 	charged  bool      // for its events, by the layers that limit them
 	lost     bool      // the sink panicked: its memory may still be in use
 	entered  bool      // the request counts as in flight
+	answered bool
 }
 
 // newCall uses the state that an earlier layer made, or one of its own.
@@ -710,7 +711,7 @@ func (c *call) answer(err error) {
 	if c.payload != nil {
 		outcome.Bytes, outcome.WireBytes = len(c.payload.bytes()), int(c.payload.size)
 	}
-	if c.h.options.Observer != nil {
+	if c.h.options.Observer != nil || c.state.observers.Load() != nil {
 		c.measure(&outcome)
 	}
 	c.state.setOutcome(outcome)
@@ -727,13 +728,15 @@ func (c *call) answer(err error) {
 	c.send(&reply)
 	if err != nil {
 		c.log(outcome.Status, asError(err))
-		if c.route != nil && c.route.Form == FormPixel {
-			c.h.pixels.warn(c.r.Context(), c.h.options.Logger, c.route, c.source, err)
-		}
 	}
-	if c.h.options.Observer != nil {
-		c.h.options.Observer.ObserveRequest(c.r.Context(), c.state.outcome.Load())
+	switch pixel := c.route != nil && c.route.Form == FormPixel; {
+	case err != nil && pixel:
+		c.h.pixels.warn(c.r.Context(), c.h.options.Logger, c.route, c.source, err)
+	case err != nil, outcome.Rejected > 0:
+		c.h.refusals.log(c.r.Context(), c.h.options.Logger, &outcome, err)
 	}
+	c.answered = true
+	c.observe(c.state.outcome.Load())
 	if reply.unread != nil {
 		c.leave()
 		c.state.payload.Load().leaveSlot()
@@ -751,6 +754,25 @@ func (c *call) send(reply *reply) {
 		}
 	}
 	reply.write(c.w, timeout)
+}
+
+// observe notifies the observer, unless a layer does.
+func (c *call) observe(o *Outcome) {
+	if observer := c.h.options.Observer; observer != nil && !c.state.observers.Load().has(observer) {
+		observer.ObserveRequest(c.r.Context(), o)
+	}
+}
+
+// end counts the request out. If it panicked, the observer is notified of that.
+func (c *call) end() {
+	c.leave()
+	if c.answered {
+		return
+	}
+	out := answer{err: &Error{Code: CodeInternal}, route: c.route}
+	outcome := out.outcome()
+	outcome.Source, outcome.Status = c.source, http.StatusInternalServerError
+	c.observe(&outcome)
 }
 
 // measure sets how long the request took, until its answer.

@@ -286,3 +286,118 @@ func TestOutcome(t *testing.T) {
 		require.Zero(t, inlet.OutcomeFromContext(t.Context()))
 	})
 }
+
+func TestObserver(t *testing.T) {
+	t.Parallel()
+	t.Run("of Ingest, once", func(t *testing.T) {
+		t.Parallel()
+		good, bad := inlet.NewPage("u", "Home", nil), inlet.NewPage("", "Home", nil)
+		down := errors.New("down")
+		for _, tt := range []struct {
+			name               string
+			sink               inlet.Sink
+			source             *inlet.Source
+			events             []*inlet.Event
+			status             int
+			code               inlet.Code
+			accepted, rejected int
+		}{
+			{"stored", new(testsink.Keeper), website, []*inlet.Event{good, good}, 200, "", 2, 0},
+			{"some refused", new(testsink.Keeper), website, []*inlet.Event{good, bad}, 200, "", 1, 1},
+			{"all refused", new(testsink.Keeper), website, []*inlet.Event{bad, nil}, 400, inlet.CodeAllRefused, 0, 2},
+			{"the sink is down", testsink.Failing(down), website, []*inlet.Event{good, bad}, 503, inlet.CodeSinkUnavailable, 0, 1},
+			{"no source", new(testsink.Keeper), nil, []*inlet.Event{good}, 500, inlet.CodeInternal, 0, 0},
+			{"an enricher panics", new(testsink.Keeper), website, []*inlet.Event{inlet.NewPage("bad", "", nil)}, 500, inlet.CodeInternal, 0, 0},
+		} {
+			t.Run(tt.name, func(t *testing.T) {
+				t.Parallel()
+				seen := new(observer)
+				h := mustNew(t, tt.sink, &inlet.Options{Observer: seen, Enrichers: []inlet.Enricher{breakEvent(func(*inlet.Event) { panic("e") })}})
+				err := h.Ingest(t.Context(), tt.source, tt.events...)
+				require.Equal(t, tt.status != 200 || tt.rejected > 0, err != nil)
+				require.Len(t, seen.records, 1)
+				o := seen.records[0]
+				require.Equal(t, inlet.DialectIngest, o.Dialect)
+				require.Equal(t, tt.source, o.Source)
+				require.Equal(t, tt.status, o.Status)
+				require.Equal(t, tt.code, o.Code)
+				require.Equal(t, tt.accepted, o.Accepted)
+				require.Equal(t, tt.rejected, o.Rejected)
+				require.Len(t, o.Rejects, tt.rejected)
+				require.Equal(t, err, o.Err)
+			})
+		}
+	})
+	t.Run("of Ingest after Shutdown", func(t *testing.T) {
+		t.Parallel()
+		seen := new(observer)
+		h := mustNew(t, new(testsink.Keeper), &inlet.Options{Observer: seen})
+		require.NoError(t, h.Shutdown(t.Context()))
+		require.Error(t, h.Ingest(t.Context(), website, inlet.NewPage("u", "", nil)))
+		require.Len(t, seen.records, 1)
+		require.Equal(t, inlet.CodeShuttingDown, seen.records[0].Code)
+	})
+	t.Run("of a panic", func(t *testing.T) {
+		t.Parallel()
+		seen := new(observer)
+		h := mustNew(t, inlet.SinkFunc(func(context.Context, []*inlet.Event) error { panic(http.ErrAbortHandler) }), &inlet.Options{Observer: seen})
+		require.Panics(t, func() { serve(h, authenticated("/v1/track", goodTrack)) })
+		require.Len(t, seen.records, 1)
+		require.Equal(t, 500, seen.records[0].Status)
+		require.Equal(t, inlet.CodeInternal, seen.records[0].Code)
+		require.Equal(t, website, seen.records[0].Source)
+		require.Equal(t, "/v1/track", seen.records[0].Path)
+	})
+}
+
+func TestRefusalLog(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		log := new(bytes.Buffer)
+		h := mustNew(t, new(testsink.Keeper), &inlet.Options{
+			Logger: slog.New(slog.NewTextHandler(log, nil)),
+			Validators: []inlet.Validator{func(e *inlet.Event) *inlet.Problem {
+				if e.Name == "Order Complete" {
+					return &inlet.Problem{Code: "not_in_catalogue", Message: "no such event", Field: "event"}
+				}
+				return nil
+			}},
+		})
+		lines := func() (lines []string) {
+			lines = strings.Split(strings.TrimSpace(log.String()), "\n")
+			log.Reset()
+			for i := range lines {
+				_, lines[i], _ = strings.Cut(lines[i], "level=")
+			}
+			return lines
+		}
+		misspelt := `{"type":"track","userId":"u","event":"Order Complete","messageId":"m1"}`
+		serve(h, authenticated("/v1/batch", batchOf(misspelt, misspelt, `{"type":"track","event":"E"}`)))
+		require.Equal(t, []string{
+			`WARN msg="inlet: refused" code=not_in_catalogue refused=2 source=website dialect=segment path=/v1/batch reason="no such event" field=event type=track event="Order Complete" messageId=m1`,
+			`WARN msg="inlet: refused" code=no_user_anon_id refused=1 source=website dialect=segment path=/v1/batch reason="userId or anonymousId is required" field=userId type=track event=E`,
+		}, lines())
+
+		for range 100 {
+			serve(h, authenticated("/v1/track", misspelt))
+		}
+		require.Equal(t, []string{""}, lines(), "within a minute")
+		time.Sleep(time.Minute)
+		serve(h, authenticated("/v1/track", misspelt))
+		require.Len(t, lines(), 1)
+		other := inlet.WithSource(request("POST", "/v1/track", strings.NewReader(misspelt)), &inlet.Source{ID: "other"})
+		serve(h, other)
+		require.Contains(t, lines()[0], "source=other")
+
+		serve(h, request("POST", "/v1/track", strings.NewReader(misspelt)))
+		require.Equal(t, []string{""}, lines(), "without a source")
+		serve(h, authenticated("/v1/track", "{"))
+		require.Equal(t, []string{`WARN msg="inlet: refused" code=invalid_json refused=1 source=website dialect=segment path=/v1/track reason="unexpected end of the JSON text at byte 1"`}, lines())
+
+		for i := range 5000 {
+			source := &inlet.Source{ID: "s" + strings.Repeat("x", i%7) + string(rune('a'+i%26)) + time.Duration(i).String()}
+			serve(h, inlet.WithSource(request("POST", "/v1/track", strings.NewReader(misspelt)), source))
+		}
+		require.Less(t, len(lines()), 1100, "each of any number of sources has a line")
+	})
+}

@@ -359,6 +359,40 @@ func ExampleOptions_rejects() {
 	// Order Complete not_in_catalogue event the plan has no such event
 }
 
+// counting counts what becomes of requests.
+type counting struct{ statuses []int }
+
+func (c *counting) ObserveRequest(_ context.Context, o *inlet.Outcome) {
+	c.statuses = append(c.statuses, o.Status)
+}
+
+// A layer of a team's own that notifies an observer of every request. [middleware.Observe] is one
+// that also does for answers of other code, and for panics.
+func ExampleWithObserver() {
+	observer := new(counting)
+	h, err := inlet.New(printing, &inlet.Options{Observer: observer})
+	if err != nil {
+		panic(err)
+	}
+	keys := inlet.MustKeys(map[string]inlet.Source{"AnotherKey": {ID: "web"}})
+	authenticate, err := inlet.Authenticate(keys, nil)
+	if err != nil {
+		panic(err)
+	}
+	api := authenticate(h)
+	layer := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r, first := inlet.WithObserver(r, observer)
+		api.ServeHTTP(w, r)
+		if first {
+			o := inlet.OutcomeFromContext(r.Context())
+			observer.ObserveRequest(r.Context(), &o)
+		}
+	})
+	layer.ServeHTTP(httptest.NewRecorder(), exampleRequest("/v1/track", `{}`)) // with an unknown key
+	fmt.Println(observer.statuses)
+	// Output: [401]
+}
+
 func ExampleEvent_Get() {
 	e := &inlet.Event{Properties: json.RawMessage(`{"cart":{"items":[{"sku":"A-1"},{"sku":"B-2"}]},"utm.source":"mail"}`)}
 	sku, ok := e.Get("properties.cart.items.1.sku")

@@ -29,6 +29,7 @@ type Handler struct {
 	queue    *admission.Queue
 	pixels   pixelWarnings
 	server   serverCheck
+	refusals refusalLog
 	lapses   sampled  // of events that Options.Rejects did not store
 	codings  sync.Map // of bodies that were warned of: a handful
 	mount    mountCheck
@@ -72,7 +73,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c.state.account.Enter(h.protocol.budget)
 	defer c.state.account.Leave()
 	err := c.enter()
-	defer c.leave()
+	defer c.end()
 	defer c.state.turn.End()
 	if err == nil {
 		if err = c.serve(); err != nil {
@@ -174,8 +175,79 @@ const DialectIngest = "inlet"
 //
 // Context: the write ends when ctx does or after the handler's WriteTimeout.
 func (h *Handler) Ingest(ctx context.Context, source *Source, events ...*Event) error {
+	if h.options.Observer == nil {
+		return h.ingestFrom(ctx, source, events)
+	}
+	var err error
+	began := time.Now()
+	defer func() { h.observeIngest(ctx, source, events, time.Since(began), err) }()
+	err = errIngestPanicked
+	err = h.ingestFrom(ctx, source, events)
+	return err
+}
+
+var (
+	errNoSource = errors.New("inlet: Ingest: the source is nil or has no ID")
+	// errIngestPanicked is the result of a call that did not return.
+	errIngestPanicked = errors.New("inlet: Ingest panicked")
+)
+
+// observeIngest notifies the observer of what became of a call.
+func (h *Handler) observeIngest(ctx context.Context, source *Source, events []*Event, took time.Duration, err error) {
+	o := Outcome{Dialect: DialectIngest, Source: source, Status: http.StatusOK, Duration: took, Err: err}
+	for _, e := range events {
+		if e != nil {
+			raw, text := e.contentSize()
+			o.Bytes += raw + text
+		}
+	}
+	known, temporary := errors.AsType[*Error](err)
+	failed := ItemErrors(err, len(events))
+	for i, e := range failed {
+		switch {
+		case e == nil:
+			o.Accepted++
+		case IsPermanent(e):
+			o.Rejected++
+			o.addReject(i, events[i], e)
+		default:
+			temporary = true
+		}
+	}
+	switch {
+	case err == nil:
+		o.Accepted = len(events)
+	case known != nil:
+		o.Code = known.Code
+	case errors.Is(err, errIngestPanicked), errors.Is(err, errNoSource):
+		o.Code = CodeInternal
+	case temporary:
+		o.Code = CodeSinkUnavailable
+	case o.Accepted == 0:
+		o.Code = CodeAllRefused
+	}
+	if o.Code != "" {
+		o.Status = o.Code.Status()
+	}
+	h.options.Observer.ObserveRequest(ctx, &o)
+}
+
+// addReject adds a refused event to those that are kept.
+func (o *Outcome) addReject(i int, e *Event, err error) {
+	if len(o.Rejects) == maxKept {
+		return
+	}
+	reject := Reject{Index: i, Problem: *refusedBySink(err)}
+	if e != nil {
+		reject.MessageID, reject.Type, reject.Name = e.MessageID, e.Type, e.Name
+	}
+	o.Rejects = append(o.Rejects, reject)
+}
+
+// ingestFrom is Ingest without the observer.
+func (h *Handler) ingestFrom(ctx context.Context, source *Source, events []*Event) error {
 	if source == nil || source.ID == "" {
-		return errors.New("inlet: Ingest: the source is nil or has no ID")
+		return errNoSource
 	}
 	if err := admitted(h.inFlight.Enter()); err != nil {
 		return err

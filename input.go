@@ -291,6 +291,9 @@ func (in *Input) refuse(place int, messageID string, e *Event, p *Problem) {
 		}
 		in.letters = append(in.letters, e)
 	}
+	if e != nil {
+		reject.Type, reject.Name = e.Type, e.Name
+	}
 	in.rejects = append(in.rejects, reject)
 }
 
@@ -315,7 +318,11 @@ func (in *Input) Withdraw(p *Problem) {
 		return
 	}
 	last := len(in.events) - 1
-	in.Refuse(in.places[last], in.events[last].MessageID, p)
+	e, n := in.events[last], len(in.rejects)
+	in.Refuse(in.places[last], e.MessageID, p)
+	if len(in.rejects) > n {
+		in.rejects[n].Type, in.rejects[n].Name = e.Type, e.Name
+	}
 	*in.events[last] = Event{}
 	in.structs, in.events, in.places = in.structs[:len(in.structs)-1], in.events[:last], in.places[:last]
 }

@@ -143,7 +143,7 @@ type Options struct {
 	//
 	// A refusal is answered after its letter is stored, at least once. While Rejects fails,
 	// requests with refused events get 503. What it refuses permanently is logged. It is flushed
-	// by Shutdown, and not closed. A journal of its own with DropOldest bounds it.
+	// by Shutdown, and not closed. A journal of its own with RetainBytes bounds it.
 	//
 	// Nothing is written for a request that is refused as a whole, such as one without a key, and
 	// for events of Ingest, whose caller has them. Defaults to none.

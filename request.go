@@ -9,10 +9,12 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"reflect"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
+	"unsafe"
 
 	"github.com/inlet-go/inlet/internal/account"
 	"github.com/inlet-go/inlet/internal/admission"
@@ -59,6 +61,8 @@ type state struct {
 	selected  atomic.Pointer[boundRoute]
 	payload   atomic.Pointer[payload]
 	source    atomic.Pointer[Source]
+	refused   atomic.Pointer[Source] // that may not be used now
+	observers atomic.Pointer[observers]
 	requestID atomic.Pointer[string]
 	clientIP  atomic.Pointer[netip.Addr]
 	outcome   atomic.Pointer[Outcome]
@@ -496,12 +500,14 @@ func VisitorFromContext(ctx context.Context) Visitor {
 	return Visitor{}
 }
 
-// An Outcome is what became of a request, for logs and metrics. It holds no write key, no
-// payload, and nothing that a client could make arbitrarily many of, except Rejects.
+// An Outcome is what became of a request or of a call of [Handler.Ingest], for logs and metrics. It
+// holds no write key, no payload, and nothing that a client could make arbitrarily many of, except
+// Rejects.
 type Outcome struct {
 	// Dialect and Path are those of the route, "" if there was none.
 	Dialect, Path string
-	// Source is the owner of the write key, nil for an unauthenticated request.
+	// Source is the owner of the write key, nil if it is not known. A request that was refused
+	// because of its source has one, too.
 	Source *Source
 	// Status is the HTTP status of the answer.
 	Status int
@@ -522,15 +528,58 @@ type Outcome struct {
 	Duration, Write time.Duration
 }
 
-// An Observer is notified of every request that a handler has answered, for metrics.
+// An Observer is notified of every request and of every call of [Handler.Ingest], once, for
+// metrics. As [Options].Observer it is notified of the requests that reach the handler. With
+// package middleware, Observe, it is notified of all others, too: those that a layer answers.
 //
 // Concurrency: it is called inline, by many requests concurrently, and must neither block
 // nor panic.
 //
 // Ownership: the outcome is read-only and lent until the call returns.
 type Observer interface {
-	// ObserveRequest is called with what became of a request, after its answer was written.
+	// ObserveRequest is called with what became of a request, after its answer was written, or
+	// of a call of Ingest, whose Dialect is [DialectIngest] and whose Status is what a request
+	// would have got.
 	ObserveRequest(ctx context.Context, o *Outcome)
+}
+
+// WithObserver has the handler leave o to the caller, a layer that notifies it of the outcome of
+// every request ([OutcomeFromContext]), also of those that another layer answers. It returns false
+// if a layer that came before does that already. The request returned is r itself if another layer
+// of this module came before.
+func WithObserver(r *http.Request, o Observer) (*http.Request, bool) {
+	r, s := withState(r)
+	before := s.observers.Load()
+	if before.has(o) {
+		return r, false
+	}
+	s.observers.Store(&observers{before, o})
+	return r, true
+}
+
+// observers are those that layers notify.
+type observers struct {
+	before *observers
+	last   Observer
+}
+
+// has reports whether o is among them.
+func (l *observers) has(o Observer) bool {
+	for ; l != nil; l = l.before {
+		if isSameObserver(l.last, o) {
+			return true
+		}
+	}
+	return false
+}
+
+// isSameObserver compares two observers, also of a type whose values cannot be compared, such as
+// a function: those are the same if they are in the same memory.
+func isSameObserver(a, b Observer) bool {
+	if reflect.ValueOf(a).Comparable() && reflect.ValueOf(b).Comparable() {
+		return a == b
+	}
+	return *(*[2]uintptr)(unsafe.Pointer(&a)) == *(*[2]uintptr)(unsafe.Pointer(&b))
 }
 
 // OutcomeFromContext returns what became of the request, after it was answered. It is the

@@ -291,6 +291,10 @@ type Reject struct {
 	Index int `json:"index"`
 	// MessageID is the id that the client sent, or "".
 	MessageID string `json:"messageId,omitempty"`
+	// Type and Name are those of the event, for logs, or "" if they are not known. They are not in
+	// answers.
+	Type Type   `json:"-"`
+	Name string `json:"-"`
 	Problem
 }
 

@@ -25,11 +25,12 @@ type AccessLogOptions struct {
 // level Info up to status 399, at Warn up to 499, at Error above. Its attributes are method,
 // path, status, bytes (of the response's body) and duration; clientIP, requestId, source,
 // dialect, accepted and rejected (events) and code (why the request was refused) if they are
-// known; and from status 500 on error, the cause, which is not sent to the client. A handler that
-// panicked before it answered has status 500 and panicked=true.
+// known; reject, field and event (the code, the field and the name of the first refused event);
+// origin for one that is not allowed; and from status 500 on error, the cause, which is not sent
+// to the client. A handler that panicked before it answered has status 500 and panicked=true.
 //
-// It never writes the query, the write key, the body or a header of the request. A key in the path,
-// as in a request for the settings or the script of a vendor's page, is replaced by "*".
+// It never writes the query, the write key, the body or another header of the request. A key in
+// the path, as in a request for the settings or the script of a vendor's page, is replaced by "*".
 //
 // It belongs inside [Recover] and outside the layers that refuse. The writer that it passes on
 // supports [http.ResponseController].
@@ -97,15 +98,24 @@ func (a *access) appendKnown(attrs []slog.Attr, status int) []slog.Attr {
 		}
 	}
 	text("requestId", inlet.RequestIDFromContext(ctx))
-	if source := inlet.SourceFromContext(ctx); source != nil {
+	out := inlet.OutcomeFromContext(ctx)
+	if source := cmp.Or(inlet.SourceFromContext(ctx), out.Source); source != nil {
 		text("source", source.ID)
 	}
-	out := inlet.OutcomeFromContext(ctx)
 	text("dialect", out.Dialect)
 	if out.Accepted+out.Rejected > 0 {
 		attrs = append(attrs, slog.Int("accepted", out.Accepted), slog.Int("rejected", out.Rejected))
 	}
 	text("code", string(out.Code))
+	if out.Code == inlet.CodeOriginNotAllowed {
+		text("origin", clip(originOf(a.r)))
+	}
+	if len(out.Rejects) > 0 {
+		r := &out.Rejects[0]
+		text("reject", string(r.Code))
+		text("field", clip(r.Field))
+		text("event", clip(r.Name))
+	}
 	if why, ok := errors.AsType[*admission.Refusal](out.Err); ok {
 		text("limit", why.Limit)
 		text("reason", why.Reason)
@@ -116,6 +126,18 @@ func (a *access) appendKnown(attrs []slog.Attr, status int) []slog.Attr {
 		attrs = append(attrs, slog.Bool("panicked", true))
 	}
 	return attrs
+}
+
+// originOf returns the origin that a request says it comes from: of its page, for an image.
+func originOf(r *http.Request) string {
+	if origin := r.Header.Get("Origin"); origin != "" {
+		return origin
+	}
+	u, err := url.Parse(r.Header.Get("Referer"))
+	if err != nil || u.Host == "" {
+		return ""
+	}
+	return u.Scheme + "://" + u.Host
 }
 
 // levelOf returns the level for a status.

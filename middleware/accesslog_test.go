@@ -51,6 +51,18 @@ func TestAccessLog(t *testing.T) {
 			[]string{"source", "accepted", "error"},
 		},
 		{
+			"a page of another origin", new(testsink.Keeper),
+			call{body: track, key: boundKey, header: map[string]string{"Origin": "https://other.example"}},
+			map[string]any{"level": "WARN", "status": 403., "code": "origin_not_allowed", "source": "shop", "origin": "https://other.example"},
+			nil,
+		},
+		{
+			"a refused event", new(testsink.Keeper),
+			call{path: "/v1/batch", body: `{"batch":[{"type":"track","event":"Ordered"},` + track[:1] + `"type":"track",` + track[1:] + `]}`, key: writeKey},
+			map[string]any{"status": 200., "accepted": 1., "rejected": 1., "reject": "no_user_anon_id", "field": "userId", "event": "Ordered"},
+			[]string{"code", "origin"},
+		},
+		{
 			"a sink that is down", down,
 			call{body: track, key: writeKey},
 			map[string]any{"level": "ERROR", "status": 503., "code": "sink_unavailable", "error": "the disk is full"},

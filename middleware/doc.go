@@ -5,12 +5,14 @@
 //
 // The usual order, from the outside in, is
 //
-//	layers: Recover, RequestID, AccessLog, ClientIP, CORS, RateLimit by IP, IPPolicy,
+//	layers: Observe, Recover, RequestID, AccessLog, ClientIP, CORS, RateLimit by IP, IPPolicy,
 //	        Identity, Payload, Auth, RateLimit by source, Migrate
 //
 // [Standard] puts them in this order. In a [Chain] of your own leave out the layers that you do not
 // need. Why each is where it is:
 //
+//   - Observe notifies an observer of every request, also of those that panic. It is the
+//     outermost.
 //   - Recover catches the panics of everything inside it.
 //   - RequestID gives the log lines and answers of everything inside it the id.
 //   - AccessLog logs every request, including those that a layer inside it refuses.

@@ -377,3 +377,25 @@ func ExampleLimiter() {
 	// 404
 	// 429
 }
+
+// counts is an observer.
+type counts map[inlet.Code]int
+
+func (c counts) ObserveRequest(_ context.Context, o *inlet.Outcome) { c[o.Code]++ }
+
+func ExampleObserve() {
+	observer := counts{} // in a program it needs a lock
+	api, err := inlet.New(new(sinks.Discard), &inlet.Options{Observer: observer})
+	if err != nil {
+		panic(err)
+	}
+	keys := inlet.MustKeys(map[string]inlet.Source{"ILoveData123": {ID: "web"}})
+	h := middleware.Chain(middleware.Observe(observer), middleware.Recover(nil), middleware.Auth(keys, nil))(api)
+	for _, key := range []string{"ILoveData123", "unknown"} {
+		r := httptest.NewRequest("POST", "/v1/track", strings.NewReader(`{"userId":"u1","event":"Signed Up"}`))
+		r.SetBasicAuth(key, "")
+		h.ServeHTTP(httptest.NewRecorder(), r)
+	}
+	fmt.Println(observer)
+	// Output: map[:1 unknown_key:1]
+}

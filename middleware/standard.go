@@ -51,6 +51,9 @@ type StandardOptions struct {
 	// NoAccessLog leaves out [AccessLog], for a host that logs requests itself. Defaults to
 	// false.
 	NoAccessLog bool
+	// Observer is notified of every request, as [Observe] does. Give it to the handler, too, for
+	// its Ingest. Defaults to none.
+	Observer inlet.Observer
 	// Logger receives the access log, panics and warnings. Defaults to [slog.Default].
 	Logger *slog.Logger
 }
@@ -80,6 +83,7 @@ func Standard(keys inlet.Authenticator, o *StandardOptions) func(http.Handler) h
 	filled, err := o.withDefaults(keys)
 	must(err)
 	return Chain(
+		filled.observe(),
 		Recover(&RecoverOptions{Logger: filled.Logger}),
 		RequestID(nil),
 		filled.accessLog(),
@@ -192,6 +196,13 @@ func (o *StandardOptions) stripPrefix(next http.Handler) http.Handler {
 func below(prefix, path string) bool {
 	rest, ok := strings.CutPrefix(path, prefix)
 	return ok && (rest == "" || rest[0] == '/')
+}
+
+func (o *StandardOptions) observe() func(http.Handler) http.Handler {
+	if o.Observer == nil {
+		return nil
+	}
+	return Observe(o.Observer)
 }
 
 func (o *StandardOptions) accessLog() func(http.Handler) http.Handler {

@@ -38,7 +38,7 @@ func (w *warnings) lines(t *testing.T) (lines []string) {
 	for line := range strings.Lines(w.log.String()) {
 		var record struct{ Level, Msg string }
 		require.NoError(t, json.Unmarshal([]byte(line), &record), line)
-		if record.Level == "WARN" && record.Msg != "middleware: request" {
+		if record.Level == "WARN" && record.Msg != "middleware: request" && record.Msg != "inlet: refused" {
 			lines = append(lines, strings.TrimSpace(line))
 		}
 	}

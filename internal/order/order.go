@@ -17,7 +17,8 @@ type Layer uint8
 
 // The kinds of layers, from the outside in.
 const (
-	Recover Layer = iota
+	Observe Layer = iota
+	Recover
 	RequestID
 	AccessLog
 	ClientIP
@@ -48,6 +49,10 @@ type Row struct {
 func Layers() []Row { return slices.Clone(rows[:]) }
 
 var rows = [layers]Row{
+	{
+		Layer: Observe, Name: "Observe", Rare: true,
+		Why: "notifies an observer of every request, also of those that panic. It is the outermost.",
+	},
 	{
 		Layer: Recover, Name: "Recover",
 		Why: "catches the panics of everything inside it.",
@@ -127,6 +132,7 @@ const (
 )
 
 var rules = [...]Rule{
+	{Outer: Observe, Inner: Recover},
 	{Outer: Recover, Inner: RequestID},
 	{Outer: Recover, Inner: AccessLog},
 	{Outer: Recover, Inner: ClientIP},
