@@ -199,11 +199,17 @@ func (m *Migrator) appendTime(dst []byte, first int) (_ []byte, timed bool) {
 	return appendMillis(dst, first, t), true
 }
 
-// appendInvalidTime appends a value that is no time, or ReceivedAt in its place.
+// appendInvalidTime appends a value that is no time, next to that of properties.created, which the
+// handler uses instead; or ReceivedAt in its place.
 func (m *Migrator) appendInvalidTime(dst []byte, first int, at candidate) []byte {
 	if m.options.ReceivedAt.IsZero() {
 		m.warn(CodeTimestampInvalid, at.field)
-		return wire.AppendMember(dst, first, []byte(`"event_timestamp"`), at.value)
+		dst = wire.AppendMember(dst, first, []byte(`"event_timestamp"`), at.value)
+		if !m.readCreated().IsZero() && !m.hasOtherCreated() {
+			m.warn(CodeTimestampCreated, "properties.created")
+			dst = wire.AppendMember(dst, first, createdName, m.created)
+		}
+		return dst
 	}
 	m.record(KindWarning, CodeTimestampInvalid, at.field, "", at.value)
 	return appendMillis(dst, first, m.options.ReceivedAt)
@@ -212,14 +218,29 @@ func (m *Migrator) appendInvalidTime(dst []byte, first int, at candidate) []byte
 // appendFallbackTime appends the time of an event that has none: properties.created if
 // that is a time, otherwise ReceivedAt, if that is known.
 func (m *Migrator) appendFallbackTime(dst []byte, first int) []byte {
-	if wire.Kind(m.created) == '"' {
-		if t, code := readISOTime([]byte(wire.Text(m.created))); code == "" || code == CodeTimestampZone {
-			m.warn(CodeTimestampCreated, "properties.created")
-			return appendMillis(dst, first, t)
-		}
+	if t := m.readCreated(); !t.IsZero() {
+		m.warn(CodeTimestampCreated, "properties.created")
+		return appendMillis(dst, first, t)
 	}
 	m.warn(CodeTimestampMissing, "event_timestamp")
 	return appendMillis(dst, first, m.options.ReceivedAt)
+}
+
+var createdName = []byte(`"created"`)
+
+// readCreated returns the time in properties.created, the zero time if there is none.
+func (m *Migrator) readCreated() time.Time {
+	if wire.Kind(m.created) != '"' {
+		return time.Time{}
+	}
+	t, _ := readISOTime([]byte(wire.Text(m.created)))
+	return t
+}
+
+// hasOtherCreated reports whether the new context gets a member "created" from elsewhere.
+func (m *Migrator) hasOtherCreated() bool {
+	return m.object.Get(string(createdName)) != nil || m.outer.members.Get(string(createdName)) != nil ||
+		m.inner.members.Get(string(createdName)) != nil
 }
 
 // appendMillis appends a time. It appends nothing for the zero time.
@@ -244,6 +265,7 @@ func (m *Migrator) appendMergedMetadata(dst []byte, first int) []byte {
 		m.under.SetInner(context.of, context.at, context.members)
 		m.under.Leave(`"event_id"`, `"event_timestamp"`, `"version"`)
 		m.under.Note([...]string{"context", "properties.context"}[i], m.noting(m.recordLost))
+		m.under.Prefer("", givesWay)
 		m.merging, _, _ = m.under.AppendUnder(m.merging[:0], text, "")
 		m.scratch, m.merging = m.merging, m.scratch
 		text = m.scratch

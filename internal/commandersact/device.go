@@ -40,7 +40,7 @@ func (m *Migrator) movesIntoDevice() (agent, locale bool) {
 		{m.root(rootDevice), m.object, int(m.positions[rootDevice] - 1)},
 		{m.outer.device, m.outer.members, m.outer.deviceAt}, {m.inner.device, m.inner.members, m.inner.deviceAt},
 	} {
-		if device.value == nil || wire.EmptyList(device.value) {
+		if !isSet(device.value) || wire.EmptyList(device.value) {
 			continue
 		}
 		if wire.Kind(device.value) != '{' {
@@ -78,6 +78,9 @@ func (m *Migrator) appendOwnDevice(dst, value []byte, i int, agent, locale bool)
 	switch {
 	case wire.EmptyList(value):
 		m.warn(CodeEmptyList, "device")
+		return m.appendDevice(dst, wire.Object{}, agent, locale)
+	case !isSet(value) && (agent || locale):
+		m.recordConflict("device", value, nil)
 		return m.appendDevice(dst, wire.Object{}, agent, locale)
 	case !agent && !locale && m.isCurrentDevice(i):
 		return append(dst, value...)

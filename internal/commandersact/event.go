@@ -169,6 +169,16 @@ func isFull(raw []byte) bool {
 	return !wire.EmptyList(raw)
 }
 
+// givesWay reports whether a value in an object that is merged gives way to another one: null
+// and blank text do, and the empty list that PHP writes for an empty map, but only to an object.
+// Another empty list is a value, such as that of somebody who agrees to nothing.
+func givesWay(own, value []byte) bool {
+	if wire.EmptyList(own) {
+		return wire.Kind(value) == '{' && !wire.EmptyObject(value)
+	}
+	return wire.Kind(own) != '{' && !isFull(own) && isFull(value)
+}
+
 // hasWords reports whether a string has more than white space.
 func hasWords(raw []byte) bool {
 	if text, plain := wire.Plain(raw); plain {

@@ -222,9 +222,61 @@ func TestMigrateEmptyObjects(t *testing.T) {
 		{`"app":{},"context":{"app":{"name":"a"}}`, `"app":{"name":"a"}`},
 		{`"more":"","context":{"more":5}`, `"more":5`},
 		{`"generatorVersion":"","context":{"generatorVersion":"1"}`, `"generatorVersion":"1"`},
+		{`"userAgent":"UA","locale":"fr","device":null`, `"device":{"user_agent":"UA","lang":"fr"}`},
+		{`"userAgent":"UA","device":""`, `"device":{"user_agent":"UA"}`},
+		{`"device":null`, `"device":null`},
+		{`"device":"x","userAgent":"UA"`, `"device":"x","userAgent":"UA"`},
+		{`"page":{"url":""},"context":{"page":{"url":"u"}}`, `"page":{"url":"u"}`},
+		{`"app":{"name":null,"ids":[]},"context":{"app":{"name":"a","ids":{"b":1}}}`, `"app":{"name":"a","ids":{"b":1}}`},
 	} {
 		got, _ := migrated(t, `{"event_name":"x","event_id":"E","event_timestamp":1639044446636,`+c.v1+`,"properties":{}}`)
 		require.JSONEq(t, `{"event_name":"x","context":{"event_id":"E","event_timestamp":1639044446636,`+c.v2+`,"version":2}}`, got, c.v1)
+	}
+}
+
+// Where objects are merged, the one that wins does so only with what says something.
+func TestMigrateEmptyInMerges(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ inner, root, user, lost string }{
+		{`{"id":""}`, `{"id":"1"}`, `{"id":"1"}`, `properties.user.id ""`},
+		{`{"id":null,"a":1}`, `{"id":"1","b":2}`, `{"id":"1","a":1,"b":2}`, `properties.user.id null`},
+		{`{"id":"\u00a0 "}`, `{"id":5}`, `{"id":5}`, `properties.user.id "\u00a0 "`},
+		{`{"id":"1"}`, `{"id":""}`, `{"id":"1"}`, `user.id ""`},
+		{`{"id":""}`, `{"id":null}`, `{"id":""}`, `user.id null`},
+		{`{"at":{"city":""}}`, `{"at":{"city":"c"}}`, `{"at":{"city":"c"}}`, `properties.user.at.city ""`},
+		{`{"at":[]}`, `{"at":{"city":"c"}}`, `{"at":{"city":"c"}}`, `properties.user.at []`},
+		{`{"consent_categories":[]}`, `{"consent_categories":[1]}`, `{"consent_categories":[]}`, `user.consent_categories [1]`},
+		{`{"consent_categories":null}`, `{"consent_categories":[1]}`, `{"consent_categories":["1"]}`, `properties.user.consent_categories null`},
+		{`{"ok":false,"n":0}`, `{"ok":true,"n":1}`, `{"ok":false,"n":0}`, `user.ok true, user.n 1`},
+		{`{"i\u0064":""}`, `{"id":"1"}`, `{"i\u0064":"1"}`, `properties.user.id ""`},
+	} {
+		got, report := migrated(t, `{"event_name":"x","properties":{"user":`+c.inner+`},"user":`+c.root+`,"event_timestamp":1639044446636}`)
+		require.Equal(t, `{"event_name":"x","user":`+c.user+`,"context":{"event_timestamp":1639044446636,"version":2}}`, got)
+		var lost []string
+		for _, n := range report.Notes {
+			if n.Kind == commandersact.KindConflict {
+				lost = append(lost, n.Field+" "+string(n.Value))
+			}
+		}
+		require.Equal(t, c.lost, strings.Join(lost, ", "), c.inner)
+	}
+}
+
+// A time that cannot be read stays, next to a readable one that a reader of 2.0 uses.
+func TestMigrateCreated(t *testing.T) {
+	t.Parallel()
+	const created = `"created":"2026-11-20T00:00:00Z"`
+	for _, c := range []struct{ v1, context string }{
+		{`"event_timestamp":"soon","properties":{` + created + `}`, `"event_timestamp":"soon",` + created},
+		{`"event_timestamp":0,"properties":{` + created + `}`, `"event_timestamp":0,` + created},
+		{`"event_timestamp":null,"properties":{` + created + `}`, `"event_timestamp":1795132800000`},
+		{`"event_timestamp":"soon","properties":{"created":"soon"}`, `"event_timestamp":"soon"`},
+		{`"event_timestamp":"soon","created":"x","properties":{` + created + `}`, `"event_timestamp":"soon","created":"x"`},
+		{`"event_timestamp":"soon","context":{"created":"x"},"properties":{` + created + `}`, `"event_timestamp":"soon","created":"x"`},
+	} {
+		out, _, err := migrate(nil, []byte(`{"event_name":"x","event_id":"E",`+c.v1+`}`), commandersact.Options{})
+		require.NoError(t, err)
+		require.Contains(t, string(out), `"context":{"event_id":"E",`+c.context+`,"version":2}`, c.v1)
 	}
 }
 

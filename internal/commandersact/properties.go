@@ -136,6 +136,7 @@ func (m *Migrator) merge(kind rootKind, name, inner []byte, quoted string) (merg
 	}
 	m.under.Set(root)
 	m.under.Note(wire.Text(name), m.noting(m.recordLost))
+	m.under.Prefer("properties."+wire.Text(name), givesWay)
 	m.scratch, start, end = m.under.AppendUnder(m.scratch[:0], inner, quoted)
 	return m.scratch, start, end
 }

@@ -84,16 +84,16 @@ const (
 	// CodeTimestampZone means that the time had no zone, and was read as UTC. The sender
 	// should add the zone, or send milliseconds since 1970.
 	CodeTimestampZone Code = "timestamp_zone"
-	// CodeTimestampCreated means that the event had no time, and properties.created was used.
-	// The sender should set event_timestamp.
+	// CodeTimestampCreated means that the event had no time, or none that can be read, and
+	// properties.created was used. The sender should set event_timestamp.
 	CodeTimestampCreated Code = "timestamp_from_created"
 	// CodeTimestampMissing means that the event had no time. The handler uses the time of
 	// arrival, or the migration if it was given that. The sender should set event_timestamp.
 	CodeTimestampMissing Code = "timestamp_missing"
 	// CodeTimestampInvalid means that the time cannot be read, and stays as it is; the handler
-	// uses the time of arrival. If the migration was given that, it has replaced what was sent,
-	// which is in the note. In strict mode this is a failure. The sender should send milliseconds
-	// since 1970, or ISO 8601.
+	// uses properties.created or the time of arrival. If the migration was given that, it has
+	// replaced what was sent, which is in the note. In strict mode this is a failure. The sender
+	// should send milliseconds since 1970, or ISO 8601.
 	CodeTimestampInvalid Code = "timestamp_invalid"
 )
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"math/bits"
 	"slices"
+	"strings"
 	"sync"
 )
 
@@ -62,6 +63,11 @@ type Defaults struct {
 
 	lost func(path string, value []byte) // may be nil
 	path []byte                          // of the object in progress, for lost
+
+	// Whether a value of the other object is replaced by a default: nil for never.
+	givesWay  func(own, value []byte) bool
+	otherPath string // of the other object, for lost, where path began with base bytes
+	base      int
 }
 
 // A defaultObject is an object whose names are known: the first, or one inside of it.
@@ -87,6 +93,7 @@ func (d *Defaults) Set(object []byte) {
 	clear(d.members)
 	d.text, d.objects, d.members = object, d.objects[:0], d.members[:0]
 	d.rewrite, d.tight, d.hits, d.left, d.lost = d.rewrite[:0], d.tight[:0], d.hits[:0], d.left[:0], nil
+	d.givesWay = nil
 }
 
 // SetInner is [Defaults.Set] for the i-th value of an object, whose members are known. Their
@@ -147,7 +154,15 @@ func (d *Defaults) Find(quoted string) []byte {
 // Note has lost called for values that are replaced, as by [AppendMergedNoting], until the
 // next call of Set or Reset.
 func (d *Defaults) Note(path string, lost func(path string, value []byte)) {
-	d.lost, d.path = lost, append(d.path[:0], path...)
+	d.lost, d.path, d.base = lost, append(d.path[:0], path...), len(path)
+}
+
+// Prefer has a value of the other object give way to the one of the defaults wherever the
+// function says so, until the next call of Set or Reset. What gave way is reported as
+// [Defaults.Note] has it, with the path of the other object, which may be "". Two objects are
+// merged without asking.
+func (d *Defaults) Prefer(path string, givesWay func(own, value []byte) bool) {
+	d.otherPath, d.givesWay = path, givesWay
 }
 
 // Leave leaves out the members of the defaults with the given plain quoted names, until the
@@ -350,11 +365,12 @@ func (m *merge) append(dst []byte, i int, object int32) (_ []byte, end int) {
 			m.path = m.path[:path]
 		} else {
 			i = skipValue(m.over, value)
+			own := m.over[value:i]
 			if k >= 0 {
-				m.reportLost(name, k, m.over[value:i])
+				own = m.choose(name, k, own)
 			}
-			dst = append(dst, m.over[value:i]...)
-			count(i - value)
+			dst = append(dst, own...)
+			count(i - value + len(own)/copied)
 		}
 		if wanted {
 			m.start, m.end = start, len(dst)
@@ -414,6 +430,19 @@ func (m *merge) appendPath(plain []byte) []byte {
 		return m.path
 	}
 	return AppendText(append(m.path, '.'), plain)
+}
+
+// choose returns a value of the other object, or that of the default in its place.
+func (m *merge) choose(plain []byte, k int32, own []byte) []byte {
+	if m.givesWay == nil || !m.givesWay(own, m.valueOf(k)) {
+		m.reportLost(plain, k, own)
+		return own
+	}
+	if m.lost != nil {
+		count(len(m.path))
+		m.lost(strings.TrimPrefix(m.otherPath+string(m.appendPath(plain)[m.base:]), "."), own)
+	}
+	return m.valueOf(k)
 }
 
 // reportLost reports the value of a default that another value replaces.
