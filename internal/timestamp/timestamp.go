@@ -22,20 +22,22 @@ const maxLength = 64
 // to the second, the minute or the hour, the last of them with a fraction behind a point or
 // a comma. Second 60 is the first of the next minute, and 24:00 the first of the next day. A
 // zone is "Z", "z", "UTC", "GMT" or an offset with or without its colon and minutes, which
-// an abbreviation or a name in brackets may follow.
+// an abbreviation or a name in brackets may follow. An offset behind a space is positive, and
+// guessed: a form makes a space of a "+" that is not escaped. The first moment of the year 1, in
+// any zone, is the zero Time: libraries send it for a time that was never set.
 func Parse(text []byte) (t time.Time, guessed, ok bool) {
 	if len(text) > maxLength {
 		return t, false, false
 	}
 	if t, err := time.Parse(time.RFC3339, string(text)); err == nil {
-		return inRange(t, false)
+		_, seconds := t.Zone()
+		return inRange(t, time.Duration(seconds)*time.Second, false)
 	}
 	r := reader{rest: bytes.Trim(text, white)}
 	t, needsTime := r.date()
-	zoned := false
+	zoned, offset := false, time.Duration(0)
 	if len(r.rest) > 0 && !r.failed {
 		t = t.Add(r.clock())
-		var offset time.Duration
 		offset, zoned = r.zone()
 		t = t.Add(-offset)
 	} else if needsTime {
@@ -44,17 +46,21 @@ func Parse(text []byte) (t time.Time, guessed, ok bool) {
 	if r.failed || len(r.rest) > 0 {
 		return time.Time{}, false, false
 	}
-	return inRange(t, !zoned)
+	return inRange(t, offset, !zoned)
 }
 
 // white is what may surround a time.
 const white = " \t\r\n"
 
-// inRange returns the result of Parse for a time: not ok if RFC 3339 cannot express it.
-func inRange(t time.Time, guessed bool) (_ time.Time, _, ok bool) {
+// inRange returns the result of Parse for a time in a zone of an offset: not ok if RFC 3339 cannot
+// express it.
+func inRange(t time.Time, offset time.Duration, guessed bool) (_ time.Time, _, ok bool) {
 	t = t.UTC()
 	if t.Year() < 1 || t.Year() > 9999 {
 		return time.Time{}, false, false
+	}
+	if t.Add(offset).IsZero() {
+		return time.Time{}, guessed, true
 	}
 	return t, guessed, true
 }
@@ -190,10 +196,13 @@ func (r *reader) fraction(unit time.Duration) time.Duration {
 
 // zone reads what follows a time of day, and reports whether it names a zone.
 func (r *reader) zone() (offset time.Duration, zoned bool) {
+	spaced := r.skip(' ')
 	r.rest = bytes.TrimLeft(r.rest, " ")
 	switch {
 	case len(r.rest) == 0:
 		return 0, false
+	case spaced && r.digits() > 0:
+		return r.hours(14), false
 	case r.skip('Z'), r.skip('z'):
 	case string(r.rest) == "UTC", string(r.rest) == "GMT":
 		r.rest = nil
@@ -211,18 +220,25 @@ func (r *reader) offset() time.Duration {
 	} else if !r.skip('+') {
 		r.failed = true
 	}
-	offset := time.Duration(r.number(2, 0, 23)) * time.Hour
+	return sign * r.hours(23)
+}
+
+// hours reads an offset without its sign.
+func (r *reader) hours(highest int) time.Duration {
+	offset := time.Duration(r.number(2, 0, highest)) * time.Hour
 	if r.skip(':') || r.digits() > 0 {
 		offset += time.Duration(r.number(2, 0, 59)) * time.Minute
 	}
-	return sign * offset
+	return offset
 }
 
-// zoneName reads the name of a zone whose offset is known: an abbreviation behind a space, or
-// a name in brackets.
+// zoneName reads the name of a zone whose offset is known: an abbreviation behind a space, which
+// may be the offset again, or a name in brackets.
 func (r *reader) zoneName() {
-	if name, ok := bytes.CutPrefix(r.rest, []byte(" ")); ok && len(name) > 0 && isAll(name, isUpper) {
-		r.rest = nil
+	if name, ok := bytes.CutPrefix(r.rest, []byte(" ")); ok && len(name) > 0 {
+		if isAll(name, isUpper) || len(name) > 1 && (name[0] == '+' || name[0] == '-') && isAll(name[1:], isDigit) {
+			r.rest = nil
+		}
 	}
 	if name, ok := bytes.CutPrefix(r.rest, []byte("[")); ok {
 		if name, ok = bytes.CutSuffix(name, []byte("]")); ok && len(name) > 0 && isAll(name, isNamePart) {
