@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -178,10 +179,12 @@ func TestEncodingOfOthers(t *testing.T) {
 // A pixel's event is JSON too.
 func TestPixelMark(t *testing.T) {
 	t.Parallel()
-	for _, path := range []string{"/v1/pixel/track?data=", "/api/px/track?data="} {
-		text := base64.URLEncoding.EncodeToString([]byte("\ufeff" + `{"event":"E","userId":"u","writeKey":"abc123"}`))
-		s := newDialectServer(t)
-		require.Equal(t, 200, s.do(httptest.NewRequest(http.MethodGet, path+text, nil)).Code)
-		require.Equal(t, "E", s.only(t).Name, path)
+	event := "\ufeff" + `{"event":"E","userId":"u","writeKey":"abc123"}`
+	for _, path := range []string{"/v1/pixel/track?data=", "/api/px/track?data=", "/api/px/track?properties.a=1&data="} {
+		for _, text := range []string{base64.URLEncoding.EncodeToString([]byte(event)), url.QueryEscape(event)} {
+			s := newDialectServer(t)
+			require.Equal(t, 200, s.do(httptest.NewRequest(http.MethodGet, path+text, nil)).Code)
+			require.Equal(t, "E", s.only(t).Name, path+text)
+		}
 	}
 }

@@ -31,9 +31,10 @@ func Data(escaped string) ([]byte, error) {
 	return fromBase64(text, 0)
 }
 
-// isObject reports whether a text is a JSON object, if it is JSON at all.
+// isObject reports whether a text is a JSON object, if it is JSON at all, also behind a byte order
+// mark.
 func isObject(text string) bool {
-	return strings.HasPrefix(strings.TrimLeft(text, " \t\r\n"), "{")
+	return strings.HasPrefix(strings.TrimLeft(strings.TrimPrefix(text, "\ufeff"), " \t\r\n"), "{")
 }
 
 // fromBase64 decodes text in which a space stands for a byte, 0 for none.
