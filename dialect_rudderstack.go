@@ -79,10 +79,7 @@ func inquiryKey(r *http.Request) (string, error) {
 	if len(r.URL.RawQuery) > maxQuery {
 		return "", tooLarge(maxQuery)
 	}
-	key := firstValue(r.Header[headerWriteKey])
-	if key == "" {
-		key, _, _ = r.BasicAuth()
-	}
+	key := new(credentialFinder).inHeaders(r).Key
 	for name, value := range form.Pairs(r.URL.RawQuery) {
 		if key == "" && form.Is(name, "writeKey") {
 			key = form.Key(value)
