@@ -56,13 +56,13 @@ func decodeActsEvent(in *Input) error {
 	if !ok {
 		return nil
 	}
-	return in.addOnlyActs(object)
+	return in.addOnlyActs(object, false)
 }
 
-func (in *Input) addOnlyActs(object Object) error {
+func (in *Input) addOnlyActs(object Object, pixel bool) error {
 	site, err := in.site()
 	if err == nil {
-		in.addActs(0, object, site)
+		in.addActs(0, object, site, pixel)
 	}
 	return err
 }
@@ -88,7 +88,7 @@ func decodeActsBatch(in *Input) error {
 			in.Refuse(i, "", p)
 			continue
 		}
-		in.addActs(i, Object{items[i].Object, items[i].Repaired}, site)
+		in.addActs(i, Object{items[i].Object, items[i].Repaired}, site, false)
 	}
 	return nil
 }
@@ -181,6 +181,7 @@ type actsMembers struct {
 	context [5][]byte // as actsContextMembers
 	user    [2][]byte // as actsUserMembers
 	named   actsSlot  // which member is the event's name
+	pixel   bool      // version 1.0 has none: its "properties" are a property of that name
 }
 
 // locate finds the members that fields are set from, and returns how many bytes their strings
@@ -242,8 +243,8 @@ type actsEvent struct {
 }
 
 // addActs adds the event at a place of the request, or refuses it.
-func (in *Input) addActs(place int, object Object, extra json.RawMessage) {
-	var m actsMembers
+func (in *Input) addActs(place int, object Object, extra json.RawMessage, pixel bool) {
+	m := actsMembers{pixel: pixel}
 	if !in.growText(m.locate(object) + idLength) {
 		return
 	}
@@ -264,7 +265,7 @@ func (e *actsEvent) setFields() *Problem {
 	if p := e.setMessageID(); p != nil {
 		return p
 	}
-	if e.m.isV1() {
+	if !e.m.pixel && e.m.isV1() {
 		return e.in.unmigrated()
 	}
 	if p := e.setName(); p != nil {
@@ -423,5 +424,5 @@ func decodeActsPixel(in *Input) error {
 	if !ok {
 		return nil
 	}
-	return in.addOnlyActs(object)
+	return in.addOnlyActs(object, true)
 }

@@ -545,6 +545,7 @@ func TestCommandersActPixelQuery(t *testing.T) {
 		{"brackets nest", "a=1&b[c]=2&d[]=3", `{"a":"1","b":{"c":"2"},"d":["3"]}`},
 		{"parameters of the request are left out", "a=1&tc_s=3&token=x", `{"a":"1"}`},
 		{"names of another dialect's keys are data", "appId=com.shop.app&writeKey=k", `{"appId":"com.shop.app","writeKey":"k"}`},
+		{"properties are a property, since version 1.0 has no pixel", "properties[a]=1&version=1", `{"properties":{"a":"1"},"version":"1"}`},
 		{"which are those of the root", "a[token]=1&b[tc_s]=2", `{"a":{"token":"1"},"b":{"tc_s":"2"}}`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
