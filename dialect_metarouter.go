@@ -38,13 +38,16 @@ func (metaRouter) Routes() []Route {
 }
 
 // metaRouterName returns the value that names a track event: the given one or, if that is
-// absent, the member that the documents' table calls eventName. That remains an unknown
+// absent or empty, the member that the documents' table calls eventName. That remains an unknown
 // member as well.
 func metaRouterName(e *segmentEvent, event json.RawMessage) json.RawMessage {
-	if kind := wire.Kind(event); kind != 0 && kind != 'n' || !e.slots.extra {
+	if kind := wire.Kind(event); kind != 0 && kind != 'n' && string(event) != `""` || !e.slots.extra {
 		return event
 	}
-	return e.object.Get(eventNameAlias)
+	if alias := e.object.Get(eventNameAlias); alias != nil {
+		return alias
+	}
+	return event
 }
 
 // A custom event is any JSON object, and a second one, the metadata, with what the platform
@@ -77,22 +80,28 @@ const metadataGrowth = 16
 // customMetadata assembles the metadata of a request. The body's part is nil if it has none.
 func customMetadata(r *http.Request, body json.RawMessage, limits wire.Limits) (Object, error) {
 	metadata, repaired := customQuery(r.URL.RawQuery)
-	if kind := wire.Kind(body); kind == '{' {
+	switch kind := wire.Kind(body); {
+	case kind == '{':
 		metadata = wire.AppendMerged(nil, body, metadata)
-	} else if kind != 0 {
+	case kind != 0 && kind != 'n' && !wire.EmptyList(body):
 		return Object{}, customProblem("_metarouter", nil)
 	}
 	var doc wire.Document
-	if text := strings.TrimSpace(r.Header.Get(customHeader)); text != "" {
-		if err := doc.Read([]byte(text), "", limits); err != nil || doc.Repaired() {
+	if text := []byte(strings.TrimSpace(r.Header.Get(customHeader))); len(text) > 0 && !wire.EmptyList(text) {
+		if err := doc.Read(text, "", limits); err != nil || doc.Repaired() {
 			return Object{}, customProblem(customHeader, err)
 		}
-		metadata = wire.AppendMerged(nil, metadata, []byte(text))
+		metadata = wire.AppendPreferred(nil, metadata, text, saysNothing)
 	}
 	if err := doc.Read(metadata, "", limits); err != nil {
 		return Object{}, customProblem("_metarouter", err)
 	}
 	return Object{doc.Root(), repaired}, nil
+}
+
+// saysNothing reports whether a member of the metadata gives way to that of another place.
+func saysNothing(value, _ []byte) bool {
+	return wire.Kind(value) == 'n' || wire.Kind(value) == '"' && strings.TrimSpace(wire.Text(value)) == ""
 }
 
 func customProblem(field string, err error) error {
@@ -179,9 +188,13 @@ func (in *Input) setCustomContent(e *Event, metadata wire.Object) {
 	if !in.SetTime(e, &e.Timestamp, metadata.Get(customTimestamp)) {
 		known = slices.DeleteFunc(known, func(name string) bool { return name == customTimestamp })
 	}
-	if ip := metadata.Get(customIP); wire.Kind(ip) == '"' {
+	switch ip := metadata.Get(customIP); {
+	case ip == nil, saysNothing(ip, nil):
+	case wire.Kind(ip) == '"':
 		e.Context = wire.AppendMember([]byte{'{'}, 1, []byte(customIP), ip)
 		e.Context = append(e.Context, '}')
+	default:
+		known = slices.DeleteFunc(known, func(name string) bool { return name == customIP })
 	}
 	unknown := in.objectWithout(metadata, func(name string) bool { return slices.Contains(known, name) })
 	if len(unknown) > len(`{}`) && in.reserve(4*(len(unknown)+len(customMember))) { // as it grows

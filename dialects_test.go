@@ -293,6 +293,8 @@ func TestSourceConfig(t *testing.T) {
 		{"in the query", "/sourceConfig?p=ios&writeKey=K", nil, "K"},
 		{"in the query, escaped", "/sourceConfig/?writeKey=a%2B%22b%22+c", nil, `a+"b"+c`},
 		{"as the Basic user name", "/sourceConfig?p=android", map[string]string{"Authorization": "Basic Szo="}, "K"},
+		{"as the Basic user name without its colon", "/sourceConfig", map[string]string{"Authorization": "Basic Sw"}, "K"},
+		{"with a colon", "/sourceConfig", map[string]string{"Authorization": "basic  aWQ6c2VjcmV0Og=="}, "id:secret"},
 		{"in X-Write-Key", "/sourceConfig", map[string]string{"X-Write-Key": "K"}, "K"},
 		{"in a header and in the query", "/sourceConfig?writeKey=other", map[string]string{"Authorization": "Basic Szo="}, "K"},
 		{"twice", "/sourceConfig?writeKey=&writeKey=K&writeKey=L", nil, "K"},
@@ -522,6 +524,39 @@ func requirePixelStored(t *testing.T, h http.Handler, path, query string) {
 }
 
 // What each vendor's server makes of a pixel.
+// Metadata of a custom event that says nothing, in one place, gives way to that of another, and
+// nothing of it is lost.
+func TestCustomMetadata(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ name, body, header, want string }{
+		{"null", `{"a":1,"_metarouter":null}`, `{"eventName":"E","userID":"u"}`, `"event":"E","userId":"u"`},
+		{"an empty list of PHP", `{"a":1,"_metarouter":[ ]}`, `{"eventName":"E","userID":"u"}`, `"event":"E","userId":"u"`},
+		{"an empty list in the header", `{"a":1,"_metarouter":{"eventName":"E","userID":"u"}}`, `[]`, `"event":"E","userId":"u"`},
+		{"null in the header", `{"a":1,"_metarouter":{"eventName":"E","userID":"u"}}`, `{"eventName":null,"userID":null}`, `"event":"E","userId":"u"`},
+		{"empty text in the header", `{"a":1,"_metarouter":{"eventName":"E","userID":"u"}}`, `{"eventName":"","userID":" "}`, `"event":"E","userId":"u"`},
+		{"a time of null in the header", `{"a":1,"_metarouter":{"timestamp":"2026-01-02T00:00:00Z"}}`, `{"eventName":"E","userID":"u","timestamp":null}`,
+			`"event":"E","userId":"u","originalTimestamp":"2026-01-02T00:00:00Z"`},
+		{"both", `{"a":1,"_metarouter":{"eventName":"F","userID":"v"}}`, `{"eventName":"E","userID":"u"}`, `"event":"E","userId":"u"`},
+		{"an address that is none", `{"a":1,"_metarouter":{"ip":7}}`, `{"eventName":"E","userID":"u"}`, `"event":"E","userId":"u","_metarouter":{"ip":7}`},
+		{"an empty address", `{"a":1,"_metarouter":{"ip":""}}`, `{"eventName":"E","userID":"u"}`, `"event":"E","userId":"u"`},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			s := newDialectServer(t)
+			requireSuccess(t, s.do(request(http.MethodPost, "/v1/custom/event", strings.NewReader(tt.body),
+				"X-Write-Key", twoPartKey, "X-Event-Metadata", tt.header)))
+			var got map[string]json.RawMessage
+			require.NoError(t, json.Unmarshal(s.only(t).AppendJSON(nil), &got))
+			for _, name := range []string{"messageId", "timestamp", "receivedAt", "sourceId", "dialect", "warnings"} {
+				delete(got, name)
+			}
+			text, err := json.Marshal(got)
+			require.NoError(t, err)
+			require.JSONEq(t, `{"type":"track","properties":{"a":1},`+tt.want+`}`, string(text))
+		})
+	}
+}
+
 func TestPixelForms(t *testing.T) {
 	t.Parallel()
 	data := func(object string) string { return "data=" + base64.StdEncoding.EncodeToString([]byte(object)) }
@@ -546,6 +581,7 @@ func TestPixelForms(t *testing.T) {
 		{"padding and a newline", "/v1/pixel/page", data(`{"userId":"user"}`) + "%0A", `{"type":"page","userId":"user"}`},
 		{"lines of base64", "/api/px/page", "data=eyJ1c2VySWQi%0D%0AOiJ1c2VyIn0%3D%0D%0A", `{"type":"page","userId":"user"}`},
 		{"both alphabets", "/v1/pixel/page", "data=" + strings.Replace(base64.StdEncoding.EncodeToString([]byte(`{"userId":"~~~???>>>"}`)), "/", "_", 1), `{"type":"page","userId":"~~~???>>>"}`},
+		{"a time whose plus is not escaped", "/pixel/v1/page", "userId=u&timestamp=2026-02-03T14:00:00+02:00", `{"type":"page","userId":"u","originalTimestamp":"2026-02-03T12:00:00Z"}`},
 		{"an & that was escaped as in HTML", "/pixel/v1/page", "userId=u&amp;properties.a=1&amp;b=2", `{"type":"page","userId":"u","amp;b":"2","amp;properties":{"a":"1"}}`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

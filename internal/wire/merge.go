@@ -23,6 +23,18 @@ func AppendMerged(dst, under, over []byte) []byte {
 	return AppendMergedNoting(dst, under, over, "", nil)
 }
 
+// AppendPreferred is [AppendMerged] in which a value of the object over gives way to that of
+// under wherever the function says so.
+func AppendPreferred(dst, under, over []byte, givesWay func(own, value []byte) bool) []byte {
+	d := defaults.Get().(*Defaults)
+	d.Set(under)
+	d.Prefer("", givesWay)
+	dst, _, _ = d.AppendUnder(dst, over, "")
+	d.Reset()
+	defaults.Put(d)
+	return dst
+}
+
 // AppendMergedNoting is [AppendMerged] that calls lost for each value of the object under
 // that a different value of over replaces; nil is not called. The path is the one given,
 // followed by the names of the objects and of the member, each after a dot; a name that would
