@@ -53,6 +53,7 @@ const (
 	reasonNoEvent  = "it names no event that is at fault"
 	reasonPage     = "its response is a web page, the endpoint may be wrong"
 	reasonFailed   = "it reports a failure"
+	reasonBroken   = "its response is not valid JSON, it may have been cut off"
 )
 
 // success is the outcome of a status of success. The status is not believed if the
@@ -69,8 +70,12 @@ func (r *response) success(p parcel) error {
 		return err
 	case err != nil:
 		return r.temporary(err.Error())
-	case r.status == http.StatusMultiStatus && len(rejected) == 0 && !r.report.says("true"):
+	case r.status == http.StatusMultiStatus && len(rejected) == 0 && !r.report.says(true):
 		return r.multiStatus(p)
+	case r.report == nil && isBroken(r.body):
+		return r.temporary(reasonBroken)
+	case r.report == nil && reportsFailure(r.body):
+		return r.temporary(reasonFailed)
 	case settled:
 		return r.perEvent(rejected, p, nil)
 	case len(rejected) == 0:
@@ -153,7 +158,7 @@ func (r *response) tooLarge(p parcel) error {
 }
 
 // perEvent returns the batch error in which the rejected events have a permanent error, unless
-// their code is that of a temporary one, and the others have the given one. It returns nil if
+// their code is not about them, and the others have the given one. It returns nil if
 // there is nothing to report.
 func (r *response) perEvent(rejected map[int]rejection, p parcel, others error) error {
 	batch := new(inlet.BatchError)
@@ -161,7 +166,7 @@ func (r *response) perEvent(rejected map[int]rejection, p parcel, others error) 
 		err := others
 		if it, ok := rejected[i]; ok {
 			err = fmt.Errorf("httpsink: the receiver rejected the event: %q", r.excerpt(join(it.Code, it.Message)))
-			if !inlet.Code(it.Code).Retryable() {
+			if it.isPermanent() {
 				err = inlet.Permanent(err)
 			}
 		}
@@ -178,17 +183,18 @@ func (r *response) perEvent(rejected map[int]rejection, p parcel, others error) 
 // isReport reports whether the response is a JSON object, and its content type, if it has
 // one, does not say otherwise. Some receivers send JSON as text.
 func (r *response) isReport() bool {
-	return r.report != nil && !r.truncated && r.typeAmong("application/json", "text/json", "text/plain", "application/problem+json")
+	return r.report != nil && !r.truncated && r.typeAmong("application/json", "text/json", "text/plain")
 }
 
 // isPage reports whether the response is a web page, an image, or another thing that no
 // receiver answers.
 func (r *response) isPage() bool {
 	return bytes.HasPrefix(bytes.TrimLeft(r.body, " \t\r\n\ufeff"), []byte("<")) || len(r.body) > 0 && r.report == nil &&
-		!r.typeAmong("application/json", "text/json", "text/plain", "application/problem+json", "application/octet-stream")
+		!r.typeAmong("application/json", "text/json", "text/plain", "application/octet-stream")
 }
 
-// typeAmong reports whether the response has one of the content types, or none.
+// typeAmong reports whether the response has one of the content types, one that is based on
+// JSON, or none.
 func (r *response) typeAmong(types ...string) bool {
 	value := r.header.Get("Content-Type")
 	if value == "" {
@@ -199,7 +205,7 @@ func (r *response) typeAmong(types ...string) bool {
 		given, _, _ = strings.Cut(strings.ToLower(value), ";")
 		given = strings.TrimSpace(given)
 	}
-	return slices.Contains(types, given)
+	return slices.Contains(types, given) || strings.HasSuffix(given, "+json")
 }
 
 // blamesSize reports whether the size of the request is what is refused, which Segment and

@@ -1,8 +1,10 @@
 package httpsink
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
+	"net/http"
 	"slices"
 	"strconv"
 	"strings"
@@ -19,10 +21,31 @@ type report map[string]json.RawMessage
 
 func newReport(body []byte) report {
 	var r report
-	if json.Unmarshal(body, &r) != nil {
+	if json.Unmarshal(unmarked(body), &r) != nil {
 		return nil
 	}
 	return r
+}
+
+// unmarked returns a body without the byte order mark that some servers put before it.
+func unmarked(body []byte) []byte { return bytes.TrimPrefix(body, []byte("\ufeff")) }
+
+// reportsFailure reports whether a body that is not an object reports a failure: one in a list,
+// or false. A text reports none.
+func reportsFailure(body []byte) bool {
+	body = bytes.TrimSpace(unmarked(body))
+	var list []json.RawMessage
+	if json.Unmarshal(body, &list) != nil {
+		return string(body) == "false"
+	}
+	return slices.ContainsFunc(list, func(element json.RawMessage) bool { return newReport(element).failed() })
+}
+
+// isBroken reports whether a body begins as a JSON object or list and is none, as one that a
+// proxy has cut off.
+func isBroken(body []byte) bool {
+	body = bytes.TrimSpace(unmarked(body))
+	return len(body) > 0 && (body[0] == '{' || body[0] == '[') && !json.Valid(body)
 }
 
 // text returns the string that a member holds, or "".
@@ -53,20 +76,28 @@ func (r report) count(member string) (n int, err error) {
 }
 
 // says reports whether the report has a value of success: Segment, RudderStack and Inlet have
-// it as "success", MetaRouter as "Success", and Jitsu as "ok".
-func (r report) says(value string) bool {
-	return string(r["success"]) == value || string(r["Success"]) == value || string(r["ok"]) == value
+// it as "success", MetaRouter as "Success", and Jitsu as "ok". Others write the value as text or
+// as a number.
+func (r report) says(value bool) bool {
+	forms := []string{"false", `"false"`, "0"}
+	if value {
+		forms = []string{"true", `"true"`, "1"}
+	}
+	return slices.ContainsFunc([]string{"success", "Success", "ok"}, func(member string) bool {
+		return slices.Contains(forms, string(r[member]))
+	})
 }
 
 // failed reports whether the body reports a failure: by its value of success or, without one,
-// by an error.
+// by an error or by its status.
 func (r report) failed() bool {
-	return r.says("false") || !r.says("true") && slices.ContainsFunc([]string{"error", "errors", "Errors"}, r.hasContent)
+	return r.says(false) || !r.says(true) && (slices.ContainsFunc([]string{"error", "errors", "Errors"}, r.hasContent) ||
+		slices.Contains([]string{"error", "fail", "failed", "failure"}, strings.ToLower(r.text("status"))))
 }
 
 // hasContent reports whether a member has a value that is not empty.
 func (r report) hasContent(member string) bool {
-	return r.has(member) && !slices.Contains([]string{"false", `""`, "[]", "{}"}, string(r[member]))
+	return r.has(member) && !slices.Contains([]string{"false", "0", `""`, "[]", "{}"}, string(r[member]))
 }
 
 // contentCodes are the codes with which another Inlet refuses an event for its content.
@@ -112,6 +143,13 @@ type rejection struct {
 	Message   string `json:"message"`
 }
 
+// isPermanent reports whether the event can never be stored. A code of Inlet's may say that a
+// retry helps, or be about the key or the address of the request; other codes are unknown.
+func (it *rejection) isPermanent() bool {
+	code := inlet.Code(it.Code)
+	return !code.Retryable() && (code.Status() == http.StatusBadRequest || code.Status() == http.StatusInternalServerError)
+}
+
 // Errors of a report from which it does not follow which events are stored.
 var (
 	errRejected = errors.New("its list of rejected events is malformed")
@@ -150,7 +188,7 @@ func (r report) rejected(p parcel) (rejected map[int]rejection, settled bool, er
 func (r report) listed(p parcel) (map[int]rejection, error) {
 	var list []rejection
 	if json.Unmarshal(r["rejected"], &list) != nil {
-		return nil, errRejected
+		return nil, r.unlisted(p)
 	}
 	rejected := make(map[int]rejection, len(list))
 	for _, it := range list {
@@ -171,6 +209,21 @@ func (r report) listed(p parcel) (map[int]rejection, error) {
 		return nil, errUnlisted
 	}
 	return rejected, nil
+}
+
+// unlisted returns the error for what is in the place of the list: a number counts the events
+// that are rejected.
+func (r report) unlisted(p parcel) error {
+	n, err := r.count("rejected")
+	switch {
+	case err != nil, n > 0 && p.len() == 1:
+		return errRejected
+	case n > p.len():
+		return errCounts
+	case n > 0:
+		return errUnlisted
+	}
+	return nil
 }
 
 // counted returns the events that Jitsu has not accepted. It counts them, names them in its
