@@ -16,9 +16,9 @@ import (
 // two and not the other.
 type Coding struct{ Named, Found string }
 
-// contentEncoding returns "gzip", "deflate", "zstd" or "" for none. Names of character sets,
-// and of codings for mail and for messages, say nothing about a compression. Clients write
-// them here by mistake, and they are skipped.
+// contentEncoding returns "gzip", "deflate", "zstd" or "" for none. Names of character sets, of
+// codings for mail and for messages, and of content types, say nothing about a compression.
+// Clients write them here by mistake, and they are skipped.
 func contentEncoding(r *http.Request) (string, error) {
 	found := ""
 	for _, line := range r.Header["Content-Encoding"] {
@@ -32,6 +32,9 @@ func contentEncoding(r *http.Request) (string, error) {
 				name = "gzip"
 			case "gzip", "deflate", "zstd":
 			default:
+				if strings.Contains(name, "/") { // a content type
+					continue
+				}
 				return "", ErrUnsupportedEncoding
 			}
 			if found != "" {

@@ -37,6 +37,7 @@ func TestEncoding(t *testing.T) {
 	forms := map[string]string{"": "", "gzip": "gzip", "deflate": "deflate", "zstd": "zstd"}
 	headers := map[string]string{
 		"": "", "identity": "", "none": "", "utf-8": "", "UTF8": "", "identity, utf-8": "", "chunked": "", "8bit": "",
+		"application/json; charset=utf-8": "", "gzip, application/json": "gzip", "text/plain": "",
 		"gzip": "gzip", "GZip": "gzip", "x-gzip": "gzip", "gzip, identity": "gzip", "identity,gzip": "gzip", ",gzip": "gzip",
 		`"gzip"`: "gzip", "gzip;q=1.0": "gzip", "gzip, utf-8": "gzip", "deflate": "deflate", "zstd": "zstd",
 	}
