@@ -3,7 +3,6 @@ package inlet
 import (
 	"bytes"
 	"cmp"
-	"encoding/base64"
 	"net/http"
 	"net/url"
 	"strings"
@@ -99,8 +98,7 @@ func (f *credentialFinder) inHeaders(r *http.Request) foundCredentials {
 	if value == "" && f.header != "" {
 		value = firstValue(r.Header[f.header])
 	}
-	scheme, rest, _ := strings.Cut(strings.TrimSpace(value), " ")
-	rest = strings.TrimSpace(rest)
+	scheme, rest := authorization(value)
 	switch {
 	case found.Key == "" && strings.EqualFold(scheme, "Basic"):
 		found.Key = basicKey(rest)
@@ -122,23 +120,6 @@ func originOf(page string) string {
 		host = strings.TrimSuffix(host, port)
 	}
 	return u.Scheme + "://" + host
-}
-
-// basicKey decodes the user name of Basic credentials, which is the write key. net/http
-// insists on a colon and on padding, which published examples lack. Text that cannot be
-// decoded has no key.
-func basicKey(encoded string) string {
-	encoded = strings.TrimRight(encoded, "=")
-	var buf [128]byte // of most keys; the others grow it
-	alphabet := base64.RawStdEncoding
-	if strings.ContainsAny(encoded, "-_") {
-		alphabet = base64.RawURLEncoding
-	}
-	key, err := alphabet.AppendDecode(buf[:0], []byte(encoded))
-	if err != nil {
-		return ""
-	}
-	return string(bytes.TrimSuffix(key, []byte{':'}))
 }
 
 // inPayload reads the payload and returns the key in it, or "".

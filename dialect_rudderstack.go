@@ -79,7 +79,7 @@ func inquiryKey(r *http.Request) (string, error) {
 	if len(r.URL.RawQuery) > maxQuery {
 		return "", tooLarge(maxQuery)
 	}
-	key := new(credentialFinder).inHeaders(r).Key
+	key := keyInHeaders(r.Header)
 	for name, value := range form.Pairs(r.URL.RawQuery) {
 		if key == "" && form.Is(name, "writeKey") {
 			key = form.Key(value)

@@ -63,29 +63,24 @@ func TestReadmePromise(t *testing.T) {
 	require.Contains(t, string(readme), "| fsync | "+string(promise[1])+" | the journal, by default |")
 }
 
-// The tests and golden files that the pages name exist.
-func TestDocs(t *testing.T) {
+// The golden files that the pages name exist. Package conventions does the same for tests.
+func TestDocsFiles(t *testing.T) {
 	t.Parallel()
 	pages, err := filepath.Glob("docs/*.md")
 	require.NoError(t, err)
-	known, named := testsOfTheRepository(t), map[string]int{}
+	named := 0
 	for _, page := range append(pages, "README.md", "SECURITY.md", "CONTRIBUTING.md", "CHANGELOG.md") {
 		text, err := os.ReadFile(page)
 		require.NoError(t, err)
-		for _, name := range testPattern.FindAllStringSubmatch(string(text), -1) {
-			named[page]++
-			require.True(t, known[name[1]], "%s: there is no %s", page, name[1])
-		}
 		for _, file := range goldenPattern.FindAllStringSubmatch(string(text), -1) {
 			if !strings.Contains(file[1], "…") && !strings.Contains(file[1], "NAME") {
+				named++
 				_, err := os.Stat(file[1])
 				require.NoError(t, err, page)
 			}
 		}
 	}
-	require.Greater(t, named["docs/OPERATIONS.md"], 30)
-	require.Greater(t, named["docs/DIALECTS.md"], 200)
-	require.Greater(t, named["docs/SINKS.md"], 30)
+	require.Greater(t, named, 100)
 }
 
 // Each row of the tables about odd requests and about answers names something that shows it.
@@ -147,24 +142,6 @@ func TestDialectsDoc(t *testing.T) {
 			require.Contains(t, text, "`"+filepath.ToSlash(file)+"`")
 		}
 	})
-}
-
-// testsOfTheRepository is the names of the tests of all modules.
-func testsOfTheRepository(t *testing.T) map[string]bool {
-	t.Helper()
-	declared := regexp.MustCompile(`(?m)^func ((?:Test|Fuzz|Example)\w+)\(`)
-	known := map[string]bool{}
-	walkGo(t, ".", func(path string) {
-		if !strings.HasSuffix(path, "_test.go") {
-			return
-		}
-		source, err := os.ReadFile(path)
-		require.NoError(t, err)
-		for _, name := range declared.FindAllSubmatch(source, -1) {
-			known[string(name[1])] = true
-		}
-	})
-	return known
 }
 
 // walkGo calls f for the Go files below dir.

@@ -3,6 +3,7 @@ package inlet
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"maps"
@@ -39,6 +40,38 @@ func firstValue(values []string) string {
 		return ""
 	}
 	return values[0]
+}
+
+// authorization splits credentials into their scheme and what follows it.
+func authorization(value string) (scheme, rest string) {
+	scheme, rest, _ = strings.Cut(strings.TrimSpace(value), " ")
+	return scheme, strings.TrimSpace(rest)
+}
+
+// keyInHeaders returns the key in X-Write-Key or else in Basic credentials, or "".
+func keyInHeaders(header http.Header) string {
+	key := strings.TrimSpace(firstValue(header[headerWriteKey]))
+	if scheme, rest := authorization(firstValue(header[headerAuthorization])); key == "" && strings.EqualFold(scheme, "Basic") {
+		key = basicKey(rest)
+	}
+	return key
+}
+
+// basicKey decodes the user name of Basic credentials, which is the write key. net/http
+// insists on a colon and on padding, which published examples lack. Text that cannot be
+// decoded has no key.
+func basicKey(encoded string) string {
+	encoded = strings.TrimRight(encoded, "=")
+	var buf [128]byte // of most keys; the others grow it
+	alphabet := base64.RawStdEncoding
+	if strings.ContainsAny(encoded, "-_") {
+		alphabet = base64.RawURLEncoding
+	}
+	key, err := alphabet.AppendDecode(buf[:0], []byte(encoded))
+	if err != nil {
+		return ""
+	}
+	return string(bytes.TrimSuffix(key, []byte{':'}))
 }
 
 // clipped bounds a text that a client sent, for a log.
