@@ -129,3 +129,26 @@ func FuzzMerge(f *testing.F) {
 		requireMerge(t, &d, under, over)
 	})
 }
+
+// A value of the other object gives way where the rule says so, and is what is reported.
+func TestMergePreferring(t *testing.T) {
+	t.Parallel()
+	isNull := func(own, _ []byte) bool { return string(own) == "null" }
+	for _, c := range []struct{ under, over, want, lost string }{
+		{`{"a":1,"b":2}`, `{"a":null}`, `{"a":1,"b":2}`, "over.a null"},
+		{`{"a":{"b":[1, 2]}}`, `{"a":{"b":null,"c":3}}`, `{"a":{"b":[1, 2],"c":3}}`, "over.a.b null"},
+		{`{"a":{"b":1}}`, `{"a":null}`, `{"a":{"b":1}}`, "over.a null"},
+		{`{"a":1}`, `{"\u0061": null , "b":null}`, `{"\u0061":1,"b":null}`, "over.a null"},
+		{`{"a":1}`, `{"a":2}`, `{"a":2}`, "under.a 1"},
+	} {
+		var d Defaults
+		var lost []string
+		d.Set([]byte(c.under))
+		d.Note("under", func(path string, value []byte) { lost = append(lost, path+" "+string(value)) })
+		d.Prefer("over", isNull)
+		got, _, _ := d.AppendUnder(nil, []byte(c.over), "")
+		require.Equal(t, c.want, string(got))
+		require.Equal(t, c.lost, strings.Join(lost, ", "))
+		require.JSONEq(t, c.want, string(AppendPreferred(nil, []byte(c.under), []byte(c.over), isNull)))
+	}
+}
