@@ -90,6 +90,7 @@ var arrows = map[string][]string{
 	"sinks/journal/internal/osfs/memfs": {"sinks/journal/internal/osfs"},
 	"sinks/journal/internal":            {".", "sinks", "sinks/journal", "sinks/journal/internal/..."},
 	"sinktest":                          {".", "internal/canonical", "internal/guard", "internal/itemerrors"},
+	"inlettest":                         {".", "internal/check", "middleware", "sinks"},
 	"examples":                          {".", "authcache", "enrichers", "middleware", "sinks/..."},
 	"internal/testkit":                  {},
 	"internal/testkit/testsink":         {"."},
