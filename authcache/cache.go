@@ -11,6 +11,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"log/slog"
+	"maps"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -102,11 +103,13 @@ type Cache struct {
 	options Options
 	secret  [32]byte
 	failing atomic.Bool // the last lookup failed
+	counts  counters
 
 	mu      sync.RWMutex
 	known   map[digest]knownKey
 	refused refusals
-	lookups map[digest]*lookup // those in flight
+	lookups map[digest]*lookup // those in flight that no Forget has overtaken
+	running int                // all lookups in flight
 }
 
 var _ inlet.Authenticator = (*Cache)(nil)
@@ -141,8 +144,10 @@ func (c *Cache) Authenticate(ctx context.Context, creds inlet.Credentials) (*inl
 	known, refused := c.recall(id)
 	switch {
 	case now.Before(known.expires):
+		c.counts.hits.Add(1)
 		return known.source, nil
 	case now.Before(refused.expires):
+		c.counts.hits.Add(1)
 		return nil, refused.err
 	}
 	return c.resolve(ctx, id, creds, known, now)
@@ -163,6 +168,7 @@ func (c *Cache) resolve(ctx context.Context, id digest, creds inlet.Credentials,
 		if now.After(known.retryAt) {
 			c.join(ctx, id, creds)
 		}
+		c.counts.stale.Add(1)
 		return known.source, nil
 	}
 	l, err := c.join(ctx, id, creds)
@@ -171,9 +177,64 @@ func (c *Cache) resolve(ctx context.Context, id digest, creds inlet.Credentials,
 		source, err = l.wait(ctx)
 	}
 	if err != nil && stale && !isRefusal(err) {
+		c.counts.stale.Add(1)
 		return known.source, nil
 	}
 	return source, err
+}
+
+// Forget makes the next request with the key look it up, whether the key was known, refused or
+// being looked up: call it for a key that was revoked or changed, and for a new one that may have
+// been tried too early. With ByBearer it forgets every pair with the key. While the key cannot be
+// looked up afterwards, its clients are answered 503.
+//
+// Requests that are being authenticated while Forget is called may still get the old answer;
+// those that come after it has returned do not. A key of which the cache knows nothing is
+// ignored.
+func (c *Cache) Forget(key string) {
+	id := c.digestOf(inlet.Credentials{Key: key})
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.options.ByBearer {
+		delete(c.known, id)
+		c.refused.remove(id)
+		delete(c.lookups, id)
+		return
+	}
+	tag := id.tag()
+	maps.DeleteFunc(c.known, func(_ digest, k knownKey) bool { return k.key == tag })
+	c.refused.removeFunc(func(r refusal) bool { return r.key == tag })
+	maps.DeleteFunc(c.lookups, func(_ digest, l *lookup) bool { return l.key == tag })
+}
+
+// Stats is a snapshot of the counters of a [Cache].
+type Stats struct {
+	// Known and Refused are the keys in memory now that exist and that do not. With ByBearer
+	// they are pairs of key and token.
+	Known, Refused int
+	// InFlight is the number of lookups that have not returned.
+	InFlight int
+	// Hits is the number of requests so far that were answered from memory.
+	Hits uint64
+	// Lookups is the number of lookups so far, and Failed that of the failed ones among them.
+	Lookups, Failed uint64
+	// Stale is the number of requests so far whose key could not be looked up, and was still
+	// known from before.
+	Stale uint64
+}
+
+// counters are those of Stats that are not the size of a table.
+type counters struct{ hits, lookups, failed, stale atomic.Uint64 }
+
+// Stats returns the current counters. It is for metrics: it costs a lock for a moment.
+func (c *Cache) Stats() Stats {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return Stats{
+		Known: len(c.known), Refused: c.refused.size(), InFlight: c.running,
+		Hits: c.counts.hits.Load(), Stale: c.counts.stale.Load(),
+		Lookups: c.counts.lookups.Load(), Failed: c.counts.failed.Load(),
+	}
 }
 
 // isRefusal reports whether err is the authenticator's answer for the key, and not a failure to

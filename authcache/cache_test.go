@@ -412,6 +412,134 @@ func TestCacheByBearer(t *testing.T) {
 	})
 }
 
+// After Forget a key is looked up, whatever the cache knew of it.
+func TestForget(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name string
+		test func(t *testing.T, store *keyStore, cache *authcache.Cache)
+	}{
+		{"a revoked key", func(t *testing.T, store *keyStore, cache *authcache.Cache) {
+			requireKnown(t, cache, "a")
+			store.change(func() { delete(store.keys, "a") })
+			requireKnown(t, cache, "a")
+			cache.Forget("a")
+			requireUnknown(t, cache, "a")
+		}},
+		{"a new key that was tried too early", func(t *testing.T, store *keyStore, cache *authcache.Cache) {
+			requireUnknown(t, cache, "new")
+			store.change(func() { store.keys["new"] = &inlet.Source{ID: "source-of-new"} })
+			requireUnknown(t, cache, "new")
+			cache.Forget("new")
+			requireKnown(t, cache, "new")
+		}},
+		{"no other key", func(t *testing.T, store *keyStore, cache *authcache.Cache) {
+			requireKnown(t, cache, "a")
+			for _, other := range []string{"b", "", "A", "a "} {
+				cache.Forget(other)
+			}
+			requireKnown(t, cache, "a")
+			require.Equal(t, 1, store.lookups())
+		}},
+		{"a key whose store is down", func(t *testing.T, store *keyStore, cache *authcache.Cache) {
+			requireKnown(t, cache, "a")
+			cache.Forget("a")
+			store.change(func() { store.err = errStoreDown })
+			_, err := sourceOf(cache, "a")
+			require.ErrorIs(t, err, errStoreDown)
+		}},
+		{"a key with a failed lookup", func(t *testing.T, store *keyStore, cache *authcache.Cache) {
+			requireKnown(t, cache, "a")
+			time.Sleep(2 * time.Minute)
+			store.change(func() { store.err = errStoreDown })
+			requireKnown(t, cache, "a")
+			cache.Forget("a")
+			_, err := sourceOf(cache, "a")
+			require.ErrorIs(t, err, errStoreDown)
+		}},
+		{"a lookup in flight does not bring it back", func(t *testing.T, store *keyStore, cache *authcache.Cache) {
+			store.change(func() { store.delay = 100 * time.Millisecond })
+			first := make(chan error, 1)
+			go func() {
+				_, err := sourceOf(cache, "a")
+				first <- err
+			}()
+			time.Sleep(50 * time.Millisecond)
+			store.change(func() { delete(store.keys, "a") })
+			cache.Forget("a")
+			require.Equal(t, 1, cache.Stats().InFlight)
+			requireUnknown(t, cache, "a")
+			require.NoError(t, <-first, "it was authenticated before")
+			requireUnknown(t, cache, "a")
+			require.Equal(t, 2, store.lookups())
+			require.Zero(t, cache.Stats().InFlight)
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				store := newKeyStore("a", "b")
+				tt.test(t, store, newCache(t, store, authcache.Options{}))
+				time.Sleep(time.Second)
+			})
+		})
+	}
+	t.Run("every token of a key", func(t *testing.T) {
+		t.Parallel()
+		store := newKeyStore("a", "b")
+		cache := newCacheOnRealClock(t, store, authcache.Options{ByBearer: true})
+		ask := func() {
+			for _, key := range []string{"a", "b", "none", "none2"} {
+				for _, token := range []string{"", "x", "y"} {
+					_, _ = cache.Authenticate(context.Background(), inlet.Credentials{Key: key, Bearer: token})
+				}
+			}
+		}
+		ask()
+		require.Equal(t, 12, store.lookups())
+		cache.Forget("a")
+		cache.Forget("none")
+		require.Equal(t, authcache.Stats{Known: 3, Refused: 3, Lookups: 12}, cache.Stats())
+		ask()
+		require.Equal(t, 18, store.lookups())
+	})
+	t.Run("lookups that were forgotten count towards MaxLookups", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			store := newKeyStore("a")
+			store.delay, store.ignoreContext = time.Second, true
+			cache := newCache(t, store, authcache.Options{MaxLookups: 2})
+			for range 5 {
+				_, err := sourceOf(cache, "a")
+				require.Error(t, err)
+				cache.Forget("a")
+			}
+			require.Equal(t, 2, store.lookups())
+			time.Sleep(2 * time.Second)
+		})
+	})
+}
+
+func TestStats(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store := newKeyStore("a", "b")
+		cache := newCache(t, store, authcache.Options{})
+		for _, key := range []string{"a", "a", "b", "none", "none", "a"} {
+			_, _ = sourceOf(cache, key)
+		}
+		require.Equal(t, authcache.Stats{Known: 2, Refused: 1, Hits: 3, Lookups: 3}, cache.Stats())
+		time.Sleep(2 * time.Minute)
+		store.change(func() { store.err = errStoreDown })
+		requireKnown(t, cache, "a")
+		requireKnown(t, cache, "a")
+		_, err := sourceOf(cache, "new")
+		require.Error(t, err)
+		synctest.Wait()
+		require.Equal(t, authcache.Stats{Known: 2, Refused: 1, Hits: 3, Lookups: 5, Failed: 2, Stale: 2}, cache.Stats())
+	})
+}
+
 func TestCacheConcurrent(t *testing.T) {
 	t.Parallel()
 	store := newKeyStore("a", "b", "c")
@@ -421,6 +549,9 @@ func TestCacheConcurrent(t *testing.T) {
 		group.Go(func() {
 			for i := range 500 {
 				switch i % 5 {
+				case 2:
+					cache.Forget(string("abc"[i%3]))
+					cache.Stats()
 				case 3:
 					requireUnknown(t, cache, fmt.Sprint(worker, i))
 				case 4:

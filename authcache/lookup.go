@@ -26,6 +26,7 @@ type lookup struct {
 	done   chan struct{}
 	ctx    context.Context // its deadline bounds the lookup and everyone who waits for it
 	cancel context.CancelFunc
+	key    tag // with ByBearer
 	source *inlet.Source
 	err    error
 }
@@ -54,10 +55,15 @@ func (c *Cache) join(ctx context.Context, id digest, creds inlet.Credentials) (*
 	if l := c.lookups[id]; l != nil {
 		return l, nil
 	}
-	if len(c.lookups) >= c.options.MaxLookups {
+	if c.running >= c.options.MaxLookups {
 		return nil, errTooManyLookups
 	}
+	c.running++
+	c.counts.lookups.Add(1)
 	l := &lookup{done: make(chan struct{})}
+	if c.options.ByBearer {
+		l.key = c.digestOf(inlet.Credentials{Key: creds.Key}).tag()
+	}
 	l.ctx, l.cancel = context.WithTimeout(context.WithoutCancel(ctx), c.options.Timeout)
 	c.lookups[id] = l
 	go c.run(l, id, creds)
@@ -88,17 +94,22 @@ func (c *Cache) authenticateInner(ctx context.Context, creds inlet.Credentials) 
 }
 
 // record stores the result of a lookup, also one that came too late for the requests that
-// waited. If the lookup failed, a known key stays known.
+// waited. If the lookup failed, a known key stays known. What Forget has overtaken may be out of
+// date, and is not stored.
 func (c *Cache) record(id digest, l *lookup, now time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.running--
+	if c.lookups[id] != l {
+		return
+	}
 	delete(c.lookups, id)
 	switch {
 	case l.err == nil:
-		c.remember(id, knownKey{source: l.source, expires: now.Add(c.options.TTL)})
+		c.remember(id, knownKey{source: l.source, key: l.key, expires: now.Add(c.options.TTL)})
 	case isRefusal(l.err):
 		delete(c.known, id)
-		c.refused.add(id, refusal{l.err, now.Add(c.options.NegativeTTL)})
+		c.refused.add(id, refusal{l.err, l.key, now.Add(c.options.NegativeTTL)})
 	default:
 		if known, ok := c.known[id]; ok {
 			known.retryAt = now.Add(retryInterval)
@@ -110,6 +121,9 @@ func (c *Cache) record(id digest, l *lookup, now time.Time) {
 // report logs once that lookups fail, and once that they work again.
 func (c *Cache) report(l *lookup) {
 	failed := l.err != nil && !isRefusal(l.err)
+	if failed {
+		c.counts.failed.Add(1)
+	}
 	if c.failing.Swap(failed) == failed {
 		return
 	}

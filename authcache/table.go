@@ -3,6 +3,7 @@ package authcache
 import (
 	"crypto/sha256"
 	"encoding/binary"
+	"maps"
 	"time"
 
 	"github.com/inlet-go/inlet"
@@ -10,6 +11,12 @@ import (
 
 // digest identifies credentials in the tables.
 type digest [sha256.Size]byte
+
+// A tag is the beginning of the digest of a key alone, by which the pairs of that key are found.
+// Should two keys share one, both are forgotten, and looked up again.
+type tag uint64
+
+func (d digest) tag() tag { return tag(binary.BigEndian.Uint64(d[:])) }
 
 // digestOf depends on a secret of the process, so that what is in memory cannot be compared
 // with a list of keys. The length of the key separates it from the token.
@@ -24,6 +31,7 @@ func (c *Cache) digestOf(creds inlet.Credentials) digest {
 // knownKey is a key that exists. The zero value means that none is in memory.
 type knownKey struct {
 	source  *inlet.Source
+	key     tag       // with ByBearer
 	expires time.Time // when to look the key up again
 	retryAt time.Time // if the last lookup failed: when to try again; otherwise zero
 }
@@ -58,6 +66,7 @@ func (c *Cache) oldestOfSample() (id digest) {
 // refusal is the answer for a key that was refused. The zero value means that none is in memory.
 type refusal struct {
 	err     error
+	key     tag // with ByBearer
 	expires time.Time
 }
 
@@ -87,3 +96,17 @@ func (r *refusals) add(id digest, added refusal) {
 	}
 	r.young[id] = added
 }
+
+func (r *refusals) remove(id digest) {
+	delete(r.young, id)
+	delete(r.old, id)
+}
+
+func (r *refusals) removeFunc(f func(refusal) bool) {
+	for _, half := range []map[digest]refusal{r.young, r.old} {
+		maps.DeleteFunc(half, func(_ digest, found refusal) bool { return f(found) })
+	}
+}
+
+// size counts a refusal in both halves twice.
+func (r *refusals) size() int { return len(r.young) + len(r.old) }
