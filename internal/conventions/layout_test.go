@@ -81,6 +81,7 @@ var arrows = map[string][]string{
 
 	"enrichers":  {".", "internal/canonical", "internal/check", "internal/wire"},
 	"authcache":  {".", "internal/check", "internal/guard"},
+	"keyfile":    {".", "internal/check", "internal/wire"},
 	"middleware": {".", "enrichers", "internal/admission", "internal/check", "internal/order", "internal/origin", "internal/redact"},
 
 	"sinks":                             {".", "internal/backoff", "internal/canonical", "internal/check", "internal/guard", "internal/itemerrors", "internal/refusal"},
@@ -91,7 +92,7 @@ var arrows = map[string][]string{
 	"sinks/journal/internal":            {".", "sinks", "sinks/journal", "sinks/journal/internal/..."},
 	"sinktest":                          {".", "internal/canonical", "internal/guard", "internal/itemerrors"},
 	"inlettest":                         {".", "internal/check", "middleware", "sinks"},
-	"examples":                          {".", "authcache", "enrichers", "middleware", "sinks/..."},
+	"examples":                          {".", "authcache", "enrichers", "inlettest", "keyfile", "middleware", "sinks/..."},
 	"internal/testkit":                  {},
 	"internal/testkit/testsink":         {"."},
 	"internal/conventions":              {},
