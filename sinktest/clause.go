@@ -36,6 +36,7 @@ const (
 	needCrash
 	needSteady
 	needNoBuffer
+	needNUL
 )
 
 // What several clauses advise.
@@ -50,8 +51,9 @@ const (
 // clauses returns the rules for every sink, in the order of the contract.
 func clauses() []clause {
 	return []clause{
+		{"a Sink must accept every valid event", 0, acceptsEach, "escape what the store cannot hold, or declare NoNUL"},
 		{"a Sink must have stored every event when Write returns nil", needRead, storesAll, "return an error, or declare Buffers"},
-		{"a Sink must store events unchanged", needRead, storesUnchanged, "store the raw JSON as it is, without decoding it"},
+		{"a Sink must store events unchanged", needRead, storesUnchanged, "store the raw JSON as it is, without decoding it, or declare Same"},
 		{"a Sink must accept a batch of 2,500 events", 0, acceptsLargeBatch, "split large batches in Write, or declare MaxBatch"},
 		{"a Sink must store what it acknowledges of a batch above MaxBatch", needBound | needRead, honestBeyondBound, "fail the batch, or name the events beyond MaxBatch in a BatchError"},
 		{"a Sink must keep the order of the events within a call", needRead | needOrder, keepsOrder, "store the events of a call in the order of the slice"},
@@ -63,6 +65,8 @@ func clauses() []clause {
 		{"a BatchError must be well-formed", 0, batchErrorWellFormed, "name each index once, within the batch, with an error that is not nil"},
 		{"a BatchError must name exactly the events that are not stored", needRead | needPartial, batchErrorTrue, "name every event that is not stored, and no other"},
 		{"a Sink must permanently refuse only what it can never store", needRefuse, refusesOnlyBad, "name the refused event in a BatchError, with an inlet.Permanent error"},
+
+		{"a Sink that declares NoNUL must refuse U+0000 permanently or store the event", needNUL, refusesNUL, "return an inlet.Permanent error for the event, or replace U+0000"},
 
 		{"a Sink must return soon after its context is done", 0, returnsWithContext, fixContext},
 		{"a Sink must handle a context that is already done", 0, handlesDoneContext, "return the error of the context, not marked as permanent"},
@@ -161,6 +165,7 @@ func (c clause) skip(p *probe) string {
 		{needAbility, closes || flushes || checks, "the sink has no Flush, Check or Close"},
 		{needPartial, p.f.Partial, "the sink does not declare Partial"},
 		{needRefuse, p.f.Refuse != nil, "Features.Refuse is nil"},
+		{needNUL, p.f.NoNUL, "the sink does not declare NoNUL"},
 		{needDrop, p.f.Drop != nil, "Features.Drop is nil"},
 		{needStall, p.f.Stall != nil, "Features.Stall is nil"},
 		{needPanic, p.f.Panic != nil, "Features.Panic is nil"},

@@ -38,7 +38,7 @@ func durabilityConstant(p *probe) error {
 	case p.f.Buffers && declared > inlet.DurabilityMemory:
 		return fmt.Errorf("a sink with Features.Buffers declares %v, which is more than memory", declared)
 	}
-	if _, err := p.put(Events(5)); err != nil {
+	if _, err := p.put(p.events(5)); err != nil {
 		return err
 	}
 	if now := inlet.DurabilityOf(p.sink); now != declared {
@@ -73,14 +73,14 @@ func flushesConcurrently(p *probe) error {
 // flushStores flushes alone, and then from several goroutines, each of which writes and
 // reads its own events.
 func flushStores(p *probe) error {
-	if err := p.flushed(Events(12)); err != nil {
+	if err := p.flushed(p.events(12)); err != nil {
 		return err
 	}
 	var c crowd
 	for range 4 {
 		c.run(func() error {
 			for range 5 {
-				if err := p.flushed(Events(2)); err != nil {
+				if err := p.flushed(p.events(2)); err != nil {
 					return fmt.Errorf("with concurrent calls: %w", err)
 				}
 			}
@@ -105,11 +105,11 @@ func (p *probe) flushed(events []*inlet.Event) error {
 // abilitiesReturn calls each ability while the store hangs and a Write hangs in it. Their
 // errors do not matter, but a Close that succeeds must have stored what was acknowledged.
 func abilitiesReturn(p *probe) error {
-	answers, err := p.put(Events(2))
+	answers, err := p.put(p.events(2))
 	if err != nil {
 		return err
 	}
-	release := p.hang(p.head(Events(2)))
+	release := p.hang(p.head(p.events(2)))
 	closed, err := p.askAll(short)
 	_, heldErr := release()
 	err = errors.Join(err, heldErr)
@@ -132,7 +132,7 @@ func (p *probe) askAll(d time.Duration) (closed bool, err error) {
 }
 
 func abilitiesAcceptBackground(p *probe) error {
-	if _, err := p.put(Events(3)); err != nil {
+	if _, err := p.put(p.events(3)); err != nil {
 		return err
 	}
 	for _, a := range p.abilities() {

@@ -10,7 +10,7 @@ import (
 )
 
 func closeIdempotent(p *probe) error {
-	if _, err := p.put(Events(2)); err != nil {
+	if _, err := p.put(p.events(2)); err != nil {
 		return err
 	}
 	for i := range 3 {
@@ -47,7 +47,7 @@ func closesBesideWrites(p *probe) error {
 }
 
 func (p *probe) writeOne(answers *ledger) error {
-	a, err := p.write(p.ctx, p.f.Patience, Events(1))
+	a, err := p.write(p.ctx, p.f.Patience, p.events(1))
 	answers.add(a)
 	return err
 }
@@ -114,7 +114,7 @@ func (p *probe) afterClose(answers []answer) error {
 // flush. The errors of these calls do not matter, but they must return.
 func closesBesideAbilities(p *probe) error {
 	var answers ledger
-	stored, err := p.put(Events(5))
+	stored, err := p.put(p.events(5))
 	if err != nil {
 		return err
 	}
@@ -139,7 +139,7 @@ func (p *probe) askOnly(a ability) error {
 }
 
 func closeStores(p *probe) error {
-	answers, err := p.put(Events(12))
+	answers, err := p.put(p.events(12))
 	if err != nil {
 		return err
 	}
@@ -183,13 +183,13 @@ func (p *probe) writeClosed() ([]*inlet.Event, answer, error) {
 	if err := p.useAndClose(); err != nil {
 		return nil, answer{}, err
 	}
-	events := p.head(Events(3))
+	events := p.head(p.events(3))
 	a, err := p.write(p.ctx, p.f.Patience, events)
 	return events, a, err
 }
 
 func (p *probe) useAndClose() error {
-	if _, err := p.put(Events(3)); err != nil {
+	if _, err := p.put(p.events(3)); err != nil {
 		return err
 	}
 	if err := p.close(); err != nil {

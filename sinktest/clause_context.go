@@ -15,7 +15,7 @@ const short = 10 * time.Millisecond
 // returnsWithContext writes concurrently to a store that hangs, if there is a hook for
 // that. One Write has a long timeout, so that calls which wait for it are detected too.
 func returnsWithContext(p *probe) error {
-	same := p.head(Events(3))
+	same := p.head(p.events(3))
 	release := p.hang(same)
 	answers, err := p.giveUp(same)
 	hung, hungErr := release()
@@ -59,7 +59,7 @@ func (p *probe) giveUp(same []*inlet.Event) ([]answer, error) {
 		c.run(func() (err error) {
 			events := same
 			if i%4 < 2 {
-				events = p.head(Events(3))
+				events = p.head(p.events(3))
 			}
 			answers[i], err = p.writeBriefly(events, i%2 == 1)
 			return err
@@ -82,14 +82,14 @@ func (p *probe) writeBriefly(events []*inlet.Event, cancelled bool) (answer, err
 func handlesDoneContext(p *probe) error {
 	ctx, cancel := context.WithCancelCause(p.ctx)
 	cancel(inlet.Permanent(context.Canceled)) // the cause must not make it permanent
-	a, err := p.write(ctx, p.f.Patience, p.head(Events(3)))
+	a, err := p.write(ctx, p.f.Patience, p.head(p.events(3)))
 	if err != nil {
 		return err
 	}
 	if err := p.honest([]answer{a}); err != nil {
 		return err
 	}
-	if err := p.putStored(Events(3)); err != nil {
+	if err := p.putStored(p.events(3)); err != nil {
 		return fmt.Errorf("in the next call: %w", err)
 	}
 	return p.retryFailed([]answer{a})

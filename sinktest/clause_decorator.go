@@ -52,10 +52,10 @@ func keepsRefusal(p *probe) error {
 // with which no other may fail permanently.
 func (p *probe) outcomesOf(err error, good verdict) error {
 	p.inner.failAll(err)
-	if err := p.outcomes(err, p.head(Events(5)), func(string) verdict { return good }); err != nil {
+	if err := p.outcomes(err, p.head(p.events(5)), func(string) verdict { return good }); err != nil {
 		return err
 	}
-	events := p.head(Events(5))
+	events := p.head(p.events(5))
 	failed := events[len(events)/2].MessageID
 	p.inner.failOne(failed, err)
 	return p.outcomes(err, events, func(id string) verdict {
@@ -88,7 +88,7 @@ func keepsRetryAfter(p *probe) error {
 	const asked = time.Hour
 	err := inlet.RetryAfter(errInner, asked)
 	p.inner.failAll(err)
-	return p.outcomes(err, p.head(Events(3)), func(string) verdict {
+	return p.outcomes(err, p.head(p.events(3)), func(string) verdict {
 		return func(err error) bool {
 			after, _ := inlet.RetryDelay(err)
 			return after >= asked
@@ -109,7 +109,7 @@ func failsMalformed(p *probe) error {
 	} {
 		err := &inlet.BatchError{Items: items}
 		p.inner.failAll(err)
-		if err := p.outcomes(err, p.head(Events(3)), func(string) verdict { return isTemporary }); err != nil {
+		if err := p.outcomes(err, p.head(p.events(3)), func(string) verdict { return isTemporary }); err != nil {
 			return err
 		}
 	}
@@ -120,7 +120,7 @@ func failsMalformed(p *probe) error {
 // Close return.
 func endsAttempts(p *probe) error {
 	p.inner.failAll(errInner)
-	answers, err := p.giveUp(p.head(Events(3)))
+	answers, err := p.giveUp(p.head(p.events(3)))
 	if err != nil {
 		return err
 	}
@@ -150,7 +150,7 @@ func (p *probe) passesOn(a ability) error {
 // closesOnce closes the decorator with a context that is done, then several times, then
 // concurrently. One that has the Close of its inner sink by Unwrap may call it each time.
 func closesOnce(p *probe) error {
-	if _, err := p.put(Events(2)); err != nil {
+	if _, err := p.put(p.events(2)); err != nil {
 		return err
 	}
 	for _, d := range []time.Duration{0, p.f.Patience, p.f.Patience} {
@@ -230,8 +230,8 @@ func (p *probe) useUp() error {
 	if err := p.workload(func(*loan) error { return nil }); err != nil {
 		return err
 	}
-	release := p.hang(p.head(Events(3)))
-	_, err := p.giveUp(p.head(Events(3)))
+	release := p.hang(p.head(p.events(3)))
+	_, err := p.giveUp(p.head(p.events(3)))
 	if _, hungErr := release(); err != nil || hungErr != nil {
 		return errors.Join(err, hungErr)
 	}

@@ -12,7 +12,7 @@ import (
 // answer.
 func batchErrorWellFormed(p *probe) error {
 	for i := range 20 {
-		events := p.head(Events(1 + i%5*4))
+		events := p.head(p.events(1 + i%5*4))
 		if p.f.Refuse != nil {
 			p.f.Refuse(events[i%len(events)])
 		}
@@ -27,7 +27,7 @@ func batchErrorWellFormed(p *probe) error {
 func batchErrorTrue(p *probe) error {
 	var answers []answer
 	for i := range 30 {
-		events := p.head(Events(1 + i%7*2))
+		events := p.head(p.events(1 + i%7*2))
 		if p.f.Refuse != nil && i%3 == 0 {
 			p.f.Refuse(events[i%len(events)])
 		}
@@ -68,7 +68,7 @@ func (a answer) matches(stored map[string][]*inlet.Event) error {
 }
 
 func refusesOnlyBad(p *probe) error {
-	events := p.head(Events(3))
+	events := p.head(p.events(3))
 	bad := len(events) / 2
 	p.f.Refuse(events[bad])
 	pending := events
@@ -132,7 +132,7 @@ func panicFailsItsCall(p *probe) error {
 func (p *probe) writeInPanic() (answer, error) {
 	calm := p.f.Panic(p.sink)
 	defer calm()
-	return p.write(p.ctx, p.f.Patience, p.head(Events(3)))
+	return p.write(p.ctx, p.f.Patience, p.head(p.events(3)))
 }
 
 // panicRepeatedly makes concurrent writes, during which the store panics three times for a
@@ -159,7 +159,7 @@ func (p *probe) panicRepeatedly() ([]answer, error) {
 	for range writers {
 		c.run(func() error {
 			for i := range writesEach {
-				a, err := p.write(p.ctx, p.f.Patience, p.head(Events(1+i%4)))
+				a, err := p.write(p.ctx, p.f.Patience, p.head(p.events(1+i%4)))
 				if err != nil {
 					return err
 				}
@@ -186,7 +186,7 @@ func worksOnAfterPanic(p *probe) error {
 				return err
 			}
 		}
-		if err := p.putStored(Events(3)); err != nil {
+		if err := p.putStored(p.events(3)); err != nil {
 			return err
 		}
 	}

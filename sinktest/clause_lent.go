@@ -64,8 +64,8 @@ func modifiesNothing(p *probe) error { return p.workload((*loan).changed) }
 // givesUpTheBatch overwrites what it has lent to Writes that return while the store hangs.
 // Their events may be stored later or not, but none with overwritten content.
 func givesUpTheBatch(p *probe) error {
-	release := p.hang(p.head(Events(3)))
-	answers, err := p.giveUp(p.head(Events(3)))
+	release := p.hang(p.head(p.events(3)))
+	answers, err := p.giveUp(p.head(p.events(3)))
 	if err != nil {
 		_, hungErr := release()
 		return errors.Join(err, hungErr)
@@ -79,7 +79,7 @@ func givesUpTheBatch(p *probe) error {
 		return err
 	}
 	p.linger()
-	if err := p.eventually(Events(3)); err != nil {
+	if err := p.eventually(p.events(3)); err != nil {
 		return fmt.Errorf("in the next call: %w", err)
 	}
 	if err := p.close(); err != nil {
@@ -94,7 +94,7 @@ func givesUpTheBatch(p *probe) error {
 func keepsApart(p *probe) error {
 	var stored []*inlet.Event
 	for i := range 20 {
-		answers, err := p.put(Events(1 + (20-i)%6*3))
+		answers, err := p.put(p.events(1 + (20-i)%6*3))
 		if err != nil {
 			return err
 		}

@@ -1,7 +1,10 @@
 package sinktest
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/inlet-go/inlet"
@@ -13,7 +16,7 @@ var batchSizes = [...]int{1, 2, 7, 42, 3}
 // storesAll only looks for the events: the next clause compares their content.
 func storesAll(p *probe) error {
 	for _, n := range batchSizes {
-		answers, err := p.put(Events(n))
+		answers, err := p.put(p.events(n))
 		if err != nil {
 			return err
 		}
@@ -30,18 +33,118 @@ func storesAll(p *probe) error {
 	return nil
 }
 
-func storesUnchanged(p *probe) error { return p.putStored(Events(3 * len(awkward) * 6)) }
+// storesUnchanged names one event that was changed. Its content and that of the others is left
+// to this clause.
+func storesUnchanged(p *probe) error {
+	events := p.events(3 * cycle)
+	places := make(map[string]int, len(events))
+	for i, e := range events {
+		places[e.MessageID] = i % cycle
+	}
+	answers, err := p.put(events)
+	if err != nil {
+		return err
+	}
+	written := storedOf(answers)
+	stored, err := p.read()
+	if err != nil {
+		return err
+	}
+	changed := map[int]bool{}
+	for _, e := range written {
+		for _, found := range stored[e.MessageID] {
+			if p.difference(e, found) != "" {
+				changed[places[e.MessageID]] = true
+			}
+		}
+	}
+	p.learned.learn(changed)
+	if err := p.compare(written, stored); err != nil && len(changed) > 0 {
+		return fmt.Errorf("%d of %d kinds of content are changed: %w", len(changed), cycle, err)
+	} else if err != nil {
+		return err
+	}
+	return nil
+}
+
+// acceptsEach writes events one by one. An event fails because of its content if it fails again
+// although one that did not fail is stored again in between; other clauses are about other
+// failures.
+func acceptsEach(p *probe) error {
+	failed, good := map[int]bool{}, -1
+	for place, e := range p.events(cycle) {
+		if p.accepts(e) != nil {
+			failed[place] = true
+		} else {
+			good = place
+		}
+	}
+	if good < 0 {
+		return nil
+	}
+	var first error
+	for _, place := range slices.Sorted(maps.Keys(failed)) {
+		again := p.events(cycle)
+		if p.accepts(again[good]) != nil {
+			return nil
+		}
+		if err := p.accepts(again[place]); err == nil {
+			return nil
+		} else if first == nil {
+			first = fmt.Errorf("%w, for %.300q", err, compact(again[place]))
+		}
+	}
+	p.learned.learn(failed)
+	if first == nil {
+		return nil
+	}
+	return fmt.Errorf("%d of %d kinds of content fail, the first with: %w", len(failed), cycle, first)
+}
+
+// accepts returns why a good event is not stored, or nil.
+func (p *probe) accepts(e *inlet.Event) error {
+	for range maxAttempts {
+		a, err := p.write(p.ctx, p.f.Patience, []*inlet.Event{e})
+		if err != nil || a.err == nil || !p.f.Fails {
+			return cmp.Or(err, a.err)
+		}
+	}
+	return nil
+}
+
+// refusesNUL writes an event with U+0000 alone: it must not be sent again and again.
+func refusesNUL(p *probe) error {
+	e := p.events(1)[0]
+	addNUL(e)
+	err := p.accepts(e)
+	if err != nil && !inlet.IsPermanent(err) {
+		return fmt.Errorf("an event with U+0000 fails temporarily: %w", err)
+	}
+	if err == nil && p.reader != nil {
+		stored, err := p.read()
+		if err != nil {
+			return err
+		}
+		if len(stored[e.MessageID]) == 0 {
+			return errors.New("an event with U+0000 is acknowledged and not stored")
+		}
+	}
+	if err := p.putStored(p.events(1)); err != nil {
+		return fmt.Errorf("in the next call: %w", err)
+	}
+	return nil
+}
 
 // largeBatch is the default maximum number of events in one request of a handler.
 const largeBatch = 2500
 
-func acceptsLargeBatch(p *probe) error { return p.putStored(p.head(Events(largeBatch))) }
+func acceptsLargeBatch(p *probe) error { return p.putStored(p.head(p.events(largeBatch))) }
 
 // honestBeyondBound writes more than MaxBatch. The call may fail in any way, but what it
 // acknowledges must be stored, and the next call must work.
 func honestBeyondBound(p *probe) error {
 	for _, n := range []int{p.f.MaxBatch + 1, 3*p.f.MaxBatch + 2} {
-		a, err := p.write(p.ctx, p.f.Patience, Events(n))
+		a, err := p.write(p.ctx, p.f.Patience, p.events(n))
 		if err != nil {
 			return err
 		}
@@ -49,7 +152,7 @@ func honestBeyondBound(p *probe) error {
 			return fmt.Errorf("in a call with %d events: %w", n, err)
 		}
 	}
-	if err := p.putStored(Events(1)); err != nil {
+	if err := p.putStored(p.events(1)); err != nil {
 		return fmt.Errorf("in the next call: %w", err)
 	}
 	return nil
@@ -59,7 +162,7 @@ func honestBeyondBound(p *probe) error {
 // other calls and duplicates may be between them.
 func keepsOrder(p *probe) error {
 	for _, n := range batchSizes {
-		answers, err := p.put(Events(n))
+		answers, err := p.put(p.events(n))
 		if err != nil {
 			return err
 		}
@@ -96,7 +199,7 @@ func storesOnce(p *probe) error      { return p.storedTimes(1) }
 func (p *probe) storedTimes(want int) error {
 	var batches [][]*inlet.Event
 	for range 5 {
-		again, twice := Events(3), Events(1)
+		again, twice := p.events(3), p.events(1)
 		batches = append(batches, again, again[1:], []*inlet.Event{twice[0], twice[0]})
 	}
 	written := make(map[string]int)
@@ -124,7 +227,7 @@ func (p *probe) storedTimes(want int) error {
 // dropsAlone requires that one event of each call is dropped and the others are stored.
 func dropsAlone(p *probe) error {
 	for i := range 10 {
-		events := p.head(Events(5))
+		events := p.head(p.events(5))
 		dropped := events[i%len(events)]
 		p.f.Drop(dropped)
 		answers, err := p.put(events)
@@ -145,7 +248,7 @@ func dropsAlone(p *probe) error {
 func survivesCrash(p *probe) error {
 	var answered ledger
 	for _, n := range batchSizes {
-		answers, err := p.put(Events(n))
+		answers, err := p.put(p.events(n))
 		if err != nil {
 			return err
 		}
@@ -168,7 +271,7 @@ func (p *probe) writeConcurrently(answered *ledger) *crowd {
 	for range writers {
 		c.run(func() error {
 			for i := range writesEach {
-				answers, err := p.put(Events(1 + i%4))
+				answers, err := p.put(p.events(1 + i%4))
 				if err != nil {
 					return err
 				}

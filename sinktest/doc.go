@@ -48,6 +48,10 @@
 // breaks: integers beyond 2^53, U+0000, empty names, U+FFFD, deep nesting, line breaks between
 // tokens. Stored events may differ from written ones in white space only.
 //
+// Stores that cannot hold U+0000, or that normalise JSON, declare it: see [Features].NoNUL and
+// [Features].Same. Content that a sink does not accept or changes without declaring it is reported
+// by one clause, and the clauses after it write other content instead.
+//
 // Each clause makes a new sink, writes events with ids that never repeat, and ignores other
 // events that Read returns, so that sinks may share one store.
 package sinktest

@@ -1,9 +1,12 @@
 package sinktest_test
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
 	"testing"
 
 	"github.com/inlet-go/inlet"
@@ -88,4 +91,50 @@ func ExampleEvents() {
 	// track user-0 source-0
 	// identify user-1 source-1
 	// page user-2 source-2
+}
+
+// A store in whose text U+0000 cannot be, as in jsonb, and which orders the members of objects.
+func ExampleFeatures() {
+	newSink := func() inlet.Sink { return new(document) }
+	read := func(s inlet.Sink) []*inlet.Event { return s.(*document).Events() }
+
+	err := sinktest.Check(context.Background(), newSink, read, &sinktest.Features{
+		Partial: true, NoNUL: true,
+		Same: func(written, stored *inlet.Event) bool {
+			return reflect.DeepEqual(decoded(written), decoded(stored))
+		},
+	})
+	fmt.Println(err)
+	// Output: <nil>
+}
+
+// A document is such a store.
+type document struct{ sinks.Memory }
+
+func (d *document) Write(ctx context.Context, events []*inlet.Event) error {
+	var stored []*inlet.Event
+	var refused []inlet.ItemError
+	for i, e := range inlet.CloneEvents(events) {
+		if bytes.Contains(e.AppendJSON(nil), []byte(`\u0000`)) {
+			refused = append(refused, inlet.ItemError{Index: i, Err: inlet.Permanent(errors.New("U+0000 in a text"))})
+			continue
+		}
+		e.Properties = normalised(e.Properties)
+		stored = append(stored, e)
+	}
+	if err := d.Memory.Write(ctx, stored); err != nil {
+		return err
+	}
+	if refused != nil {
+		return &inlet.BatchError{Items: refused}
+	}
+	return nil
+}
+
+// decoded is an event as a value to compare, with its numbers as they were written.
+func decoded(e *inlet.Event) (value any) {
+	d := json.NewDecoder(bytes.NewReader(e.AppendJSON(nil)))
+	d.UseNumber()
+	_ = d.Decode(&value) // invalid JSON is nil, and differs
+	return value
 }

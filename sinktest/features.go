@@ -40,6 +40,10 @@ type Features struct {
 	// Bounds means, for a decorator, that its Write returns with its context even if the
 	// inner sink ignores the context. Defaults to false.
 	Bounds bool
+	// NoNUL means that the store cannot hold U+0000, as jsonb cannot. The suite writes events
+	// without it, and one with it, which the sink must refuse permanently or store changed.
+	// Defaults to false.
+	NoNUL bool
 	// MaxBatch is the maximum number of events of one Write. Defaults to 0: no maximum.
 	MaxBatch int
 
@@ -61,6 +65,10 @@ type Features struct {
 	// such as the end of the process or a power cut, and returns the events that are left.
 	// Afterwards the suite only closes the sink, and ignores the error. Defaults to nil.
 	Crash func(s inlet.Sink) (left []*inlet.Event)
+	// Same reports whether an event of Read is the one that was written, for a store that
+	// normalises JSON: that orders names, or writes numbers in another form. It must not
+	// change or keep them. Defaults to nil: they may differ in white space only.
+	Same func(written, stored *inlet.Event) bool
 	// Refuse changes a good event into one that the sink permanently refuses, such as one
 	// that is too large for it. Defaults to nil.
 	Refuse func(e *inlet.Event)

@@ -232,7 +232,7 @@ func (p *probe) workload(then func(*loan) error) error {
 		}
 		return then(a.lent)
 	}
-	again := p.head(Events(5))
+	again := p.head(p.events(5))
 	for _, events := range p.calls(again) {
 		if err := write(p.ctx, events); err != nil {
 			return err
@@ -240,7 +240,7 @@ func (p *probe) workload(then func(*loan) error) error {
 	}
 	done, cancel := context.WithCancel(p.ctx)
 	cancel()
-	if err := write(done, p.head(Events(2))); err != nil {
+	if err := write(done, p.head(p.events(2))); err != nil {
 		return err
 	}
 	return p.writeSame(again, func(events []*inlet.Event) error { return write(p.ctx, events) })
@@ -249,14 +249,14 @@ func (p *probe) workload(then func(*loan) error) error {
 // calls returns the events of the consecutive calls, several of which are again.
 func (p *probe) calls(again []*inlet.Event) (calls [][]*inlet.Event) {
 	for _, n := range append(batchSizes[:], 300) {
-		calls = append(calls, p.head(Events(n)))
+		calls = append(calls, p.head(p.events(n)))
 	}
 	calls = append(calls, again, again, p.head([]*inlet.Event{again[0], again[0]}))
 	for _, change := range []func(*inlet.Event){p.f.Refuse, p.f.Drop} {
 		if change == nil {
 			continue
 		}
-		all, mixed := p.head(Events(3)), p.head(Events(5))
+		all, mixed := p.head(p.events(3)), p.head(p.events(5))
 		for _, e := range all {
 			change(e)
 		}
@@ -272,7 +272,7 @@ func (p *probe) writeSame(same []*inlet.Event, write func([]*inlet.Event) error)
 	for range 4 {
 		c.run(func() error {
 			for i := range 5 {
-				for _, events := range [][]*inlet.Event{p.head(Events(1 + i%4)), same} {
+				for _, events := range [][]*inlet.Event{p.head(p.events(1 + i%4)), same} {
 					if err := write(events); err != nil {
 						return err
 					}

@@ -49,9 +49,12 @@ func Check(ctx context.Context, newSink func() inlet.Sink, read func(inlet.Sink)
 
 // runAll checks each clause in a subtest, with a probe of its own.
 func runAll(t *testing.T, all []clause, newProbe func(*testing.T) *probe) {
+	learned := new(experience)
 	for _, c := range all {
 		t.Run(c.rule, func(t *testing.T) {
-			skipped, err := c.run(newProbe(t))
+			p := newProbe(t)
+			p.learned = learned
+			skipped, err := c.run(p)
 			if skipped != "" {
 				t.Skip(skipped)
 			}
@@ -65,11 +68,14 @@ func runAll(t *testing.T, all []clause, newProbe func(*testing.T) *probe) {
 // checkAll checks each clause with a probe of its own and returns the errors of those that are
 // broken.
 func checkAll(ctx context.Context, all []clause, newProbe func() *probe) (breaches []error) {
+	learned := new(experience)
 	for _, c := range all {
 		if err := ctx.Err(); err != nil {
 			return append(breaches, fmt.Errorf("sinktest: stopped before all clauses were checked: %w", err))
 		}
-		if _, err := c.run(newProbe()); err != nil {
+		p := newProbe()
+		p.learned = learned
+		if _, err := c.run(p); err != nil {
 			breaches = append(breaches, err)
 		}
 	}

@@ -1,7 +1,9 @@
 package sinktest_test
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"slices"
 	"strings"
@@ -18,6 +20,8 @@ import (
 
 // The rules of all clauses.
 const (
+	acceptsAll  = "a Sink must accept every valid event"
+	nulRefused  = "a Sink that declares NoNUL must refuse U+0000 permanently or store the event"
 	storesAll   = "a Sink must have stored every event when Write returns nil"
 	unchanged   = "a Sink must store events unchanged"
 	large       = "a Sink must accept a batch of 2,500 events"
@@ -168,6 +172,9 @@ func goodSinks() []specimen {
 		{name: "a sink that refuses events", sink: writes(refuser(false, errBad)), features: sinktest.Features{Partial: true, Refuse: spoil}},
 		{name: "a sink that refuses events and fails at times", sink: flakyRefuser, features: sinktest.Features{Partial: true, Fails: true, Refuse: spoil}},
 		{name: "a sink that drops events", sink: writes(dropsSpoilt), features: sinktest.Features{Drop: spoil}},
+		{name: "a sink that cannot hold U+0000", sink: writes(withoutNUL(errBad)), features: sinktest.Features{NoNUL: true}},
+		{name: "a sink that replaces U+0000", sink: writes(replacesNUL), features: sinktest.Features{NoNUL: true}},
+		{name: "a sink that normalises", sink: writes(normalises), features: sinktest.Features{Same: sameValues}},
 		{name: "a sink that buffers", sink: buffer, features: sinktest.Features{Buffers: true, Ordered: true}},
 		{name: "a sink whose store hangs, panics and crashes", sink: func() inlet.Sink { return new(machine) }, features: machineFeatures()},
 		{name: "a decorator with Unwrap", decorator: func(inner inlet.Sink) inlet.Sink { return wrapper{Sink: inner} }, features: sinktest.Features{Ordered: true}},
@@ -188,6 +195,68 @@ func fewAtOnce(b *broken, ctx context.Context, events []*inlet.Event) error {
 		return errors.New("too many events")
 	}
 	return b.Memory.Write(ctx, events)
+}
+
+// holdsNUL reports whether an event has U+0000 in it.
+func holdsNUL(e *inlet.Event) bool {
+	return bytes.Contains(e.AppendJSON(nil), []byte(`\u0000`))
+}
+
+// withoutNUL is a store such as jsonb.
+func withoutNUL(refusal error) func(*broken, context.Context, []*inlet.Event) error {
+	return func(b *broken, ctx context.Context, events []*inlet.Event) error {
+		if slices.ContainsFunc(events, holdsNUL) {
+			return refusal
+		}
+		return b.Memory.Write(ctx, events)
+	}
+}
+
+func replacesNUL(b *broken, ctx context.Context, events []*inlet.Event) error {
+	events = inlet.CloneEvents(events)
+	for _, e := range events {
+		e.Name = strings.ReplaceAll(e.Name, "\x00", "?")
+		e.Properties = bytes.ReplaceAll(e.Properties, []byte(`\u0000`), []byte("?"))
+	}
+	return b.Memory.Write(ctx, events)
+}
+
+// normalises stores decoded JSON: without repeated white space, with the names in order.
+func normalises(b *broken, ctx context.Context, events []*inlet.Event) error {
+	events = inlet.CloneEvents(events)
+	for _, e := range events {
+		for _, raw := range []*json.RawMessage{&e.Properties, &e.Traits, &e.Context, &e.Integrations, &e.Extra} {
+			*raw = normalised(*raw)
+		}
+	}
+	return b.Memory.Write(ctx, events)
+}
+
+func normalised(raw json.RawMessage) json.RawMessage {
+	if raw == nil {
+		return nil
+	}
+	var value any
+	d := json.NewDecoder(bytes.NewReader(raw))
+	d.UseNumber()
+	if err := d.Decode(&value); err != nil {
+		return raw
+	}
+	text, err := json.Marshal(value)
+	if err != nil {
+		return raw
+	}
+	return text
+}
+
+func sameValues(written, stored *inlet.Event) bool {
+	w, s := written.Clone(), stored.Clone()
+	for _, e := range []*inlet.Event{w, s} {
+		for _, raw := range []*json.RawMessage{&e.Properties, &e.Traits, &e.Context, &e.Integrations, &e.Extra} {
+			*raw = normalised(*raw)
+		}
+	}
+	return w.Equal(s)
 }
 
 // dropsSpoilt stores what is not spoilt.
