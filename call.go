@@ -121,10 +121,7 @@ func (c *call) admit() error {
 // route that it has the shape of. The payload of an open route is read and dropped.
 func (c *call) read() (err error) {
 	if c.route.Body != nil {
-		if err = c.h.bodies.turns.Take(c.r.Context(), &c.state.turn, int64(len(c.r.URL.RawQuery))); err != nil {
-			return bodyError(err)
-		}
-		c.payload, err = c.state.makePayload(c.r, c.route)
+		c.payload, err = c.state.readQuery(c.h.bodies, c.r, c.route)
 	} else {
 		err = c.readPayload()
 	}

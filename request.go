@@ -258,13 +258,14 @@ func (s *state) readBody(bodies *bodies, w http.ResponseWriter, r *http.Request,
 	if len(r.URL.RawQuery) > maxQuery {
 		return nil, 0, &Error{Code: CodePayloadTooLarge, Message: fmt.Sprintf("the query is longer than %d bytes", maxQuery)}
 	}
-	if err := bodies.turns.Take(r.Context(), &s.turn, r.ContentLength); err != nil {
+	client := s.client(r)
+	if err := bodies.turns.Take(r.Context(), &s.turn, client, r.ContentLength); err != nil {
 		return nil, 0, bodyError(err)
 	}
 	// The route may not be known yet, and a body of another handler, such as a file, is left
 	// as it is.
 	json := s.route() != nil || saysText(r.Header.Get("Content-Type"))
-	buffer, size, err := bodies.read(w, r, &s.account, s.client(r), limit, now, json)
+	buffer, size, err := bodies.read(w, r, s, client, limit, now, json)
 	if err != nil {
 		return nil, 0, bodyError(err)
 	}
@@ -285,6 +286,20 @@ func (s *state) client(r *http.Request) netip.Addr {
 		return *ip
 	}
 	return connectionIP(r)
+}
+
+// readQuery returns the payload that a route makes from r, in a turn of it, with the caller as
+// its user.
+func (s *state) readQuery(bodies *bodies, r *http.Request, route *boundRoute) (*payload, error) {
+	cost := int64(len(r.URL.RawQuery)) * queryCost
+	err := bodies.turns.Take(r.Context(), &s.turn, s.client(r), cost)
+	if err == nil {
+		err = s.turn.Work(r.Context(), cost, false)
+	}
+	if err != nil {
+		return nil, bodyError(err)
+	}
+	return s.makePayload(r, route)
 }
 
 // makePayload returns the payload that a route makes from r, with the caller as its user.
@@ -312,6 +327,9 @@ func (s *state) dropPayload(p *payload) {
 		s.hasPayload.Store(false)
 	}
 }
+
+// queryCost is how many times as much work as a byte of a body one of a query is.
+const queryCost = 4
 
 // queryGrowth is how many times its bytes a query needs while a payload is made of it.
 const queryGrowth = 16

@@ -3,6 +3,7 @@ package admission
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"runtime"
 	"runtime/metrics"
 	"sync"
@@ -16,6 +17,10 @@ var ErrBusy = errors.New("admission: the processors were busy while the request 
 // Turns have requests wait in front of the work that they cause, so that few are worked on
 // concurrently and the rest cost next to nothing.
 //
+// A request waits before its body is read ([Turns.Take]). One that turns out to cost more than
+// was assumed then, because its body is large or compressed, waits again before it is worked on
+// ([Turn.Work]).
+//
 // The cost of a request is taken to be proportional to its bytes, with something for the
 // request itself. Those that have a turn are about 10 ms of work for each processor. While the
 // processors are idle all the same, those that have had a turn for a moment evidently wait for
@@ -23,10 +28,14 @@ var ErrBusy = errors.New("admission: the processors were busy while the request 
 // count that takes its time to arrive. So nothing waits for long unless the processors are the
 // bottleneck, and nothing has to be known about them.
 //
-// The request that has waited for longest is next, as long as that is not long. After that,
-// the newest is: its client still wants the answer. One that has waited for all its time gets
-// no turn any more. To refuse it takes time too, and its client comes back after that; so it
-// is answered when the processors are idle, or after a multiple of that time.
+// A client that has few requests goes before those that have many, and finds turns that are
+// left to such clients. So one that sends all it can waits for itself, and not the others for
+// it. Senders behind one address, or without one, are one client.
+//
+// Among those, the request that has waited for longest is next, as long as that is not long.
+// After that, the newest is: its client still wants the answer. One that has waited for all its
+// time gets no turn any more. To refuse it takes time too, and its client comes back after
+// that; so it is answered when the processors are idle, or after a multiple of that time.
 //
 // Time is counted in intervals that were seen, so that a process that was stopped, as by a
 // debugger, refuses nothing for that.
@@ -39,10 +48,13 @@ type Turns struct {
 	idle       func() bool // whether the processors have time left
 
 	mu      sync.Mutex
-	now     time.Duration // the time that was seen while requests waited
-	ticked  time.Time     // when that was updated; zero while no request waits
-	counted list          // turns of those that are worked on, the oldest first
-	waiting list          // in the order of arrival; the oldest may have waited for all their time
+	now     time.Duration      // the time that was seen while requests waited
+	ticked  time.Time          // when that was updated; zero while no request waits
+	clients map[netip.Addr]int // the requests of each client that wait or have a turn; no zeros
+	reading list               // counted turns whose bodies may still arrive, the oldest first
+	working list               // counted turns of those that are worked on, the oldest first
+	waiting line               // for their first turn
+	arrived line               // for their turn to be worked on; they count as while they were read
 }
 
 const (
@@ -50,10 +62,15 @@ const (
 	weightPerProcessor = 1 << 20
 	// ownWeight is that of a request without its body.
 	ownWeight = 4 << 10
-	// maxWeight is that of the largest bodies, so that several have a turn, and maxUnread that
-	// of those that are yet to arrive, whatever length they announce.
-	maxWeight = weightPerProcessor / 4
+	// maxWeight is that of the largest bodies, and of compressed ones until their length is
+	// known. The scheduler lets each run for 10 ms before another request is worked on.
+	maxWeight = weightPerProcessor / 2
+	// maxUnread is that of the largest of those that are yet to arrive, whatever length they
+	// announce.
 	maxUnread = weightPerProcessor / 8
+	// fewRequests is how many of its requests a client has in front of those of others that
+	// have more.
+	fewRequests = 8
 	// tickTime is how often Turns look at the processors while requests wait.
 	tickTime = time.Millisecond
 	// maxTick bounds the time between two looks that counts.
@@ -73,7 +90,7 @@ const (
 // maxWaiting of them.
 func NewTurns(maxWait time.Duration, maxWaiting int) *Turns {
 	return &Turns{
-		maxWait: maxWait, maxWaiting: max(1, maxWaiting),
+		maxWait: maxWait, maxWaiting: max(1, maxWaiting), clients: map[netip.Addr]int{},
 		active: weightPerProcessor * int64(runtime.GOMAXPROCS(0)), idle: processorsIdle(),
 	}
 }
@@ -81,33 +98,71 @@ func NewTurns(maxWait time.Duration, maxWaiting int) *Turns {
 // A Turn is the place of one request. Its zero value is ready for [Turns.Take].
 type Turn struct {
 	turns      atomic.Pointer[Turns] // nil before Take
-	list       *list                 // that the turn is in, nil if it does not count
+	client     netip.Addr
+	few        bool  // its client had few requests when it came
+	list       *list // that the turn is in, nil if it does not count
 	weight     int64
+	needs      int64 // its weight when it is worked on, while it waits for that
 	over       bool
 	prev, next *Turn
-	reading    bool          // the body may still arrive
 	since      time.Duration // when it began to wait, or to count
 	ready      chan error    // of one that waits
 }
 
-// Take waits for a turn, for a request with a body of a length; it is negative for one that is
-// not known yet. It fails with [ErrBusy], or with the error of
-// ctx when that is done.
-// A request takes one turn only: a second Take does nothing.
-func (t *Turns) Take(ctx context.Context, turn *Turn, length int64) error {
+// Take waits for a turn, for a request of a client with a body of a length; it is negative for
+// one that is not known yet. It fails with [ErrBusy], or with the error of ctx when that is
+// done. A request takes one turn only: a second Take does nothing.
+func (t *Turns) Take(ctx context.Context, turn *Turn, addr netip.Addr, length int64) error {
 	if !turn.turns.CompareAndSwap(nil, t) {
 		return nil
 	}
-	t.mu.Lock()
-	turn.reading, turn.weight = true, maxUnread
+	turn.weight = maxUnread
 	if length >= 0 {
 		turn.weight = min(maxUnread, weight(length))
 	}
-	if t.waiting.len == 0 && t.free() {
-		t.count(turn)
+	turn.client = client(addr)
+	t.mu.Lock()
+	t.clients[turn.client]++
+	turn.few = t.clients[turn.client] <= fewRequests
+	if t.waiting.of(turn.few).len == 0 && t.free(turn.few) {
+		t.count(&t.reading, turn)
 		t.mu.Unlock()
 		return nil
 	}
+	return t.wait(ctx, turn, &t.waiting)
+}
+
+// Work waits until a request that has a turn may be worked on, after its body of a length has
+// arrived. It does so only if the request costs more than it was counted with until now: because
+// its body is large, or compressed, so that nothing is known of it yet. It fails as Take does.
+func (turn *Turn) Work(ctx context.Context, length int64, compressed bool) error {
+	t, needs := turn.turns.Load(), weight(length)
+	if compressed {
+		needs = maxWeight
+	}
+	if t == nil || needs <= turn.weight {
+		return nil
+	}
+	t.mu.Lock()
+	if turn.over {
+		t.mu.Unlock()
+		return nil
+	}
+	if turn.list != nil {
+		turn.list.remove(turn)
+	}
+	if t.arrived.of(turn.few).len == 0 && t.room(turn.few) {
+		turn.weight = needs
+		t.count(&t.working, turn)
+		t.mu.Unlock()
+		return nil
+	}
+	turn.needs = needs
+	return t.wait(ctx, turn, &t.arrived)
+}
+
+// wait waits at the end of a line. It is called with the lock, and releases it.
+func (t *Turns) wait(ctx context.Context, turn *Turn, l *line) error {
 	if t.ticked.IsZero() {
 		t.ticked = time.Now()
 		time.AfterFunc(tickTime, t.tick)
@@ -116,10 +171,11 @@ func (t *Turns) Take(ctx context.Context, turn *Turn, length int64) error {
 	}
 	ready := make(chan error, 1)
 	turn.ready, turn.since = ready, t.now
-	t.waiting.push(turn)
-	if t.waiting.len > t.maxWaiting {
-		t.refuse(t.waiting.first)
+	l.of(turn.few).push(turn)
+	if l == &t.waiting && l.len() > t.maxWaiting {
+		t.refuse(l.oldest())
 	}
+	t.fill()
 	t.mu.Unlock()
 	select {
 	case err := <-ready:
@@ -130,14 +186,15 @@ func (t *Turns) Take(ctx context.Context, turn *Turn, length int64) error {
 	}
 }
 
-// Arrived says that the body of a request that has a turn has arrived, and its length.
+// Arrived says that a request that has a turn is worked on from now on, and the length of its
+// body.
 func (turn *Turn) Arrived(length int64) {
 	turn.change(func(t *Turns) {
 		if turn.list != nil {
 			turn.list.remove(turn)
 		}
-		turn.reading, turn.weight = false, weight(length)
-		t.count(turn)
+		turn.weight = weight(length)
+		t.count(&t.working, turn)
 	})
 }
 
@@ -147,12 +204,20 @@ func weight(length int64) int64 { return min(ownWeight+length, maxWeight) }
 // End gives the turn to the next request. It does nothing for a turn that was not taken, or
 // has ended.
 func (turn *Turn) End() {
-	turn.change(func(*Turns) {
-		turn.over = true
-		if turn.list != nil {
-			turn.list.remove(turn)
-		}
-	})
+	turn.change(func(t *Turns) { t.end(turn) })
+}
+
+// end ends a turn that has not ended, or the waiting for it.
+func (t *Turns) end(turn *Turn) {
+	turn.over = true
+	if turn.list != nil {
+		turn.list.remove(turn)
+	}
+	if n := t.clients[turn.client]; n > 1 {
+		t.clients[turn.client] = n - 1
+	} else {
+		delete(t.clients, turn.client)
+	}
 }
 
 // change changes a turn that was taken and has not ended, and then gives turns that are free.
@@ -170,27 +235,53 @@ func (turn *Turn) change(f func(*Turns)) {
 }
 
 // count has a turn count.
-func (t *Turns) count(turn *Turn) {
+func (t *Turns) count(l *list, turn *Turn) {
 	turn.since = t.now
-	t.counted.push(turn)
+	l.push(turn)
 }
 
-// free reports whether there is a turn for one more.
-func (t *Turns) free() bool { return t.counted.weight < t.active }
+// free reports whether there is a first turn for one more.
+func (t *Turns) free(few bool) bool {
+	return t.reading.weight+t.working.weight+t.arrived.weight() < t.most(few)
+}
 
-// fill gives turns to those that wait.
-func (t *Turns) fill() {
-	if t.waiting.len > 0 {
-		t.advance()
+// room reports whether one more may be worked on.
+func (t *Turns) room(few bool) bool { return t.working.weight < t.most(few) }
+
+// most is the weight of all turns above which none is given to a client. As much again is left
+// to clients that have few requests.
+func (t *Turns) most(few bool) int64 {
+	if few {
+		return 2 * t.active
 	}
-	for t.waiting.len > 0 && t.free() {
-		turn := t.nextTurn()
-		if turn == nil {
-			return
+	return t.active
+}
+
+// fill gives turns to those that wait: first to those whose bodies have arrived.
+func (t *Turns) fill() {
+	if t.waiting.len()+t.arrived.len() == 0 {
+		return
+	}
+	t.advance()
+	for _, few := range []bool{true, false} {
+		for l := t.arrived.of(few); l.len > 0 && t.room(few); {
+			turn := l.first
+			l.remove(turn)
+			turn.weight = turn.needs
+			t.count(&t.working, turn)
+			turn.ready <- nil
 		}
-		t.waiting.remove(turn)
-		t.count(turn)
-		turn.ready <- nil
+	}
+	for _, few := range []bool{true, false} {
+		for l := t.waiting.of(few); l.len > 0 && t.free(few); {
+			turn := t.nextOf(l)
+			if turn == nil {
+				break
+			}
+			l.remove(turn)
+			t.count(&t.reading, turn)
+			turn.ready <- nil
+		}
 	}
 }
 
@@ -202,22 +293,20 @@ func (t *Turns) advance() {
 	t.ticked = now
 }
 
-// nextTurn returns the request whose turn is next, nil if all have waited for too long.
-func (t *Turns) nextTurn() *Turn {
-	first := t.waiting.first
-	if t.now-first.since < t.maxWait/4 {
-		return first
+// nextOf returns the request of a list whose turn is next, nil if all have waited for too long.
+func (t *Turns) nextOf(l *list) *Turn {
+	if t.now-l.first.since < t.maxWait/4 {
+		return l.first
 	}
-	if last := t.waiting.last; t.now-last.since < t.maxWait {
-		return last
+	if t.now-l.last.since < t.maxWait {
+		return l.last
 	}
 	return nil
 }
 
 // refuse ends the waiting of a request.
 func (t *Turns) refuse(turn *Turn) {
-	t.waiting.remove(turn)
-	turn.over = true
+	t.end(turn)
 	turn.ready <- ErrBusy
 }
 
@@ -226,33 +315,42 @@ func (t *Turns) tick() {
 	idle := t.idle()
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.waiting.len == 0 {
+	if t.waiting.len()+t.arrived.len() == 0 {
 		t.ticked = time.Time{}
 		return
 	}
 	t.advance()
-	t.uncount(idle)
+	t.uncount(&t.reading, idle, slowBody)
+	t.uncount(&t.working, idle, maxTurn)
 	t.fill()
-	for n := 0; t.waiting.len > 0; n++ {
-		waited := t.now - t.waiting.first.since
-		if waited < t.maxWait || waited < answerAfter*t.maxWait && (!idle || n >= refusedPerTick) {
-			break
-		}
-		t.refuse(t.waiting.first)
-	}
+	t.refuseLate(idle)
 	time.AfterFunc(tickTime, t.tick)
 }
 
-// uncount has the turns not count that do not need a processor.
-func (t *Turns) uncount(idle bool) {
-	for turn := t.counted.first; turn != nil; {
-		next, had := turn.next, t.now-turn.since
-		if had < tickTime {
+// refuseLate refuses those that have waited for too long.
+func (t *Turns) refuseLate(idle bool) {
+	for n := 0; t.waiting.len() > 0; n++ {
+		oldest := t.waiting.oldest()
+		waited := t.now - oldest.since
+		if waited < t.maxWait || waited < answerAfter*t.maxWait && (!idle || n >= refusedPerTick) {
 			break
 		}
-		if idle || turn.reading && had >= slowBody || had >= maxTurn {
-			t.counted.remove(turn)
+		t.refuse(oldest)
+	}
+	for t.arrived.len() > 0 && t.now-t.arrived.oldest().since >= answerAfter*t.maxWait {
+		t.refuse(t.arrived.oldest())
+	}
+}
+
+// uncount has the turns of a list not count that do not need a processor, or have had a turn
+// for as long as a turn may take.
+func (t *Turns) uncount(l *list, idle bool, longest time.Duration) {
+	for turn := l.first; turn != nil; {
+		next, had := turn.next, t.now-turn.since
+		if had < tickTime || !idle && had < longest {
+			break
 		}
+		l.remove(turn)
 		turn = next
 	}
 }
@@ -265,6 +363,27 @@ func processorsIdle() func() bool {
 		metrics.Read(sample)
 		return sample[0].Value.Uint64() < uint64(runtime.GOMAXPROCS(0))
 	}
+}
+
+// A line is requests that wait: those of clients that had few when they came go first.
+type line struct{ few, many list }
+
+func (l *line) of(few bool) *list {
+	if few {
+		return &l.few
+	}
+	return &l.many
+}
+
+func (l *line) len() int      { return l.few.len + l.many.len }
+func (l *line) weight() int64 { return l.few.weight + l.many.weight }
+
+// oldest returns the request that has waited for longest. There must be one.
+func (l *line) oldest() *Turn {
+	if l.many.len == 0 || l.few.len > 0 && l.few.first.since <= l.many.first.since {
+		return l.few.first
+	}
+	return l.many.first
 }
 
 // A list is a list of turns in the order in which they came.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"net/netip"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -35,7 +36,7 @@ func newLine(t *testing.T, idle *bool) *line {
 	l.turns.SetIdle(func() bool { return *idle })
 	for range l.turns.Work() >> 16 {
 		turn := new(admission.Turn)
-		require.NoError(t, l.turns.Take(t.Context(), turn, bodySize))
+		require.NoError(t, l.turns.Take(t.Context(), turn, netip.Addr{}, bodySize))
 		turn.Arrived(bodySize)
 		l.first = append(l.first, turn)
 	}
@@ -46,7 +47,7 @@ func newLine(t *testing.T, idle *bool) *line {
 func (l *line) join(ctx context.Context) *admission.Turn {
 	turn := new(admission.Turn)
 	go func() {
-		err := l.turns.Take(ctx, turn, bodySize)
+		err := l.turns.Take(ctx, turn, netip.Addr{}, bodySize)
 		if err == nil {
 			turn.Arrived(bodySize)
 		}
@@ -59,7 +60,7 @@ func (l *line) join(ctx context.Context) *admission.Turn {
 // joinSlow has a request wait, whose body does not arrive.
 func (l *line) joinSlow(ctx context.Context) *admission.Turn {
 	turn := new(admission.Turn)
-	go func() { l.errs <- l.turns.Take(ctx, turn, bodySize) }()
+	go func() { l.errs <- l.turns.Take(ctx, turn, netip.Addr{}, bodySize) }()
 	synctest.Wait()
 	return turn
 }
@@ -221,8 +222,8 @@ func TestTurnsFew(t *testing.T) {
 	turns.SetIdle(func() bool { return false })
 	for range 4 {
 		var turn admission.Turn
-		require.NoError(t, turns.Take(t.Context(), &turn, 4<<20))
-		require.NoError(t, turns.Take(t.Context(), &turn, 4<<20), "it has one already")
+		require.NoError(t, turns.Take(t.Context(), &turn, netip.Addr{}, 4<<20))
+		require.NoError(t, turns.Take(t.Context(), &turn, netip.Addr{}, 4<<20), "it has one already")
 	}
 	new(admission.Turn).End()
 }

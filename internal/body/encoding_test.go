@@ -22,7 +22,7 @@ import (
 func readJSON(rd *reader, r *http.Request) (*body.Buffer, error) {
 	a := new(account.Account)
 	a.Enter(rd.budget)
-	buf, _, err := rd.ReadPaced(httptest.NewRecorder(), r, a, maxBytes, time.Now(), body.DefaultMinRate, true)
+	buf, _, err := rd.ReadPaced(httptest.NewRecorder(), r, a, maxBytes, time.Now(), body.DefaultMinRate, true, nil)
 	if err != nil {
 		a.Leave()
 	}

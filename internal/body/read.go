@@ -11,6 +11,7 @@
 package body
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net/http"
@@ -56,14 +57,20 @@ func NewReader(o Options) *Reader {
 // A compressed body is decompressed after it has arrived: a slow client holds the bytes
 // that it has sent, and no decoder.
 func (rd *Reader) Read(w http.ResponseWriter, r *http.Request, a *account.Account, limit int64, now time.Time) (*Buffer, int64, error) {
-	return rd.ReadPaced(w, r, a, limit, now, DefaultMinRate, false)
+	return rd.ReadPaced(w, r, a, limit, now, DefaultMinRate, false, nil)
+}
+
+// A Worker decides when a body that has arrived, of a length and perhaps compressed, may be
+// decoded. An error of it is that of reading the body.
+type Worker interface {
+	Work(ctx context.Context, length int64, compressed bool) error
 }
 
 // ReadPaced is Read with a rate of the caller's: the body must have arrived at minRate bytes
 // per second on average, at every moment after its first two seconds. What is known to be JSON
 // is decompressed by what it is, whatever its header says, and returned without a byte order
-// mark.
-func (rd *Reader) ReadPaced(w http.ResponseWriter, r *http.Request, a *account.Account, limit int64, now time.Time, minRate int64, json bool) (*Buffer, int64, error) {
+// mark. A nil worker decides nothing.
+func (rd *Reader) ReadPaced(w http.ResponseWriter, r *http.Request, a *account.Account, limit int64, now time.Time, minRate int64, json bool, worker Worker) (*Buffer, int64, error) {
 	if r.Body == nil || r.Body == http.NoBody {
 		return new(Buffer), 0, nil
 	}
@@ -84,6 +91,12 @@ func (rd *Reader) ReadPaced(w http.ResponseWriter, r *http.Request, a *account.A
 	found := named
 	if json {
 		found = encodingOf(buf.Bytes, named)
+	}
+	if worker != nil {
+		if err := worker.Work(r.Context(), size, found != ""); err != nil {
+			buf.Free()
+			return nil, 0, err
+		}
 	}
 	if buf, err = rd.decode(buf, found, limit, json); err != nil {
 		return nil, 0, err
