@@ -183,11 +183,18 @@ func (c *call) selectRoute() error {
 		return tooLarge(route.MaxBytes)
 	}
 	items, _ := doc.Items()
+	if err = c.state.turn.Work(c.r.Context(), int64(len(items))*eventCost, false); err != nil {
+		return bodyError(err)
+	}
 	if c.input, err = takeInput(len(items), &c.state.account); err == nil {
 		c.input.doc, c.input.recording = doc, c.h.options.Rejects != nil
 	}
 	return err
 }
+
+// eventCost is as how many bytes of a body an event counts while requests wait for the
+// processor: no ordinary one is shorter.
+const eventCost = 256
 
 // decode has the dialect make events of the payload.
 func (c *call) decode() error {
@@ -426,6 +433,9 @@ func (c *call) write() error {
 		return accountError(err)
 	}
 	c.lines = lines
+	if c.payload.coding.Found != "" {
+		c.state.turn.Arrived(lines) // the sink may wait for something else
+	}
 	ctx := c.sinkContext()
 	panicked, err := c.h.store(ctx, in.events, c.wrote)
 	ctx.stopTimer()

@@ -265,11 +265,13 @@ func (s *state) readBody(bodies *bodies, w http.ResponseWriter, r *http.Request,
 	// The route may not be known yet, and a body of another handler, such as a file, is left
 	// as it is.
 	json := s.route() != nil || saysText(r.Header.Get("Content-Type"))
-	buffer, size, err := bodies.read(w, r, s, client, limit, now, json)
+	buffer, size, err := bodies.read(w, r, &s.account, &s.turn, client, limit, now, json)
 	if err != nil {
 		return nil, 0, bodyError(err)
 	}
-	s.turn.Arrived(int64(len(buffer.Bytes)))
+	if buffer.Coding.Found == "" { // one that was compressed keeps its turn until it is stored
+		s.turn.Arrived(int64(len(buffer.Bytes)))
+	}
 	return buffer, size, nil
 }
 

@@ -63,8 +63,9 @@ const (
 	// ownWeight is that of a request without its body.
 	ownWeight = 4 << 10
 	// maxWeight is that of the largest bodies, and of compressed ones until their length is
-	// known. The scheduler lets each run for 10 ms before another request is worked on.
-	maxWeight = weightPerProcessor / 2
+	// known. The scheduler lets each run for 10 ms before it looks at another request, so that
+	// there is one for each processor.
+	maxWeight = weightPerProcessor
 	// maxUnread is that of the largest of those that are yet to arrive, whatever length they
 	// announce.
 	maxUnread = weightPerProcessor / 8
@@ -186,8 +187,8 @@ func (t *Turns) wait(ctx context.Context, turn *Turn, l *line) error {
 	}
 }
 
-// Arrived says that a request that has a turn is worked on from now on, and the length of its
-// body.
+// Arrived says that a request that has a turn is worked on from now on, and the length of what
+// is left to work on, such as its body.
 func (turn *Turn) Arrived(length int64) {
 	turn.change(func(t *Turns) {
 		if turn.list != nil {
