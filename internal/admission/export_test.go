@@ -5,3 +5,11 @@ func (t *Turns) SetIdle(idle func() bool) { t.idle = idle }
 
 // Work is what has turns at most, in bytes of bodies.
 func (t *Turns) Work() int64 { return t.active }
+
+// Clients is how many clients have requests that wait or have a turn.
+func (t *Turns) Clients() int { return len(t.clients) }
+
+// Counted is the weight of all requests that wait or have a turn that counts.
+func (t *Turns) Counted() int64 {
+	return t.reading.weight + t.working.weight + t.arrived.weight() + t.waiting.weight()
+}

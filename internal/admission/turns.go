@@ -68,7 +68,7 @@ const (
 	maxWeight = weightPerProcessor
 	// maxUnread is that of the largest of those that are yet to arrive, whatever length they
 	// announce.
-	maxUnread = weightPerProcessor / 8
+	maxUnread = weightPerProcessor / 4
 	// fewRequests is how many of its requests a client has in front of those of others that
 	// have more.
 	fewRequests = 8
@@ -100,7 +100,7 @@ func NewTurns(maxWait time.Duration, maxWaiting int) *Turns {
 type Turn struct {
 	turns      atomic.Pointer[Turns] // nil before Take
 	client     netip.Addr
-	few        bool  // its client had few requests when it came
+	rank       rank
 	list       *list // that the turn is in, nil if it does not count
 	weight     int64
 	needs      int64 // its weight when it is worked on, while it waits for that
@@ -124,8 +124,8 @@ func (t *Turns) Take(ctx context.Context, turn *Turn, addr netip.Addr, length in
 	turn.client = client(addr)
 	t.mu.Lock()
 	t.clients[turn.client]++
-	turn.few = t.clients[turn.client] <= fewRequests
-	if t.waiting.of(turn.few).len == 0 && t.free(turn.few) {
+	turn.rank = rankOf(t.clients[turn.client])
+	if t.waiting[turn.rank].len == 0 && t.free(turn.rank) {
 		t.count(&t.reading, turn)
 		t.mu.Unlock()
 		return nil
@@ -152,7 +152,7 @@ func (turn *Turn) Work(ctx context.Context, length int64, compressed bool) error
 	if turn.list != nil {
 		turn.list.remove(turn)
 	}
-	if t.arrived.of(turn.few).len == 0 && t.room(turn.few) {
+	if t.arrived[turn.rank].len == 0 && t.room(turn.rank) {
 		turn.weight = needs
 		t.count(&t.working, turn)
 		t.mu.Unlock()
@@ -172,7 +172,7 @@ func (t *Turns) wait(ctx context.Context, turn *Turn, l *line) error {
 	}
 	ready := make(chan error, 1)
 	turn.ready, turn.since = ready, t.now
-	l.of(turn.few).push(turn)
+	l[turn.rank].push(turn)
 	if l == &t.waiting && l.len() > t.maxWaiting {
 		t.refuse(l.oldest())
 	}
@@ -180,6 +180,7 @@ func (t *Turns) wait(ctx context.Context, turn *Turn, l *line) error {
 	t.mu.Unlock()
 	select {
 	case err := <-ready:
+		runtime.Gosched() // else those that have turns wake each other, and others wait for long
 		return err
 	case <-ctx.Done():
 		turn.End()
@@ -241,21 +242,23 @@ func (t *Turns) count(l *list, turn *Turn) {
 	l.push(turn)
 }
 
-// free reports whether there is a first turn for one more.
-func (t *Turns) free(few bool) bool {
-	return t.reading.weight+t.working.weight+t.arrived.weight() < t.most(few)
+// free reports whether there is a first turn for one more. As many again are left to clients
+// that have few requests.
+func (t *Turns) free(r rank) bool {
+	counted := t.reading.weight + t.working.weight
+	if r < many {
+		return counted < 2*t.active
+	}
+	return counted+t.arrived.weight() < t.active
 }
 
-// room reports whether one more may be worked on.
-func (t *Turns) room(few bool) bool { return t.working.weight < t.most(few) }
-
-// most is the weight of all turns above which none is given to a client. As much again is left
-// to clients that have few requests.
-func (t *Turns) most(few bool) int64 {
-	if few {
-		return 2 * t.active
+// room reports whether one more may be worked on. As many again are left to clients that have
+// no other request.
+func (t *Turns) room(r rank) bool {
+	if r == only {
+		return t.working.weight < 2*t.active
 	}
-	return t.active
+	return t.working.weight < t.active
 }
 
 // fill gives turns to those that wait: first to those whose bodies have arrived.
@@ -264,8 +267,8 @@ func (t *Turns) fill() {
 		return
 	}
 	t.advance()
-	for _, few := range []bool{true, false} {
-		for l := t.arrived.of(few); l.len > 0 && t.room(few); {
+	for r := range t.arrived {
+		for l := &t.arrived[r]; l.len > 0 && t.room(rank(r)); {
 			turn := l.first
 			l.remove(turn)
 			turn.weight = turn.needs
@@ -273,8 +276,8 @@ func (t *Turns) fill() {
 			turn.ready <- nil
 		}
 	}
-	for _, few := range []bool{true, false} {
-		for l := t.waiting.of(few); l.len > 0 && t.free(few); {
+	for r := range t.waiting {
+		for l := &t.waiting[r]; l.len > 0 && t.free(rank(r)); {
 			turn := t.nextOf(l)
 			if turn == nil {
 				break
@@ -366,25 +369,40 @@ func processorsIdle() func() bool {
 	}
 }
 
-// A line is requests that wait: those of clients that had few when they came go first.
-type line struct{ few, many list }
+// A rank says how many requests its client had when a request came. The lower ones go first.
+type rank int
 
-func (l *line) of(few bool) *list {
-	if few {
-		return &l.few
+const (
+	only  rank = iota // no other
+	few               // at most fewRequests
+	many              // more
+	ranks             // how many ranks there are
+)
+
+func rankOf(requests int) rank {
+	switch {
+	case requests == 1:
+		return only
+	case requests <= fewRequests:
+		return few
 	}
-	return &l.many
+	return many
 }
 
-func (l *line) len() int      { return l.few.len + l.many.len }
-func (l *line) weight() int64 { return l.few.weight + l.many.weight }
+// A line is requests that wait, by their ranks.
+type line [ranks]list
+
+func (l *line) len() int      { return l[only].len + l[few].len + l[many].len }
+func (l *line) weight() int64 { return l[only].weight + l[few].weight + l[many].weight }
 
 // oldest returns the request that has waited for longest. There must be one.
-func (l *line) oldest() *Turn {
-	if l.many.len == 0 || l.few.len > 0 && l.few.first.since <= l.many.first.since {
-		return l.few.first
+func (l *line) oldest() (oldest *Turn) {
+	for r := range l {
+		if first := l[r].first; first != nil && (oldest == nil || first.since < oldest.since) {
+			oldest = first
+		}
 	}
-	return l.many.first
+	return oldest
 }
 
 // A list is a list of turns in the order in which they came.

@@ -245,3 +245,167 @@ func TestOverloads(t *testing.T) {
 		require.Contains(t, text.String(), `limit=MaxShare reason="too many" refused=100`)
 	})
 }
+
+// address returns the address of a client.
+func address(client byte) netip.Addr { return netip.AddrFrom4([4]byte{192, 0, 2, client}) }
+
+// A costly request is one whose body turns out to cost more than it was counted with.
+type costly struct {
+	turn  admission.Turn
+	state atomic.Int32
+}
+
+// What a costly request has reached.
+const (
+	waits = iota
+	reads
+	works
+	failed
+)
+
+// start has a request of a client ask for a turn, and then to be worked on.
+func start(ctx context.Context, turns *admission.Turns, client byte, compressed bool) *costly {
+	c := new(costly)
+	go func() {
+		err := turns.Take(ctx, &c.turn, address(client), 1<<10)
+		if err == nil {
+			c.state.Store(reads)
+			err = c.turn.Work(ctx, 1<<10, compressed)
+		}
+		if c.state.Store(works); err != nil {
+			c.state.Store(failed)
+		}
+	}()
+	synctest.Wait()
+	return c
+}
+
+// startAll starts many requests of one client.
+func startAll(ctx context.Context, turns *admission.Turns, n int, client byte) (all []*costly) {
+	for range n {
+		all = append(all, start(ctx, turns, client, true))
+	}
+	return all
+}
+
+// in returns those that have reached a state.
+func in(all []*costly, state int32) (found []*costly) {
+	synctest.Wait()
+	for _, c := range all {
+		if c.state.Load() == state {
+			found = append(found, c)
+		}
+	}
+	return found
+}
+
+// A client that sends all it can waits for itself, and others do not wait for it.
+func TestTurnsFair(t *testing.T) {
+	t.Parallel()
+	newTurns := func() *admission.Turns {
+		turns := admission.NewTurns(turnWait, 2_000)
+		turns.SetIdle(func() bool { return false })
+		return turns
+	}
+	tests := map[string]func(t *testing.T, turns *admission.Turns){
+		"another client does not wait behind a thousand requests of one": func(t *testing.T, turns *admission.Turns) {
+			startAll(t.Context(), turns, 1_000, 1)
+			for range 8 {
+				other := start(t.Context(), turns, 2, false)
+				require.Equal(t, int32(works), other.state.Load())
+				other.turn.End()
+			}
+		},
+		"when as many others wait, the one that has few is next": func(t *testing.T, turns *admission.Turns) {
+			var all []*costly
+			for client := range byte(100) { // they take what is left to clients with few, too
+				all = append(all, startAll(t.Context(), turns, 8, client)...)
+			}
+			many := startAll(t.Context(), turns, 100, 200)
+			before := len(in(many, works))
+			last := start(t.Context(), turns, 201, true)
+			require.NotEqual(t, int32(works), last.state.Load())
+			for range 1_000 {
+				if last.state.Load() == works {
+					break
+				}
+				for _, c := range in(all, works)[:1] {
+					c.turn.End()
+					c.state.Store(failed)
+				}
+				synctest.Wait()
+			}
+			require.Equal(t, int32(works), last.state.Load())
+			require.LessOrEqual(t, len(in(many, works)), max(before, 8), "of the client that has many, only the first few")
+		},
+		"one network of IPv6 is one client, and so are those without an address": func(t *testing.T, turns *admission.Turns) {
+			for i := range 100 {
+				for _, addr := range []netip.Addr{{}, netip.AddrFrom16([16]byte{0: 0x20, 1: 1, 15: byte(i)})} {
+					go func() { _ = turns.Take(t.Context(), new(admission.Turn), addr, -1) }()
+				}
+			}
+			synctest.Wait()
+			require.Equal(t, 2, turns.Clients())
+		},
+		"one costly request is worked on for each processor, and that of another client": func(t *testing.T, turns *admission.Turns) {
+			all := startAll(t.Context(), turns, 100, 1)
+			processors := int(turns.Work() >> 20)
+			working := in(all, works)
+			require.Len(t, working, processors)
+			another := start(t.Context(), turns, 2, true)
+			require.Equal(t, int32(works), another.state.Load())
+			another.turn.End()
+			for range 50 {
+				working[0].turn.End()
+				working[0].state.Store(failed)
+				working = in(all, works)
+				require.Len(t, working, processors)
+			}
+		},
+		"a costly request that turns out to be small gives way at once": func(t *testing.T, turns *admission.Turns) {
+			all := startAll(t.Context(), turns, 100, 1)
+			for range 100 {
+				working := in(all, works)
+				if len(working) == 0 {
+					break
+				}
+				for _, c := range working {
+					c.turn.Arrived(1 << 10)
+					c.state.Store(reads)
+				}
+			}
+			require.Zero(t, len(in(all, waits)))
+		},
+		"nothing waits forever": func(t *testing.T, turns *admission.Turns) {
+			ctx, cancel := context.WithCancel(t.Context())
+			all := append(startAll(ctx, turns, 500, 1), startAll(ctx, turns, 8, 2)...)
+			gone := startAll(ctx, turns, 8, 3)
+			cancel()
+			require.Zero(t, len(in(gone, waits)))
+			all = append(all, startAll(t.Context(), turns, 1_000, 4)...)
+			time.Sleep(10 * time.Second)
+			require.Zero(t, len(in(all, waits)))
+			require.Zero(t, len(in(all, reads)))
+			for _, c := range append(all, gone...) {
+				c.turn.End()
+			}
+			require.Zero(t, turns.Clients(), "of whom requests are counted")
+			require.Zero(t, turns.Counted())
+		},
+		"nothing is refused while the processors have time": func(t *testing.T, turns *admission.Turns) {
+			turns.SetIdle(func() bool { return true })
+			all := startAll(t.Context(), turns, 200, 1) // each waits for something else in its turn
+			time.Sleep(turnWait - 10*time.Millisecond)
+			require.Zero(t, len(all)-len(in(all, works)))
+		},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				test(t, newTurns())
+				time.Sleep(time.Minute)
+			})
+		})
+	}
+}
