@@ -360,12 +360,12 @@ func (t *Turns) uncount(l *list, idle bool, longest time.Duration) {
 }
 
 // processorsIdle returns a function that reports whether fewer goroutines than there are
-// processors wait for one. Not for concurrent use.
+// processors, besides the one that asks, have one or wait for one. Not for concurrent use.
 func processorsIdle() func() bool {
-	sample := []metrics.Sample{{Name: "/sched/goroutines/runnable:goroutines"}}
+	samples := []metrics.Sample{{Name: "/sched/goroutines/running:goroutines"}, {Name: "/sched/goroutines/runnable:goroutines"}}
 	return func() bool {
-		metrics.Read(sample)
-		return sample[0].Value.Uint64() < uint64(runtime.GOMAXPROCS(0))
+		metrics.Read(samples)
+		return samples[0].Value.Uint64()+samples[1].Value.Uint64() <= uint64(runtime.GOMAXPROCS(0))
 	}
 }
 

@@ -30,7 +30,7 @@ type attack struct {
 	name        string
 	mount       bool   // of the documented mount instead of the standalone server
 	connections int    // 64 by default
-	missed      string // why healthy requests next to it may be slow, if they may
+	missed      string // why healthy requests next to it may be slow, if they may; of frames, not stored either
 	do          func(a *attacker) func(net.Conn)
 }
 
@@ -40,7 +40,7 @@ func sent(name string, f form) attack {
 }
 
 var (
-	frames   = "net/http reads, starts and refuses 6,400 concurrent requests"
+	frames   = "net/http starts 6,400 concurrent requests, more than MaxInFlight"
 	refusals = gzipped("/v1/batch", true, `{"batch":[`+strings.Repeat("1,", 2_499)+`1]}`)
 	waiting  = form{path: "/v1/batch", body: []byte(`{"batch":[`), announced: 1_000}
 	imported = gzipped("/v1/import", true, mergedDefaults(13_000))
@@ -124,6 +124,8 @@ func TestAttacks(t *testing.T) {
 			}
 			if kinds[i].missed == "" {
 				require.LessOrEqual(t, r.healthy.P99, maxHealthyP99, "p99 of healthy requests")
+			}
+			if kinds[i].missed != frames {
 				require.GreaterOrEqual(t, r.healthy.stored(), minStored, "healthy requests: %v", r.healthy)
 			}
 		})
