@@ -360,7 +360,7 @@ func (t *Turns) uncount(l *list, idle bool, longest time.Duration) {
 }
 
 // processorsIdle returns a function that reports whether fewer goroutines than there are
-// processors, besides the one that asks, have one or wait for one. Not for concurrent use.
+// processors have one or wait for one, without the one that asks. Not for concurrent use.
 func processorsIdle() func() bool {
 	samples := []metrics.Sample{{Name: "/sched/goroutines/running:goroutines"}, {Name: "/sched/goroutines/runnable:goroutines"}}
 	return func() bool {

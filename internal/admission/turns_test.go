@@ -389,7 +389,7 @@ func TestTurnsFair(t *testing.T) {
 			for _, c := range append(all, gone...) {
 				c.turn.End()
 			}
-			require.Zero(t, turns.Clients(), "of whom requests are counted")
+			require.Zero(t, turns.Clients(), "clients with requests")
 			require.Zero(t, turns.Counted())
 		},
 		"nothing is refused while the processors have time": func(t *testing.T, turns *admission.Turns) {
