@@ -34,7 +34,6 @@ type call struct {
 	input    *Input
 	body     []byte // the answer of a route with a Reply
 	encoded  int    // how long the content of the events is
-	lines    int64  // reserved for what the sink encodes
 	accepted int
 	recorded int       // of the rejects
 	lapsed   int       // of the refused events, that could not be recorded
@@ -369,7 +368,7 @@ func (h *Handler) enrichEvent(ctx context.Context, e *Event, in *Input, source *
 
 // encodedSize returns how long the canonical forms of the events are together at most. The
 // strings of those that came in a body are no longer, encoded, than they were in it.
-func (c *call) encodedSize() int64 {
+func (c *call) encodedSize() int {
 	if len(c.h.options.Enrichers) > 0 { // they may have changed the content
 		c.encoded = 0
 		for _, e := range c.input.events {
@@ -381,7 +380,7 @@ func (c *call) encodedSize() int64 {
 	if bytes.IndexByte(c.payload.bytes(), '\\') >= 0 {
 		n += len(c.payload.bytes())
 	}
-	return int64(n)
+	return n
 }
 
 // envelopeSize is how long the canonical form of an event without content is at most, with
@@ -417,7 +416,7 @@ func (c *call) sinkContext() *sinkContext {
 		}
 		c.wrote = time.Now()
 		ctx.deadline = c.wrote.Add(c.h.options.WriteTimeout)
-		ctx.verified = &c.input.verified
+		ctx.verified = c.input.list()
 	}
 	return ctx
 }
@@ -429,12 +428,11 @@ func (c *call) write() error {
 		return nil
 	}
 	lines := c.encodedSize()
-	if err := c.state.account.Reserve(lines); err != nil {
-		return accountError(err)
+	if !in.reserve(lines) { // what the sink encodes
+		return accountError(in.refused)
 	}
-	c.lines = lines
 	if c.payload.coding.Found != "" {
-		c.state.turn.Arrived(lines) // the sink may wait for something else
+		c.state.turn.Arrived(int64(lines)) // the sink may wait for something else
 	}
 	ctx := c.sinkContext()
 	panicked, err := c.h.store(ctx, in.events, c.wrote)
@@ -805,12 +803,11 @@ func (c *call) log(status int, e *Error) {
 // settle gives what the events and what the sink has encoded were charged for back to the
 // account, except for what the answer needs, which is less.
 func (c *call) settle(answer int64) {
-	spare := c.lines - answer
+	spare := -answer
 	if c.input != nil {
 		spare += c.input.reserved
-		c.input.reserved = 0
+		c.input.reserved, c.input.credit = 0, 0
 	}
-	c.lines = 0
 	if spare != 0 {
 		c.state.account.Return(spare)
 	}

@@ -284,7 +284,7 @@ func (h *Handler) ingest(ctx context.Context, source *Source, events []*Event) e
 	}
 	in.events = accepted
 	in.verify() // what enrichers changed was read, too
-	ctx = verified.With(ctx, &in.verified)
+	ctx = verified.With(ctx, in.verified)
 	if len(accepted) > 0 {
 		_, err := h.store(ctx, accepted, in.ReceivedAt)
 		for i, e := range ItemErrors(err, len(accepted)) {

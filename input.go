@@ -54,12 +54,13 @@ type batch struct {
 
 	account  *account.Account // where all of this is reserved before it is made
 	reserved int64            // there
+	credit   int              // of that: for nothing yet
 	refused  error            // by the account: the request fails
 	large    bool             // it is kept for requests with many events
 
 	recording bool // refused events are kept for Options.Rejects
 
-	verified verified.List // of the events as they were decoded
+	verified *verified.List // of the events as they were decoded; nil before there is one
 }
 
 var (
@@ -75,18 +76,23 @@ func takeInput(events int, a *account.Account) (*Input, error) {
 	}
 	in := pool.Get().(*Input)
 	in.account = a
-	if !in.reserve(in.made()) {
+	if !in.reserve(in.made() + smallCredit) {
 		err := accountError(in.refused)
 		in.recycle()
 		return nil, err
 	}
+	in.credit = smallCredit
 	return in, nil
 }
+
+// smallCredit is what is reserved for what a single event needs, with the line that a sink
+// encodes: most requests ask their account once.
+const smallCredit = 4 << 10
 
 // made returns how much memory in may leave to the next request.
 func (in *Input) made() int {
 	return cap(in.structs)*eventSize + cap(in.events)*pointerSize + cap(in.places)*pointerSize +
-		cap(in.raw) + cap(in.scratch) + in.verified.Bytes()
+		cap(in.raw) + cap(in.scratch) + in.listed()
 }
 
 // Sizes in memory, in bytes.
@@ -100,13 +106,15 @@ const (
 // recycle gives the memory to the next request. It must not be called while a sink may
 // still read the events. Rejects are not reused: an outcome keeps them.
 func (in *Input) recycle() {
-	in.account, in.reserved, in.refused, in.maxBytes = nil, 0, nil, 0
+	in.account, in.reserved, in.credit, in.refused, in.maxBytes = nil, 0, 0, nil, 0
 	clear(in.structs)
 	clear(in.events)
 	in.structs, in.events, in.places, in.rejects = in.structs[:0], in.events[:0], in.places[:0], nil
 	in.checked, in.letters, in.recording = false, nil, false
 	in.text.Reset()
-	in.verified.Reset()
+	if in.verified != nil && !in.verified.Reset() {
+		in.verified = nil // a write goes on, and reads it
+	}
 	in.raw, in.scratch = in.raw[:0], in.scratch[:0]
 	in.Request, in.doc, in.limits, in.key, in.payload, in.forwarded = nil, nil, nil, nil, nil, false
 	switch made := in.made(); {
@@ -121,6 +129,10 @@ func (in *Input) recycle() {
 // reserve reserves what is about to be made. After a refusal nothing more is made: the
 // request fails as soon as its dialect returns.
 func (in *Input) reserve(n int) bool {
+	if 0 <= n && n <= in.credit && in.refused == nil {
+		in.credit -= n
+		return true
+	}
 	if in.refused == nil && in.account != nil && n > 0 {
 		if in.refused = in.account.Reserve(int64(n)); in.refused == nil {
 			in.reserved += int64(n)
@@ -193,12 +205,32 @@ func (in *Input) growScratch(n int) bool {
 	return in.refused == nil
 }
 
+// listed returns how much memory the list of what was verified has.
+func (in *Input) listed() int {
+	if in.verified == nil {
+		return 0
+	}
+	return in.verified.Bytes()
+}
+
+// list returns the list of what was verified, which the context of a write has.
+func (in *Input) list() *verified.List {
+	if in.verified == nil {
+		in.verified = new(verified.List)
+	}
+	return in.verified
+}
+
 // verify tells the sink that the raw fields of the events were read and are valid.
 func (in *Input) verify() {
-	in.verified.Set(len(in.events), func(i int) (*json.RawMessage, verified.Raw) {
-		e := in.events[i]
-		return &e.Properties, verified.Raw{e.Properties, e.Traits, e.Context, e.Integrations, e.Extra}
-	})
+	list := in.list()
+	if !list.Begin(len(in.events)) {
+		return
+	}
+	for _, e := range in.events {
+		list.Add(&e.Properties, &verified.Raw{e.Properties, e.Traits, e.Context, e.Integrations, e.Extra})
+	}
+	list.End()
 }
 
 // Root returns the root object of the payload.

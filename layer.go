@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/inlet-go/inlet/internal/account"
 	"github.com/inlet-go/inlet/internal/admission"
@@ -114,7 +115,7 @@ func complete(r *http.Request) (*payload, error) {
 	if !p.acquire() {
 		return nil, nil // reading it fails
 	}
-	if err := p.load(math.MaxInt64); err != nil {
+	if err := p.load(math.MaxInt64, time.Now()); err != nil {
 		return p, err
 	}
 	r.ContentLength = int64(len(p.bytes()))
@@ -228,14 +229,14 @@ func (l *payloadLayer) ServeHTTP(w http.ResponseWriter, given *http.Request) {
 	defer s.turn.End()
 	defer p.deferredRead.w.end()
 	if l.pending {
-		r = withBody(given, r, p, announced(given))
-	} else if err := p.load(math.MaxInt64); err != nil {
+		r = withBody(given, r, s, p, announced(given))
+	} else if err := p.load(math.MaxInt64, time.Now()); err != nil {
 		p.release()
 		p.leaveSlot()
 		l.refuse(w, r, err)
 		return
 	} else {
-		r = withPayload(given, r, p)
+		r = withPayload(given, r, s, p)
 	}
 	p.keep()
 	l.next.ServeHTTP(w, r)

@@ -210,7 +210,7 @@ func (g *migrator) step(w http.ResponseWriter, given, r *http.Request, s *state)
 	}
 	replaced := s.replacePayload(p, changed)
 	replaced.failures = g.failures(&report)
-	next := withPayload(given, read, replaced)
+	next := withPayload(given, read, s, replaced)
 	p.release()
 	return next, replaced, nil
 }
@@ -240,7 +240,7 @@ func (n *MigrationNote) problem() Problem {
 
 // migrate returns memory with the new form of a payload, or nil if it is to stay.
 func (g *migrator) migrate(p *payload, arrived time.Time) (*payloadMemory, MigrationReport, error) {
-	m := newPayloadMemory(p.memory.account, nil)
+	m := newPayloadMemory(p.memory.account)
 	report, changed, err := g.into(m, p, MigrateOptions{ReceivedAt: arrived.UTC(), Strict: g.options.Strict})
 	if refused := m.settle(); err == nil {
 		err = refused

@@ -162,7 +162,8 @@ func (b *bodies) checkWriter(w http.ResponseWriter, r *http.Request) {
 type payload struct {
 	mu           sync.Mutex
 	users, kept  int
-	memory       *payloadMemory
+	memory       *payloadMemory // nil when it has been freed
+	own          payloadMemory  // which that is, if the bytes were read from a request
 	size         int64 // as sent
 	replaced     *payload
 	slot         atomic.Pointer[atomic.Int64] // that counts the request in its first layer, or nil
@@ -187,6 +188,7 @@ type payloadMemory struct {
 
 	account  *account.Account // of the request
 	reserved int64            // there, for all but the buffer
+	pooled   bool             // it is reused; else it is a part of its payload
 }
 
 // A workspace is what requests share one after another, in addition to the buffers of bodies.
@@ -213,15 +215,17 @@ var (
 	largeWorkspaces = sync.Pool{New: func() any { return &workspace{large: true} }}
 )
 
-// newPayloadMemory returns empty memory at the charge of a, and with the bytes of a buffer
-// if that is not nil.
-func newPayloadMemory(a *account.Account, b *body.Buffer) *payloadMemory {
+// newPayloadMemory returns empty memory at the charge of a.
+func newPayloadMemory(a *account.Account) *payloadMemory {
 	m := payloads.Get().(*payloadMemory)
-	m.account = a
-	if m.buffer = b; b != nil {
-		m.bytes = b.Bytes
-	}
+	m.account, m.pooled = a, true
 	return m
+}
+
+// memoryOf returns the payload's own memory, at the charge of a, with the bytes of a buffer.
+func (p *payload) memoryOf(a *account.Account, b *body.Buffer) *payloadMemory {
+	p.own = payloadMemory{account: a, buffer: b, bytes: b.Bytes}
+	return &p.own
 }
 
 // prepare makes the memory for an index of a body available.
@@ -302,8 +306,11 @@ func (m *payloadMemory) free() {
 		m.work.free()
 	}
 	m.account.Return(m.reserved)
+	pooled := m.pooled
 	*m = payloadMemory{}
-	payloads.Put(m)
+	if pooled {
+		payloads.Put(m)
+	}
 }
 
 func (w *workspace) free() {
@@ -411,8 +418,8 @@ type bodyReader interface {
 }
 
 // load reads the payload, unless that was done, if it has at most limit bytes, or less if its
-// layer says so. The caller must be a user.
-func (p *payload) load(limit int64) error {
+// layer says so. Its time to arrive counts from now. The caller must be a user.
+func (p *payload) load(limit int64, now time.Time) error {
 	d := &p.deferredRead
 	if d.done.Load() {
 		return d.err
@@ -424,11 +431,11 @@ func (p *payload) load(limit int64) error {
 	}
 	d.err = errReaderPanicked // unless it returns
 	defer d.done.Store(true)
-	buffer, size, err := d.from.readBody(d.bodies, &d.w, d.r, min(limit, int64(d.limit)), time.Now())
+	buffer, size, err := d.from.readBody(d.bodies, &d.w, d.r, min(limit, int64(d.limit)), now)
 	if d.err = err; err != nil {
 		return err
 	}
-	p.memory, p.size, p.coding = newPayloadMemory(d.from.charged(), buffer), size, buffer.Coding
+	p.memory, p.size, p.coding = p.memoryOf(d.from.charged(), buffer), size, buffer.Coding
 	p.received = len(p.memory.bytes)
 	return nil
 }
@@ -524,7 +531,7 @@ func (b *payloadBody) Read(dst []byte) (int, error) {
 		a := d.from.charged()
 		a.Enter(d.bodies.budget)
 		defer a.Leave()
-		if err := b.payload.load(math.MaxInt64); err != nil {
+		if err := b.payload.load(math.MaxInt64, time.Now()); err != nil {
 			return 0, err
 		}
 	} else if d.err != nil {

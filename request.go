@@ -107,6 +107,7 @@ type state struct {
 	account account.Account
 
 	// Memory for what most requests need once.
+	spare        atomic.Pointer[http.Request] // nil if it is in use
 	firstMatch   match
 	firstPayload payload
 	firstOutcome Outcome
@@ -143,8 +144,26 @@ func withState(r *http.Request) (*http.Request, *state) {
 	if s := stateOf(r.Context()); s != nil {
 		return r, s
 	}
-	s := &state{Context: r.Context(), arrived: time.Now()}
-	return r.WithContext(s), s
+	l := &layered{state: state{Context: r.Context(), arrived: time.Now()}}
+	l.spare.Store(&l.request)
+	return r.WithContext(&l.state), &l.state
+}
+
+// layered is the state of a request that a layer has made, with memory for the copy of the
+// request that the layer makes which reads its payload.
+type layered struct {
+	state
+	request http.Request
+}
+
+// copyOf returns a copy of r.
+func (s *state) copyOf(r *http.Request) *http.Request {
+	dst := s.spare.Swap(nil)
+	if dst == nil {
+		dst = new(http.Request)
+	}
+	*dst = *r
+	return dst
 }
 
 // WithState returns a request in which the layers behind leave what they find out, for a
@@ -207,19 +226,19 @@ func readPayload(bodies *bodies, w http.ResponseWriter, given, r *http.Request, 
 	if err != nil || r.Body == &p.body {
 		return r, p, err
 	}
-	return withPayload(given, r, p), p, nil
+	return withPayload(given, r, s, p), p, nil
 }
 
 // withPayload returns a copy of given whose Body is p: r, if that is a copy already.
-func withPayload(given, r *http.Request, p *payload) *http.Request {
-	return withBody(given, r, p, int64(len(p.bytes())))
+func withPayload(given, r *http.Request, s *state, p *payload) *http.Request {
+	return withBody(given, r, s, p, int64(len(p.bytes())))
 }
 
 // withBody is withPayload for a payload of a length that the caller knows, -1 for none that
 // is known before it is read.
-func withBody(given, r *http.Request, p *payload, length int64) *http.Request {
+func withBody(given, r *http.Request, s *state, p *payload, length int64) *http.Request {
 	if r == given {
-		r = r.WithContext(r.Context())
+		r = s.copyOf(r)
 	}
 	r.Body, r.ContentLength, r.TransferEncoding = &p.body, length, nil
 	if _, encoded := r.Header[headerContentEncoding]; encoded {
@@ -235,7 +254,7 @@ func (s *state) readPayload(bodies *bodies, w http.ResponseWriter, r *http.Reque
 		if !b.payload.acquire() {
 			return nil, &Error{Code: CodeOverloaded, Err: errors.New("the payload was used after its layer had returned")}
 		}
-		if err := b.payload.load(limit); err != nil {
+		if err := b.payload.load(limit, now); err != nil {
 			b.payload.release()
 			return nil, err
 		}
@@ -245,7 +264,9 @@ func (s *state) readPayload(bodies *bodies, w http.ResponseWriter, r *http.Reque
 	if err != nil {
 		return nil, err
 	}
-	return s.newPayload(newPayloadMemory(&s.account, buffer), size), nil
+	p := s.takePayload()
+	s.fill(p, p.memoryOf(&s.account, buffer), size)
+	return p, nil
 }
 
 func (s *state) charged() *account.Account { return &s.account }
@@ -306,7 +327,7 @@ func (s *state) readQuery(bodies *bodies, r *http.Request, route *boundRoute) (*
 
 // makePayload returns the payload that a route makes from r, with the caller as its user.
 func (s *state) makePayload(r *http.Request, route *boundRoute) (*payload, error) {
-	m := newPayloadMemory(&s.account, nil)
+	m := newPayloadMemory(&s.account)
 	err := m.Reserve(int64(len(r.URL.RawQuery)) * queryGrowth)
 	if err != nil {
 		m.free()
@@ -339,13 +360,18 @@ const queryGrowth = 16
 // newPayload makes the payload of a request, with the caller as its user.
 func (s *state) newPayload(m *payloadMemory, size int64) *payload {
 	p := s.takePayload()
+	s.fill(p, m, size)
+	return p
+}
+
+// fill gives a payload its memory.
+func (s *state) fill(p *payload, m *payloadMemory, size int64) {
 	p.memory, p.size, p.received = m, size, len(m.bytes)
 	if m.buffer != nil {
 		p.coding = m.buffer.Coding
 	}
 	p.deferredRead.done.Store(true)
 	s.payload.Store(p)
-	return p
 }
 
 // takePayload returns a payload that is yet to be filled, with the caller as its user.

@@ -150,3 +150,23 @@ func (c contender) idle(b *testing.B) (heap, residentSet float64) {
 	return (float64(after.HeapStack) - float64(before.HeapStack)) / idleConnections,
 		float64(after.Resident-before.Resident) / idleConnections
 }
+
+// BenchmarkRequestLoopback is the CPU time of a server with the whole chain for each single event
+// of 64 connections, to compare two versions of the module with each other: see
+// docs/PERFORMANCE.md. It is no goal by itself.
+func BenchmarkRequestLoopback(b *testing.B) {
+	if runtime.NumCPU() < 2 {
+		b.Skip("needs a processor for the server and another for the clients")
+	}
+	s := startServer(b, "chain")
+	c := contender{s, dial(b, s.address, peakClients, requests(trackPath, now().Tracks()))}
+	stayOn(b, 1)
+	c.slice(b, singlesPerSlice) // to warm up
+	var costs []float64
+	for b.Loop() {
+		for range loopbackSlices {
+			costs = append(costs, c.slice(b, singlesPerSlice).cpu)
+		}
+	}
+	b.ReportMetric(median(costs), "ns/op")
+}

@@ -73,6 +73,10 @@ func encodingOf(sent []byte, named string) string {
 	return named
 }
 
+// isObject reports whether text begins with an object in UTF-8, as most bodies do. It may be
+// followed by anything but a zero, as in UTF-16.
+func isObject(text []byte) bool { return len(text) > 1 && text[0] == '{' && text[1] != 0 }
+
 // isPlain reports whether text begins as JSON does whose root is an object or a list.
 func isPlain(text []byte) bool {
 	text = bytes.TrimLeft(bytes.TrimPrefix(text, utf8Mark), " \t\r\n")

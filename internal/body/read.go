@@ -89,7 +89,7 @@ func (rd *Reader) ReadPaced(w http.ResponseWriter, r *http.Request, a *account.A
 	}
 	size := int64(len(buf.Bytes))
 	found := named
-	if json {
+	if json && (named != "" || !isObject(buf.Bytes)) {
 		found = encodingOf(buf.Bytes, named)
 	}
 	if worker != nil {
@@ -118,7 +118,7 @@ func (rd *Reader) decode(buf *Buffer, encoding string, limit int64, json bool) (
 		buf.Free()
 		return nil, &TooLargeError{limit}
 	}
-	if !json {
+	if !json || isObject(buf.Bytes) {
 		return buf, nil
 	}
 	if err = checkText(buf.Bytes); err != nil {

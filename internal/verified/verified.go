@@ -10,7 +10,7 @@ import (
 	"context"
 	"encoding/json"
 	"slices"
-	"sync"
+	"sync/atomic"
 	"unsafe"
 )
 
@@ -37,11 +37,11 @@ func (m *Marks) At(i int, raw json.RawMessage) bool { return m[i] == markOf(raw)
 
 // A List is the events of a request. The zero value is empty. Its memory is reused.
 //
-// What changes it waits for a reader: a write may go on after the request that it was for has
-// ended.
+// A write may go on after the request that it was for has ended. So a list is changed only while
+// nobody reads it; one that is read then is left to its readers.
 type List struct {
-	mu     sync.RWMutex
-	events []event
+	readers atomic.Int32 // -1 while nobody may read it
+	events  []event      // changes only then
 }
 
 // An event is known by the address of one of its fields.
@@ -54,34 +54,55 @@ type event struct {
 const EventBytes = int(unsafe.Sizeof(event{}))
 
 // Bytes returns how much memory the list has.
-func (l *List) Bytes() int {
-	l.mu.RLock()
-	defer l.mu.RUnlock()
-	return cap(l.events) * EventBytes
+func (l *List) Bytes() int { return cap(l.events) * EventBytes }
+
+// Begin empties the list, for n events to be added, and closes it to readers until [List.End].
+// It returns false, and does nothing, while the list is read.
+func (l *List) Begin(n int) bool {
+	if !l.close() {
+		return false
+	}
+	l.events = slices.Grow(l.events[:0], n)
+	return true
 }
 
-// Set makes the list one of n events. For the i-th, at returns the address of one of its fields,
-// and its raw fields.
-func (l *List) Set(n int, at func(i int) (id *json.RawMessage, raw Raw)) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.events = slices.Grow(l.events[:0], n)[:n]
-	for i := range l.events {
-		id, raw := at(i)
-		e := &l.events[i]
-		e.id = id
-		for k := range raw {
-			e.marks[k] = markOf(raw[k])
-		}
+// Add adds an event between Begin and End: the address of one of its fields, and its raw fields.
+func (l *List) Add(id *json.RawMessage, raw *Raw) {
+	l.events = append(l.events, event{id: id})
+	marks := &l.events[len(l.events)-1].marks
+	for i := range raw {
+		marks[i] = markOf(raw[i])
 	}
 }
 
-// Reset empties the list and releases what it holds.
-func (l *List) Reset() {
-	l.mu.Lock()
+// End opens the list to readers.
+func (l *List) End() { l.readers.Store(0) }
+
+// Reset empties the list, releases what it holds, and closes it to readers until the next End. It
+// returns false, and does nothing, while the list is read.
+func (l *List) Reset() bool {
+	if !l.close() {
+		return false
+	}
 	clear(l.events)
 	l.events = l.events[:0]
-	l.mu.Unlock()
+	return true
+}
+
+// close closes the list to readers, unless it is read.
+func (l *List) close() bool { return l.readers.CompareAndSwap(0, -1) || l.readers.Load() < 0 }
+
+// open adds a reader, unless the list is closed.
+func (l *List) open() bool {
+	for {
+		n := l.readers.Load()
+		if n < 0 {
+			return false
+		}
+		if l.readers.CompareAndSwap(n, n+1) {
+			return true
+		}
+	}
 }
 
 type key struct{}
@@ -98,8 +119,8 @@ func IsKey(k any) bool {
 // Read begins to read the list of a context, which may have none.
 func Read(ctx context.Context) Reader {
 	l, _ := ctx.Value(key{}).(*List)
-	if l != nil {
-		l.mu.RLock()
+	if l == nil || !l.open() {
+		return Reader{}
 	}
 	return Reader{list: l}
 }
@@ -130,6 +151,6 @@ func (r *Reader) Find(id *json.RawMessage) *Marks {
 // Close ends reading.
 func (r *Reader) Close() {
 	if r.list != nil {
-		r.list.mu.RUnlock()
+		r.list.readers.Add(-1)
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -17,7 +16,14 @@ func TestList(t *testing.T) {
 	ids := make([]json.RawMessage, 3)
 	raws := []verified.Raw{{[]byte(`{"a":1}`)}, {[]byte(`{"a":2}`)}, {nil, []byte(`{}`)}}
 	list := new(verified.List)
-	list.Set(len(ids), func(i int) (*json.RawMessage, verified.Raw) { return &ids[i], raws[i] })
+	fill := func() {
+		require.True(t, list.Begin(len(ids)))
+		for i := range ids {
+			list.Add(&ids[i], &raws[i])
+		}
+		list.End()
+	}
+	fill()
 	ctx := verified.With(t.Context(), list)
 	for _, tt := range []struct {
 		name    string
@@ -52,23 +58,21 @@ func TestList(t *testing.T) {
 	})
 
 	t.Run("a reader sees no other request", func(t *testing.T) {
-		r := verified.Read(ctx)
-		done := make(chan struct{})
-		go func() {
-			list.Reset()
-			close(done)
-		}()
-		select {
-		case <-done:
-			t.Fatal("the list was emptied while it was read")
-		case <-time.After(10 * time.Millisecond):
-		}
+		r, other := verified.Read(ctx), verified.Read(ctx)
+		other.Close()
+		require.False(t, list.Reset(), "the list was emptied while it was read")
+		require.False(t, list.Begin(1))
 		require.NotNil(t, r.Find(&ids[0]))
 		r.Close()
-		<-done
+		require.True(t, list.Reset())
 		r = verified.Read(ctx)
 		defer r.Close()
 		require.Nil(t, r.Find(&ids[0]))
+		fill()
+		require.Nil(t, r.Find(&ids[0]), "a list that was closed when reading began")
+		again := verified.Read(ctx)
+		defer again.Close()
+		require.NotNil(t, again.Find(&ids[0]))
 	})
 }
 
@@ -76,7 +80,9 @@ func TestMarks(t *testing.T) {
 	t.Parallel()
 	raw := json.RawMessage(`{"a":1}`)
 	list := new(verified.List)
-	list.Set(1, func(int) (*json.RawMessage, verified.Raw) { return &raw, verified.Raw{raw, nil} })
+	require.True(t, list.Begin(1))
+	list.Add(&raw, &verified.Raw{raw, nil})
+	list.End()
 	r := verified.Read(verified.With(t.Context(), list))
 	defer r.Close()
 	marks := r.Find(&raw)

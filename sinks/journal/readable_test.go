@@ -122,7 +122,12 @@ func TestReadable(t *testing.T) {
 // handledContext is the context of the write of a handler that has read the events.
 func handledContext(ctx context.Context, events []*inlet.Event) context.Context {
 	list := new(verified.List)
-	list.Set(len(events), func(i int) (*json.RawMessage, verified.Raw) { return &events[i].Properties, rawFields(events[i]) })
+	list.Begin(len(events))
+	for _, e := range events {
+		raw := rawFields(e)
+		list.Add(&e.Properties, &raw)
+	}
+	list.End()
 	return verified.With(ctx, list)
 }
 
