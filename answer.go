@@ -51,7 +51,7 @@ func WriteError(w http.ResponseWriter, r *http.Request, err error) {
 	reply := out.render(w.Header(), s)
 	reply.expect(w, r, s)
 	s.turn.End() // before a client takes its time
-	reply.write(w, answerTimeout)
+	reply.write(w, time.Now(), answerTimeout)
 	s.payload.Load().leaveSlot()
 	reply.drain(w)
 }
@@ -81,10 +81,9 @@ type reply struct {
 	unread io.Reader // the rest of the body, if it is to be read
 }
 
-// write sends the reply, with a deadline for its client. The server clears the deadline
+// write sends the reply now, with a deadline for its client. The server clears the deadline
 // before the next request.
-func (r *reply) write(w http.ResponseWriter, timeout time.Duration) {
-	now := time.Now()
+func (r *reply) write(w http.ResponseWriter, now time.Time, timeout time.Duration) {
 	setDeadlines(w, now, timeout, r.rest)
 	if r.status != 0 {
 		w.WriteHeader(r.status)

@@ -38,6 +38,7 @@ type call struct {
 	recorded int       // of the rejects
 	lapsed   int       // of the refused events, that could not be recorded
 	wrote    time.Time // when the sink was called
+	answered time.Time // when the answer was known, if an observer wants to know
 	charged  bool      // for its events, by the layers that limit them
 	lost     bool      // the sink panicked: its memory may still be in use
 	entered  bool      // the request counts as in flight
@@ -758,7 +759,10 @@ func (c *call) send(reply *reply) {
 			timeout = shortAnswerTimeout
 		}
 	}
-	reply.write(c.w, timeout)
+	if c.answered.IsZero() {
+		c.answered = time.Now()
+	}
+	reply.write(c.w, c.answered, timeout)
 }
 
 // observe notifies the observer, unless a layer does.
@@ -782,10 +786,10 @@ func (c *call) end() {
 
 // measure sets how long the request took, until its answer.
 func (c *call) measure(o *Outcome) {
-	now := time.Now()
-	o.Duration = now.Sub(c.started)
+	c.answered = time.Now()
+	o.Duration = c.answered.Sub(c.started)
 	if !c.wrote.IsZero() {
-		o.Write = now.Sub(c.wrote)
+		o.Write = c.answered.Sub(c.wrote)
 	}
 }
 

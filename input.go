@@ -228,7 +228,12 @@ func (in *Input) verify() {
 		return
 	}
 	for _, e := range in.events {
-		list.Add(&e.Properties, &verified.Raw{e.Properties, e.Traits, e.Context, e.Integrations, e.Extra})
+		marks := list.Add(&e.Properties)
+		marks.Set(0, e.Properties)
+		marks.Set(1, e.Traits)
+		marks.Set(2, e.Context)
+		marks.Set(3, e.Integrations)
+		marks.Set(4, e.Extra)
 	}
 	list.End()
 }

@@ -164,7 +164,7 @@ type payload struct {
 	users, kept  int
 	memory       *payloadMemory // nil when it has been freed
 	own          payloadMemory  // which that is, if the bytes were read from a request
-	size         int64 // as sent
+	size         int64          // as sent
 	replaced     *payload
 	slot         atomic.Pointer[atomic.Int64] // that counts the request in its first layer, or nil
 	deferredRead deferredRead
@@ -181,10 +181,10 @@ type payload struct {
 // payloadMemory is the memory of a payload. What is made for it is reserved in the account of
 // its request first: it is the meter of its document.
 type payloadMemory struct {
-	bytes  []byte
-	own    int          // how much memory bytes are, unless they are in one of the next two
-	buffer *body.Buffer // that bytes are in, if they were read from a request
-	work   *workspace   // that the index is in, nil before there is one
+	bytes    []byte
+	ownBytes int          // how much memory bytes are, unless they are in one of the next two
+	buffer   *body.Buffer // that bytes are in, if they were read from a request
+	work     *workspace   // that the index is in, nil before there is one
 
 	account  *account.Account // of the request
 	reserved int64            // there, for all but the buffer
@@ -196,6 +196,7 @@ type workspace struct {
 	document wire.Document
 	bytes    []byte // of a payload that replaces another one
 	large    bool   // it is kept for large bodies
+	size     int64  // of all this in memory, when it was last counted
 }
 
 const (
@@ -238,7 +239,7 @@ func (m *payloadMemory) prepare(bytes int) error {
 		pool = &largeWorkspaces
 	}
 	work := pool.Get().(*workspace)
-	if err := m.Reserve(work.made()); err != nil {
+	if err := m.Reserve(work.size); err != nil {
 		pool.Put(work)
 		return accountError(err)
 	}
@@ -290,22 +291,22 @@ func (m *payloadMemory) correct() {
 // made returns how much memory m has, without its buffer, which is charged for itself.
 func (m *payloadMemory) made() int64 {
 	if m.work == nil {
-		return int64(m.own)
+		return int64(m.ownBytes)
 	}
-	return int64(m.own) + m.work.made()
+	m.work.size = int64(cap(m.work.bytes)) + m.work.document.Memory()
+	return int64(m.ownBytes) + m.work.size
 }
-
-func (w *workspace) made() int64 { return int64(cap(w.bytes)) + w.document.Memory() }
 
 // free gives the memory to the next payload.
 func (m *payloadMemory) free() {
+	reserved := m.reserved
 	if m.buffer != nil {
-		m.buffer.Free()
+		reserved += m.buffer.Release()
 	}
 	if m.work != nil {
 		m.work.free()
 	}
-	m.account.Return(m.reserved)
+	m.account.Return(reserved)
 	pooled := m.pooled
 	*m = payloadMemory{}
 	if pooled {
@@ -317,7 +318,7 @@ func (w *workspace) free() {
 	w.document.Reset()
 	w.document.SetMeter(nil)
 	w.bytes = w.bytes[:0]
-	switch made := w.made(); {
+	switch made := w.size; {
 	case made <= smallPooled && !w.large:
 		smallWorkspaces.Put(w)
 	case made <= maxPooled:

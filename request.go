@@ -337,7 +337,7 @@ func (s *state) makePayload(r *http.Request, route *boundRoute) (*payload, error
 		m.free()
 		return nil, err
 	}
-	m.own = cap(m.bytes)
+	m.ownBytes = cap(m.bytes)
 	m.correct()
 	return s.newPayload(m, int64(len(r.URL.RawQuery))), nil
 }

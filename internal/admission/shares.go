@@ -15,14 +15,17 @@ import (
 type Shares struct {
 	max  int
 	mu   sync.Mutex
-	held map[netip.Addr]int // no zeros
+	held map[netip.Addr]*int // zeros of the last clients, too
 }
 
 // ShareOf returns the default share of a number of slots: one eighth, at least one.
 func ShareOf(slots int) int { return max(1, slots/8) }
 
+// keptShares is how many clients are known without slots. The next one of each finds its count.
+const keptShares = 1024
+
 // Init sets how many slots a client may hold. It comes before all other calls.
-func (s *Shares) Init(limit int) { s.max, s.held = limit, map[netip.Addr]int{} }
+func (s *Shares) Init(limit int) { s.max, s.held = limit, map[netip.Addr]*int{} }
 
 // Enter gives a slot to a client, or refuses it with [ErrFull]. Every Enter that returns nil
 // is followed by one [Shares.Leave] with the same address.
@@ -31,10 +34,14 @@ func (s *Shares) Enter(addr netip.Addr) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	n := s.held[addr]
-	if n >= s.max {
+	if n == nil {
+		n = new(int)
+		s.held[addr] = n
+	}
+	if *n >= s.max {
 		return ErrFull
 	}
-	s.held[addr] = n + 1
+	*n++
 	return nil
 }
 
@@ -43,9 +50,8 @@ func (s *Shares) Leave(addr netip.Addr) {
 	addr = client(addr)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if n := s.held[addr]; n > 1 {
-		s.held[addr] = n - 1
-	} else {
+	n := s.held[addr]
+	if *n--; *n == 0 && len(s.held) > keptShares {
 		delete(s.held, addr)
 	}
 }

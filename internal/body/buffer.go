@@ -129,10 +129,16 @@ func (buf *Buffer) correct() {
 
 // Free gives the memory to the next body, and what was reserved back to the account.
 func (buf *Buffer) Free() {
-	if buf.account != nil {
-		buf.account.Return(buf.reserved)
-		buf.account, buf.reserved = nil, 0
+	a := buf.account
+	if n := buf.Release(); a != nil {
+		a.Return(n)
 	}
+}
+
+// Release is Free, but what was reserved, which it returns, is for the caller to give back.
+func (buf *Buffer) Release() (reserved int64) {
+	reserved = buf.reserved
+	buf.account, buf.reserved = nil, 0
 	buf.Bytes = buf.Bytes[:0]
 	switch n := cap(buf.Bytes); {
 	case n == 0 || n > maxPooled:
@@ -141,4 +147,5 @@ func (buf *Buffer) Free() {
 	default:
 		largeBuffers.Put(buf)
 	}
+	return reserved
 }

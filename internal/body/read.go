@@ -144,7 +144,7 @@ func (rd *Reader) readWire(w http.ResponseWriter, r *http.Request, a *account.Ac
 	}
 	buf.source = arrival{
 		boundedReader: boundedReader{src: r.Body, left: limit, limit: limit},
-		w:             deadlineOf(w), start: now, end: now.Add(rd.options.ReadTimeout), minRate: minRate,
+		w:             deadlineOf(w), start: now, end: now.Add(rd.options.ReadTimeout), minRate: minRate, announced: r.ContentLength,
 	}
 	buf.source.setDeadline()
 	err = buf.readFrom(&buf.source, limit, expected)
@@ -201,13 +201,14 @@ type arrival struct {
 	w               deadliner // nil if the server supports no deadlines
 	start, end, due time.Time // due is when more must have arrived
 	minRate         int64
+	announced       int64 // the length of the body, -1 if unknown
 }
 
 // Read reads, and moves the deadline by what has arrived.
 func (a *arrival) Read(dst []byte) (int, error) {
 	n, err := a.boundedReader.Read(dst)
-	if err != nil || a.due.Equal(a.end) && a.w != nil {
-		return n, err
+	if err != nil || a.w != nil && (a.limit-a.left == a.announced || a.due.Equal(a.end)) {
+		return n, err // all has arrived, or has no later deadline
 	}
 	if !time.Now().Before(a.due) { // a server without deadlines, or bytes that came just late
 		return n, os.ErrDeadlineExceeded

@@ -66,14 +66,15 @@ func (l *List) Begin(n int) bool {
 	return true
 }
 
-// Add adds an event between Begin and End: the address of one of its fields, and its raw fields.
-func (l *List) Add(id *json.RawMessage, raw *Raw) {
+// Add adds an event between Begin and End, known by the address of one of its fields. Its marks
+// are for the caller to set.
+func (l *List) Add(id *json.RawMessage) *Marks {
 	l.events = append(l.events, event{id: id})
-	marks := &l.events[len(l.events)-1].marks
-	for i := range raw {
-		marks[i] = markOf(raw[i])
-	}
+	return &l.events[len(l.events)-1].marks
 }
+
+// Set sets the i-th mark.
+func (m *Marks) Set(i int, raw json.RawMessage) { m[i] = markOf(raw) }
 
 // End opens the list to readers.
 func (l *List) End() { l.readers.Store(0) }

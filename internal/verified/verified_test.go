@@ -19,7 +19,10 @@ func TestList(t *testing.T) {
 	fill := func() {
 		require.True(t, list.Begin(len(ids)))
 		for i := range ids {
-			list.Add(&ids[i], &raws[i])
+			marks := list.Add(&ids[i])
+			for k, raw := range raws[i] {
+				marks.Set(k, raw)
+			}
 		}
 		list.End()
 	}
@@ -81,7 +84,7 @@ func TestMarks(t *testing.T) {
 	raw := json.RawMessage(`{"a":1}`)
 	list := new(verified.List)
 	require.True(t, list.Begin(1))
-	list.Add(&raw, &verified.Raw{raw, nil})
+	list.Add(&raw).Set(0, raw)
 	list.End()
 	r := verified.Read(verified.With(t.Context(), list))
 	defer r.Close()

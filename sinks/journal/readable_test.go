@@ -124,8 +124,10 @@ func handledContext(ctx context.Context, events []*inlet.Event) context.Context 
 	list := new(verified.List)
 	list.Begin(len(events))
 	for _, e := range events {
-		raw := rawFields(e)
-		list.Add(&e.Properties, &raw)
+		marks := list.Add(&e.Properties)
+		for i, raw := range rawFields(e) {
+			marks.Set(i, raw)
+		}
 	}
 	list.End()
 	return verified.With(ctx, list)
