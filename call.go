@@ -38,7 +38,7 @@ type call struct {
 	recorded int       // of the rejects
 	lapsed   int       // of the refused events, that could not be recorded
 	wrote    time.Time // when the sink was called
-	answered time.Time // when the answer was known, if an observer wants to know
+	ready    time.Time // when the answer was known, if an observer wants to know
 	charged  bool      // for its events, by the layers that limit them
 	lost     bool      // the sink panicked: its memory may still be in use
 	entered  bool      // the request counts as in flight
@@ -759,10 +759,10 @@ func (c *call) send(reply *reply) {
 			timeout = shortAnswerTimeout
 		}
 	}
-	if c.answered.IsZero() {
-		c.answered = time.Now()
+	if c.ready.IsZero() {
+		c.ready = time.Now()
 	}
-	reply.write(c.w, c.answered, timeout)
+	reply.write(c.w, c.ready, timeout)
 }
 
 // observe notifies the observer, unless a layer does.
@@ -786,10 +786,10 @@ func (c *call) end() {
 
 // measure sets how long the request took, until its answer.
 func (c *call) measure(o *Outcome) {
-	c.answered = time.Now()
-	o.Duration = c.answered.Sub(c.started)
+	c.ready = time.Now()
+	o.Duration = c.ready.Sub(c.started)
 	if !c.wrote.IsZero() {
-		o.Write = c.answered.Sub(c.wrote)
+		o.Write = c.ready.Sub(c.wrote)
 	}
 }
 
