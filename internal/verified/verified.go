@@ -38,9 +38,9 @@ func (m *Marks) At(i int, raw json.RawMessage) bool { return m[i] == markOf(raw)
 // A List is the events of a request. The zero value is empty. Its memory is reused.
 //
 // A write may go on after the request that it was for has ended. So a list is changed only while
-// nobody reads it; one that is read then is left to its readers.
+// no reader has it; one that is read then is left to its readers.
 type List struct {
-	readers atomic.Int32 // -1 while nobody may read it
+	readers atomic.Int32 // -1 while no reader may read it
 	events  []event      // changes only then
 }
 
