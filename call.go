@@ -664,13 +664,13 @@ func (c *call) bare(r *refusedEvent) *Event {
 
 // sent yields the places of the request, and what the client sent there.
 func (c *call) sent() iter.Seq2[int, []byte] {
-	batch, payload, doc := c.route.Batch, c.payload, c.input.doc // so that no call has to be allocated
+	batch, payload, in := c.route.Batch, c.payload, c.input // so that no call has to be allocated
 	return func(yield func(int, []byte) bool) {
 		if !batch {
 			yield(0, payload.bytes())
 			return
 		}
-		list, i := doc.Root().Get(batchMember), 0
+		list, i := in.doc.Root().Get(batchMember), 0
 		if wire.Kind(list) != '[' {
 			return
 		}

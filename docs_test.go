@@ -5,7 +5,6 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -142,22 +141,6 @@ func TestDialectsDoc(t *testing.T) {
 			require.Contains(t, text, "`"+filepath.ToSlash(file)+"`")
 		}
 	})
-}
-
-// walkGo calls f for the Go files below dir.
-func walkGo(t *testing.T, dir string, f func(path string)) {
-	t.Helper()
-	require.NoError(t, filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
-		switch {
-		case err != nil:
-			return err
-		case entry.IsDir() && (entry.Name() == "node_modules" || entry.Name() == ".git"):
-			return filepath.SkipDir
-		case strings.HasSuffix(path, ".go"):
-			f(path)
-		}
-		return nil
-	}))
 }
 
 // vendorNames are fields, parameters and headers of one vendor alone.

@@ -103,15 +103,15 @@ func (b *bodies) within(bounds admission.Bodies) *bodies {
 	return &other
 }
 
-// read reads the body of r, which a client sends, at the charge of a and in a turn. If it
-// is JSON, it is decompressed by what it is.
-func (b *bodies) read(w http.ResponseWriter, r *http.Request, a *account.Account, turn *admission.Turn, client netip.Addr, limit int64, now time.Time, json bool) (*body.Buffer, int64, error) {
+// read reads the body of r, which a client sends, on these terms.
+func (b *bodies) read(w http.ResponseWriter, r *http.Request, client netip.Addr, t body.Terms) (*body.Buffer, int64, error) {
 	if err := b.shares.Enter(client); err != nil {
 		return nil, 0, err
 	}
 	defer b.shares.Leave(client)
 	b.checkWriter(w, r)
-	return b.reader.ReadPaced(w, r, a, limit, now, b.bounds.MinRate, json, turn)
+	t.MinRate = b.bounds.MinRate
+	return b.reader.Read(w, r, t)
 }
 
 // logOverload logs the refusal of a request by a layer behind the one that reads its body.

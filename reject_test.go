@@ -152,7 +152,7 @@ func TestRejects(t *testing.T) {
 			Rejects: rejected, Logger: slog.New(slog.NewTextHandler(log, nil)),
 			Enrichers: []inlet.Enricher{
 				func(_ context.Context, e *inlet.Event) { _ = e.Set("traits.email", nil) },
-				breakEvent(func(e *inlet.Event) { panic("broken") }),
+				breakEvent(func(*inlet.Event) { panic("broken") }),
 			},
 		})
 		requireRefused(t, serve(h, authenticated("/v1/group", `{"userId":"u","traits":{"email":"a@shop.example","n":1}}`)), 400, inlet.CodeIDRequired)

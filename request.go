@@ -286,7 +286,9 @@ func (s *state) readBody(bodies *bodies, w http.ResponseWriter, r *http.Request,
 	// The route may not be known yet, and a body of another handler, such as a file, is left
 	// as it is.
 	json := s.route() != nil || saysText(r.Header.Get("Content-Type"))
-	buffer, size, err := bodies.read(w, r, &s.account, &s.turn, client, limit, now, json)
+	buffer, size, err := bodies.read(w, r, client, body.Terms{
+		Account: &s.account, Limit: limit, Begin: now, JSON: json, Worker: &s.turn,
+	})
 	if err != nil {
 		return nil, 0, bodyError(err)
 	}
@@ -658,7 +660,7 @@ func isSameObserver(a, b Observer) bool {
 	if reflect.ValueOf(a).Comparable() && reflect.ValueOf(b).Comparable() {
 		return a == b
 	}
-	return *(*[2]uintptr)(unsafe.Pointer(&a)) == *(*[2]uintptr)(unsafe.Pointer(&b))
+	return *(*[2]uintptr)(unsafe.Pointer(&a)) == *(*[2]uintptr)(unsafe.Pointer(&b)) // #nosec G103 -- it is only read
 }
 
 // OutcomeFromContext returns what became of the request, after it was answered. It is the

@@ -1,6 +1,7 @@
 package inlettest_test
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -66,7 +67,7 @@ func ExampleServer_FailNext() {
 		shop := &shop{"https://api.segment.test", srv.Key(), srv.Client()}
 
 		srv.FailNext(&inlet.Error{Code: inlet.CodeRateLimited})
-		srv.FailNext(fmt.Errorf("the disk is full"))
+		srv.FailNext(errors.New("the disk is full"))
 		shop.checkout("user-1", 49.90)
 		fmt.Println(len(srv.Wait(t, 1)))
 	}

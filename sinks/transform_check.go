@@ -21,7 +21,6 @@ func checkChanged(e, lent *inlet.Event) error {
 		return errors.New("the change left no Timestamp")
 	}
 	if field := missing(e); field != "" && field != missing(lent) { // a letter may lack it
-
 		return fmt.Errorf("the change left no %s", field)
 	}
 	return checkRaw(e, lent)

@@ -22,7 +22,9 @@ import (
 func readJSON(rd *reader, r *http.Request) (*body.Buffer, error) {
 	a := new(account.Account)
 	a.Enter(rd.budget)
-	buf, _, err := rd.ReadPaced(httptest.NewRecorder(), r, a, maxBytes, time.Now(), body.DefaultMinRate, true, nil)
+	buf, _, err := rd.Read(httptest.NewRecorder(), r, body.Terms{
+		Account: a, Limit: maxBytes, Begin: time.Now(), MinRate: body.DefaultMinRate, JSON: true,
+	})
 	if err != nil {
 		a.Leave()
 	}

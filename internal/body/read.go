@@ -49,28 +49,36 @@ func NewReader(o Options) *Reader {
 	return &Reader{options: o}
 }
 
-// Read reads the body of r, decompresses it, and returns it with its length as it was
-// sent. Its memory is reserved in the account, which must have a user. The smaller of limit
-// and MaxBytes bounds the decompressed body. The deadline for the body counts from now. The
-// caller frees the buffer.
-//
-// A compressed body is decompressed after it has arrived: a slow client holds the bytes
-// that it has sent, and no decoder.
-func (rd *Reader) Read(w http.ResponseWriter, r *http.Request, a *account.Account, limit int64, now time.Time) (*Buffer, int64, error) {
-	return rd.ReadPaced(w, r, a, limit, now, DefaultMinRate, false, nil)
-}
-
 // A Worker decides when a body that has arrived, of a length and perhaps compressed, may be
 // decoded. An error of it is that of reading the body.
 type Worker interface {
 	Work(ctx context.Context, length int64, compressed bool) error
 }
 
-// ReadPaced is Read with a rate of the caller's: the body must have arrived at minRate bytes
-// per second on average, at every moment after its first two seconds. What is known to be JSON
-// is decompressed by what it is, whatever its header says, and returned without a byte order
-// mark. A nil worker decides nothing.
-func (rd *Reader) ReadPaced(w http.ResponseWriter, r *http.Request, a *account.Account, limit int64, now time.Time, minRate int64, json bool, worker Worker) (*Buffer, int64, error) {
+// Terms are those of one body.
+type Terms struct {
+	// Account is where its memory is reserved. It must have a user.
+	Account *account.Account
+	// Limit bounds the decompressed body, in bytes, if it is smaller than MaxBytes.
+	Limit int64
+	// Begin is when its deadline begins to count.
+	Begin time.Time
+	// MinRate is the slowest that it may arrive on average, in bytes per second, at every moment
+	// after its first two seconds.
+	MinRate int64
+	// JSON says that it is known to be JSON: it is decompressed by what it is, whatever its
+	// header says, and returned without a byte order mark.
+	JSON bool
+	// Worker decides when it is decoded; nil for at once.
+	Worker Worker
+}
+
+// Read reads the body of r, decompresses it, and returns it with its length as it was sent. The
+// caller frees the buffer.
+//
+// A compressed body is decompressed after it has arrived: a slow client holds the bytes
+// that it has sent, and no decoder.
+func (rd *Reader) Read(w http.ResponseWriter, r *http.Request, t Terms) (*Buffer, int64, error) {
 	if r.Body == nil || r.Body == http.NoBody {
 		return new(Buffer), 0, nil
 	}
@@ -78,27 +86,27 @@ func (rd *Reader) ReadPaced(w http.ResponseWriter, r *http.Request, a *account.A
 	if err != nil {
 		return nil, 0, err
 	}
-	limit = min(limit, rd.options.MaxBytes)
+	limit := min(t.Limit, rd.options.MaxBytes)
 	wireLimit := limit
 	if named != "" {
 		wireLimit += limit/64 + 1024 // what an encoding adds to bytes that it cannot shorten
 	}
-	buf, err := rd.readWire(w, r, a, min(wireLimit, rd.options.MaxWireBytes), now, minRate)
+	buf, err := rd.readWire(w, r, min(wireLimit, rd.options.MaxWireBytes), t)
 	if err != nil {
 		return nil, 0, err
 	}
 	size := int64(len(buf.Bytes))
 	found := named
-	if json && (named != "" || !isObject(buf.Bytes)) {
+	if t.JSON && (named != "" || !isObject(buf.Bytes)) {
 		found = encodingOf(buf.Bytes, named)
 	}
-	if worker != nil {
-		if err := worker.Work(r.Context(), size, found != ""); err != nil {
+	if t.Worker != nil {
+		if err := t.Worker.Work(r.Context(), size, found != ""); err != nil {
 			buf.Free()
 			return nil, 0, err
 		}
 	}
-	if buf, err = rd.decode(buf, found, limit, json); err != nil {
+	if buf, err = rd.decode(buf, found, limit, t.JSON); err != nil {
 		return nil, 0, err
 	}
 	buf.Coding = Coding{named, found}
@@ -130,7 +138,7 @@ func (rd *Reader) decode(buf *Buffer, encoding string, limit int64, json bool) (
 }
 
 // readWire reads the body of r as it is sent, before its deadline.
-func (rd *Reader) readWire(w http.ResponseWriter, r *http.Request, a *account.Account, limit int64, now time.Time, minRate int64) (*Buffer, error) {
+func (rd *Reader) readWire(w http.ResponseWriter, r *http.Request, limit int64, t Terms) (*Buffer, error) {
 	if r.ContentLength > limit {
 		return nil, &TooLargeError{limit}
 	}
@@ -138,13 +146,13 @@ func (rd *Reader) readWire(w http.ResponseWriter, r *http.Request, a *account.Ac
 	if expected < 0 {
 		expected = limit
 	}
-	buf, err := announce(a, r.ContentLength, expected)
+	buf, err := announce(t.Account, r.ContentLength, expected)
 	if err != nil {
 		return nil, err
 	}
 	buf.source = arrival{
 		boundedReader: boundedReader{src: r.Body, left: limit, limit: limit},
-		w:             deadlineOf(w), start: now, end: now.Add(rd.options.ReadTimeout), minRate: minRate, announced: r.ContentLength,
+		w:             deadlineOf(w), start: t.Begin, end: t.Begin.Add(rd.options.ReadTimeout), minRate: t.MinRate, announced: r.ContentLength,
 	}
 	buf.source.setDeadline()
 	err = buf.readFrom(&buf.source, limit, expected)
