@@ -44,6 +44,7 @@ func TestRefusalArrives(t *testing.T) {
 			for _, path := range []string{"/v1/batch", "/v1/batch?writeKey=wrong", "/nothing?writeKey=K", "/v1/track?writeKey=K"} {
 				t.Run(fmt.Sprintf("%s, %d bytes to %s", kind.name, size, path), func(t *testing.T) {
 					t.Parallel()
+					size := size
 					status := map[string]int{"/nothing?writeKey=K": 404, "/v1/track?writeKey=K": 400, "/v1/batch": 400, "/v1/batch?writeKey=wrong": 401}[path]
 					if path == "/v1/track?writeKey=K" && size == 1000 {
 						size = 40_000 // more than the route takes
