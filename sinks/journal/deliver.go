@@ -91,7 +91,11 @@ func (j *Journal) newDelivery(name string, sink inlet.Sink, opts DeliverOptions)
 		letters = d.deadLetters
 	}
 	d.refusals = refusals{inner: sink, log: d.log, after: opts.PauseAfter}
-	dead, err := sinks.NewDeadLetter(&d.refusals, letters, &sinks.DeadLetterOptions{Name: name, OnLetter: d.countDeadLetter})
+	onLetter := func(ctx context.Context, letter *inlet.Event, err error) {
+		d.refusals.count(letter, err)
+		d.countDeadLetter(ctx, letter, err)
+	}
+	dead, err := sinks.NewDeadLetter(&d.refusals, letters, &sinks.DeadLetterOptions{Name: name, OnLetter: onLetter})
 	if err != nil {
 		return nil, err
 	}

@@ -178,6 +178,29 @@ func TestPause(t *testing.T) {
 			require.EqualValues(t, 100, d.Stats().Refused)
 		})
 	})
+	t.Run("does not end", func(t *testing.T) {
+		t.Parallel()
+		t.Run("with a Redrive that is rejected in other words", func(t *testing.T) {
+			t.Parallel()
+			pausing(t, everything, func(t *testing.T, _ *Journal, to *target, d *Delivery, _ *bytes.Buffer) {
+				time.Sleep(time.Minute)
+				letters := numbered("m-", 30)
+				to.answers(byItem(func(id string) string {
+					if slices.Contains(letters, id) {
+						return "no address"
+					}
+					return errDown.Error()
+				}))
+				n, err := d.Redrive(t.Context(), nil)
+				require.NoError(t, err)
+				require.Zero(t, n)
+				require.NotEmpty(t, d.Stats().Paused)
+				time.Sleep(time.Hour)
+				require.EqualValues(t, 30, d.Stats().Position)
+				require.EqualValues(t, 60, d.Stats().Refused, "each of the letters again")
+			})
+		})
+	})
 	t.Run("stops", func(t *testing.T) {
 		t.Parallel()
 		pausing(t, everything, func(t *testing.T, j *Journal, to *target, d *Delivery, _ *bytes.Buffer) {

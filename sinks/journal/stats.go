@@ -138,7 +138,6 @@ func (s *deliveryState) age() time.Duration {
 
 // countDeadLetter counts a dead letter and logs it, as far as sampled permits.
 func (d *Delivery) countDeadLetter(_ context.Context, letter *inlet.Event, err error) {
-	d.refusals.count(letter, err)
 	d.state.refused.add(1)
 	if unlogged, ok := d.state.rejects.next(time.Now()); ok {
 		d.log.Warn("journal: event permanently rejected", "messageId", letter.MessageID, "error", err, "unlogged", unlogged)
