@@ -66,13 +66,14 @@ type DeliverOptions struct {
 	DeadLetter inlet.Sink
 	// PauseAfter is after how many batches in a row the delivery pauses of which the
 	// destination rejected every event permanently in the same words, ten events at least: it
-	// is then probably the wrong destination, or lacks a setting. Nothing becomes a dead letter
-	// during a pause. It is logged as an error, and then every ten minutes; DeliveryStats.Paused
-	// has the words. The destination is probed with single events of the batch, in turn, at the
-	// intervals of MinBackoff and MaxBackoff, and the pause ends when it accepts one or rejects
-	// it in other words. Words with digits do not count, nor do the event's name and message
-	// id. If the rejections are right, stop, and deliver again with a negative number, for which
-	// a delivery never pauses. A replay ignores it. Defaults to 3.
+	// is then probably the wrong destination, or lacks a setting. During a pause nothing becomes a
+	// dead letter, except by [Delivery.Skip], which does not end it. It is logged as an error, and
+	// then every ten minutes; DeliveryStats.Paused has the words. The destination is probed with
+	// single events of the batch, in turn, at the intervals of MinBackoff and MaxBackoff, and the
+	// pause ends when it accepts one or rejects it in other words. Words with digits do not count,
+	// nor do the event's name and message id. If the rejections are right, stop, and deliver again
+	// with a negative number, for which a delivery never pauses. A replay ignores it. Defaults
+	// to 3.
 	PauseAfter int
 	// OnSkipped is called when events were removed, or could not be read, before they were
 	// delivered: at most that many since its last call. It is called inline and must not

@@ -32,7 +32,7 @@ type deliverer struct {
 	// reading is called with the time at which the first event of a batch was received, as
 	// soon as that is read.
 	reading func(oldest time.Time)
-	// paused reports whether the sink is only to be probed.
+	// paused reports whether the sink is only to be probed. Others than deliveries never pause.
 	paused func() bool
 	// strict ends it at an event that is rejected permanently. Without it the sink has
 	// dead letters, and never rejects one.
@@ -199,14 +199,13 @@ func (d *deliverer) deliver(ctx context.Context) error {
 	alone := 0 // failed attempts with the first event alone
 	for failures := 0; len(d.events) > 0; {
 		d.refuseSkips(failures)
-		before, batch := len(d.events), d.events
-		var tried *inlet.Event // alone, and not the first event in particular
-		var err error
+		before, batch, err := len(d.events), d.events, error(nil)
 		if failures >= maxBatchFailures || d.skip != nil {
 			batch = batch[:1]
 		}
-		if d.skip == nil && d.paused != nil && d.paused() {
-			tried, err = d.probe(ctx)
+		probing := d.skip == nil && d.paused()
+		if probing {
+			err = d.probe(ctx)
 		} else {
 			err = d.attempt(ctx, batch)
 		}
@@ -223,8 +222,8 @@ func (d *deliverer) deliver(ctx context.Context) error {
 		failures++
 		f := failure{attempts: failures, err: err}
 		switch {
-		case tried != nil: // a pause ends by itself: its attempts do not count
-			f.alone, alone = tried, 0
+		case probing, d.skip == nil && d.paused(): // its attempts do not count, and no event is at fault
+			alone = 0
 		case len(batch) == 1:
 			f.alone = batch[0]
 			alone++
@@ -263,7 +262,7 @@ func (d *deliverer) giveUp(ctx context.Context, f *failure, alone int) (parked b
 		f.err = fmt.Errorf("journal: dead letter not stored: %w; last attempt: %w", err, f.err)
 		return false, nil
 	}
-	d.events = d.events[1:]
+	d.events, d.probed = d.events[1:], max(d.probed-1, 0)
 	return true, nil
 }
 

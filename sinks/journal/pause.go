@@ -55,9 +55,10 @@ func (r *refusals) count(letter *inlet.Event, err error) {
 	r.batch++
 }
 
-// settle records that a batch of n events is settled.
+// settle records that a batch of n events is settled. One that is settled in a pause was skipped:
+// anything else ends the pause before.
 func (r *refusals) settle(n int) {
-	if n == 0 {
+	if n == 0 || r.pausedBy() != "" {
 		return
 	}
 	if r.batch != n {
@@ -134,22 +135,20 @@ func (r *refusals) pausedBy() string {
 }
 
 // probe writes a single event, which it removes from the batch if it is accepted. It tries one
-// after the other, in order: a good event behind bad ones ends a pause, too. It returns the event,
-// and its error.
-func (d *deliverer) probe(ctx context.Context) (*inlet.Event, error) {
+// after the other, in order: a good event behind bad ones ends a pause, too.
+func (d *deliverer) probe(ctx context.Context) error {
 	d.extend(ctx)
 	i := d.probed
 	if i >= len(d.events) {
 		i = 0
 	}
 	d.probed = i + 1
-	e := d.events[i]
 	errs := inlet.ItemErrors(d.write(ctx, d.events[i:i+1]), 1)
 	if errs == nil {
 		d.events, d.probed = slices.Delete(d.events, i, i+1), i
-		return e, nil
+		return nil
 	}
-	return e, errs[0]
+	return errs[0]
 }
 
 // extend adds to a batch what the journal has received since, up to the limits.

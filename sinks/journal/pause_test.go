@@ -37,12 +37,18 @@ func byItem(text func(id string) string) func([]string) error {
 // pausing runs f with a destination that answers like that, and batches of 10 events.
 func pausing(t *testing.T, answer func([]string) error, f func(t *testing.T, j *Journal, to *target, d *Delivery, log *bytes.Buffer)) {
 	t.Helper()
+	pausingAt(t, &DeliverOptions{MaxEvents: 10}, answer, f)
+}
+
+// pausingAt runs f with a destination that answers like that.
+func pausingAt(t *testing.T, o *DeliverOptions, answer func([]string) error, f func(t *testing.T, j *Journal, to *target, d *Delivery, log *bytes.Buffer)) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		log := new(bytes.Buffer)
 		j := openMem(t, memfs.New(), Options{Logger: slog.New(slog.NewTextHandler(log, nil))})
 		require.NoError(t, j.Write(t.Context(), events("m", 100)))
 		to := &target{answer: answer}
-		f(t, j, to, deliver(t, j, to, &DeliverOptions{MaxEvents: 10}), log)
+		f(t, j, to, deliver(t, j, to, o), log)
 	})
 }
 
@@ -199,6 +205,39 @@ func TestPause(t *testing.T) {
 				require.EqualValues(t, 30, d.Stats().Position)
 				require.EqualValues(t, 60, d.Stats().Refused, "each of the letters again")
 			})
+		})
+		t.Run("when its events are skipped", func(t *testing.T) {
+			t.Parallel()
+			for _, size := range []int{1, 2, 10} {
+				pausingAt(t, &DeliverOptions{MaxEvents: size}, everything, func(t *testing.T, _ *Journal, _ *target, d *Delivery, log *bytes.Buffer) {
+					time.Sleep(time.Hour)
+					before := d.Stats().Refused
+					for range 15 {
+						require.NoError(t, d.Skip(t.Context()))
+					}
+					time.Sleep(time.Hour)
+					stats := d.Stats()
+					require.EqualValues(t, before+15, stats.Refused)
+					require.NotEmpty(t, stats.Paused)
+					require.NotContains(t, log.String(), "no longer paused")
+				})
+			}
+		})
+		t.Run("after MaxAttempts", func(t *testing.T) {
+			t.Parallel()
+			for _, size := range []int{1, 2, 10} {
+				for _, attempts := range []int{1, 2} {
+					o := &DeliverOptions{MaxEvents: size, MaxAttempts: attempts}
+					pausingAt(t, o, everything, func(t *testing.T, _ *Journal, _ *target, d *Delivery, log *bytes.Buffer) {
+						time.Sleep(24 * time.Hour)
+						stats := d.Stats()
+						require.EqualValues(t, max(3*size, pauseEvents), stats.Refused)
+						require.NotEmpty(t, stats.Paused)
+						require.Empty(t, stats.Blocking, "no event is at fault")
+						require.NotContains(t, log.String(), "blocked by an event")
+					})
+				}
+			}
 		})
 	})
 	t.Run("stops", func(t *testing.T) {

@@ -97,7 +97,7 @@ func (d *Delivery) redrive(ctx context.Context, letters *Journal, filter func(*i
 	opts.OnSkipped = nil
 	r := &redrive{marks: marks, deliverer: deliverer{
 		tail: tail{j: letters, next: letters.removed.Load() + 1}, opts: opts,
-		log: d.log.With("redrive", true), reading: func(time.Time) {},
+		log: d.log.With("redrive", true), reading: func(time.Time) {}, paused: func() bool { return false },
 	}}
 	onLetter := func(ctx context.Context, letter *inlet.Event, err error) {
 		r.refused++

@@ -96,7 +96,8 @@ type DeliveryStats struct {
 	Err      error     // of the last attempt; nil if that succeeded
 	NextTry  time.Time // zero unless Err is set
 	// Blocking is the MessageID of the event that the last attempt was made with, alone; ""
-	// if that succeeded, or was made with several. BlockingSource is the ID of its source.
+	// if that succeeded, or was made with several, and during a pause, of which no event is the
+	// cause. BlockingSource is the ID of its source.
 	Blocking, BlockingSource string
 }
 
