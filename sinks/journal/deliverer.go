@@ -246,7 +246,11 @@ func (d *deliverer) deliver(ctx context.Context) error {
 // stored the attempt has failed, as before. If strict, it returns an error instead.
 func (d *deliverer) giveUp(ctx context.Context, f *failure, alone int) (parked bool, err error) {
 	skip := d.skip != nil
-	if f.alone == nil || ctx.Err() != nil || !skip && (d.opts.MaxAttempts == 0 || alone < d.opts.MaxAttempts) {
+	if ctx.Err() != nil {
+		d.answerSkip(inlet.ErrClosed)
+		return false, nil
+	}
+	if f.alone == nil || !skip && (d.opts.MaxAttempts == 0 || alone < d.opts.MaxAttempts) {
 		return false, nil
 	}
 	cause := fmt.Sprintf("given up after %d attempts alone: %v", alone, f.err)

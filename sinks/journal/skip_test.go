@@ -161,6 +161,36 @@ func TestSkip(t *testing.T) {
 			<-d.done
 		})
 	})
+	t.Run("several, of a delivery that is cancelled", func(t *testing.T) {
+		t.Parallel()
+		for range 20 { // what is ready at once is taken in any order
+			synctest.Test(t, func(t *testing.T) {
+				release := make(chan struct{})
+				to := &target{answer: func(ids []string) error {
+					if len(ids) == 1 {
+						<-release
+					}
+					return errDown
+				}}
+				j := openMem(t, memfs.New(), Options{})
+				d := deliver(t, j, to, &DeliverOptions{MinBackoff: time.Hour})
+				require.NoError(t, j.Write(t.Context(), named("a", "b")))
+				synctest.Wait()
+				outcomes := make(chan error, 2)
+				for range cap(outcomes) {
+					go func() { outcomes <- d.Skip(t.Context()) }()
+				}
+				synctest.Wait()
+				ctx, cancel := context.WithCancel(t.Context())
+				cancel()
+				require.Error(t, d.Stop(ctx))
+				close(release)
+				for range cap(outcomes) {
+					require.ErrorIs(t, <-outcomes, inlet.ErrClosed)
+				}
+			})
+		}
+	})
 }
 
 func TestMaxAttempts(t *testing.T) {
