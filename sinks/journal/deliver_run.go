@@ -50,6 +50,11 @@ func (d *Delivery) settled() {
 	d.recordDropped()
 	d.checkpoint.advance(d.deliverer.last, d.deliverer.bytes)
 	d.deliverer.bytes = 0
+	d.saveIfDue()
+}
+
+// saveIfDue saves the cursor if that is due.
+func (d *Delivery) saveIfDue() {
 	if err := d.checkpoint.saveIfDue(); err != nil {
 		d.log.Error("journal: cursor not saved; retrying", "error", err)
 	}
@@ -119,7 +124,8 @@ func (d *Delivery) givesUp(m watermark, err error) bool {
 }
 
 // recordAttempt records the outcome of an attempt, and logs it if it differs from the last, or if
-// it names the event that blocks the destination.
+// it names the event that blocks the destination. After a failure, what was settled before is saved
+// if that is due: the next batch may take long.
 func (d *Delivery) recordAttempt(f failure) {
 	d.logBlocked(f)
 	switch before := d.state.setFailure(f); {
@@ -127,6 +133,9 @@ func (d *Delivery) recordAttempt(f failure) {
 		d.log.Warn("journal: delivery failed; retrying", "error", f.err)
 	case f.err == nil && before.err != nil:
 		d.log.Info("journal: delivery resumed", "attempts", before.attempts+1)
+	}
+	if f.err != nil {
+		d.saveIfDue()
 	}
 }
 

@@ -240,6 +240,26 @@ func TestPause(t *testing.T) {
 			}
 		})
 	})
+	t.Run("loses nothing in a power cut", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			m, to := memfs.New(), &target{answer: everything}
+			j := openMem(t, m, Options{})
+			require.NoError(t, j.Write(t.Context(), events("m", 40)))
+			d := deliver(t, j, to, &DeliverOptions{MaxEvents: 10})
+			time.Sleep(time.Hour)
+			to.answers(func([]string) error { // takes one probe, and is down
+				to.answers(down)
+				return nil
+			})
+			time.Sleep(time.Hour)
+			require.Len(t, to.ids(), 1)
+			require.Empty(t, d.Stats().Paused)
+			again := new(target)
+			drain(t, deliver(t, openMem(t, m.PowerCut(), Options{}), again, nil))
+			require.Len(t, again.ids(), 10, "the batch, with the event that was taken")
+		})
+	})
 	t.Run("stops", func(t *testing.T) {
 		t.Parallel()
 		pausing(t, everything, func(t *testing.T, j *Journal, to *target, d *Delivery, _ *bytes.Buffer) {
