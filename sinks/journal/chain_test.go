@@ -3,6 +3,7 @@ package journal_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -229,6 +230,9 @@ func TestBrokenDecorator(t *testing.T) {
 		require.Len(t, c.accepted, 2, name)
 		require.Len(t, c.refused, 1, name)
 		require.True(t, inlet.IsPermanent(c.refused[0]), name)
+		p, ok := errors.AsType[*inlet.Problem](c.refused[0])
+		require.True(t, ok, name)
+		require.Equal(t, 1, strings.Count(c.refused[0].Error(), p.Field+": "), c.refused[0])
 		require.Contains(t, w.Body.String(), `"rejected":[{"index":1,`, name)
 		require.Contains(t, w.Body.String(), `"code":"invalid_event"`, name)
 	}

@@ -134,7 +134,7 @@ func (j *Journal) encode(ctx context.Context, r *writeRequest, events []*inlet.E
 	r.reset()
 	for i, e := range events {
 		if p := check.refusal(e, known.Find(&e.Properties)); p != nil {
-			err := fmt.Errorf("journal: event refused, since it could not be read back: %s: %w", p.Field, p)
+			err := fmt.Errorf("journal: event refused, since it could not be read back: %w", p)
 			refused = append(refused, inlet.ItemError{Index: i, Err: inlet.Permanent(err)})
 			j.countRefused(e, p)
 			continue
