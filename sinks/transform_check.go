@@ -20,30 +20,31 @@ func checkChanged(e, lent *inlet.Event) error {
 	case e.Timestamp.IsZero() && !lent.Timestamp.IsZero():
 		return errors.New("the change left no Timestamp")
 	}
-	if field := missing(e); field != "" && field != missing(lent) { // a letter may lack it
-		return fmt.Errorf("the change left no %s", field)
+	before := requirements(lent)
+	for i, r := range requirements(e) {
+		if r.lacks && !before[i].lacks { // a letter may come without
+			return fmt.Errorf("the change left no %s", r.field)
+		}
 	}
 	return checkRaw(e, lent)
 }
 
-// missing returns the name of a field that sinks require for the type of e and that is
-// empty, or "".
-func missing(e *inlet.Event) string {
-	switch {
-	case e.MessageID == "":
-		return "MessageID"
-	case e.ReceivedAt.IsZero():
-		return "ReceivedAt"
-	case e.Source == nil:
-		return "Source"
-	case e.Type == inlet.TypeTrack && e.Name == "":
-		return "Name of a track call"
-	case e.Type == inlet.TypeGroup && e.GroupID == "":
-		return "GroupID of a group call"
-	case e.Type == inlet.TypeAlias && e.PreviousID == "":
-		return "PreviousID of an alias call"
+// A requirement is a field that sinks require, and whether an event lacks it.
+type requirement struct {
+	field string
+	lacks bool
+}
+
+// requirements returns what sinks require of an event of that type.
+func requirements(e *inlet.Event) [6]requirement {
+	return [...]requirement{
+		{"MessageID", e.MessageID == ""},
+		{"ReceivedAt", e.ReceivedAt.IsZero()},
+		{"Source", e.Source == nil},
+		{"Name of a track call", e.Type == inlet.TypeTrack && e.Name == ""},
+		{"GroupID of a group call", e.Type == inlet.TypeGroup && e.GroupID == ""},
+		{"PreviousID of an alias call", e.Type == inlet.TypeAlias && e.PreviousID == ""},
 	}
-	return ""
 }
 
 // checkRaw returns an error if a raw field that was changed is not valid: it would make the

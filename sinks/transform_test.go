@@ -255,6 +255,23 @@ func TestTransformCheck(t *testing.T) {
 		}
 	})
 
+	t.Run("an event that comes without a field", func(t *testing.T) {
+		t.Parallel()
+		write := func(change func(*inlet.Event)) error {
+			letter := event("")
+			letter.Name = ""
+			return newTransform(t, new(sinks.Memory), func(_ context.Context, e *inlet.Event) error {
+				change(e)
+				return nil
+			}).Write(t.Context(), []*inlet.Event{letter})
+		}
+		require.NoError(t, write(func(e *inlet.Event) { e.UserID = "v" }))
+		require.NoError(t, write(func(e *inlet.Event) { e.MessageID = "b" }))
+		require.ErrorContains(t, write(func(e *inlet.Event) { e.ReceivedAt = time.Time{} }), "no ReceivedAt")
+		require.ErrorContains(t, write(func(e *inlet.Event) { e.Source = nil }), "no Source")
+		require.ErrorContains(t, write(func(e *inlet.Event) { e.Type = inlet.TypeGroup }), "no GroupID")
+	})
+
 	t.Run("unchanged raw fields are not checked", func(t *testing.T) {
 		t.Parallel()
 		e := event("a")
