@@ -95,7 +95,7 @@ func (r *response) multiStatus(p parcel) error {
 }
 
 // blamesContent reports whether the status says that the content of the request is at fault.
-// Servers and proxies use both also foreverything else.
+// Servers and proxies use both for everything else, too.
 func (r *response) blamesContent() bool {
 	return r.status == http.StatusBadRequest || r.status == http.StatusUnprocessableEntity
 }
