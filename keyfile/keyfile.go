@@ -117,6 +117,12 @@ func (f *File) Authenticate(_ context.Context, c inlet.Credentials) (*inlet.Sour
 	return &found.source, nil
 }
 
+// AllowsOrigin reports whether a key that is not disabled is bound to the origin, as a browser
+// sends it. It is what [inlet.Keys.AllowsOrigin] is for a fixed set of keys.
+func (f *File) AllowsOrigin(_ context.Context, origin string) bool {
+	return f.keys.Load().origins.Has(origin)
+}
+
 // Reload reads the file now, for a program that knows that it has changed. It returns why the
 // file is not in use, or nil.
 func (f *File) Reload() error {

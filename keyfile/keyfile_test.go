@@ -5,6 +5,8 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -20,6 +22,7 @@ import (
 	"github.com/inlet-go/inlet"
 	"github.com/inlet-go/inlet/internal/testkit"
 	"github.com/inlet-go/inlet/keyfile"
+	"github.com/inlet-go/inlet/middleware"
 )
 
 func TestMain(m *testing.M) { testkit.Main(m) }
@@ -281,6 +284,40 @@ func TestParse(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Pages may send from the origins of the keys that the file has now.
+func TestAllowsOrigin(t *testing.T) {
+	t.Parallel()
+	file := func(entries ...string) string { return `{"keys":[` + strings.Join(entries, ",") + `]}` }
+	const (
+		bound    = `{"key":"a","source":"a","origins":["https://shop.example","https://*.shop.example"]}`
+		disabled = `{"key":"b","source":"b","origins":["https://old.example"],"disabled":true}`
+		other    = `{"key":"c","source":"c","origins":["https://new.example:8443"]}`
+	)
+	origins := []string{"https://shop.example", "https://www.shop.example", "https://old.example", "https://new.example:8443", "https://evil.example", "null", ""}
+	f, path, _ := opened(t, file(`{"key":"x","source":"x"}`, bound, disabled))
+	allowed := func() (found []string) {
+		layers := middleware.Standard(f, &middleware.StandardOptions{SourceOrigins: true, NoAccessLog: true})
+		for _, origin := range origins {
+			w, r := httptest.NewRecorder(), httptest.NewRequest(http.MethodOptions, "/v1/track", http.NoBody)
+			r.Header.Set("Origin", origin)
+			r.Header.Set("Access-Control-Request-Method", http.MethodPost)
+			layers(http.NotFoundHandler()).ServeHTTP(w, r)
+			require.Equal(t, f.AllowsOrigin(t.Context(), origin), w.Header().Get("Access-Control-Allow-Origin") == origin && origin != "", origin)
+			if f.AllowsOrigin(t.Context(), origin) {
+				found = append(found, origin)
+			}
+		}
+		return found
+	}
+	require.Equal(t, origins[:2], allowed())
+	write(t, path, file(disabled, other))
+	require.NoError(t, f.Reload())
+	require.Equal(t, origins[3:4], allowed())
+	write(t, path, file(other, "{}"))
+	require.Error(t, f.Reload())
+	require.Equal(t, origins[3:4], allowed(), "those of the last good file")
 }
 
 func TestOpen(t *testing.T) {

@@ -10,12 +10,14 @@ import (
 	"strings"
 
 	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/internal/origin"
 	"github.com/inlet-go/inlet/internal/wire"
 )
 
 // A keySet is the keys of a file, by their digests.
 type keySet struct {
 	sources map[[sha256.Size]byte]*keyedSource
+	origins origin.Set // of all sources that are not disabled
 }
 
 type keyedSource struct {
@@ -78,6 +80,11 @@ func parse(text []byte) (*keySet, error) {
 			return nil, fmt.Errorf("entry %d has the same key as entry %d", found.entry, first.entry)
 		}
 		keys.sources[found.digest] = found
+		for _, listed := range found.source.Origins {
+			if !found.source.Disabled {
+				keys.origins.Add(listed)
+			}
+		}
 	}
 	return keys, nil
 }

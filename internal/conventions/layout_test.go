@@ -81,7 +81,7 @@ var arrows = map[string][]string{
 
 	"enrichers":  {".", "internal/canonical", "internal/check", "internal/wire"},
 	"authcache":  {".", "internal/check", "internal/guard"},
-	"keyfile":    {".", "internal/check", "internal/wire"},
+	"keyfile":    {".", "internal/check", "internal/origin", "internal/wire"},
 	"middleware": {".", "enrichers", "internal/admission", "internal/check", "internal/order", "internal/origin", "internal/redact"},
 
 	"sinks":                             {".", "internal/backoff", "internal/canonical", "internal/check", "internal/guard", "internal/itemerrors", "internal/refusal"},
