@@ -49,8 +49,8 @@ type Options struct {
 	// does not know: otherwise a client with one valid key can fill the table of known keys.
 	// Defaults to false: the authenticator gets the key alone.
 	ByBearer bool
-	// Logger gets one line when lookups begin to fail and one when they work again. It
-	// never gets a key. Defaults to [slog.Default].
+	// Logger gets one line when lookups begin to fail and one when they work again, of keys and
+	// of origins each. It never gets a key. Defaults to [slog.Default].
 	Logger *slog.Logger
 }
 
@@ -104,6 +104,8 @@ type Cache struct {
 	secret  [32]byte
 	failing atomic.Bool // the last lookup failed
 	counts  counters
+	what    string // that is looked up: "keys" or "origins"
+	origins *Cache // of the authenticator, by origins in place of keys; nil if it does not know them
 
 	mu      sync.RWMutex
 	known   map[digest]knownKey
@@ -124,13 +126,42 @@ func New(a inlet.Authenticator, o *Options) (*Cache, error) {
 	if err != nil {
 		return nil, err
 	}
+	c := newCache(a, filled, "keys")
+	if known, ok := a.(originAuthenticator); ok {
+		filled.ByBearer = false
+		c.origins = newCache(byOrigin(known), filled, "origins")
+	}
+	return c, nil
+}
+
+func newCache(a inlet.Authenticator, o Options, what string) *Cache {
 	c := &Cache{
-		inner: a, options: filled,
+		inner: a, options: o, what: what,
 		known: map[digest]knownKey{}, lookups: map[digest]*lookup{},
-		refused: newRefusals(filled.MaxUnknown),
+		refused: newRefusals(o.MaxUnknown),
 	}
 	rand.Read(c.secret[:]) // never fails, as its documentation says
-	return c, nil
+	return c
+}
+
+// originAuthenticator is an authenticator that knows the origins of all sources.
+type originAuthenticator interface {
+	AllowsOrigin(ctx context.Context, origin string) bool
+}
+
+// byOrigin looks origins up as if they were keys. A false of an authenticator whose time is up is
+// no answer.
+func byOrigin(a originAuthenticator) inlet.Authenticator {
+	allowed := new(inlet.Source)
+	return inlet.AuthenticatorFunc(func(ctx context.Context, c inlet.Credentials) (*inlet.Source, error) {
+		switch {
+		case a.AllowsOrigin(ctx, c.Key):
+			return allowed, nil
+		case ctx.Err() != nil:
+			return nil, ctx.Err()
+		}
+		return nil, inlet.ErrUnknownKey
+	})
 }
 
 // Authenticate returns the source of the key, from memory or by a lookup. An error that is not
@@ -152,6 +183,24 @@ func (c *Cache) Authenticate(ctx context.Context, creds inlet.Credentials) (*inl
 	}
 	return c.resolve(ctx, id, creds, known, now)
 }
+
+// AllowsOrigin reports whether the authenticator's method of that name allows an origin, as a
+// browser sends it. Its answers are cached like those about keys, in tables of their own: for the
+// TTL if the origin is allowed, else for the NegativeTTL. An origin that cannot be looked up is not
+// allowed, unless it was allowed before and within StaleFor. [Cache.Forget] and [Cache.Stats] are
+// about keys alone.
+//
+// It reports false of every origin if the authenticator has no such method.
+func (c *Cache) AllowsOrigin(ctx context.Context, origin string) bool {
+	if c.origins == nil {
+		return false
+	}
+	_, err := c.origins.Authenticate(ctx, inlet.Credentials{Key: origin})
+	return err == nil
+}
+
+// Unwrap returns the authenticator whose answers are cached.
+func (c *Cache) Unwrap() inlet.Authenticator { return c.inner }
 
 // recall reads both tables, whatever the first one has: the work must not depend on whether the
 // key is known.

@@ -17,6 +17,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/inlet-go/inlet"
@@ -174,6 +175,7 @@ func TestCache(t *testing.T) {
 			began := time.Now()
 			requireKnown(t, cache, "a")
 			require.Equal(t, 250*time.Millisecond, time.Since(began))
+			synctest.Wait() // the lookup ends, too
 			for range 100 {
 				time.Sleep(100 * time.Millisecond)
 				began = time.Now()
@@ -189,6 +191,7 @@ func TestCache(t *testing.T) {
 			require.Error(t, err)
 			require.NotErrorIs(t, err, inlet.ErrUnknownKey)
 			require.Equal(t, 250*time.Millisecond, time.Since(began))
+			synctest.Wait() // the lookup ends, too
 		}},
 		{"an answer after the deadline serves the next request", authcache.Options{}, func(t *testing.T, store *keyStore, cache *authcache.Cache) {
 			store.delay, store.ignoreContext = time.Second, true
@@ -629,12 +632,12 @@ func TestKeyStoreOutage(t *testing.T) {
 				require.Contains(t, w.Body.String(), `"code":"auth_unavailable"`)
 				require.Equal(t, "1", w.Header().Get("Retry-After"))
 				synctest.Wait()
-				require.Equal(t, 1, strings.Count(log.String(), "authcache: key lookups failing"))
+				require.Equal(t, 1, strings.Count(log.String(), "authcache: lookups failing"))
 				require.NotContains(t, log.String(), "a new key")
 				store.change(func() { store.err, store.delay = nil, 0 })
 				require.Equal(t, 401, tryKey(h, "a new key").Code)
 				synctest.Wait()
-				require.Contains(t, log.String(), "authcache: key lookups working again")
+				require.Contains(t, log.String(), "authcache: lookups working again")
 			})
 		})
 	}
@@ -733,4 +736,125 @@ func TestKeyOrigins(t *testing.T) {
 			})
 		}
 	}
+}
+
+// originStore is a keyStore that knows origins.
+type originStore struct {
+	*keyStore
+	allowed map[string]bool // changed in change alone
+	asked   int
+}
+
+func (s *originStore) AllowsOrigin(ctx context.Context, origin string) bool {
+	s.mu.Lock()
+	s.asked++
+	allowed, err, delay := s.allowed[origin], s.err, s.delay
+	s.mu.Unlock()
+	if origin == "https://panic.example" {
+		panic("broken")
+	}
+	if err != nil { // of a database that does not answer
+		delay = time.Hour
+	}
+	select {
+	case <-time.After(delay):
+		return allowed
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// Origins are cached like keys.
+func TestAllowsOrigin(t *testing.T) {
+	t.Parallel()
+	const site, other = "https://shop.example", "https://other.example"
+	for _, tt := range []struct {
+		name string
+		test func(t *testing.T, store *originStore, allows func(string) bool)
+	}{
+		{"an allowed one expires with its TTL", func(t *testing.T, store *originStore, allows func(string) bool) {
+			require.True(t, allows(site))
+			store.change(func() { clear(store.allowed) })
+			time.Sleep(time.Minute - 1)
+			require.True(t, allows(site))
+			require.Equal(t, 1, store.asked)
+			time.Sleep(time.Nanosecond)
+			require.False(t, allows(site))
+		}},
+		{"a new one is allowed after the negative TTL", func(t *testing.T, store *originStore, allows func(string) bool) {
+			require.False(t, allows(other))
+			store.change(func() { store.allowed[other] = true })
+			require.False(t, allows(other))
+			require.Equal(t, 1, store.asked)
+			time.Sleep(10 * time.Second)
+			require.True(t, allows(other))
+		}},
+		{"a store that is down", func(t *testing.T, store *originStore, allows func(string) bool) {
+			require.True(t, allows(site))
+			time.Sleep(time.Minute)
+			store.change(func() { store.err, store.allowed[other] = errStoreDown, true })
+			require.True(t, allows(site), "it is still known from before")
+			began := time.Now()
+			require.False(t, allows(other))
+			require.Equal(t, 250*time.Millisecond, time.Since(began))
+			synctest.Wait() // the lookup ends, too
+			store.change(func() { store.err = nil })
+			require.True(t, allows(other), "no answer is not remembered as one")
+			store.change(func() { store.err = errStoreDown })
+			time.Sleep(11 * time.Minute)
+			require.False(t, allows(site))
+		}},
+		{"many requests, one question", func(t *testing.T, store *originStore, allows func(string) bool) {
+			store.delay = 100 * time.Millisecond
+			var group sync.WaitGroup
+			for range 100 {
+				group.Go(func() { assert.True(t, allows(site)) })
+			}
+			group.Wait()
+			require.Equal(t, 1, store.asked)
+		}},
+		{"a panic", func(t *testing.T, _ *originStore, allows func(string) bool) {
+			require.False(t, allows("https://panic.example"))
+			require.True(t, allows(site))
+		}},
+		{"keys are not origins", func(t *testing.T, store *originStore, allows func(string) bool) {
+			require.False(t, allows("a"))
+			require.Empty(t, store.lookedUp)
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				store := &originStore{keyStore: newKeyStore("a"), allowed: map[string]bool{site: true}}
+				cache := newCache(t, store, authcache.Options{})
+				tt.test(t, store, func(origin string) bool { return cache.AllowsOrigin(t.Context(), origin) })
+				_, err := sourceOf(cache, site)
+				require.Error(t, err, "an origin is no key")
+			})
+		})
+	}
+	t.Run("the answers to pages", func(t *testing.T) {
+		t.Parallel()
+		keys := inlet.MustKeys(map[string]inlet.Source{"a": {ID: "a", Origins: []string{"https://*.shop.example"}}})
+		h := middleware.Standard(newCacheOnRealClock(t, keys, authcache.Options{ByBearer: true}), &middleware.StandardOptions{
+			SourceOrigins: true, NoAccessLog: true,
+		})(http.NotFoundHandler())
+		for origin, want := range map[string]string{"https://www.shop.example": "https://www.shop.example", other: ""} {
+			w, r := httptest.NewRecorder(), httptest.NewRequest(http.MethodOptions, "/v1/track", http.NoBody)
+			r.Header.Set("Origin", origin)
+			r.Header.Set("Access-Control-Request-Method", http.MethodPost)
+			r.Header.Set("Authorization", "Bearer any")
+			h.ServeHTTP(w, r)
+			require.Equal(t, want, w.Header().Get("Access-Control-Allow-Origin"))
+		}
+	})
+	t.Run("an authenticator that does not know origins", func(t *testing.T) {
+		t.Parallel()
+		cache := newCache(t, newKeyStore("a"), authcache.Options{})
+		require.False(t, cache.AllowsOrigin(t.Context(), site))
+		defer func() {
+			require.ErrorContains(t, recover().(error), "AllowsOrigin, which *authcache_test.keyStore has not")
+		}()
+		middleware.Standard(cache, &middleware.StandardOptions{SourceOrigins: true})
+	})
 }

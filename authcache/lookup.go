@@ -127,9 +127,10 @@ func (c *Cache) report(l *lookup) {
 	if c.failing.Swap(failed) == failed {
 		return
 	}
+	log, of := c.options.Logger, slog.String("of", c.what)
 	if failed {
-		c.options.Logger.LogAttrs(l.ctx, slog.LevelError, "authcache: key lookups failing; serving known keys from memory", slog.Any("error", l.err))
+		log.LogAttrs(l.ctx, slog.LevelError, "authcache: lookups failing; serving from memory", of, slog.Any("error", l.err))
 		return
 	}
-	c.options.Logger.LogAttrs(l.ctx, slog.LevelInfo, "authcache: key lookups working again")
+	log.LogAttrs(l.ctx, slog.LevelInfo, "authcache: lookups working again", of)
 }

@@ -31,7 +31,8 @@ type StandardOptions struct {
 	//
 	//	AllowsOrigin(ctx context.Context, origin string) bool
 	//
-	// as [inlet.Keys] has. Defaults to false.
+	// as [inlet.Keys] has. So must the one inside, if it is wrapped in another that has the method
+	// Unwrap() inlet.Authenticator, such as a cache. Defaults to false.
 	SourceOrigins bool
 	// TrustedProxies and ProxyHeader say how proxies in front of the server name the client, as
 	// [ClientIPOptions].Trusted and its Header. Defaults to the address that a layer outside has
@@ -146,10 +147,25 @@ func (o *StandardOptions) checkOrigins(keys inlet.Authenticator) []error {
 			faults = append(faults, check.Fault("SourceOrigins", "is set, but Origins allows every origin"))
 		}
 	}
-	if _, ok := keys.(originAuthenticator); o.SourceOrigins && keys != nil && !ok {
-		faults = append(faults, check.Fault("SourceOrigins", "needs an authenticator with the method AllowsOrigin, which %T has not", keys))
+	if o.SourceOrigins && keys != nil {
+		faults = append(faults, checkKnowsOrigins(keys))
 	}
 	return faults
+}
+
+// checkKnowsOrigins returns a fault if an authenticator, or one inside it, does not know origins.
+func checkKnowsOrigins(keys inlet.Authenticator) error {
+	for keys != nil {
+		if _, ok := keys.(originAuthenticator); !ok {
+			return check.Fault("SourceOrigins", "needs an authenticator with the method AllowsOrigin, which %T has not", keys)
+		}
+		wrapper, ok := keys.(interface{ Unwrap() inlet.Authenticator })
+		if !ok {
+			return nil
+		}
+		keys = wrapper.Unwrap()
+	}
+	return nil
 }
 
 // limits reports whether anything is limited.
