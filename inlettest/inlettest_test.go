@@ -1,6 +1,7 @@
 package inlettest_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -82,6 +83,26 @@ func TestServer(t *testing.T) {
 		srv.ServeHTTP(w, r)
 		require.Equal(t, "*", w.Header().Get("Access-Control-Allow-Origin"))
 	})
+	t.Run("limits of the source", func(t *testing.T) {
+		t.Parallel()
+		srv := inlettest.New(t, &inlettest.Options{Source: inlet.Source{Rate: 1e-6, Burst: 1}})
+		require.Equal(t, 200, track(t, srv, "A", `{}`))
+		require.Equal(t, 429, track(t, srv, "B", `{}`))
+		srv.Wait(t, 1)
+		srv.RequireNone(t, inlettest.Want{Name: "B"})
+	})
+	t.Run("the layers of production", func(t *testing.T) {
+		t.Parallel()
+		observer := new(counts)
+		srv := inlettest.New(t, &inlettest.Options{Handler: &inlet.Options{Observer: observer}})
+		r := httptest.NewRequest(http.MethodPost, "/v1/track", strings.NewReader(body))
+		w := httptest.NewRecorder()
+		srv.ServeHTTP(w, r)
+		require.Equal(t, 401, w.Code)
+		require.NotEmpty(t, w.Header().Get("X-Request-Id"))
+		require.Equal(t, 200, track(t, srv, "A", `{}`))
+		require.Equal(t, counts{http.StatusUnauthorized: 1, http.StatusOK: 1}, *observer)
+	})
 	t.Run("Reset", func(t *testing.T) {
 		t.Parallel()
 		srv := inlettest.New(t, nil)
@@ -103,6 +124,16 @@ func TestServer(t *testing.T) {
 			require.Contains(t, attempt(func(t testing.TB) { inlettest.New(t, &o) }), want)
 		}
 	})
+}
+
+// counts has how often each status was observed, in a test that sends one request at a time.
+type counts map[int]int
+
+func (c *counts) ObserveRequest(_ context.Context, o *inlet.Outcome) {
+	if *c == nil {
+		*c = counts{}
+	}
+	(*c)[o.Status]++
 }
 
 // Events that come later are waited for, on the clock of the bubble.

@@ -24,11 +24,13 @@ type Options struct {
 	// Key is the write key that the server knows. Any other is answered 401. Defaults to
 	// "inlettest".
 	Key string
-	// Source is the owner of the key. Its ID, if that is empty, is "inlettest". Defaults to
-	// a source without limits, which may send from every origin.
+	// Source is the owner of the key. Its ID, if that is empty, is "inlettest". Its rates and its
+	// origins hold, as in production. Defaults to a source without limits, which may send from
+	// every origin.
 	Source inlet.Source
 	// Handler are the options of the handler, such as the validators and enrichers of a host.
-	// They are copied. If they have no Logger, it writes to the log of the test from WARN on.
+	// They are copied. Around it are the layers of [middleware.Standard], with the same Protocol,
+	// Observer and Logger. If they have no Logger, it writes to the log of the test from WARN on.
 	// Defaults to those of [inlet.New].
 	Handler *inlet.Options
 	// Timeout is how long the questions of a test wait for what they ask for, such as events
@@ -80,14 +82,16 @@ func New(t testing.TB, o *Options) *Server {
 		handler = *filled.Handler
 	}
 	handler.Logger = cmp.Or(handler.Logger, testLogger(t))
+	handler.Protocol = cmp.Or(handler.Protocol, new(inlet.Protocol))
 	s := &Server{options: filled}
 	api, err := inlet.New(&s.recorder, &handler)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.handler = middleware.Chain(s.recorder.noteRefusals, middleware.CORS(nil),
-		middleware.Payload(&middleware.PayloadOptions{Protocol: handler.Protocol}),
-		middleware.Auth(keys, &inlet.AuthOptions{Protocol: handler.Protocol}), s.recorder.answerFailure)(api)
+	layers := middleware.Standard(keys, &middleware.StandardOptions{
+		Protocol: handler.Protocol, Observer: handler.Observer, NoAccessLog: true, Logger: handler.Logger,
+	})
+	s.handler = s.recorder.noteRefusals(layers(s.recorder.answerFailure(api)))
 	s.listen = sync.OnceValue(func() string { return s.start(t) })
 	return s
 }
