@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/authcache"
 	"github.com/inlet-go/inlet/enrichers"
 	"github.com/inlet-go/inlet/middleware"
 )
@@ -82,6 +83,11 @@ func TestOptions(t *testing.T) {
 		{"standard: sources of an authenticator that does not say", func() layer {
 			return middleware.Standard(inlet.AuthenticatorFunc(keys.Authenticate), &middleware.StandardOptions{SourceOrigins: true})
 		}, "AllowsOrigin"},
+		{"standard: sources of an authenticator in a cache that does not say", func() layer {
+			cache, err := authcache.New(inlet.AuthenticatorFunc(keys.Authenticate), nil)
+			require.NoError(t, err)
+			return middleware.Standard(cache, &middleware.StandardOptions{SourceOrigins: true})
+		}, "AllowsOrigin, which inlet.AuthenticatorFunc has not"},
 		{"standard: all proxies", standard(middleware.StandardOptions{TrustedProxies: []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0")}}), "TrustedProxies[0]"},
 		{"standard: a negative rate", standard(middleware.StandardOptions{PerIP: middleware.Rate{Events: -1}}), "PerIP.Events"},
 		{"standard: a negative rate of requests", standard(middleware.StandardOptions{PerSource: middleware.Rate{Requests: -1}}), "PerSource.Requests"},
@@ -236,13 +242,22 @@ func panicOf(f func()) (err error) {
 
 // Not parallel: it changes the default logger.
 func TestLoggerDefault(t *testing.T) {
-	before := slog.Default()
-	defer slog.SetDefault(before)
-	var atConstruction, later bytes.Buffer
-	slog.SetDefault(logTo(&atConstruction))
-	h := middleware.Chain(middleware.Recover(nil), middleware.AccessLog(nil))(panicking("x"))
-	slog.SetDefault(logTo(&later))
-	call{}.do(h)
-	require.Equal(t, 2, strings.Count(atConstruction.String(), "\n"), "%s", &atConstruction)
-	require.Empty(t, later.String())
+	for name, layers := range map[string]func() func(http.Handler) http.Handler{
+		"layers": func() func(http.Handler) http.Handler {
+			return middleware.Chain(middleware.Recover(nil), middleware.AccessLog(nil))
+		},
+		"Standard": func() func(http.Handler) http.Handler { return middleware.Standard(keys, nil) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			before := slog.Default()
+			defer slog.SetDefault(before)
+			var atConstruction, later bytes.Buffer
+			slog.SetDefault(logTo(&atConstruction))
+			h := layers()(panicking("x"))
+			slog.SetDefault(logTo(&later))
+			call{key: writeKey}.do(h)
+			require.Equal(t, 2, strings.Count(atConstruction.String(), "\n"), "%s", &atConstruction)
+			require.Empty(t, later.String())
+		})
+	}
 }

@@ -46,8 +46,9 @@ type StandardOptions struct {
 	// Migrations bring payloads of older versions of an API into its newest, the first one
 	// first, such as [inlet.CommandersActV1]. Defaults to none.
 	Migrations []inlet.Migration
-	// Protocol is that of the handler, if it has one: with the same, layers and handler have one
-	// budget of memory. Defaults to a zero [inlet.Protocol] for the layers.
+	// Protocol is that of the handler, if it has one. The memory of requests is charged to the
+	// budget of this one alone; that of another Protocol in the handler is for its Ingest. Defaults
+	// to a zero [inlet.Protocol] for the layers.
 	Protocol *inlet.Protocol
 	// NoAccessLog leaves out [AccessLog], for a host that logs requests itself. Defaults to
 	// false.

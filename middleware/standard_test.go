@@ -5,10 +5,12 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/netip"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"github.com/stretchr/testify/require"
 
@@ -38,6 +40,9 @@ func TestStandard(t *testing.T) {
 		require.NotEmpty(t, w.Header().Get("X-Request-Id"))
 		require.Equal(t, 401, call{body: track}.do(h).Code)
 		require.Equal(t, "*", call{body: track, header: map[string]string{"Origin": shop}}.do(h).Header().Get("Access-Control-Allow-Origin"))
+		w = call{path: "/v1/track", key: writeKey, from: "192.0.2.1:1", header: map[string]string{"X-Forwarded-For": "203.0.113.7"}, body: track}.do(
+			middleware.Standard(keys, nil)(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, inlet.ClientIP(r).String()) })))
+		require.Equal(t, "192.0.2.1", w.Body.String(), "no proxy is trusted")
 	})
 	t.Run("a panic is answered and logged", func(t *testing.T) {
 		t.Parallel()
@@ -77,6 +82,15 @@ func TestStandard(t *testing.T) {
 		h, _ := standard(t, keys, middleware.StandardOptions{Protocol: protocol})
 		require.Equal(t, 400, event.do(h).Code)
 	})
+	t.Run("dialects of the protocol", func(t *testing.T) {
+		t.Parallel()
+		open := call{method: http.MethodGet, path: "/v1/projects/" + writeKey + "/settings"}
+		for want, dialects := range map[int][]inlet.Dialect{200: nil, 401: {inlet.CommandersAct()}} {
+			protocol := &inlet.Protocol{Dialects: dialects}
+			h := middleware.Standard(keys, &middleware.StandardOptions{Protocol: protocol, Logger: quiet})(echo)
+			require.Equal(t, want, open.do(h).Code, "a route of another dialect is not open")
+		}
+	})
 	t.Run("an id that a layer outside has given", func(t *testing.T) {
 		t.Parallel()
 		h, _ := standard(t, keys, middleware.StandardOptions{})
@@ -85,6 +99,78 @@ func TestStandard(t *testing.T) {
 		c.header = map[string]string{"X-Request-Id": "mine"}
 		require.Equal(t, "mine", c.do(h).Header().Get("X-Request-Id"))
 	})
+}
+
+// The observer is notified of each request once, also if a layer answers it.
+func TestStandardObserver(t *testing.T) {
+	t.Parallel()
+	o := new(seen)
+	api, err := inlet.New(new(testsink.Keeper), &inlet.Options{Observer: o, Logger: quiet})
+	require.NoError(t, err)
+	layers := middleware.Standard(keys, &middleware.StandardOptions{Prefix: "/t", Observer: o, Logger: quiet})
+	event := call{path: "/t/v1/track", body: track, key: writeKey}
+	for _, tt := range []struct {
+		c       call
+		handler http.Handler
+		want    inlet.Outcome
+	}{
+		{event, api, inlet.Outcome{Status: 200}},
+		{call{path: event.path, body: track}, api, inlet.Outcome{Status: 401, Code: inlet.CodeMissingKey}},
+		{call{path: "/other", body: track}, api, inlet.Outcome{Status: 404, Code: inlet.CodeNotFound}},
+		{preflight("content-type"), api, inlet.Outcome{Status: 204}},
+		{event, panicking("broken"), inlet.Outcome{Status: 500, Code: inlet.CodeInternal}},
+	} {
+		o.outcomes = nil
+		tt.c.do(layers(tt.handler))
+		require.Len(t, o.outcomes, 1)
+		require.Equal(t, tt.want, inlet.Outcome{Status: o.outcomes[0].Status, Code: o.outcomes[0].Code})
+	}
+}
+
+// A request is charged to the budget of the layers, whatever the protocol of the handler.
+func TestStandardBudget(t *testing.T) {
+	t.Parallel()
+	event := `{"type":"track","userId":"u","event":"E","properties":{"a":"` + strings.Repeat("a", 30_000) + `"}}`
+	c := call{path: "/v1/import", key: writeKey, body: `{"batch":[` + event + strings.Repeat(","+event, 129) + `]}`}
+	small := func() *inlet.Protocol {
+		return &inlet.Protocol{Payload: inlet.PayloadLimits{MaxBytesInFlight: 16 << 20}}
+	}
+	shared := small()
+	for _, tt := range []struct {
+		name            string
+		layers, handler *inlet.Protocol
+		fit             bool // five requests of 4 MB
+	}{
+		{"defaults", nil, nil, true},
+		{"of the layers", small(), nil, false},
+		{"of the handler", nil, small(), true},
+		{"of both", shared, shared, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				stored := make(chan struct{})
+				api, err := inlet.New(inlet.SinkFunc(func(context.Context, []*inlet.Event) error {
+					<-stored
+					return nil
+				}), &inlet.Options{Protocol: tt.handler, Logger: quiet})
+				require.NoError(t, err)
+				h := middleware.Standard(keys, &middleware.StandardOptions{Protocol: tt.layers, Logger: quiet})(api)
+				statuses := make(chan int, 5)
+				for range cap(statuses) {
+					go func() { statuses <- c.do(h).Code }()
+					synctest.Wait()
+				}
+				if tt.fit {
+					require.Empty(t, statuses)
+				} else {
+					require.Equal(t, 503, <-statuses)
+				}
+				close(stored)
+				synctest.Wait()
+			})
+		})
+	}
 }
 
 // note is a migration that only notes that it ran.
@@ -294,6 +380,20 @@ func TestStandardLimits(t *testing.T) {
 		require.Equal(t, 1, passed(h, event("slow", "192.0.2.1"), 3))
 		require.Equal(t, 9, passed(h, event("free", "192.0.2.1"), 9))
 		require.Equal(t, 1, passed(h, event("events", "192.0.2.1"), 3))
+	})
+	t.Run("bursts", func(t *testing.T) {
+		t.Parallel()
+		for rate, want := range map[middleware.Rate]int{
+			{}: 100, {Requests: 3}: 3, {Requests: 2.5}: 3, {Requests: 0.1}: 1, {Requests: 3, Burst: 7}: 7,
+			{Events: 4}: 4, {Events: 50, Requests: 3}: 3,
+		} {
+			synctest.Test(t, func(t *testing.T) {
+				for _, o := range []middleware.StandardOptions{{PerIP: rate}, {PerSource: rate}} {
+					h, _ := standard(t, keys, o)
+					require.Equal(t, want, passed(h, event(writeKey, "192.0.2.1"), 100), "%+v", o)
+				}
+			})
+		}
 	})
 	t.Run("one table for several handlers", func(t *testing.T) {
 		t.Parallel()
