@@ -1,11 +1,13 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"log"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -14,6 +16,7 @@ import (
 
 	"github.com/inlet-go/inlet"
 	"github.com/inlet-go/inlet/middleware"
+	"github.com/inlet-go/inlet/sinks"
 	"github.com/inlet-go/inlet/sinks/journal"
 )
 
@@ -48,13 +51,109 @@ func Example() {
 	// Output: 200 {"success":true}
 }
 
+// metrics is an observer.
+type metrics map[inlet.Code]int
+
+func newMetrics() metrics { return metrics{} }
+
+func (m metrics) ObserveRequest(_ context.Context, o *inlet.Outcome) { m[o.Code]++ }
+
+// OPERATIONS.md shows the code between the marks.
+func Example_observer() {
+	store := new(sinks.Memory)
+	keys := inlet.MustKeys(map[string]inlet.Source{"my-write-key": {ID: "website"}})
+	// [OPERATIONS
+	observer := newMetrics()
+	api, err := inlet.New(store, &inlet.Options{Observer: observer})
+	if err != nil {
+		log.Fatal(err)
+	}
+	handler := middleware.Standard(keys, &middleware.StandardOptions{Observer: observer})(api)
+	// OPERATIONS]
+
+	for _, key := range []string{"my-write-key", "other"} {
+		r := httptest.NewRequest("POST", "/v1/track", strings.NewReader(`{"event":"Signed Up","userId":"user-1"}`))
+		r.SetBasicAuth(key, "")
+		handler.ServeHTTP(httptest.NewRecorder(), r)
+	}
+	fmt.Println(observer)
+	// Output: map[:1 unknown_key:1]
+}
+
+// OPERATIONS.md shows the code between the marks.
+func Example_rejects() {
+	store := new(sinks.Memory)
+	// [OPERATIONS
+	rejects, err := journal.Open("inlet-rejects", &journal.Options{RetainBytes: 1 << 30})
+	if err != nil {
+		log.Fatal(err)
+	}
+	api, err := inlet.New(store, &inlet.Options{Rejects: rejects})
+	if err != nil {
+		log.Fatal(err)
+	}
+	// OPERATIONS]
+	defer func() { _ = rejects.Close(context.Background()) }()
+
+	err = api.Ingest(context.Background(), &inlet.Source{ID: "website"}, &inlet.Event{Type: inlet.TypeTrack})
+	fmt.Println(err != nil)
+	// Output: true
+}
+
+// The command that OPERATIONS.md shows prints what was refused, while the server runs and later.
+func TestRejectsCommand(t *testing.T) {
+	t.Parallel()
+	if _, err := exec.LookPath("jq"); err != nil {
+		t.Skip("jq is not installed")
+	}
+	page := operations(t)
+	at := strings.Index(page, "cat inlet-rejects/")
+	require.Positive(t, at)
+	command, _, _ := strings.Cut(page[at:], "\n")
+	dir := t.TempDir()
+	for _, name := range []string{"First", "Second"} {
+		rejects, err := journal.Open(filepath.Join(dir, "inlet-rejects"), nil)
+		require.NoError(t, err)
+		api, err := inlet.New(new(sinks.Memory), &inlet.Options{Rejects: rejects, AllowAnonymous: true})
+		require.NoError(t, err)
+		w := httptest.NewRecorder()
+		api.ServeHTTP(w, httptest.NewRequest("POST", "/v1/track", strings.NewReader(`{"event":"`+name+`"}`)))
+		require.Equal(t, 400, w.Code)
+		shell := exec.CommandContext(t.Context(), "sh", "-c", command)
+		shell.Dir = dir
+		printed, err := shell.CombinedOutput()
+		require.NoError(t, err, "%s", printed)
+		require.Contains(t, string(printed), `["no_user_anon_id","First","`)
+		require.Contains(t, string(printed), `"`+name+`"`)
+		require.NoError(t, rejects.Close(context.Background()))
+	}
+}
+
+func operations(t *testing.T) string {
+	t.Helper()
+	page, err := os.ReadFile(filepath.Join(source, "..", "..", "docs", "OPERATIONS.md"))
+	require.NoError(t, err)
+	return string(page)
+}
+
+// Code that OPERATIONS.md shows, and that is marked here, is compiled and run.
+func TestOperationsShowsExamples(t *testing.T) {
+	t.Parallel()
+	page := operations(t)
+	compiled := snippets(t, "OPERATIONS")
+	require.Len(t, compiled, 2)
+	for _, snippet := range compiled {
+		require.Contains(t, page, "\n```go\n"+snippet+"```\n")
+	}
+}
+
 // All Go code that the README shows is compiled and run: here, or in the example of another
 // directory.
 func TestReadmeShowsExamples(t *testing.T) {
 	t.Parallel()
 	readme, err := os.ReadFile(filepath.Join(source, "..", "..", "README.md"))
 	require.NoError(t, err)
-	compiled := snippets(t)
+	compiled := snippets(t, "README")
 	blocks := strings.Split(string(readme), "```go\n")[1:]
 	require.Len(t, blocks, len(compiled))
 	for _, block := range blocks {
@@ -63,16 +162,16 @@ func TestReadmeShowsExamples(t *testing.T) {
 	}
 }
 
-// snippets returns the code between the marks in the tests of all examples.
-func snippets(t *testing.T) (all []string) {
+// snippets returns the code between the marks of a document in the tests of all examples.
+func snippets(t *testing.T, document string) (all []string) {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(source, "..", "*", "example_test.go"))
 	require.NoError(t, err)
 	for _, file := range files {
 		text, err := os.ReadFile(file)
 		require.NoError(t, err)
-		for _, part := range strings.Split(string(text), "\t// [README\n")[1:] {
-			snippet, _, closed := strings.Cut(part, "\t// README]\n")
+		for _, part := range strings.Split(string(text), "\t// ["+document+"\n")[1:] {
+			snippet, _, closed := strings.Cut(part, "\t// "+document+"]\n")
 			require.True(t, closed, file)
 			all = append(all, strings.ReplaceAll("\n"+snippet, "\n\t", "\n")[1:])
 		}
