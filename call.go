@@ -288,23 +288,15 @@ func isStrict(r *http.Request) bool {
 	return mode == "1" || mode == "true"
 }
 
-// How many events a request may be charged for: a few, and one for each unit of the bytes that
-// were sent. An id or a time alone is more, even compressed. Only identical events need less,
-// and a few hundred bytes of them would use up the rate of a source for a long time.
-const (
-	freeEvents    = 20
-	bytesPerEvent = 8
-)
-
 // charge calls the layers that limit what a request consumes.
 func (c *call) charge() error {
 	l, n := c.state.charges.Load(), len(c.input.events)
 	if l == nil || n == 0 {
 		return nil
 	}
-	if int64(n) > freeEvents+c.payload.size/bytesPerEvent {
-		return &Error{Code: CodeTooManyEvents, Field: "batch",
-			Message: fmt.Sprintf("the batch has more than %d events and one for each %d bytes as sent", freeEvents, bytesPerEvent)}
+	if int64(n) > admission.MostEvents(c.payload.size) {
+		return &Error{Code: CodeTooManyEvents, Field: "batch", Message: fmt.Sprintf(
+			"the batch has more than %d events and one for each %d bytes as sent", admission.FreeEvents, admission.BytesPerEvent)}
 	}
 	err := l.charge(c.r.Context(), n, len(c.payload.bytes()))
 	c.charged = err == nil

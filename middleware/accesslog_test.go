@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -156,6 +157,29 @@ func TestAccessLogWithoutClientIP(t *testing.T) {
 			require.Equal(t, tt.want, string(sink.Events()[0].Context))
 		})
 	}
+}
+
+// A request that the server has no place for is logged with the limit, and not as an error of the
+// host's.
+func TestAccessLogOverloaded(t *testing.T) {
+	t.Parallel()
+	var log bytes.Buffer
+	entered, leave := make(chan struct{}), make(chan struct{})
+	h := middleware.Chain(
+		middleware.AccessLog(&middleware.AccessLogOptions{Logger: logTo(&log)}),
+		middleware.Payload(&middleware.PayloadOptions{MaxInFlight: 1, Logger: quiet}),
+	)(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { close(entered); <-leave }))
+	var first sync.WaitGroup
+	first.Go(func() { call{}.do(h) })
+	<-entered
+	require.Equal(t, 503, call{body: track}.do(h).Code)
+	got := record(t, &log)
+	close(leave)
+	first.Wait()
+	require.Equal(t, "overloaded", got["code"])
+	require.Equal(t, "PayloadOptions.MaxInFlight", got["limit"])
+	require.NotEmpty(t, got["reason"])
+	require.NotContains(t, got, "error")
 }
 
 func TestAccessLogForeignHandler(t *testing.T) {

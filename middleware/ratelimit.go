@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/internal/admission"
 	"github.com/inlet-go/inlet/internal/check"
 	"github.com/inlet-go/inlet/internal/order"
 )
@@ -383,14 +384,13 @@ func (a wait) after(q Quota, c *Charge) time.Duration {
 // mostEvents returns how many events the request has at most, -1 if that is not known. An
 // [inlet.Handler] accepts no more.
 func mostEvents(r *http.Request) int64 {
-	const free, bytesPerEvent = 20, 8
 	switch {
 	case r.ContentLength < 0:
 		return -1
 	case r.ContentLength == 0: // a pixel
 		return 1
 	}
-	return free + r.ContentLength/bytesPerEvent
+	return admission.MostEvents(r.ContentLength)
 }
 
 // mostBytes returns how many bytes the request has at most after decompression, -1 if that is not
