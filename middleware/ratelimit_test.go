@@ -281,8 +281,7 @@ func TestRateLimitEviction(t *testing.T) {
 
 // batch returns a body with n events.
 func batch(n int) string {
-	one := `{"type":"track","userId":"u1","event":"Signed Up"}`
-	return `{"batch":[` + strings.TrimSuffix(strings.Repeat(one+",", n), ",") + `]}`
+	return list(n, `{"type":"track","userId":"u1","event":"Signed Up"}`)
 }
 
 // contentLimited returns an ingestion handler for one source, and its sink.

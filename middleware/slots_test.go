@@ -37,6 +37,20 @@ func (s silent) Read([]byte) (int, error) {
 
 func (s silent) Close() error { return nil }
 
+// sendSilent sends h a request whose body does not arrive, and returns a function that ends the
+// body and returns the status. It is for a bubble of [synctest].
+func sendSilent(h http.Handler) (end func() int) {
+	closed, done := make(chan struct{}), make(chan int)
+	r := call{key: writeKey}.request()
+	r.Body, r.ContentLength = silent{closed}, 111
+	go func() { done <- answered(h, r).Code }()
+	synctest.Wait()
+	return func() int {
+		close(closed)
+		return <-done
+	}
+}
+
 // A request with a bad key in a header or the query leaves before its body is read.
 func TestPayloadKeyFirst(t *testing.T) {
 	t.Parallel()
@@ -188,15 +202,9 @@ func TestPayloadSlowBodyHoldsNoHandler(t *testing.T) {
 		inner, err := inlet.New(new(testsink.Keeper), &inlet.Options{Logger: quiet, MaxInFlight: 1})
 		require.NoError(t, err)
 		h := middleware.Chain(middleware.Payload(nil), middleware.Auth(keys, nil))(inner)
-		closed := make(chan struct{})
-		r := call{key: writeKey}.request()
-		r.Body, r.ContentLength = silent{closed}, 111
-		done := make(chan int)
-		go func() { done <- answered(h, r).Code }()
-		synctest.Wait()
+		end := sendSilent(h)
 		require.Equal(t, 200, call{body: track, key: writeKey}.do(h).Code)
-		close(closed)
-		require.Equal(t, 400, <-done)
+		require.Equal(t, 400, end())
 		require.NoError(t, inner.Shutdown(context.Background()))
 	})
 }
@@ -427,15 +435,9 @@ func TestPayloadErrorThroughWrappedBody(t *testing.T) {
 		}
 		h := middleware.Chain(middleware.Payload(&middleware.PayloadOptions{MaxShare: 1}), middleware.Auth(keys, nil), tee)(newHandler(t, new(testsink.Keeper)))
 		require.Equal(t, 200, call{body: track, key: writeKey}.do(h).Code)
-		closed := make(chan struct{})
-		r := call{key: writeKey}.request()
-		r.Body, r.ContentLength = silent{closed}, 111
-		done := make(chan int)
-		go func() { done <- answered(h, r).Code }()
-		synctest.Wait()
+		end := sendSilent(h)
 		require.Equal(t, 503, call{body: track, key: writeKey}.do(h).Code, "events are kept for later")
-		close(closed)
-		require.Equal(t, 400, <-done)
+		require.Equal(t, 400, end())
 	})
 }
 
@@ -445,10 +447,10 @@ func TestPayloadRefusalIsLogged(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var own, access bytes.Buffer
-		logger := func(b *bytes.Buffer) *slog.Logger { return slog.New(slog.NewTextHandler(b, nil)) }
+		text := func(b *bytes.Buffer) *slog.Logger { return slog.New(slog.NewTextHandler(b, nil)) }
 		m := middleware.Chain(
-			middleware.AccessLog(&middleware.AccessLogOptions{Logger: logger(&access)}),
-			middleware.Payload(&middleware.PayloadOptions{MaxShare: 1, Logger: logger(&own)}))(echo)
+			middleware.AccessLog(&middleware.AccessLogOptions{Logger: text(&access)}),
+			middleware.Payload(&middleware.PayloadOptions{MaxShare: 1, Logger: text(&own)}))(echo)
 		hold, release := io.Pipe()
 		var held sync.WaitGroup
 		held.Go(func() {
