@@ -169,20 +169,29 @@ func requireStatus(t testing.TB, err error, status int) {
 	require.Equal(t, status, statusErr.Status)
 }
 
+// newRefused returns a sink whose receiver answers by the ids of a request, joined, and the ids of
+// each request.
+func newRefused(t testing.TB, answer func(ids string) *http.Response) (*[]string, *httpsink.Sink) {
+	t.Helper()
+	sent := new([]string)
+	return sent, newOffline(t, func(r *http.Request) (*http.Response, error) {
+		ids := strings.Join(idsOf(t, r), "")
+		*sent = append(*sent, ids)
+		return answer(ids), nil
+	}, nil)
+}
+
 // A refusal of the content that does not say which event is at fault.
 func TestResponseOfWholeRequest(t *testing.T) {
 	t.Parallel()
-	var sent []string
-	s := newOffline(t, func(r *http.Request) (*http.Response, error) {
-		ids := strings.Join(idsOf(t, r), "")
-		sent = append(sent, ids)
+	sent, s := newRefused(t, func(ids string) *http.Response {
 		if strings.Contains(ids, "c") {
-			return respond(http.StatusBadRequest, `{"success":false,"code":"too_deep"}`), nil
+			return respond(http.StatusBadRequest, `{"success":false,"code":"too_deep"}`)
 		}
-		return success(), nil
-	}, nil)
+		return success()
+	})
 	err := s.Write(t.Context(), events("a", "b", "c", "d"))
-	require.Equal(t, []string{"abcd", "ab", "cd", "c", "d"}, sent)
+	require.Equal(t, []string{"abcd", "ab", "cd", "c", "d"}, *sent)
 	require.Equal(t, []string{"stored", "stored", "rejected", "stored"}, outcomes(err, 4), "%v", err)
 }
 
@@ -196,17 +205,14 @@ func TestResponseTooLarge(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			var sent []string
-			s := newOffline(t, func(r *http.Request) (*http.Response, error) {
-				ids := strings.Join(idsOf(t, r), "")
-				sent = append(sent, ids)
+			sent, s := newRefused(t, func(ids string) *http.Response {
 				if len(ids) > 2 || ids == "d" || ids == "de" {
-					return refusal(), nil
+					return refusal()
 				}
-				return success(), nil
-			}, nil)
+				return success()
+			})
 			err := s.Write(t.Context(), events("a", "b", "c", "d", "e"))
-			require.Equal(t, []string{"abcde", "ab", "cde", "c", "de", "d", "e"}, sent)
+			require.Equal(t, []string{"abcde", "ab", "cde", "c", "de", "d", "e"}, *sent)
 			require.Equal(t, []string{"stored", "stored", "stored", "rejected", "stored"}, outcomes(err, 5), "%v", err)
 		})
 	}
@@ -215,17 +221,14 @@ func TestResponseTooLarge(t *testing.T) {
 // A 207 whose form is not known: what is accepted is not sent forever.
 func TestResponseMultiStatus(t *testing.T) {
 	t.Parallel()
-	var sent []string
-	s := newOffline(t, func(r *http.Request) (*http.Response, error) {
-		ids := strings.Join(idsOf(t, r), "")
-		sent = append(sent, ids)
+	sent, s := newRefused(t, func(ids string) *http.Response {
 		if strings.Contains(ids, "c") {
-			return respond(http.StatusMultiStatus, `{"Success":false,"Errors":[{"Error":"Bad Request","Message":"m"}]}`), nil
+			return respond(http.StatusMultiStatus, `{"Success":false,"Errors":[{"Error":"Bad Request","Message":"m"}]}`)
 		}
-		return success(), nil
-	}, nil)
+		return success()
+	})
 	err := s.Write(t.Context(), events("a", "b", "c", "d"))
-	require.Equal(t, []string{"abcd", "ab", "cd", "c"}, sent)
+	require.Equal(t, []string{"abcd", "ab", "cd", "c"}, *sent)
 	require.Equal(t, []string{"stored", "stored", "later", "later"}, outcomes(err, 4), "%v", err)
 }
 
@@ -240,17 +243,14 @@ func TestResponseTooLargeForProxy(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			var sent []string
-			s := newOffline(t, func(r *http.Request) (*http.Response, error) {
-				ids := strings.Join(idsOf(t, r), "")
-				sent = append(sent, ids)
+			sent, s := newRefused(t, func(ids string) *http.Response {
 				if len(ids) > 2 || ids == "d" || ids == "de" {
-					return respond(http.StatusRequestEntityTooLarge, body), nil
+					return respond(http.StatusRequestEntityTooLarge, body)
 				}
-				return success(), nil
-			}, nil)
+				return success()
+			})
 			err := s.Write(t.Context(), events("a", "b", "c", "d", "e"))
-			require.Equal(t, []string{"abcde", "ab", "cde", "c", "de", "d"}, sent)
+			require.Equal(t, []string{"abcde", "ab", "cde", "c", "de", "d"}, *sent)
 			require.Equal(t, []string{"stored", "stored", "stored", "later", "later"}, outcomes(err, 5), "%v", err)
 			require.ErrorContains(t, err, "413 Request Entity Too Large, the limit of a proxy may be too small")
 		})
