@@ -40,15 +40,6 @@ func sizeBelow(m *memfs.FS, prefix string) (size int) {
 	return size
 }
 
-// lettersOf returns the ids of a destination's dead letters.
-func lettersOf(t *testing.T, m *memfs.FS, name string) []string {
-	t.Helper()
-	j, err := Open(memfs.Dir+"/dead/"+name, &Options{fs: m})
-	require.NoError(t, err)
-	defer closeNow(t, j)
-	return stored(t, j)
-}
-
 func TestDeadLetterBytes(t *testing.T) {
 	t.Parallel()
 	t.Run("the oldest go", func(t *testing.T) {

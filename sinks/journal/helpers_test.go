@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/sinks"
 	"github.com/inlet-go/inlet/sinks/journal/internal/osfs/memfs"
 )
 
@@ -254,4 +255,56 @@ func files(t testing.TB, dir string) (names []string) {
 		names = append(names, f.Name())
 	}
 	return names
+}
+
+// named returns events with those ids.
+func named(ids ...string) []*inlet.Event {
+	list := make([]*inlet.Event, len(ids))
+	for i, id := range ids {
+		list[i] = event(id)
+	}
+	return list
+}
+
+// numbered returns n ids, prefix with a number from 0 on.
+func numbered(prefix string, n int) (ids []string) {
+	for i := range n {
+		ids = append(ids, fmt.Sprint(prefix, i))
+	}
+	return ids
+}
+
+// failing returns an answer that fails every Write with one of the ids in it.
+func failing(bad ...string) func([]string) error {
+	return func(ids []string) error {
+		if slices.ContainsFunc(ids, func(id string) bool { return slices.Contains(bad, id) }) {
+			return errDown
+		}
+		return nil
+	}
+}
+
+// reasonsOf returns the reasons of a destination's dead letters, by id.
+func reasonsOf(t *testing.T, m *memfs.FS, name string) map[string]string {
+	t.Helper()
+	j, err := Open(memfs.Dir+"/dead/"+name, &Options{fs: m})
+	require.NoError(t, err)
+	defer closeNow(t, j)
+	reasons := map[string]string{}
+	for r, err := range j.Events(context.Background(), 0) {
+		require.NoError(t, err)
+		refusal, ok := sinks.RefusalOf(r.Event)
+		require.True(t, ok)
+		reasons[r.Event.MessageID] = refusal.Error
+	}
+	return reasons
+}
+
+// lettersOf returns the ids of a destination's dead letters.
+func lettersOf(t *testing.T, m *memfs.FS, name string) []string {
+	t.Helper()
+	j, err := Open(memfs.Dir+"/dead/"+name, &Options{fs: m})
+	require.NoError(t, err)
+	defer closeNow(t, j)
+	return stored(t, j)
 }

@@ -284,13 +284,6 @@ func firstSeen(to *target) (ids []string) {
 	return ids
 }
 
-func numbered(prefix string, n int) (names []string) {
-	for i := range n {
-		names = append(names, fmt.Sprint(prefix, i))
-	}
-	return names
-}
-
 func TestWordsOf(t *testing.T) {
 	t.Parallel()
 	for _, row := range []struct{ text, id, name, want string }{

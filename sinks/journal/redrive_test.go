@@ -238,22 +238,16 @@ func TestRedrive(t *testing.T) {
 			j := openMem(t, m, Options{DeadLetterBytes: 64 << 10})
 			to := &target{answer: everything}
 			d := deliver(t, j, to, &DeliverOptions{MaxEvents: 5, PauseAfter: -1})
-			ids := func(prefix string, n int) (ids []string) {
-				for i := range n {
-					ids = append(ids, fmt.Sprintf("%s%d", prefix, i))
-				}
-				return ids
-			}
-			require.NoError(t, j.Write(t.Context(), named(ids("old", 60)...)))
+			require.NoError(t, j.Write(t.Context(), named(numbered("old", 60)...)))
 			drain(t, d)
 			n := 0
 			to.answers(func(batch []string) error {
 				switch {
 				case strings.HasPrefix(batch[0], "new"):
 					return inlet.Permanent(errDown)
-				case n == 0: // the first batch of old ones is in its hands
+				case n == 0: // while it has the first batch of old ones
 					n++
-					require.NoError(t, j.Write(t.Context(), named(ids("new", 100)...)))
+					require.NoError(t, j.Write(t.Context(), named(numbered("new", 100)...)))
 					drain(t, d)
 					synctest.Wait()
 				}
