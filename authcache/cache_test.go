@@ -477,6 +477,20 @@ func TestForget(t *testing.T) {
 			require.Equal(t, 2, store.lookups())
 			require.Zero(t, cache.Stats().InFlight)
 		}},
+		{"a lookup that ends after it is not kept", func(t *testing.T, store *keyStore, cache *authcache.Cache) {
+			store.change(func() { store.delay = 100 * time.Millisecond })
+			first := make(chan error, 1)
+			go func() {
+				_, err := sourceOf(cache, "a")
+				first <- err
+			}()
+			time.Sleep(50 * time.Millisecond)
+			store.change(func() { delete(store.keys, "a") })
+			cache.Forget("a")
+			require.NoError(t, <-first)
+			require.Zero(t, cache.Stats().Known)
+			requireUnknown(t, cache, "a")
+		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
