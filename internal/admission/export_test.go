@@ -1,5 +1,8 @@
 package admission
 
+// Kept is how many clients the shares know.
+func (s *Shares) Kept() int { return len(s.held) }
+
 // SetIdle replaces how turns find out whether the processors have time left.
 func (t *Turns) SetIdle(idle func() bool) { t.idle = idle }
 

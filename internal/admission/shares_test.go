@@ -65,6 +65,17 @@ func TestShares(t *testing.T) {
 		}
 		require.ErrorIs(t, s.Enter(none), admission.ErrFull)
 	})
+	t.Run("clients that have left are forgotten", func(t *testing.T) {
+		t.Parallel()
+		var s admission.Shares
+		s.Init(1)
+		for i := range 10_000 {
+			addr := netip.AddrFrom4([4]byte{192, 0, byte(i >> 8), byte(i)})
+			require.NoError(t, s.Enter(addr))
+			s.Leave(addr)
+		}
+		require.LessOrEqual(t, s.Kept(), 1024)
+	})
 	t.Run("an eighth", func(t *testing.T) {
 		t.Parallel()
 		for slots, share := range map[int]int{1: 1, 7: 1, 16: 2, 4096: 512} {

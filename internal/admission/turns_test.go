@@ -362,6 +362,11 @@ func TestTurnsFair(t *testing.T) {
 				require.Len(t, working, processors)
 			}
 		},
+		"a request that costs what it was counted with does not wait for costly ones": func(t *testing.T, turns *admission.Turns) {
+			startAll(t.Context(), turns, 6, 1)
+			require.Equal(t, int32(works), start(t.Context(), turns, 1, false).state.Load())
+			require.NoError(t, new(admission.Turn).Work(t.Context(), 1<<20, true), "of a request that has asked for no turn")
+		},
 		"a costly request that turns out to be small gives way at once": func(t *testing.T, turns *admission.Turns) {
 			all := startAll(t.Context(), turns, 100, 1)
 			for range 100 {
