@@ -216,6 +216,19 @@ func TestPadding(t *testing.T) {
 			})
 		}
 	}
+	t.Run("behind a frame of zstd that is skipped", func(t *testing.T) {
+		t.Parallel()
+		skipped := "\x50\x2a\x4d\x18\x03\x00\x00\x00abc"
+		sent := compressed(t, "zstd", event)
+		for _, members := range []string{skipped + sent, sent + skipped} {
+			for _, behind := range []string{"", "\x00", "\r\n"} {
+				buf, err := readJSON(newReader(), request("zstd", strings.NewReader(members+behind)))
+				require.NoError(t, err, "%q", members)
+				require.Equal(t, event, string(buf.Bytes))
+				buf.Free()
+			}
+		}
+	})
 	t.Run("of a body that is too large", func(t *testing.T) {
 		t.Parallel()
 		for _, form := range []string{"gzip", "zstd"} {
