@@ -168,9 +168,9 @@ func (f *credentialFinder) inRead(r *http.Request, p *payload, route *boundRoute
 	return "", nil
 }
 
-// inBody returns the key in a body, or "". A body that is not known to be anybody's is only
-// searched: its index is made for those who have a key, and where a route has a place of
-// its own for the key.
+// inBody returns the key in a body, or "". The body is only searched, because its
+// client is still unknown: an index is made for clients that have a key, and on a route that has
+// a place of its own for the key.
 func (f *credentialFinder) inBody(body []byte, route *boundRoute) (string, error) {
 	list := batchMember
 	if route != nil && !route.Batch {
@@ -207,8 +207,8 @@ type foundKey struct {
 	name  int
 }
 
-// found adds a member that may hold a key. It is none if it is not a non-empty string. It
-// returns false for the one before which no other counts.
+// found adds a member that may hold a key; only a non-empty string is one. It returns false
+// once no other member can count before this one.
 func (k *bodyKeys) found(item, name int, value []byte) (more bool) {
 	if len(value) <= len(`""`) || wire.Kind(value) != '"' {
 		return true

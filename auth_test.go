@@ -653,8 +653,8 @@ func TestKeysInEvents(t *testing.T) {
 	}
 }
 
-// What has the value of the key is dropped where it has the name of a place of the key in
-// some dialect, in any letters.
+// A member with the value of the key is dropped if it has the name of a place of the key in
+// some dialect, in any case.
 func TestKeysNextToKeys(t *testing.T) {
 	t.Parallel()
 	sink := new(testsink.Keeper)

@@ -714,7 +714,7 @@ func useOfParam(path []string, t Type) pixel.Use {
 	return pixel.First
 }
 
-// pixelKey returns the write key in the event of "data". An "appId" is none: no vendor's pixel
+// pixelKey returns the write key in the event of "data". An "appId" is not one: no vendor's pixel
 // has its key there.
 func pixelKey(_ *http.Request, root Object) string {
 	return wire.Text(root.members.Get(segmentKeyMember))

@@ -409,7 +409,7 @@ func requireCustom(t *testing.T, e *inlet.Event) {
 	require.NotContains(t, properties, "_metarouter")
 }
 
-// A list in a single event is data, even if it is called as that of events: what is wrong in
+// A list in a single event is data, even if it has the name of the list of events: a fault in
 // it refuses the event, and what is stored can be read back.
 func TestListInSingleEvent(t *testing.T) {
 	t.Parallel()
@@ -523,9 +523,8 @@ func requirePixelStored(t *testing.T, h http.Handler, path, query string) {
 	requirePixel(t, w, "")
 }
 
-// What each vendor's server makes of a pixel.
-// Metadata of a custom event that says nothing, in one place, gives way to that of another, and
-// nothing of it is lost.
+// Empty metadata of a custom event in one place gives way to the metadata in another place, and
+// no metadata is lost.
 func TestCustomMetadata(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ name, body, header, want string }{

@@ -33,7 +33,7 @@ import (
 // Checks: what it changed is checked after it returns. An event without a valid Type, a
 // MessageID, a Source, a Timestamp or a ReceivedAt, a track call without a Name, text that is not
 // valid UTF-8, a raw field that is not an object within the limits: the request is answered 500,
-// nothing of it is stored, and the log names the enricher. So it is if the enricher panics.
+// nothing of it is stored, and the log names the enricher. The same happens if the enricher panics.
 //
 // Ids of a person may be removed: the event is stored without them.
 //

@@ -168,7 +168,8 @@ const DialectIngest = "inlet"
 // that fails its checks is a permanent failure with a [*Problem]; errors of the sink are
 // returned as they are. Any other error means that nothing may be assumed stored.
 //
-// What enrichers leave is checked as that of a request is: nothing is stored then.
+// What enrichers leave is checked as in a request: if one of them leaves an invalid event,
+// nothing is stored.
 //
 // Ownership: the events are read, and may be used again after Ingest has returned. What
 // they lack is set on copies: MessageID, Timestamp, ReceivedAt, Source.

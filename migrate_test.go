@@ -234,7 +234,7 @@ func TestMigrator(t *testing.T) {
 }
 
 // What cannot be migrated is refused with the code and the text of the reason, whether or not
-// anybody reads the reports.
+// Report is set.
 func TestMigratorFailures(t *testing.T) {
 	t.Parallel()
 	report := func(context.Context, *http.Request, inlet.MigrationReport) {}

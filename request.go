@@ -424,7 +424,7 @@ func (s *state) keepKey(k knownKey) {
 }
 
 // isIn reports whether a member, or a parameter that became one, holds the key: it has the
-// value of the key, and a name that holds one in some dialect, in any letters, or with the
+// value of the key, and a name that holds one in some dialect, in any case, or with the
 // "amp;" of an "&" that was escaped as in HTML. An unescaped "+" of the key is a space there.
 func (k *knownKey) isIn(quoted, value []byte) bool {
 	kind := wire.Kind(value)

@@ -324,7 +324,7 @@ func (in *Input) setForwardedMember(e *Event, extra *int, o wire.Object, i int) 
 }
 
 // setField sets the field of a member, and ok to whether the value is of its kind. It returns
-// false for a name that is none of a field, as that of an event of another type.
+// false for a name of no field, such as the name of an event of another type.
 func (in *Input) setField(e *Event, quoted, value []byte, ok *bool) bool {
 	name := string(quoted[1 : len(quoted)-1])
 	if text := e.textField(name); text != nil {

@@ -43,8 +43,8 @@ func (s *Server) Wait(t testing.TB, n int) []*inlet.Event {
 	return events
 }
 
-// Require waits for an event as the test wants it, and returns the first one. It fails the test
-// if there is none when the timeout is over.
+// Require waits for an event that fits what the test wants, and returns the first one. It fails
+// the test if no such event arrives before the timeout.
 func (s *Server) Require(t testing.TB, want Want) *inlet.Event {
 	t.Helper()
 	wanted, err := want.prepare()

@@ -67,7 +67,7 @@ func (w Want) prepare() (*wanted, error) {
 	return prepared, nil
 }
 
-// members decodes an object without rounding its numbers; what is none has no members.
+// members decodes an object without rounding its numbers; anything else has no members.
 func members(raw json.RawMessage) (decoded map[string]any) {
 	d := json.NewDecoder(bytes.NewReader(raw))
 	d.UseNumber()

@@ -76,7 +76,7 @@ func TestLimiter(t *testing.T) {
 			require.Equal(t, 2, passed(a, call{}, 5))
 			require.Equal(t, 2, passed(b, call{}, 5))
 			require.Equal(t, 0, passed(layer("a"), call{}, 5))
-			// And so do keys whose texts together are the same.
+			// Keys whose texts are the same when joined have counters of their own too.
 			for _, c := range []middleware.Charge{
 				{Policy: "ab", Name: "c"}, {Policy: "a", Name: "bc"}, {Policy: "abc"}, {Name: "abc"}, {Policy: "ab", Name: "c", IP: ip("0.0.0.1")},
 			} {

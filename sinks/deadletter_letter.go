@@ -25,7 +25,7 @@ type Refusal struct {
 	At time.Time `json:"at"`
 	// By is the name of the [DeadLetter], "" if it has none, or "handler".
 	By string `json:"by,omitempty"`
-	// Code and Field are those of the [inlet.Problem], or "" if the reason is none.
+	// Code and Field are those of the [inlet.Problem], or "" if the reason is another error.
 	Code  inlet.Code `json:"code,omitempty"`
 	Field string     `json:"field,omitempty"`
 	// Received is what a client sent, where a handler could not make an event of it, of at most

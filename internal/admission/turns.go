@@ -24,8 +24,8 @@ var ErrBusy = errors.New("admission: the processors were busy while the request 
 // The cost of a request is taken to be proportional to its bytes, with something for the
 // request itself. Those that have a turn are about 10 ms of work for each processor. While the
 // processors are idle all the same, those that have had a turn for a moment evidently wait for
-// something else; they are not counted any more, and others get their turns. Nor does a body
-// count that takes its time to arrive. So nothing waits for long unless the processors are the
+// something else; they are not counted any more, and others get their turns. A body that
+// arrives slowly is not counted either. So nothing waits for long unless the processors are the
 // bottleneck, and nothing has to be known about them.
 //
 // A client that has few requests goes before those that have many, and finds turns that are

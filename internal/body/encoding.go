@@ -17,7 +17,7 @@ import (
 type Coding struct{ Named, Found string }
 
 // contentEncoding returns "gzip", "deflate", "zstd" or "" for none. Names of character sets, of
-// codings for mail and for messages, and of content types, say nothing about a compression.
+// codings for mail and for messages, and of content types, name no compression.
 // Clients write them here by mistake, and they are skipped.
 func contentEncoding(r *http.Request) (string, error) {
 	found := ""

@@ -310,7 +310,7 @@ func (m *Migrator) appendMetadata(dst []byte, first int) []byte {
 	return dst
 }
 
-// givesWayToContext reports whether metadata of the root says nothing, and gives way to a member
+// givesWayToContext reports whether metadata of the root is empty, and gives way to a member
 // of that name in a context that the event has already.
 func (m *Migrator) givesWayToContext(kind rootKind, name, value []byte) bool {
 	if m.outer.object == nil && m.inner.object == nil || kind < rootPage || rootLocale < kind && kind < rootType ||

@@ -26,7 +26,7 @@ func (d *deviceMembers) read(device wire.Object) {
 
 // movesIntoDevice reports whether the root has a user agent, and a locale, that belongs
 // into the device. That requires that every device of the event is an object that has none, or
-// one that says nothing.
+// an empty one.
 func (m *Migrator) movesIntoDevice() (agent, locale bool) {
 	agent, locale = m.root(rootAgent) != nil, m.root(rootLocale) != nil
 	if !agent && !locale {
@@ -89,7 +89,7 @@ func (m *Migrator) appendOwnDevice(dst, value []byte, i int, agent, locale bool)
 }
 
 // appendDevice appends a device with the names of 2.0, and with the user agent and the
-// locale of the root if those move there, in place of what says nothing.
+// locale of the root if those move there, in place of empty values.
 func (m *Migrator) appendDevice(dst []byte, device wire.Object, agent, locale bool) []byte {
 	var d deviceMembers
 	d.read(device)
@@ -121,7 +121,7 @@ func (m *Migrator) appendDevice(dst []byte, device wire.Object, agent, locale bo
 var nameAgent, nameCookie = []byte(`"user_agent"`), []byte(`"cookie"`)
 
 // prefersOlder reports whether a device has the value of the member with an older name: the one
-// with the name of 2.0 is missing, or says nothing while the other one does.
+// with the name of 2.0 is missing, or is empty while the other one is not.
 func prefersOlder(current, older []byte) bool {
 	return current == nil || !isFull(current) && isFull(older)
 }
@@ -155,7 +155,7 @@ func (m *Migrator) currentGivesWay(field string, value, older []byte, outside bo
 	return true
 }
 
-// recordEmpty records that a value which says nothing gave way, unless it is null or "".
+// recordEmpty records that an empty value gave way, unless it is null or "".
 func (m *Migrator) recordEmpty(field string, value []byte) {
 	if isSet(value) {
 		m.recordConflict(field, value, nil)

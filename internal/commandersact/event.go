@@ -171,7 +171,7 @@ func isFull(raw []byte) bool {
 
 // givesWay reports whether a value in an object that is merged gives way to another one: null
 // and blank text do, and the empty list that PHP writes for an empty map, but only to an object.
-// Another empty list is a value, such as that of somebody who agrees to nothing.
+// Another empty list is a value, such as the list of a person who agrees to nothing.
 func givesWay(own, value []byte) bool {
 	if wire.EmptyList(own) {
 		return wire.Kind(value) == '{' && !wire.EmptyObject(value)

@@ -144,7 +144,7 @@ func TestMigrateTime(t *testing.T) {
 	}
 }
 
-// Of two values for one place, one that says nothing gives way, whatever its name and its type,
+// Of two values for one place, an empty one gives way, whatever its name and its type,
 // and is reported.
 func TestMigrateEmpty(t *testing.T) {
 	t.Parallel()

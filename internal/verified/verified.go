@@ -126,7 +126,7 @@ func Read(ctx context.Context) Reader {
 	return Reader{list: l}
 }
 
-// A Reader reads a list. It is for one goroutine.
+// A Reader reads a list. It is not safe for concurrent use.
 type Reader struct {
 	list *List
 	next int // the first event of the list that was not asked for

@@ -116,7 +116,7 @@ func TestDocumentFaults(t *testing.T) {
 	}
 }
 
-// In a single event, a list that is named as that of events is data like any other.
+// In a single event, a list with the name of the list of events is data like any other.
 func TestAsItem(t *testing.T) {
 	t.Parallel()
 	limits := Limits{Depth: 6, Members: 10, Bytes: 60, Items: 20}

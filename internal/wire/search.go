@@ -8,8 +8,8 @@ import (
 	"unicode/utf8"
 )
 
-// This file looks into a body that may be anything, of a client that may be anybody, and
-// keeps nothing of it. [Searcher.Search] finds members without checking the grammar, which
+// This file searches a body that may be anything, from a client that is still unknown, and
+// keeps no part of it. [Searcher.Search] finds members without checking the grammar, which
 // is the least that can be done; [Check] checks the grammar, to tell what is wrong with a
 // body in which nothing was found.
 
@@ -22,7 +22,7 @@ func NewSearcher(quoted []string) *Searcher { return &Searcher{quoted} }
 
 // Search calls found with each such member of the root object of a body, as item -1, and
 // of each object in its list: which of the names it has, and its value, a slice of the body.
-// It ends when found returns false. A list "" is none.
+// It ends when found returns false. A list "" means that there is no list.
 //
 // It never panics. In a body that is not JSON it finds what is before the error and, where
 // the error does not matter to it, what is after. A value that begins as a string is one.

@@ -24,7 +24,7 @@
 //	merge.go     merges valid objects
 //	wire.go      names, strings and the library
 //	meter.go     asks before memory is made
-//	search.go    finds members of a body that may be anything, and keeps nothing of it
+//	search.go    finds members of a body that may be anything, and keeps no part of it
 //	steps.go     counts the work of all that, in builds for tests
 //
 // # What holds

@@ -342,7 +342,7 @@ func TestForwardedBatch(t *testing.T) {
 	})
 }
 
-// What a receiver that is no Inlet does with events beyond Segment's limits.
+// What a receiver other than Inlet does with events beyond Segment's limits.
 func TestLargeEvents(t *testing.T) {
 	t.Parallel()
 	large := func(n int) []*inlet.Event {

@@ -41,8 +41,8 @@ func reportsFailure(body []byte) bool {
 	return slices.ContainsFunc(list, func(element json.RawMessage) bool { return newReport(element).failed() })
 }
 
-// isBroken reports whether a body begins as a JSON object or list and is none, as one that a
-// proxy has cut off.
+// isBroken reports whether a body begins like a JSON object or list and is not valid JSON, such
+// as one that a proxy has cut off.
 func isBroken(body []byte) bool {
 	body = bytes.TrimSpace(unmarked(body))
 	return len(body) > 0 && (body[0] == '{' || body[0] == '[') && !json.Valid(body)

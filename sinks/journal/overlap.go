@@ -16,7 +16,7 @@ import (
 // Numbers increase from one segment to the next, and all that reads relies on that. Two
 // journals that wrote to one directory, because the file LOCK was deleted under one of them,
 // leave segments whose numbers overlap. So do old segments that are put back after numbers have
-// begun anew.
+// started again at 1.
 //
 // Open finds them by the last number of each segment, which is at the end of the file. The
 // events of a segment that begins below the last number of those before it are copied to a new
@@ -284,7 +284,7 @@ func (r *recovery) openScanner(name string, first uint64) (*fileScanner, error) 
 		return nil, err
 	}
 	s := newScanner(f, first)
-	if first == 0 { // the name has no number of ours
+	if first == 0 { // the name has no sequence number
 		s.max = maxSeq
 	}
 	return &fileScanner{s, f}, nil

@@ -124,7 +124,7 @@ func TestNumbers(t *testing.T) {
 	})
 }
 
-// TestIrregular is about what has the name of a file of the journal and is none.
+// TestIrregular is about directories, links and pipes with the name of a file of the journal.
 func TestIrregular(t *testing.T) {
 	t.Parallel()
 	if runtime.GOOS == "windows" {

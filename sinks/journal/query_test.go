@@ -172,8 +172,8 @@ func requireNamesOnce(t *testing.T, line []byte) {
 	}
 }
 
-// TestDeadLetterCommand runs the documented command on letters that are a moment old, while the
-// journal runs, and on such that are sealed.
+// TestDeadLetterCommand runs the documented command on dead letters that were just written, while
+// the journal runs, and on sealed ones.
 func TestDeadLetterCommand(t *testing.T) {
 	t.Parallel()
 	if _, err := exec.LookPath("jq"); err != nil {

@@ -25,7 +25,7 @@ import (
 // That pass is fast, and is sure about what it accepts. What it does not accept is encoded and
 // read as a reader would, which decides.
 
-// A checker checks events. It is for one Write at a time.
+// A checker checks the events of a Write. It is not safe for concurrent use.
 type checker struct {
 	doc   wire.Document
 	large bool // it has read a raw field of more than maxKept bytes

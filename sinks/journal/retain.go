@@ -63,10 +63,10 @@ func (s *store) removeExpired(now time.Time) {
 // oldestWritten returns when the oldest segment was last written to.
 //
 // The time of a file that Open has found may be wrong: the clock was, or somebody has touched or
-// copied the file. It is not believed if it is after the present, or after the time of a later
-// segment, which was written to after this one. Nor was a segment written to before its last
-// event was received. If nothing can be believed the time of a later segment is taken; if there
-// is none that can be, the segment counts from now on.
+// copied the file. It is not believed if it is after the present, after the time of a later
+// segment, which was written to after this one, or before the time at which the last event of the
+// segment was received. If no time of the segment can be believed, the time of a later segment is
+// taken; without a later one that can be believed, the age of the segment counts from now on.
 func (s *store) oldestWritten(now time.Time) time.Time {
 	g := &s.sealed.segments[0]
 	bound := s.laterWritten(now)
