@@ -341,8 +341,8 @@ func (o *answer) setHeaders(header http.Header, e *Error) {
 	}
 }
 
-// answerSize returns how much memory an answer that lists the rejects needs at most, about,
-// with those that its outcome keeps.
+// answerSize returns about how much memory an answer that lists the rejects needs at most, with
+// the rejects that its outcome keeps.
 func answerSize(rejects []Reject) int64 {
 	n := 0
 	for i := range min(len(rejects), maxListed) {
@@ -472,8 +472,8 @@ func (l *refusalLog) line(k refusalKey) *sampled {
 	return line
 }
 
-// log logs the refusals of a request, as a whole only of a source that is known. What is logged as
-// an error is not logged again.
+// log logs the refusals of a request. A request that is refused as a whole is logged only if its
+// source is known. What is logged as an error is not logged again.
 func (l *refusalLog) log(ctx context.Context, logger *slog.Logger, o *Outcome, err error) {
 	if o.Source == nil {
 		return

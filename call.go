@@ -192,8 +192,8 @@ func (c *call) selectRoute() error {
 	return err
 }
 
-// eventCost is as how many bytes of a body an event counts while requests wait for the
-// processor: no ordinary one is shorter.
+// eventCost is how many bytes of a body an event counts as while requests wait for the
+// processor: no ordinary event is shorter.
 const eventCost = 256
 
 // decode has the dialect make events of the payload.
@@ -839,8 +839,8 @@ func (c *call) checkMount() {
 	if c.route != nil {
 		seldom(&m.routed)
 	} else if !m.routed.Load() {
-		// A stranger may ask for anything, so that it takes a key or the mux to believe that
-		// the mount is at fault. What the mux shows, Auth has warned of.
+		// Anyone may request any path, so only a known key or the pattern of the mux shows that
+		// the mount is at fault. Auth has already warned of what the mux shows.
 		hasAuth := c.state.trail.Has(order.Auth)
 		known := source != nil || c.h.options.AllowAnonymous && c.r.Method == http.MethodPost
 		m.checkPrefix(c.r, c.h.protocol.routes, logger, !hasAuth, known)

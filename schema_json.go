@@ -376,7 +376,7 @@ func (in *Input) setAboutValue(e *Event, n int, value json.RawMessage) bool {
 	return true
 }
 
-// maxDialectName is how long the name of a dialect may be that another Inlet sends.
+// maxDialectName is how long a dialect name that another Inlet sends may be.
 const maxDialectName = 64
 
 // isDialectName reports whether another Inlet may send a name, which need not be known here.

@@ -13,7 +13,7 @@ import (
 type digest [sha256.Size]byte
 
 // A tag is the beginning of the digest of a key alone, by which the pairs of that key are found.
-// Should two keys share one, both are forgotten, and looked up again.
+// If two keys share one, both are forgotten, and looked up again.
 type tag uint64
 
 func (d digest) tag() tag { return tag(binary.BigEndian.Uint64(d[:])) }

@@ -49,13 +49,13 @@ type entry struct {
 	ByteRate  float64  `json:"byteRate"`
 }
 
-// memberNames are those of an entry. encoding/json would also take others that differ in case.
+// memberNames are those of an entry. encoding/json would also accept names in other case.
 var memberNames = []string{
 	"key", "sha256", "source", "disabled", "origins", "rate", "burst", "eventRate", "byteRate",
 }
 
-// parse reads the text of a file. Its errors have nothing of the text but names that are known:
-// what is not known may be a key.
+// parse reads the text of a file. Of the text, its errors contain only known names: anything else
+// may be a key.
 func parse(text []byte) (*keySet, error) {
 	if !json.Valid(text) {
 		var value json.RawMessage

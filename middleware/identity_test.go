@@ -193,6 +193,13 @@ func TestIdentityCaches(t *testing.T) {
 		c := call{method: "GET", path: "/v1/projects/K/settings", header: map[string]string{"Sec-Fetch-Site": "none", "Cookie": cookieName + "=" + goodID}}
 		require.Empty(t, c.do(middleware.Identity(withCookie)(ingest)).Header()["Cache-Control"])
 	})
+	t.Run("an answer to POST needs no instruction", func(t *testing.T) {
+		t.Parallel()
+		c := call{path: "/v1/track", header: map[string]string{"Sec-Fetch-Site": "same-site"}}
+		header := c.do(middleware.Identity(withCookie)(ingest)).Header()
+		require.NotEmpty(t, header["Set-Cookie"])
+		require.Empty(t, header["Cache-Control"])
+	})
 	t.Run("a stream can be flushed", func(t *testing.T) {
 		t.Parallel()
 		h := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

@@ -121,6 +121,7 @@ func TestObserve(t *testing.T) {
 		})
 		require.Len(t, o.outcomes, 1)
 		require.Equal(t, 500, o.outcomes[0].Status)
+		require.Equal(t, inlet.CodeInternal, o.outcomes[0].Code)
 	})
 	t.Run("two observers", func(t *testing.T) {
 		t.Parallel()

@@ -106,6 +106,7 @@ func TestByIP(t *testing.T) {
 		{"its neighbour behind a local NAT64", "[64:ff9b:1:cb00:71:700::]:1", "[64:ff9b:1:cb00:71:800::]:1", false},
 		{"next to the prefix of NAT64", "[64:ff9b::1:203.0.113.7]:1", "[64:ff9b::1:203.0.113.8]:1", true},
 		{"a translator's own network", "[64:ff9b::]:1", "[64:ff9b::203.0.113.7]:1", false},
+		{"a translator's own network, and the address of no host", "[64:ff9b::]:1", "0.0.0.0:1", false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

@@ -29,7 +29,7 @@ type Refusal struct {
 	Code  inlet.Code `json:"code,omitempty"`
 	Field string     `json:"field,omitempty"`
 	// Received is what a client sent, where a handler could not make an event of it, of at most
-	// 1 MiB; else "". It has been through no enricher.
+	// 1 MiB; otherwise "". It has been through no enricher.
 	Received string `json:"received,omitempty"`
 }
 

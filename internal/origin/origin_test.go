@@ -1,6 +1,7 @@
 package origin
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -73,6 +74,15 @@ func TestMatches(t *testing.T) {
 		}
 		require.Equal(t, tt.want, set.Has(tt.sent), "%s for a set with %s", tt.sent, tt.listed)
 	}
+}
+
+// A text that is too long for an origin costs nothing, whatever it ends with.
+func TestLongOrigin(t *testing.T) {
+	t.Parallel()
+	var set Set
+	set.Add("https://*.shop.example")
+	require.True(t, set.Has("https://"+strings.Repeat("a.", 50)+"shop.example"))
+	require.False(t, set.Has("https://"+strings.Repeat("a.", 30_000)+"shop.example"))
 }
 
 // Not parallel: it counts allocations.

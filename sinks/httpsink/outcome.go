@@ -11,9 +11,9 @@ import (
 	"github.com/inlet-go/inlet"
 )
 
-// This file decides what a response means for each event of its request. Rejected
-// permanently is only an event that the receiver names, or whose content it refuses in a
-// form of JSON that is known. Everything else is temporary: the answer may be a proxy's, and
+// This file decides what a response means for each event of its request. Only an
+// event that the receiver names, or whose content it refuses in a known form of JSON, is
+// rejected permanently. Everything else is temporary: the answer may be a proxy's, and
 // a wrong key, path or limit must not cause events to be thrown away.
 
 // outcome returns what became of the events of the request: nil if all are stored, a batch
@@ -95,7 +95,7 @@ func (r *response) multiStatus(p parcel) error {
 }
 
 // blamesContent reports whether the status says that the content of the request is at fault.
-// Servers and proxies use both for everything else, too.
+// Servers and proxies use both statuses for other faults too.
 func (r *response) blamesContent() bool {
 	return r.status == http.StatusBadRequest || r.status == http.StatusUnprocessableEntity
 }

@@ -69,8 +69,8 @@ func unreadable(field string) *inlet.Problem {
 	return &inlet.Problem{Code: inlet.CodeInvalidEvent, Message: "the value cannot be stored so that it can be read again", Field: field}
 }
 
-// checkedDepth is how deep a raw field may be nested that is surely readable. A reader takes a
-// little more.
+// checkedDepth is how many levels a raw field that is surely readable may have. A reader accepts
+// a few more.
 const checkedDepth = 9_000
 
 // surely reports whether the i-th raw field of an event certainly can be read back.

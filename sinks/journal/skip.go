@@ -85,7 +85,8 @@ func (d *Delivery) countParked(_ context.Context, letter *inlet.Event, err error
 	d.log.Warn("journal: event set aside as a dead letter", "messageId", letter.MessageID, "source", sourceID(letter), "error", err)
 }
 
-// blockedInterval is how often the event is logged at most that a destination fails.
+// blockedInterval is the least time between two log lines about the event that blocks a
+// destination.
 const blockedInterval = time.Minute
 
 // logBlocked logs the event that blocks the destination, again and again.

@@ -16,8 +16,8 @@ import (
 // is the last one below the watermark: it is left only after the watermark has moved to
 // another.
 //
-// Which segments there are, all readers know from one listing of the directory (listing.go),
-// which is repeated only when a segment is wanted that is newer. So reading n segments takes
+// All readers share one listing of the directory, from which they know the segments (listing.go).
+// It is repeated only when a newer segment is wanted. So reading n segments takes
 // one listing, not n. A segment may be renamed or removed between the listing and the open, or
 // while it is read. So openSegment tries the names that it may have got meanwhile; if it has
 // none of them, the directory is listed again; and an open file is read to its end whatever
