@@ -69,7 +69,8 @@ func sourceConfig(q *Inquiry) ([]byte, error) {
 	return append(body, sourceConfigRest...), nil
 }
 
-// sourceConfigRest is what follows the key. The time is constant, because the settings never change.
+// sourceConfigRest is what follows the key. The time is constant, because the settings never
+// change.
 const sourceConfigRest = `,"enabled":true,"workspaceId":"inlet","updatedAt":"1970-01-01T00:00:00.000Z",` +
 	`"config":{"statsCollection":{"errors":{"enabled":false},"metrics":{"enabled":false}}},"destinations":[]}}`
 

@@ -177,7 +177,7 @@ func TestAccessLogOverloaded(t *testing.T) {
 	close(leave)
 	first.Wait()
 	require.Equal(t, "overloaded", got["code"])
-	require.Equal(t, "PayloadOptions.MaxInFlight", got["limit"])
+	require.Equal(t, "MaxInFlight", got["limit"])
 	require.NotEmpty(t, got["reason"])
 	require.NotContains(t, got, "error")
 }

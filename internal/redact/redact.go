@@ -12,9 +12,9 @@ import (
 //	/v1/projects/KEY/settings
 //	/analytics.js/v1/KEY/analytics.min.js
 //
-// Many requests for these are logged because they went wrong. Path therefore recognises them below any
-// prefix, in any case, with doubled slashes, escaped once more, with parts missing or in addition,
-// and with what should have been the query in the path.
+// Many requests for these are logged because they went wrong. Path therefore recognises them
+// below any prefix, in any case, with doubled slashes, escaped once more, with parts missing or in
+// addition, and with what should have been the query in the path.
 func Path(path, mark string) (string, bool) {
 	p := parts{all: strings.Split(plain(path), "/")}
 	for i, segment := range p.all {

@@ -22,8 +22,9 @@ import (
 //	{"last":"0000000000000123","sealed":"0000000000000120","_c":"9ae0daaf"}
 //
 // with a checksum like that of a line. Numbers up to "last" may have been used. Numbers up to
-// "sealed" are in sealed files: those of them that cannot be found were moved away. The file only ever raises the number
-// at which Open goes on. A directory without it, of an earlier version, gets it from the next Open.
+// "sealed" are in sealed files: those of them that cannot be found were moved away. The file only
+// ever raises the number at which Open goes on. A directory without it, of an earlier version,
+// gets it from the next Open.
 
 const lastName = "LAST"
 

@@ -27,8 +27,9 @@ import (
 //
 //	{"redriven":[[1,20],[23,23]],"_c":"9ae0daaf"}
 //
-// with a checksum like that of a line. It is replaced, durably, after each batch that the destination
-// has accepted and before the next one is sent. So after a crash at most one batch is sent again.
+// with a checksum like that of a line. It is replaced, durably, after each batch that the
+// destination has accepted and before the next one is sent. So after a crash at most one batch is
+// sent again.
 
 // Redrive sends the destination's dead letters again, as the events that were refused, while the
 // delivery goes on. It sends those that were stored before the call, that were not sent again
