@@ -27,13 +27,24 @@ import (
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	context.AfterFunc(ctx, stop) // a second signal has its default effect
-	if err := run(ctx, parseFlags(os.Args[1:]), os.Stdout, os.Stderr); err != nil {
+	if err := run(untilSignal(os.Interrupt, syscall.SIGTERM), parseFlags(os.Args[1:]), os.Stdout, os.Stderr); err != nil {
 		fmt.Fprintln(os.Stderr, "standalone:", err)
 		os.Exit(1)
 	}
+}
+
+// untilSignal returns a context that is done once the process has received one of the signals. By
+// then a second one has its default effect, which is to end the process.
+func untilSignal(signals ...os.Signal) context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	received := make(chan os.Signal, 1)
+	signal.Notify(received, signals...)
+	go func() {
+		<-received
+		signal.Stop(received) // before cancel: whoever sees that the server stops may send the second
+		cancel()
+	}()
+	return ctx
 }
 
 // run serves the API until ctx is done. It prints on stdout how to use it, and logs to stderr.

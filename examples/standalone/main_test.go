@@ -214,7 +214,7 @@ func TestStop(t *testing.T) {
 		p := start(t, dir)
 		rest, answer := halfRequest(t, p)
 		require.NoError(t, p.cmd.Process.Signal(syscall.SIGINT))
-		require.Eventually(t, func() bool { return refuses(p) }, 5*time.Second, time.Millisecond)
+		require.Eventually(t, func() bool { return refuses(p) }, 20*time.Second, time.Millisecond)
 		rest()
 		require.Contains(t, answer(), "200 OK")
 		require.NoError(t, p.wait(), "%s", p.log)
@@ -226,11 +226,9 @@ func TestStop(t *testing.T) {
 		p := start(t, t.TempDir())
 		halfRequest(t, p)
 		require.NoError(t, p.cmd.Process.Signal(syscall.SIGTERM))
-		require.Eventually(t, func() bool { return refuses(p) }, 5*time.Second, time.Millisecond)
-		began := time.Now()
+		require.Eventually(t, func() bool { return refuses(p) }, 20*time.Second, time.Millisecond)
 		require.NoError(t, p.cmd.Process.Signal(syscall.SIGTERM))
-		require.Error(t, p.wait())
-		require.Less(t, time.Since(began), 5*time.Second)
+		require.Equal(t, syscall.SIGTERM, endedBy(p.wait()), "%s", p.log)
 	})
 }
 
