@@ -41,7 +41,7 @@ func untilSignal(signals ...os.Signal) context.Context {
 	signal.Notify(received, signals...)
 	go func() {
 		<-received
-		signal.Stop(received) // before cancel: whoever sees that the server stops may send the second
+		signal.Stop(received) // before cancel: a second signal may follow at once
 		cancel()
 	}()
 	return ctx
