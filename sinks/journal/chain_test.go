@@ -2,8 +2,10 @@ package journal_test
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -20,6 +22,7 @@ import (
 	"github.com/inlet-go/inlet"
 	"github.com/inlet-go/inlet/enrichers"
 	"github.com/inlet-go/inlet/internal/testkit/testsink"
+	"github.com/inlet-go/inlet/internal/wire"
 	"github.com/inlet-go/inlet/middleware"
 	"github.com/inlet-go/inlet/sinks/journal"
 )
@@ -190,6 +193,113 @@ func TestNestedLists(t *testing.T) {
 	}
 }
 
+// names returns the members of an object with a name for each character of ASCII and for others
+// that somebody escapes, in each way to write it. No two have the same text.
+func names(value string) string {
+	var members []string
+	add := func(written string) {
+		n := len(members)
+		members = append(members, fmt.Sprintf(`"%d>%s":%s`, n, written, strings.ReplaceAll(value, "CHARACTER", written)))
+	}
+	for _, r := range append(slices.Collect(func(yield func(rune) bool) {
+		for r := rune(0); r <= 0x80 && yield(r); r++ {
+		}
+	}), '\u2027', '\u2028', '\u2029', '\ufeff', '\ufffd', '\uffff') {
+		add(fmt.Sprintf(`\u%04x`, r))
+		add(fmt.Sprintf(`\u%04X`, r))
+		add(fmt.Sprintf(`<\u%04x&`, r))
+		if r >= ' ' && r != '"' && r != '\\' {
+			add(string(r))
+			add(string(r) + `\u0001`)
+		}
+	}
+	for _, written := range []string{
+		`\"`, `\\`, `\/`, `\b`, `\f`, `\n`, `\r`, `\t`, "\U0001f600", `\ud83d\ude00`, `\ud83d`, `\ude00`, `\ud83d\u0001`, "\xff", "\xff\\u0001",
+	} {
+		add(written)
+	}
+	return strings.Join(members, ",")
+}
+
+// withMembers returns the content of a request for a route whose event has these members too.
+func withMembers(route inlet.Route, members string) string {
+	name := `"E"`
+	switch route.Path {
+	case "/collect":
+		name = `{"name":"E"}`
+	case "/v1/custom/event":
+		members += `,"_metarouter":{"eventName":"E","userID":"u"}`
+	}
+	e := `{"type":"track","userId":"u","groupId":"g","previousId":"p","name":"N","event_name":"E","event":` + name + `,` + members + `}`
+	switch {
+	case route.Method == http.MethodGet:
+		return "data=" + base64.RawURLEncoding.EncodeToString([]byte(e))
+	case route.Batch:
+		return `{"batch":[` + e + `],"events":[` + e + `]}`
+	}
+	return e
+}
+
+// query is that of a pixel with each character of ASCII in a name and in a value.
+func query() string {
+	pairs := []string{"event=E&event_name=E&userId=u&user_id=u&groupId=g&previousId=p&anonymousId=a&type=track&name=N"}
+	for r := range rune(0x81) {
+		c := url.QueryEscape(string(r))
+		pairs = append(pairs, "a"+c+"b="+c, "properties.a"+c+"b="+c, "context%5Ba"+c+"b%5D="+c)
+	}
+	return strings.Join(append(pairs, "a%E2%80%A8=%E2%80%A9", "%FF=%FE", "%ED%A0%80=%ED%A0%80"), "&")
+}
+
+// A name and a text are the same when they are read back as when they were accepted, whatever
+// characters they have, wherever they are, on every route.
+func TestCharacters(t *testing.T) {
+	t.Parallel()
+	inner := `{` + names(`"CHARACTER"`) + `}`
+	for _, route := range chainRoutes() {
+		t.Run(route.Method+" "+route.Path, func(t *testing.T) {
+			t.Parallel()
+			var contents []string
+			for _, members := range []string{
+				names(`"CHARACTER"`),
+				names(`[["CHARACTER",{"CHARACTER":1}]]`),
+				`"properties":` + inner, `"traits":` + inner, `"context":` + inner, `"integrations":` + inner,
+				`"more":[[` + inner + `]]`, `"products":[` + inner + `]`, `"_client":` + inner, `"dialect":` + inner, `"_refused":{"a":` + inner + `}`,
+			} {
+				contents = append(contents, withMembers(route, members))
+			}
+			switch {
+			case route.Path == "/events" && route.Method == http.MethodGet: // no parameter of it is JSON
+				contents = []string{query()}
+			case route.Method == http.MethodGet:
+				contents = append(contents, query())
+			}
+			c := newChain(t)
+			for _, content := range contents {
+				w := c.send(t, chainRequest(route, content))
+				require.Empty(t, c.refused)
+				require.NotEmpty(t, c.accepted, "%s %.200s", w.Body, content)
+				for _, e := range c.accepted {
+					requireNames(t, e)
+				}
+			}
+		})
+	}
+}
+
+// requireNames requires that the names in Extra are written as texts are, with no escape that
+// JSON does not need.
+func requireNames(t *testing.T, e *inlet.Event) {
+	t.Helper()
+	if e.Extra == nil {
+		return
+	}
+	members, err := wire.Members(e.Extra)
+	require.NoError(t, err)
+	for _, m := range members {
+		require.Equal(t, string(wire.AppendString(nil, string(m.Name()))), string(m.RawName))
+	}
+}
+
 // requireRefusal requires an answer that refuses the event: 400 or, as Commanders Act documents
 // it, 200 without success.
 func requireRefusal(t *testing.T, w *httptest.ResponseRecorder, code string) {
@@ -268,6 +378,7 @@ func FuzzStored(f *testing.F) {
 		}
 		f.Add(byte(i), `{"batch":[{"type":"track","event":"E","userId":"u","_seq":1,"_c":{"a":1},"sentAt":"9999-12-31T23:59:59-12:00"}],"sentAt":"0000-01-01T00:00:00Z"}`)
 		f.Add(byte(i), `{"event":"E","userId":"u","timestamp":"0001-01-01T00:00:00+12:00","sentAt":253402300800000,"context":{"traits":{"email":"a"}}}`)
+		f.Add(byte(i), `{"event":"E","userId":"u",">\u0001":1,"properties":{"<\u0001":"&\u2028"}}`)
 		f.Add(byte(i), `event=E&userId=u&properties.a=1&properties.a.b=2&properties%2ea=3&context.a=%00`)
 	}
 	c := newChain(f)
@@ -275,6 +386,9 @@ func FuzzStored(f *testing.F) {
 		r := routes[int(route)%len(routes)]
 		w := c.send(t, chainRequest(r, content))
 		require.Empty(t, c.refused, "the journal refused what the handler accepted")
+		for _, e := range c.accepted {
+			requireNames(t, e)
+		}
 		if w.Code >= http.StatusBadRequest {
 			require.Empty(t, c.accepted)
 		}

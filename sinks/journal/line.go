@@ -7,6 +7,8 @@ import (
 	"strconv"
 
 	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/internal/canonical"
+	"github.com/inlet-go/inlet/internal/wire"
 )
 
 // A line is an event in canonical form, to which the journal adds two members at the end, so
@@ -131,37 +133,21 @@ func mayBeReserved(object []byte) bool {
 		bytes.Contains(object, []byte(`_c"`)) || bytes.Contains(object, []byte(`\u`)))
 }
 
-// withoutReserved returns the object without the members _seq and _c.
+// withoutReserved returns the object without the members _seq and _c. The others stay as they are
+// written: nothing here decodes a name and encodes it again.
 func withoutReserved(object json.RawMessage) json.RawMessage {
-	dec := json.NewDecoder(bytes.NewReader(object))
-	if _, err := dec.Token(); err != nil {
+	members, err := wire.Members(object)
+	if err != nil {
 		return object
 	}
-	kept := json.RawMessage{'{'}
-	for dec.More() {
-		name, value, err := nextMember(dec)
-		switch {
-		case err != nil:
-			return object
-		case string(name) == `"_seq"` || string(name) == `"_c"`:
-			continue
-		case len(kept) > 1:
-			kept = append(kept, ',')
+	kept := append(make(json.RawMessage, 0, len(object)), '{')
+	for _, m := range members {
+		if name := string(m.Name()); name != canonical.Sequence && name != canonical.Checksum {
+			kept = wire.AppendMember(kept, len("{"), m.RawName, m.Value)
 		}
-		kept = append(append(append(kept, name...), ':'), value...)
+	}
+	if len(kept) == len("{") {
+		return nil
 	}
 	return append(kept, '}')
-}
-
-// nextMember reads a member of an object: its name, quoted again, and its value as it is.
-func nextMember(dec *json.Decoder) (name, value json.RawMessage, err error) {
-	token, err := dec.Token()
-	if err != nil {
-		return nil, nil, err
-	}
-	if name, err = json.Marshal(token); err != nil {
-		return nil, nil, err
-	}
-	err = dec.Decode(&value)
-	return name, value, err
 }

@@ -49,7 +49,8 @@ func TestLine(t *testing.T) {
 			`{"a":1,"_seq":"7","b": "x" , "_c":[1],"c":{}}`: `{"type":"track","a":1,"b":"x","c":{}`,
 			`{"\u005fseq":7,"_\u0063":8,"d":"\u00e9"}`:      `{"type":"track","d":"\u00e9"`,
 			`{"my_seq":1}`: `{"type":"track","my_seq":1`,
-			`{"_client":{"_seq":1},"n":12345678901234567890}`: `{"type":"track","_client":{"_seq":1},"n":12345678901234567890`,
+			`{">\u0001":"<&\u2028","\u003c\u0026":1,"a\/b":2,"_\u0073eq":3,"` + "\u2028\x7f" + `":4}`: `{"type":"track",">\u0001":"<&\u2028","\u003c\u0026":1,"a\/b":2,"` + "\u2028\x7f" + `":4`,
+			`{"_client":{"_seq":1},"n":12345678901234567890}`:                                         `{"type":"track","_client":{"_seq":1},"n":12345678901234567890`,
 		} {
 			line := lineOf(&inlet.Event{Type: inlet.TypeTrack, Extra: json.RawMessage(extra)}, 1)
 			require.Equal(t, want, string(line[:len(line)-trailerLen]), extra)
