@@ -11,6 +11,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -235,58 +236,135 @@ func FuzzPayload(f *testing.F) {
 	f.Add("zstd", []byte(encoded(f, "zstd", strings.Repeat("ab", 20_000))))
 	f.Add("deflate", []byte(encoded(f, "flate", goodTrack)))
 	f.Add("gzip", []byte(encoded(f, "gzip", strings.Repeat(" ", 100_000))))
+	for _, header := range []string{"\"", " \"X-gzip\" ;q=1, utf-8", "us-ascii, none,,", "text/plain", "7bit;,gzip,gzip", "\rgzip", "\x00", "chun\u212aed"} {
+		f.Add(header, []byte(encoded(f, "gzip", goodTrack)))
+	}
+	for _, padding := range []string{"\x00", "\r\n", "\x1f", strings.Repeat("\x00", 4096), strings.Repeat("\x00", 4097), "x"} {
+		for _, encoding := range []string{"gzip", "zstd", "zlib", "flate"} {
+			f.Add(map[string]string{"zlib": "deflate", "flate": "deflate"}[encoding]+map[string]string{"gzip": "gzip", "zstd": "zstd"}[encoding],
+				[]byte(encoded(f, encoding, goodTrack)+padding))
+		}
+	}
 	const most = 64 << 10
 	pr := mustReader(f, inlet.PayloadLimits{MaxBytes: most, MaxRatio: 1 << 30})
+	frames, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(8<<20))
+	require.NoError(f, err)
+	f.Cleanup(frames.Close)
 	f.Fuzz(func(t *testing.T, encoding string, body []byte) {
 		r := request("POST", "/v1/track", bytes.NewReader(body))
 		r.Header["Content-Encoding"] = []string{encoding}
 		r, p, err := pr.Read(nil, r)
-		want, ok := reference(encoding, body, most)
+		want, ok := reference(frames, encoding, body, most)
 		if !ok {
 			require.Error(t, err)
 			return
 		}
 		require.NoError(t, err)
-		require.Equal(t, want, p.Bytes())
+		require.Equal(t, string(want), string(p.Bytes()))
 		all, err := io.ReadAll(r.Body)
 		require.NoError(t, err)
-		require.Equal(t, want, all)
+		require.Equal(t, string(want), string(all))
 		p.Release()
 	})
 }
 
-// reference decodes a body with the standard library alone.
-func reference(encoding string, body []byte, most int) (text []byte, ok bool) {
-	if len(body) > most {
+// reference decodes a body another way, with the standard library where that can.
+func reference(frames *zstd.Decoder, encoding string, body []byte, most int) (text []byte, ok bool) {
+	name, ok := referenceEncoding(encoding)
+	if !ok || len(body) > most {
 		return nil, false
 	}
-	var src io.Reader = bytes.NewReader(body)
-	var err error
-	switch strings.ToLower(strings.TrimSpace(encoding)) {
-	case "", "identity":
-	case "gzip", "x-gzip":
-		src, err = gzip.NewReader(src)
+	switch name {
+	case "":
+		return body, true
+	case "gzip":
+		text, ok = referenceGzip(body, most)
 	case "deflate":
-		if z, zErr := zlib.NewReader(bytes.NewReader(body)); zErr == nil {
-			src = z
-		} else if len(body) > 1 && body[0]&0x0f == 8 && (uint(body[0])<<8|uint(body[1]))%31 == 0 {
-			return nil, false // the header of the zlib form, and nothing behind it
-		} else {
-			src = flate.NewReader(src)
-		}
+		text, ok = referenceDeflate(body, most)
 	case "zstd":
-		src, err = zstd.NewReader(src, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(8<<20))
-		if len(body) == 0 {
+		text, ok = referenceZstd(frames, body, most)
+	}
+	return text, ok && len(text) <= most
+}
+
+// readSome reads a little more than most bytes at most.
+func readSome(src io.Reader, most int) ([]byte, bool) {
+	text, err := io.ReadAll(io.LimitReader(src, int64(most)+1))
+	return text, err == nil
+}
+
+// encodingPattern is an element of the header: the name of a compression, of something that is
+// none, or of a content type, perhaps in quotes and with parameters.
+var encodingPattern = regexp.MustCompile(`(?s)^[ \t"]*(?:(?:x-)?(gzip)|(deflate|zstd)|identity|none|utf-?8|(?:us-)?ascii|[78]bit|binary|chunked|[^,;]*/[^,;]*|)[ \t"]*(?:;.*)?$`)
+
+// referenceEncoding returns the one compression that a header names, "" for none.
+func referenceEncoding(header string) (name string, ok bool) {
+	for element := range strings.SplitSeq(strings.ToLower(header), ",") {
+		found := encodingPattern.FindStringSubmatch(element)
+		if found == nil {
+			return "", false
+		}
+		if compression := found[1] + found[2]; compression != "" && name != "" {
+			return "", false
+		} else if compression != "" {
+			name = compression
+		}
+	}
+	return name, true
+}
+
+// referenceGzip decodes members of gzip up to the end of the body, or to the padding behind one.
+func referenceGzip(body []byte, most int) (text []byte, ok bool) {
+	src := bytes.NewReader(body)
+	for len(text) <= most {
+		z, err := gzip.NewReader(src)
+		if err != nil {
 			return nil, false
 		}
-	default:
-		return nil, false
+		z.Multistream(false)
+		member, ok := readSome(z, most)
+		if text = append(text, member...); !ok {
+			return nil, false
+		}
+		if isReferencePadding(body[len(body)-src.Len():], len(body)-src.Len()) {
+			return text, true
+		}
 	}
-	if err != nil {
-		return nil, false
+	return nil, false
+}
+
+// isReferencePadding reports whether the rest of a body is none, or only fills a buffer or a line.
+func isReferencePadding(rest []byte, before int) bool {
+	return strings.Trim(string(rest), "\x00 \t\r\n") == "" && (len(rest) <= 4096 || len(rest) <= before)
+}
+
+// referenceDeflate decodes deflate with the header of zlib, or without if it has none. It stops
+// where the compressed data ends, as browsers and servers do.
+func referenceDeflate(body []byte, most int) (text []byte, ok bool) {
+	var src io.Reader = flate.NewReader(bytes.NewReader(body))
+	if len(body) > 1 && body[0]&0x0f == 8 && (uint(body[0])<<8|uint(body[1]))%31 == 0 {
+		z, err := zlib.NewReader(bytes.NewReader(body))
+		if err != nil {
+			return nil, false
+		}
+		src = z
 	}
-	text, err = io.ReadAll(io.LimitReader(src, int64(most)+1))
-	return text, err == nil && len(text) <= most
+	return readSome(src, most)
+}
+
+// referenceZstd decodes frames of zstd. If that fails it tries without the white space and zeros
+// at the end, byte by byte: they are padding behind a frame, or the end of one.
+func referenceZstd(frames *zstd.Decoder, body []byte, most int) (text []byte, ok bool) {
+	shortest := len(strings.TrimRight(string(body), "\x00 \t\r\n"))
+	for end := len(body); end > 0 && end >= shortest && isReferencePadding(body[end:], end); end-- {
+		if frames.Reset(bytes.NewReader(body[:end])) != nil {
+			continue
+		}
+		if text, ok = readSome(frames, most); ok {
+			return text, true
+		}
+	}
+	return nil, false
 }
 
 func FuzzCredentials(f *testing.F) {
