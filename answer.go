@@ -6,12 +6,14 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
 
+	"github.com/inlet-go/inlet/internal/admission"
 	"github.com/inlet-go/inlet/internal/wire"
 )
 
@@ -33,7 +35,10 @@ var pixelBody = []byte("GIF89a\x01\x00\x01\x00\x80\x00\x00\x00\x00\x00\xff\xff\x
 // too. The route is the one that a layer of this module has matched; before any such layer
 // it is that of the built-in dialects. An error that is not an [*Error] is answered 500
 // without its text.
-func WriteError(w http.ResponseWriter, r *http.Request, err error) {
+func WriteError(w http.ResponseWriter, r *http.Request, err error) { writeError(w, r, err, nil) }
+
+// writeError is WriteError for a layer that reads bodies, or nil for one that does not.
+func writeError(w http.ResponseWriter, r *http.Request, err error, own *bodies) {
 	s := stateOf(r.Context())
 	if s == nil {
 		s = &state{Context: r.Context()}
@@ -49,7 +54,7 @@ func WriteError(w http.ResponseWriter, r *http.Request, err error) {
 	}
 	s.setOutcome(outcome)
 	reply := out.render(w.Header(), s)
-	reply.expect(w, r, s)
+	reply.expect(w, r, s, own)
 	s.turn.End() // before a client takes its time
 	reply.write(w, time.Now(), answerTimeout)
 	s.payload.Load().leaveSlot()
@@ -74,11 +79,13 @@ const (
 
 // A reply is an answer as it is sent. It holds no memory of the request.
 type reply struct {
-	status int       // 0 for the implicit 200
-	body   []byte    // nil for none
-	rest   bool      // the rest of the request's body may still arrive
-	final  bool      // the client must not come again, or only later, so it must see the reply
-	unread io.Reader // the rest of the body, if it is to be read
+	status int               // 0 for the implicit 200
+	body   []byte            // nil for none
+	rest   bool              // the rest of the request's body may still arrive
+	final  bool              // the client must not come again, or only later, so it must see the reply
+	unread io.Reader         // the rest of the body, if it is to be read
+	rests  *admission.Shares // that count it for its client, or nil
+	client netip.Addr
 }
 
 // write sends the reply now, with a deadline for its client. The server clears the deadline
@@ -109,15 +116,28 @@ const (
 // the answer. The client, or a proxy in between, then sees a reset instead of a refusal, and
 // sends the same request again. The server of net/http reads the rest of short bodies on
 // connections that it keeps, and none on those that it closes, which are all of HTTP/1.0.
-func (r *reply) expect(w http.ResponseWriter, req *http.Request, s *state) {
+//
+// A client has as many rests read as it may have bodies, by the layer that would have read this
+// body or, if there is none, the refusing one. What other layers refuse is not counted: it holds
+// its connection for no longer than a client may that sends nothing at all.
+func (r *reply) expect(w http.ResponseWriter, req *http.Request, s *state, own *bodies) {
 	if !r.final || req.ProtoMajor != 1 || req.Body == nil || req.Body == http.NoBody || isAwaited(req) {
 		return
 	}
 	if _, ok := req.Context().Value(http.ServerContextKey).(*http.Server); !ok {
 		return // there is no connection
 	}
-	if r.unread = s.unread(req); r.unread != nil && r.status != 0 {
+	if r.unread = s.unread(req); r.unread == nil {
+		return
+	}
+	if r.status != 0 {
 		w.Header()["Content-Length"] = []string{strconv.Itoa(len(r.body))} // the server would not know it yet
+	}
+	if p := s.payload.Load(); p != nil {
+		own = p.deferredRead.bodies
+	}
+	if own != nil {
+		r.rests, r.client = own.rests, s.client(req)
 	}
 }
 
@@ -139,11 +159,17 @@ func (s *state) unread(r *http.Request) io.Reader {
 	return p.deferredRead.r.Body
 }
 
-// drain sends the reply, and reads the rest of the body. The request must not take a place of
-// others meanwhile.
+// drain sends the reply, and reads the rest of the body, unless its client has as many
+// of them read as it may. The request must not take a place of others meanwhile.
 func (r *reply) drain(w http.ResponseWriter) {
 	if r.unread == nil {
 		return
+	}
+	if r.rests != nil {
+		if r.rests.Enter(r.client) != nil {
+			return
+		}
+		defer r.rests.Leave(r.client)
 	}
 	c := http.NewResponseController(w)
 	end := time.Now().Add(maxRestTime)

@@ -723,7 +723,7 @@ func (c *call) answer(err error) {
 		c.state.account.Return(max(0, estimate-int64(cap(reply.body))-rejectsSize(outcome.Rejects)))
 		c.state.account.Trim()
 	}
-	reply.expect(c.w, c.r, c.state)
+	reply.expect(c.w, c.r, c.state, c.h.bodies)
 	c.send(&reply)
 	if err != nil {
 		c.log(outcome.Status, asError(err))

@@ -8,7 +8,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/inlet-go/inlet/internal/account"
 	"github.com/inlet-go/inlet/internal/admission"
 	"github.com/inlet-go/inlet/internal/check"
 	"github.com/inlet-go/inlet/internal/order"
@@ -26,15 +25,15 @@ type step func(w http.ResponseWriter, given, r *http.Request, s *state) (*http.R
 // layer returns the layer of a kind that does a step with the requests that it applies to.
 // Their accounts are settled on every way out. The logger receives warnings of layers in the
 // wrong place.
-func layer(kind order.Layer, logger *slog.Logger, budget *account.Budget, applies func(*http.Request) bool, do step) func(http.Handler) http.Handler {
+func layer(kind order.Layer, logger *slog.Logger, bodies *bodies, applies func(*http.Request) bool, do step) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
-		return &stepLayer{budget, applies, do, next, acceptsPending(next), order.New(kind, next, logger), logger}
+		return &stepLayer{bodies, applies, do, next, acceptsPending(next), order.New(kind, next, logger), logger}
 	}
 }
 
 // stepLayer is a layer around a handler.
 type stepLayer struct {
-	budget  *account.Budget
+	bodies  *bodies
 	applies func(*http.Request) bool
 	do      step
 	next    http.Handler
@@ -55,7 +54,7 @@ func (l *stepLayer) ServeHTTP(w http.ResponseWriter, given *http.Request) {
 		l.next.ServeHTTP(w, r)
 		return
 	}
-	s.account.Enter(l.budget)
+	s.account.Enter(l.bodies.budget)
 	defer s.account.Leave()
 	passed, p, err := r, (*payload)(nil), error(nil)
 	if applies {
@@ -68,7 +67,7 @@ func (l *stepLayer) ServeHTTP(w http.ResponseWriter, given *http.Request) {
 		p.release()
 		logOverload(r, err)
 		l.checkPreflight(passed)
-		WriteError(w, passed, err)
+		writeError(w, passed, err, l.bodies)
 		return
 	}
 	p.keep()
@@ -143,7 +142,7 @@ func Authenticate(a Authenticator, o *AuthOptions) (func(http.Handler) http.Hand
 	}
 	every := func(*http.Request) bool { return true }
 	authentication := newAuthentication(a, protocol, &filled)
-	return layer(order.Auth, authentication.logger, protocol.budget, every, authentication.step), nil
+	return layer(order.Auth, authentication.logger, protocol.bodies, every, authentication.step), nil
 }
 
 // ReadPayload returns the layer that reads the body of each request once, bounded and
@@ -249,7 +248,7 @@ func hasBody(r *http.Request) bool { return r.Body != nil && r.Body != http.NoBo
 // refuse answers a request that is not passed on.
 func (l *payloadLayer) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	l.bodies.logOverload(r.Context(), err)
-	WriteError(w, r, err)
+	writeError(w, r, err, l.bodies)
 }
 
 // announced returns the length of the decoded body of r, -1 if its header does not say.
@@ -283,5 +282,5 @@ func MigratePayload(m Migration, o *MigratePayloadOptions) (func(http.Handler) h
 		return nil, err
 	}
 	g := &migrator{migration: m, options: filled, protocol: protocol}
-	return layer(order.Migrate, slog.Default(), protocol.budget, g.applies, g.step), nil
+	return layer(order.Migrate, slog.Default(), protocol.bodies, g.applies, g.step), nil
 }

@@ -84,6 +84,7 @@ type bodies struct {
 	reader *body.Reader
 	budget *account.Budget // of all requests together
 	shares *admission.Shares
+	rests  *admission.Shares // of the refused ones whose rest is read
 	turns  *admission.Turns
 	bounds admission.Bodies
 	log    *admission.Overloads
@@ -95,8 +96,9 @@ type bodies struct {
 func (b *bodies) within(bounds admission.Bodies) *bodies {
 	other := *b
 	other.bounds = bounds
-	other.shares = new(admission.Shares)
+	other.shares, other.rests = new(admission.Shares), new(admission.Shares)
 	other.shares.Init(bounds.MaxShare)
+	other.rests.Init(bounds.MaxShare)
 	other.logger, other.warned = cmp.Or(bounds.Logger, slog.Default()), new(atomic.Bool)
 	other.log = admission.NewOverloads(other.logger)
 	other.turns = admission.NewTurns(bounds.MaxWait, bounds.MaxWaiting())

@@ -2,11 +2,13 @@ package inlet_test
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -112,6 +114,48 @@ func TestRefusalHoldsNoPlace(t *testing.T) {
 		require.NoError(t, conn.SetReadDeadline(time.Now().Add(9*time.Second)))
 		_, err := io.Copy(io.Discard, conn)
 		require.NoError(t, err, "the server ends it")
+	}
+}
+
+// A client that is refused again and again has as many connections waiting for the rest of a body
+// as it may have bodies, whatever refuses it.
+func TestRefusalShares(t *testing.T) {
+	t.Parallel()
+	h := mustNew(t, new(testsink.Keeper), nil)
+	keys := inlet.MustKeys(map[string]inlet.Source{"K": {ID: "website"}})
+	behind := httptest.NewServer(middleware.Chain(middleware.Payload(&middleware.PayloadOptions{MaxShare: 1}), middleware.Auth(keys, nil))(h))
+	t.Cleanup(behind.Close)
+	alone := httptest.NewServer(mustNew(t, new(testsink.Keeper), &inlet.Options{MaxInFlight: 8}))
+	t.Cleanup(alone.Close)
+	for path, s := range map[string]*httptest.Server{
+		"/v1/batch?writeKey=wrong": behind, "/v1/track?writeKey=K": behind, "/nothing?writeKey=K": behind, "/v1/batch": alone,
+	} {
+		refused := func() net.Conn {
+			conn := dial(t, s)
+			_, err := fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: in.example\r\nContent-Length: 1000000\r\n\r\n", path)
+			require.NoError(t, err)
+			answer, err := http.ReadResponse(bufio.NewReader(conn), nil)
+			require.NoError(t, err)
+			_, err = io.ReadAll(answer.Body)
+			require.NoError(t, err)
+			return conn
+		}
+		ends := func(conn net.Conn, within time.Duration) bool {
+			require.NoError(t, conn.SetReadDeadline(time.Now().Add(within)))
+			_, err := conn.Read(make([]byte, 1))
+			return !errors.Is(err, os.ErrDeadlineExceeded)
+		}
+		first := refused()
+		_, err := first.Write(make([]byte, 900_000)) // so that it has long to send more
+		require.NoError(t, err)
+		require.False(t, ends(first, 100*time.Millisecond), "%s: its rest is read", path)
+		require.True(t, ends(refused(), time.Second), "%s: there is no share left", path)
+		require.False(t, ends(first, 10*time.Millisecond), "%s: its rest is still read", path)
+		_, err = first.Write(make([]byte, 100_000))
+		require.NoError(t, err)
+		_, err = first.Write([]byte("GET / HTTP/1.0\r\n\r\n"))
+		require.NoError(t, err)
+		require.True(t, ends(first, 5*time.Second), "%s: the next request is answered", path)
 	}
 }
 
