@@ -15,7 +15,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-	"unsafe"
 
 	"github.com/inlet-go/inlet/internal/account"
 	"github.com/inlet-go/inlet/internal/admission"
@@ -613,6 +612,10 @@ type Outcome struct {
 // metrics. As [Options].Observer it is notified of the requests that reach the handler. With
 // package middleware, Observe, it is notified of all others, too: those that a layer answers.
 //
+// Identity: one that both a layer and the handler have is notified once if the two are equal, as
+// pointers to it are, or the same map. A function, or a struct that has one, is not comparable, and
+// is notified twice.
+//
 // Concurrency: it is called inline, by many requests concurrently, and must neither block
 // nor panic.
 //
@@ -654,13 +657,13 @@ func (l *observers) has(o Observer) bool {
 	return false
 }
 
-// isSameObserver compares two observers, also of a type whose values cannot be compared, such as
-// a function: those are the same if they are in the same memory.
+// isSameObserver reports whether two observers are equal, or the same map.
 func isSameObserver(a, b Observer) bool {
-	if reflect.ValueOf(a).Comparable() && reflect.ValueOf(b).Comparable() {
+	x, y := reflect.ValueOf(a), reflect.ValueOf(b)
+	if x.Comparable() && y.Comparable() {
 		return a == b
 	}
-	return *(*[2]uintptr)(unsafe.Pointer(&a)) == *(*[2]uintptr)(unsafe.Pointer(&b)) // #nosec G103 -- it is only read
+	return x.Kind() == reflect.Map && y.Kind() == reflect.Map && x.Type() == y.Type() && x.Pointer() == y.Pointer()
 }
 
 // OutcomeFromContext returns what became of the request, after it was answered. It is the

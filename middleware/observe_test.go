@@ -133,5 +133,45 @@ func TestObserve(t *testing.T) {
 		require.Len(t, inner.outcomes, 1)
 		require.Equal(t, 1, outer.outcomes[0].Accepted)
 	})
+	t.Run("of a type whose values have no address", func(t *testing.T) {
+		t.Parallel()
+		n := 0
+		function := observerFunc(func() { n++ })
+		for _, tt := range []struct {
+			name     string
+			outer    inlet.Observer
+			inner    inlet.Observer
+			notified int
+		}{
+			{"equal structs", calls{&n}, calls{&n}, 1},
+			{"other structs", calls{&n}, calls{new(int)}, 1},
+			{"one map", tally{"n": &n}, nil, 1},
+			{"two maps", tally{"n": &n}, tally{"n": &n}, 2},
+			{"a pointer to a function", &function, nil, 1},
+			{"a function", function, nil, 2},
+			{"a struct with a function", struct{ observerFunc }{function}, nil, 2},
+			{"a map and a struct", tally{"n": &n}, calls{&n}, 2},
+		} {
+			if tt.inner == nil {
+				tt.inner = tt.outer
+			}
+			n = 0
+			api, err := inlet.New(new(testsink.Keeper), &inlet.Options{Observer: tt.inner, AllowAnonymous: true})
+			require.NoError(t, err)
+			middleware.Observe(tt.outer)(api).ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("POST", "/v1/track", strings.NewReader(good)))
+			require.Equal(t, tt.notified, n, tt.name)
+		}
+	})
 	require.Panics(t, func() { middleware.Observe(nil) })
 }
+
+// Observers of several types.
+type (
+	calls        struct{ n *int }
+	tally        map[string]*int
+	observerFunc func()
+)
+
+func (c calls) ObserveRequest(context.Context, *inlet.Outcome)        { *c.n++ }
+func (y tally) ObserveRequest(context.Context, *inlet.Outcome)        { *y["n"]++ }
+func (f observerFunc) ObserveRequest(context.Context, *inlet.Outcome) { f() }
