@@ -11,7 +11,6 @@ import (
 	"github.com/inlet-go/inlet/internal/commandersact"
 	"github.com/inlet-go/inlet/internal/form"
 	"github.com/inlet-go/inlet/internal/pixel"
-
 	"github.com/inlet-go/inlet/internal/wire"
 )
 
@@ -103,9 +102,12 @@ func (in *Input) site() (json.RawMessage, error) {
 	if in.limits.tooLong(id) { // it is stored with every event
 		return nil, &Error{Code: CodeInvalidRequest, Message: "the id of the site is too long", Field: querySite}
 	}
-	return in.AppendRaw(func(dst []byte) []byte {
-		return append(wire.AppendString(append(dst, `{"`+querySite+`":`...), id), '}')
-	}), nil
+	if !in.growRaw(len(`{"`+querySite+`":""}`) + maxEscaped*len(id)) {
+		return nil, nil
+	}
+	start := len(in.raw)
+	in.raw = append(wire.AppendString(append(in.raw, `{"`+querySite+`":`...), id), '}')
+	return in.raw[start:len(in.raw):len(in.raw)], nil
 }
 
 // commandersActTime reads a time as clients of Commanders Act write it: a number or a string

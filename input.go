@@ -560,8 +560,12 @@ func isReserved(quoted []byte, t Type) bool {
 }
 
 // AppendRaw returns JSON that f appends to a buffer, in memory of the request. f must
-// append valid JSON to dst and return the extended slice.
+// append valid JSON to dst and return the extended slice. It is not called, and the result is
+// nil, once the request has needed more memory than it may have.
 func (in *Input) AppendRaw(f func(dst []byte) []byte) json.RawMessage {
+	if in.refused != nil {
+		return nil
+	}
 	start, made := len(in.raw), cap(in.raw)
 	in.raw = f(in.raw)
 	if n := cap(in.raw); n > made && !in.reserve(n) {

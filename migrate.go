@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unsafe"
 
 	"github.com/inlet-go/inlet/internal/body"
 	"github.com/inlet-go/inlet/internal/commandersact"
@@ -204,30 +205,48 @@ func (g *migrator) step(w http.ResponseWriter, given, r *http.Request, s *state)
 	if g.options.Report != nil {
 		g.options.Report(read.Context(), read, report)
 	}
-	if changed == nil {
-		p.failures = g.failures(&report)
+	failures, err := g.failures(cmp.Or(changed, p.memory), &report)
+	switch {
+	case err != nil && changed != nil:
+		changed.free()
+		return read, p, err
+	case err != nil:
+		return read, p, err
+	case changed == nil:
+		p.failures = failures
 		return read, p, nil
 	}
 	replaced := s.replacePayload(p, changed)
-	replaced.failures = g.failures(&report)
+	replaced.failures = failures
 	next := withPayload(given, read, s, replaced)
 	p.release()
 	return next, replaced, nil
 }
 
 // failures returns why events could not be migrated, in the order of the events, for the handler,
-// which refuses them.
-func (g *migrator) failures(r *MigrationReport) (failures []Reject) {
+// which refuses them. They are charged as a part of m.
+func (g *migrator) failures(m *payloadMemory, r *MigrationReport) (failures []Reject, _ error) {
 	if r.Failed == 0 || g.options.Shadow {
-		return nil
+		return nil, nil
 	}
+	n := 0
+	for i := range r.Notes {
+		if r.Notes[i].Kind == string(commandersact.KindFailure) {
+			n++
+		}
+	}
+	if err := m.Reserve(int64(n * rejectSize)); err != nil {
+		return nil, accountError(err)
+	}
+	m.ownBytes += n * rejectSize
+	failures = make([]Reject, 0, n)
 	for _, n := range r.Notes {
 		if n.Kind == string(commandersact.KindFailure) {
 			failures = append(failures, Reject{Index: n.Index, Problem: n.problem()})
 		}
 	}
 	slices.SortStableFunc(failures, func(a, b Reject) int { return cmp.Compare(a.Index, b.Index) })
-	return failures
+	return failures, nil
 }
 
 // problem returns the public form of a failure.
@@ -274,6 +293,9 @@ func (g *migrator) into(m *payloadMemory, p *payload, o MigrateOptions) (report 
 	return report, err == nil && string(out) != string(p.bytes()), err
 }
 
+// failureBytes is how much memory the note of a failure needs, as a slice of them grows.
+const failureBytes = 3 * commandersact.NoteBytes
+
 // commandersAct is into for the built-in migration. A payload that cannot be read is left to the
 // handler, which refuses it.
 func (g *migrator) commandersAct(m *payloadMemory, p *payload, o MigrateOptions) (report MigrationReport, changed bool, err error) {
@@ -281,7 +303,11 @@ func (g *migrator) commandersAct(m *payloadMemory, p *payload, o MigrateOptions)
 	if acts == nil {
 		acts = new(commandersact.Migrator)
 	}
-	report, changed, err = g.commandersActBy(acts, m, p, o)
+	if err = m.Reserve(acts.Memory()); err != nil { // what it has kept, until m is settled
+		err = accountError(err)
+	} else {
+		report, changed, err = g.commandersActBy(acts, m, p, o)
+	}
 	acts.Reset()
 	g.memory.Put(acts) // not after a panic
 	return report, changed, err
@@ -291,8 +317,12 @@ func (g *migrator) commandersActBy(acts *commandersact.Migrator, m *payloadMemor
 	if err := p.memory.prepare(len(p.bytes())); err != nil {
 		return report, false, err
 	}
-	from := &p.memory.work.document
+	from, kept := &p.memory.work.document, acts.Memory()
 	err = acts.Load(from, p.bytes(), g.protocol.index)
+	if grown := acts.Memory() - kept; grown > 0 { // which the document has reserved in the same account
+		p.memory.reserved -= grown
+		m.reserved += grown
+	}
 	p.memory.correct()
 	if refused := accountError(err); refused != nil {
 		return report, false, refused
@@ -300,12 +330,19 @@ func (g *migrator) commandersActBy(acts *commandersact.Migrator, m *payloadMemor
 	if err != nil {
 		return report, false, nil
 	}
-	// The index of the new form grows like that of the old one.
-	if err := m.Reserve(2 * from.Memory()); err != nil {
+	// The index of the new form grows like that of the old one. Each event may fail with a note.
+	items, _ := from.Items()
+	if err := m.Reserve(2*from.Memory() + int64(1+len(items))*failureBytes); err != nil {
 		return report, false, accountError(err)
 	}
+	kept = acts.Memory()
 	m.work.bytes, changed = acts.Migrate(m.work.bytes[:0], &m.work.document, commandersact.Options{
 		Strict: o.Strict, CountOnly: g.options.Report == nil, // and no time of ours
 	})
-	return migrationReport(acts.Report()), changed, nil
+	made := acts.Report()
+	notes := int64(len(made.Notes)) * int64(unsafe.Sizeof(MigrationNote{}))
+	if err := m.Reserve(max(0, acts.Memory()-kept) + notes); err != nil {
+		return report, false, accountError(err)
+	}
+	return migrationReport(made), changed, nil
 }

@@ -184,7 +184,7 @@ type payload struct {
 // its request first: it is the meter of its document.
 type payloadMemory struct {
 	bytes    []byte
-	ownBytes int          // how much memory bytes are, unless they are in one of the next two
+	ownBytes int          // of bytes, unless they are in one of the next two, and of failures
 	buffer   *body.Buffer // that bytes are in, if they were read from a request
 	work     *workspace   // that the index is in, nil before there is one
 

@@ -149,13 +149,12 @@ func TestRefusalShares(t *testing.T) {
 		_, err := first.Write(make([]byte, 900_000)) // so that it has long to send more
 		require.NoError(t, err)
 		require.False(t, ends(first, 100*time.Millisecond), "%s: its rest is read", path)
-		require.True(t, ends(refused(), time.Second), "%s: there is no share left", path)
-		require.False(t, ends(first, 10*time.Millisecond), "%s: its rest is still read", path)
+		require.True(t, ends(refused(), time.Minute), "%s: there is no share left", path)
 		_, err = first.Write(make([]byte, 100_000))
 		require.NoError(t, err)
 		_, err = first.Write([]byte("GET / HTTP/1.0\r\n\r\n"))
 		require.NoError(t, err)
-		require.True(t, ends(first, 5*time.Second), "%s: the next request is answered", path)
+		require.True(t, ends(first, time.Minute), "%s: the next request is answered", path)
 	}
 }
 

@@ -23,7 +23,7 @@ func readJSON(rd *reader, r *http.Request) (*body.Buffer, error) {
 	a := new(account.Account)
 	a.Enter(rd.budget)
 	buf, _, err := rd.Read(httptest.NewRecorder(), r, body.Terms{
-		Account: a, Limit: maxBytes, Begin: time.Now(), MinRate: body.DefaultMinRate, JSON: true,
+		Account: a, Limit: maxBytes, Begin: time.Now(), MinRate: 1 << 10, JSON: true,
 	})
 	if err != nil {
 		a.Leave()

@@ -34,10 +34,6 @@ type Options struct {
 	ReadTimeout time.Duration
 }
 
-// DefaultMinRate is the slowest that a body may arrive unless the caller says otherwise, in
-// bytes per second.
-const DefaultMinRate = 1 << 10
-
 // graceTime is how long a body may take before its rate counts.
 const graceTime = 2 * time.Second
 

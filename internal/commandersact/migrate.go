@@ -228,17 +228,24 @@ func (m *Migrator) migrateBatch(dst []byte, into *wire.Document, items []wire.It
 // of its notes, which belong to the caller.
 func (m *Migrator) Report() Report { return m.report }
 
-// Reset drops the payload and the report, and keeps the memory for the next payload.
+// Memory returns how many bytes the migrator has, without those of the values in its notes.
+func (m *Migrator) Memory() int64 {
+	return m.outline.Memory() + int64(cap(m.kinds)+cap(m.scratch)+cap(m.merging)) + int64(cap(m.report.Notes))*NoteBytes
+}
+
+// Reset drops the payload and the report, and keeps the memory for the next payload, unless it is
+// large.
 func (m *Migrator) Reset() {
+	if m.Memory() > maxKeptBytes {
+		*m = Migrator{}
+		return
+	}
 	m.outline.Reset()
 	m.from, m.object, m.context, m.name, m.created = nil, wire.Object{}, wire.Object{}, nil, nil
 	m.resetContexts()
 	m.reporter.reset()
 	m.options = Options{}
 	m.under.Reset()
-	if cap(m.scratch)+cap(m.merging) > maxKeptBytes {
-		m.scratch, m.merging = nil, nil
-	}
 }
 
 // resetContexts drops the contexts of the event in progress. Most events have none, and

@@ -2,6 +2,7 @@ package commandersact
 
 import (
 	"bytes"
+	"unsafe"
 
 	"github.com/inlet-go/inlet/internal/wire"
 )
@@ -25,6 +26,9 @@ type Note struct {
 	// Value is what the result no longer holds, or nil.
 	Value []byte
 }
+
+// NoteBytes is how much memory a note takes, without what it points to.
+const NoteBytes = int64(unsafe.Sizeof(Note{}))
 
 // A Kind is what a note means for the event.
 type Kind string
@@ -156,16 +160,10 @@ type reporter struct {
 	countOnly bool
 }
 
-// maxKeptNotes is for how many notes one payload may leave memory to the next one.
-const maxKeptNotes = 1 << 12
-
 // reset drops the report, and keeps the memory of its notes.
 func (r *reporter) reset() {
 	notes := r.report.Notes
 	clear(notes)
-	if cap(notes) > maxKeptNotes {
-		notes = nil
-	}
 	*r = reporter{report: Report{Notes: notes[:0]}}
 }
 

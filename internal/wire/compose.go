@@ -205,6 +205,7 @@ func (c *Composer) End() []byte {
 	d.limits, d.list, d.repaired, d.inner = c.from.limits, c.from.list, c.from.repaired, c.from.inner
 	d.index.tooDeep = c.from.index.tooDeep
 	d.root = Object{text: text, names: d.index.rewritten, spans: d.rootSpans}
+	d.bind()
 	for i := range d.items {
 		d.items[i].text, d.items[i].names = text, d.index.rewritten
 	}
