@@ -183,10 +183,10 @@ func (c *call) selectRoute() error {
 		return tooLarge(route.MaxBytes)
 	}
 	items, _ := doc.Items()
-	if err = c.state.turn.Work(c.r.Context(), int64(len(items))*eventCost, false); err != nil {
+	if err = c.state.turn.Work(c.r.Context(), int64(items.Len())*eventCost, false); err != nil {
 		return bodyError(err)
 	}
-	if c.input, err = takeInput(len(items), &c.state.account); err == nil {
+	if c.input, err = takeInput(items.Len(), &c.state.account); err == nil {
 		c.input.doc, c.input.recording = doc, c.h.options.Rejects != nil
 	}
 	return err

@@ -72,22 +72,23 @@ func decodeActsBatch(in *Input) error {
 	if !listed {
 		return &Error{Code: CodeBatchNotArray, Field: "batch"}
 	}
-	if len(items) == 0 {
+	if items.Len() == 0 {
 		return &Error{Code: CodeEmptyBatch, Field: "batch"}
 	}
 	site, err := in.site()
 	if err != nil {
 		return err
 	}
-	if n := usable(items); !in.growEvents(n) || !in.growText(typicalText*n) {
+	if n := items.Usable(); !in.growEvents(n) || !in.growText(typicalText*n) {
 		return nil
 	}
-	for i := range items {
-		if p := problemOf(items[i].Fault); p != nil {
+	for i := range items.Len() {
+		it := items.At(i)
+		if p := problemOf(it.Fault); p != nil {
 			in.Refuse(i, "", p)
 			continue
 		}
-		in.addActs(i, Object{items[i].Object, items[i].Repaired}, site, false)
+		in.addActs(i, Object{it.Object, it.Repaired}, site, false)
 	}
 	return nil
 }

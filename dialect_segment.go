@@ -189,6 +189,9 @@ func (in *Input) addSegment(object Object, t Type) {
 	defer d.recycle()
 	setRequestDefaults(in, &d.envelope)
 	d.slots = append(d.slots, segmentSlots{})
+	if int64(copied) > in.maxBytes {
+		return defaultsTooLarge()
+	}
 	if in.growText(d.slots[0].sort(object.members)) {
 		d.add(0, object, t)
 	}
@@ -200,7 +203,7 @@ func decodeSegmentBatch(in *Input) error {
 	if !listed {
 		return &Error{Code: CodeBatchNotArray, Field: "batch"}
 	}
-	if len(items) == 0 {
+	if items.Len() == 0 {
 		return &Error{Code: CodeEmptyBatch, Field: "batch"}
 	}
 	if list := forwardedList(in); list != nil {
@@ -208,63 +211,51 @@ func decodeSegmentBatch(in *Input) error {
 	}
 	d := newSegmentDecoder(in)
 	defer d.recycle()
-	if err := d.setEnvelope(len(items)); err != nil {
+	if err := d.setEnvelope(items.Len()); err != nil {
 		return err
 	}
 	if err := d.sort(items); err != nil {
 		return err
 	}
-	for i := range items {
-		if p := problemOf(items[i].Fault); p != nil {
+	for i := range items.Len() {
+		it := items.At(i)
+		if p := problemOf(it.Fault); p != nil {
 			in.Refuse(i, "", p)
 			continue
 		}
-		d.add(i, Object{items[i].Object, items[i].Repaired}, "")
+		d.add(i, Object{it.Object, it.Repaired}, "")
 	}
 	return nil
 }
 
 // sort sorts the members of all events into slots, so that the memory for all their strings
 // can be reserved and allocated together, and that for what is merged, too.
-func (d *segmentDecoder) sort(items []wire.Item) error {
+func (d *segmentDecoder) sort(items wire.Items) error {
 	in, env := d.in, &d.envelope
 	limits := in.doc.Limits()
-	needed := len(items)*slotsSize + env.context.size(limits) + env.integrations.size(limits)
-	events := usable(items)
-	if !in.growEvents(events) || !in.growRejects(len(items)-events) || !in.reserve(needed) {
+	needed := items.Len()*slotsSize + env.context.size(limits) + env.integrations.size(limits)
+	events := items.Usable()
+	if !in.growEvents(events) || !in.growRejects(items.Len()-events) || !in.reserve(needed) {
 		return in.refused
 	}
 	d.reserved = int64(needed)
-	d.slots = slices.Grow(d.slots, len(items))[:len(items)]
+	d.slots = slices.Grow(d.slots, items.Len())[:items.Len()]
 	text, merged, copied := 0, 0, 0
-	for i := range items {
-		s := &d.slots[i]
+	for i := range d.slots {
+		s, object := &d.slots[i], items.At(i).Object
 		*s = segmentSlots{}
-		text += s.sort(items[i].Object)
+		text += s.sort(object)
 		if env.context.object != nil {
-			env.context.count(s.value(items[i].Object, slotContext), &merged, &copied)
+			env.context.count(s.value(object, slotContext), &merged, &copied)
 		}
 		if env.integrations.object != nil {
-			env.integrations.count(s.value(items[i].Object, slotIntegrations), &merged, &copied)
+			env.integrations.count(s.value(object, slotIntegrations), &merged, &copied)
 		}
-	}
-	if int64(copied) > in.maxBytes {
-		return defaultsTooLarge()
 	}
 	if in.growText(text) && copied > 0 {
 		in.growRaw(merged + copied)
 	}
 	return in.refused
-}
-
-// usable returns how many items have no fault.
-func usable(items []wire.Item) (n int) {
-	for i := range items {
-		if items[i].Fault.Kind == wire.None {
-			n++
-		}
-	}
-	return n
 }
 
 // slotsSize is the size of the slots of an event in memory, in bytes.

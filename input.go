@@ -273,11 +273,12 @@ func (in *Input) singleOfQuery() (Object, bool) {
 // list. Those that are not usable objects are refused by the first call, and are empty.
 func (in *Input) Items() ([]Object, bool) {
 	items, listed := in.doc.Items()
-	if !in.reserve(len(items) * objectSize) {
+	if !in.reserve(items.Len() * objectSize) {
 		return nil, listed
 	}
-	objects := make([]Object, len(items))
-	for i, it := range items {
+	objects := make([]Object, items.Len())
+	for i := range objects {
+		it := items.At(i)
 		objects[i] = Object{it.Object, it.Repaired}
 		if p := problemOf(it.Fault); p != nil && !in.checked {
 			in.Refuse(i, "", p)

@@ -332,7 +332,7 @@ func (g *migrator) commandersActBy(acts *commandersact.Migrator, m *payloadMemor
 	}
 	// The index of the new form grows like that of the old one. Each event may fail with a note.
 	items, _ := from.Items()
-	if err := m.Reserve(2*from.Memory() + int64(1+len(items))*failureBytes); err != nil {
+	if err := m.Reserve(2*from.Memory() + int64(1+items.Len())*failureBytes); err != nil {
 		return report, false, accountError(err)
 	}
 	kept = acts.Memory()

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -233,7 +232,7 @@ func forwardedLimits(l wire.Limits) wire.Limits {
 // decodeForwarded reads a forwarded batch.
 func decodeForwarded(in *Input, list json.RawMessage) error {
 	items, _ := in.doc.Items()
-	if slices.ContainsFunc(items, func(it wire.Item) bool { return it.Fault.Kind >= wire.TooDeep }) {
+	if items.Exceeds() {
 		doc, err := in.payload.index(forwardedLimits(in.doc.Limits()))
 		if err != nil {
 			return err
@@ -243,23 +242,23 @@ func decodeForwarded(in *Input, list json.RawMessage) error {
 		list = doc.Root().Get(forwardedMember)
 	}
 	in.forwarded = true
-	in.growEvents(len(items))
-	in.growText(len(items) * (typicalText + idLength))
+	in.growEvents(items.Len())
+	in.growText(items.Len() * (typicalText + idLength))
 	i := 0
 	for about := range wire.Elements(list) {
-		if i < len(items) && in.refused == nil {
-			in.addForwarded(i, &items[i], about)
+		if i < items.Len() && in.refused == nil {
+			in.addForwarded(i, items.At(i), about)
 		}
 		i++
 	}
-	if i != len(items) {
+	if i != items.Len() {
 		return &Error{Code: CodeInvalidRequest, Message: "the list must have an element for each event", Field: "_inlet"}
 	}
 	return nil
 }
 
 // addForwarded adds the event at a place of the request, or refuses it.
-func (in *Input) addForwarded(place int, it *wire.Item, about json.RawMessage) {
+func (in *Input) addForwarded(place int, it wire.Item, about json.RawMessage) {
 	if p := problemOf(it.Fault); p != nil {
 		in.Refuse(place, "", p)
 		return

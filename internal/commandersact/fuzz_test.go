@@ -132,12 +132,12 @@ func requireComposed(t *testing.T, payload string, result []byte, o commandersac
 	made, madeListed := into.Items()
 	received, _ := from.Items()
 	require.Equal(t, listed, madeListed)
-	require.Len(t, made, len(items))
-	for i := range items {
-		require.Equal(t, received[i].Fault, made[i].Fault)
-		require.Equal(t, received[i].Size, made[i].Size)
-		if made[i].Fault.Kind == wire.None {
-			requireSameObject(t, items[i].Object, made[i].Object)
+	require.Equal(t, items.Len(), made.Len())
+	for i := range items.Len() {
+		require.Equal(t, received.At(i).Fault, made.At(i).Fault)
+		require.Equal(t, received.At(i).Size, made.At(i).Size)
+		if made.At(i).Fault.Kind == wire.None {
+			requireSameObject(t, items.At(i).Object, made.At(i).Object)
 		}
 	}
 }

@@ -201,10 +201,11 @@ func isEvent(root wire.Object) bool {
 }
 
 // migrateBatch copies the payload from the first event on that is changed.
-func (m *Migrator) migrateBatch(dst []byte, into *wire.Document, items []wire.Item) (_ []byte, changed bool) {
-	for i := range items {
+func (m *Migrator) migrateBatch(dst []byte, into *wire.Document, items wire.Items) (_ []byte, changed bool) {
+	for i := range items.Len() {
 		m.index = i
-		change := m.accept(&items[i])
+		it := items.At(i)
+		change := m.accept(&it)
 		if change && !changed {
 			changed = true
 			m.out.BeginList(dst, m.from, into)

@@ -26,7 +26,6 @@ type Composer struct {
 	base       int     // where the result begins in Text
 	spans      *[]span // of the object that is being written: of the root or of the items
 	open       int     // where its members begin in Text
-	first      int     // where its spans begin
 	reread     bool    // the root has a list that is not indexed
 
 	// For a copy of a list.
@@ -64,12 +63,12 @@ func (c *Composer) isList() bool { return c.spans == &c.into.itemSpans }
 func (c *Composer) Keep() {
 	it := c.item()
 	end := c.itemEnd()
-	first, by := len(c.into.itemSpans), c.shift()
+	by := c.shift()
 	count(len(it.spans))
 	for _, s := range it.spans {
 		c.into.itemSpans = append(c.into.itemSpans, s.moved(by))
 	}
-	c.addItem(it, first)
+	c.addItem()
 	c.next = skipComma(c.from.root.text, end)
 }
 
@@ -86,7 +85,7 @@ func (s span) moved(by int) span {
 }
 
 // item returns the next item of the source.
-func (c *Composer) item() *Item { return &c.from.items[len(c.into.items)] }
+func (c *Composer) item() Item { return Items{c.from}.At(len(c.into.items)) }
 
 // itemEnd returns where the next item of the source ends. If its members are known that
 // is after the last one; only an item without spans is walked over.
@@ -98,12 +97,12 @@ func (c *Composer) itemEnd() int {
 	return skipValue(c.from.root.text, c.next)
 }
 
-// addItem adds an item with the properties of one of the source, whose spans begin at
-// first. End sets its text, once Text does not move any more.
-func (c *Composer) addItem(it *Item, first int) {
-	added := *it
-	added.Object = Object{spans: c.into.itemSpans[first:len(c.into.itemSpans):len(c.into.itemSpans)]}
-	c.into.items = append(c.into.items, added)
+// addItem adds an item with the properties of the next one of the source, and the spans that
+// were added since the last one.
+func (c *Composer) addItem() {
+	it := c.from.items[len(c.into.items)]
+	it.spans = it.spans&^(1<<faultShift-1) | uint32(len(c.into.itemSpans))
+	c.into.items = append(c.into.items, it)
 }
 
 // Open starts the root, or the next item, which is made anew.
@@ -113,14 +112,14 @@ func (c *Composer) Open() {
 		c.copied = c.itemEnd() // skips the old text of the item
 	}
 	c.Text = append(c.Text, '{')
-	c.open, c.first = len(c.Text), len(*c.spans)
+	c.open = len(c.Text)
 }
 
 // Close ends what Open has started.
 func (c *Composer) Close() {
 	c.Text = append(c.Text, '}')
 	if c.isList() {
-		c.addItem(c.item(), c.first)
+		c.addItem()
 		c.next = skipComma(c.from.root.text, c.copied)
 	}
 }
@@ -205,10 +204,6 @@ func (c *Composer) End() []byte {
 	d.limits, d.list, d.repaired, d.inner = c.from.limits, c.from.list, c.from.repaired, c.from.inner
 	d.index.tooDeep = c.from.index.tooDeep
 	d.root = Object{text: text, names: d.index.rewritten, spans: d.rootSpans}
-	d.bind()
-	for i := range d.items {
-		d.items[i].text, d.items[i].names = text, d.index.rewritten
-	}
 	if c.reread {
 		d.Reset()
 	}
@@ -221,7 +216,7 @@ func (c *Composer) End() []byte {
 // root: members before the list stay, the list's value becomes longer or shorter, and
 // members after it move.
 func (c *Composer) endList() {
-	c.into.listed = true
+	c.into.listed, c.into.twice = true, append(c.into.twice[:0], c.from.twice...)
 	for i, s := range c.from.rootSpans {
 		switch by := c.shift(); {
 		case i < c.list:

@@ -17,11 +17,11 @@ func requireSame(t testing.TB, want, got *Document) {
 	wantItems, wantListed := want.Items()
 	gotItems, gotListed := got.Items()
 	require.Equal(t, wantListed, gotListed)
-	require.Len(t, gotItems, len(wantItems))
+	require.Equal(t, wantItems.Len(), gotItems.Len())
 	require.Equal(t, want.Limits(), got.Limits())
-	for i := range wantItems {
-		require.Equal(t, wantItems[i].Fault, gotItems[i].Fault)
-		requireSameObject(t, wantItems[i].Object, gotItems[i].Object)
+	for i := range wantItems.Len() {
+		require.Equal(t, wantItems.At(i).Fault, gotItems.At(i).Fault)
+		requireSameObject(t, wantItems.At(i).Object, gotItems.At(i).Object)
 	}
 }
 
@@ -46,7 +46,7 @@ func readBoth(t testing.TB, body string) (d *Document, o *Outline) {
 	requireSame(t, &plain, d)
 	require.Equal(t, plain.AsItem().Size, d.AsItem().Size)
 	for i := range plain.items {
-		require.Equal(t, plain.items[i].Size, d.items[i].Size)
+		require.Equal(t, Items{&plain}.At(i).Size, Items{d}.At(i).Size)
 	}
 	return d, o
 }
@@ -69,7 +69,7 @@ func TestComposer(t *testing.T) {
 				}
 				c.Open()
 				c.Member([]byte(`"new"`), []byte(`[1]`))
-				c.Copy(from.items[i].Object, 0, from.items[i].Len())
+				c.Copy(Items{from}.At(i).Object, 0, Items{from}.At(i).Len())
 				c.Name([]byte(`"made"`))
 				c.Text = append(c.Text, `"here"`...)
 				c.EndValue()
@@ -79,8 +79,8 @@ func TestComposer(t *testing.T) {
 			require.Equal(t, "before", string(out[:6]))
 			require.NoError(t, want.Read(out[6:], `"batch"`, composeLimits))
 			requireSame(t, &want, &into)
-			for i, it := range from.items {
-				require.Equal(t, it.Size, into.items[i].Size, "the length is the one received")
+			for i := range from.items {
+				require.Equal(t, Items{from}.At(i).Size, Items{&into}.At(i).Size, "the length is the one received")
 			}
 			if changed > 4 {
 				require.Equal(t, composed, string(out[6:]))
@@ -131,15 +131,15 @@ func TestOutline(t *testing.T) {
 		searched.Use(from)
 		for _, o := range []*Outline{noted, &searched} {
 			for i := range from.items {
-				o.Event(from.items[i].Object)
+				o.Event(Items{from}.At(i).Object)
 				if i == 0 {
-					x := o.Inner(from.items[0].Object, 0)
+					x := o.Inner(Items{from}.At(0).Object, 0)
 					require.Equal(t, 2, x.Len())
 					require.Equal(t, `[2]`, string(x.Get(`"l"`)))
 					require.Equal(t, `1`, string(o.Inner(x.Object, 0).Get(`"k"`)))
 				}
 			}
-			require.Zero(t, o.Inner(from.items[4].Object, 0).Len())
+			require.Zero(t, o.Inner(Items{from}.At(4).Object, 0).Len())
 		}
 	})
 	t.Run("errors as without an outline", func(t *testing.T) {

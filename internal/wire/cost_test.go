@@ -106,14 +106,14 @@ func mergeDefaults(body []byte) (charged int) {
 	}
 	items, _ := doc.Items()
 	under := doc.Root().Get(`"context"`)
-	if wire.Kind(under) != '{' || len(under)*len(items) > costBytes {
+	if wire.Kind(under) != '{' || len(under)*items.Len() > costBytes {
 		return charged
 	}
 	var d wire.Defaults
 	d.Set(under)
 	var merged []byte
-	for i := range items {
-		if over := items[i].Get(`"context"`); wire.Kind(over) == '{' && !wire.EmptyObject(over) {
+	for i := range items.Len() {
+		if over := items.At(i).Get(`"context"`); wire.Kind(over) == '{' && !wire.EmptyObject(over) {
 			merged, _, _ = d.AppendUnder(merged[:0], over, `"traits"`)
 			charged += len(merged)
 		}
@@ -130,9 +130,9 @@ func editEvents(body []byte) int {
 	path := []string{`"a"`, `"traits"`, `"email"`}
 	var edited []byte
 	items, _ := doc.Items()
-	for i := range items {
-		for k := range items[i].Len() {
-			value := items[i].Value(k)
+	for i := range items.Len() {
+		for k := range items.At(i).Len() {
+			value := items.At(i).Value(k)
 			wire.Has(value, path)
 			edited = wire.AppendEdited(edited[:0], value, path, func(_, _ []byte) []byte { return nil })
 		}

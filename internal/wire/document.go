@@ -1,5 +1,7 @@
 package wire
 
+import "slices"
+
 // This file reads a body into spans. The root object and each event of the list get one
 // span per member, in two slices that are shared by all events of the body: an [Object]
 // is a part of such a slice. Below the members of an event, values are only checked, by
@@ -34,10 +36,11 @@ type Document struct {
 	limits   Limits
 	list     string // quoted name of the root member that lists events
 	root     Object
-	items    []Item
-	listed   bool // the root has this member, and it is an array
-	repaired int  // how many repairs of the text are outside of the list
-	inner    data // the list, if it is not one of events
+	items    []item
+	twice    []twice // the faults of items that have a name
+	listed   bool    // the root has this member, and it is an array
+	repaired int     // how many repairs of the text are outside of the list
+	inner    data    // the list, if it is not one of events
 
 	rootSpans, itemSpans []span // of the root, and of all items, in order
 	index                indexer
@@ -50,6 +53,82 @@ type data struct {
 	fault    Fault // the first one in an element, whether that is an object or not
 	members  int   // of the root and of all elements, at all depths
 	received int   // the length of the root
+}
+
+// An item is what is kept of an element of the list. Many fit into a short body, so it is small.
+type item struct {
+	spans uint32 // where its own end among those of all items, and from faultShift on its kind of fault
+	size  uint32 // as received, and whether it was repaired, in the highest bit
+}
+
+// A list has fewer members than a quarter of the bytes of a body, so a number of spans leaves room
+// for a kind of fault.
+const (
+	faultShift  = 29
+	repairedBit = 1 << 31
+)
+
+func (it item) fault() FaultKind { return FaultKind(it.spans >> faultShift) }
+
+// end returns where its spans end. They begin where those of the item before end.
+func (it item) end() int { return int(it.spans & (1<<faultShift - 1)) }
+
+// A twice is the name that occurs twice in an item.
+type twice struct {
+	item int
+	name string
+}
+
+// Items are the elements of the list of a document, until that is read again.
+type Items struct{ d *Document }
+
+// Len returns how many there are.
+func (s Items) Len() int {
+	if s.d == nil {
+		return 0
+	}
+	return len(s.d.items)
+}
+
+// Usable returns how many have no fault.
+func (s Items) Usable() (n int) {
+	for i := range s.Len() {
+		if s.d.items[i].fault() == None {
+			n++
+		}
+	}
+	return n
+}
+
+// Exceeds reports whether one exceeds a limit.
+func (s Items) Exceeds() bool {
+	return slices.ContainsFunc(s.d.items, func(it item) bool { return it.fault() >= TooDeep })
+}
+
+// At returns the i-th one.
+func (s Items) At(i int) Item {
+	d, it := s.d, s.d.items[i]
+	if it.fault() != None {
+		return Item{Fault: d.faultOf(i), Size: int(it.size &^ repairedBit), Repaired: it.size&repairedBit != 0}
+	}
+	first := 0
+	if i > 0 {
+		first = d.items[i-1].end()
+	}
+	return Item{
+		Object: Object{text: d.root.text, names: d.index.rewritten, spans: d.itemSpans[first:it.end():it.end()]},
+		Size:   int(it.size &^ repairedBit), Repaired: it.size&repairedBit != 0,
+	}
+}
+
+// faultOf returns the fault of the i-th item.
+func (d *Document) faultOf(i int) Fault {
+	f := Fault{Kind: d.items[i].fault()}
+	if f.Kind == Duplicate {
+		k, _ := slices.BinarySearchFunc(d.twice, i, func(t twice, i int) int { return t.item - i })
+		f.Name = d.twice[k].name
+	}
+	return f
 }
 
 // An Item is an element of the list of events.
@@ -193,18 +272,12 @@ func (d *Document) read() error {
 }
 
 // setText sets the text that all spans point into.
-func (d *Document) setText(text []byte) {
-	d.index.src, d.root.text = text, text
-	for i := range d.items {
-		d.items[i].text = text
-	}
-}
+func (d *Document) setText(text []byte) { d.index.src, d.root.text = text, text }
 
-// Reset empties the document and releases the body. The items are zeroed, so that they do
-// not keep it alive; spans are numbers.
+// Reset empties the document and releases the body: items and spans are numbers.
 func (d *Document) Reset() {
-	clear(d.items)
-	d.items, d.rootSpans, d.itemSpans = d.items[:0], d.rootSpans[:0], d.itemSpans[:0]
+	clear(d.twice)
+	d.items, d.twice, d.rootSpans, d.itemSpans = d.items[:0], d.twice[:0], d.rootSpans[:0], d.itemSpans[:0]
 	d.root, d.listed, d.repaired, d.inner = Object{}, false, 0, data{}
 	d.limits = Limits{}
 	d.index.reset(nil, Limits{})
@@ -222,7 +295,7 @@ func (d *Document) Root() Object { return d.root }
 func (d *Document) Repaired() bool { return d.repaired > 0 }
 
 // Items returns the elements of the list, and whether there is one.
-func (d *Document) Items() ([]Item, bool) { return d.items, d.listed }
+func (d *Document) Items() (Items, bool) { return Items{d}, d.listed }
 
 // AsItem returns the root as if it were the only element of a list, without the limit on
 // its length. The list is then data of it like any other, and its elements may be of any
@@ -230,7 +303,7 @@ func (d *Document) Items() ([]Item, bool) { return d.items, d.listed }
 func (d *Document) AsItem() Item {
 	it := Item{Object: d.root, Size: d.inner.received, Repaired: d.Repaired(), Fault: d.inner.fault}
 	for i := range d.items {
-		it.Repaired = it.Repaired || d.items[i].Repaired
+		it.Repaired = it.Repaired || d.items[i].size&repairedBit != 0
 	}
 	switch {
 	case it.Fault.Kind != None:
@@ -265,7 +338,6 @@ func (d *Document) readRoot() error {
 		return &FaultError{x.fault}
 	}
 	d.root = Object{text: x.src, names: x.rewritten, spans: d.rootSpans}
-	d.bind()
 	d.inner.members += x.members
 	d.repaired += len(d.repair.positions) + len(x.unpaired) // minus those that readItem has subtracted
 	return nil
@@ -350,13 +422,12 @@ func (d *Document) readItem(start int) (end int, err error) {
 	x := &d.index
 	x.itemStart = start
 	first, unpaired := len(d.itemSpans), len(x.unpaired)
-	var it Item
+	fault := Fault{Kind: NotObject}
 	if x.at(start) == '{' {
 		end, err = d.readObject(start, &d.itemSpans, "")
-		it.Fault = x.fault
+		fault = x.fault
 	} else {
 		end = x.value(start)
-		it.Fault.Kind = NotObject
 	}
 	if err != nil || x.failed {
 		return end, err
@@ -364,35 +435,42 @@ func (d *Document) readItem(start int) (end int, err error) {
 	replaced := d.repair.within(start, end)
 	repairs := replaced + len(x.unpaired) - unpaired
 	d.repaired -= repairs // readRoot adds all repairs, so that those outside remain
-	it.Repaired = repairs > 0
-	it.Size = end - start - replaced*growth
 	if d.inner.fault.Kind == None {
 		d.inner.fault = x.fault
 	}
 	d.inner.members += x.members
-	d.addItem(it, first)
+	d.addItem(first, end-start-replaced*growth, fault, repairs > 0)
 	return end, nil
 }
 
-// addItem adds an item whose size is known. The spans of its members begin at first, and
-// are dropped if it has a fault.
-//
-// The slices that its object holds are those of now. In the end [Document.bind] replaces
-// them by those of then, which the document's slices have grown to.
-func (d *Document) addItem(it Item, first int) {
-	if it.Fault.Kind == None && d.limits.Bytes > 0 && it.Size > d.limits.Bytes {
-		it.Fault.Kind = TooLarge
+// addItem adds an item. The spans of its members begin at first, and are dropped if it has a
+// fault.
+func (d *Document) addItem(first, size int, fault Fault, wasRepaired bool) {
+	if fault.Kind == None && d.limits.Bytes > 0 && size > d.limits.Bytes {
+		fault.Kind = TooLarge
 	}
-	if it.Fault.Kind == None {
-		spans := d.itemSpans[first:len(d.itemSpans):len(d.itemSpans)]
-		it.Object = Object{text: d.index.src, names: d.index.rewritten, spans: spans}
-	} else {
+	if fault.Kind != None {
 		d.itemSpans = d.itemSpans[:first]
 	}
-	if len(d.items) == cap(d.items) && !d.growItems() {
+	if len(d.items) == cap(d.items) && !d.growItems() || fault.Kind == Duplicate && !d.addTwice(fault.Name) {
 		return
 	}
+	it := item{spans: uint32(len(d.itemSpans)) | uint32(fault.Kind)<<faultShift, size: uint32(size)}
+	if wasRepaired {
+		it.size |= repairedBit
+	}
 	d.items = append(d.items, it)
+}
+
+// addTwice keeps the name that occurs twice in the next item. It returns false if that was refused.
+func (d *Document) addTwice(name string) bool {
+	if len(d.twice) == cap(d.twice) {
+		if d.twice = outgrown(&d.index, d.twice, d.index.itemStart, minTwice); d.index.failed {
+			return false
+		}
+	}
+	d.twice = append(d.twice, twice{len(d.items), name})
+	return true
 }
 
 // growItems makes room for an item and more. It returns false if that was refused.

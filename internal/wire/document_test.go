@@ -36,12 +36,12 @@ func TestDocument(t *testing.T) {
 
 		items, listed := d.Items()
 		require.True(t, listed)
-		require.Len(t, items, 4)
-		require.Equal(t, `[{"z":"]"}]`, string(items[0].Get(`"y"`)))
-		require.Equal(t, NotObject, items[1].Fault.Kind)
-		require.Equal(t, `true`, string(items[2].Get(`"w"`)))
-		require.Equal(t, 2, items[3].Size)
-		require.Zero(t, items[3].Len())
+		require.Equal(t, 4, items.Len())
+		require.Equal(t, `[{"z":"]"}]`, string(items.At(0).Get(`"y"`)))
+		require.Equal(t, NotObject, items.At(1).Fault.Kind)
+		require.Equal(t, `true`, string(items.At(2).Get(`"w"`)))
+		require.Equal(t, 2, items.At(3).Size)
+		require.Zero(t, items.At(3).Len())
 	})
 	t.Run("duplicates among many names", func(t *testing.T) {
 		t.Parallel()
@@ -74,12 +74,12 @@ func TestDocument(t *testing.T) {
 		d := read(t, "{\"w\":\"ok\",\"batch\":[{\"a\":\"fine \\ud83d\\ude00\"},{\"a\":\"b\xffd\"},{\"a\":\"\\ud83d cut\"}]}", wideLimits)
 		items, _ := d.Items()
 		require.False(t, d.Repaired())
-		require.False(t, items[0].Repaired)
-		require.True(t, items[1].Repaired)
-		require.Equal(t, "\"b\uFFFDd\"", string(items[1].Get(`"a"`)))
-		require.Equal(t, len("{\"a\":\"b\xffd\"}"), items[1].Size, "the size is the one received")
-		require.True(t, items[2].Repaired)
-		require.Equal(t, `"\ufffd cut"`, string(items[2].Get(`"a"`)))
+		require.False(t, items.At(0).Repaired)
+		require.True(t, items.At(1).Repaired)
+		require.Equal(t, "\"b\uFFFDd\"", string(items.At(1).Get(`"a"`)))
+		require.Equal(t, len("{\"a\":\"b\xffd\"}"), items.At(1).Size, "the size is the one received")
+		require.True(t, items.At(2).Repaired)
+		require.Equal(t, `"\ufffd cut"`, string(items.At(2).Get(`"a"`)))
 	})
 }
 
@@ -106,11 +106,11 @@ func TestDocumentFaults(t *testing.T) {
 			limits := Limits{Depth: 4, Members: 10, Bytes: 200, Items: 5}
 			d := read(t, `{"batch":[{"ok":1},`+tc.item+`,{"ok":2}]}`, limits)
 			items, _ := d.Items()
-			require.Len(t, items, 3)
-			require.Equal(t, tc.want, items[1].Fault)
+			require.Equal(t, 3, items.Len())
+			require.Equal(t, tc.want, items.At(1).Fault)
 			for _, i := range []int{0, 2} {
-				require.Equal(t, None, items[i].Fault.Kind)
-				require.NotNil(t, items[i].Get(`"ok"`))
+				require.Equal(t, None, items.At(i).Fault.Kind)
+				require.NotNil(t, items.At(i).Get(`"ok"`))
 			}
 		})
 	}
@@ -268,7 +268,7 @@ func asEvent(value string) (it Item, got string, err error) {
 		return Item{}, "", err
 	}
 	items, _ := d.Items()
-	return items[0], string(items[0].Get(`"v"`)), nil
+	return items.At(0), string(items.At(0).Get(`"v"`)), nil
 }
 
 // requireRoot checks whether a text is accepted as a body, or refused only because its root
@@ -330,7 +330,8 @@ func FuzzDocument(f *testing.F) {
 		clean := !d.Repaired()
 		duplicates := false
 		items, _ := d.Items()
-		for _, it := range items {
+		for i := range items.Len() {
+			it := items.At(i)
 			clean = clean && !it.Repaired
 			duplicates = duplicates || it.Fault.Kind == Duplicate
 		}
@@ -375,11 +376,11 @@ func FuzzAgainstStandard(f *testing.F) {
 		err := d.Read(body, `"batch"`, Limits{})
 		require.Equal(t, json.Valid(body), !errors.As(err, &syntax), "%v", err)
 		items, _ := d.Items()
-		if err != nil || len(items) != 1 || items[0].Fault.Kind != None || items[0].Len() != 1 {
+		if err != nil || items.Len() != 1 || items.At(0).Fault.Kind != None || items.At(0).Len() != 1 {
 			return
 		}
-		if !items[0].Repaired {
-			require.True(t, bytes.Contains(body, items[0].Value(0)))
+		if !items.At(0).Repaired {
+			require.True(t, bytes.Contains(body, items.At(0).Value(0)))
 		}
 		var want struct{ Batch []map[string]any }
 		decoder := json.NewDecoder(bytes.NewReader(body))
@@ -388,7 +389,7 @@ func FuzzAgainstStandard(f *testing.F) {
 		if len(want.Batch) != 1 { // "Batch" and "batch": encoding/json ignores case
 			return
 		}
-		require.Equal(t, want.Batch[0]["v"], decoded(t, string(items[0].Value(0))))
+		require.Equal(t, want.Batch[0]["v"], decoded(t, string(items.At(0).Value(0))))
 	})
 }
 

@@ -22,7 +22,7 @@ func (d *Document) SetMeter(m Meter) { d.index.meter = m }
 // Memory returns how many bytes the document has made.
 func (d *Document) Memory() int64 {
 	x := &d.index
-	return sizeOf(d.items) + sizeOf(d.rootSpans) + sizeOf(d.itemSpans) + sizeOf(x.stack) + sizeOf(x.names) +
+	return sizeOf(d.items) + sizeOf(d.twice) + sizeOf(d.rootSpans) + sizeOf(d.itemSpans) + sizeOf(x.stack) + sizeOf(x.names) +
 		sizeOf(x.rewritten) + sizeOf(x.table.entries) + sizeOf(x.table.slots) + sizeOf(x.unpaired) +
 		sizeOf(d.repair.text) + sizeOf(d.repair.positions) + int64(x.faulty)
 }
@@ -38,6 +38,7 @@ func sizeOf[T any](s []T) int64 { return int64(cap(s)) * int64(unsafe.Sizeof(*ne
 const (
 	minMember = len(`"":0,`)
 	minItem   = len(`0,`)
+	minTwice  = len(`{"":0,"":0},`)
 )
 
 // reserve asks the meter. After a refusal the pass fails.
@@ -84,22 +85,6 @@ func roomFor(x *indexer, s []byte, n int) []byte {
 		return s
 	}
 	return append(make([]byte, 0, n), s...)
-}
-
-// bind sets what the objects of the items point into, once it does not move any more: else
-// they would keep the memory that was outgrown.
-func (d *Document) bind() {
-	first := 0
-	for i := range d.items {
-		it := &d.items[i]
-		if n := len(it.spans); n > 0 {
-			it.spans = d.itemSpans[first : first+n : first+n]
-			first += n
-		}
-		if it.text != nil {
-			it.names = d.index.rewritten
-		}
-	}
 }
 
 // clip returns memory for n elements, asking for what is lacking. It is nil if that

@@ -33,8 +33,8 @@ func indexed(d *wire.Document, names ...string) (root, items []string) {
 		return found
 	}
 	list, _ := d.Items()
-	for i := range list {
-		items = append(items, in(i, list[i].Object)...)
+	for i := range list.Len() {
+		items = append(items, in(i, list.At(i).Object)...)
 	}
 	return in(-1, d.Root()), items
 }
@@ -114,8 +114,8 @@ func FuzzSearch(f *testing.F) {
 			require.Equal(t, string(d.Root().Get(`"k"`)), string(last))
 		}
 		items, _ := d.Items()
-		for i := range items {
-			if items[i].Fault.Kind != wire.None || items[i].Repaired {
+		for i := range items.Len() {
+			if items.At(i).Fault.Kind != wire.None || items.At(i).Repaired {
 				return
 			}
 		}
