@@ -23,11 +23,12 @@ type AccessLogOptions struct {
 
 // AccessLog writes one record for every request, when its handler has returned or panicked: at
 // level Info up to status 399, at Warn up to 499, at Error above. Its attributes are method,
-// path, status, bytes (of the response's body) and duration; clientIP, requestId, source,
-// dialect, accepted and rejected (events) and code (why the request was refused) if they are
-// known; reject, field and event (the code, the field and the name of the first refused event);
-// origin for one that is not allowed; limit and reason, if the server was overloaded: the name of
-// the option that limits, and what there is too much of; and from status 500 on error, any other
+// path, status, bytes (of the response's body as it is sent, so 0 for HEAD) and duration;
+// clientIP, requestId, source, dialect, accepted and rejected (events) and code (why the request
+// was refused) if they are known; reject, field and event (the code, the field and the name of the
+// first refused event); origin for one that is not allowed; limit and reason, if the server was
+// overloaded: the name of the option that limits, and what there is too much of; and from status
+// 500 on error, any other
 // cause, which is not sent to the client. A handler that panicked before it answered has status
 // 500 and panicked=true.
 //
@@ -44,7 +45,7 @@ func AccessLog(o *AccessLogOptions) func(http.Handler) http.Handler {
 	logger := cmp.Or(filled.Logger, slog.Default())
 	return func(next http.Handler) http.Handler {
 		return at(order.AccessLog, logger, next, func(w http.ResponseWriter, r *http.Request) {
-			a := access{w: record(w), r: r, began: time.Now(), panicked: true}
+			a := access{w: record(w, r), r: r, began: time.Now(), panicked: true}
 			defer func() { a.log(logger) }()
 			next.ServeHTTP(a.w, r)
 			a.panicked = false

@@ -204,6 +204,19 @@ func TestAccessLogForeignHandler(t *testing.T) {
 			require.Equal(t, tt.bytes, got["bytes"])
 		})
 	}
+	t.Run("no body is sent for HEAD", func(t *testing.T) {
+		t.Parallel()
+		for _, path := range []string{"/v1/pixel/track", "/v1/pixel/page?writeKey=" + writeKey, "/v1/track", "/v1/projects/x/settings", "/nothing", "/"} {
+			for name, h := range map[string]http.Handler{"ours": newHandler(t, new(testsink.Keeper)), "a host's": echo, "none": http.NotFoundHandler()} {
+				for _, outer := range []func(http.Handler) http.Handler{middleware.Recover(nil), middleware.RequestID(nil)} {
+					var log bytes.Buffer
+					layers := middleware.Chain(outer, middleware.AccessLog(&middleware.AccessLogOptions{Logger: logTo(&log)}), middleware.Auth(keys, nil))
+					call{method: http.MethodHead, path: path, key: writeKey, body: "hello"}.do(layers(h))
+					require.Zero(t, record(t, &log)["bytes"], "%s: %s", name, path)
+				}
+			}
+		}
+	})
 	t.Run("panics, inside Recover", func(t *testing.T) {
 		t.Parallel()
 		var log bytes.Buffer

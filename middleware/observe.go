@@ -26,7 +26,7 @@ func Observe(o inlet.Observer) func(http.Handler) http.Handler {
 				next.ServeHTTP(w, r)
 				return
 			}
-			a := access{w: record(w), r: r, began: time.Now(), panicked: true}
+			a := access{w: record(w, r), r: r, began: time.Now(), panicked: true}
 			defer func() {
 				out := a.outcome()
 				o.ObserveRequest(r.Context(), &out)

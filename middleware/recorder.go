@@ -11,15 +11,16 @@ import (
 type recorder struct {
 	http.ResponseWriter
 	status int   // of the final response, 0 before it
-	bytes  int64 // of the body
+	bytes  int64 // of the body, as it is sent
+	head   bool  // the server sends no body, whatever is written
 }
 
-// record returns the recorder of w: w itself if an outer layer made it one.
-func record(w http.ResponseWriter) *recorder {
+// record returns the recorder of w, for the response to r: w itself if an outer layer made it one.
+func record(w http.ResponseWriter, r *http.Request) *recorder {
 	if rec, ok := w.(*recorder); ok {
 		return rec
 	}
-	return &recorder{ResponseWriter: w}
+	return &recorder{ResponseWriter: w, head: r.Method == http.MethodHead}
 }
 
 // Unwrap returns the writer inside.
@@ -33,11 +34,13 @@ func (r *recorder) WriteHeader(status int) {
 	r.ResponseWriter.WriteHeader(status)
 }
 
-// Write records the length, and the status 200 if none was set.
+// Write records the length of what is sent, and the status 200 if none was set.
 func (r *recorder) Write(b []byte) (int, error) {
 	r.setImplicitStatus()
 	n, err := r.ResponseWriter.Write(b)
-	r.bytes += int64(n)
+	if !r.head {
+		r.bytes += int64(n)
+	}
 	return n, err
 }
 

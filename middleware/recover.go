@@ -30,7 +30,7 @@ func Recover(o *RecoverOptions) func(http.Handler) http.Handler {
 	logger := cmp.Or(filled.Logger, slog.Default())
 	return func(next http.Handler) http.Handler {
 		return at(order.Recover, logger, next, func(w http.ResponseWriter, r *http.Request) {
-			rec := record(w)
+			rec := record(w, r)
 			defer func() {
 				if cause := recover(); cause != nil {
 					answerPanic(rec, r, logger, cause)
