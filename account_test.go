@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -466,7 +467,7 @@ func TestAccountCovers(t *testing.T) {
 		{"many that are refused", "/v1/import", batchOf(append(repeated(2499, `1`), page+`}`)...)},
 		{"Commanders Act", "/events/batch", batchOf(repeated(100, `{"event_name":"e",`+smallMembers(4000)+`}`)...)},
 		{"a context of 13 kB in many events", "/v1/import", `{"context":{"a":"` + strings.Repeat("x", 13_000) + `"},"batch":[` +
-			strings.Join(repeated(1200, page+`}`), ",") + `]}`},
+			strings.Join(repeated(300, page+`}`), ",") + `]}`},
 		{"names of 100 bytes", "/v1/import", batchOf(repeated(100, page+`,"properties":{`+longNames(300)+`}}`)...)},
 		{"nested lists", "/v1/import", batchOf(repeated(500, page+`,"properties":{"a":`+strings.Repeat("[", 190)+strings.Repeat("]", 190)+`}}`)...)},
 		{"lists of lists", "/v1/import", batchOf(repeated(100, page+`,"properties":{"a":[`+strings.Join(repeated(5000, "[]"), ",")+`]}}`)...)},
@@ -644,6 +645,47 @@ func TestAccountDefaults(t *testing.T) {
 	})
 	t.Logf("%d bytes as sent, %d allocated", len(sent), made)
 	require.Less(t, made, int64(4<<20))
+}
+
+// Defaults that events only point to are bounded as copies of them are: together they are no more
+// than a body of their route.
+func TestDefaultsLimit(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		path            string
+		events, all     int
+		own, otherParts string
+	}{
+		{"/v1/batch", 100, 512_000, "", ""},
+		{"/v1/batch", 2500, 512_000, "", ""},
+		{"/v1/batch", 100, 512_000, `,"context":{}`, ""},
+		{"/v1/batch", 100, 512_000, `,"context":{"b":1}`, ""},
+		{"/v1/batch", 100, 512_000, "", `,"integrations":{"All":true}`},
+		{"/v1/batch", 100, 512_000, `,"context":{"b":1},"integrations":{"x":1}`, `,"integrations":{"All":true}`},
+		{"/v1/import", 1000, 4 << 20, "", ""},
+		{"/v1/import", 2, 4 << 20, "", ""},
+		{"/v1/import", 1, 4<<20 - 100_000, "", ""},
+	} {
+		for _, more := range []int{0, 1} {
+			sink := new(testsink.Keeper)
+			h := mustNew(t, sink, nil)
+			n := tt.all/tt.events - len(`{"a":""}`) + more
+			if tt.otherParts != "" {
+				n -= len(`{"All":true}`)
+			}
+			body := `{"context":{"a":"` + strings.Repeat("x", n) + `"}` + tt.otherParts + `,"batch":[` +
+				strings.Join(repeated(tt.events, `{"type":"page","userId":"u"`+tt.own+`}`), ",") + `]}`
+			w := serve(h, authenticated(tt.path, body))
+			if more == 0 || tt.events == 1 {
+				requireSuccess(t, w)
+				require.Len(t, sink.Events(), tt.events)
+				continue
+			}
+			a := requireRefused(t, w, 400, inlet.CodePayloadTooLarge)
+			require.Contains(t, a.Message, strconv.Itoa(tt.all))
+			require.Empty(t, sink.Events())
+		}
+	}
 }
 
 // What a body claims about its size costs nothing. Not parallel, as above.

@@ -3,6 +3,7 @@ package inlet
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -189,9 +190,6 @@ func (in *Input) addSegment(object Object, t Type) {
 	defer d.recycle()
 	setRequestDefaults(in, &d.envelope)
 	d.slots = append(d.slots, segmentSlots{})
-	if int64(copied) > in.maxBytes {
-		return defaultsTooLarge()
-	}
 	if in.growText(d.slots[0].sort(object.members)) {
 		d.add(0, object, t)
 	}
@@ -261,15 +259,9 @@ func (d *segmentDecoder) sort(items wire.Items) error {
 // slotsSize is the size of the slots of an event in memory, in bytes.
 const slotsSize = int(unsafe.Sizeof(segmentSlots{}))
 
-// maxDefaults is how many bytes the defaults of a batch may have together in all of its
-// events as they are stored: as many as four of the largest events that are stored. Events
-// that have no context of their own point to that of the batch. Those that do get a copy of
-// it, and all copies together may have no more bytes than a body of the route.
-const maxDefaults = 4 * maxStored
-
-func defaultsTooLarge() error {
-	return &Error{Code: CodePayloadTooLarge, Field: "context",
-		Message: "context and integrations of the batch, repeated for every event, are too large"}
+func defaultsTooLarge(limit int64) error {
+	return &Error{Code: CodePayloadTooLarge, Field: "context", Message: fmt.Sprintf(
+		"context and integrations of the batch, repeated for every event, are larger than %d bytes", limit)}
 }
 
 // setEnvelope reads what a batch of that many events defines for all of them.
@@ -285,8 +277,9 @@ func (d *segmentDecoder) setEnvelope(events int) error {
 	if p != nil {
 		return &Error{Code: p.Code, Message: p.Message, Field: p.Field}
 	}
-	if all := (len(context) + len(integrations)) * events; all > maxDefaults {
-		return defaultsTooLarge()
+	// Each event is stored with them, whether it points to them or gets a copy.
+	if all := int64(len(context)+len(integrations)) * int64(events); all > in.maxBytes {
+		return defaultsTooLarge(in.maxBytes)
 	}
 	env.context.set(context)
 	env.integrations.set(integrations)

@@ -413,32 +413,6 @@ func TestSegmentBatch(t *testing.T) {
 		requireRefused(t, w, 400, inlet.CodeTooManyEvents)
 		require.Empty(t, events)
 	})
-	t.Run("size of its defaults", func(t *testing.T) {
-		t.Parallel()
-		const pointing, copying = `{"type":"page","userId":"u"}`, `{"type":"page","userId":"u","context":{"b":1}}`
-		const stored = 4 * (4<<20 - 64<<10) // together
-		for name, tt := range map[string]struct {
-			path, event string
-			most        int // that all events may get
-		}{
-			"pointed to": {"/v1/batch", pointing, stored}, "pointed to, of an import": {"/v1/import", pointing, stored},
-			"copied": {"/v1/batch", copying, 512_000}, "copied, of an import": {"/v1/import", copying, 4 << 20},
-		} {
-			t.Run(name, func(t *testing.T) {
-				t.Parallel()
-				const n = 512
-				body := func(context int) string {
-					fill := `{"a":"` + strings.Repeat("x", context-len(`{"a":""}`)) + `"}`
-					return `{"context":` + fill + `,"batch":[` + strings.Join(repeated(n, tt.event), ",") + `]}`
-				}
-				events, w := storedAt(t, tt.path, body(tt.most/n))
-				requireSuccess(t, w)
-				require.Len(t, events, n)
-				_, w = storedAt(t, tt.path, body(tt.most/n+1))
-				requireRefused(t, w, 400, inlet.CodePayloadTooLarge)
-			})
-		}
-	})
 	// Each level that is merged is one more walk over what is below it: without a bound
 	// two contexts that are nested deeply would cost the product of depth and size.
 	t.Run("defaults are merged four levels deep", func(t *testing.T) {

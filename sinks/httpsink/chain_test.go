@@ -160,9 +160,15 @@ func TestChain(t *testing.T) {
 		"as many events as one may send": {
 			"/v1/batch", `{"batch":[` + batch(2_500, `{"type":"track","event":"E","userId":"u"}`) + `]}`, 2_500,
 		},
-		"a large default": {"/v1/batch", `{"context":{"c":"` + text(400_000) + `"},"batch":[` + batch(9, fmt.Sprintf(track, "")) + `]}`, 9},
+		"a large default": {"/v1/batch", `{"context":{"c":"` + text(400_000) + `"},"batch":[` + batch(1, fmt.Sprintf(track, text(30_000))) + `]}`, 1},
+		"as large defaults of many events as a batch may have": {
+			"/v1/batch", `{"context":{"c":"` + text(5_120-len(`{"c":""}`)) + `"},"batch":[` + batch(100, fmt.Sprintf(track, text(4_000))) + `]}`, 100,
+		},
 		"a default of an import": {
-			"/v1/import", `{"context":{"c":"` + text(4_000_000) + `"},"batch":[` + batch(3, fmt.Sprintf(track, "")) + `]}`, 3,
+			"/v1/import", `{"context":{"c":"` + text(4_000_000) + `"},"batch":[` + batch(1, fmt.Sprintf(track, "")) + `]}`, 1,
+		},
+		"as large defaults of many events as an import may have": {
+			"/v1/import", `{"context":{"c":"` + text(1_000_000) + `"},"batch":[` + batch(4, fmt.Sprintf(track, text(30_000))) + `]}`, 4,
 		},
 		"more members than an event may have": {
 			"/v1/batch", `{"context":{"a":{` + members(7_000) + `}},"integrations":{` + members(900) + `},"batch":[` +
