@@ -38,6 +38,7 @@ type checkpoint struct {
 
 	position progress      // everything up to its last is settled
 	saved    atomic.Uint64 // the position on the disk
+	batch    atomic.Uint64 // the last event of the batch in flight, if that is saved
 
 	saving sync.Mutex // held while the cursor is written
 	closed bool       // nothing is saved any more
@@ -50,6 +51,7 @@ type checkpoint struct {
 func (c *checkpoint) open(at cursor, changed bool) error {
 	c.position.set(watermark{last: at.seq})
 	c.saved.Store(at.seq)
+	c.batch.Store(at.batch)
 	if changed {
 		c.attempted = time.Now()
 		if err := c.save(); err != nil {
@@ -64,6 +66,21 @@ func (c *checkpoint) open(at cursor, changed bool) error {
 func (c *checkpoint) advance(seq uint64, n int) {
 	c.position.set(watermark{last: seq})
 	c.unsaved += n
+}
+
+// noteBatch saves the number of the last event of the batch that is about to be written, with the
+// position before it.
+func (c *checkpoint) noteBatch(last uint64) error {
+	if c.batch.Load() == last {
+		return nil
+	}
+	c.batch.Store(last)
+	c.attempted, c.unsaved = time.Now(), 0
+	err := c.save()
+	if err != nil {
+		c.batch.Store(0) // so that the next attempt saves it
+	}
+	return err
 }
 
 // pending reports whether the position is ahead of the cursor.
@@ -97,7 +114,10 @@ func (c *checkpoint) save() error {
 	if c.closed {
 		return inlet.ErrClosed
 	}
-	at := cursor{c.position.now().last, c.holds}
+	at := cursor{seq: c.position.now().last, holds: c.holds}
+	if batch := c.batch.Load(); batch > at.seq {
+		at.batch = batch
+	}
 	if err := c.table.save(c.name, at); err != nil {
 		return err
 	}

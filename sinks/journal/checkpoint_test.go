@@ -167,11 +167,11 @@ func TestCursor(t *testing.T) {
 
 // FuzzCursor checks that a damaged file is never read as another cursor.
 func FuzzCursor(f *testing.F) {
-	f.Add(uint64(123), true, uint16(10), byte('9'))
-	f.Add(uint64(0), false, uint16(0), byte(0))
-	f.Add(^uint64(0), true, uint16(60), byte(' '))
-	f.Fuzz(func(t *testing.T, seq uint64, holds bool, at uint16, b byte) {
-		want := cursor{seq, holds}
+	f.Add(uint64(123), true, uint64(0), uint16(10), byte('9'))
+	f.Add(uint64(0), false, uint64(500), uint16(0), byte(0))
+	f.Add(^uint64(0), true, ^uint64(0), uint16(60), byte(' '))
+	f.Fuzz(func(t *testing.T, seq uint64, holds bool, batch uint64, at uint16, b byte) {
+		want := cursor{seq: seq, holds: holds, batch: batch}
 		file := want.encode()
 		got, err := decodeCursor(file)
 		require.NoError(t, err)

@@ -18,11 +18,16 @@ import (
 //
 //	{"seq":"0000000000000123","holds":true,"_c":"9ae0daaf"}
 //
+// or, while a batch is in flight that is to be cut again as it was, with its end:
+//
+//	{"seq":"0000000000000123","holds":true,"batch":"0000000000000623","_c":"1d1cf0c5"}
+//
 // with a checksum as that of a line. It is a hint: the segments are the only truth, and
 // without the cursor a destination gets events again.
 type cursor struct {
 	seq   uint64 // everything up to it is settled
 	holds bool   // retention must keep what follows it
+	batch uint64 // the last event of the batch in flight, 0 if that does not matter
 }
 
 const (
@@ -32,6 +37,9 @@ const (
 
 func (c cursor) encode() []byte {
 	body := fmt.Appendf(nil, `{"seq":"%0*d","holds":%t`, seqDigits, c.seq, c.holds)
+	if c.batch > 0 {
+		body = fmt.Appendf(body, `,"batch":"%0*d"`, seqDigits, c.batch)
+	}
 	return withChecksum(body)
 }
 
@@ -55,6 +63,7 @@ func decodeCursor(data []byte) (cursor, error) {
 	var file struct {
 		Seq   string `json:"seq"`
 		Holds bool   `json:"holds"`
+		Batch string `json:"batch"`
 		Sum   string `json:"_c"`
 	}
 	if json.Unmarshal(data, &file) != nil || file.Sum != checksumOf(data) {
@@ -64,7 +73,13 @@ func decodeCursor(data []byte) (cursor, error) {
 	if err != nil {
 		return cursor{}, errDamagedCursor
 	}
-	return cursor{seq, file.Holds}, nil
+	at := cursor{seq: seq, holds: file.Holds}
+	if file.Batch != "" {
+		if at.batch, err = strconv.ParseUint(file.Batch, 10, 64); err != nil {
+			return cursor{}, errDamagedCursor
+		}
+	}
+	return at, nil
 }
 
 // cursors are the cursor files in a journal's directory.
@@ -110,6 +125,9 @@ func (c cursors) readCursor(name string) (cursor, error) {
 	at, err := decodeCursor(data)
 	if err == nil && at.seq > max(c.last, maxFirst) {
 		return cursor{}, fmt.Errorf("%w: %d", errNumberTooHigh, at.seq)
+	}
+	if at.batch > c.last { // its events are gone
+		at.batch = 0
 	}
 	return at, err
 }

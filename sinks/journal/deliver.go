@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/inlet-go/inlet"
@@ -19,6 +20,7 @@ import (
 //	deliver_run.go      the goroutine of a Delivery: reads, delivers, saves, idles
 //	skip.go             how an event that blocks the destination becomes a dead letter
 //	redrive.go          a deliverer of dead letters
+//	batchseq.go         the numbers of a batch, in the context of its Write
 //	deliverer.go        one batch: read from the journal, written until the sink accepts it
 //	pause.go            when a delivery pauses, and how it probes then
 //	checkpoint.go       the position of a delivery, and when its cursor is saved
@@ -83,6 +85,7 @@ func (j *Journal) newDelivery(name string, sink inlet.Sink, opts DeliverOptions)
 	d := &Delivery{
 		name: name, j: j, log: j.opts.Logger.With("destination", name),
 		stop: make(chan struct{}), done: make(chan struct{}), skips: make(chan skipRequest), to: sink,
+		hurry:      make(chan struct{}, 1),
 		checkpoint: checkpoint{name: name, holds: opts.WhenFull == Block, table: j.checkpoints},
 	}
 	letters := opts.DeadLetter
@@ -90,7 +93,7 @@ func (j *Journal) newDelivery(name string, sink inlet.Sink, opts DeliverOptions)
 		d.deadLetters = &deadLetterJournal{name: name, all: j.dead, log: d.log}
 		letters = d.deadLetters
 	}
-	d.refusals = refusals{inner: sink, log: d.log, after: opts.PauseAfter}
+	d.refusals = refusals{inner: numbering{sink, &d.deliverer.read}, log: d.log, after: opts.PauseAfter}
 	onLetter := func(ctx context.Context, letter *inlet.Event, err error) {
 		d.refusals.count(letter, err)
 		d.countDeadLetter(ctx, letter, err)
@@ -105,6 +108,9 @@ func (j *Journal) newDelivery(name string, sink inlet.Sink, opts DeliverOptions)
 		tail: tail{j: j}, sink: dead, opts: opts, log: d.log, stop: d.stop,
 		report: d.recordAttempt, reading: d.state.setOldest, paused: func() bool { return d.refusals.pausedBy() != "" },
 		skips: d.skips, park: parker(letters, name, d.countParked),
+	}
+	if opts.StableBatches {
+		d.deliverer.note = d.checkpoint.noteBatch
 	}
 	return d, nil
 }
@@ -134,6 +140,9 @@ type Delivery struct {
 	done     chan struct{}
 	err      error // result; set when done is closed
 
+	drains atomic.Int32  // how many Drains wait
+	hurry  chan struct{} // has a value after a Drain has begun
+
 	skips         chan skipRequest
 	blockedLogged time.Time  // when logBlocked has written its last line
 	redriving     sync.Mutex // held by Redrive, and from the end on
@@ -154,6 +163,11 @@ func (d *Delivery) start() error {
 		at.seq = first - 1
 	}
 	d.deliverer.tail.next, d.deliverer.last = at.seq+1, at.seq
+	if d.deliverer.opts.StableBatches {
+		d.deliverer.until = at.batch
+	} else {
+		at.batch = 0
+	}
 	switch start := d.deliverer.opts.Start; { // until the first batch is read
 	case at.seq >= d.j.progress.now().last:
 	case found, start.kind == startSeq:
@@ -189,10 +203,17 @@ func (j *Journal) receivedBy(ctx context.Context, seq uint64) time.Time {
 func (d *Delivery) Name() string { return d.name }
 
 // Drain returns once every event that the journal had acknowledged before the call is
-// settled: accepted by the sink, filtered out, or a dead letter. It fails when ctx is done,
-// and with [inlet.ErrClosed] if the delivery ends first.
+// settled: accepted by the sink, filtered out, or a dead letter. While it waits, no batch waits
+// for DeliverOptions.MaxDelay. It fails when ctx is done, and with [inlet.ErrClosed] if the
+// delivery ends first.
 func (d *Delivery) Drain(ctx context.Context) error {
 	want := d.j.progress.now().last
+	d.drains.Add(1)
+	defer d.drains.Add(-1)
+	select {
+	case d.hurry <- struct{}{}:
+	default: // it will look
+	}
 	for {
 		at, moved := d.checkpoint.position.watch()
 		if at.last >= want {

@@ -40,6 +40,18 @@ type DeliverOptions struct {
 	// MaxBytes limits a Write to the destination in bytes of canonical JSON; its last event
 	// may exceed it. Defaults to 1 MiB.
 	MaxBytes int
+	// MinEvents and MaxDelay gather events, for destinations to which many small Writes are
+	// expensive: a batch is written when it has MinEvents or MaxBytes, or when MaxDelay has passed
+	// since the delivery has read its first event. [Delivery.Drain] does not wait for that; Stop
+	// leaves such a batch to the next Deliver. A replay and a Redrive write what there is. Each
+	// needs the other. Defaults to 1 and 0: what there is is written immediately.
+	MinEvents int
+	MaxDelay  time.Duration
+	// StableBatches makes a restart cut the batch that was in flight as it was cut before, for
+	// destinations that recognise a batch by [BatchSeq]: the same numbers are the same events,
+	// as long as Filter gives the same answers. It costs a flush of a file before each batch.
+	// A replay and a Redrive ignore it. Defaults to false: after a restart the events are cut anew.
+	StableBatches bool
 	// Timeout is the deadline of a Write. Defaults to 30 seconds.
 	Timeout time.Duration
 	// MinBackoff and MaxBackoff limit the wait after a failed Write. It is random, up to
@@ -100,6 +112,7 @@ func (o *DeliverOptions) withDefaults() DeliverOptions {
 	}
 	f.MaxEvents = cmp.Or(f.MaxEvents, defaultMaxEvents)
 	f.MaxBytes = cmp.Or(f.MaxBytes, defaultMaxBytes)
+	f.MinEvents = cmp.Or(f.MinEvents, 1)
 	f.Timeout = cmp.Or(f.Timeout, defaultTimeout)
 	f.MinBackoff = cmp.Or(f.MinBackoff, defaultMinBackoff)
 	f.PauseAfter = cmp.Or(f.PauseAfter, defaultPauseAfter)
@@ -113,6 +126,10 @@ func (o *DeliverOptions) check(sink inlet.Sink) error {
 	faults := check.Options("journal", "DeliverOptions",
 		check.AtLeast("MaxEvents", o.MaxEvents, 1),
 		check.AtLeast("MaxBytes", o.MaxBytes, 1),
+		check.AtLeast("MinEvents", o.MinEvents, 1),
+		check.AtMost("MinEvents", o.MinEvents, max(o.MaxEvents, 1)),
+		check.AtLeast("MaxDelay", o.MaxDelay, 0),
+		o.checkGather(),
 		check.AtLeast("Timeout", o.Timeout, 1),
 		check.AtLeast("MinBackoff", o.MinBackoff, 1),
 		check.AtLeast("MaxBackoff", o.MaxBackoff, o.MinBackoff),
@@ -123,4 +140,15 @@ func (o *DeliverOptions) check(sink inlet.Sink) error {
 		faults = errors.Join(errors.New("journal: sink is nil"), faults)
 	}
 	return faults
+}
+
+// checkGather returns a fault if one of the fields is set that need each other.
+func (o *DeliverOptions) checkGather() error {
+	switch {
+	case o.MinEvents > 1 && o.MaxDelay == 0:
+		return check.Fault("MinEvents", "is %d, needs MaxDelay", o.MinEvents)
+	case o.MinEvents == 1 && o.MaxDelay > 0:
+		return check.Fault("MaxDelay", "is %v, needs MinEvents", o.MaxDelay)
+	}
+	return nil
 }

@@ -29,7 +29,9 @@ func (d *Delivery) run() {
 			d.readFailed(m, err)
 		default:
 			d.readFailures = 0
-			d.deliverBatch()
+			if d.gather() {
+				d.deliverBatch()
+			}
 		}
 	}
 }
@@ -41,7 +43,30 @@ func (d *Delivery) deliverBatch() {
 	}
 	d.state.delivered.add(d.deliverer.size)
 	d.refusals.settle(d.deliverer.size)
+	d.deliverer.until = 0
 	d.settled()
+}
+
+// gather adds to the batch what the journal receives, until the batch has as many events as it
+// should, its first event has waited long enough, or somebody waits for the delivery. It reports
+// whether to write the batch.
+func (d *Delivery) gather() bool {
+	if d.deliverer.opts.MaxDelay == 0 {
+		return true
+	}
+	timer := time.NewTimer(d.deliverer.opts.MaxDelay)
+	defer timer.Stop()
+	for {
+		_, moved := d.j.progress.watch()
+		d.deliverer.extend(d.ctx)
+		if !d.deliverer.gathers() || d.drains.Load() > 0 {
+			return true
+		}
+		if over := d.await(moved, timer.C); over {
+			return !d.stopping()
+		}
+		d.saveCursor()
+	}
 }
 
 // settled records that everything up to the end of the batch is settled, and saves the
@@ -50,18 +75,22 @@ func (d *Delivery) settled() {
 	d.recordDropped()
 	d.checkpoint.advance(d.deliverer.last, d.deliverer.bytes)
 	d.deliverer.bytes = 0
-	d.saveIfDue()
+	d.saveCursor()
 }
 
-// saveIfDue saves the cursor if that is due.
-func (d *Delivery) saveIfDue() {
+// saveCursor saves the cursor if that is due.
+func (d *Delivery) saveCursor() {
 	if err := d.checkpoint.saveIfDue(); err != nil {
 		d.log.Error("journal: cursor not saved; retrying", "error", err)
 	}
 }
 
 // idle waits for more to deliver, or until a cursor that is behind has to be saved.
-func (d *Delivery) idle(moved <-chan struct{}) {
+func (d *Delivery) idle(moved <-chan struct{}) { d.await(moved, nil) }
+
+// await waits for more to deliver, until a cursor that is behind has to be saved, or until a Drain
+// begins. It reports whether the delivery is to stop, or the time is over.
+func (d *Delivery) await(moved <-chan struct{}, timeOver <-chan time.Time) (over bool) {
 	var due <-chan time.Time
 	if wait, pending := d.checkpoint.untilDue(); pending {
 		timer := time.NewTimer(wait)
@@ -70,11 +99,16 @@ func (d *Delivery) idle(moved <-chan struct{}) {
 	}
 	select {
 	case <-moved:
+	case <-d.hurry:
 	case <-d.stop:
+		return true
+	case <-timeOver:
+		return true
 	case <-due:
 	case r := <-d.skips:
 		r <- ErrNotBlocked
 	}
+	return false
 }
 
 func (d *Delivery) stopping() bool {
@@ -135,7 +169,7 @@ func (d *Delivery) recordAttempt(f failure) {
 		d.log.Info("journal: delivery resumed", "attempts", before.attempts+1)
 	}
 	if f.err != nil {
-		d.saveIfDue()
+		d.saveCursor()
 	}
 }
 

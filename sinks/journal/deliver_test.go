@@ -463,7 +463,7 @@ func TestDeliverOptions(t *testing.T) {
 		t.Parallel()
 		var none *DeliverOptions
 		require.Equal(t, DeliverOptions{
-			MaxEvents: 500, MaxBytes: 1 << 20, Timeout: 30 * time.Second,
+			MaxEvents: 500, MaxBytes: 1 << 20, MinEvents: 1, Timeout: 30 * time.Second,
 			MinBackoff: 100 * time.Millisecond, MaxBackoff: time.Minute, WhenFull: Block, PauseAfter: 3,
 		}, none.withDefaults())
 		require.Equal(t, time.Hour, (&DeliverOptions{MinBackoff: time.Hour}).withDefaults().MaxBackoff)
@@ -480,6 +480,8 @@ func TestDeliverOptions(t *testing.T) {
 			"MaxBytes":   {MaxBytes: -1},
 			"Timeout":    {Timeout: -1},
 			"MinBackoff": {MinBackoff: -1},
+			"MinEvents":  {MinEvents: -1},
+			"MaxDelay":   {MinEvents: 2, MaxDelay: -1},
 			"MaxBackoff": {MinBackoff: 2, MaxBackoff: 1},
 			"WhenFull":   {WhenFull: 2},
 		} {
@@ -487,6 +489,17 @@ func TestDeliverOptions(t *testing.T) {
 			require.ErrorContains(t, err, "journal: DeliverOptions: "+field+" is ")
 			_, err = j.Replay(t.Context(), &target{}, &o)
 			require.ErrorContains(t, err, "journal: DeliverOptions: "+field+" is ")
+		}
+		for want, o := range map[string]DeliverOptions{
+			"MinEvents is 7, needs MaxDelay":        {MinEvents: 7},
+			"MaxDelay is 1s, needs MinEvents":       {MaxDelay: time.Second},
+			"MinEvents is 501, must be at most 500": {MinEvents: 501, MaxDelay: 1},
+			"MinEvents is 4, must be at most 3":     {MinEvents: 4, MaxEvents: 3, MaxDelay: 1},
+			"MinEvents is -5, must be at least 1":   {MinEvents: -5},
+			"MaxDelay is -1ns, must be at least 0":  {MinEvents: 2, MaxDelay: -1},
+		} {
+			_, err := j.Deliver("d", &target{}, &o)
+			require.ErrorContains(t, err, want)
 		}
 		_, err := j.Deliver("d", nil, nil)
 		require.Error(t, err)

@@ -38,10 +38,15 @@ type deliverer struct {
 	// dead letters, and never rejects one.
 	strict bool
 	// park stores an event as a dead letter that the sink has not rejected; nil if strict.
-	park  func(ctx context.Context, e *inlet.Event, cause string) error
+	park func(ctx context.Context, e *inlet.Event, cause string) error
+	// note saves the number of the last event of the batch before it is written; nil if batches
+	// need not be cut again as they were.
+	note  func(last uint64) error
 	skips <-chan skipRequest // see Delivery.Skip; nil for others
 	skip  skipRequest        // that is to be answered, or nil
 
+	until  uint64         // the first batch ends here, as it did before a restart; 0 if it need not
+	read   numberedEvents // the events of the batch, as it was read
 	buffer []*inlet.Event // reused for batches
 	events []*inlet.Event // of the batch, without those that are settled
 	begun  bool           // an event of the batch was read, wanted or not
@@ -66,6 +71,7 @@ type failure struct {
 // nothing to write it returns io.EOF, and everything up to last is settled.
 func (d *deliverer) readBatch(ctx context.Context, m watermark) error {
 	d.events, d.probed, d.size, d.bytes, d.begun = d.buffer[:0], 0, 0, 0, false
+	d.read.clear()
 	err := d.broken
 	d.broken = nil
 	if err == nil {
@@ -82,7 +88,7 @@ func (d *deliverer) readBatch(ctx context.Context, m watermark) error {
 // fill adds to the batch what is there within m, up to the limits. At the end of that it
 // returns io.EOF if the batch is empty, and everything up to last is settled with it.
 func (d *deliverer) fill(ctx context.Context, m watermark) (err error) {
-	for err == nil && len(d.events) < d.opts.MaxEvents && d.bytes < d.opts.MaxBytes {
+	for err == nil && !d.full() {
 		if err = d.tail.advance(ctx, m); err == nil {
 			err = d.addEvent()
 		}
@@ -95,6 +101,19 @@ func (d *deliverer) fill(ctx context.Context, m watermark) (err error) {
 		}
 	}
 	return err
+}
+
+// full reports whether the batch ends here.
+func (d *deliverer) full() bool {
+	if d.until > 0 {
+		return d.last >= d.until
+	}
+	return len(d.events) >= d.opts.MaxEvents || d.bytes >= d.opts.MaxBytes
+}
+
+// gathers reports whether the batch is to wait for more events.
+func (d *deliverer) gathers() bool {
+	return len(d.events) < d.opts.MinEvents && !d.full() && d.until == 0 && d.broken == nil
 }
 
 // addEvent adds the tail's current event to the batch, unless the filter excludes it. If
@@ -121,6 +140,7 @@ func (d *deliverer) addEvent() error {
 	d.bytes += len(d.tail.scan.line)
 	if wanted {
 		d.events = append(d.events, r.Event)
+		d.read.append(r.Event, r.Seq)
 		d.size++
 	}
 	return nil
@@ -297,6 +317,11 @@ func (d *deliverer) attempt(ctx context.Context, batch []*inlet.Event) error {
 // write is one Write, with its deadline. It returns a panic of the sink as a temporary
 // error.
 func (d *deliverer) write(ctx context.Context, events []*inlet.Event) (err error) {
+	if d.note != nil {
+		if err := d.note(d.read.last()); err != nil {
+			return fmt.Errorf("journal: batch not noted before it is written: %w", err)
+		}
+	}
 	ctx, cancel := context.WithTimeout(ctx, d.opts.Timeout)
 	defer cancel()
 	guard.Call(&err, func() error { return d.sink.Write(ctx, events) })

@@ -31,8 +31,9 @@ func (j *Journal) Replay(ctx context.Context, sink inlet.Sink, o *DeliverOptions
 		stop: ctx.Done(), report: func(failure) {}, reading: func(time.Time) {},
 		paused: func() bool { return false }, strict: opts.DeadLetter == nil,
 	}
+	d.sink = numbering{sink, &d.read}
 	if !d.strict {
-		if d.sink, err = sinks.NewDeadLetter(sink, opts.DeadLetter, nil); err != nil {
+		if d.sink, err = sinks.NewDeadLetter(d.sink, opts.DeadLetter, nil); err != nil {
 			return 0, err
 		}
 		d.park = parker(opts.DeadLetter, "", nil)
