@@ -75,6 +75,7 @@ var arrows = map[string][]string{
 	"internal/pixel":         {"internal/form", "internal/wire"},
 	"internal/redact":        {},
 	"internal/refusal":       {"internal/canonical", "internal/wire"},
+	"internal/sinkkit":       {"."},
 	"internal/timestamp":     {},
 	"internal/verified":      {},
 	"internal/wire":          {},
@@ -85,7 +86,7 @@ var arrows = map[string][]string{
 	"middleware": {".", "enrichers", "internal/admission", "internal/check", "internal/order", "internal/origin", "internal/redact"},
 
 	"sinks":                             {".", "internal/backoff", "internal/canonical", "internal/check", "internal/guard", "internal/itemerrors", "internal/refusal"},
-	"sinks/httpsink":                    {".", "sinks", "internal/backoff", "internal/check", "internal/guard"},
+	"sinks/httpsink":                    {".", "sinks", "internal/backoff", "internal/check", "internal/guard", "internal/sinkkit"},
 	"sinks/journal":                     {".", "sinks", "sinks/journal/internal/...", "internal/backoff", "internal/canonical", "internal/check", "internal/guard", "internal/verified", "internal/wire"},
 	"sinks/journal/internal/osfs":       {},
 	"sinks/journal/internal/osfs/memfs": {"sinks/journal/internal/osfs"},

@@ -10,6 +10,7 @@ import (
 	"net/http"
 
 	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/internal/sinkkit"
 )
 
 // limits are the limits of a request: on the number of events, the bytes of all of
@@ -33,7 +34,7 @@ type call struct {
 
 	finished int  // the number of items whose outcome is known
 	accepted bool // the receiver has accepted a batch
-	failed   []inlet.ItemError
+	failed   sinkkit.Failures
 }
 
 // An item is an event to send.
@@ -80,7 +81,7 @@ func (c *call) encode(index int, e *inlet.Event) {
 	}
 	if size > limit {
 		c.text, c.about = text[:start], about[:startAbout]
-		c.fail(index, inlet.Permanent(&inlet.Problem{
+		c.failed.Add(index, inlet.Permanent(&inlet.Problem{
 			Code:    inlet.CodeEventTooLarge,
 			Message: fmt.Sprintf("event has %d bytes; at most %d can be forwarded", size, limit),
 		}))
@@ -90,10 +91,6 @@ func (c *call) encode(index int, e *inlet.Event) {
 	c.text, c.about = append(text, ','), append(about, ',')
 }
 
-func (c *call) fail(index int, err error) {
-	c.failed = append(c.failed, inlet.ItemError{Index: index, Err: err})
-}
-
 // run sends the items, request by request, and returns the result of Write.
 func (c *call) run(ctx context.Context) error {
 	for c.finished < len(c.items) {
@@ -101,7 +98,7 @@ func (c *call) run(ctx context.Context) error {
 			return c.stop(err)
 		}
 	}
-	return c.outcome()
+	return c.failed.Err()
 }
 
 // requestEnd returns the end of the request that begins with the item at from: at least
@@ -111,10 +108,9 @@ func (c *call) requestEnd(from int) (to int) {
 	if c.isLarge(from) {
 		return from + 1
 	}
-	for to = from + 1; to < len(c.items) && to-from < l.maxEvents && !c.isLarge(to) && c.size(from, to+1) <= l.maxBytes; {
-		to++
-	}
-	return to
+	return sinkkit.PartEnd(from, len(c.items), l.maxEvents, func(from, to int) bool {
+		return !c.isLarge(to-1) && c.size(from, to) <= l.maxBytes
+	})
 }
 
 // start returns where the i-th item begins in the text, and in what is said about the events.
@@ -161,11 +157,9 @@ func (p parcel) halves() [2]parcel {
 
 // all returns the error of a request of which every event has failed with err.
 func (p parcel) all(err error) error {
-	batch := new(inlet.BatchError)
-	for i := range p.len() {
-		batch.Items = append(batch.Items, inlet.ItemError{Index: i, Err: err})
-	}
-	return batch
+	var batch sinkkit.Failures
+	batch.AddAll(0, p.len(), err)
+	return batch.Err()
 }
 
 // id returns the message ID of the i-th event.
@@ -265,7 +259,7 @@ func (c *call) record(from, to int, err error) error {
 	}
 	var temporary error
 	for _, it := range batch.Items {
-		c.fail(c.items[from+it.Index].index, it.Err)
+		c.failed.Add(c.items[from+it.Index].index, it.Err)
 		if temporary == nil && !inlet.IsPermanent(it.Err) {
 			temporary = it.Err
 		}
@@ -275,21 +269,13 @@ func (c *call) record(from, to int, err error) error {
 
 // stop ends the call with a temporary error, which applies to the items that are not finished.
 func (c *call) stop(err error) error {
-	if c.finished == 0 && len(c.failed) == 0 {
+	if c.finished == 0 && c.failed.Len() == 0 {
 		return err
 	}
 	for _, it := range c.items[c.finished:] {
-		c.fail(it.index, err)
+		c.failed.Add(it.index, err)
 	}
-	return c.outcome()
-}
-
-// outcome returns the batch error of the events that failed, or nil.
-func (c *call) outcome() error {
-	if len(c.failed) == 0 {
-		return nil
-	}
-	return &inlet.BatchError{Items: c.failed}
+	return c.failed.Err()
 }
 
 // idempotencyKey returns the idempotency key of a request: a digest of its events'

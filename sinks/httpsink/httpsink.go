@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/internal/sinkkit"
 )
 
 // Sink forwards events to another server in requests of its batch API. Make one with
@@ -53,7 +54,7 @@ type Sink struct {
 	uncompressed bool
 	durability   inlet.Durability
 
-	inFlight *inFlight
+	inFlight *sinkkit.Gate
 	calls    sync.Pool // of *call
 }
 
@@ -79,7 +80,7 @@ func New(endpoint, writeKey string, o *Options) (*Sink, error) {
 	credentials := basicCredentials(writeKey)
 	s := &Sink{
 		classifier: classifier{
-			redactor:      newRedactor(writeKey, credentials),
+			secrets:       secretsOf(writeKey, credentials),
 			maxRetryAfter: opts.MaxRetryAfter,
 		},
 		endpoint:     url,
@@ -91,7 +92,7 @@ func New(endpoint, writeKey string, o *Options) (*Sink, error) {
 		transport:    opts.Transport,
 		uncompressed: opts.DisableCompression,
 		durability:   opts.Durability,
-		inFlight:     newInFlight(opts.MaxConcurrent),
+		inFlight:     sinkkit.NewGate(opts.MaxConcurrent),
 	}
 	if opts.imports {
 		s.imports = importEndpoint(url)
@@ -112,17 +113,11 @@ func basicCredentials(key string) string {
 	return base64.StdEncoding.EncodeToString([]byte(key))
 }
 
-// redacted replaces the write key in texts.
-const redacted = "[write key]"
-
-// newRedactor returns what removes the key from a text: also as credentials, and the secret
-// of a key that has two parts.
-func newRedactor(key, credentials string) *strings.Replacer {
-	pairs := []string{credentials, redacted, key, redacted}
-	if _, secret, ok := strings.Cut(key, ":"); ok {
-		pairs = append(pairs, secret, redacted)
-	}
-	return strings.NewReplacer(pairs...)
+// secretsOf returns what removes the key from a text: also as credentials, and the secret of a
+// key that has two parts.
+func secretsOf(key, credentials string) sinkkit.Secrets {
+	_, secret, _ := strings.Cut(key, ":")
+	return sinkkit.NewSecrets("[write key]", credentials, key, secret)
 }
 
 // checkWriteKey refuses keys that Basic authentication cannot carry, and characters that
@@ -150,7 +145,7 @@ func checkWriteKey(key string) error {
 // content of an event is sent again in halves, down to the event that caused it. After Close
 // the error is [inlet.ErrClosed].
 func (s *Sink) Write(ctx context.Context, events []*inlet.Event) error {
-	if err := s.inFlight.enter(ctx); err != nil {
+	if err := s.inFlight.Enter(ctx); err != nil {
 		return err
 	}
 	defer s.leave()
@@ -163,7 +158,7 @@ func (s *Sink) Write(ctx context.Context, events []*inlet.Event) error {
 // leave ends a Write. The last one after Close closes the connections that were in use
 // until then.
 func (s *Sink) leave() {
-	if last := s.inFlight.leave(); last {
+	if last := s.inFlight.Leave(); last {
 		s.closeIdle()
 	}
 }
@@ -180,7 +175,7 @@ func (s *Sink) closeIdle() {
 // continue waiting; the last Write then closes the connections. A connection that is
 // being made for a Write that gave up ends within Options.ConnectTimeout.
 func (s *Sink) Close(ctx context.Context) error {
-	drained := s.inFlight.close()
+	drained := s.inFlight.Close()
 	s.closeIdle()
 	select {
 	case <-drained:
@@ -194,7 +189,7 @@ func (s *Sink) Close(ctx context.Context) error {
 // that stores nothing cannot tell whether events would be accepted, and a host that is
 // taken out of service because a receiver fails could not even queue.
 func (s *Sink) Check(context.Context) error {
-	if s.inFlight.isClosed() {
+	if s.inFlight.IsClosed() {
 		return inlet.ErrClosed
 	}
 	return nil

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -194,8 +193,6 @@ func (s *Sink) noResponse(ctx context.Context, err error) error {
 	if done := ctx.Err(); done != nil {
 		err = done
 	}
-	if clean := s.redactor.Replace(err.Error()); clean != err.Error() {
-		err = errors.New(clean) // the error quotes a malformed response with the write key
-	}
-	return fmt.Errorf("httpsink: no response, the outcome is unknown: %w", err)
+	// the error quotes a malformed response, which may have the write key
+	return fmt.Errorf("httpsink: no response, the outcome is unknown: %w", s.secrets.HideError(err))
 }

@@ -12,6 +12,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/internal/sinkkit"
 )
 
 // This file reads a response and makes errors of it. Nothing of a response is trusted: it is
@@ -20,7 +21,7 @@ import (
 
 // A classifier decides what responses mean.
 type classifier struct {
-	redactor      *strings.Replacer // replaces the write key in a text
+	secrets       sinkkit.Secrets // the write key, in its forms
 	maxRetryAfter time.Duration
 }
 
@@ -94,7 +95,7 @@ const maxExcerpt = 200
 
 // excerpt returns the beginning of a text as valid UTF-8, without the write key.
 func (r *response) excerpt(text string) string {
-	text = strings.ToValidUTF8(r.redactor.Replace(text), "\uFFFD")
+	text = strings.ToValidUTF8(r.secrets.Hide(text), "\uFFFD")
 	if len(text) <= maxExcerpt {
 		return text
 	}
