@@ -28,6 +28,7 @@ type broken struct {
 	buffer []byte
 
 	calls, running atomic.Int64
+	spoilt         atomic.Bool
 }
 
 func (b *broken) Write(ctx context.Context, events []*inlet.Event) error {
@@ -97,6 +98,10 @@ func brokenSinks() []specimen {
 		{name: "refuses U+0000", sink: writes(withoutNUL(errBad)), breaks: []string{acceptsAll}},
 		{name: "replaces U+0000", sink: writes(replacesNUL), breaks: []string{unchanged}},
 		{name: "normalises", sink: writes(normalises), breaks: []string{unchanged}},
+		{name: "fails temporarily for what its store refuses", sink: writes(refusesBatch(errors.New("bad"))), features: sinktest.Features{Poison: spoil}, breaks: []string{poison}},
+		{name: "acknowledges what its store refuses", sink: writes(dropsSpoilt), features: sinktest.Features{Poison: spoil}, breaks: []string{poison}},
+		{name: "refuses everything after what its store refuses", sink: writes(refusesOn), features: sinktest.Features{Poison: spoil}, breaks: []string{poison}},
+		{name: "stores the last call first", sink: func() inlet.Sink { return new(backwards) }, features: sinktest.Features{Order: userOf}, breaks: []string{keys}},
 		{name: "declares NoNUL and fails temporarily", sink: writes(withoutNUL(errors.New("bad"))), features: sinktest.Features{NoNUL: true}, breaks: []string{nulRefused}},
 		{name: "declares NoNUL and drops", sink: writes(withoutNUL(nil)), features: sinktest.Features{NoNUL: true}, breaks: []string{nulRefused}},
 		{name: "declares Same, and changes numbers", sink: writes(changesContent), features: sinktest.Features{Same: sameValues}, breaks: []string{unchanged}},
@@ -475,4 +480,22 @@ func clipsNothing(b *broken, ctx context.Context, events []*inlet.Event) error {
 		}
 	}
 	return b.keep(ctx, func() []*inlet.Event { return clones })
+}
+
+// refusesOn refuses everything once it has refused something, as a transaction that has failed.
+func refusesOn(b *broken, ctx context.Context, events []*inlet.Event) error {
+	if b.spoilt.Load() || slices.ContainsFunc(events, isSpoilt) {
+		b.spoilt.Store(true)
+		return errBad
+	}
+	return b.Memory.Write(ctx, events)
+}
+
+// backwards is a store that has what was written last at the top.
+type backwards struct{ broken }
+
+func (b *backwards) Events() []*inlet.Event {
+	events := b.broken.Events()
+	slices.Reverse(events)
+	return events
 }

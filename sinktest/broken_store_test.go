@@ -24,6 +24,8 @@ type machine struct {
 	seen    map[string]bool // ids, of those that dedupe
 	panics  atomic.Bool
 	crashed func(m *machine) []*inlet.Event
+	down    func(m *machine) error // while the store has ended; nil for a temporary error
+	ended   atomic.Bool
 	turn    chan struct{} // of those that write one after the other
 	running atomic.Int64
 }
@@ -49,6 +51,12 @@ func (m *machine) Close(ctx context.Context) error {
 func (m *machine) store(ctx context.Context, events []*inlet.Event) error {
 	if err := m.wait(ctx); err != nil {
 		return err
+	}
+	if m.ended.Load() {
+		if m.down != nil {
+			return m.down(m)
+		}
+		return errors.New("connection refused")
 	}
 	if m.panics.Load() {
 		panic("the store is broken")
@@ -90,6 +98,12 @@ func panicMachine(s inlet.Sink) (calm func()) {
 	m := s.(*machine)
 	m.panics.Store(true)
 	return func() { m.panics.Store(false) }
+}
+
+func restartMachine(s inlet.Sink) (start func()) {
+	m := s.(*machine)
+	m.ended.Store(true)
+	return func() { m.ended.Store(false) }
 }
 
 func crashMachine(s inlet.Sink) (left []*inlet.Event) {
@@ -149,6 +163,18 @@ func waitsForTurn(m *machine, ctx context.Context, events []*inlet.Event) error 
 	m.turn <- struct{}{}
 	defer func() { <-m.turn }()
 	return m.store(ctx, events)
+}
+
+// staysBroken has no connection any more once that has failed.
+func staysBroken(m *machine, ctx context.Context, events []*inlet.Event) error {
+	if m.running.Load() > 0 {
+		return errors.New("broken pipe")
+	}
+	err := m.store(ctx, events)
+	if m.ended.Load() {
+		m.running.Add(1)
+	}
+	return err
 }
 
 // remembersPanicked treats an event as a duplicate if it was written before, and
@@ -222,7 +248,7 @@ func closesWhenIdle(m *machine, ctx context.Context) error {
 func machineFeatures() sinktest.Features {
 	return sinktest.Features{
 		Patience: time.Second, Grace: 500 * time.Millisecond,
-		Stall: stallMachine, Panic: panicMachine, Crash: crashMachine,
+		Stall: stallMachine, Panic: panicMachine, Crash: crashMachine, Restart: restartMachine,
 	}
 }
 
@@ -253,6 +279,13 @@ func brokenStores() []specimen {
 		broken("waits forever for a panicked call", func() *machine {
 			return &machine{write: countsInPanic, close: closesWhenIdle}
 		}, panicEnds),
+		broken("refuses permanently while its store is down", func() *machine {
+			return &machine{down: func(*machine) error { return errBad }}
+		}, restarts),
+		broken("acknowledges while its store is down", func() *machine {
+			return &machine{down: func(*machine) error { return nil }}
+		}, restarts),
+		broken("does not connect again", func() *machine { return &machine{write: staysBroken} }, restarts),
 		broken("loses everything in a crash", func() *machine {
 			return &machine{crashed: func(*machine) []*inlet.Event { return nil }}
 		}, survives),

@@ -37,6 +37,9 @@ const (
 	needSteady
 	needNoBuffer
 	needNUL
+	needRestart
+	needPoison
+	needKeys
 )
 
 // What several clauses advise.
@@ -57,14 +60,18 @@ func clauses() []clause {
 		{"a Sink must accept a batch of 2,500 events", 0, acceptsLargeBatch, "split large batches in Write, or declare MaxBatch"},
 		{"a Sink must store what it acknowledges of a batch above MaxBatch", needBound | needRead, honestBeyondBound, "fail the batch, or name the events beyond MaxBatch in a BatchError"},
 		{"a Sink must keep the order of the events within a call", needRead | needOrder, keepsOrder, "store the events of a call in the order of the slice"},
+		{"a Sink must keep the order of Writes within a key", needRead | needKeys, keepsOrderOfKeys, "write the events of a key one call after the other, or let Order be nil"},
 		{"a Sink must not drop duplicates unless it declares Dedupes", needRead | needNoDedupe, keepsDuplicates, "leave duplicates to sinks.NewDedupe, or declare Dedupes"},
 		{"a Sink that dedupes must store a duplicate once and acknowledge it", needRead | needDedupe, storesOnce, "recognise a duplicate by its MessageID, and return nil for it"},
 		{"a Sink that drops an event must acknowledge it and drop no other", needDrop, dropsAlone, "write the other events of the call, and return nil if all are dropped"},
 		{"acknowledged events must survive the crash that Durability covers", needCrash, survivesCrash, "declare a lower durability, or persist before Write returns"},
 
+		{"a Sink must fail temporarily while its store is down, and work afterwards", needRestart | needNoBuffer, survivesRestart, "mark no error of a connection as permanent, and connect again in a later Write"},
+
 		{"a BatchError must be well-formed", 0, batchErrorWellFormed, "name each index once, within the batch, with an error that is not nil"},
 		{"a BatchError must name exactly the events that are not stored", needRead | needPartial, batchErrorTrue, "name every event that is not stored, and no other"},
 		{"a Sink must permanently refuse only what it can never store", needRefuse, refusesOnlyBad, "name the refused event in a BatchError, with an inlet.Permanent error"},
+		{"a Sink must permanently refuse what its store refuses, and store the rest", needPoison | needNoBuffer, isolatesPoison, "return an inlet.Permanent error for the batch or the event if the store refuses data, and only then"},
 
 		{"a Sink that declares NoNUL must refuse U+0000 permanently or store the event", needNUL, refusesNUL, "return an inlet.Permanent error for the event, or replace U+0000"},
 
@@ -166,6 +173,9 @@ func (c clause) skip(p *probe) string {
 		{needPartial, p.f.Partial, "the sink does not declare Partial"},
 		{needRefuse, p.f.Refuse != nil, "Features.Refuse is nil"},
 		{needNUL, p.f.NoNUL, "the sink does not declare NoNUL"},
+		{needRestart, p.f.Restart != nil, "Features.Restart is nil"},
+		{needPoison, p.f.Poison != nil, "Features.Poison is nil"},
+		{needKeys, p.f.Order != nil, "Features.Order is nil"},
 		{needDrop, p.f.Drop != nil, "Features.Drop is nil"},
 		{needStall, p.f.Stall != nil, "Features.Stall is nil"},
 		{needPanic, p.f.Panic != nil, "Features.Panic is nil"},

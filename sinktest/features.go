@@ -65,6 +65,18 @@ type Features struct {
 	// such as the end of the process or a power cut, and returns the events that are left.
 	// Afterwards the suite only closes the sink, and ignores the error. Defaults to nil.
 	Crash func(s inlet.Sink) (left []*inlet.Event)
+	// Restart ends the store behind the sink, as when a server is killed, until start is called,
+	// which returns when the store works again. Writes in between must fail temporarily, and those
+	// after it work, with what was acknowledged before still stored. Defaults to nil.
+	Restart func(s inlet.Sink) (start func())
+	// Poison changes a good event into one that the store refuses, perhaps with the whole batch
+	// that it is in. The sink must refuse it permanently once it is alone, so that what writes to
+	// it can find it, and store the others. Defaults to nil.
+	Poison func(e *inlet.Event)
+	// Order returns the key of an event within which the store keeps the order of Writes that
+	// follow each other, such as the partition of a stream. Defaults to nil: the order of Writes is
+	// not checked.
+	Order func(e *inlet.Event) string
 	// Same reports whether an event of Read is the one that was written, for a store that
 	// normalises JSON: that orders names, or writes numbers in another form. It must not
 	// change or keep them. Defaults to nil: they may differ in white space only.

@@ -27,13 +27,16 @@ const (
 	large       = "a Sink must accept a batch of 2,500 events"
 	beyond      = "a Sink must store what it acknowledges of a batch above MaxBatch"
 	order       = "a Sink must keep the order of the events within a call"
+	keys        = "a Sink must keep the order of Writes within a key"
 	duplicates  = "a Sink must not drop duplicates unless it declares Dedupes"
 	once        = "a Sink that dedupes must store a duplicate once and acknowledge it"
 	drops       = "a Sink that drops an event must acknowledge it and drop no other"
 	survives    = "acknowledged events must survive the crash that Durability covers"
+	restarts    = "a Sink must fail temporarily while its store is down, and work afterwards"
 	wellFormed  = "a BatchError must be well-formed"
 	truth       = "a BatchError must name exactly the events that are not stored"
 	refusal     = "a Sink must permanently refuse only what it can never store"
+	poison      = "a Sink must permanently refuse what its store refuses, and store the rest"
 	contextDone = "a Sink must return soon after its context is done"
 	doneAlready = "a Sink must handle a context that is already done"
 	askedInVain = "Flush, Check and Close must return soon after their context is done"
@@ -174,6 +177,10 @@ func goodSinks() []specimen {
 		{name: "a sink that drops events", sink: writes(dropsSpoilt), features: sinktest.Features{Drop: spoil}},
 		{name: "a sink that cannot hold U+0000", sink: writes(withoutNUL(errBad)), features: sinktest.Features{NoNUL: true}},
 		{name: "a sink that replaces U+0000", sink: writes(replacesNUL), features: sinktest.Features{NoNUL: true}},
+		{name: "a sink whose store refuses batches", sink: writes(refusesBatch(errBad)), features: sinktest.Features{Poison: spoil}},
+		{name: "a sink whose store refuses events", sink: writes(refuser(false, errBad)), features: sinktest.Features{Partial: true, Poison: spoil}},
+		{name: "a sink whose store refuses events and fails at times", sink: flakyRefuser, features: sinktest.Features{Partial: true, Fails: true, Poison: spoil}},
+		{name: "a sink that keeps the order of keys", sink: func() inlet.Sink { return new(broken) }, features: sinktest.Features{Order: userOf}},
 		{name: "a sink that normalises", sink: writes(normalises), features: sinktest.Features{Same: sameValues}},
 		{name: "a sink that buffers", sink: buffer, features: sinktest.Features{Buffers: true, Ordered: true}},
 		{name: "a sink whose store hangs, panics and crashes", sink: func() inlet.Sink { return new(machine) }, features: machineFeatures()},
@@ -211,6 +218,18 @@ func withoutNUL(refusal error) func(*broken, context.Context, []*inlet.Event) er
 		return b.Memory.Write(ctx, events)
 	}
 }
+
+// refusesBatch is a store that refuses a whole batch for one event.
+func refusesBatch(refusal error) func(*broken, context.Context, []*inlet.Event) error {
+	return func(b *broken, ctx context.Context, events []*inlet.Event) error {
+		if slices.ContainsFunc(events, isSpoilt) {
+			return refusal
+		}
+		return b.Memory.Write(ctx, events)
+	}
+}
+
+func userOf(e *inlet.Event) string { return e.UserID }
 
 func replacesNUL(b *broken, ctx context.Context, events []*inlet.Event) error {
 	events = inlet.CloneEvents(events)
