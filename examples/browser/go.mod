@@ -2,6 +2,17 @@ module github.com/inlet-go/inlet/examples/browser
 
 go 1.26.0
 
-require github.com/stretchr/testify v1.12.1
+replace github.com/inlet-go/inlet => ../..
 
-require go.yaml.in/yaml/v3 v3.0.5 // indirect
+require (
+	github.com/inlet-go/inlet v0.0.0
+	github.com/stretchr/testify v1.12.1
+)
+
+require (
+	github.com/go-json-experiment/json v0.0.0-20260820222146-c27c302e5fc3 // indirect
+	github.com/klauspost/compress v1.20.3 // indirect
+	github.com/rs/cors v1.11.1 // indirect
+	go.yaml.in/yaml/v3 v3.0.5 // indirect
+	golang.org/x/time v0.16.0 // indirect
+)

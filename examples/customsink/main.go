@@ -3,11 +3,14 @@
 // should.
 //
 //	go run ./examples/customsink
+//
+// It prints a write key and a curl command that sends an event. Ctrl-C stops it.
 package main
 
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"net"
@@ -21,18 +24,38 @@ import (
 	"github.com/inlet-go/inlet/middleware"
 )
 
+// writeKey is the key that clients send.
+const writeKey = "my-write-key"
+
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, "127.0.0.1:8080", "events.csv", os.Stdout); err != nil {
+	if err := run(ctx, parseFlags(), os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, "customsink:", err)
 		os.Exit(1)
 	}
 }
 
+// config is the values of the flags.
+type config struct {
+	addr, file string
+}
+
+func parseFlags() (c config) {
+	flag.StringVar(&c.addr, "addr", "127.0.0.1:8080", "`address` to listen on")
+	flag.StringVar(&c.file, "file", "events.csv", "`file` of the events")
+	flag.Parse()
+	if flag.NArg() > 0 {
+		fmt.Fprintln(flag.CommandLine.Output(), "unexpected argument:", flag.Arg(0))
+		flag.Usage()
+		os.Exit(2)
+	}
+	return c
+}
+
 // run serves the API until ctx is done.
-func run(ctx context.Context, addr, path string, stdout io.Writer) (err error) {
-	sink, err := openCSV(path)
+func run(ctx context.Context, c config, stdout io.Writer) (err error) {
+	sink, err := openCSV(c.file)
 	if err != nil {
 		return err
 	}
@@ -42,14 +65,18 @@ func run(ctx context.Context, addr, path string, stdout io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
-	keys := inlet.MustKeys(map[string]inlet.Source{"my-write-key": {ID: "website"}})
+	keys := inlet.MustKeys(map[string]inlet.Source{writeKey: {ID: "website"}})
 	layers := middleware.Standard(keys, nil)
 
-	listener, err := net.Listen("tcp", addr)
+	listener, err := net.Listen("tcp", c.addr)
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(stdout, "listening on http://%s\n", listener.Addr())
+	fmt.Fprintf(stdout, `Rows are appended to %s. Send an event with the write key %s:
+
+  curl -u %[2]s: -d '{"event":"Signed Up","userId":"user-1"}' http://%[3]s/v1/track
+
+`, c.file, writeKey, listener.Addr())
 	server := &http.Server{Handler: layers(api), ReadHeaderTimeout: 5 * time.Second}
 	return serve(ctx, server, listener, api)
 }

@@ -1,13 +1,13 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"encoding/csv"
 	"io"
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -54,11 +54,9 @@ func TestRun(t *testing.T) {
 		ctx, stop := context.WithCancel(t.Context())
 		out, stdout := io.Pipe()
 		ended := make(chan error, 1)
-		go func() { ended <- run(ctx, "127.0.0.1:0", path, stdout) }()
+		go func() { ended <- run(ctx, config{addr: "127.0.0.1:0", file: path}, stdout) }()
 
-		line, err := bufio.NewReader(out).ReadString('\n')
-		require.NoError(t, err)
-		require.Equal(t, 200, send(t, strings.TrimSpace(strings.TrimPrefix(line, "listening on "))))
+		require.Equal(t, 200, send(t, address(t, out)))
 		stop()
 		require.NoError(t, <-ended)
 	}
@@ -66,6 +64,17 @@ func TestRun(t *testing.T) {
 	require.Len(t, events, 2)
 	require.Equal(t, `Says "hi", twice`, events[1].Name)
 	require.Equal(t, "website", events[1].Source.ID)
+}
+
+// address returns the URL in what the program prints.
+func address(t *testing.T, out io.Reader) string {
+	t.Helper()
+	printed := make([]byte, 4096)
+	n, err := out.Read(printed)
+	require.NoError(t, err)
+	url := regexp.MustCompile(`http://[\d.:]+`).Find(printed[:n])
+	require.NotEmpty(t, url, "%s", printed[:n])
+	return string(url)
 }
 
 func send(t *testing.T, url string) int {

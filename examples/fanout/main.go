@@ -45,6 +45,11 @@ func main() {
 	flag.DurationVar(&c.every, "every", 100*time.Millisecond, "time between two events")
 	flag.DurationVar(&c.report, "report", time.Second, "time between two reports")
 	flag.Parse()
+	if flag.NArg() > 0 {
+		fmt.Fprintln(flag.CommandLine.Output(), "unexpected argument:", flag.Arg(0))
+		flag.Usage()
+		os.Exit(2)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := run(ctx, c, os.Stdin, os.Stdout); err != nil {
@@ -78,7 +83,12 @@ func run(ctx context.Context, c config, in io.Reader, out io.Writer) (err error)
 	defer func() { err = errors.Join(err, server.close()) }()
 
 	fmt.Fprintf(out, "Events are sent to %s and delivered to a file and to %s; all data is in %s.\n", server.url(), wh.url(), c.dir)
-	fmt.Fprintln(out, "Press Enter to stop the warehouse, and to start it again; Ctrl-C to quit.")
+	fmt.Fprintf(out, `Press Enter to stop the warehouse, and to start it again; Ctrl-C to quit. Send an event of
+your own with the write key %s:
+
+  curl -u %[1]s: -d '{"event":"Signed Up","userId":"user-1"}' %[2]s/v1/track
+
+`, ingestKey, server.url())
 	s := shop{url: server.url(), key: ingestKey, client: http.Client{Timeout: 5 * time.Second}}
 	watch(ctx, c, &s, destinations, wh, lines(ctx, in), out)
 	return destinations.summary(out, &s, wh)

@@ -3,11 +3,14 @@
 // page of the site sends to /t/v1/track.
 //
 //	go run ./examples/mount
+//
+// It prints a write key and a curl command that sends an event. Ctrl-C stops it.
 package main
 
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"net"
@@ -25,15 +28,32 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, "127.0.0.1:8080", "inlet-data", os.Stdout); err != nil {
+	if err := run(ctx, parseFlags(), os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, "mount:", err)
 		os.Exit(1)
 	}
 }
 
+// config is the values of the flags.
+type config struct {
+	addr, dir string
+}
+
+func parseFlags() (c config) {
+	flag.StringVar(&c.addr, "addr", "127.0.0.1:8080", "`address` to listen on")
+	flag.StringVar(&c.dir, "dir", "inlet-data", "`directory` of the events")
+	flag.Parse()
+	if flag.NArg() > 0 {
+		fmt.Fprintln(flag.CommandLine.Output(), "unexpected argument:", flag.Arg(0))
+		flag.Usage()
+		os.Exit(2)
+	}
+	return c
+}
+
 // run serves the site and the API until ctx is done.
-func run(ctx context.Context, addr, dir string, stdout io.Writer) (err error) {
-	store, err := journal.Open(dir, nil)
+func run(ctx context.Context, c config, stdout io.Writer) (err error) {
+	store, err := journal.Open(c.dir, nil)
 	if err != nil {
 		return err
 	}
@@ -46,11 +66,15 @@ func run(ctx context.Context, addr, dir string, stdout io.Writer) (err error) {
 	mux := site()
 	mux.Handle(prefix+"/", ingestion(api))
 
-	listener, err := net.Listen("tcp", addr)
+	listener, err := net.Listen("tcp", c.addr)
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(stdout, "listening on http://%s\n", listener.Addr())
+	fmt.Fprintf(stdout, `The site is at http://%s/. Send an event with the write key %s:
+
+  curl -u %[2]s: -d '{"event":"Signed Up","userId":"user-1"}' http://%[1]s%[3]s/v1/track
+
+`, listener.Addr(), backendKey, prefix)
 	server := &http.Server{Handler: secured(mux), ReadHeaderTimeout: 5 * time.Second}
 	return serve(ctx, server, listener, api)
 }
@@ -58,11 +82,17 @@ func run(ctx context.Context, addr, dir string, stdout io.Writer) (err error) {
 // prefix is where the API is mounted.
 const prefix = "/t"
 
+// The key of the page is public, so it works for pages of one origin only.
+const (
+	websiteKey = "website-key"
+	backendKey = "backend-key"
+)
+
 // ingestion returns the API with its layers around it. The middleware of the site is further out.
 func ingestion(api http.Handler) http.Handler {
 	keys := inlet.MustKeys(map[string]inlet.Source{
-		"website-key": {ID: "website", Origins: []string{"https://shop.example"}},
-		"backend-key": {ID: "backend"},
+		websiteKey: {ID: "website", Origins: []string{"https://shop.example"}},
+		backendKey: {ID: "backend"},
 	})
 	return middleware.Standard(keys, &middleware.StandardOptions{
 		Prefix: prefix, SourceOrigins: true, PerSource: middleware.Rate{Events: 500, Burst: 1000},

@@ -1,12 +1,7 @@
 package main
 
 import (
-	"bufio"
-	"context"
-	"io"
-	"net/http"
 	"net/http/httptest"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -55,30 +50,4 @@ func TestMount(t *testing.T) {
 		})
 	}
 	require.Len(t, stored.Events(), 2)
-}
-
-func TestRun(t *testing.T) {
-	t.Parallel()
-	dir := t.TempDir()
-	ctx, stop := context.WithCancel(t.Context())
-	out, stdout := io.Pipe()
-	ended := make(chan error, 1)
-	go func() { ended <- run(ctx, "127.0.0.1:0", dir, stdout) }()
-
-	line, err := bufio.NewReader(out).ReadString('\n')
-	require.NoError(t, err)
-	url := strings.TrimSpace(strings.TrimPrefix(line, "listening on "))
-	r, err := http.NewRequest(http.MethodPost, url+"/t/v1/track", strings.NewReader(`{"event":"E","userId":"u"}`))
-	require.NoError(t, err)
-	r.SetBasicAuth("backend-key", "")
-	response, err := http.DefaultClient.Do(r)
-	require.NoError(t, err)
-	require.NoError(t, response.Body.Close())
-	require.Equal(t, 200, response.StatusCode)
-
-	stop()
-	require.NoError(t, <-ended)
-	sealed, err := filepath.Glob(filepath.Join(dir, "*.ndjson"))
-	require.NoError(t, err)
-	require.Len(t, sealed, 1)
 }

@@ -1,12 +1,20 @@
 // Ownmiddleware shows code of the host's own on both sides of the API: a middleware in front of
 // it that checks a signature, and a decorator around the sink that removes e-mail addresses.
 //
-//	SIGNING_SECRET=... go run ./examples/ownmiddleware
+//	go run ./examples/ownmiddleware
+//	SIGNING_SECRET=known-to-the-app go run ./examples/ownmiddleware
+//
+// It prints the secret, which is a new one each time unless the environment has it, and a curl
+// command that sends a signed event. Ctrl-C stops it.
 package main
 
 import (
+	"cmp"
 	"context"
+	"crypto/rand"
+	"encoding/hex"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"net"
@@ -24,19 +32,33 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	secret := []byte(os.Getenv("SIGNING_SECRET"))
-	if err := run(ctx, "127.0.0.1:8080", "inlet-data", secret, os.Stdout); err != nil {
+	secret := []byte(cmp.Or(os.Getenv("SIGNING_SECRET"), rand.Text()))
+	if err := run(ctx, parseFlags(), secret, os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, "ownmiddleware:", err)
 		os.Exit(1)
 	}
 }
 
-// run serves the API until ctx is done.
-func run(ctx context.Context, addr, dir string, secret []byte, stdout io.Writer) (err error) {
-	if len(secret) == 0 {
-		return errors.New("SIGNING_SECRET is not set")
+// config is the values of the flags.
+type config struct {
+	addr, dir string
+}
+
+func parseFlags() (c config) {
+	flag.StringVar(&c.addr, "addr", "127.0.0.1:8080", "`address` to listen on")
+	flag.StringVar(&c.dir, "dir", "inlet-data", "`directory` of the events")
+	flag.Parse()
+	if flag.NArg() > 0 {
+		fmt.Fprintln(flag.CommandLine.Output(), "unexpected argument:", flag.Arg(0))
+		flag.Usage()
+		os.Exit(2)
 	}
-	store, err := journal.Open(dir, nil)
+	return c
+}
+
+// run serves the API until ctx is done.
+func run(ctx context.Context, c config, secret []byte, stdout io.Writer) (err error) {
+	store, err := journal.Open(c.dir, nil)
 	if err != nil {
 		return err
 	}
@@ -46,11 +68,16 @@ func run(ctx context.Context, addr, dir string, secret []byte, stdout io.Writer)
 	if err != nil {
 		return err
 	}
-	listener, err := net.Listen("tcp", addr)
+	listener, err := net.Listen("tcp", c.addr)
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(stdout, "listening on http://%s\n", listener.Addr())
+	const event = `{"userId":"user-1","traits":{"email":"ada@shop.example","plan":"pro"}}`
+	fmt.Fprintf(stdout, `The signing secret is %s. Send an event, signed with this key:
+
+  curl -H 'X-Signature: %s' -d '%s' http://%s/v1/identify
+
+`, secret, hex.EncodeToString(sign(secret, []byte(event))), event, listener.Addr())
 	server := &http.Server{Handler: guarded(api, secret), ReadHeaderTimeout: 5 * time.Second}
 	return serve(ctx, server, listener, api)
 }

@@ -1,16 +1,11 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"compress/gzip"
-	"context"
 	"encoding/hex"
 	"io"
-	"net/http"
 	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -112,35 +107,4 @@ func TestRedact(t *testing.T) {
 	require.NoError(t, (&redact{&stored, "email"}).Write(t.Context(), events))
 	require.Equal(t, `{"id":12345678901234567890}`, string(stored.Events()[0].Traits))
 	require.Contains(t, string(events[0].Traits), "email", "the event of the caller was changed")
-}
-
-func TestRun(t *testing.T) {
-	t.Parallel()
-	dir := t.TempDir()
-	ctx, stop := context.WithCancel(t.Context())
-	out, stdout := io.Pipe()
-	ended := make(chan error, 1)
-	go func() { ended <- run(ctx, "127.0.0.1:0", dir, secret, stdout) }()
-
-	line, err := bufio.NewReader(out).ReadString('\n')
-	require.NoError(t, err)
-	url := strings.TrimSpace(strings.TrimPrefix(line, "listening on "))
-	r, err := http.NewRequest(http.MethodPost, url+"/v1/identify", strings.NewReader(body))
-	require.NoError(t, err)
-	r.Header.Set("X-Signature", hex.EncodeToString(sign(secret, []byte(body))))
-	response, err := http.DefaultClient.Do(r)
-	require.NoError(t, err)
-	require.NoError(t, response.Body.Close())
-	require.Equal(t, 200, response.StatusCode)
-
-	stop()
-	require.NoError(t, <-ended)
-	sealed, err := filepath.Glob(filepath.Join(dir, "*.ndjson"))
-	require.NoError(t, err)
-	require.Len(t, sealed, 1)
-	text, err := os.ReadFile(sealed[0])
-	require.NoError(t, err)
-	require.Contains(t, string(text), `"traits":{"id":12345678901234567890}`)
-	require.NotContains(t, string(text), "shop.example")
-	require.Error(t, run(ctx, "127.0.0.1:0", dir, nil, io.Discard), "without a secret anyone could sign")
 }

@@ -3,13 +3,10 @@
 // journal that lasts as long as the program, sends events to a handler, and counts while they
 // arrive:
 //
-//	cd examples/query
-//	go run .
+//	go run ./examples/query
 //
 // With -dir it counts the events of an existing journal, such as that of examples/standalone,
-// which may be running:
-//
-//	go run . -dir ../../inlet-data
+// which may be running: -dir inlet-data.
 //
 // The SQL is in counts.sql. It is a module of its own because DuckDB, which runs the SQL, is a
 // download of 30 MB, and needs cgo and a C++ compiler.
@@ -49,6 +46,11 @@ func parseFlags() (c config) {
 	flag.IntVar(&c.events, "events", 3000, "`number` of events to send to the temporary journal")
 	flag.BoolVar(&c.writeAhead, "write-ahead", false, "let the temporary journal write its files ahead")
 	flag.Parse()
+	if flag.NArg() > 0 {
+		fmt.Fprintln(flag.CommandLine.Output(), "unexpected argument:", flag.Arg(0))
+		flag.Usage()
+		os.Exit(2)
+	}
 	return c
 }
 

@@ -18,6 +18,7 @@ import (
 // An exampleReport is the report of testdata/node/example.mjs.
 type exampleReport struct {
 	Hosts  []string // that the page sent requests to
+	Paths  []string // of all requests
 	Lines  []string
 	Failed int
 	Posts  []string // their paths, until the page was left
@@ -32,7 +33,7 @@ func TestExamplePage(t *testing.T) {
 		t.Parallel()
 		b := requireBrowser(t)
 		s := startServer(t)
-		page := startExamplePage(t, s.URL)
+		page := startExamplePage(t, "-api", s.URL)
 		report := pressButtons(t, b, page, "/")
 		require.Len(t, report.Posts, len(buttons), "%v", report.Posts)
 		require.ElementsMatch(t, buttons, types(s.stop(t)))
@@ -43,9 +44,21 @@ func TestExamplePage(t *testing.T) {
 		t.Parallel()
 		b := requireBrowser(t)
 		s := startServer(t)
-		report := pressButtons(t, b, startExamplePage(t, s.URL), "/?batch")
+		report := pressButtons(t, b, startExamplePage(t, "-api", s.URL), "/?batch")
 		require.Empty(t, report.Posts, "the batch must be kept until then")
 		require.ElementsMatch(t, buttons, types(s.stop(t)))
+	})
+
+	t.Run("all from one origin, below names that ad blockers do not know", func(t *testing.T) {
+		t.Parallel()
+		b := requireBrowser(t)
+		page := startExamplePage(t, "-dir", t.TempDir())
+		report := pressButtons(t, b, page, "/")
+		require.Len(t, report.Posts, len(buttons), "%v", report.Posts)
+		require.Equal(t, []string{hostOf(page)}, report.Hosts)
+		for _, path := range report.Paths {
+			require.NotRegexp(t, `(?i)analytics|segment|track|collect|pixel|beacon|telemetry|metrics`, path)
+		}
 	})
 }
 
@@ -86,14 +99,14 @@ func types(lines []line) (types []string) {
 	return types
 }
 
-// startExamplePage runs examples/browser until the end of the test and returns
-// its address.
-func startExamplePage(t *testing.T, api string) string {
+// startExamplePage runs examples/browser with more flags until the end of the test and
+// returns its address.
+func startExamplePage(t *testing.T, flags ...string) string {
 	t.Helper()
 	bin, err := buildExamplePage()
 	require.NoError(t, err)
 	files := filepath.Join(nodeDir, "node_modules", "@segment/analytics-next/dist/umd")
-	cmd := exec.Command(bin, "-addr", "127.0.0.1:0", "-api", api, "-key", writeKey, "-files", files)
+	cmd := exec.Command(bin, append([]string{"-addr", "127.0.0.1:0", "-key", writeKey, "-files", files}, flags...)...)
 	cmd.Stderr = os.Stderr
 	stdout, err := cmd.StdoutPipe()
 	require.NoError(t, err)

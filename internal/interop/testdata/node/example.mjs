@@ -1,7 +1,7 @@
 // Opens the page of examples/browser in headless Chromium: reads {chromium, url,
 // leave} from standard input, waits until the page is ready, presses every button
 // and waits for its line in the log, goes to the page leave, and writes the lines,
-// the hosts that were asked for anything, and the POSTs that were made until then.
+// the hosts and paths that were asked for, and the POSTs that were made until then.
 // Those of a page that is being left Chromium does not tell.
 import { text } from 'node:stream/consumers'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -15,12 +15,13 @@ const browser = await chromium.launch({
     '--disable-background-networking', '--disable-component-update', '--disable-sync',
   ],
 })
-const report = { hosts: [], lines: [], failed: 0, posts: [], error: '' }
+const report = { hosts: [], paths: [], lines: [], failed: 0, posts: [], error: '' }
 try {
   const page = await browser.newPage()
   page.on('request', (request) => {
     const { host, pathname } = new URL(request.url())
     if (!report.hosts.includes(host)) report.hosts.push(host)
+    report.paths.push(pathname)
     if (request.method() === 'POST') report.posts.push(pathname)
   })
   await page.goto(job.url)
