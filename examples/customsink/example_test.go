@@ -9,9 +9,8 @@ import (
 	"github.com/inlet-go/inlet"
 )
 
-// The README shows the code between the marks.
+// The README has this sink.
 func Example() {
-	// [README
 	sink := inlet.SinkFunc(func(_ context.Context, events []*inlet.Event) error {
 		var lines []byte
 		for _, e := range events {
@@ -20,7 +19,6 @@ func Example() {
 		_, err := os.Stdout.Write(lines)
 		return err // nil: all stored; anything else: the client sends them again
 	})
-	// README]
 
 	err := sink.Write(context.Background(), []*inlet.Event{{
 		Type: inlet.TypeTrack, Name: "Signed Up", MessageID: "m1", UserID: "user-1",

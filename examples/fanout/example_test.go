@@ -22,7 +22,6 @@ func Example() {
 		log.Fatal(err)
 	}
 
-	// [README
 	warehouse, err := httpsink.New("https://events.shop.example", "its-write-key", nil)
 	if err != nil {
 		log.Fatal(err)
@@ -31,7 +30,6 @@ func Example() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	// README]
 
 	fmt.Println(delivery.Name(), "is", delivery.Stats().Behind, "behind")
 	if err := store.Close(context.Background()); err != nil {

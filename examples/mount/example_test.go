@@ -20,10 +20,9 @@ import (
 	"github.com/inlet-go/inlet/sinks/journal"
 )
 
-// The README shows the code between the marks.
+// The README has this mount.
 func Example() {
 	mux := http.NewServeMux()
-	// [README
 	store, err := journal.Open("inlet-data", nil)
 	if err != nil {
 		log.Fatal(err)
@@ -41,7 +40,6 @@ func Example() {
 		Migrations: []inlet.Migration{inlet.CommandersActV1()},
 	})
 	mux.Handle("/t/", layers(api))
-	// README]
 
 	r := httptest.NewRequest("POST", "/t/v1/track", strings.NewReader(`{"event":"Signed Up","userId":"user-1"}`))
 	r.SetBasicAuth("my-write-key", "")
@@ -58,18 +56,16 @@ func newMetrics() metrics { return metrics{} }
 
 func (m metrics) ObserveRequest(_ context.Context, o *inlet.Outcome) { m[o.Code]++ }
 
-// OPERATIONS.md shows the code between the marks.
+// OPERATIONS.md has this code.
 func Example_observer() {
 	store := new(sinks.Memory)
 	keys := inlet.MustKeys(map[string]inlet.Source{"my-write-key": {ID: "website"}})
-	// [OPERATIONS
 	observer := newMetrics()
 	api, err := inlet.New(store, &inlet.Options{Observer: observer})
 	if err != nil {
 		log.Fatal(err)
 	}
 	handler := middleware.Standard(keys, &middleware.StandardOptions{Observer: observer})(api)
-	// OPERATIONS]
 
 	for _, key := range []string{"my-write-key", "other"} {
 		r := httptest.NewRequest("POST", "/v1/track", strings.NewReader(`{"event":"Signed Up","userId":"user-1"}`))
@@ -80,10 +76,9 @@ func Example_observer() {
 	// Output: map[:1 unknown_key:1]
 }
 
-// OPERATIONS.md shows the code between the marks.
+// OPERATIONS.md has this code.
 func Example_rejects() {
 	store := new(sinks.Memory)
-	// [OPERATIONS
 	rejects, err := journal.Open("inlet-rejects", &journal.Options{RetainBytes: 1 << 30})
 	if err != nil {
 		log.Fatal(err)
@@ -92,7 +87,6 @@ func Example_rejects() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	// OPERATIONS]
 	defer func() { _ = rejects.Close(context.Background()) }()
 
 	err = api.Ingest(context.Background(), &inlet.Source{ID: "website"}, &inlet.Event{Type: inlet.TypeTrack})
@@ -134,49 +128,6 @@ func operations(t *testing.T) string {
 	page, err := os.ReadFile(filepath.Join(source, "..", "..", "docs", "OPERATIONS.md"))
 	require.NoError(t, err)
 	return string(page)
-}
-
-// Code that OPERATIONS.md shows, and that is marked here, is compiled and run.
-func TestOperationsShowsExamples(t *testing.T) {
-	t.Parallel()
-	page := operations(t)
-	compiled := snippets(t, "OPERATIONS")
-	require.Len(t, compiled, 2)
-	for _, snippet := range compiled {
-		require.Contains(t, page, "\n```go\n"+snippet+"```\n")
-	}
-}
-
-// All Go code that the README shows is compiled and run: here, or in the example of another
-// directory.
-func TestReadmeShowsExamples(t *testing.T) {
-	t.Parallel()
-	readme, err := os.ReadFile(filepath.Join(source, "..", "..", "README.md"))
-	require.NoError(t, err)
-	compiled := snippets(t, "README")
-	blocks := strings.Split(string(readme), "```go\n")[1:]
-	require.Len(t, blocks, len(compiled))
-	for _, block := range blocks {
-		block, _, _ = strings.Cut(block, "```")
-		require.Contains(t, compiled, block)
-	}
-}
-
-// snippets returns the code between the marks of a document in the tests of all examples.
-func snippets(t *testing.T, document string) (all []string) {
-	t.Helper()
-	files, err := filepath.Glob(filepath.Join(source, "..", "*", "example_test.go"))
-	require.NoError(t, err)
-	for _, file := range files {
-		text, err := os.ReadFile(file)
-		require.NoError(t, err)
-		for _, part := range strings.Split(string(text), "\t// ["+document+"\n")[1:] {
-			snippet, _, closed := strings.Cut(part, "\t// "+document+"]\n")
-			require.True(t, closed, file)
-			all = append(all, strings.ReplaceAll("\n"+snippet, "\n\t", "\n")[1:])
-		}
-	}
-	return all
 }
 
 // source is the directory of this file. The tests run in another one, where the example may

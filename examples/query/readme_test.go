@@ -42,14 +42,14 @@ func tracks(rows []row) map[string]int64 {
 	return n
 }
 
-// block returns the indented block of the README that begins so.
+// block returns the block of the README that begins so.
 func block(t *testing.T, begin string) string {
 	t.Helper()
 	readme, err := os.ReadFile("README.md")
 	require.NoError(t, err)
-	_, text, found := strings.Cut(string(readme), "\n\n    "+begin)
+	_, text, found := strings.Cut(string(readme), "\n```sh\n"+begin)
 	require.True(t, found)
-	text, _, _ = strings.Cut(text, "\n\n")
+	text, _, _ = strings.Cut(text, "\n```\n")
 	return begin + text
 }
 

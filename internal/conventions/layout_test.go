@@ -97,6 +97,7 @@ var arrows = map[string][]string{
 	"internal/testkit":                  {},
 	"internal/testkit/testsink":         {"."},
 	"internal/conventions":              {},
+	"internal/blocks":                   {},
 	"internal/rig":                      {},
 	"internal/bench":                    {".", "authcache", "enrichers", "middleware", "sinks/...", "internal/jsoncases", "internal/testkit/..."},
 }

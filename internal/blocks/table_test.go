@@ -1,0 +1,37 @@
+//go:build unix
+
+package blocks
+
+// The table has the blocks of which more is known than their language, by document and first
+// line.
+var table = map[string]check{
+	"README.md: browsers ──┐        ┌───────────── your server, one process ─────────────┐": {reason: "a picture"},
+	"README.md: package main": {run: runProgram},
+	`README.md: curl -u my-write-key: -d '{"event":"Signed Up","userId":"user-1"}' http://127.0.0.1:8080/t/v1/track`: {
+		with: "README.md: package main",
+	},
+	`README.md: {"success":true}`:            {with: "README.md: package main"},
+	"README.md: tail -n 1 inlet-data/*.part": {with: "README.md: package main"},
+	"docs/DESIGN.md: examples ─▶ middleware ─▶ enrichers    authcache    sinks ◀── sinks/journal    sinktest": {
+		reason: "a picture; the table below it is tested",
+	},
+	"docs/DESIGN.md: SDK ──HTTP──▶ the host's server":                                            {reason: "a picture"},
+	"docs/DESIGN.md: Write ─▶ request ─▶ queue ─▶ committer ─▶ store ─▶ segment ─▶ file":         {reason: "a picture"},
+	`docs/MIGRATION.md: {"event_name":"search","event_id":"E1","event_timestamp":1639044446636,`: {run: runMigration},
+	"docs/OPERATIONS.md: upstream inlet {":                                                       {by: "internal/interop/nginx_test.go TestNginx"},
+	"docs/OPERATIONS.md: {":                                                                      {by: "keyfile/keyfile_test.go TestHashCommand"},
+	"docs/OPERATIONS.md: DIR/00000000000000004711.ndjson.part   being written":                   {reason: "names of files"},
+	`docs/OPERATIONS.md: jq -c 'select(.type == "track") | .event' DIR/*.ndjson`:                 {run: runReading},
+	`docs/OPERATIONS.md: cat DIR/dead/NAME/*.ndjson* | jq -cR 'fromjson? | {messageId, reason: ._refused}'`: {
+		by: "sinks/journal/query_test.go TestDeadLetterCommand",
+	},
+	`docs/OPERATIONS.md: cat inlet-rejects/*.ndjson* | jq -cR 'fromjson? | [._refused.code, .event, ._refused.error]'`: {
+		by: "examples/mount/example_test.go TestRejectsCommand",
+	},
+	`docs/TESTING.md: inlettest: no track event "Order Completed" with the properties {"coupon":"SPRING","total":50} recei`: {
+		by: "inlettest/inlettest_test.go TestDocument",
+	},
+	"examples/query/README.md: 1672 events are acknowledged, and more are coming:": {reason: "output with counts that vary"},
+	`examples/query/README.md: duckdb -c "`:                                        {by: "examples/query/readme_test.go TestReadme"},
+	`examples/query/README.md: grep -ha '^{' "$DIR"/*.ndjson* |`:                   {by: "examples/query/readme_test.go TestReadme"},
+}
