@@ -388,6 +388,30 @@ func TestAccountRefusals(t *testing.T) {
 		require.Less(t, calls, 5)
 		require.Zero(t, p.BytesInFlight())
 	})
+	t.Run("a dialect of the host's is charged before and after", func(t *testing.T) {
+		t.Parallel()
+		const sent = 30_000
+		for _, made := range []int{0, 10, sent, 4 * sent, 20 * sent} {
+			p := protocol()
+			var before, within, after int64
+			p.Dialects = []inlet.Dialect{customDialect{[]inlet.Route{{Method: "POST", Path: "/own", Decode: func(in *inlet.Input) error {
+				before = p.BytesInFlight()
+				_ = in.AppendRaw(func(dst []byte) []byte {
+					within = p.BytesInFlight()
+					return append(dst, make([]byte, made)...)
+				})
+				after = p.BytesInFlight()
+				return nil
+			}}}}}
+			h := mustNew(t, new(testsink.Keeper), &inlet.Options{Protocol: p})
+			serve(h, authenticated("/own", `{"a":"`+strings.Repeat("x", sent)+`"}`))
+			const step = 16 << 10 // which an account takes at once
+			require.GreaterOrEqual(t, within-before, int64(3*sent-step))
+			require.GreaterOrEqual(t, after-before, int64(made-step))
+			require.Less(t, after-before, int64(made+made/4+3*step), "what was not used is given back")
+			require.Zero(t, p.BytesInFlight())
+		}
+	})
 	t.Run("Ingest", func(t *testing.T) {
 		t.Parallel()
 		p := protocol()
@@ -514,13 +538,68 @@ func TestAccountCovers(t *testing.T) {
 			t.Logf("body %d: reserved %d for %d alive, %d encoded of them; %d allocated", len(tt.body), reserved, live, encoded, made)
 			kept := slack + int64(len(tt.body)/2)
 			if strings.Contains(tt.name, "1.0") {
-				kept += min(6*int64(len(tt.body)), 1<<20) // of the migrator, for the next migration
+				kept += min(6*int64(len(tt.body)), 512<<10) // of the migrator, for the next migration
 			}
 			require.GreaterOrEqual(t, reserved+kept, live)
 			require.LessOrEqual(t, reserved, int64(24<<20), "six times the largest body")
 			require.Zero(t, p.BytesInFlight())
 		})
 	}
+}
+
+// A migration's report is a part of what its request is charged for, while it is reported and
+// after. Not parallel, as above.
+func TestAccountReports(t *testing.T) {
+	conflicts := `{"event":"e","user":{"id":"1",` + smallMembers(2000) + `},"properties":{"user":{"id":"2",` +
+		strings.ReplaceAll(smallMembers(2000), ":1", ":2") + `}}}`
+	for _, tt := range []struct {
+		name, body string
+		shadow     bool
+		own        inlet.Migration
+	}{
+		{"many values that gave way", batchOf(repeated(100, conflicts)...), false, nil},
+		{"the same in the shadow", batchOf(repeated(100, conflicts)...), true, nil},
+		{"many failures", batchOf(append(repeated(2499, `{"event":"e","properties":1}`), `{"event_name":"e"}`)...), false, nil},
+		{"of a migration of the host's", batchOf(`{"event_name":"e"}`), false, noting{}},
+		{"of many small events", batchOf(repeated(2500, `{"event":"e","x":1,"y":2}`)...), false, nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			p := &inlet.Protocol{Payload: inlet.PayloadLimits{MaxBytesInFlight: 128 << 20}}
+			var before runtime.MemStats
+			var reserved, live, later int64
+			var kept inlet.MigrationReport
+			if tt.own == nil {
+				tt.own = inlet.CommandersActV1()
+			}
+			migrate, err := inlet.MigratePayload(tt.own, &inlet.MigratePayloadOptions{
+				Protocol: p, Shadow: tt.shadow,
+				Report: func(_ context.Context, _ *http.Request, r inlet.MigrationReport) {
+					live, reserved = liveBytes()-int64(before.HeapAlloc), p.BytesInFlight()
+					kept = r
+				},
+			})
+			require.NoError(t, err)
+			h := migrate(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { later = p.BytesInFlight() }))
+			r := authenticated("/events/batch", tt.body)
+			emptyPools()
+			runtime.ReadMemStats(&before)
+			h.ServeHTTP(httptest.NewRecorder(), r)
+			t.Logf("body %d: %d notes; reserved %d, later %d, for %d alive", len(tt.body), len(kept.Notes), reserved, later, live)
+			require.NotEmpty(t, kept.Notes)
+			require.GreaterOrEqual(t, reserved+slack+int64(len(tt.body)/2)+512<<10, live)
+			require.GreaterOrEqual(t, later, int64(90*len(kept.Notes)))
+			require.Zero(t, p.BytesInFlight())
+		})
+	}
+}
+
+// noting is a migration that has much to report.
+type noting struct{}
+
+func (noting) Applies(*http.Request) bool { return true }
+
+func (noting) Migrate(dst, src []byte, _ inlet.MigrateOptions) ([]byte, inlet.MigrationReport, error) {
+	return append(dst, src...), inlet.MigrationReport{Notes: make([]inlet.MigrationNote, 20_000)}, nil
 }
 
 // longNames returns members with names of 100 bytes.

@@ -561,18 +561,38 @@ func isReserved(quoted []byte, t Type) bool {
 }
 
 // AppendRaw returns JSON that f appends to a buffer, in memory of the request. f must
-// append valid JSON to dst and return the extended slice. It is not called, and the result is
-// nil, once the request has needed more memory than it may have.
+// append valid JSON to dst and return the extended slice.
+//
+// While f works, the request is charged for three times the bytes of its payload and its query,
+// which is what append takes to write as much as the client has sent; after that, for what f has
+// made. f should not append more than that in one call. It is not called, and the result is nil,
+// once the request has needed more memory than it may have.
 func (in *Input) AppendRaw(f func(dst []byte) []byte) json.RawMessage {
-	if in.refused != nil {
+	most := 3*in.sent() + rawChunk
+	if !in.reserve(most) {
 		return nil
 	}
-	start, made := len(in.raw), cap(in.raw)
+	start, before, made := len(in.raw), unsafe.SliceData(in.raw), 0
 	in.raw = f(in.raw)
-	if n := cap(in.raw); n > made && !in.reserve(n) {
+	if unsafe.SliceData(in.raw) != before { // the buffer was outgrown, and is not used any more
+		made = cap(in.raw)
+	}
+	in.giveBack(int64(most - made))
+	if made > most && !in.reserve(made-most) {
 		return nil
 	}
 	return in.raw[start:len(in.raw):len(in.raw)]
+}
+
+// sent returns how many bytes the client has sent that a dialect may use.
+func (in *Input) sent() (bytes int) {
+	if in.payload != nil && in.payload.memory != nil {
+		bytes = len(in.payload.bytes())
+	}
+	if in.Request != nil {
+		bytes += len(in.Request.URL.RawQuery)
+	}
+	return bytes
 }
 
 // Find looks up members of an object inside of the payload, in one pass: values[i] is set

@@ -35,6 +35,10 @@ import (
 // Ownership: src is lent and read-only, dst is the callee's to append to; neither may be kept.
 // They do not overlap.
 //
+// Memory: dst has room for twice src, for which the request is charged before. A longer result and
+// the report are charged for only after they were made, so a migration of your own must bound them
+// itself. The built-in one asks for each before it is made.
+//
 // Concurrency: both methods are called concurrently.
 type Migration interface {
 	// Applies reports whether the payload of r has to be examined.
@@ -183,7 +187,38 @@ type migrator struct {
 	migration Migration
 	options   MigratePayloadOptions
 	protocol  *protocol
-	memory    sync.Pool // of *commandersact.Migrator
+	small     sync.Pool // of *pooledActs
+	large     sync.Pool // the same, for large bodies
+}
+
+// pooledActs is the built-in migration with its memory, which requests share one after another.
+type pooledActs struct {
+	commandersact.Migrator
+	large bool // it is kept for large bodies
+}
+
+// acts returns an empty migration for a body of that length.
+func (g *migrator) acts(bytes int) *pooledActs {
+	pool := &g.small
+	if bytes > smallBody {
+		pool = &g.large
+	}
+	if acts, ok := pool.Get().(*pooledActs); ok {
+		return acts
+	}
+	return &pooledActs{large: bytes > smallBody}
+}
+
+// recycle gives the memory of a migration to the next request.
+func (g *migrator) recycle(acts *pooledActs) {
+	acts.Reset()
+	switch made := acts.Memory(); {
+	case made <= smallPooled && !acts.large:
+		g.small.Put(acts)
+	case made <= maxPooled:
+		acts.large = true
+		g.large.Put(acts)
+	}
 }
 
 // applies reports whether the payload of a request has to be examined.
@@ -229,16 +264,16 @@ func (g *migrator) failures(m *payloadMemory, r *MigrationReport) (failures []Re
 	if r.Failed == 0 || g.options.Shadow {
 		return nil, nil
 	}
-	n := 0
+	n, size := 0, 0
 	for i := range r.Notes {
 		if r.Notes[i].Kind == string(commandersact.KindFailure) {
-			n++
+			n, size = n+1, size+rejectSize+len(cannotMigrate)+len(r.Notes[i].Code)
 		}
 	}
-	if err := m.Reserve(int64(n * rejectSize)); err != nil {
+	if err := m.Reserve(int64(size)); err != nil {
 		return nil, accountError(err)
 	}
-	m.ownBytes += n * rejectSize
+	m.ownBytes += size
 	failures = make([]Reject, 0, n)
 	for _, n := range r.Notes {
 		if n.Kind == string(commandersact.KindFailure) {
@@ -254,10 +289,13 @@ func (n *MigrationNote) problem() Problem {
 	if code := Code(n.Code); code.Status() == http.StatusBadRequest {
 		return *problem(code, n.Field)
 	}
-	return Problem{Code: CodeInvalidEvent, Message: "the event cannot be migrated: " + n.Code, Field: n.Field}
+	return Problem{Code: CodeInvalidEvent, Message: cannotMigrate + n.Code, Field: n.Field}
 }
 
-// migrate returns memory with the new form of a payload, or nil if it is to stay.
+const cannotMigrate = "the event cannot be migrated: "
+
+// migrate returns memory with the new form of a payload, or nil if it is to stay. The report is
+// charged as a part of that memory, or of the payload's.
 func (g *migrator) migrate(p *payload, arrived time.Time) (*payloadMemory, MigrationReport, error) {
 	m := newPayloadMemory(p.memory.account)
 	report, changed, err := g.into(m, p, MigrateOptions{ReceivedAt: arrived.UTC(), Strict: g.options.Strict})
@@ -267,12 +305,32 @@ func (g *migrator) migrate(p *payload, arrived time.Time) (*payloadMemory, Migra
 	if err == nil && changed && !g.options.Shadow {
 		return m, report, nil
 	}
+	if err == nil {
+		m.giveReport(p.memory)
+	}
 	m.free()
 	return nil, report, err
 }
 
-// migratedGrowth is how many times longer than a payload its new form is at most, as far as
-// that is reserved before it is made. What a migration makes beyond is reserved after.
+// addReport adds a report to what m has.
+func (m *payloadMemory) addReport(r *MigrationReport) {
+	for i := range r.Notes {
+		n := &r.Notes[i]
+		m.ownBytes += noteSize + len(n.Kind) + len(n.Code) + len(n.Field) + len(n.To) + len(n.Value)
+	}
+}
+
+// noteSize is the size of a note in memory, in bytes.
+const noteSize = int(unsafe.Sizeof(MigrationNote{}))
+
+// giveReport has another memory of the same account have the report that m has.
+func (m *payloadMemory) giveReport(to *payloadMemory) {
+	to.ownBytes, to.reserved = to.ownBytes+m.ownBytes, to.reserved+int64(m.ownBytes)
+	m.ownBytes, m.reserved = 0, m.reserved-int64(m.ownBytes)
+}
+
+// migratedGrowth is for how many times the bytes of a payload there is room for its new form
+// before it is made. The built-in migration asks for what it makes beyond, others do not.
 const migratedGrowth = 2
 
 // into writes the new form of a payload to m. The built-in migration makes its index on the
@@ -284,7 +342,10 @@ func (g *migrator) into(m *payloadMemory, p *payload, o MigrateOptions) (report 
 	if err := m.grow(migratedGrowth * len(p.bytes())); err != nil {
 		return report, false, err
 	}
-	defer func() { m.bytes = m.work.bytes }()
+	defer func() {
+		m.bytes = m.work.bytes
+		m.addReport(&report)
+	}()
 	if _, builtin := g.migration.(commandersActMigration); builtin {
 		return g.commandersAct(m, p, o)
 	}
@@ -293,23 +354,16 @@ func (g *migrator) into(m *payloadMemory, p *payload, o MigrateOptions) (report 
 	return report, err == nil && string(out) != string(p.bytes()), err
 }
 
-// failureBytes is how much memory the note of a failure needs, as a slice of them grows.
-const failureBytes = 3 * commandersact.NoteBytes
-
 // commandersAct is into for the built-in migration. A payload that cannot be read is left to the
 // handler, which refuses it.
 func (g *migrator) commandersAct(m *payloadMemory, p *payload, o MigrateOptions) (report MigrationReport, changed bool, err error) {
-	acts, _ := g.memory.Get().(*commandersact.Migrator)
-	if acts == nil {
-		acts = new(commandersact.Migrator)
-	}
+	acts := g.acts(len(p.bytes()))
 	if err = m.Reserve(acts.Memory()); err != nil { // what it has kept, until m is settled
 		err = accountError(err)
 	} else {
-		report, changed, err = g.commandersActBy(acts, m, p, o)
+		report, changed, err = g.commandersActBy(&acts.Migrator, m, p, o)
 	}
-	acts.Reset()
-	g.memory.Put(acts) // not after a panic
+	g.recycle(acts) // not after a panic
 	return report, changed, err
 }
 
@@ -317,8 +371,8 @@ func (g *migrator) commandersActBy(acts *commandersact.Migrator, m *payloadMemor
 	if err := p.memory.prepare(len(p.bytes())); err != nil {
 		return report, false, err
 	}
-	from, kept := &p.memory.work.document, acts.Memory()
-	err = acts.Load(from, p.bytes(), g.protocol.index)
+	kept := acts.Memory()
+	err = acts.Load(&p.memory.work.document, p.bytes(), g.protocol.index)
 	if grown := acts.Memory() - kept; grown > 0 { // which the document has reserved in the same account
 		p.memory.reserved -= grown
 		m.reserved += grown
@@ -330,19 +384,14 @@ func (g *migrator) commandersActBy(acts *commandersact.Migrator, m *payloadMemor
 	if err != nil {
 		return report, false, nil
 	}
-	// The index of the new form grows like that of the old one. Each event may fail with a note.
-	items, _ := from.Items()
-	if err := m.Reserve(2*from.Memory() + int64(1+items.Len())*failureBytes); err != nil {
-		return report, false, accountError(err)
-	}
-	kept = acts.Memory()
-	m.work.bytes, changed = acts.Migrate(m.work.bytes[:0], &m.work.document, commandersact.Options{
-		Strict: o.Strict, CountOnly: g.options.Report == nil, // and no time of ours
+	m.work.bytes, changed, err = acts.Migrate(m.work.bytes[:0], &m.work.document, commandersact.Options{
+		Strict: o.Strict, CountOnly: g.options.Report == nil, Meter: m, // and no time of ours
 	})
-	made := acts.Report()
-	notes := int64(len(made.Notes)) * int64(unsafe.Sizeof(MigrationNote{}))
-	if err := m.Reserve(max(0, acts.Memory()-kept) + notes); err != nil {
+	if err == nil {
+		err = m.Reserve(int64(len(acts.Report().Notes) * noteSize))
+	}
+	if err != nil {
 		return report, false, accountError(err)
 	}
-	return migrationReport(made), changed, nil
+	return migrationReport(acts.Report()), changed, nil
 }

@@ -184,7 +184,7 @@ type payload struct {
 // its request first: it is the meter of its document.
 type payloadMemory struct {
 	bytes    []byte
-	ownBytes int          // of bytes, unless they are in one of the next two, and of failures
+	ownBytes int          // of bytes, unless they are in one of the next two, and of what a migration reports
 	buffer   *body.Buffer // that bytes are in, if they were read from a request
 	work     *workspace   // that the index is in, nil before there is one
 

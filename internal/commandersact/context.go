@@ -256,6 +256,9 @@ func appendMillis(dst []byte, first int, t time.Time) []byte {
 // the event has already: with all of their members except those that the new context has a
 // value of its own for. Events with both are rare, as no published example has them.
 func (m *Migrator) appendMergedMetadata(dst []byte, first int) []byte {
+	if !m.room(m.outer.object) || !m.room(m.inner.object) {
+		return dst
+	}
 	text := append(m.appendMetadata(append(m.scratch[:0], '{'), 1), '}')
 	m.scratch = text
 	for i, context := range [...]*contextMembers{&m.outer, &m.inner} {

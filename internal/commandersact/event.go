@@ -39,6 +39,14 @@ func (m *Migrator) indexRoot(o wire.Object) {
 	m.object, m.context, m.kinds, m.name, m.created = o, wire.Object{}, m.kinds[:0], nil, nil
 	m.positions, m.merged = [rootKindCount]int32{}, [rootKindCount]bool{}
 	m.resetContexts()
+	if n := o.Len(); cap(m.kinds) < n {
+		n = max(n, 2*cap(m.kinds))
+		if !m.reserve(n) {
+			m.object = wire.Object{}
+			return
+		}
+		m.kinds = make([]rootKind, 0, n)
+	}
 	for i := range o.Len() {
 		kind := rootKindOf(o.Name(i))
 		m.kinds = append(m.kinds, kind)
@@ -121,9 +129,15 @@ func (m *Migrator) invalidTime() bool {
 	return code == CodeTimestampInvalid
 }
 
-// write composes the event in progress anew.
-func (m *Migrator) write() {
-	m.out.Open()
+// write composes the event in progress anew. It returns false if it was refused memory for that.
+func (m *Migrator) write() bool {
+	members := m.object.Len() + len(newMembers)
+	if m.class == V1 && wire.Kind(m.root(rootProperties)) == '{' {
+		members += m.inside(rootProperties).Len()
+	}
+	if !m.out.Open(members, 2*m.object.Extent()+growth) {
+		return false
+	}
 	if m.class == V1 {
 		m.out.Member([]byte(`"event_name"`), m.name)
 		m.recordNames()
@@ -134,7 +148,11 @@ func (m *Migrator) write() {
 		m.writeV2()
 	}
 	m.out.Close()
+	return true
 }
+
+// newMembers are the members that the root of an event of 2.0 may have in addition.
+var newMembers = [...]string{"event_name", "user", "context"}
 
 // recordNames records which of the two names of the event gave way.
 func (m *Migrator) recordNames() {

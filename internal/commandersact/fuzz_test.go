@@ -2,6 +2,7 @@ package commandersact_test
 
 import (
 	"bytes"
+	"errors"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -122,7 +123,15 @@ func requireComposed(t *testing.T, payload string, result []byte, o commandersac
 	if m.Load(&from, []byte(payload), limits) != nil {
 		return
 	}
-	out, changed := m.Migrate(nil, &into, o)
+	meter := &meter{left: -1}
+	into.SetMeter(meter)
+	kept := m.Memory()
+	o.Meter = meter
+	out, changed, err := m.Migrate(nil, &into, o)
+	require.NoError(t, err)
+	require.GreaterOrEqual(t, meter.reserved, m.Memory()-kept+into.Memory()+int64(cap(out)))
+	require.LessOrEqual(t, len(out), 2*len(payload)+512*max(1, m.Report().Migrated), "as much as there is room for")
+	requireRefused(t, payload, out, o, meter.calls)
 	if !changed || into.Limits() == (wire.Limits{}) || want.Read(out, `"batch"`, wire.Limits{Items: 100}) != nil {
 		return
 	}
@@ -140,6 +149,43 @@ func requireComposed(t *testing.T, payload string, result []byte, o commandersac
 			requireSameObject(t, items.At(i).Object, made.At(i).Object)
 		}
 	}
+}
+
+// A meter counts what is reserved, and refuses the call after so many, unless that is negative.
+type meter struct {
+	reserved    int64
+	calls, left int
+}
+
+var errRefused = errors.New("refused")
+
+func (m *meter) Reserve(n int64) error {
+	if m.calls == m.left {
+		return errRefused
+	}
+	m.calls++
+	m.reserved += n
+	return nil
+}
+
+// requireRefused checks what a migration does that is refused memory in one of so many places.
+func requireRefused(t *testing.T, payload string, migrated []byte, o commandersact.Options, calls int) {
+	t.Helper()
+	dst := []byte("before")
+	var m commandersact.Migrator
+	var from, into wire.Document
+	require.NoError(t, m.Load(&from, []byte(payload), wire.Limits{Depth: 100, Items: 100}))
+	meter := &meter{left: len(payload) % max(1, calls)} // any of them, over many payloads
+	into.SetMeter(meter)
+	o.Meter = meter
+	out, changed, err := m.Migrate(dst, &into, o)
+	if err == nil { // there was less to ask for than without dst
+		require.Equal(t, "before"+string(migrated), string(out))
+		return
+	}
+	require.ErrorIs(t, err, errRefused)
+	require.False(t, changed)
+	require.Equal(t, "before", string(out))
 }
 
 func requireSameObject(t *testing.T, want, got wire.Object) {

@@ -43,6 +43,7 @@
 package commandersact
 
 import (
+	"cmp"
 	"errors"
 	"sync"
 	"time"
@@ -57,6 +58,9 @@ type Options struct {
 	ReceivedAt time.Time
 	// Strict rejects an event whose time cannot be read.
 	Strict bool
+	// Meter is asked before memory is made, except for the two documents, which have meters of
+	// their own. If it is nil, as much is made as is needed.
+	Meter wire.Meter
 	// CountOnly leaves the notes out of the report, except those of failures.
 	CountOnly bool
 }
@@ -105,7 +109,10 @@ func (s *Standalone) Migrate(dst, src []byte, o Options) ([]byte, error) {
 		}
 		return append(dst, src...), nil
 	}
-	out, changed := s.migrator.Migrate(dst, &s.into, o)
+	out, changed, err := s.migrator.Migrate(dst, &s.into, o)
+	if err != nil {
+		return dst, err
+	}
 	if !changed {
 		out = append(dst, src...)
 	}
@@ -155,6 +162,7 @@ type Migrator struct {
 	under   wire.Defaults // what is merged under something else
 	scratch []byte
 	merging []byte
+	merges  int // as much memory as merges have asked for
 }
 
 // Load makes d the document of the payload body, read within the limits, and the
@@ -172,20 +180,31 @@ func (m *Migrator) Load(d *wire.Document, body []byte, limits wire.Limits) error
 
 // Migrate appends the loaded payload in its version 2.0 to dst and makes into the
 // document of the result. If no event has to be changed it returns dst as it was, and
-// false. It must be called once for each payload.
-func (m *Migrator) Migrate(dst []byte, into *wire.Document, o Options) (_ []byte, changed bool) {
-	m.options, m.countOnly = o, o.CountOnly
+// false. The error is that of a meter; then dst is returned as it was. It must be called once for
+// each payload.
+func (m *Migrator) Migrate(dst []byte, into *wire.Document, o Options) (out []byte, changed bool, err error) {
+	m.options, m.countOnly, m.meter = o, o.CountOnly, o.Meter
 	items, listed := m.from.Items()
 	if listed && !isEvent(m.from.Root()) {
-		return m.migrateBatch(dst, into, items)
+		out, changed, err = m.migrateBatch(dst, into, items)
+	} else {
+		out, changed, err = m.migrateSingle(dst, into)
 	}
+	if err = cmp.Or(err, m.refused, m.outline.Refused()); err != nil {
+		return dst, false, err
+	}
+	return out, changed, nil
+}
+
+func (m *Migrator) migrateSingle(dst []byte, into *wire.Document) (_ []byte, changed bool, _ error) {
 	event := m.from.AsItem()
 	if !m.accept(&event) {
-		return dst, false
+		return dst, false, nil
 	}
 	m.out.Begin(dst, m.from, into)
 	m.write()
-	return m.out.End(), true
+	out, err := m.out.End()
+	return out, true, err
 }
 
 // isEvent reports whether a root that lists items is an event itself, which has data of
@@ -201,7 +220,7 @@ func isEvent(root wire.Object) bool {
 }
 
 // migrateBatch copies the payload from the first event on that is changed.
-func (m *Migrator) migrateBatch(dst []byte, into *wire.Document, items wire.Items) (_ []byte, changed bool) {
+func (m *Migrator) migrateBatch(dst []byte, into *wire.Document, items wire.Items) (_ []byte, changed bool, _ error) {
 	for i := range items.Len() {
 		m.index = i
 		it := items.At(i)
@@ -210,19 +229,20 @@ func (m *Migrator) migrateBatch(dst []byte, into *wire.Document, items wire.Item
 			changed = true
 			m.out.BeginList(dst, m.from, into)
 			for range i {
-				m.out.Keep()
+				if !m.out.Keep() {
+					break
+				}
 			}
 		}
-		if change {
-			m.write()
-		} else if changed {
-			m.out.Keep()
+		if ok := !changed || change && m.write() || !change && m.out.Keep(); !ok || m.refused != nil {
+			break
 		}
 	}
 	if !changed {
-		return dst, false
+		return dst, false, nil
 	}
-	return m.out.End(), true
+	out, err := m.out.End()
+	return out, true, err
 }
 
 // Report returns what Migrate did to the payload. It is lent until Reset, except the values
@@ -231,7 +251,34 @@ func (m *Migrator) Report() Report { return m.report }
 
 // Memory returns how many bytes the migrator has, without those of the values in its notes.
 func (m *Migrator) Memory() int64 {
-	return m.outline.Memory() + int64(cap(m.kinds)+cap(m.scratch)+cap(m.merging)) + int64(cap(m.report.Notes))*NoteBytes
+	return m.outline.Memory() + m.under.Memory() + int64(cap(m.kinds)+cap(m.scratch)+cap(m.merging)) +
+		int64(cap(m.report.Notes))*NoteBytes
+}
+
+// growth is how much longer the new form of an event is at most than twice the old one: the
+// members of the context, their names, and a time that is in two places.
+const growth = 512
+
+// room makes room for what is merged in the event in progress, at first under that object.
+func (m *Migrator) room(under []byte) bool {
+	most := 2*m.object.Extent() + growth
+	for _, text := range [...]*[]byte{&m.scratch, &m.merging} {
+		if cap(*text) < most {
+			if !m.reserve(most) {
+				return false
+			}
+			*text = make([]byte, 0, most)
+		}
+	}
+	if m.meter == nil {
+		return true
+	}
+	needed := wire.DefaultsSize(under, m.from.Limits())
+	if !m.reserve(needed - m.merges) {
+		return false
+	}
+	m.merges = max(m.merges, needed)
+	return true
 }
 
 // Reset drops the payload and the report, and keeps the memory for the next payload, unless it is
@@ -245,7 +292,7 @@ func (m *Migrator) Reset() {
 	m.from, m.object, m.context, m.name, m.created = nil, wire.Object{}, wire.Object{}, nil, nil
 	m.resetContexts()
 	m.reporter.reset()
-	m.options = Options{}
+	m.options, m.merges = Options{}, 0
 	m.under.Reset()
 }
 

@@ -398,7 +398,8 @@ func TestMigrateStructure(t *testing.T) {
 			var m commandersact.Migrator
 			var from, into wire.Document
 			require.NoError(t, m.Load(&from, []byte(`{"batch":[`+event+`,{"event_name":"y"}]}`), c.limits))
-			_, changed := m.Migrate(nil, &into, onArrival)
+			_, changed, err := m.Migrate(nil, &into, onArrival)
+			require.NoError(t, err)
 			require.Equal(t, c.code == "", changed)
 			if c.code != "" {
 				note := commandersact.Note{Kind: commandersact.KindFailure, Code: c.code}
@@ -429,7 +430,7 @@ func TestMigrateAllocs(t *testing.T) {
 					panic("the payload is not valid")
 				}
 				var changed bool
-				out, changed = m.Migrate(out[:0], &into, commandersact.Options{ReceivedAt: time.UnixMilli(1), CountOnly: true})
+				out, changed, _ = m.Migrate(out[:0], &into, commandersact.Options{ReceivedAt: time.UnixMilli(1), CountOnly: true})
 				if !changed {
 					panic("the payload is not 1.0")
 				}

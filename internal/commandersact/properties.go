@@ -134,6 +134,9 @@ func (m *Migrator) merge(kind rootKind, name, inner []byte, quoted string) (merg
 		m.recordConflict(wire.Text(name), root, inner)
 		return inner, 0, 0
 	}
+	if !m.room(root) {
+		return inner, 0, 0
+	}
 	m.under.Set(root)
 	m.under.Note(wire.Text(name), m.noting(m.recordLost))
 	m.under.Prefer("properties."+wire.Text(name), givesWay)

@@ -158,6 +158,16 @@ type reporter struct {
 	report    Report
 	index     int // of the event in progress
 	countOnly bool
+	meter     wire.Meter // is asked before memory is made, unless it is nil
+	refused   error      // by the meter: the payload is not migrated
+}
+
+// reserve asks for bytes that are about to be made.
+func (r *reporter) reserve(bytes int) bool {
+	if r.refused == nil && r.meter != nil && bytes > 0 {
+		r.refused = r.meter.Reserve(int64(bytes))
+	}
+	return r.refused == nil
 }
 
 // reset drops the report, and keeps the memory of its notes.
@@ -173,8 +183,28 @@ func (r *reporter) record(kind Kind, code Code, field, to string, lost []byte) {
 	if r.countOnly && kind != KindFailure {
 		return
 	}
+	if !r.reserve(len(field)+len(to)+len(lost)) || !r.growNotes() {
+		return
+	}
 	note := Note{Index: r.index, Kind: kind, Code: code, Field: field, To: to, Value: bytes.Clone(lost)}
 	r.report.Notes = append(r.report.Notes, note)
+}
+
+// minNotes is for how many notes there is room at first.
+const minNotes = 8
+
+// growNotes makes room for another note.
+func (r *reporter) growNotes() bool {
+	notes := r.report.Notes
+	if len(notes) < cap(notes) {
+		return true
+	}
+	n := max(minNotes, 2*cap(notes))
+	if !r.reserve(n * int(NoteBytes)) {
+		return false
+	}
+	r.report.Notes = append(make([]Note, 0, n), notes...)
+	return true
 }
 
 func (r *reporter) warn(code Code, field string) {

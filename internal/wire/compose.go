@@ -17,6 +17,9 @@ package wire
 // object, the root, or a copy of a root that lists items, some of which are made anew.
 // Values and names must be valid JSON; the names of an object must differ and be in the
 // form of [Object.Name]. None of this is checked.
+//
+// Memory is asked for, from the meter of the document of the result, before something is written:
+// methods that return false were refused it. Then nothing more may be called but End.
 type Composer struct {
 	// Text is what has been written. A value that is made in place is appended to it
 	// between [Composer.Name] and [Composer.EndValue].
@@ -53,6 +56,11 @@ func (c *Composer) BeginList(dst []byte, from, into *Document) {
 		}
 	}
 	c.next = skipSpace(from.root.text, int(from.rootSpans[c.list].start)+1)
+	x := &into.index
+	into.items = roomFor(x, into.items, len(from.items))
+	into.twice = roomFor(x, into.twice, len(from.twice))
+	into.rootSpans = roomFor(x, into.rootSpans, len(from.rootSpans))
+	into.itemSpans = roomFor(x, into.itemSpans, len(from.itemSpans)+len(from.items))
 }
 
 // isList reports whether the composer copies a list.
@@ -60,8 +68,11 @@ func (c *Composer) isList() bool { return c.spans == &c.into.itemSpans }
 
 // Keep keeps the next item unchanged. Its text is not copied yet: it is copied together
 // with that of its neighbours, when an item is made anew or at the end.
-func (c *Composer) Keep() {
-	it := c.item()
+func (c *Composer) Keep() bool {
+	it, x := c.item(), &c.into.index
+	if c.into.itemSpans = roomFor(x, c.into.itemSpans, len(it.spans)); x.failed {
+		return false
+	}
 	end := c.itemEnd()
 	by := c.shift()
 	count(len(it.spans))
@@ -70,6 +81,7 @@ func (c *Composer) Keep() {
 	}
 	c.addItem()
 	c.next = skipComma(c.from.root.text, end)
+	return true
 }
 
 // shift returns by how much text of the source moves that follows what has been copied.
@@ -105,14 +117,24 @@ func (c *Composer) addItem() {
 	c.into.items = append(c.into.items, it)
 }
 
-// Open starts the root, or the next item, which is made anew.
-func (c *Composer) Open() {
+// Open starts the root, or the next item, which is made anew, with at most so many members and
+// bytes of their text.
+func (c *Composer) Open(members, bytes int) bool {
+	bytes += len("{}")
+	if c.isList() {
+		bytes += c.next - c.copied
+	}
+	x := &c.into.index
+	if *c.spans, c.Text = roomFor(x, *c.spans, members), roomFor(x, c.Text, bytes); x.failed {
+		return false
+	}
 	if c.isList() {
 		c.Text = append(c.Text, c.from.root.text[c.copied:c.next]...)
 		c.copied = c.itemEnd() // skips the old text of the item
 	}
 	c.Text = append(c.Text, '{')
 	c.open = len(c.Text)
+	return true
 }
 
 // Close ends what Open has started.
@@ -194,13 +216,22 @@ func (s span) textStart(text []byte) uint32 {
 // as if the body had been read with the limits of the source, except that lengths, faults
 // and repairs are those of the source: what was received. The document is empty if it
 // cannot be known without reading the body: if a new root has a list of events.
-func (c *Composer) End() []byte {
-	if c.isList() {
+//
+// The error is that of the meter. Then dst is returned as it was, and the document is empty.
+func (c *Composer) End() ([]byte, error) {
+	d := c.into
+	d.index.rewritten = roomFor(&d.index, d.index.rewritten[:0], len(c.from.index.rewritten))
+	if !d.index.failed && c.isList() {
 		c.endList()
 	}
-	d := c.into
+	if refused := d.index.refused; refused != nil {
+		out := c.Text[:c.base]
+		d.Reset()
+		*c = Composer{}
+		return out, refused
+	}
 	text := c.Text[c.base:]
-	d.index.rewritten = append(d.index.rewritten[:0], c.from.index.rewritten...)
+	d.index.rewritten = append(d.index.rewritten, c.from.index.rewritten...)
 	d.limits, d.list, d.repaired, d.inner = c.from.limits, c.from.list, c.from.repaired, c.from.inner
 	d.index.tooDeep = c.from.index.tooDeep
 	d.root = Object{text: text, names: d.index.rewritten, spans: d.rootSpans}
@@ -209,13 +240,17 @@ func (c *Composer) End() []byte {
 	}
 	out := c.Text
 	*c = Composer{}
-	return out
+	return out, nil
 }
 
 // endList copies what follows the last item that was made anew, and moves the spans of the
 // root: members before the list stay, the list's value becomes longer or shorter, and
 // members after it move.
 func (c *Composer) endList() {
+	rest := c.from.root.text[c.copied:]
+	if c.Text = roomFor(&c.into.index, c.Text, len(rest)); c.into.index.failed {
+		return
+	}
 	c.into.listed, c.into.twice = true, append(c.into.twice[:0], c.from.twice...)
 	for i, s := range c.from.rootSpans {
 		switch by := c.shift(); {
@@ -227,5 +262,5 @@ func (c *Composer) endList() {
 		}
 		c.into.rootSpans = append(c.into.rootSpans, s)
 	}
-	c.Text = append(c.Text, c.from.root.text[c.copied:]...)
+	c.Text = append(c.Text, rest...)
 }

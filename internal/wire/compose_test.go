@@ -64,10 +64,10 @@ func TestComposer(t *testing.T) {
 			c.BeginList([]byte("before"), from, &into)
 			for i := range 5 {
 				if i != changed || i == 2 || i == 3 {
-					c.Keep()
+					require.True(t, c.Keep())
 					continue
 				}
-				c.Open()
+				require.True(t, c.Open(9, 200))
 				c.Member([]byte(`"new"`), []byte(`[1]`))
 				c.Copy(Items{from}.At(i).Object, 0, Items{from}.At(i).Len())
 				c.Name([]byte(`"made"`))
@@ -75,7 +75,8 @@ func TestComposer(t *testing.T) {
 				c.EndValue()
 				c.Close()
 			}
-			out := c.End()
+			out, err := c.End()
+			require.NoError(t, err)
 			require.Equal(t, "before", string(out[:6]))
 			require.NoError(t, want.Read(out[6:], `"batch"`, composeLimits))
 			requireSame(t, &want, &into)
@@ -95,11 +96,12 @@ func TestComposer(t *testing.T) {
 			var c Composer
 			var into, want Document
 			c.Begin(nil, from, &into)
-			c.Open()
+			require.True(t, c.Open(9, 200))
 			c.Copy(o.Inner(from.Root(), 0).Object, 0, 2)
 			c.Copy(from.Root(), 1, 2)
 			c.Close()
-			out := c.End()
+			out, err := c.End()
+			require.NoError(t, err)
 			require.Equal(t, `{"a":1 , "\u0062":[2],"\"\u0063\\":3}`, string(out))
 			require.NoError(t, want.Read(out, `"batch"`, composeLimits))
 			requireSame(t, &want, &into)
@@ -112,10 +114,11 @@ func TestComposer(t *testing.T) {
 				var c Composer
 				var into Document
 				c.Begin(nil, from, &into)
-				c.Open()
+				require.True(t, c.Open(9, 200))
 				c.Copy(o.Inner(from.Root(), 0).Object, 0, 1)
 				c.Close()
-				c.End()
+				_, err := c.End()
+				require.NoError(t, err)
 				require.Zero(t, into.Limits())
 			}
 		})

@@ -34,6 +34,12 @@ func (o *Outline) Memory() int64 {
 
 func sizeOf[T any](s []T) int64 { return int64(cap(s)) * int64(unsafe.Sizeof(*new(T))) }
 
+// Memory returns how many bytes the defaults have made.
+func (d *Defaults) Memory() int64 {
+	return sizeOf(d.objects) + sizeOf(d.members) + sizeOf(d.rewrite) + sizeOf(d.tight) + sizeOf(d.scratch) +
+		sizeOf(d.hits) + sizeOf(d.left) + sizeOf(d.entries) + sizeOf(d.path)
+}
+
 // Bytes that an element takes in a body at least, with the comma.
 const (
 	minMember = len(`"":0,`)
@@ -75,16 +81,17 @@ func expected(n, i, bytes int) int {
 	return max(minRoom, min(max(whole, n+n/2), 4*n))
 }
 
-// roomFor returns s with room for n bytes more. It is s itself if that was refused.
-func roomFor(x *indexer, s []byte, n int) []byte {
+// roomFor returns s with room for n elements more. It is s itself if that was refused: the pass
+// fails.
+func roomFor[T any](x *indexer, s []T, n int) []T {
 	if cap(s)-len(s) >= n {
 		return s
 	}
-	if n = max(2*cap(s), len(s)+n); !x.reserve(int64(n)) {
+	if n = max(2*cap(s), len(s)+n); !x.reserve(int64(n) * int64(unsafe.Sizeof(*new(T)))) {
 		x.failed = true
 		return s
 	}
-	return append(make([]byte, 0, n), s...)
+	return append(make([]T, 0, n), s...)
 }
 
 // clip returns memory for n elements, asking for what is lacking. It is nil if that

@@ -94,6 +94,10 @@ func (o *Outline) Use(d *Document) {
 	o.spans[0], o.spans[1] = o.spans[0][:0], o.spans[1][:0]
 }
 
+// Refused returns the error of the meter of the document, if it has refused memory for objects
+// that were looked for by [Outline.Inner]: those have no members then.
+func (o *Outline) Refused() error { return o.doc.index.refused }
+
 // Reset releases the document.
 func (o *Outline) Reset() { o.Use(nil) }
 
@@ -229,6 +233,9 @@ func (o *Outline) search(start int) Object {
 		i = skipValue(text, i)
 		s.end = uint32(i)
 		count(i - int(s.start))
+		if o.spans[0] = roomFor(x, o.spans[0], 1); x.failed {
+			return Object{}
+		}
 		o.spans[0] = append(o.spans[0], s)
 		i = skipComma(text, i)
 	}
