@@ -45,6 +45,8 @@ type indexer struct {
 	names     []nameKey // the names of all open objects, those of inner ones last
 	rewritten []byte    // the names with escapes, without needless ones
 	table     nameTable // the names of open objects with many
+
+	fingerprint uint64 // of the name that was read last
 }
 
 // maxNesting is how deep any body may be nested, whatever the limits.
@@ -54,7 +56,7 @@ func (x *indexer) reset(src []byte, limits Limits) {
 	x.src, x.limits, x.failed, x.unpaired, x.refused = src, limits, false, x.unpaired[:0], nil
 	x.fault, x.members, x.floor, x.faulty, x.tooDeep = Fault{}, 0, 0, 0, false
 	x.stack, x.names, x.rewritten = x.stack[:0], x.names[:0], x.rewritten[:0]
-	x.table.remove(0) // what the walk over an invalid body has left
+	x.table.reset()
 }
 
 // outerEvent is the state of an indexer outside of an event.
@@ -137,10 +139,10 @@ func (x *indexer) deepen() {
 func (x *indexer) close(i int) int {
 	last := len(x.stack) - 1
 	if first := x.stack[last]; first >= 0 {
-		x.names = x.names[:first]
-		if len(x.table.slots) > 0 {
-			x.table.remove(int(first))
+		if x.table.used > 0 {
+			x.table.remove(x.names, int(first))
 		}
+		x.names = x.names[:first]
 	}
 	x.stack = x.stack[:last]
 	return i + 1
@@ -190,8 +192,9 @@ func (x *indexer) name(i int) (s span, value int) {
 			return s, end
 		}
 	}
+	x.fingerprint = fingerprint
 	if x.fault.Kind == None { // a second fault does not matter
-		x.addName(nameKey{fingerprint, s.nameStart, s.nameEnd})
+		x.addName(nameKey{uint32(fingerprint >> 32), s.nameStart, s.nameEnd})
 	}
 	if end = x.space(end); x.at(end) != ':' {
 		return s, x.fail(end)

@@ -23,7 +23,7 @@ func (d *Document) SetMeter(m Meter) { d.index.meter = m }
 func (d *Document) Memory() int64 {
 	x := &d.index
 	return sizeOf(d.items) + sizeOf(d.twice) + sizeOf(d.rootSpans) + sizeOf(d.itemSpans) + sizeOf(x.stack) + sizeOf(x.names) +
-		sizeOf(x.rewritten) + sizeOf(x.table.entries) + sizeOf(x.table.slots) + sizeOf(x.unpaired) +
+		sizeOf(x.rewritten) + sizeOf(x.table.entries) + sizeOf(x.unpaired) +
 		sizeOf(d.repair.text) + sizeOf(d.repair.positions) + int64(x.faulty)
 }
 

@@ -24,9 +24,14 @@ import (
 
 // A nameKey is a name of an open object.
 type nameKey struct {
-	fingerprint uint64
-	start, end  uint32 // as in a span
+	key        uint32 // of its fingerprint or, in the table, of its hash
+	start, end uint32 // as in a span; the highest bit of the end is inTable
 }
+
+// inTable marks a name that is in the table. All names of an object are, or none.
+const inTable = 1 << 31
+
+func (k *nameKey) isInTable() bool { return k.end&inTable != 0 }
 
 // minTableNames is how many names an object has when they move to the table: with fewer,
 // comparing fingerprints one by one is faster.
@@ -134,7 +139,7 @@ func (x *indexer) addName(key nameKey) {
 		return
 	}
 	first := int(x.stack[len(x.stack)-1])
-	if len(x.table.slots) > 0 || len(x.names)-first >= minTableNames-1 || x.hasFingerprint(first, key.fingerprint) {
+	if x.table.used > 0 || len(x.names)-first >= minTableNames-1 || x.hasKey(first, key.key) {
 		x.addToMany(first, key)
 		return
 	}
@@ -150,13 +155,12 @@ func (x *indexer) growNames(key nameKey) bool {
 	return !x.failed
 }
 
-// hasFingerprint reports whether a name of the object whose names begin at first has the
-// fingerprint.
-func (x *indexer) hasFingerprint(first int, fingerprint uint64) bool {
+// hasKey reports whether a name of the object whose names begin at first has the key.
+func (x *indexer) hasKey(first int, key uint32) bool {
 	names := x.names[first:]
 	count(len(names))
 	for i := range names {
-		if names[i].fingerprint == fingerprint {
+		if names[i].key == key {
 			return true
 		}
 	}
@@ -170,14 +174,14 @@ func (x *indexer) addToMany(first int, key nameKey) {
 	}
 	last := len(x.names)
 	x.names = append(x.names, key)
-	inTable := x.table.holds(first)
+	isInTable := x.names[first].isInTable()
 	twice, collides := false, false
-	if !inTable {
+	if !isInTable {
 		twice, collides = x.compare(first, last)
 	}
 	switch {
 	case twice:
-	case inTable:
+	case isInTable:
 		twice = x.table.add(x, first, last)
 	case collides, last-first >= minTableNames-1:
 		for i := first; i <= last && !x.failed; i++ {
@@ -201,12 +205,12 @@ func (x *indexer) duplicate(name []byte) {
 }
 
 // compare compares the last name to those of its object before it. It reports whether one
-// is equal, or else whether one has the same fingerprint.
+// is equal, or else whether one has the same key.
 func (x *indexer) compare(first, last int) (twice, collides bool) {
 	count(last - first)
 	key := &x.names[last]
 	for i := range x.names[first:last] {
-		if k := &x.names[first+i]; k.fingerprint == key.fingerprint {
+		if k := &x.names[first+i]; k.key == key.key {
 			if x.equal(k, key) {
 				return true, false
 			}
@@ -217,7 +221,7 @@ func (x *indexer) compare(first, last int) (twice, collides bool) {
 }
 
 func (x *indexer) equal(a, b *nameKey) bool {
-	textA, textB := x.text(a.start, a.end), x.text(b.start, b.end)
+	textA, textB := x.text(a.start, a.end&^inTable), x.text(b.start, b.end&^inTable)
 	if len(textA) != len(textB) {
 		return false
 	}
@@ -226,66 +230,69 @@ func (x *indexer) equal(a, b *nameKey) bool {
 }
 
 // A nameTable finds a name among those of the open objects with many. It is a hash table
-// with open addressing and linear probing. An entry has 32 bits of a name's hash in its
-// upper half and, in the lower one, the index of the name plus one; 0 is a free slot.
+// with open addressing and linear probing. An entry is the index of the name plus one; 0 is a
+// free slot. At least a quarter of the slots stay free, so a probe ends soon.
 //
 // Objects are closed in the reverse of the order in which they were opened. So the entries
 // of an object that is closed are the newest ones, and freeing their slots, the newest
 // first, leaves the table as it was before they were added.
 type nameTable struct {
 	key     hashKey
-	entries []uint64 // the length is a power of two
-	slots   []uint32 // those in use, in the order in which they were
+	entries []uint32 // the length is a power of two
+	used    int
 }
 
 const minTableSize = 1 << 10
 
-// holds reports whether the names of the innermost object, which begin at first, are in the
-// table.
-func (t *nameTable) holds(first int) bool {
-	n := len(t.slots)
-	return n > 0 && t.nameAt(t.slots[n-1]) >= first
+// slot returns where the i-th name, which has the hash, is, or the free slot for it.
+func (t *nameTable) slot(hash uint32, i int) uint32 {
+	mask := uint32(len(t.entries) - 1)
+	slot := hash & mask
+	for ; t.entries[slot] != 0 && t.entries[slot] != uint32(i+1); slot = (slot + 1) & mask {
+		count(1)
+	}
+	return slot
 }
 
-// nameAt returns the index of the name in a slot that is in use.
-func (t *nameTable) nameAt(slot uint32) int { return int(uint32(t.entries[slot])) - 1 }
-
-// remove removes the names from first on.
-func (t *nameTable) remove(first int) {
-	n := len(t.slots)
-	for ; n > 0 && t.nameAt(t.slots[n-1]) >= first; n-- {
-		t.entries[t.slots[n-1]] = 0
+// remove removes the names of the innermost object, which begin at first.
+func (t *nameTable) remove(names []nameKey, first int) {
+	for i := len(names) - 1; i >= first && names[i].isInTable(); i-- {
+		t.entries[t.slot(names[i].key, i)] = 0
+		t.used--
+		count(1)
 	}
-	count(len(t.slots) - n)
-	t.slots = t.slots[:n]
+}
+
+// reset removes what the walk over an invalid body has left.
+func (t *nameTable) reset() {
+	if t.used > 0 {
+		clear(t.entries)
+		t.used = 0
+	}
 }
 
 // add adds the i-th of all open names, one of the object whose names begin at first, unless
-// that has the same name already. At least half of the slots stay free, so a probe ends
-// soon. If there is no room, the pass has failed.
+// that has the same name already. If there is no room, the pass has failed.
 func (t *nameTable) add(x *indexer, first, i int) (twice bool) {
-	if 2*len(t.slots) >= len(t.entries) {
+	if 4*t.used >= 3*len(t.entries) {
 		if t.grow(x); x.failed {
 			return false
 		}
 	}
 	k := &x.names[i]
-	text := x.text(k.start, k.end)
-	hash := t.hash(text, first)
-	mask := uint64(len(t.entries) - 1)
+	hash := uint32(t.hash(x.text(k.start, k.end), first))
+	mask := uint32(len(t.entries) - 1)
 	slot := hash & mask
 	for ; t.entries[slot] != 0; slot = (slot + 1) & mask {
 		count(1)
-		if t.entries[slot]>>32 != hash>>32 {
-			continue
-		}
 		// A name of an object around this one is at an index below first, and does not count.
-		if j := t.nameAt(uint32(slot)); j >= first && x.equal(&x.names[j], k) {
+		if j := int(t.entries[slot]) - 1; j >= first && x.names[j].key == hash && x.equal(&x.names[j], k) {
 			return true
 		}
 	}
-	t.entries[slot] = hash>>32<<32 | uint64(i+1)
-	t.slots = append(t.slots, uint32(slot))
+	k.key, k.end = hash, k.end|inTable
+	t.entries[slot] = uint32(i + 1)
+	t.used++
 	return false
 }
 
@@ -330,20 +337,19 @@ func (k *hashKey) hash(name []byte, object uint64) uint64 {
 
 // grow doubles the table and adds the names again, in the same order.
 func (t *nameTable) grow(x *indexer) {
-	old, slots := t.entries, t.slots
-	size, room := max(minTableSize, 2*len(old)), max(minTableSize, len(old))
-	if !x.reserve(int64(8*size + 4*room)) {
+	size := max(minTableSize, 2*len(t.entries))
+	if !x.reserve(int64(4 * size)) {
 		x.failed = true
 		return
 	}
-	t.entries, t.slots = make([]uint64, size), make([]uint32, 0, room)
-	t.key = newHashKey()
-	first, open := int32(-1), x.stack
-	for _, slot := range slots {
-		i := int(uint32(old[slot])) - 1
-		for len(open) > 0 && int(open[0]) <= i {
-			first, open = max(first, open[0]), open[1:]
-		}
-		t.add(x, int(first), i)
+	if t.entries == nil {
+		t.key = newHashKey()
 	}
+	t.entries = make([]uint32, size)
+	for i := range x.names {
+		if k := &x.names[i]; k.isInTable() {
+			t.entries[t.slot(k.key, i)] = uint32(i + 1)
+		}
+	}
+	count(len(x.names))
 }

@@ -29,19 +29,19 @@ type Outline struct {
 // An inner is an object whose spans are kept.
 type inner struct {
 	start       uint32
-	level       int
-	first, last int  // its spans are spans[level][first:last]
-	names       Mark // the watched ones among its names
-	user        int  // the index of a member "user" whose spans are kept, or -1
+	first, last uint32 // its spans are spans[level][first:last]
+	user        int32  // the index of a member "user" whose spans are kept, or -1
+	names       Mark   // the watched ones among its names
+	level       uint8
 }
 
 // A Mark is a set of names of a [Watch], one bit each.
-type Mark uint64
+type Mark uint16
 
 // allNames is the set for an object whose names are not known: it may have any.
 const allNames = ^Mark(0)
 
-// A Watch is a set of at most 60 names that an outline recognises while it reads, so that
+// A Watch is a set of at most 16 names that an outline recognises while it reads, so that
 // a caller can skip an object that has none of those it looks for. It is read-only once it
 // is made.
 type Watch struct {
@@ -115,7 +115,7 @@ func (o *Outline) Read(d *Document, body []byte, list string, limits Limits) err
 }
 
 // readInner keeps the spans of the object at start, and of some objects in it.
-func (o *Outline) readInner(start, level int) (end int) {
+func (o *Outline) readInner(start int, level uint8) (end int) {
 	x := &o.doc.index
 	if len(o.objects) == cap(o.objects) {
 		if o.objects = outgrown(x, o.objects, start, len(`"":{},`)); x.failed {
@@ -131,11 +131,7 @@ func (o *Outline) readInner(start, level int) (end int) {
 		if s, i = x.name(i); x.failed {
 			return i
 		}
-		// The last name of the stack is the one just read, unless the event has a fault;
-		// then it is another, which does not matter, as the event is rejected.
-		if k := len(x.names) - 1; k >= 0 {
-			names |= o.Watch.mark(x.names[k].fingerprint)
-		}
+		names |= o.Watch.mark(x.fingerprint)
 		s.start = uint32(i)
 		if level == 0 && x.at(i) == '{' {
 			i = o.readInnermost(i, object, x.text(s.nameStart, s.nameEnd), len(o.spans[0])-first)
@@ -156,7 +152,7 @@ func (o *Outline) readInner(start, level int) (end int) {
 		return i
 	}
 	in := &o.objects[object]
-	in.first, in.last, in.names = first, len(o.spans[level]), names
+	in.first, in.last, in.names = uint32(first), uint32(len(o.spans[level])), names
 	return x.close(i)
 }
 
@@ -165,7 +161,7 @@ func (o *Outline) readInner(start, level int) (end int) {
 func (o *Outline) readInnermost(start, object int, name []byte, i int) (end int) {
 	switch string(name) {
 	case `"user"`:
-		o.objects[object].user = i
+		o.objects[object].user = int32(i)
 	case `"context"`, `"device"`:
 	default:
 		return o.doc.index.value(start)
@@ -191,7 +187,7 @@ func (o *Outline) Inner(of Object, i int) InnerObject {
 	for k := o.base; k < len(o.objects) && o.objects[k].start <= start; k++ {
 		count(1)
 		if in := &o.objects[k]; in.start == start {
-			return InnerObject{o.object(o.spans[in.level][in.first:in.last:in.last]), in.names, in.user}
+			return InnerObject{o.object(o.spans[in.level][in.first:in.last:in.last]), in.names, int(in.user)}
 		}
 	}
 	return InnerObject{o.search(int(start)), allNames, -1}
