@@ -14,5 +14,24 @@ func (t *Turns) Clients() int { return len(t.clients) }
 
 // Counted is the weight of all requests that wait or have a turn that counts.
 func (t *Turns) Counted() int64 {
-	return t.reading.weight + t.working.weight + t.arrived.weight() + t.waiting.weight()
+	return t.given.upTo(many) + t.reading.upTo(many) + t.working.upTo(many) + t.arrived.weight() + t.waiting.weight()
+}
+
+// Give gives a turn, as to a request that waited for it and does not run yet.
+func (t *Turns) Give(turn *Turn) {
+	turn.turns.Store(t)
+	turn.weight = maxUnread
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.count(&t.given, turn)
+}
+
+// Begin has the request run.
+func (turn *Turn) Begin() { turn.begin() }
+
+// CountedTurns is how many turns count.
+func (t *Turns) CountedTurns() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.given.len + t.reading.len + t.working.len
 }

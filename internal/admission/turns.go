@@ -28,9 +28,9 @@ var ErrBusy = errors.New("admission: the processors were busy while the request 
 // arrives slowly is not counted either. So nothing waits for long unless the processors are the
 // bottleneck, and nothing has to be known about them.
 //
-// A client that has few requests goes before those that have many, and finds turns that are
-// left to such clients. So one that sends all it can waits for itself, and not the others for
-// it. Senders behind one address, or without one, are one client.
+// A client that has few requests goes before those that have many, and does not wait for their
+// turns. So one that sends all it can waits for itself, and not the others for it. Senders behind
+// one address, or without one, are one client.
 //
 // Among those, the request that has waited for longest is next, as long as that is not long.
 // After that, the newest is: its client still wants the answer. One that has waited for all its
@@ -51,6 +51,7 @@ type Turns struct {
 	now     time.Duration      // the time that was seen while requests waited
 	ticked  time.Time          // when that was updated; zero while no request waits
 	clients map[netip.Addr]int // the requests of each client that wait or have a turn; no zeros
+	given   list               // counted turns of those that do not run yet, the oldest first
 	reading list               // counted turns whose bodies may still arrive, the oldest first
 	working list               // counted turns of those that are worked on, the oldest first
 	waiting line               // for their first turn
@@ -74,6 +75,9 @@ const (
 	fewRequests = 8
 	// tickTime is how often Turns look at the processors while requests wait.
 	tickTime = time.Millisecond
+	// tickShare is the part of the turns that idle processors are given between two looks: about
+	// as much work as they do in that time. That they are idle at one moment says no more.
+	tickShare = 8
 	// maxTick bounds the time between two looks that counts.
 	maxTick = 50 * time.Millisecond
 	// slowBody is the time after which a turn does not count until its body has arrived.
@@ -104,6 +108,7 @@ type Turn struct {
 	list       *list // that the turn is in, nil if it does not count
 	weight     int64
 	needs      int64 // its weight when it is worked on, while it waits for that
+	costly     bool  // it costs more than it was counted with, and is worked on
 	over       bool
 	prev, next *Turn
 	since      time.Duration // when it began to wait, or to count
@@ -153,7 +158,7 @@ func (turn *Turn) Work(ctx context.Context, length int64, compressed bool) error
 		turn.list.remove(turn)
 	}
 	if t.arrived[turn.rank].len == 0 && t.room(turn.rank) {
-		turn.weight = needs
+		turn.weight, turn.costly = needs, true
 		t.count(&t.working, turn)
 		t.mu.Unlock()
 		return nil
@@ -181,11 +186,23 @@ func (t *Turns) wait(ctx context.Context, turn *Turn, l *line) error {
 	select {
 	case err := <-ready:
 		runtime.Gosched() // else those that have turns wake each other, and others wait for long
+		turn.begin()
 		return err
 	case <-ctx.Done():
 		turn.End()
 		return ctx.Err()
 	}
+}
+
+// begin has the time start in which the body of a request may arrive. Until it runs, it waits
+// for a processor and not for its body.
+func (turn *Turn) begin() {
+	turn.change(func(t *Turns) {
+		if turn.list == &t.given {
+			turn.list.remove(turn)
+			t.count(&t.reading, turn)
+		}
+	})
 }
 
 // Arrived says that a request that has a turn is worked on from now on, and the length of what
@@ -195,7 +212,7 @@ func (turn *Turn) Arrived(length int64) {
 		if turn.list != nil {
 			turn.list.remove(turn)
 		}
-		turn.weight = weight(length)
+		turn.weight, turn.costly = weight(length), false
 		t.count(&t.working, turn)
 	})
 }
@@ -242,23 +259,23 @@ func (t *Turns) count(l *list, turn *Turn) {
 	l.push(turn)
 }
 
-// free reports whether there is a first turn for one more. As many again are left to clients
-// that have few requests.
+// free reports whether there is a first turn for one more of a rank. What counts with a higher one
+// does not take it away.
 func (t *Turns) free(r rank) bool {
-	counted := t.reading.weight + t.working.weight
-	if r < many {
-		return counted < 2*t.active
+	counted := t.given.upTo(r) + t.reading.upTo(r) + t.working.upTo(r)
+	if r == many {
+		counted += t.arrived.weight()
 	}
-	return counted+t.arrived.weight() < t.active
+	return counted < t.active
 }
 
 // room reports whether one more may be worked on. As many again are left to clients that have
 // no other request.
 func (t *Turns) room(r rank) bool {
 	if r == only {
-		return t.working.weight < 2*t.active
+		return t.working.upTo(many) < 2*t.active
 	}
-	return t.working.weight < t.active
+	return t.working.upTo(many) < t.active
 }
 
 // fill gives turns to those that wait: first to those whose bodies have arrived.
@@ -271,7 +288,7 @@ func (t *Turns) fill() {
 		for l := &t.arrived[r]; l.len > 0 && t.room(rank(r)); {
 			turn := l.first
 			l.remove(turn)
-			turn.weight = turn.needs
+			turn.weight, turn.costly = turn.needs, true
 			t.count(&t.working, turn)
 			turn.ready <- nil
 		}
@@ -283,7 +300,7 @@ func (t *Turns) fill() {
 				break
 			}
 			l.remove(turn)
-			t.count(&t.reading, turn)
+			t.count(&t.given, turn)
 			turn.ready <- nil
 		}
 	}
@@ -324,8 +341,13 @@ func (t *Turns) tick() {
 		return
 	}
 	t.advance()
-	t.uncount(&t.reading, idle, slowBody)
-	t.uncount(&t.working, idle, maxTurn)
+	var more int64
+	if idle {
+		more = t.active / tickShare
+	}
+	more = t.uncount(&t.given, more, maxTurn)
+	more = t.uncount(&t.reading, more, slowBody)
+	t.uncount(&t.working, more, maxTurn)
 	t.fill()
 	t.refuseLate(idle)
 	time.AfterFunc(tickTime, t.tick)
@@ -346,17 +368,22 @@ func (t *Turns) refuseLate(idle bool) {
 	}
 }
 
-// uncount has the turns of a list not count that do not need a processor, or have had a turn
-// for as long as a turn may take.
-func (t *Turns) uncount(l *list, idle bool, longest time.Duration) {
+// uncount has the turns of a list not count that have had a turn for as long as a turn may take,
+// and, up to a weight, those that evidently do not need a processor. It returns what is left of
+// that weight.
+func (t *Turns) uncount(l *list, more int64, longest time.Duration) int64 {
 	for turn := l.first; turn != nil; {
 		next, had := turn.next, t.now-turn.since
-		if had < tickTime || !idle && had < longest {
+		if had < tickTime || more <= 0 && had < longest {
 			break
+		}
+		if had < longest {
+			more -= turn.weight
 		}
 		l.remove(turn)
 		turn = next
 	}
+	return more
 }
 
 // processorsIdle returns a function that reports whether fewer goroutines than there are
@@ -392,8 +419,10 @@ func rankOf(requests int) rank {
 // A line is requests that wait, by their ranks.
 type line [ranks]list
 
-func (l *line) len() int      { return l[only].len + l[few].len + l[many].len }
-func (l *line) weight() int64 { return l[only].weight + l[few].weight + l[many].weight }
+func (l *line) len() int { return l[only].len + l[few].len + l[many].len }
+func (l *line) weight() int64 {
+	return l[only].upTo(many) + l[few].upTo(many) + l[many].upTo(many)
+}
 
 // oldest returns the request that has waited for longest. There must be one.
 func (l *line) oldest() (oldest *Turn) {
@@ -409,7 +438,24 @@ func (l *line) oldest() (oldest *Turn) {
 type list struct {
 	first, last *Turn
 	len         int
-	weight      int64
+	weights     [ranks]int64 // of those that count with each rank
+}
+
+// class returns the rank that a turn counts with: the highest for what is costly, so that first
+// turns of lower ones do not wait for it.
+func (turn *Turn) class() rank {
+	if turn.costly {
+		return many
+	}
+	return turn.rank
+}
+
+// upTo returns the weight of those that count with a rank or a lower one.
+func (l *list) upTo(r rank) (weight int64) {
+	for _, w := range l.weights[:r+1] {
+		weight += w
+	}
+	return weight
 }
 
 func (l *list) push(turn *Turn) {
@@ -421,7 +467,7 @@ func (l *list) push(turn *Turn) {
 	}
 	l.last = turn
 	l.len++
-	l.weight += turn.weight
+	l.weights[turn.class()] += turn.weight
 }
 
 func (l *list) remove(turn *Turn) {
@@ -437,5 +483,5 @@ func (l *list) remove(turn *Turn) {
 	}
 	turn.list, turn.prev, turn.next = nil, nil, nil
 	l.len--
-	l.weight -= turn.weight
+	l.weights[turn.class()] -= turn.weight
 }

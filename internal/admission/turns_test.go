@@ -150,6 +150,37 @@ func TestTurns(t *testing.T) {
 			time.Sleep(turnWait / 2)
 			requireResults(t, l, 0, 0)
 		},
+		"a request that does not run yet counts": func(t *testing.T, idle *bool) {
+			l := newLine(t, idle)
+			turns := []*admission.Turn{new(admission.Turn), new(admission.Turn)}
+			for _, turn := range turns {
+				l.turns.Give(turn)
+			}
+			l.join(t.Context()) // so that there is something to look at the processors for
+			time.Sleep(turnWait)
+			require.Equal(t, len(l.first)+2, l.turns.CountedTurns())
+			turns[0].Begin()
+			time.Sleep(turnWait)
+			require.Equal(t, len(l.first)+1, l.turns.CountedTurns(), "the body has not arrived for a while")
+			turns[1].End()
+			turns[1].Begin()
+			turns[0].Arrived(bodySize)
+			require.Equal(t, len(l.first)+1, l.turns.CountedTurns())
+			turns[0].End()
+		},
+		"one look at idle processors gives as much as they do until the next": func(t *testing.T, idle *bool) {
+			l := newLine(t, idle)
+			looks := 0
+			l.turns.SetIdle(func() bool { looks++; return looks == 5 })
+			for range 90 {
+				l.join(t.Context())
+			}
+			time.Sleep(turnWait / 2)
+			turns, _ := l.results()
+			require.Greater(t, looks, 20)
+			require.NotZero(t, turns)
+			require.LessOrEqual(t, turns, len(l.first)/8+1)
+		},
 		"more than may wait": func(t *testing.T, idle *bool) {
 			l := newLine(t, idle)
 			for range 103 {
@@ -315,6 +346,22 @@ func TestTurnsFair(t *testing.T) {
 				require.Equal(t, int32(works), other.state.Load())
 				other.turn.End()
 			}
+		},
+		"clients that are alike have no more turns than one": func(t *testing.T, turns *admission.Turns) {
+			counted := func(clients int) int {
+				var all []*costly
+				for i := range 1_000 {
+					all = append(all, start(t.Context(), turns, byte(i%clients), false))
+				}
+				n := len(in(all, works))
+				for _, c := range all {
+					c.turn.End()
+				}
+				return n
+			}
+			one := counted(1)
+			require.NotZero(t, one)
+			require.InDelta(t, one, counted(250), 1, "250 clients with 4 requests each")
 		},
 		"when as many others wait, the one that has few is next": func(t *testing.T, turns *admission.Turns) {
 			var all []*costly
