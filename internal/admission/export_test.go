@@ -12,6 +12,9 @@ func (t *Turns) Work() int64 { return t.active }
 // Clients is how many clients have requests that wait or have a turn.
 func (t *Turns) Clients() int { return len(t.clients) }
 
+// YieldTime is how long a request that has waited leaves the processors to others.
+const YieldTime = yieldTime
+
 // Counted is the weight of all requests that wait or have a turn that counts.
 func (t *Turns) Counted() int64 {
 	return t.given.upTo(many) + t.reading.upTo(many) + t.working.upTo(many) + t.arrived.weight() + t.waiting.weight()

@@ -67,6 +67,7 @@ func (l *line) joinSlow(ctx context.Context) *admission.Turn {
 
 // results returns what the requests got until now: turns and refusals.
 func (l *line) results() (turns, refused int) {
+	time.Sleep(admission.YieldTime)
 	synctest.Wait()
 	for {
 		select {
@@ -180,6 +181,19 @@ func TestTurns(t *testing.T) {
 			require.Greater(t, looks, 20)
 			require.NotZero(t, turns)
 			require.LessOrEqual(t, turns, len(l.first)/8+1)
+		},
+		"a request that has waited leaves the processors to others once it has its turn": func(t *testing.T, idle *bool) {
+			l := newLine(t, idle)
+			l.join(t.Context())
+			l.first[0].End()
+			synctest.Wait()
+			require.Empty(t, l.errs)
+			requireResults(t, l, 1, 0)
+			began := time.Now()
+			l.first[1].End()
+			l.join(t.Context())
+			require.Len(t, l.errs, 1, "what need not wait goes on at once")
+			require.Equal(t, began, time.Now())
 		},
 		"more than may wait": func(t *testing.T, idle *bool) {
 			l := newLine(t, idle)
@@ -321,6 +335,7 @@ func startAll(ctx context.Context, turns *admission.Turns, n int, client byte) (
 
 // in returns those that have reached a state.
 func in(all []*costly, state int32) (found []*costly) {
+	time.Sleep(admission.YieldTime)
 	synctest.Wait()
 	for _, c := range all {
 		if c.state.Load() == state {
