@@ -106,11 +106,12 @@ type state struct {
 	account account.Account
 
 	// Memory for what most requests need once.
-	spare        atomic.Pointer[http.Request] // nil if it is in use
+	spare        *http.Request // nil if there is none
 	firstMatch   match
 	firstPayload payload
 	firstOutcome Outcome
 	firstKey     knownKey
+	hasCopy      atomic.Bool // spare is in use
 	hasMatch     atomic.Bool // firstMatch is in use
 	hasPayload   atomic.Bool // firstPayload is in use
 	hasOutcome   atomic.Bool // firstOutcome is in use
@@ -144,7 +145,7 @@ func withState(r *http.Request) (*http.Request, *state) {
 		return r, s
 	}
 	l := &layered{state: state{Context: r.Context(), arrived: time.Now()}}
-	l.spare.Store(&l.request)
+	l.spare = &l.request
 	return r.WithContext(&l.state), &l.state
 }
 
@@ -157,8 +158,8 @@ type layered struct {
 
 // copyOf returns a copy of r.
 func (s *state) copyOf(r *http.Request) *http.Request {
-	dst := s.spare.Swap(nil)
-	if dst == nil {
+	dst := s.spare
+	if dst == nil || !s.hasCopy.CompareAndSwap(false, true) {
 		dst = new(http.Request)
 	}
 	*dst = *r

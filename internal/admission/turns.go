@@ -97,6 +97,13 @@ const (
 	answerAfter = 8
 )
 
+// What is known of the body of a request that has a turn.
+const (
+	mayArrive  = iota
+	hasArrived // and it may count as read until the next tick
+	isLate     // and the turn does not count
+)
+
 // NewTurns returns turns for which a request waits for maxWait at most, and at most
 // maxWaiting of them.
 func NewTurns(maxWait time.Duration, maxWaiting int) *Turns {
@@ -113,9 +120,10 @@ type Turn struct {
 	rank       rank
 	list       *list // that the turn is in, nil if it does not count
 	weight     int64
-	needs      int64 // its weight when it is worked on, while it waits for that
-	costly     bool  // it costs more than it was counted with, and is worked on
-	over       bool
+	needs      int64       // its weight when it is worked on, while it waits for that
+	costly     bool        // it costs more than it was counted with, and is worked on
+	over       atomic.Bool // changes under the lock
+	body       atomic.Int32
 	prev, next *Turn
 	since      time.Duration // when it began to wait, or to count
 	ready      chan error    // of one that waits
@@ -156,7 +164,7 @@ func (turn *Turn) Work(ctx context.Context, length int64, compressed bool) error
 		return nil
 	}
 	t.mu.Lock()
-	if turn.over {
+	if turn.over.Load() {
 		t.mu.Unlock()
 		return nil
 	}
@@ -216,6 +224,9 @@ func (turn *Turn) begin() {
 // Arrived says that a request that has a turn is worked on from now on, and the length of what
 // is left to work on, such as its body.
 func (turn *Turn) Arrived(length int64) {
+	if !turn.costly && turn.weight == weight(length) && turn.body.CompareAndSwap(mayArrive, hasArrived) {
+		return // it weighs as much as before, and the next tick finds it
+	}
 	turn.change(func(t *Turns) {
 		if turn.list != nil {
 			turn.list.remove(turn)
@@ -236,7 +247,7 @@ func (turn *Turn) End() {
 
 // end ends a turn that has not ended, or the waiting for it.
 func (t *Turns) end(turn *Turn) {
-	turn.over = true
+	turn.over.Store(true)
 	if turn.list != nil {
 		turn.list.remove(turn)
 	}
@@ -250,12 +261,12 @@ func (t *Turns) end(turn *Turn) {
 // change changes a turn that was taken and has not ended, and then gives turns that are free.
 func (turn *Turn) change(f func(*Turns)) {
 	t := turn.turns.Load()
-	if t == nil {
+	if t == nil || turn.over.Load() {
 		return
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if !turn.over {
+	if !turn.over.Load() {
 		f(t)
 		t.fill()
 	}
@@ -349,6 +360,7 @@ func (t *Turns) tick() {
 		return
 	}
 	t.advance()
+	t.moveArrived()
 	var more int64
 	if idle {
 		more = t.active / tickShare
@@ -359,6 +371,18 @@ func (t *Turns) tick() {
 	t.fill()
 	t.refuseLate(idle)
 	time.AfterFunc(tickTime, t.tick)
+}
+
+// moveArrived has the turns count as worked on whose bodies have arrived meanwhile.
+func (t *Turns) moveArrived() {
+	for turn := t.reading.first; turn != nil; {
+		next := turn.next
+		if turn.body.Load() == hasArrived {
+			t.reading.remove(turn)
+			t.count(&t.working, turn)
+		}
+		turn = next
+	}
 }
 
 // refuseLate refuses those that have waited for too long.
@@ -389,6 +413,9 @@ func (t *Turns) uncount(l *list, more int64, longest time.Duration) int64 {
 			more -= turn.weight
 		}
 		l.remove(turn)
+		if !turn.body.CompareAndSwap(mayArrive, isLate) && l == &t.reading { // it has arrived just now
+			t.count(&t.working, turn)
+		}
 		turn = next
 	}
 	return more

@@ -171,14 +171,14 @@ func TestTurns(t *testing.T) {
 		},
 		"one look at idle processors gives as much as they do until the next": func(t *testing.T, idle *bool) {
 			l := newLine(t, idle)
-			looks := 0
-			l.turns.SetIdle(func() bool { looks++; return looks == 5 })
+			var looks atomic.Int64
+			l.turns.SetIdle(func() bool { return looks.Add(1) == 5 })
 			for range 90 {
 				l.join(t.Context())
 			}
 			time.Sleep(turnWait / 2)
 			turns, _ := l.results()
-			require.Greater(t, looks, 20)
+			require.Greater(t, looks.Load(), int64(20))
 			require.NotZero(t, turns)
 			require.LessOrEqual(t, turns, len(l.first)/8+1)
 		},
