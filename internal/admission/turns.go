@@ -48,14 +48,14 @@ type Turns struct {
 	idle       func() bool // whether the processors have time left
 
 	mu      sync.Mutex
-	now     time.Duration      // the time that was seen while requests waited
-	ticked  time.Time          // when that was updated; zero while no request waits
-	clients map[netip.Addr]int // the requests of each client that wait or have a turn; no zeros
-	given   list               // counted turns of those that do not run yet, the oldest first
-	reading list               // counted turns whose bodies may still arrive, the oldest first
-	working list               // counted turns of those that are worked on, the oldest first
-	waiting line               // for their first turn
-	arrived line               // for their turn to be worked on; they count as while they were read
+	now     time.Duration // the time that was seen while requests waited
+	ticked  time.Time     // when that was updated; zero while no request waits
+	clients map[netip.Addr]*sender
+	given   list // counted turns of those that do not run yet, the oldest first
+	reading list // counted turns whose bodies may still arrive, the oldest first
+	working list // counted turns of those that are worked on, the oldest first
+	waiting line // for their first turn
+	arrived line // for their turn to be worked on; they count as while they were read
 }
 
 const (
@@ -97,6 +97,23 @@ const (
 	answerAfter = 8
 )
 
+// A sender is a client with its requests that wait or have a turn. The last ones are known
+// without requests, too, so that the next one of each finds its sender.
+type sender struct {
+	addr     netip.Addr
+	requests int
+}
+
+// senderOf returns the sender of an address that stands for a client.
+func (t *Turns) senderOf(addr netip.Addr) *sender {
+	s := t.clients[addr]
+	if s == nil {
+		s = &sender{addr: addr}
+		t.clients[addr] = s
+	}
+	return s
+}
+
 // What is known of the body of a request that has a turn.
 const (
 	mayArrive  = iota
@@ -108,7 +125,7 @@ const (
 // maxWaiting of them.
 func NewTurns(maxWait time.Duration, maxWaiting int) *Turns {
 	return &Turns{
-		maxWait: maxWait, maxWaiting: max(1, maxWaiting), clients: map[netip.Addr]int{},
+		maxWait: maxWait, maxWaiting: max(1, maxWaiting), clients: map[netip.Addr]*sender{},
 		active: weightPerProcessor * int64(runtime.GOMAXPROCS(0)), idle: processorsIdle(),
 	}
 }
@@ -116,7 +133,7 @@ func NewTurns(maxWait time.Duration, maxWaiting int) *Turns {
 // A Turn is the place of one request. Its zero value is ready for [Turns.Take].
 type Turn struct {
 	turns      atomic.Pointer[Turns] // nil before Take
-	client     netip.Addr
+	sender     *sender
 	rank       rank
 	list       *list // that the turn is in, nil if it does not count
 	weight     int64
@@ -140,10 +157,11 @@ func (t *Turns) Take(ctx context.Context, turn *Turn, addr netip.Addr, length in
 	if length >= 0 {
 		turn.weight = min(maxUnread, weight(length))
 	}
-	turn.client = client(addr)
+	addr = client(addr)
 	t.mu.Lock()
-	t.clients[turn.client]++
-	turn.rank = rankOf(t.clients[turn.client])
+	turn.sender = t.senderOf(addr)
+	turn.sender.requests++
+	turn.rank = rankOf(turn.sender.requests)
 	if t.waiting[turn.rank].len == 0 && t.free(turn.rank) {
 		t.count(&t.reading, turn)
 		t.mu.Unlock()
@@ -251,10 +269,9 @@ func (t *Turns) end(turn *Turn) {
 	if turn.list != nil {
 		turn.list.remove(turn)
 	}
-	if n := t.clients[turn.client]; n > 1 {
-		t.clients[turn.client] = n - 1
-	} else {
-		delete(t.clients, turn.client)
+	sender := turn.sender
+	if sender.requests--; sender.requests == 0 && len(t.clients) > keptShares {
+		delete(t.clients, sender.addr)
 	}
 }
 

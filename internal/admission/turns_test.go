@@ -260,6 +260,20 @@ func TestTurnsStopped(t *testing.T) {
 	})
 }
 
+// Clients without requests are forgotten, except for the last ones.
+func TestTurnsForget(t *testing.T) {
+	t.Parallel()
+	turns := admission.NewTurns(turnWait, 100)
+	for i := range 10_000 {
+		var turn admission.Turn
+		addr := netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)})
+		require.NoError(t, turns.Take(t.Context(), &turn, addr, 0))
+		turn.End()
+	}
+	require.Zero(t, turns.Clients())
+	require.LessOrEqual(t, turns.KnownClients(), 1024)
+}
+
 // Few requests never wait, whatever the processors do.
 func TestTurnsFew(t *testing.T) {
 	t.Parallel()
