@@ -84,11 +84,11 @@ const (
 	slowBody = 10 * time.Millisecond
 	// maxTurn is the time after which a turn is not counted, even if the processors are busy.
 	maxTurn = time.Second
-	// yieldTime is how long a request that waited leaves the processors to others once it has its
-	// turn. The runtime looks for what has arrived on connections when nothing else is left to run,
-	// and else 100 times a second. So while those that have turns wake each other, requests would
-	// wait for up to a second before they are read. To wait for a timer is to leave something idle;
-	// what only yields is found again before the connections are.
+	// yieldTime is how long a request that has waited sleeps once it has its turn. The runtime
+	// looks for what has arrived on connections when no goroutine is left to run, and otherwise
+	// 100 times a second. While those that have turns wake each other, one is always left, and
+	// new requests would wait for up to a second before they are read. One that only yields is
+	// left, too.
 	yieldTime = 50 * time.Microsecond
 	// refusedPerTick is how many are refused at most between two looks at idle processors.
 	refusedPerTick = 8
