@@ -130,8 +130,8 @@ func (k *Keys) Authenticate(_ context.Context, c Credentials) (*Source, error) {
 // AuthOptions configure [Authenticate]. A nil pointer means all defaults.
 type AuthOptions struct {
 	// Protocol has the dialects whose key places are searched and whose open routes pass
-	// without a key, and bounds the bodies that are searched. Defaults to the zero
-	// [Protocol].
+	// without a key, and bounds the bodies that are searched. Defaults to that of
+	// the layer or handler of this module right inside, or else to the zero [Protocol].
 	Protocol *Protocol
 	// AcceptAuthenticationHeader also reads the credentials from a header called
 	// Authentication, as a page of Astronomer prints it. Defaults to false: the 401 then

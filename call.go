@@ -823,6 +823,15 @@ func (c *call) release() {
 	c.payload.release()
 }
 
+// warnProtocol warns, once, that a layer in front of the handler differs from it in what both must
+// agree on. A nil handler has nothing to warn of.
+func (h *Handler) warnProtocol(ctx context.Context) {
+	if h != nil && seldom(&h.mount.protocolWarned) {
+		h.options.Logger.WarnContext(ctx, "inlet: handler and a layer have different Protocols, so limits and dialects of the one "+
+			"do not hold in the other; give all of them the same, as Options.Protocol and StandardOptions.Protocol")
+	}
+}
+
 // checkMount warns of what is wrong around the handler. For a request that found what it needs it
 // costs a few loads.
 func (c *call) checkMount() {
@@ -844,6 +853,9 @@ func (c *call) checkMount() {
 		hasAuth := c.state.trail.Has(order.Auth)
 		known := source != nil || c.h.options.AllowAnonymous && c.r.Method == http.MethodPost
 		m.checkPrefix(c.r, c.h.protocol.routes, logger, !hasAuth, known)
+	}
+	if c.state.mixed.Load() {
+		c.h.warnProtocol(c.state)
 	}
 	if c.state.late.Load() && seldom(&m.lateWarned) {
 		logger.WarnContext(ctx, "inlet: a limit by source is outside of the layer that authenticates, so that it limits nothing; put it inside")

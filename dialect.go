@@ -307,11 +307,12 @@ func (t *routes) prefix(r *http.Request) (string, bool) {
 // mountCheck finds out whether what is around a handler or a layer lets it do its work. Each fault
 // is warned of once.
 type mountCheck struct {
-	routed        atomic.Bool // a request had a route
-	authenticated atomic.Bool // a request had a source
-	prefixWarned  atomic.Bool
-	authWarned    atomic.Bool
-	lateWarned    atomic.Bool
+	routed         atomic.Bool // a request had a route
+	authenticated  atomic.Bool // a request had a source
+	prefixWarned   atomic.Bool
+	authWarned     atomic.Bool
+	lateWarned     atomic.Bool
+	protocolWarned atomic.Bool
 }
 
 // seldom sets a flag and reports whether it was not set before. It costs a load once it is.

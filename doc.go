@@ -16,8 +16,8 @@
 // Standard is made of layers, each a plain func(http.Handler) http.Handler. They may be left
 // out, put in another order, or have others between them, by middleware.Chain; one that cannot
 // do its work where it is logs a warning. The handler is closed by default:
-// unauthenticated requests get 401. To change dialects or limits, give the handler and its
-// layers the same [Protocol].
+// unauthenticated requests get 401. To change dialects or limits, give the handler a [Protocol];
+// its layers share it.
 //
 // # Flow
 //
@@ -94,7 +94,7 @@
 //
 // Implement [Dialect]: its [Route]s decode a payload through an [Input], which returns the members
 // of its objects as slices, and receives the events. Put it into [Protocol.Dialects], and give
-// that protocol to the handler and its layers: authentication searches the places that the
-// dialects name for the key. The file dialect_segmentstream.go is an example: it uses only
+// that protocol to the handler, whose layers share it: authentication searches the places that
+// the dialects name for the key. The file dialect_segmentstream.go is an example: it uses only
 // exported names.
 package inlet

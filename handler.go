@@ -70,7 +70,7 @@ func New(sink Sink, o *Options) (*Handler, error) {
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.server.warnOnce(r, h.options.Logger)
 	c := newCall(h, w, r)
-	c.state.account.Enter(h.protocol.budget)
+	h.protocol.enter(c.state)
 	defer c.state.account.Leave()
 	err := c.enter()
 	defer c.end()

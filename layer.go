@@ -1,6 +1,7 @@
 package inlet
 
 import (
+	"cmp"
 	"log/slog"
 	"math"
 	"net/http"
@@ -25,21 +26,64 @@ type step func(w http.ResponseWriter, given, r *http.Request, s *state) (*http.R
 // layer returns the layer of a kind that does a step with the requests that it applies to.
 // Their accounts are settled on every way out. The logger receives warnings of layers in the
 // wrong place.
-func layer(kind order.Layer, logger *slog.Logger, bodies *bodies, applies func(*http.Request) bool, do step) func(http.Handler) http.Handler {
+func layer(kind order.Layer, logger *slog.Logger, p *protocol, applies func(*http.Request) bool, do step) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
-		return &stepLayer{bodies, applies, do, next, acceptsPending(next), order.New(kind, next, logger), logger}
+		return &stepLayer{p, applies, do, next, acceptsPending(next), order.New(kind, next, logger), logger, clash(p, next)}
 	}
+}
+
+// protocolInside returns the protocol of the first layer or handler of this module in a chain, and
+// the handler at its end; nil for what a foreign layer hides.
+func protocolInside(next http.Handler) (first *protocol, end *Handler) {
+	for next != nil {
+		var p *protocol
+		switch t := next.(type) {
+		case *Handler:
+			p, end, next = t.protocol, t, nil
+		case *stepLayer:
+			p, next = t.protocol, t.next
+		case *payloadLayer:
+			p, next = t.protocol, t.next
+		case interface {
+			Inside() (*order.Place, http.Handler)
+		}:
+			_, next = t.Inside()
+		default:
+			next = nil
+		}
+		first = cmp.Or(first, p)
+	}
+	return first, end
+}
+
+// around returns the protocol of a layer around next: p if the layer was given one, or else that
+// of what is inside, so that all of a chain have the same.
+func (p *protocol) around(given *Protocol, next http.Handler) *protocol {
+	if inside, _ := protocolInside(next); given == nil && inside != nil {
+		return inside
+	}
+	return p
+}
+
+// clash returns the handler at the end of a chain if what p says is not what holds there, nil if
+// it is, or if the end cannot be seen.
+func clash(p *protocol, next http.Handler) *Handler {
+	if _, end := protocolInside(next); end != nil && !p.equal(end.protocol) {
+		return end
+	}
+	return nil
 }
 
 // stepLayer is a layer around a handler.
 type stepLayer struct {
-	bodies  *bodies
-	applies func(*http.Request) bool
-	do      step
-	next    http.Handler
-	pending bool // next accepts requests whose payload is yet to be read
-	place   *order.Place
-	logger  *slog.Logger
+	protocol *protocol
+	applies  func(*http.Request) bool
+	do       step
+	next     http.Handler
+	pending  bool // next accepts requests whose payload is yet to be read
+	place    *order.Place
+	logger   *slog.Logger
+	clash    *Handler // to warn of the protocol, nil if it is right
 }
 
 // Inside returns the place of the layer and the handler inside.
@@ -54,7 +98,8 @@ func (l *stepLayer) ServeHTTP(w http.ResponseWriter, given *http.Request) {
 		l.next.ServeHTTP(w, r)
 		return
 	}
-	s.account.Enter(l.bodies.budget)
+	l.clash.warnProtocol(s)
+	l.protocol.enter(s)
 	defer s.account.Leave()
 	passed, p, err := r, (*payload)(nil), error(nil)
 	if applies {
@@ -67,7 +112,7 @@ func (l *stepLayer) ServeHTTP(w http.ResponseWriter, given *http.Request) {
 		p.release()
 		logOverload(r, err)
 		l.checkPreflight(passed)
-		writeError(w, passed, err, l.bodies)
+		writeError(w, passed, err, l.protocol.bodies)
 		return
 	}
 	p.keep()
@@ -141,8 +186,10 @@ func Authenticate(a Authenticator, o *AuthOptions) (func(http.Handler) http.Hand
 		return nil, err
 	}
 	every := func(*http.Request) bool { return true }
-	authentication := newAuthentication(a, protocol, &filled)
-	return layer(order.Auth, authentication.logger, protocol.bodies, every, authentication.step), nil
+	return func(next http.Handler) http.Handler {
+		authentication := newAuthentication(a, protocol.around(filled.Protocol, next), &filled)
+		return layer(order.Auth, authentication.logger, authentication.protocol, every, authentication.step)(next)
+	}, nil
 }
 
 // ReadPayload returns the layer that reads the body of each request once, bounded and
@@ -163,13 +210,16 @@ func Authenticate(a Authenticator, o *AuthOptions) (func(http.Handler) http.Hand
 // at 1 KiB per second on average. One client address, or IPv6 network of 64 bits, may have
 // 512 bodies read concurrently.
 //
+// Without a protocol, the layer has that of the layer or handler of this module which is right
+// inside of it; if it cannot see one, all defaults.
+//
 // The error names every field of the protocol that is out of range.
 func ReadPayload(p *Protocol) (func(http.Handler) http.Handler, error) {
 	protocol, err := p.build()
 	if err := check.Options("inlet", "Protocol", err); err != nil {
 		return nil, err
 	}
-	own := &payloadBounds{protocol: protocol, bodies: protocol.bodies, max: math.MaxInt64}
+	own := &payloadBounds{bodies: protocol.bodies, max: math.MaxInt64}
 	var given *payloadBounds
 	var once sync.Once
 	return func(next http.Handler) http.Handler {
@@ -178,28 +228,34 @@ func ReadPayload(p *Protocol) (func(http.Handler) http.Handler, error) {
 			once.Do(func() { given = boundsOf(protocol, b.BodyBounds()) })
 			bounds = given
 		}
-		return &payloadLayer{bounds, next, acceptsPending(next), order.New(order.Payload, next, bounds.bodies.logger)}
+		around := protocol.around(p, next)
+		return &payloadLayer{
+			bounds, around, bounds.bodies.reading(around.bodies), next, acceptsPending(next),
+			order.New(order.Payload, next, bounds.bodies.logger), clash(around, next),
+		}
 	}, nil
 }
 
 // payloadBounds are those of a payload layer, over all handlers that it was put around.
 type payloadBounds struct {
-	protocol *protocol
-	bodies   *bodies
+	bodies   *bodies // has what bounds them
 	max      int64
 	inFlight atomic.Int64
 }
 
 func boundsOf(p *protocol, b admission.Bodies) *payloadBounds {
-	return &payloadBounds{protocol: p, bodies: p.bodies.within(b), max: int64(b.MaxInFlight)}
+	return &payloadBounds{bodies: p.bodies.within(b), max: int64(b.MaxInFlight)}
 }
 
 // payloadLayer is the layer of [ReadPayload] around a handler.
 type payloadLayer struct {
 	*payloadBounds
-	next    http.Handler
-	pending bool // next accepts requests whose payload is yet to be read
-	place   *order.Place
+	protocol *protocol
+	bodies   *bodies // within the bounds
+	next     http.Handler
+	pending  bool // next accepts requests whose payload is yet to be read
+	place    *order.Place
+	clash    *Handler // as that of stepLayer
 }
 
 // Inside returns the place of the layer and the handler inside.
@@ -219,7 +275,8 @@ func (l *payloadLayer) ServeHTTP(w http.ResponseWriter, given *http.Request) {
 		l.next.ServeHTTP(w, r)
 		return
 	}
-	s.account.Enter(l.protocol.budget)
+	l.clash.warnProtocol(s)
+	l.protocol.enter(s)
 	defer s.account.Leave()
 	_, _ = s.match(l.protocol.routes, r) // so that a refusal has the form of the route
 	p := s.deferPayload(l.bodies, w, given, l.protocol.maxBytes)
@@ -281,6 +338,9 @@ func MigratePayload(m Migration, o *MigratePayloadOptions) (func(http.Handler) h
 	if err != nil {
 		return nil, err
 	}
-	g := &migrator{migration: m, options: filled, protocol: protocol}
-	return layer(order.Migrate, slog.Default(), protocol.bodies, g.applies, g.step), nil
+	logger := slog.Default()
+	return func(next http.Handler) http.Handler {
+		g := &migrator{migration: m, options: filled, protocol: protocol.around(filled.Protocol, next)}
+		return layer(order.Migrate, logger, g.protocol, g.applies, g.step)(next)
+	}, nil
 }

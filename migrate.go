@@ -177,8 +177,8 @@ type MigratePayloadOptions struct {
 	// may hold what clients sent; see [MigrationReport.LogValue] for logs. Defaults to
 	// none, which saves making reports.
 	Report func(context.Context, *http.Request, MigrationReport)
-	// Protocol bounds the reading and the structure of bodies, as received. Defaults to the
-	// zero [Protocol].
+	// Protocol bounds the reading and the structure of bodies, as received. Defaults to that of
+	// the layer or handler of this module right inside, or else to the zero [Protocol].
 	Protocol *Protocol
 }
 

@@ -18,8 +18,11 @@ import (
 )
 
 // A Protocol is what a handler and the layers in front of it must agree on: which dialects
-// they speak, and what they bound. Give the same one to all of them: they then match the
-// route of a request once, read and index its body once, and share one budget of memory.
+// they speak, and what they bound. With the same one they match the route of a request once, read
+// and index its body once, and share one budget of memory. Give it to the handler: layers of this
+// module around it have that of the handler unless they are given one. Only layers that cannot
+// see the handler, because a layer of the host's is between them, have to be given it too. Where
+// they differ, the handler logs it once.
 //
 // A nil pointer means all defaults, and so does the zero value. A Protocol must not be
 // copied or changed after its first use. It may be used concurrently.
@@ -41,11 +44,30 @@ type Protocol struct {
 type protocol struct {
 	dialects []Dialect
 	limits   Limits
+	payload  PayloadLimits
 	index    wire.Limits // of the index of a body
 	maxBytes int64       // of a body, whatever its route
 	routes   *routes
 	bodies   *bodies
 	budget   *account.Budget // of all requests together
+}
+
+// equal reports whether two protocols say the same. They may have two budgets.
+func (p *protocol) equal(q *protocol) bool {
+	sameName := func(a, b Dialect) bool { return a.Name() == b.Name() }
+	return p == q || p.limits == q.limits && p.payload == q.payload &&
+		(p.dialects == nil) == (q.dialects == nil) && slices.EqualFunc(p.dialects, q.dialects, sameName)
+}
+
+// enter makes what has the protocol a user of a request's account.
+func (p *protocol) enter(s *state) {
+	s.account.Enter(p.budget)
+	if before := s.protocol.Load(); before != p {
+		s.protocol.Store(p)
+		if before != nil && !before.equal(p) {
+			s.mixed.Store(true)
+		}
+	}
 }
 
 // bodyLimit bounds the body of a request before it is known whose it is: by its route, or
@@ -83,7 +105,7 @@ func (p *Protocol) make() (protocol, error) {
 	}
 	bodies := payload.reader()
 	return protocol{
-		dialects: dialects, limits: limits, index: limits.wire(), maxBytes: payload.MaxBytes,
+		dialects: dialects, limits: limits, payload: payload, index: limits.wire(), maxBytes: payload.MaxBytes,
 		routes: table, bodies: bodies, budget: bodies.budget,
 	}, nil
 }

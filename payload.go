@@ -92,6 +92,13 @@ type bodies struct {
 	warned *atomic.Bool // of a writer without deadlines
 }
 
+// reading returns a copy that reads bodies as others are read, within the bounds of b.
+func (b *bodies) reading(as *bodies) *bodies {
+	other := *b
+	other.reader, other.budget = as.reader, as.budget
+	return &other
+}
+
 // within returns a copy that reads bodies within other bounds.
 func (b *bodies) within(bounds admission.Bodies) *bodies {
 	other := *b

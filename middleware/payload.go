@@ -14,7 +14,8 @@ import (
 
 // PayloadOptions configure [Payload]. A nil pointer means all defaults.
 type PayloadOptions struct {
-	// Protocol bounds the reading of bodies. Defaults to the zero [inlet.Protocol].
+	// Protocol bounds the reading of bodies. Defaults to that of the layer or handler of Inlet
+	// right inside, or else to the zero [inlet.Protocol].
 	Protocol *inlet.Protocol
 	// MaxInFlight bounds the concurrent requests inside this layer, over all handlers that
 	// it was put around; the next one is answered 503 before its body is read. Defaults to

@@ -46,9 +46,10 @@ type StandardOptions struct {
 	// Migrations bring payloads of older versions of an API into its newest, the first one
 	// first, such as [inlet.CommandersActV1]. Defaults to none.
 	Migrations []inlet.Migration
-	// Protocol is that of the handler, if it has one. The memory of requests is charged to the
-	// budget of this one alone; that of another Protocol in the handler is for its Ingest. Defaults
-	// to a zero [inlet.Protocol] for the layers.
+	// Protocol is what the layers and the handler agree on. Set it only where a layer of the
+	// host's is between them, and to that of the handler: one that differs is logged once.
+	// Defaults to the Protocol of the handler, which then has one budget of memory with the
+	// layers, or to a zero [inlet.Protocol] if the handler cannot be seen.
 	Protocol *inlet.Protocol
 	// NoAccessLog leaves out [AccessLog], for a host that logs requests itself. Defaults to
 	// false.
@@ -112,7 +113,6 @@ func (o *StandardOptions) withDefaults(keys inlet.Authenticator) (StandardOption
 		filled = *o
 	}
 	filled.Logger = cmp.Or(filled.Logger, slog.Default())
-	filled.Protocol = cmp.Or(filled.Protocol, new(inlet.Protocol))
 	filled.Origins, filled.TrustedProxies = slices.Clone(filled.Origins), slices.Clone(filled.TrustedProxies)
 	filled.Migrations = slices.Clone(filled.Migrations)
 	faults := slices.Concat(

@@ -127,7 +127,8 @@ func TestStandardObserver(t *testing.T) {
 	}
 }
 
-// A request is charged to the budget of the layers, whatever the protocol of the handler.
+// Layers without a protocol share that of the handler, with its budget. One of their own counts
+// alone.
 func TestStandardBudget(t *testing.T) {
 	t.Parallel()
 	event := `{"type":"track","userId":"u","event":"E","properties":{"a":"` + strings.Repeat("a", 30_000) + `"}}`
@@ -143,7 +144,8 @@ func TestStandardBudget(t *testing.T) {
 	}{
 		{"defaults", nil, nil, true},
 		{"of the layers", small(), nil, false},
-		{"of the handler", nil, small(), true},
+		{"of the handler", nil, small(), false},
+		{"of the layers, and another of the handler", &inlet.Protocol{}, small(), true},
 		{"of both", shared, shared, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -197,6 +197,81 @@ func requireOne(t *testing.T, lines []string, want ...string) {
 	}
 }
 
+// Layers that are not given a protocol have that of the handler, so that its limits hold.
+func TestSharedProtocol(t *testing.T) {
+	t.Parallel()
+	long := strings.Replace(track, `"pro"`, `"`+strings.Repeat("a", 50_000)+`"`, 1)
+	require.NotEqual(t, track, long)
+	large := &inlet.Protocol{Limits: inlet.Limits{EventBytes: 100_000}}
+	for name, layers := range map[string]layers{
+		"Standard":       {middleware.Standard(keys, &middleware.StandardOptions{Logger: quiet})},
+		"single layers":  {middleware.Payload(nil), middleware.Auth(keys, nil), bySource(), middleware.Migrate(inlet.CommandersActV1(), nil)},
+		"without Auth":   {middleware.Payload(nil), middleware.Migrate(inlet.CommandersActV1(), nil)},
+		"without layers": nil,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for want, protocol := range map[int]*inlet.Protocol{200: large, 400: nil} {
+				api, err := inlet.New(new(testsink.Keeper), &inlet.Options{Protocol: protocol, AllowAnonymous: true, Logger: quiet})
+				require.NoError(t, err)
+				require.Equal(t, want, call{body: long, key: writeKey}.do(middleware.Chain(layers...)(api)).Code)
+			}
+		})
+	}
+}
+
+// Not parallel: it sets the default logger.
+func TestWrongProtocol(t *testing.T) {
+	segment := func() *inlet.Protocol { return &inlet.Protocol{Dialects: []inlet.Dialect{inlet.Segment()}} }
+	small := func() *inlet.Protocol {
+		return &inlet.Protocol{Payload: inlet.PayloadLimits{MaxBytesInFlight: 32 << 20}}
+	}
+	shared := small()
+	standard := func(p *inlet.Protocol) layers {
+		return layers{middleware.Standard(keys, &middleware.StandardOptions{Protocol: p, NoAccessLog: true})}
+	}
+	for _, tt := range []struct {
+		name    string
+		layers  layers
+		handler *inlet.Protocol
+		warned  bool
+	}{
+		{"of the layers, and none of the handler", standard(small()), nil, true},
+		{"other limits", standard(&inlet.Protocol{Limits: inlet.Limits{Events: 10}}), small(), true},
+		{"other dialects", standard(segment()), small(), true},
+		{"of one layer", layers{middleware.Payload(&middleware.PayloadOptions{Protocol: small()}), middleware.Auth(keys, nil)}, nil, true},
+		{"of the handler, behind a foreign layer", append(standard(nil), wrapping), small(), true},
+		{"a foreign layer amid the layers", layers{middleware.Payload(nil), wrapping, middleware.Auth(keys, nil)}, small(), true},
+		{"none", standard(nil), nil, false},
+		{"none, behind a foreign layer", append(standard(nil), wrapping), nil, false},
+		{"of the handler", standard(nil), small(), false},
+		{"the same", standard(shared), shared, false},
+		{"the same, behind a foreign layer", append(standard(shared), wrapping), shared, false},
+		{"two that say the same", standard(segment()), segment(), false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			log := newWarnings(t)
+			api, err := inlet.New(new(testsink.Keeper), &inlet.Options{Protocol: tt.handler})
+			require.NoError(t, err)
+			h := middleware.Chain(tt.layers...)(api)
+			for range 3 {
+				require.Equal(t, 200, call{body: track, key: writeKey}.do(h).Code)
+			}
+			if tt.warned {
+				requireOne(t, log.lines(t), "different Protocols", "StandardOptions.Protocol")
+			} else {
+				require.Empty(t, log.lines(t))
+			}
+		})
+	}
+	t.Run("a request that a layer refuses", func(t *testing.T) {
+		log := newWarnings(t)
+		h := standard(small())[0](newDefaultHandler(t))
+		require.Equal(t, 401, call{body: track}.do(h).Code)
+		requireOne(t, log.lines(t), "different Protocols")
+	})
+}
+
 // Not parallel: it sets the default logger.
 func TestWrongMount(t *testing.T) {
 	chain := func(t *testing.T) http.Handler { return middleware.Auth(keys, nil)(newDefaultHandler(t)) }
