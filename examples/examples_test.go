@@ -7,6 +7,7 @@ package examples
 import (
 	"bufio"
 	"bytes"
+	"flag"
 	"go/parser"
 	"go/token"
 	"io"
@@ -36,8 +37,13 @@ type example struct {
 	prints string
 	// needs is a program without which the example cannot be built.
 	needs string
+	// heavy is set if the example has dependencies that take long to compile. It is left out
+	// then, and a test of its own module runs this one with -example, when they are compiled.
+	heavy bool
+	// curls is how many curl commands a program with an API prints, 1 if it is not set.
+	curls int
 	// stored is files, as patterns below the directory that the example ran in, which have the
-	// event of the curl command after the end.
+	// event of the first curl command after the end.
 	stored string
 	// absent is text of that event which must not be there.
 	absent string
@@ -57,7 +63,7 @@ var all = map[string]example{
 	},
 	"mount":         {stored: "inlet-data/*.ndjson"},
 	"ownmiddleware": {stored: "inlet-data/*.ndjson", absent: "ada@shop.example"},
-	"query":         {needs: "g++", prints: "3000 events are acknowledged, and the journal is closed:"},
+	"query":         {heavy: true, needs: "g++", prints: "3000 events are acknowledged, and the journal is closed:"},
 	"standalone":    {stored: "inlet-data/*.ndjson"},
 }
 
@@ -68,6 +74,8 @@ func bundle(t *testing.T) string {
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "index.js"), []byte("// a bundle"), 0o600))
 	return dir
 }
+
+var only = flag.String("example", "", "`name` of the only example to test, also if it is heavy")
 
 func TestExamples(t *testing.T) {
 	t.Parallel()
@@ -84,6 +92,13 @@ func TestExamples(t *testing.T) {
 	for name, e := range all {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
+			switch {
+			case *only != "" && *only != name:
+				t.Skip("another one was asked for")
+			case *only == "" && e.heavy:
+				requireTested(t, name)
+				t.Skip("the tests of its module run this one")
+			}
 			if e.needs != "" {
 				need(t, e.needs)
 			}
@@ -94,6 +109,14 @@ func TestExamples(t *testing.T) {
 			}
 		})
 	}
+}
+
+// requireTested requires that the tests of a heavy example run those here.
+func requireTested(t *testing.T, name string) {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(name, "run_test.go"))
+	require.NoError(t, err)
+	require.Contains(t, string(text), `"-example", "`+name+`"`)
 }
 
 // need skips the test without a program, unless all programs have to be there.
@@ -176,20 +199,25 @@ func (e example) run(t *testing.T, binary string, c command) {
 		require.Contains(t, p.output(), e.prints)
 		return
 	}
-	curl := p.curl(t)
-	status, answer := request(t, curl)
-	require.Equal(t, "200", status, "%s\n%s\n%s", curl, answer, p.output())
-	require.JSONEq(t, `{"success":true}`, answer)
-	status, answer = request(t, key.ReplaceAllString(curl, ""))
+	first := p.curl(t)
+	status, answer := request(t, p.cmd.Dir, key.ReplaceAllString(first, ""))
 	require.Equal(t, "401", status, "without the key: %s", answer)
+	for i, curl := 1, first; ; i, curl = i+1, p.curl(t) {
+		status, answer = request(t, p.cmd.Dir, curl)
+		require.Equal(t, "200", status, "%s\n%s\n%s", curl, answer, p.output())
+		require.JSONEq(t, `{"success":true}`, answer)
+		if i >= e.curls {
+			break
+		}
+	}
 	require.NoError(t, p.cmd.Process.Signal(os.Interrupt))
 	require.NoError(t, p.wait(), "%s", p.output())
-	e.requireStored(t, p.cmd.Dir, curl)
+	e.requireStored(t, p.cmd.Dir, first)
 }
 
 var (
 	key  = regexp.MustCompile(` (?:-u|-H) (?:'[^']*'|\S+)`)
-	user = regexp.MustCompile(`"userId":"([\w-]+)"`)
+	user = regexp.MustCompile(`"(?:userId|id)":"([\w-]+)"`)
 )
 
 // requireStored requires that the event of the curl command is in the files.
@@ -216,7 +244,7 @@ func (e example) requireStored(t *testing.T, dir, curl string) {
 // A process is a running example.
 type process struct {
 	cmd   *exec.Cmd
-	lines chan string // that stdout has, up to the curl command
+	lines chan string // the curl commands that it prints
 	read  chan struct{}
 	hung  *time.Timer
 
@@ -229,7 +257,7 @@ const patience = time.Minute
 
 func start(t *testing.T, binary string, env, args []string) *process {
 	t.Helper()
-	p := &process{cmd: exec.Command(binary, args...), lines: make(chan string, 1), read: make(chan struct{})}
+	p := &process{cmd: exec.Command(binary, args...), lines: make(chan string, 10), read: make(chan struct{})}
 	p.cmd.Dir, p.cmd.Env, p.cmd.Stderr = t.TempDir(), append(os.Environ(), env...), p
 	stdout, err := p.cmd.StdoutPipe()
 	require.NoError(t, err)
@@ -247,11 +275,9 @@ func start(t *testing.T, binary string, env, args []string) *process {
 func (p *process) follow(stdout io.Reader) {
 	defer close(p.read)
 	defer close(p.lines)
-	found := false
 	for lines := bufio.NewScanner(stdout); lines.Scan(); {
 		_, _ = p.Write(append(lines.Bytes(), '\n'))
-		if line := strings.TrimSpace(lines.Text()); !found && strings.HasPrefix(line, "curl ") {
-			found = true
+		if line := strings.TrimSpace(lines.Text()); strings.HasPrefix(line, "curl ") {
 			p.lines <- line
 		}
 	}
@@ -270,7 +296,7 @@ func (p *process) output() string {
 	return p.text.String()
 }
 
-// curl returns the command that the program prints.
+// curl returns the next command that the program prints.
 func (p *process) curl(t *testing.T) string {
 	t.Helper()
 	line, ok := <-p.lines
@@ -286,13 +312,15 @@ func (p *process) wait() error {
 	return p.cmd.Wait()
 }
 
-// request runs a curl command in a shell, and returns the status and the body of the response.
-func request(t *testing.T, curl string) (status, body string) {
+// request runs a curl command in a shell, in the directory of the program, and returns the status
+// and the body of the response.
+func request(t *testing.T, dir, curl string) (status, body string) {
 	t.Helper()
 	need(t, "curl")
 	cmd := exec.Command("sh", "-c", strings.Replace(curl, "curl ", `curl -sS -m 60 -w '\n%{http_code}' `, 1))
+	cmd.Dir = dir
 	out, err := cmd.CombinedOutput()
 	require.NoError(t, err, "%s: %s", curl, out)
-	body, status, _ = strings.Cut(strings.TrimSpace(string(out)), "\n")
-	return status, body
+	end := strings.LastIndexByte(string(out), '\n')
+	return string(out[end+1:]), strings.TrimSpace(string(out[:end]))
 }

@@ -27,6 +27,11 @@ var commands = []struct {
 		requireProgram(t, p[1])
 		requireFlags(t, p[1], p[2])
 	}},
+	{regexp.MustCompile(`^(?:[A-Z_]+=\S+ )*inlet (\w+)( .*)?$`), func(t *testing.T, p []string) {
+		requireProgram(t, "cmd/inlet")
+		require.Contains(t, packageSources(t, "cmd/inlet"), `"`+p[1]+`"`, "inlet has no command %s", p[1])
+		requireFlags(t, "cmd/inlet", p[2])
+	}},
 	{regexp.MustCompile(`^go run \.(.*)$`), func(*testing.T, []string) {}}, // of the example that the document belongs to
 	{regexp.MustCompile(`^go test work$`), func(*testing.T, []string) {}},
 	{regexp.MustCompile(`^go test(( .*?)?) (\.\S*)( .*)?$`), func(t *testing.T, p []string) { requireTests(t, p[3], p[1]+p[4]) }},
