@@ -253,7 +253,7 @@ type process struct {
 }
 
 // patience is how long a program may take, which on a loaded machine can be long.
-const patience = time.Minute
+const patience = 3 * time.Minute
 
 func start(t *testing.T, binary string, env, args []string) *process {
 	t.Helper()
