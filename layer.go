@@ -198,6 +198,9 @@ func Authenticate(a Authenticator, o *AuthOptions) (func(http.Handler) http.Hand
 // route or of a content type of text, and its header otherwise. The layers and the handler
 // behind share that memory; other code reads r.Body and gets copies.
 //
+// A layer in front may have put a Body of its own there, such as one that decrypts. Its length
+// need not be known (ContentLength -1). If its Read returns an [*Error], that is the answer.
+//
 // A body that cannot be read is refused: too large, or expanding too much, 400; an
 // unsupported encoding, 415; too slow, 408; more than all bodies may hold together, or more
 // from one client than its share, 503.

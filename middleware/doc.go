@@ -30,7 +30,8 @@
 //   - RateLimit by source follows Auth, which determines the source.
 //   - Migrate is next to the handler, so that the other layers see what the client sent.
 //
-// Any other middleware may be between two of them. It may read, wrap or replace the body.
+// Any other middleware may be between two of them. It may read, wrap or replace the body, on a
+// copy of the request; if Read of its Body returns an *inlet.Error, that is the answer.
 //
 // A layer that cannot do its work where it is logs a warning with the remedy, on the first request
 // that shows it: to the Logger of its options or, if it has none, to [slog.Default] as it was at

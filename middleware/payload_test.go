@@ -68,6 +68,36 @@ func TestPayload(t *testing.T) {
 	}
 }
 
+// A layer in front may replace the body. What its Read returns as an error is the answer.
+func TestPayloadForeignError(t *testing.T) {
+	t.Parallel()
+	refusal := &inlet.Error{Code: inlet.CodeInvalidEncoding, Message: "cannot be decrypted"}
+	for name, c := range map[string]struct {
+		err    error
+		status int
+		text   string
+	}{
+		"an error of ours":  {fmt.Errorf("layer: %w", refusal), 400, "cannot be decrypted"},
+		"that asks to wait": {&inlet.Error{Code: inlet.CodeOverloaded}, 503, "overloaded"},
+		"any other error":   {errors.New("secret"), 400, "incomplete_body"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := httptest.NewRequest("POST", "/v1/track", io.MultiReader(strings.NewReader(`{"userId":`), failingReader{c.err}))
+			w := httptest.NewRecorder()
+			middleware.Payload(nil)(http.HandlerFunc(echo)).ServeHTTP(w, r)
+			require.Equal(t, c.status, w.Code)
+			require.Contains(t, w.Body.String(), c.text)
+			require.NotContains(t, w.Body.String(), "secret")
+		})
+	}
+}
+
+// failingReader is a body that cannot be read.
+type failingReader struct{ err error }
+
+func (f failingReader) Read([]byte) (int, error) { return 0, f.err }
+
 func TestPayloadRequestsInFlight(t *testing.T) {
 	t.Parallel()
 	entered, leave := make(chan struct{}), make(chan struct{})
