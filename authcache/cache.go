@@ -110,7 +110,7 @@ type Cache struct {
 	mu      sync.RWMutex
 	known   map[digest]knownKey
 	refused refusals
-	lookups map[digest]*lookup // those in flight that no Forget has overtaken
+	lookups map[digest]*lookup // those in flight that no Forget or ForgetSource has overtaken
 	running int                // all lookups in flight
 }
 
@@ -188,7 +188,7 @@ func (c *Cache) Authenticate(ctx context.Context, creds inlet.Credentials) (*inl
 // browser sends it. Its answers are cached like those about keys, in tables of their own: for the
 // TTL if the origin is allowed, else for the NegativeTTL. An origin that cannot be looked up is not
 // allowed, unless it was allowed before and within StaleFor. [Cache.Forget] and [Cache.Stats] are
-// about keys alone.
+// about keys alone; [Cache.ForgetSource] forgets origins, too.
 //
 // It reports false of every origin if the authenticator has no such method.
 func (c *Cache) AllowsOrigin(ctx context.Context, origin string) bool {
@@ -254,6 +254,31 @@ func (c *Cache) Forget(key string) {
 	maps.DeleteFunc(c.known, func(_ digest, k knownKey) bool { return k.key == tag })
 	c.refused.removeFunc(func(r refusal) bool { return r.key == tag })
 	maps.DeleteFunc(c.lookups, func(_ digest, l *lookup) bool { return l.key == tag })
+}
+
+// ForgetSource forgets every key of a source as [Cache.Forget] does one, for a host that has only
+// hashes of its keys and cannot name the key: call it when a key of the source was revoked, or the
+// source has changed. It also forgets what is known of origins, and has lookups in flight made
+// again, whose sources are not known yet. The work depends on the number of keys in memory.
+func (c *Cache) ForgetSource(id string) {
+	c.forgetFunc(func(s *inlet.Source) bool { return s.ID == id })
+	if c.origins != nil {
+		c.origins.forgetFunc(func(*inlet.Source) bool { return true })
+		c.origins.forgetRefused()
+	}
+}
+
+func (c *Cache) forgetFunc(f func(*inlet.Source) bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	maps.DeleteFunc(c.known, func(_ digest, k knownKey) bool { return f(k.source) })
+	clear(c.lookups)
+}
+
+func (c *Cache) forgetRefused() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.refused.removeFunc(func(refusal) bool { return true })
 }
 
 // Stats is a snapshot of the counters of a [Cache].

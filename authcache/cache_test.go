@@ -460,6 +460,35 @@ func TestForget(t *testing.T) {
 			_, err := sourceOf(cache, "a")
 			require.ErrorIs(t, err, errStoreDown)
 		}},
+		{"every key of a source, and of no other", func(t *testing.T, store *keyStore, cache *authcache.Cache) {
+			store.change(func() { store.keys["a2"] = store.keys["a"] })
+			for _, key := range []string{"a", "a2", "b"} {
+				_, err := sourceOf(cache, key)
+				require.NoError(t, err)
+			}
+			store.change(func() { clear(store.keys) })
+			cache.ForgetSource("a")
+			cache.ForgetSource("")
+			requireKnown(t, cache, "a")
+			cache.ForgetSource("source-of-a")
+			requireUnknown(t, cache, "a")
+			requireUnknown(t, cache, "a2")
+			requireKnown(t, cache, "b")
+		}},
+		{"a lookup in flight does not bring back the key of a source", func(t *testing.T, store *keyStore, cache *authcache.Cache) {
+			store.change(func() { store.delay = 100 * time.Millisecond })
+			first := make(chan error, 1)
+			go func() {
+				_, err := sourceOf(cache, "a")
+				first <- err
+			}()
+			time.Sleep(50 * time.Millisecond)
+			store.change(func() { delete(store.keys, "a") })
+			cache.ForgetSource("source-of-a")
+			requireUnknown(t, cache, "a")
+			require.NoError(t, <-first, "it was authenticated before")
+			requireUnknown(t, cache, "a")
+		}},
 		{"a lookup in flight does not bring it back", func(t *testing.T, store *keyStore, cache *authcache.Cache) {
 			store.change(func() { store.delay = 100 * time.Millisecond })
 			first := make(chan error, 1)
@@ -861,6 +890,19 @@ func TestAllowsOrigin(t *testing.T) {
 			h.ServeHTTP(w, r)
 			require.Equal(t, want, w.Header().Get("Access-Control-Allow-Origin"))
 		}
+	})
+	t.Run("forgotten with a source", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			store := &originStore{keyStore: newKeyStore("a"), allowed: map[string]bool{site: true}}
+			cache := newCache(t, store, authcache.Options{})
+			require.True(t, cache.AllowsOrigin(t.Context(), site))
+			require.False(t, cache.AllowsOrigin(t.Context(), other))
+			store.change(func() { store.allowed = map[string]bool{other: true} })
+			cache.ForgetSource("source-of-a")
+			require.False(t, cache.AllowsOrigin(t.Context(), site))
+			require.True(t, cache.AllowsOrigin(t.Context(), other))
+		})
 	})
 	t.Run("an authenticator that does not know origins", func(t *testing.T) {
 		t.Parallel()
