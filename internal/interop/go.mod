@@ -2,13 +2,16 @@ module github.com/inlet-go/inlet/internal/interop
 
 go 1.26.0
 
-replace github.com/inlet-go/inlet => ../..
+replace (
+	github.com/inlet-go/inlet => ../..
+	github.com/inlet-go/inlet/examples/mounts => ../../examples/mounts
+)
 
 require (
 	github.com/gin-gonic/gin v1.12.0
 	github.com/go-chi/chi/v5 v5.5.0
 	github.com/inlet-go/inlet v0.0.0
-	github.com/labstack/echo/v4 v4.16.0
+	github.com/inlet-go/inlet/examples/mounts v0.0.0
 	github.com/stretchr/testify v1.12.1
 	gopkg.in/segmentio/analytics-go.v3 v3.1.0
 )
@@ -29,6 +32,7 @@ require (
 	github.com/json-iterator/go v1.1.12 // indirect
 	github.com/klauspost/compress v1.20.3 // indirect
 	github.com/klauspost/cpuid/v2 v2.3.0 // indirect
+	github.com/labstack/echo/v4 v4.16.0 // indirect
 	github.com/labstack/gommon v0.5.0 // indirect
 	github.com/leodido/go-urn v1.4.0 // indirect
 	github.com/mattn/go-colorable v0.1.15 // indirect

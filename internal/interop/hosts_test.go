@@ -2,7 +2,6 @@ package interop
 
 import (
 	"bytes"
-	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -12,20 +11,17 @@ import (
 	"testing"
 	"time"
 
-	"github.com/gin-gonic/gin"
 	"github.com/go-chi/chi/v5"
-	chimiddleware "github.com/go-chi/chi/v5/middleware"
-	"github.com/labstack/echo/v4"
-	echomiddleware "github.com/labstack/echo/v4/middleware"
 	"github.com/stretchr/testify/require"
 
 	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/examples/mounts/router"
 	"github.com/inlet-go/inlet/middleware"
 	"github.com/inlet-go/inlet/sinks"
 )
 
-// webServers mount h, which sees the whole path, below prefix, with middleware that hosts of that
-// router usually have.
+// webServers mount h, which sees the whole path, below prefix. Those of package router, which
+// examples/mounts shows, have middleware that hosts of that router usually have.
 var webServers = map[string]func(h http.Handler) http.Handler{
 	"net/http": func(h http.Handler) http.Handler {
 		mux := http.NewServeMux()
@@ -39,12 +35,7 @@ var webServers = map[string]func(h http.Handler) http.Handler{
 		}
 		return mux
 	},
-	"chi": func(h http.Handler) http.Handler {
-		r := chi.NewRouter()
-		r.Use(chimiddleware.RequestID, chimiddleware.Recoverer, chimiddleware.Compress(5), chimiddleware.GetHead)
-		r.Mount(prefix, h)
-		return r
-	},
+	"chi": func(h http.Handler) http.Handler { return router.Chi(prefix, h) },
 	"chi, a route": func(h http.Handler) http.Handler {
 		r := chi.NewRouter()
 		r.Route(prefix, func(r chi.Router) { r.Handle("/*", h) })
@@ -52,17 +43,9 @@ var webServers = map[string]func(h http.Handler) http.Handler{
 	},
 	"gin": func(h http.Handler) http.Handler {
 		quietGin()
-		r := gin.New()
-		r.Use(gin.RecoveryWithWriter(io.Discard))
-		r.Any(prefix+"/*path", gin.WrapH(h))
-		return r
+		return router.Gin(prefix, h)
 	},
-	"echo": func(h http.Handler) http.Handler {
-		r := echo.New()
-		r.Use(echomiddleware.Recover(), echomiddleware.RequestID(), echomiddleware.Gzip())
-		r.Any(prefix+"/*", echo.WrapHandler(h))
-		return r
-	},
+	"echo": func(h http.Handler) http.Handler { return router.Echo(prefix, h) },
 }
 
 // layersOf has the ways to put the layers around the API.

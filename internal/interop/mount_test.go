@@ -10,11 +10,10 @@ import (
 	"testing"
 
 	"github.com/gin-gonic/gin"
-	"github.com/go-chi/chi/v5"
-	"github.com/labstack/echo/v4"
 	"github.com/stretchr/testify/require"
 
 	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/examples/mounts/router"
 	"github.com/inlet-go/inlet/middleware"
 	"github.com/inlet-go/inlet/sinks"
 )
@@ -24,22 +23,12 @@ const prefix = "/ingest"
 
 // routers mount h below prefix, each in the idiom of the router.
 var routers = map[string]func(h http.Handler) http.Handler{
-	"chi": func(h http.Handler) http.Handler {
-		r := chi.NewRouter()
-		r.Mount(prefix, http.StripPrefix(prefix, h))
-		return r
-	},
+	"chi": func(h http.Handler) http.Handler { return router.Chi(prefix, http.StripPrefix(prefix, h)) },
 	"gin": func(h http.Handler) http.Handler {
 		quietGin()
-		r := gin.New()
-		r.Any(prefix+"/*path", gin.WrapH(http.StripPrefix(prefix, h)))
-		return r
+		return router.Gin(prefix, http.StripPrefix(prefix, h))
 	},
-	"echo": func(h http.Handler) http.Handler {
-		r := echo.New()
-		r.Any(prefix+"/*", echo.WrapHandler(http.StripPrefix(prefix, h)))
-		return r
-	},
+	"echo":      func(h http.Handler) http.Handler { return router.Echo(prefix, http.StripPrefix(prefix, h)) },
 	"no router": func(h http.Handler) http.Handler { return http.StripPrefix(prefix, h) },
 }
 
