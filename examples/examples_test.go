@@ -61,9 +61,14 @@ var all = map[string]example{
 		args:   func(*testing.T) []string { return []string{"-warehouse", "127.0.0.1:0"} },
 		stored: "fanout-data/warehouse/*.ndjson",
 	},
+	"encrypt":       {curls: 2, stored: "encrypt-data/*.ndjson", absent: "ada@shop.example"},
 	"mount":         {stored: "inlet-data/*.ndjson"},
+	"mounts":        {heavy: true, stored: "inlet-data/*.ndjson"},
 	"ownmiddleware": {stored: "inlet-data/*.ndjson", absent: "ada@shop.example"},
 	"query":         {heavy: true, needs: "g++", prints: "3000 events are acknowledged, and the journal is closed:"},
+	"shadow":        {stored: "shadow-data/*.ndjson"},
+	"shop":          {heavy: true, stored: "shop-data/events/*.ndjson"},
+	"sqlkeys":       {heavy: true, stored: "sqlkeys-data/events/*.ndjson"},
 	"standalone":    {stored: "inlet-data/*.ndjson"},
 }
 

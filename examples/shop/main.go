@@ -79,9 +79,7 @@ func run(ctx context.Context, c config, listener net.Listener, stdout io.Writer)
 	if err := deliver(events, db, c); err != nil {
 		return err
 	}
-	protocol := new(inlet.Protocol)
 	api, err := inlet.New(events, &inlet.Options{
-		Protocol:   protocol,
 		Validators: []inlet.Validator{complete},
 		Enrichers:  []inlet.Enricher{withCurrency},
 		Rejects:    rejects,
@@ -95,7 +93,6 @@ func run(ctx context.Context, c config, listener net.Listener, stdout io.Writer)
 	router.Handle("/ready", api.Ready())
 	router.Mount("/t", middleware.Standard(keys{db}, &middleware.StandardOptions{
 		Prefix:    "/t",
-		Protocol:  protocol,
 		Origins:   []string{"https://shop.example"},
 		PerIP:     middleware.Rate{Events: 50, Burst: 100},
 		PerSource: middleware.Rate{Events: 500, Burst: 1000},
