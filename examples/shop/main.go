@@ -22,6 +22,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
@@ -58,8 +59,7 @@ func main() {
 	}
 }
 
-// run serves the shop until ctx is done. Then it takes no more requests, waits for those in
-// flight, and closes what they used.
+// run serves the shop until ctx is done, and then closes what it has opened.
 func run(ctx context.Context, c config, listener net.Listener, stdout io.Writer) (err error) {
 	rejects, err := journal.Open(filepath.Join(c.dir, "rejects"), &journal.Options{RetainBytes: 1 << 30})
 	if err != nil {
@@ -170,7 +170,7 @@ func isOrder(e *inlet.Event) bool { return e.Type == inlet.TypeTrack && e.Name =
 func complete(e *inlet.Event) *inlet.Problem {
 	var id string
 	value, _ := e.Get("properties.order_id")
-	if isOrder(e) && (json.Unmarshal(value, &id) != nil || id == "") {
+	if isOrder(e) && (json.Unmarshal(value, &id) != nil || id == "" || strings.Contains(id, "\x00")) { // SQL ends text there
 		return &inlet.Problem{Code: "order_id_required", Message: "an order has an id", Field: "properties.order_id"}
 	}
 	return nil
