@@ -304,3 +304,40 @@ func ExampleFromTime() {
 	// Signed Out
 	// 1 events <nil>
 }
+
+// Read and Verify need no journal, and work while another process has it open.
+func ExampleVerify() {
+	dir, err := os.MkdirTemp("", "journal")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	ctx := context.Background()
+	j, err := journal.Open(dir, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer j.Close(ctx)
+	for _, id := range []string{"m1", "m2", "m3"} {
+		e := &inlet.Event{Type: inlet.TypeTrack, Name: "Order Completed", MessageID: id, UserID: "u1", Source: &inlet.Source{ID: "web"}}
+		if err := j.Write(ctx, []*inlet.Event{e}); err != nil {
+			log.Fatal(err)
+		}
+	}
+
+	report, err := journal.Verify(ctx, dir, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println("events:", report.Events, "faults:", report.FaultCount)
+	for r, err := range journal.Read(ctx, dir, &journal.ReadOptions{Last: 2}) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println(r.Seq, r.Event.MessageID)
+	}
+	// Output:
+	// events: 3 faults: 0
+	// 2 m2
+	// 3 m3
+}

@@ -222,9 +222,22 @@ type seqRanges [][2]uint64
 // be sent again; that is logged.
 func loadRedriven(letters *Journal) (*redriven, error) {
 	r := &redriven{fs: letters.opts.fs, path: filepath.Join(letters.dir, redrivenName), owner: letters.owner}
-	data, err := readFile(r.fs, r.path, maxRedrivenLen)
-	if errors.Is(err, fs.ErrNotExist) {
+	ranges, err := readRedriven(r.fs, r.path)
+	if errors.Is(err, errDamagedMarks) {
+		letters.opts.Logger.Error("journal: file damaged; dead letters may be sent once more", "file", redrivenName)
 		return r, nil
+	}
+	r.ranges = ranges.after(letters.removed.Load())
+	return r, err
+}
+
+var errDamagedMarks = errors.New("damaged file " + redrivenName)
+
+// readRedriven reads the file. Without it no letter was sent again.
+func readRedriven(fsys osfs.FS, path string) (seqRanges, error) {
+	data, err := readFile(fsys, path, maxRedrivenLen)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
 	}
 	if err != nil {
 		return nil, err
@@ -234,11 +247,9 @@ func loadRedriven(letters *Journal) (*redriven, error) {
 		Sum      string    `json:"_c"`
 	}
 	if json.Unmarshal(data, &file) != nil || file.Sum != checksumOf(data) {
-		letters.opts.Logger.Error("journal: file damaged; dead letters may be sent once more", "file", redrivenName)
-		return r, nil
+		return nil, errDamagedMarks
 	}
-	r.ranges = file.Redriven.after(letters.removed.Load())
-	return r, nil
+	return file.Redriven, nil
 }
 
 func (r *redriven) has(seq uint64) bool { return r.ranges.has(seq) }

@@ -125,6 +125,15 @@ func (m *FS) Put(name, content string) {
 	m.live[Dir+"/"+name], m.durable[Dir+"/"+name] = node, node
 }
 
+// Append adds to the end of a file, which must exist, as another process does. Its name begins at
+// [Dir].
+func (m *FS) Append(name, content string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	node := m.live[Dir+"/"+name]
+	node.data = append(node.data, content...)
+}
+
 // PutSpecial makes something that is no regular file, such as a directory, durably.
 // Its name begins at [Dir].
 func (m *FS) PutSpecial(name string) {
