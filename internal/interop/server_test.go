@@ -34,7 +34,7 @@ func TestMain(m *testing.M) {
 // writeKey is the key of every server here. It must never be in the journal.
 const writeKey = "InteropKey4711"
 
-// A server is a running binary of examples/standalone with a journal of its own.
+// A server is a running "inlet serve" with a journal of its own.
 type server struct {
 	URL string // where it listens, without a trailing slash
 	dir string // of its journal
@@ -48,8 +48,8 @@ type server struct {
 func startServer(t *testing.T, args ...string) *server {
 	t.Helper()
 	s := &server{dir: filepath.Join(t.TempDir(), "journal"), log: new(syncBuffer)}
-	args = append([]string{"-addr", "127.0.0.1:0", "-dir", s.dir, "-key", writeKey}, args...)
-	s.cmd = exec.Command(standalone(t), args...)
+	args = append([]string{"serve", "-addr", "127.0.0.1:0", "-dir", s.dir, "-key", writeKey}, args...)
+	s.cmd = exec.Command(command(t), args...)
 	s.cmd.Stderr = s.log
 	stdout, err := s.cmd.StdoutPipe()
 	require.NoError(t, err)
@@ -138,24 +138,24 @@ func decode[T any](t *testing.T, text string) (value T) {
 	return value
 }
 
-// standalone returns the path of the server's binary, built once for all tests.
-func standalone(t *testing.T) string {
+// command returns the path of the binary of cmd/inlet, built once for all tests.
+func command(t *testing.T) string {
 	t.Helper()
 	// The cache of test results does not depend on the server's source files. .ci/run sets
 	// this variable to a new value each time, so that a cached result of an older server is
 	// not used.
 	_ = os.Getenv("INLET_RUN")
-	path, err := buildStandalone()
+	path, err := buildCommand()
 	require.NoError(t, err)
 	return path
 }
 
 var binDir string
 
-var buildStandalone = sync.OnceValues(func() (string, error) {
-	path := filepath.Join(binDir, "standalone")
+var buildCommand = sync.OnceValues(func() (string, error) {
+	path := filepath.Join(binDir, "inlet")
 	build := exec.Command("go", "build", "-o", path, ".")
-	build.Dir = filepath.Join("..", "..", "examples", "standalone")
+	build.Dir = filepath.Join("..", "..", "cmd", "inlet")
 	build.Stdout, build.Stderr = os.Stderr, os.Stderr
 	return path, build.Run()
 })

@@ -1,6 +1,6 @@
 // Package rig attacks a server that may use little memory, and measures what the attacks cost.
 //
-// The server is examples/standalone, or the documented mount with a journal, which also speaks
+// The server is "inlet serve", or the documented mount with a journal, which also speaks
 // HTTP/2 and has a sink that panics. It runs as a process of its own in a memory cgroup of 256
 // MiB, with GOMEMLIMIT=144MiB and a MaxBytesInFlight of 64 MiB. For each kind of attack 64
 // connections send as fast as they are answered, and healthy requests come from another address.

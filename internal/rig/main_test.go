@@ -19,8 +19,8 @@ var (
 	attempts = flag.Int("attempts", 3, "how often to attack at most while healthy requests are slow")
 )
 
-// standaloneBinary is the path of examples/standalone, which is built once.
-var standaloneBinary string
+// inletBinary is the path of cmd/inlet, which is built once.
+var inletBinary string
 
 func TestMain(m *testing.M) {
 	var err error
@@ -44,8 +44,8 @@ func buildAndRun(m *testing.M) int {
 		panic(err)
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
-	standaloneBinary = filepath.Join(dir, "standalone")
-	build := exec.Command("go", "build", "-o", standaloneBinary, "../../examples/standalone")
+	inletBinary = filepath.Join(dir, "inlet")
+	build := exec.Command("go", "build", "-o", inletBinary, "../../cmd/inlet")
 	build.Stdout, build.Stderr = os.Stderr, os.Stderr
 	if err := build.Run(); err != nil {
 		fmt.Fprintln(os.Stderr, err)

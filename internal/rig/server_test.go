@@ -55,7 +55,7 @@ func start(t *testing.T, standalone bool) *server {
 	args := []string{os.Args[0], dir}
 	if standalone {
 		args = []string{
-			standaloneBinary, "-addr", "127.0.0.1:0", "-dir", dir, "-key", bench.WriteKey, "-log-level", "error",
+			inletBinary, "serve", "-addr", "127.0.0.1:0", "-dir", dir, "-key", bench.WriteKey, "-log-level", "error",
 			"-memory", strconv.Itoa(maxBytesInFlight >> 20),
 		}
 	}

@@ -23,19 +23,19 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// binary is the path of the server, which is built once. Tests send signals to it; the go command
+// binary is the path of the command, which is built once. Tests send signals to it; the go command
 // would not pass them on.
 var binary string
 
 func TestMain(m *testing.M) { os.Exit(buildAndRun(m)) }
 
 func buildAndRun(m *testing.M) int {
-	dir, err := os.MkdirTemp("", "standalone")
+	dir, err := os.MkdirTemp("", "inlet")
 	if err != nil {
 		panic(err)
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
-	binary = filepath.Join(dir, "standalone")
+	binary = filepath.Join(dir, "inlet")
 	build := exec.Command("go", "build", "-o", binary, ".")
 	build.Stdout, build.Stderr = os.Stderr, os.Stderr
 	if err := build.Run(); err != nil {
@@ -53,22 +53,33 @@ type process struct {
 	tail string // the command that shows the last event
 	cmd  *exec.Cmd
 	log  *bytes.Buffer // stderr, readable once the process has ended
-	end  sync.Once
-	err  error // how it ended
+	// logTo receives stderr in place of log, if it is set.
+	logTo io.Writer
+	end   sync.Once
+	err   error // how it ended
 }
 
 // start runs the server on dir and a free port, and reads what it prints.
 func start(t *testing.T, dir string, args ...string) *process {
 	t.Helper()
 	p := &process{log: new(bytes.Buffer)}
-	p.cmd = exec.Command(binary, append([]string{"-addr", "127.0.0.1:0", "-dir", dir}, args...)...)
+	p.cmd = exec.Command(binary, append([]string{"serve", "-addr", "127.0.0.1:0", "-dir", dir}, args...)...)
+	p.begin(t)
+	return p
+}
+
+// begin starts the process and reads what it prints.
+func (p *process) begin(t *testing.T) {
+	t.Helper()
 	p.cmd.Stderr = p.log
+	if p.logTo != nil {
+		p.cmd.Stderr = p.logTo
+	}
 	stdout, err := p.cmd.StdoutPipe()
 	require.NoError(t, err)
 	require.NoError(t, p.cmd.Start())
-	t.Cleanup(func() { p.kill() })
+	t.Cleanup(p.kill)
 	p.read(t, stdout)
-	return p
 }
 
 // read reads the commands in the greeting.
@@ -83,8 +94,7 @@ func (p *process) read(t *testing.T, stdout io.Reader) {
 		}
 	}
 	require.NotEmpty(t, p.tail, "the greeting is incomplete")
-	_, at, _ := strings.Cut(p.curl, "http://")
-	p.url = "http://" + strings.TrimSuffix(at, "/v1/track")
+	p.url = strings.TrimSuffix(p.curl[strings.LastIndex(p.curl, " ")+1:], "/v1/track")
 	_, quoted, _ := strings.Cut(p.curl, "-u '")
 	p.key, _, _ = strings.Cut(quoted, ":' -d")
 }

@@ -1,4 +1,4 @@
-package main
+package server
 
 import (
 	"fmt"
@@ -8,8 +8,11 @@ import (
 )
 
 // greeting explains how to send the first event and where to find it.
-func greeting(addr net.Addr, c config) string {
-	url, dir := baseURL(addr), filepath.Clean(c.dir)
+func (s *server) greeting(addr net.Addr) string {
+	url, dir, key := s.baseURL(addr), filepath.Clean(s.Dir), "WRITE-KEY"
+	if s.KeyFile == "" {
+		key = s.Keys[0]
+	}
 	return fmt.Sprintf(`Inlet listens on %s and stores events in %s.
 
 Send an event:
@@ -22,16 +25,20 @@ See it, one JSON object per line:
 
 A file is renamed to *.ndjson when it is full, when it is 10 minutes old and has 1 MiB, after a
 day, or when the server stops.
-`, url, dir, quote(c.keys[0]+":"), url, quote(dir))
+`, url, dir, quote(key+":"), url, quote(dir))
 }
 
 // baseURL is the URL at which a client on this machine reaches addr.
-func baseURL(addr net.Addr) string {
+func (s *server) baseURL(addr net.Addr) string {
 	host, port, _ := net.SplitHostPort(addr.String())
 	if ip := net.ParseIP(host); ip == nil || ip.IsUnspecified() {
 		host = "127.0.0.1"
 	}
-	return "http://" + net.JoinHostPort(host, port)
+	scheme := "http://"
+	if s.TLSCert != "" {
+		scheme = "https://"
+	}
+	return scheme + net.JoinHostPort(host, port)
 }
 
 // quote quotes s as one word for a shell, unless it is one already.

@@ -1,8 +1,7 @@
-package main
+package server
 
 import (
 	"fmt"
-	"log/slog"
 	"net/http"
 
 	"github.com/inlet-go/inlet"
@@ -12,16 +11,11 @@ import (
 // routes returns the whole server: the API at the root, and the health checks of a load balancer.
 // It does not use http.ServeMux, which redirects paths with a doubled slash: SDKs send such
 // paths, and do not follow redirects.
-func routes(api *inlet.Handler, c config, protocol *inlet.Protocol, logger *slog.Logger) (http.Handler, error) {
-	keys, err := inlet.NewKeys(sources(c.keys))
-	if err != nil {
-		return nil, err
-	}
-	layers := middleware.Standard(keys, &middleware.StandardOptions{
-		Origins: c.origins, PerSource: middleware.Rate{Requests: c.rate},
-		Migrations: []inlet.Migration{inlet.CommandersActV1()}, Protocol: protocol, Logger: logger,
-	})
-	ingest, ready, live := layers(api), api.Ready(), api.Live()
+func (s *server) routes(api *inlet.Handler, protocol *inlet.Protocol, observer inlet.Observer) http.Handler {
+	o := s.Layers
+	o.Migrations = []inlet.Migration{inlet.CommandersActV1()}
+	o.Protocol, o.Observer, o.Logger = protocol, observer, s.Logger
+	ingest, ready, live := middleware.Standard(s.keys, &o)(api), api.Ready(), api.Live()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case "/ready":
@@ -31,7 +25,7 @@ func routes(api *inlet.Handler, c config, protocol *inlet.Protocol, logger *slog
 		default:
 			ingest.ServeHTTP(w, r)
 		}
-	}), nil
+	})
 }
 
 // sources names the source of each key by its position, so that events and logs never contain the

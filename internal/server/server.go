@@ -1,0 +1,246 @@
+// Package server is the ingestion API as a process of its own: a journal in a directory, the API
+// at an address, and an end in the right order. The command inlet and examples/standalone are
+// made of it.
+package server
+
+import (
+	"cmp"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"time"
+
+	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/keyfile"
+	"github.com/inlet-go/inlet/middleware"
+	"github.com/inlet-go/inlet/sinks"
+	"github.com/inlet-go/inlet/sinks/journal"
+)
+
+// A Config is what a server is made of.
+type Config struct {
+	Addr string // to listen on
+	Dir  string // of the journal
+
+	Keys    []string // write keys, see AddKey; none: one is generated and kept
+	KeyFile string   // of package keyfile; "" is none
+
+	TLSCert, TLSKey string // files in PEM; "" is plain HTTP
+	MetricsAddr     string // to serve metrics on; "" is none
+
+	Layers    middleware.StandardOptions // without Migrations, Protocol, Observer and Logger
+	PublicURL string
+	Memory    int64 // bytes that all requests may use together; 0 is the default
+
+	RetainBytes  int64 // see journal.Options
+	RetainAge    time.Duration
+	Destinations []Destination
+	NoRejects    bool // refused events are not stored
+
+	Logger *slog.Logger
+}
+
+// UntilSignal returns a context that is done once the process has received one of the signals. By
+// then a second one has its default effect, which is to end the process.
+func UntilSignal(signals ...os.Signal) context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	received := make(chan os.Signal, 1)
+	signal.Notify(received, signals...)
+	go func() {
+		<-received
+		signal.Stop(received) // before cancel: who sees that the server stops may send the second
+		cancel()
+	}()
+	return ctx
+}
+
+// A server is what Run has opened, which it closes in the reverse order.
+type server struct {
+	Config
+	store   *journal.Journal
+	rejects *journal.Journal // nil if refused events are not stored
+	keys    inlet.Authenticator
+	close   []func() error
+}
+
+// Run serves the API until ctx is done. It prints on stdout how to use it.
+func (c Config) Run(ctx context.Context, stdout io.Writer) (err error) {
+	s := &server{Config: c}
+	defer func() {
+		for i := len(s.close) - 1; i >= 0; i-- {
+			err = errors.Join(err, s.close[i]())
+		}
+	}()
+	if err := s.open(); err != nil {
+		return err
+	}
+	metrics := newMetrics(s)
+	protocol := &inlet.Protocol{Payload: inlet.PayloadLimits{MaxBytesInFlight: c.Memory}}
+	api, err := s.newAPI(ctx, protocol, metrics)
+	if err != nil {
+		return err
+	}
+	tlsConfig, err := s.tlsConfig()
+	if err != nil {
+		return err
+	}
+	if err := s.serveMetrics(metrics); err != nil {
+		return err
+	}
+	listener, err := net.Listen("tcp", c.Addr)
+	if err != nil {
+		return err
+	}
+	s.close = append(s.close, listenerCloser(listener))
+	if err := s.deliver(); err != nil {
+		return err
+	}
+	fmt.Fprint(stdout, s.greeting(listener.Addr()))
+	return serve(ctx, newServer(s.routes(api, protocol, metrics), tlsConfig, c.Logger), listener, api)
+}
+
+// listenerCloser closes a listener that no server has closed.
+func listenerCloser(l net.Listener) func() error {
+	return func() error {
+		if err := l.Close(); !errors.Is(err, net.ErrClosed) {
+			return err
+		}
+		return nil
+	}
+}
+
+// RejectsDir is the directory of the refused events, below that of the journal.
+const RejectsDir = "rejects"
+
+// maxRejectBytes is how many bytes of refused events are kept, the newest.
+const maxRejectBytes = 256 << 20
+
+// open opens the journals and the keys.
+func (s *server) open() (err error) {
+	s.store, err = journal.Open(s.Dir, &journal.Options{
+		RetainBytes: s.RetainBytes, RetainAge: s.RetainAge, Logger: s.Logger,
+	})
+	if err != nil {
+		return err
+	}
+	s.close = append(s.close, sinkCloser(s.store))
+	if !s.NoRejects {
+		s.rejects, err = journal.Open(rejectsDir(s.Dir), &journal.Options{
+			SegmentBytes: maxRejectBytes / 32, RetainBytes: maxRejectBytes, Logger: s.Logger.With("journal", RejectsDir),
+		})
+		if err != nil {
+			return err
+		}
+		s.close = append(s.close, sinkCloser(s.rejects))
+	}
+	return s.openKeys()
+}
+
+// openKeys makes the authenticator: of a file, or of the keys that are given.
+func (s *server) openKeys() error {
+	if s.KeyFile != "" {
+		file, err := keyfile.Open(s.KeyFile, &keyfile.Options{Logger: s.Logger})
+		if err != nil {
+			return err
+		}
+		s.keys, s.close = file, append(s.close, file.Close)
+		return nil
+	}
+	if err := s.ensureKey(); err != nil {
+		return err
+	}
+	keys, err := inlet.NewKeys(sources(s.Keys))
+	s.keys = keys
+	return err
+}
+
+// How long, and for how many events, message ids are remembered.
+const (
+	dedupeWindow = 24 * time.Hour
+	dedupeIDs    = 1_000_000
+)
+
+// newAPI returns an API that answers 200 only for events that the journal has on the disk, and
+// that stores an event once, even if it is sent again after a restart.
+func (s *server) newAPI(ctx context.Context, protocol *inlet.Protocol, observer inlet.Observer) (*inlet.Handler, error) {
+	sink, err := sinks.NewDedupe(s.store, &sinks.DedupeOptions{
+		Window: dedupeWindow,
+		MaxIDs: dedupeIDs,
+		Stored: s.store.RecentIDs(ctx, dedupeWindow, dedupeIDs),
+	})
+	if err != nil {
+		return nil, err
+	}
+	o := &inlet.Options{
+		Protocol: protocol, RequireDurability: inlet.DurabilityFsync, PublicURL: s.PublicURL,
+		Observer: observer, Logger: s.Logger,
+	}
+	if s.rejects != nil {
+		o.Rejects, o.RejectsBestEffort = s.rejects, true
+	}
+	return inlet.New(sink, o)
+}
+
+// newServer bounds what a handler cannot: how long a client may take to send its headers, how
+// large they may be (including the URL, which has the event of a pixel), and how long it may take
+// to send a body that is not read. Bodies that the API reads have a shorter timeout of their own.
+func newServer(root http.Handler, config *tls.Config, logger *slog.Logger) *http.Server {
+	return inlet.Harden(&http.Server{
+		Handler:      root,
+		TLSConfig:    config,
+		ReadTimeout:  20 * time.Second,
+		WriteTimeout: 40 * time.Second,
+		ErrorLog:     slog.NewLogLogger(logger.Handler(), slog.LevelWarn),
+	})
+}
+
+// serve returns when ctx is done and every request has been answered, or when the server fails.
+func serve(ctx context.Context, server *http.Server, listener net.Listener, api *inlet.Handler) error {
+	failed := make(chan error, 1)
+	go func() {
+		if server.TLSConfig != nil {
+			failed <- server.ServeTLS(listener, "", "")
+			return
+		}
+		failed <- server.Serve(listener)
+	}()
+	select {
+	case err := <-failed:
+		return err
+	case <-ctx.Done():
+		return shutDown(server, api)
+	}
+}
+
+// shutdownTimeout is how long each step of stopping may take.
+const shutdownTimeout = 10 * time.Second
+
+// shutDown accepts no new connections, waits for the requests in flight and then flushes.
+// Connections that are not finished in time are closed: what they sent has not been acknowledged.
+func shutDown(server *http.Server, api *inlet.Handler) error {
+	ctx, cancel := context.WithTimeout(context.Background(), shutdownTimeout)
+	defer cancel()
+	err := server.Shutdown(ctx)
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = server.Close()
+	}
+	ctx, cancel = context.WithTimeout(context.Background(), shutdownTimeout)
+	defer cancel()
+	return cmp.Or(err, api.Shutdown(ctx))
+}
+
+// sinkCloser seals the last file of a journal.
+func sinkCloser(sink inlet.Sink) func() error {
+	return func() error {
+		ctx, cancel := context.WithTimeout(context.Background(), shutdownTimeout)
+		defer cancel()
+		return inlet.Close(ctx, sink)
+	}
+}
