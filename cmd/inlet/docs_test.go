@@ -3,7 +3,6 @@
 package main
 
 import (
-	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -18,20 +17,18 @@ import (
 // Those that run until they are interrupted are started, and stopped.
 func TestDocument(t *testing.T) {
 	t.Parallel()
-	page, err := os.ReadFile(filepath.Join("..", "..", "docs", "COMMANDS.md"))
-	require.NoError(t, err)
-	lines := documented(string(page))
+	page := readPage(t, "COMMANDS.md")
+	lines := documented(page)
 	require.Greater(t, len(lines), 5)
 	for _, line := range lines {
 		t.Run(line, func(t *testing.T) {
 			t.Parallel()
 			w := withLetters(t)
 			if strings.Contains(line, "redrive") { // the destination accepts them now
-				w.receiver = httptest.NewServer(w.received)
-				t.Cleanup(w.receiver.Close)
+				w.receiver = w.received.URL()
 			}
-			line := strings.NewReplacer("/var/lib/inlet", w.dir, "127.0.0.1:8080", "127.0.0.1:0", "127.0.0.1:9090", "127.0.0.1:0",
-				"https://events.example", w.receiver.URL).Replace(line)
+			line := strings.NewReplacer("/var/lib/inlet", w.dir, "127.0.0.1:8080", "127.0.0.1:0", "127.0.0.1:8090", "127.0.0.1:0",
+				"https://events.example", w.receiver).Replace(line)
 			if regexp.MustCompile(`^inlet (serve|fake)\b`).MatchString(line) {
 				w.startAndStop(t, line)
 				return
@@ -45,7 +42,7 @@ func TestDocument(t *testing.T) {
 	}
 	t.Run("every flag of the server is in the table, with its variable", func(t *testing.T) {
 		t.Parallel()
-		_, section, _ := strings.Cut(string(page), "\n## A server\n")
+		_, section, _ := strings.Cut(page, "\n## A server\n")
 		section, _, _ = strings.Cut(section, "\n## ")
 		for _, name := range flagsOf(t, "serve") {
 			require.Regexp(t, "(?m)^\\| [^|]*`-"+name+"`[^|]* \\| [^|]*`"+variable(name)+"`", section)
@@ -54,10 +51,32 @@ func TestDocument(t *testing.T) {
 	t.Run("every command has a row and a block", func(t *testing.T) {
 		t.Parallel()
 		for _, c := range commands() {
-			require.Contains(t, string(page), "\n| `"+c.name+"` | ")
+			require.Contains(t, page, "\n| `"+c.name+"` | ")
 			require.Regexp(t, "(?m)^(\\w+=\\S+ )?inlet "+c.name+"\\b", strings.Join(lines, "\n"), c.name)
 		}
 	})
+}
+
+// What docs/TESTING.md does with the fake works.
+func TestFakeDocument(t *testing.T) {
+	t.Parallel()
+	page := readPage(t, "TESTING.md")
+	require.Equal(t, []string{"inlet fake -addr 127.0.0.1:8090"}, documented(page))
+	_, block, found := strings.Cut(page, "<!-- fake -->\n```sh\n")
+	require.True(t, found)
+	block, _, _ = strings.Cut(block, "```\n<!-- /fake -->")
+	needs(t, "curl")
+	needs(t, "jq")
+	p, _ := startFake(t)
+	paste(t, "set -e\n"+strings.ReplaceAll(block, "http://127.0.0.1:8090", p.url))
+	require.Len(t, p.asked(t, "/events"), 1)
+}
+
+func readPage(t *testing.T, name string) string {
+	t.Helper()
+	page, err := os.ReadFile(filepath.Join("..", "..", "docs", name))
+	require.NoError(t, err)
+	return string(page)
 }
 
 // documented returns the lines of the blocks that are marked.

@@ -210,7 +210,7 @@ func certificate(t *testing.T, serial int64, certFile, keyFile string) {
 func TestDestination(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	p := startWith(t, w.dir, []string{"INLET_KEY_BACKUP=receiver-key"}, "-to", "backup="+w.receiver.URL)
+	p := startWith(t, w.dir, []string{"INLET_KEY_BACKUP=receiver-key"}, "-to", "backup="+w.receiver)
 	p.post(t, "/v1/track", event)
 	require.Len(t, w.received.Wait(t, 25), 25)
 	p.stop(t)

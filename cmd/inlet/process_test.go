@@ -27,6 +27,9 @@ import (
 // would not pass them on.
 var binary string
 
+// scratch is the directory of the binary, which is removed after the tests.
+var scratch string
+
 func TestMain(m *testing.M) { os.Exit(buildAndRun(m)) }
 
 func buildAndRun(m *testing.M) int {
@@ -35,7 +38,7 @@ func buildAndRun(m *testing.M) int {
 		panic(err)
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
-	binary = filepath.Join(dir, "inlet")
+	scratch, binary = dir, filepath.Join(dir, "inlet")
 	build := exec.Command("go", "build", "-o", binary, ".")
 	build.Stdout, build.Stderr = os.Stderr, os.Stderr
 	if err := build.Run(); err != nil {

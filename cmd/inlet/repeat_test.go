@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,43 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/inlet-go/inlet"
-	"github.com/inlet-go/inlet/inlettest"
-	"github.com/inlet-go/inlet/internal/server"
 )
-
-// refuseOrders is a validator of a receiver.
-func refuseOrders(e *inlet.Event) *inlet.Problem {
-	if e.Name == "Order Completed" {
-		return &inlet.Problem{Code: "not_in_catalogue", Message: "this event is not in the catalogue", Field: "event"}
-	}
-	return nil
-}
-
-// refuse makes the world's receiver refuse orders.
-func (w *world) refuse(t *testing.T) *inlettest.Server {
-	t.Helper()
-	refusing := inlettest.New(t, &inlettest.Options{
-		Key: "receiver-key", Handler: &inlet.Options{Validators: []inlet.Validator{refuseOrders}},
-	})
-	w.receiver = httptest.NewServer(refusing)
-	t.Cleanup(w.receiver.Close)
-	return refusing
-}
-
-// withLetters delivers everything to a receiver that refuses two events.
-func withLetters(t *testing.T) *world {
-	t.Helper()
-	w := newWorld(t)
-	w.refuse(t)
-	sink, err := server.Destination{Name: "backup", URL: w.receiver.URL, Key: "receiver-key"}.Sink()
-	require.NoError(t, err)
-	j := w.open(t)
-	d, err := j.Deliver("backup", sink, nil)
-	require.NoError(t, err)
-	require.NoError(t, d.Drain(context.Background()))
-	require.NoError(t, j.Close(context.Background()))
-	return w
-}
 
 func TestLetters(t *testing.T) {
 	t.Parallel()
@@ -77,11 +40,8 @@ func TestLetters(t *testing.T) {
 	p.stop(t)
 
 	t.Run("redrive", func(t *testing.T) {
-		w.receiver.Close()
-		w.receiver = httptest.NewServer(w.received) // which accepts them
-		t.Cleanup(w.receiver.Close)
-		to := "backup=" + w.receiver.URL
-		_, stderr, status := w.inlet("redrive", "-to", "other="+w.receiver.URL)
+		to := "backup=" + w.received.URL() // which accepts them
+		_, stderr, status := w.inlet("redrive", "-to", "other="+w.received.URL())
 		require.Equal(t, statusUsage, status)
 		require.Contains(t, stderr, "INLET_KEY_OTHER")
 		require.Equal(t, "accepted\t0\nrefused\t0\n", w.succeed(t, "redrive", "-to", to, "-user", "nobody-else"))
@@ -96,15 +56,14 @@ func TestLetters(t *testing.T) {
 func TestRedriveFailures(t *testing.T) {
 	t.Parallel()
 	w := withLetters(t)
-	to := "backup=" + w.receiver.URL
+	to := "backup=" + w.receiver
 	t.Run("refused again", func(t *testing.T) {
 		stdout, stderr, status := w.inlet("redrive", "-to", to, "-user", "user-2")
 		require.Equal(t, statusFailed, status, stderr)
 		require.Equal(t, "accepted\t0\nrefused\t1\n", stdout)
 	})
 	t.Run("down", func(t *testing.T) {
-		w.receiver.Close()
-		_, stderr, status := w.inlet("redrive", "-to", to, "-timeout", "300ms")
+		_, stderr, status := w.inlet("redrive", "-to", "backup=http://127.0.0.1:1", "-timeout", "300ms")
 		require.Equal(t, statusFailed, status)
 		require.Contains(t, stderr, "deadline exceeded")
 	})
@@ -148,14 +107,14 @@ func TestReplay(t *testing.T) {
 	})
 	t.Run("to a server", func(t *testing.T) {
 		t.Parallel()
-		require.Equal(t, "accepted\t8\nrefused\t0\n", w.succeed(t, "replay", "-to", "backup="+w.receiver.URL, "-user", "user-1"))
+		require.Equal(t, "accepted\t8\nrefused\t0\n", w.succeed(t, "replay", "-to", "backup="+w.receiver, "-user", "user-1"))
 		require.Len(t, w.received.Events(), 8)
 	})
 	t.Run("what is refused is said", func(t *testing.T) {
 		t.Parallel()
 		w := newWorld(t)
 		accepted := w.refuse(t)
-		stdout, stderr, status := w.inlet("replay", "-to", "backup="+w.receiver.URL)
+		stdout, stderr, status := w.inlet("replay", "-to", "backup="+w.receiver)
 		require.Equal(t, statusFailed, status)
 		require.Equal(t, "accepted\t22\nrefused\t2\n", stdout)
 		require.Contains(t, stderr, "event 5 refused: ")
@@ -166,7 +125,7 @@ func TestReplay(t *testing.T) {
 		t.Parallel()
 		w := newWorld(t)
 		w.received.FailNext(errors.New("down"))
-		stdout, stderr, status := w.inlet("replay", "-to", "backup="+w.receiver.URL)
+		stdout, stderr, status := w.inlet("replay", "-to", "backup="+w.receiver)
 		require.Equal(t, statusOK, status)
 		require.Equal(t, "accepted\t24\nrefused\t0\n", stdout)
 		require.Contains(t, stderr, "trying again")
@@ -174,7 +133,7 @@ func TestReplay(t *testing.T) {
 	t.Run("interrupted, it says how to go on", func(t *testing.T) {
 		t.Parallel()
 		w := newWorld(t)
-		cmd := exec.Command(binary, "replay", "-to", "backup="+w.receiver.URL, "-rate", "0.001", "-from", "3")
+		cmd := exec.Command(binary, "replay", "-to", "backup="+w.receiver, "-rate", "0.001", "-from", "3")
 		cmd.Env = w.environment()
 		log := new(syncBuffer)
 		cmd.Stderr = log

@@ -25,7 +25,7 @@ func TestGreeting(t *testing.T) {
 	t.Parallel()
 	t.Run("curl stores an event, tail shows it", func(t *testing.T) {
 		t.Parallel()
-		needsCurl(t)
+		needs(t, "curl")
 		dir := filepath.Join(t.TempDir(), "a user's data")
 		p := start(t, dir)
 		require.JSONEq(t, `{"success":true}`, paste(t, p.curl))
@@ -38,7 +38,7 @@ func TestGreeting(t *testing.T) {
 	})
 	t.Run("a key with special characters", func(t *testing.T) {
 		t.Parallel()
-		needsCurl(t)
+		needs(t, "curl")
 		for i, key := range []string{"id:secret", "ends=", "ends:", "=a:b=c::", `it's"$HOME"\`, "žluť/+?&#%20", strings.Repeat("k", 255)} {
 			p := start(t, t.TempDir(), "-key", key, "-key", "another")
 			require.JSONEq(t, `{"success":true}`, paste(t, p.curl), "key %d", i)
@@ -48,11 +48,12 @@ func TestGreeting(t *testing.T) {
 	})
 }
 
-func needsCurl(t *testing.T) {
+// needs skips the test if a program is not installed, except where that is required.
+func needs(t *testing.T, program string) {
 	t.Helper()
-	if _, err := exec.LookPath("curl"); err != nil {
-		require.NotEqual(t, "1", os.Getenv("INLET_REQUIRE_CLIENTS"), "INLET_REQUIRE_CLIENTS=1, but curl is not installed")
-		t.Skip("curl is not installed")
+	if _, err := exec.LookPath(program); err != nil {
+		require.NotEqual(t, "1", os.Getenv("INLET_REQUIRE_CLIENTS"), "INLET_REQUIRE_CLIENTS=1, but %s is not installed", program)
+		t.Skip(program + " is not installed")
 	}
 }
 

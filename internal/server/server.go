@@ -6,7 +6,6 @@ package server
 import (
 	"cmp"
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -103,7 +102,15 @@ func (c Config) Run(ctx context.Context, stdout io.Writer) (err error) {
 		return err
 	}
 	fmt.Fprint(stdout, s.greeting(listener.Addr()))
-	return serve(ctx, newServer(s.routes(api, protocol, metrics), tlsConfig, c.Logger), listener, api)
+	root := newHTTP(s.routes(api, protocol, metrics), c.Logger)
+	root.TLSConfig = tlsConfig
+	return serve(ctx, root, listener, api)
+}
+
+// Serve serves an API at a listener, below other routes or not. It returns when ctx is done and
+// every request has been answered, or when the server fails.
+func Serve(ctx context.Context, root http.Handler, listener net.Listener, api *inlet.Handler, logger *slog.Logger) error {
+	return serve(ctx, newHTTP(root, logger), listener, api)
 }
 
 // listenerCloser closes a listener that no server has closed.
@@ -188,20 +195,19 @@ func (s *server) newAPI(ctx context.Context, protocol *inlet.Protocol, observer 
 	return inlet.New(sink, o)
 }
 
-// newServer bounds what a handler cannot: how long a client may take to send its headers, how
+// newHTTP bounds what a handler cannot: how long a client may take to send its headers, how
 // large they may be (including the URL, which has the event of a pixel), and how long it may take
 // to send a body that is not read. Bodies that the API reads have a shorter timeout of their own.
-func newServer(root http.Handler, config *tls.Config, logger *slog.Logger) *http.Server {
+func newHTTP(root http.Handler, logger *slog.Logger) *http.Server {
 	return inlet.Harden(&http.Server{
 		Handler:      root,
-		TLSConfig:    config,
 		ReadTimeout:  20 * time.Second,
 		WriteTimeout: 40 * time.Second,
 		ErrorLog:     slog.NewLogLogger(logger.Handler(), slog.LevelWarn),
 	})
 }
 
-// serve returns when ctx is done and every request has been answered, or when the server fails.
+// serve is Serve for a server that is made.
 func serve(ctx context.Context, server *http.Server, listener net.Listener, api *inlet.Handler) error {
 	failed := make(chan error, 1)
 	go func() {
