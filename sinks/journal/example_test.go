@@ -341,3 +341,45 @@ func ExampleVerify() {
 	// 2 m2
 	// 3 m3
 }
+
+// A person's events are erased while no journal has the directory open. The destinations that have
+// them already have to be asked.
+func ExampleErase() {
+	dir, err := os.MkdirTemp("", "journal")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	ctx := context.Background()
+	j, err := journal.Open(dir, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, user := range []string{"u1", "u2", "u1"} {
+		e := &inlet.Event{Type: inlet.TypeTrack, Name: "Order Completed", MessageID: user, UserID: user, Source: &inlet.Source{ID: "web"}}
+		if err := j.Write(ctx, []*inlet.Event{e}); err != nil {
+			log.Fatal(err)
+		}
+	}
+	if err := j.Close(ctx); err != nil {
+		log.Fatal(err)
+	}
+
+	erased, err := journal.Erase(ctx, dir, func(e *inlet.Event) bool { return e.UserID == "u1" }, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println("erased:", erased.Events)
+	for _, d := range erased.Destinations {
+		fmt.Println(d.Name, "has", d.Received)
+	}
+	for r, err := range journal.Read(ctx, dir, nil) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println(r.Seq, r.Event.UserID)
+	}
+	// Output:
+	// erased: 2
+	// 2 u2
+}
