@@ -89,14 +89,14 @@ func (o *lettersOptions) letters(ctx context.Context, stdout, stderr io.Writer) 
 	return nil
 }
 
-// A letterBox is the letters of a destination, or of the server itself.
-type letterBox struct {
+// lettersOf are the letters of a destination, or of the server itself.
+type lettersOf struct {
 	name    string
 	letters func(context.Context) iter.Seq2[journal.Letter, error]
 }
 
 // boxes returns those that are asked for.
-func (o *lettersOptions) boxes() (boxes []letterBox, err error) {
+func (o *lettersOptions) boxes() (boxes []lettersOf, err error) {
 	if err := requireDir(o.dir); err != nil {
 		return nil, err
 	}
@@ -112,7 +112,7 @@ func (o *lettersOptions) boxes() (boxes []letterBox, err error) {
 	}
 	for _, name := range names {
 		if name != "" {
-			boxes = append(boxes, letterBox{name, func(ctx context.Context) iter.Seq2[journal.Letter, error] {
+			boxes = append(boxes, lettersOf{name, func(ctx context.Context) iter.Seq2[journal.Letter, error] {
 				return journal.ReadLetters(ctx, o.dir, name, read)
 			}})
 		}
@@ -122,7 +122,7 @@ func (o *lettersOptions) boxes() (boxes []letterBox, err error) {
 	}
 	dir := filepath.Join(o.dir, server.RejectsDir)
 	if _, err := os.Stat(dir); err == nil {
-		boxes = append(boxes, letterBox{server.RejectsDir + "/", func(ctx context.Context) iter.Seq2[journal.Letter, error] {
+		boxes = append(boxes, lettersOf{server.RejectsDir + "/", func(ctx context.Context) iter.Seq2[journal.Letter, error] {
 			return func(yield func(journal.Letter, error) bool) {
 				for r, err := range journal.Read(ctx, dir, read) {
 					if !yield(journal.Letter{Record: r}, err) {

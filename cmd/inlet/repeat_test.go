@@ -44,7 +44,7 @@ func TestLetters(t *testing.T) {
 		_, stderr, status := w.inlet("redrive", "-to", "other="+w.received.URL())
 		require.Equal(t, statusUsage, status)
 		require.Contains(t, stderr, "INLET_KEY_OTHER")
-		require.Equal(t, "accepted\t0\nrefused\t0\n", w.succeed(t, "redrive", "-to", to, "-user", "nobody-else"))
+		require.Equal(t, "accepted\t0\nrefused\t0\n", w.succeed(t, "redrive", "-to", to, "-user", "unknown"))
 		require.Equal(t, "accepted\t1\nrefused\t0\n", w.succeed(t, "redrive", "-to", to, "-user", "user-2"))
 		require.Equal(t, "accepted\t1\nrefused\t0\n", w.succeed(t, "redrive", "-to", to))
 		require.Equal(t, "accepted\t0\nrefused\t0\n", w.succeed(t, "redrive", "-to", to))
