@@ -195,12 +195,11 @@ func exitCode(err error) int {
 	return 0
 }
 
-// endedBy returns the signal that ended a process, given the error of its end, and 0 for one that
+// endedBy returns the signal that ended a process, given the error of its end, and -1 for one that
 // ended by itself.
 func endedBy(err error) syscall.Signal {
-	exit, ok := errors.AsType[*exec.ExitError](err)
-	if !ok || !exit.Sys().(syscall.WaitStatus).Signaled() {
-		return 0
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
+		return exit.Sys().(syscall.WaitStatus).Signal()
 	}
-	return exit.Sys().(syscall.WaitStatus).Signal()
+	return -1
 }

@@ -81,6 +81,26 @@ func TestVerify(t *testing.T) {
 		require.Equal(t, 500, r.Segments[0].Damaged)
 		require.Equal(t, uint64(898), r.Missing)
 	})
+	t.Run("a file whose end is there before its middle is read again", func(t *testing.T) {
+		t.Parallel()
+		m := memfs.New()
+		m.Put(part1, lines(1, 1)+usd+lines(3, 1))
+		opened := 0
+		m.Fault = func(op, name string, size int) (int, error) {
+			if op == "open" && strings.HasSuffix(name, part1) {
+				if opened++; opened == 2 {
+					m.Put(part1, lines(1, 3))
+				}
+			}
+			return size, nil
+		}
+		r, err := Verify(t.Context(), memfs.Dir, &VerifyOptions{fs: m})
+		require.NoError(t, err)
+		require.Empty(t, r.Faults)
+		require.Empty(t, r.Gaps)
+		require.Equal(t, uint64(3), r.Events)
+		require.Len(t, r.Segments, 1)
+	})
 	t.Run("failures", func(t *testing.T) {
 		t.Parallel()
 		_, err := Verify(t.Context(), t.TempDir()+"/none", nil)
