@@ -54,7 +54,7 @@ func UntilSignal(signals ...os.Signal) context.Context {
 	signal.Notify(received, signals...)
 	go func() {
 		<-received
-		signal.Stop(received) // before cancel: who sees that the server stops may send the second
+		signal.Stop(received) // before cancel: a second signal may follow at once
 		cancel()
 	}()
 	return ctx
