@@ -30,16 +30,29 @@ func build(t *testing.T) string {
 
 func TestMain(m *testing.M) { testkit.Main(m) }
 
-// What the greeting says works. The options and the end of the server are tested with
-// cmd/inlet.
+// The options and the end of the server are tested with cmd/inlet.
 func TestStandalone(t *testing.T) {
 	t.Parallel()
+	binary := build(t)
+	t.Run("what the greeting says works", func(t *testing.T) { requireGreeting(t, binary) })
+	for _, args := range [][]string{{"-key", "a b"}, {"-unknown"}} {
+		t.Run("a wrong flag", func(t *testing.T) {
+			out, err := exec.Command(binary, args...).CombinedOutput()
+			exit, ok := errors.AsType[*exec.ExitError](err)
+			require.True(t, ok, "%s", out)
+			require.Equal(t, 2, exit.ExitCode(), "%s", out)
+		})
+	}
+}
+
+func requireGreeting(t *testing.T, binary string) {
+	t.Helper()
 	if _, err := exec.LookPath("curl"); err != nil {
 		require.NotEqual(t, "1", os.Getenv("INLET_REQUIRE_CLIENTS"), "INLET_REQUIRE_CLIENTS=1, but curl is not installed")
 		t.Skip("curl is not installed")
 	}
 	dir := t.TempDir()
-	server := exec.Command(build(t), "-addr", "127.0.0.1:0", "-dir", dir, "-key", "a", "-key", "b")
+	server := exec.Command(binary, "-addr", "127.0.0.1:0", "-dir", dir, "-key", "a", "-key", "b")
 	log := new(bytes.Buffer)
 	server.Stderr = log
 	stdout, err := server.StdoutPipe()
@@ -60,16 +73,6 @@ func TestStandalone(t *testing.T) {
 	sealed, err := filepath.Glob(filepath.Join(dir, "*.ndjson"))
 	require.NoError(t, err)
 	require.Len(t, sealed, 1)
-}
-
-func TestFlags(t *testing.T) {
-	t.Parallel()
-	for _, args := range [][]string{{"-key", "a b"}, {"-unknown"}} {
-		out, err := exec.Command(build(t), args...).CombinedOutput()
-		exit, ok := errors.AsType[*exec.ExitError](err)
-		require.True(t, ok, "%s", out)
-		require.Equal(t, 2, exit.ExitCode(), "%s", out)
-	}
 }
 
 // commandsIn returns the commands in the greeting.
