@@ -21,6 +21,7 @@ import (
 //	skip.go             how an event that blocks the destination becomes a dead letter
 //	redrive.go          a deliverer of dead letters
 //	batchseq.go         the numbers of a batch, in the context of its Write
+//	drain.go            waiting until destinations have what was acknowledged
 //	deliverer.go        one batch: read from the journal, written until the sink accepts it
 //	pause.go            when a delivery pauses, and how it probes then
 //	checkpoint.go       the position of a delivery, and when its cursor is saved
@@ -74,7 +75,9 @@ func (j *Journal) Deliver(name string, sink inlet.Sink, o *DeliverOptions) (*Del
 		return nil, err
 	}
 	if err := d.start(); err != nil {
+		d.cancel()
 		j.deliveries.end(d)
+		close(d.done)
 		return nil, fmt.Errorf("journal: destination %q: %w", name, err)
 	}
 	go d.run()
@@ -201,35 +204,6 @@ func (j *Journal) receivedBy(ctx context.Context, seq uint64) time.Time {
 
 // Name returns the name of the destination.
 func (d *Delivery) Name() string { return d.name }
-
-// Drain returns once every event that the journal had acknowledged before the call is
-// settled: accepted by the sink, filtered out, or a dead letter. While it waits, no batch waits
-// for DeliverOptions.MaxDelay. It fails when ctx is done, and with [inlet.ErrClosed] if the
-// delivery ends first.
-func (d *Delivery) Drain(ctx context.Context) error {
-	want := d.j.progress.now().last
-	d.drains.Add(1)
-	defer d.drains.Add(-1)
-	select {
-	case d.hurry <- struct{}{}:
-	default: // it will look
-	}
-	for {
-		at, moved := d.checkpoint.position.watch()
-		if at.last >= want {
-			return nil
-		}
-		select {
-		case <-moved:
-		case <-d.done:
-			if d.checkpoint.position.now().last < want {
-				return fmt.Errorf("journal: destination %q: %w", d.name, inlet.ErrClosed)
-			}
-		case <-ctx.Done():
-			return fmt.Errorf("journal: destination %q: %w", d.name, ctx.Err())
-		}
-	}
-}
 
 // Stop ends the delivery and saves its position, where the next Deliver continues. It waits
 // for the Write in progress, and cancels that when ctx is done, after which the sink may

@@ -60,6 +60,13 @@ func (r *deliveries) list() map[string]*Delivery {
 	return maps.Clone(r.running)
 }
 
+// get returns the delivery that runs to a destination, nil if there is none.
+func (r *deliveries) get(name string) *Delivery {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.running[name]
+}
+
 // whileIdle calls f while no delivery to the destination can begin. It fails if one runs.
 func (r *deliveries) whileIdle(name string, f func() error) error {
 	r.mu.Lock()

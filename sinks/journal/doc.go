@@ -85,6 +85,8 @@
 // removed after that. Cursors are hints: without one, or with a damaged one, a destination
 // gets every event again that is still stored, and never fewer.
 //
+// Before a directory is given up, [Journal.Drain] waits until all destinations have everything.
+//
 // # Retention
 //
 // By default the journal keeps everything, until the disk is nearly full. With

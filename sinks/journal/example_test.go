@@ -121,6 +121,75 @@ func ExampleJournal_Deliver() {
 	// delivered: 2 behind: 0
 }
 
+// A host that is shut down permanently drains its journal before it gives up the directory:
+// the destinations have everything then.
+func ExampleJournal_Drain() {
+	dir, err := os.MkdirTemp("", "journal")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	j, err := journal.Open(dir, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	for _, name := range []string{"archive", "warehouse"} {
+		if _, err := j.Deliver(name, inlet.SinkFunc(func(context.Context, []*inlet.Event) error { return nil }), nil); err != nil {
+			log.Fatal(err)
+		}
+	}
+	err = j.Write(ctx, []*inlet.Event{{Type: inlet.TypeTrack, Name: "Signed Up", MessageID: "m1"}})
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	if err := j.Drain(ctx); err != nil {
+		log.Fatal(err) // it names the destinations that lack events: keep the directory
+	}
+	for _, d := range j.Deliveries() {
+		fmt.Println(d.Name, "has", d.Delivered, "and lacks", d.Behind)
+	}
+	fmt.Println("dead letters:", j.Stats().DeadLetters)
+	if err := j.Close(ctx); err != nil {
+		log.Fatal(err)
+	}
+	// Output:
+	// archive has 1 and lacks 0
+	// warehouse has 1 and lacks 0
+	// dead letters: 0
+}
+
+// With LockTimeout the process that replaces another one waits until that has closed the journal.
+func ExampleOptions_lockTimeout() {
+	dir, err := os.MkdirTemp("", "journal")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	ctx := context.Background()
+	before, err := journal.Open(dir, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	_, err = journal.Open(dir, nil)
+	fmt.Println("refused:", errors.Is(err, journal.ErrLocked))
+
+	go before.Close(ctx) // as the other process does on SIGTERM
+	after, err := journal.Open(dir, &journal.Options{LockTimeout: time.Minute})
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println("opened:", after.Check(ctx) == nil)
+	if err := after.Close(ctx); err != nil {
+		log.Fatal(err)
+	}
+	// Output:
+	// refused: true
+	// opened: true
+}
+
 // An event that a destination never accepts blocks it. Skip makes it a dead letter, and Redrive
 // sends that again once the cause is fixed.
 func ExampleDelivery_Redrive() {

@@ -4,12 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"sync"
 	"sync/atomic"
 
 	"github.com/inlet-go/inlet"
-	"github.com/inlet-go/inlet/sinks/journal/internal/osfs"
 )
 
 // How a journal works.
@@ -64,8 +62,13 @@ var _ interface {
 // Open opens the journal in dir, which it makes if necessary, and locks it until Close.
 //
 // It seals what a crash left behind, and sets damaged bytes aside; neither makes it fail. It
-// fails with [ErrLocked] if another journal holds the directory, if the directory cannot be
-// read, written or made, and if an option is invalid.
+// fails with [ErrLocked] if another journal holds the directory, and still does after
+// Options.LockTimeout, if the directory cannot be read, written or made, and if an option is
+// invalid.
+//
+// A wait for the lock is logged when it begins and when it ends with the lock. Before that, no
+// file of the journal is read or changed, so the process may end at any time. Nothing
+// interrupts the wait: a program should call Open before it handles signals.
 func Open(dir string, o *Options) (*Journal, error) {
 	opts := o.withDefaults()
 	if err := opts.check(); err != nil {
@@ -74,10 +77,7 @@ func Open(dir string, o *Options) (*Journal, error) {
 	if err := opts.fs.MakeDir(dir); err != nil {
 		return nil, fmt.Errorf("journal: %w", err)
 	}
-	lock, err := opts.fs.Lock(filepath.Join(dir, lockName))
-	if errors.Is(err, osfs.ErrLocked) {
-		err = ErrLocked
-	}
+	lock, err := acquire(dir, &opts)
 	if err != nil {
 		return nil, fmt.Errorf("journal: lock %s: %w", dir, err)
 	}

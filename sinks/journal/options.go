@@ -105,6 +105,11 @@ type Options struct {
 	// eighth of RetainBytes if that is less.
 	QuarantineBytes int64
 
+	// LockTimeout is how long Open waits for the lock of the directory while another journal
+	// holds it, such as that of the process that this one replaces. Defaults to 0: Open fails
+	// immediately.
+	LockTimeout time.Duration
+
 	// OnPoisoned is called once if the journal stops permanently, with the cause in an error
 	// that wraps [ErrPoisoned]. It is called by the goroutine that writes: it must return
 	// soon, and must not wait for the journal. Defaults to nil, no call.
@@ -174,6 +179,7 @@ func (o *Options) check() error {
 		check.AtLeast("RetainAge", o.RetainAge, 0),
 		o.checkAside("DeadLetterBytes", o.DeadLetterBytes),
 		o.checkAside("QuarantineBytes", o.QuarantineBytes),
+		check.AtLeast("LockTimeout", o.LockTimeout, 0),
 	)
 }
 

@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"log/slog"
@@ -188,4 +189,148 @@ func TestLockLostCursor(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, theirs, got)
 	})
+}
+
+func TestLockTimeout(t *testing.T) {
+	t.Parallel()
+	const timeout = 30 * time.Second
+	// open opens a second journal, and returns how long that took and what was logged.
+	open := func(m *memfs.FS, timeout time.Duration) (j *Journal, took time.Duration, log string, err error) {
+		var lines strings.Builder
+		began := time.Now()
+		j, err = Open(memfs.Dir, &Options{LockTimeout: timeout, fs: m, Logger: slog.New(slog.NewTextHandler(&lines, nil))})
+		return j, time.Since(began), lines.String(), err
+	}
+	bubble := func(name string, f func(t *testing.T, m *memfs.FS)) {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) { f(t, memfs.New()) })
+		})
+	}
+	bubble("0 does not wait", func(t *testing.T, m *memfs.FS) {
+		openMem(t, m, Options{})
+		_, took, log, err := open(m, 0)
+		require.ErrorIs(t, err, ErrLocked)
+		require.Zero(t, took)
+		require.Empty(t, log)
+	})
+	bubble("a free directory is not waited for", func(t *testing.T, m *memfs.FS) {
+		j, took, log, err := open(m, timeout)
+		require.NoError(t, err)
+		require.Zero(t, took)
+		require.Empty(t, log)
+		closeNow(t, j)
+	})
+	bubble("the lock is given up in time", func(t *testing.T, m *memfs.FS) {
+		first := openMem(t, m, Options{})
+		time.AfterFunc(10*time.Second, func() {
+			write(t, first, "a")
+			closeNow(t, first)
+		})
+		j, took, log, err := open(m, timeout)
+		require.NoError(t, err)
+		require.GreaterOrEqual(t, took, 10*time.Second)
+		require.LessOrEqual(t, took, 10*time.Second+lockInterval)
+		require.Equal(t, []string{"a"}, stored(t, j), "it reads what the first has written meanwhile")
+		require.Equal(t, 2, strings.Count(log, "\n"), "%s", log)
+		require.Contains(t, log, "waiting")
+		require.Contains(t, log, "waited=10")
+		write(t, j, "b")
+		closeNow(t, j)
+	})
+	bubble("the first process ends without Close", func(t *testing.T, m *memfs.FS) {
+		first, err := Open(memfs.Dir, &Options{fs: m})
+		require.NoError(t, err)
+		write(t, first, "a")
+		time.AfterFunc(time.Second, func() { m.Unlock(lockName) })
+		j, took, _, err := open(m, timeout)
+		require.NoError(t, err)
+		require.Less(t, took, 2*time.Second)
+		require.Equal(t, []string{"a"}, stored(t, j))
+		closeNow(t, j)
+		_ = first.Close(t.Context())
+	})
+	bubble("the time is up", func(t *testing.T, m *memfs.FS) {
+		first := openMem(t, m, Options{})
+		write(t, first, "a")
+		before := names(m)
+		_, took, log, err := open(m, timeout)
+		require.ErrorIs(t, err, ErrLocked)
+		require.ErrorContains(t, err, "waited 30s")
+		require.Equal(t, timeout, took)
+		require.Equal(t, 1, strings.Count(log, "\n"), "%s", log)
+		require.Equal(t, before, names(m), "it changes nothing")
+		write(t, first, "b")
+	})
+	bubble("a time that is shorter than an attempt", func(t *testing.T, m *memfs.FS) {
+		first := openMem(t, m, Options{})
+		time.AfterFunc(lockInterval/4, func() { closeNow(t, first) })
+		j, took, _, err := open(m, lockInterval/2)
+		require.NoError(t, err)
+		require.Equal(t, lockInterval/2, took)
+		closeNow(t, j)
+	})
+	bubble("several wait, one after the other gets it", func(t *testing.T, m *memfs.FS) {
+		first := openMem(t, m, Options{})
+		opened := 0
+		for range 5 {
+			go func() {
+				j, _, _, err := open(m, timeout)
+				if err == nil {
+					opened++
+					time.Sleep(time.Second)
+					closeNow(t, j)
+				}
+			}()
+		}
+		closeNow(t, first)
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		require.Equal(t, 5, opened)
+	})
+	t.Run("a lock file that cannot be opened is not waited for", func(t *testing.T) {
+		t.Parallel()
+		dir := t.TempDir()
+		require.NoError(t, os.Mkdir(filepath.Join(dir, lockName), 0o700))
+		_, err := Open(dir, &Options{LockTimeout: time.Hour})
+		require.Error(t, err)
+		require.NotErrorIs(t, err, ErrLocked)
+	})
+	t.Run("on the disk", func(t *testing.T) {
+		t.Parallel()
+		if runtime.GOOS == "windows" {
+			t.Skip("the directory is not locked")
+		}
+		dir := t.TempDir()
+		first, err := Open(dir, nil)
+		require.NoError(t, err)
+		_, err = Open(dir, &Options{LockTimeout: 1})
+		require.ErrorIs(t, err, ErrLocked)
+		waiting := make(logged, 1)
+		closed := make(chan error, 1)
+		go func() {
+			<-waiting
+			closed <- first.Close(context.Background())
+		}()
+		second, err := Open(dir, &Options{LockTimeout: time.Hour, Logger: slog.New(slog.NewTextHandler(waiting, nil))})
+		require.NoError(t, err)
+		require.NoError(t, <-closed)
+		closeNow(t, second)
+	})
+	t.Run("a negative one is refused", func(t *testing.T) {
+		t.Parallel()
+		_, err := Open(t.TempDir(), &Options{LockTimeout: -1})
+		require.ErrorContains(t, err, "LockTimeout")
+	})
+}
+
+// logged receives once anything is logged.
+type logged chan struct{}
+
+func (l logged) Write(p []byte) (int, error) {
+	select {
+	case l <- struct{}{}:
+	default:
+	}
+	return len(p), nil
 }
