@@ -733,6 +733,7 @@ func (c *call) answer(err error) {
 		c.h.pixels.warn(c.r.Context(), c.h.options.Logger, c.route, c.source, err)
 	case err != nil, outcome.Rejected > 0:
 		c.h.refusals.log(c.r.Context(), c.h.options.Logger, &outcome, err)
+		c.checkTrial(&outcome)
 	}
 	c.answered = true
 	c.observe(c.state.outcome.Load())
@@ -740,6 +741,16 @@ func (c *call) answer(err error) {
 		c.leave()
 		c.state.payload.Load().leaveSlot()
 		reply.drain(c.w)
+	}
+}
+
+// checkTrial warns, once, if events are refused and not kept that a migration would have migrated,
+// were it not on trial: a host might believe that they are stored meanwhile.
+func (c *call) checkTrial(o *Outcome) {
+	old := func(r Reject) bool { return r.Code == CodePayloadV1 }
+	if c.state.trial.Load() && c.h.options.Rejects == nil && slices.ContainsFunc(o.Rejects, old) && seldom(&c.h.mount.trialWarned) {
+		c.h.options.Logger.WarnContext(c.r.Context(), "inlet: events of an older version are refused, and lost, since the migration is on trial (Shadow); "+
+			"set Options.Rejects to keep them, or migrate them", "code", string(CodePayloadV1), "path", clipped(c.r.URL.Path))
 	}
 }
 

@@ -313,6 +313,7 @@ type mountCheck struct {
 	authWarned     atomic.Bool
 	lateWarned     atomic.Bool
 	protocolWarned atomic.Bool
+	trialWarned    atomic.Bool
 }
 
 // seldom sets a flag and reports whether it was not set before. It costs a load once it is.

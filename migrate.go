@@ -170,7 +170,9 @@ type MigratePayloadOptions struct {
 	// refuses it. Defaults to false.
 	Strict bool
 	// Shadow has payloads migrated and reported, but passes them on as they came, to show
-	// what would happen. It needs a Report. Defaults to false.
+	// what would happen. Events of the older version are refused then, as without the layer:
+	// set Options.Rejects of the handler to keep them, which otherwise warns of the first one.
+	// It needs a Report. Defaults to false.
 	Shadow bool
 	// Report is called with the report of every payload that the migration applies to,
 	// before it is passed on. It may be called concurrently, and may keep the report, which
@@ -248,6 +250,7 @@ func (g *migrator) step(w http.ResponseWriter, given, r *http.Request, s *state)
 	case err != nil:
 		return read, p, err
 	case changed == nil:
+		s.trial.Store(g.options.Shadow && report.Migrated > 0)
 		p.failures = failures
 		return read, p, nil
 	}

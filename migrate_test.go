@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -19,7 +20,9 @@ import (
 
 	"github.com/inlet-go/inlet"
 	"github.com/inlet-go/inlet/internal/testkit"
+	"github.com/inlet-go/inlet/internal/testkit/testsink"
 	"github.com/inlet-go/inlet/middleware"
+	"github.com/inlet-go/inlet/sinks"
 )
 
 // onArrival are options with the time at which the payloads of these tests arrived.
@@ -508,4 +511,94 @@ func TestMigratorOtherDialects(t *testing.T) {
 			testGolden(t, dir, middleware.Migrate(inlet.CommandersActV1(), nil))
 		})
 	}
+}
+
+// A migration on trial stores what would be stored without it, and what that loses is warned of.
+func TestMigrateShadow(t *testing.T) {
+	t.Parallel()
+	const (
+		v1   = `{"event_name":"old","event_id":"E1","properties":{"a":1}}`
+		v2   = `{"event_name":"new","b":2,"context":{"version":2,"event_id":"E2","event_timestamp":1639044446636}}`
+		warn = "migration is on trial"
+	)
+	shadow := func(reports *int) layer {
+		return middleware.Migrate(inlet.CommandersActV1(), &inlet.MigratePayloadOptions{
+			Shadow: true, Report: func(context.Context, *http.Request, inlet.MigrationReport) { *reports++ },
+		})
+	}
+	// ask returns the answers to the same request three times, what was stored and the log.
+	ask := func(t *testing.T, path, body string, o inlet.Options, layers ...layer) (answers, stored []string, log string) {
+		var lines bytes.Buffer
+		events := new(testsink.Keeper)
+		o.Logger = slog.New(slog.NewTextHandler(&lines, nil))
+		h, err := inlet.New(events, &o)
+		require.NoError(t, err)
+		served := middleware.Chain(append([]layer{middleware.Payload(nil), middleware.Auth(dialectKeys, nil)}, layers...)...)(h)
+		for range 3 {
+			w := httptest.NewRecorder()
+			r := httptest.NewRequest(http.MethodPost, path+"?token="+actsToken, strings.NewReader(body))
+			served.ServeHTTP(w, r)
+			answers = append(answers, fmt.Sprint(w.Code, w.Header().Get("X-Inlet-Error"), w.Body))
+		}
+		for _, batch := range events.Batches() {
+			for _, e := range batch {
+				stored = append(stored, e.Name+string(e.Properties)+e.MessageID)
+			}
+		}
+		return answers, stored, lines.String()
+	}
+	for _, tt := range []struct {
+		name, path, body string
+		stored           int
+		reported, warned bool
+	}{
+		{"an event of 1.0", "/events", v1, 0, true, true},
+		{"an event of 2.0", "/events", v2, 1, true, false},
+		{"a batch of both", "/events/batch", `{"batch":[` + v2 + `,` + v1 + `,` + v2 + `]}`, 2, true, true},
+		{"a batch of 1.0", "/events/batch", `{"batch":[` + v1 + `]}`, 0, true, true},
+		{"a batch of 2.0", "/events/batch", `{"batch":[` + v2 + `]}`, 1, true, false},
+		{"a path that no dialect has", "/v2/events", v1, 0, true, false},
+		{"an event that is refused for another reason", "/events", `{"event_name":"","context":{"version":2}}`, 0, true, false},
+		{"no JSON", "/events", `{"event_name":`, 0, true, false},
+		{"another dialect", "/v1/track", `{"event":"E","userId":"u","messageId":"m","writeKey":"` + actsToken + `"}`, 1, false, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			reports := 0
+			answers, stored, log := ask(t, tt.path, tt.body, inlet.Options{}, shadow(&reports))
+			plain, storedPlain, logPlain := ask(t, tt.path, tt.body, inlet.Options{})
+			require.Equal(t, plain, answers)
+			require.Equal(t, storedPlain, stored)
+			require.Len(t, stored, 3*tt.stored)
+			require.Equal(t, tt.reported, reports > 0)
+			want := 0
+			if tt.warned {
+				want = 1
+			}
+			require.Equal(t, want, strings.Count(log, warn), "%s", log)
+			require.NotContains(t, logPlain, warn)
+		})
+	}
+	t.Run("rejects keep what is refused, as it came", func(t *testing.T) {
+		t.Parallel()
+		reports, rejects := 0, new(testsink.Keeper)
+		_, stored, log := ask(t, "/events/batch", `{"batch":[`+v1+`,`+v2+`]}`, inlet.Options{Rejects: rejects}, shadow(&reports))
+		require.Len(t, stored, 3)
+		require.NotContains(t, log, warn)
+		require.Len(t, rejects.Batches(), 3)
+		letter := rejects.Batches()[0][0]
+		refusal, ok := sinks.RefusalOf(letter)
+		require.True(t, ok)
+		require.Equal(t, inlet.CodePayloadV1, refusal.Code)
+		require.JSONEq(t, v1, refusal.Received)
+		migrated, report, err := inlet.CommandersActV1().Migrate(nil, []byte(refusal.Received), inlet.MigrateOptions{})
+		require.NoError(t, err)
+		require.Equal(t, 1, report.Migrated, "%s", migrated)
+	})
+	t.Run("without a trial nothing is warned of", func(t *testing.T) {
+		t.Parallel()
+		_, stored, log := ask(t, "/events", v1, inlet.Options{}, middleware.Migrate(inlet.CommandersActV1(), nil))
+		require.Len(t, stored, 3)
+		require.NotContains(t, log, warn)
+	})
 }

@@ -88,6 +88,7 @@ type state struct {
 	arrived time.Time   // at the outermost of our layers
 	trail   order.Trail // the layers that it has passed
 	late    atomic.Bool // it got its source behind a limit by source
+	trial   atomic.Bool // a migration would have changed its payload, and is only on trial
 
 	matched   atomic.Pointer[match]
 	selected  atomic.Pointer[boundRoute]
