@@ -334,3 +334,28 @@ func (l logged) Write(p []byte) (int, error) {
 	}
 	return len(p), nil
 }
+
+// Not parallel: it changes the default logger. A failing disk must not be a secret because a host
+// gave no options.
+func TestLoggerDefault(t *testing.T) {
+	before := slog.Default()
+	defer slog.SetDefault(before)
+	for name, o := range map[string]*Options{"no options": nil, "no logger": {LowWater: -1}} {
+		t.Run(name, func(t *testing.T) {
+			var atOpen, later strings.Builder
+			slog.SetDefault(slog.New(slog.NewTextHandler(&atOpen, nil)))
+			dir := t.TempDir()
+			require.NoError(t, os.WriteFile(filepath.Join(dir, part1), []byte("damaged\n"), 0o600))
+			j, err := Open(dir, o)
+			require.NoError(t, err)
+			slog.SetDefault(slog.New(slog.NewTextHandler(&later, nil)))
+			require.Contains(t, atOpen.String(), "journal: ", "what Open repairs")
+			d := deliver(t, j, &target{answer: func([]string) error { return inlet.Permanent(errDown) }}, nil)
+			write(t, j, "a")
+			drain(t, d)
+			closeNow(t, j)
+			require.Contains(t, atOpen.String(), "permanently rejected", "what its deliveries meet")
+			require.Empty(t, later.String())
+		})
+	}
+}
