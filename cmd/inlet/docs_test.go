@@ -23,6 +23,12 @@ func TestDocument(t *testing.T) {
 	for _, line := range lines {
 		t.Run(line, func(t *testing.T) {
 			t.Parallel()
+			if strings.HasPrefix(line, "inlet ready ") {
+				address := strings.TrimPrefix(start(t, t.TempDir()).url, "http://")
+				out, err := exec.Command(binary, strings.Fields(strings.Replace(line, "127.0.0.1:8080", address, 1))[1:]...).CombinedOutput()
+				require.NoError(t, err, "%s", out)
+				return
+			}
 			w := withLetters(t)
 			if strings.Contains(line, "redrive") { // the destination accepts them now
 				w.receiver = w.received.URL()

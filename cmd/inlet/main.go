@@ -41,7 +41,7 @@ type command struct {
 
 func commands() []command {
 	return []command{
-		serveCommand(), tailCommand(), statsCommand(), verifyCommand(), lettersCommand(), redriveCommand(), replayCommand(), eraseCommand(), fakeCommand(),
+		serveCommand(), readyCommand(), tailCommand(), statsCommand(), verifyCommand(), lettersCommand(), redriveCommand(), replayCommand(), eraseCommand(), fakeCommand(),
 	}
 }
 

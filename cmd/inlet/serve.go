@@ -57,6 +57,9 @@ func serveFlags(f *flag.FlagSet) func(context.Context, io.Writer, io.Writer) err
 	f.DurationVar(&o.RetainAge, "retain-age", 0, "age after which events are removed, such as 720h, 0 for no limit (default 0)")
 	f.Var(listFlag(o.addDestination), "to", "`NAME=URL` of a server that gets all events; its write key is in the variable\nINLET_KEY_NAME; repeat it for more")
 	f.BoolVar(&o.NoRejects, "no-rejects", false, "do not store refused events in the directory rejects, with the reason")
+	f.DurationVar(&o.LockTimeout, "lock-timeout", 0, "how long to wait for another process to give up the directory, such as 1m")
+	f.DurationVar(&o.StopDelay, "stop-delay", 0, "how long to go on serving after SIGTERM while /ready answers 503, so that load\nbalancers notice, such as 5s")
+	f.DurationVar(&o.DrainTimeout, "drain-timeout", 0, "how long to wait at the end until all destinations have all events, such as 30s")
 	f.TextVar(&o.logLevel, "log-level", slog.LevelInfo, "minimum `level` to log: debug, info, warn or error")
 	f.BoolVar(&o.logJSON, "log-json", false, "log in JSON")
 	return o.serve
@@ -68,8 +71,8 @@ func (o *serveOptions) serve(_ context.Context, stdout, stderr io.Writer) error 
 		return errUsage("-tls-cert and -tls-key belong together")
 	case o.KeyFile != "" && len(o.Keys) > 0:
 		return errUsage("either -key or -keys, not both")
-	case o.RetainAge < 0:
-		return errUsage("-retain-age must not be negative")
+	case min(o.RetainAge, o.LockTimeout, o.StopDelay, o.DrainTimeout) < 0:
+		return errUsage("no time may be negative")
 	}
 	options := &slog.HandlerOptions{Level: o.logLevel}
 	o.Logger = slog.New(slog.NewTextHandler(stderr, options))

@@ -19,6 +19,10 @@ func (s *server) routes(api *inlet.Handler, protocol *inlet.Protocol, observer i
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case "/ready":
+			if s.stopping.Load() {
+				inlet.WriteError(w, r, &inlet.Error{Code: inlet.CodeShuttingDown})
+				return
+			}
 			ready.ServeHTTP(w, r)
 		case "/live":
 			live.ServeHTTP(w, r)

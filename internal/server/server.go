@@ -14,6 +14,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"sync/atomic"
 	"time"
 
 	"github.com/inlet-go/inlet"
@@ -43,6 +44,10 @@ type Config struct {
 	Destinations []Destination
 	NoRejects    bool // refused events are not stored
 
+	LockTimeout  time.Duration // see journal.Options
+	StopDelay    time.Duration // from the end of ctx on, while it serves, and is not ready
+	DrainTimeout time.Duration // that all destinations have everything; 0 does not wait
+
 	Logger *slog.Logger
 }
 
@@ -67,6 +72,8 @@ type server struct {
 	rejects *journal.Journal // nil if refused events are not stored
 	keys    inlet.Authenticator
 	close   []func() error
+
+	stopping atomic.Bool // it is about to stop, and no longer ready
 }
 
 // Run serves the API until ctx is done. It prints on stdout how to use it.
@@ -77,7 +84,10 @@ func (c Config) Run(ctx context.Context, stdout io.Writer) (err error) {
 			err = errors.Join(err, s.close[i]())
 		}
 	}()
-	if err := s.open(); err != nil {
+	if err := s.open(ctx); err != nil {
+		if errors.Is(err, errStopped) {
+			return nil
+		}
 		return err
 	}
 	metrics := newMetrics(s)
@@ -104,13 +114,13 @@ func (c Config) Run(ctx context.Context, stdout io.Writer) (err error) {
 	fmt.Fprint(stdout, s.greeting(listener.Addr()))
 	root := newHTTP(s.routes(api, protocol, metrics), c.Logger)
 	root.TLSConfig = tlsConfig
-	return serve(ctx, root, listener, api)
+	return errors.Join(serve(ctx, root, listener, api, s.linger), s.drain())
 }
 
 // Serve serves an API at a listener, below other routes or not. It returns when ctx is done and
 // every request has been answered, or when the server fails.
 func Serve(ctx context.Context, root http.Handler, listener net.Listener, api *inlet.Handler, logger *slog.Logger) error {
-	return serve(ctx, newHTTP(root, logger), listener, api)
+	return serve(ctx, newHTTP(root, logger), listener, api, nil)
 }
 
 // listenerCloser closes a listener that no server has closed.
@@ -129,12 +139,37 @@ const RejectsDir = "rejects"
 // maxRejectBytes is how many bytes of refused events are kept, the newest.
 const maxRejectBytes = 256 << 20
 
+// errStopped is returned by what ends because the server is to stop.
+var errStopped = errors.New("stopped")
+
+// openStore opens the journal. If it is to stop while another process has the directory, it leaves
+// the wait behind, which ends with the process and has changed nothing.
+func (s *server) openStore(ctx context.Context) error {
+	opened := make(chan *journal.Journal, 1)
+	failed := make(chan error, 1)
+	go func() {
+		store, err := journal.Open(s.Dir, &journal.Options{
+			RetainBytes: s.RetainBytes, RetainAge: s.RetainAge, LockTimeout: s.LockTimeout, Logger: s.Logger,
+		})
+		if err != nil {
+			failed <- err
+			return
+		}
+		opened <- store
+	}()
+	select {
+	case s.store = <-opened:
+		return nil
+	case err := <-failed:
+		return err
+	case <-ctx.Done():
+		return errStopped
+	}
+}
+
 // open opens the journals and the keys.
-func (s *server) open() (err error) {
-	s.store, err = journal.Open(s.Dir, &journal.Options{
-		RetainBytes: s.RetainBytes, RetainAge: s.RetainAge, Logger: s.Logger,
-	})
-	if err != nil {
+func (s *server) open(ctx context.Context) (err error) {
+	if err = s.openStore(ctx); err != nil {
 		return err
 	}
 	s.close = append(s.close, sinkCloser(s.store))
@@ -207,8 +242,8 @@ func newHTTP(root http.Handler, logger *slog.Logger) *http.Server {
 	})
 }
 
-// serve is Serve for a server that is made.
-func serve(ctx context.Context, server *http.Server, listener net.Listener, api *inlet.Handler) error {
+// serve is Serve for a server that is made. Before it stops it calls linger, if that is not nil.
+func serve(ctx context.Context, server *http.Server, listener net.Listener, api *inlet.Handler, linger func(failed <-chan error) error) error {
 	failed := make(chan error, 1)
 	go func() {
 		if server.TLSConfig != nil {
@@ -221,8 +256,43 @@ func serve(ctx context.Context, server *http.Server, listener net.Listener, api 
 	case err := <-failed:
 		return err
 	case <-ctx.Done():
-		return shutDown(server, api)
 	}
+	if linger != nil {
+		if err := linger(failed); err != nil {
+			return err
+		}
+	}
+	return shutDown(server, api)
+}
+
+// linger goes on serving for StopDelay, and is not ready. It returns how the server fails meanwhile.
+func (s *server) linger(failed <-chan error) error {
+	s.stopping.Store(true)
+	if s.StopDelay == 0 {
+		return nil
+	}
+	s.Logger.Info("server: stopping; not ready, and still serving", "for", s.StopDelay)
+	select {
+	case err := <-failed:
+		return err
+	case <-time.After(s.StopDelay):
+		return nil
+	}
+}
+
+// drain waits until all destinations have everything that is stored.
+func (s *server) drain() error {
+	if s.DrainTimeout == 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), s.DrainTimeout)
+	defer cancel()
+	began := time.Now()
+	if err := s.store.Drain(ctx); err != nil {
+		return fmt.Errorf("not drained: keep the directory, and start the server again: %w", err)
+	}
+	s.Logger.Info("server: all destinations have everything", "destinations", len(s.Destinations), "waited", time.Since(began))
+	return nil
 }
 
 // shutdownTimeout is how long each step of stopping may take.
