@@ -112,7 +112,7 @@ func (p *process) stop(t *testing.T) {
 // wait returns how the process ended. It kills a process that hangs, which is an error.
 func (p *process) wait() error {
 	p.end.Do(func() {
-		hung := time.AfterFunc(20*time.Second, func() { _ = p.cmd.Process.Kill() })
+		hung := time.AfterFunc(2*time.Minute, func() { _ = p.cmd.Process.Kill() })
 		defer hung.Stop()
 		p.err = p.cmd.Wait()
 	})

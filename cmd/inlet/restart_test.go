@@ -363,7 +363,7 @@ func TestDrainTimeout(t *testing.T) {
 	t.Run("waits until the destinations have everything", func(t *testing.T) {
 		t.Parallel()
 		w := newWorld(t)
-		r := startDraining(t, w, w.receiver.URL, "1m")
+		r := startDraining(t, w, w.receiver, "1m")
 		require.NoError(t, r.cmd.Process.Signal(syscall.SIGTERM))
 		require.NoError(t, r.wait(), "%s", r.log)
 		require.Contains(t, r.log.String(), "all destinations have everything")

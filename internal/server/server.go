@@ -265,13 +265,14 @@ func serve(ctx context.Context, server *http.Server, listener net.Listener, api 
 	return shutDown(server, api)
 }
 
-// linger goes on serving for StopDelay, and is not ready. It returns how the server fails meanwhile.
+// linger goes on serving for StopDelay, and is not ready. It returns how the server fails
+// meanwhile.
 func (s *server) linger(failed <-chan error) error {
 	s.stopping.Store(true)
 	if s.StopDelay == 0 {
 		return nil
 	}
-	s.Logger.Info("server: stopping; not ready, and still serving", "for", s.StopDelay)
+	s.Logger.Info("inlet: stopping; not ready, and still serving", "for", s.StopDelay)
 	select {
 	case err := <-failed:
 		return err
@@ -291,23 +292,28 @@ func (s *server) drain() error {
 	if err := s.store.Drain(ctx); err != nil {
 		return fmt.Errorf("not drained: keep the directory, and start the server again: %w", err)
 	}
-	s.Logger.Info("server: all destinations have everything", "destinations", len(s.Destinations), "waited", time.Since(began))
+	if len(s.store.Deliveries()) == 0 {
+		s.Logger.Info("inlet: no destinations; the directory has the only copy")
+		return nil
+	}
+	s.Logger.Info("inlet: all destinations have everything", "deadLetters", s.store.Stats().DeadLetters, "waited", time.Since(began))
 	return nil
 }
 
-// shutdownTimeout is how long each step of stopping may take.
-const shutdownTimeout = 10 * time.Second
+// StepTimeout is how long each step of stopping may take, apart from StopDelay and DrainTimeout:
+// requests in flight, the flush, and the end of each journal.
+const StepTimeout = 10 * time.Second
 
 // shutDown accepts no new connections, waits for the requests in flight and then flushes.
 // Connections that are not finished in time are closed: what they sent has not been acknowledged.
 func shutDown(server *http.Server, api *inlet.Handler) error {
-	ctx, cancel := context.WithTimeout(context.Background(), shutdownTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), StepTimeout)
 	defer cancel()
 	err := server.Shutdown(ctx)
 	if errors.Is(err, context.DeadlineExceeded) {
 		err = server.Close()
 	}
-	ctx, cancel = context.WithTimeout(context.Background(), shutdownTimeout)
+	ctx, cancel = context.WithTimeout(context.Background(), StepTimeout)
 	defer cancel()
 	return cmp.Or(err, api.Shutdown(ctx))
 }
@@ -315,7 +321,7 @@ func shutDown(server *http.Server, api *inlet.Handler) error {
 // sinkCloser seals the last file of a journal.
 func sinkCloser(sink inlet.Sink) func() error {
 	return func() error {
-		ctx, cancel := context.WithTimeout(context.Background(), shutdownTimeout)
+		ctx, cancel := context.WithTimeout(context.Background(), StepTimeout)
 		defer cancel()
 		return inlet.Close(ctx, sink)
 	}

@@ -106,7 +106,9 @@ type Options struct {
 	QuarantineBytes int64
 
 	// LockTimeout is how long Open waits for the lock of the directory while another journal
-	// holds it, such as that of the process that this one replaces. Defaults to 0: Open fails
+	// holds it, such as that of the process that this one replaces. A child process that is just
+	// being started shares the locks of its parent for a moment, so a program that starts some
+	// needs a second to open a journal again that it has closed. Defaults to 0: Open fails
 	// immediately.
 	LockTimeout time.Duration
 
