@@ -92,6 +92,7 @@ var arrows = map[string][]string{
 	"sinks/journal/internal/osfs/memfs": {"sinks/journal/internal/osfs"},
 	"sinks/journal/internal":            {".", "sinks", "sinks/journal", "sinks/journal/internal/..."},
 	"sinktest":                          {".", "internal/canonical", "internal/guard", "internal/itemerrors"},
+	"sinktest/torture":                  {".", "internal/sinkkit", "sinks/journal"},
 	"inlettest":                         {".", "internal/check", "middleware", "sinks"},
 	"examples":                          {".", "authcache", "enrichers", "inlettest", "keyfile", "middleware", "sinks/..."},
 	"examples/standalone":               {"internal/server"},

@@ -2,7 +2,7 @@ package postgressink
 
 import (
 	"context"
-	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -27,16 +27,12 @@ func (s *Sink) ensureMonths(ctx context.Context, events []*inlet.Event) error {
 	if len(missing) == 0 {
 		return nil
 	}
-	statements := make([]string, len(missing))
-	for i, month := range missing {
-		statements[i] = s.createPartition(month)
-	}
 	conn, err := s.pool.Acquire(ctx)
 	if err != nil {
 		return s.classify(ctx, "connect", err)
 	}
 	defer conn.Release()
-	if err := s.change(ctx, conn, statements); err != nil {
+	if err := s.createMonths(ctx, conn, missing); err != nil {
 		return s.classify(ctx, "create partitions", err)
 	}
 	s.months.mu.Lock()
@@ -45,6 +41,24 @@ func (s *Sink) ensureMonths(ctx context.Context, events []*inlet.Event) error {
 		s.months.known[month] = true
 	}
 	return nil
+}
+
+// createMonths creates the partitions of months that do not exist.
+func (s *Sink) createMonths(ctx context.Context, conn *pgxpool.Conn, months []time.Time) error {
+	_, existing, err := s.readPartitions(ctx, conn)
+	if err != nil {
+		return err
+	}
+	var statements []string
+	for _, month := range months {
+		if !slices.ContainsFunc(existing, month.Equal) {
+			statements = append(statements, s.createPartition(month))
+		}
+	}
+	if statements == nil {
+		return nil
+	}
+	return s.change(ctx, conn, statements)
 }
 
 // unknownMonths returns the months whose partitions are not known to exist: those of the events,
@@ -112,26 +126,43 @@ const partitionsStatement = `SELECT to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM-D
 FROM pg_inherits h JOIN pg_class c ON c.oid = h.inhrelid
 WHERE h.inhparent = to_regclass($1) AND c.relname = $2 || right(c.relname, 8)`
 
-func (s *Sink) dropOld(ctx context.Context, conn *pgxpool.Conn) error {
+// readPartitions returns the time of the server, which is zero if there is no partition, and the
+// months that have one.
+func (s *Sink) readPartitions(ctx context.Context, conn *pgxpool.Conn) (now time.Time, months []time.Time, err error) {
 	params := [][]byte{[]byte(s.table.sql()), []byte(s.table.name)}
 	result := conn.Conn().PgConn().ExecParams(ctx, partitionsStatement, params, nil, nil, nil).Read()
 	if result.Err != nil {
-		return result.Err
+		return now, nil, result.Err
 	}
 	for _, row := range result.Rows {
-		server, err := time.Parse(time.RFC3339, string(row[0]))
-		if err != nil {
-			return err
+		if now, err = time.Parse(time.RFC3339, string(row[0])); err != nil {
+			return now, nil, err
 		}
-		now := time.Now()
-		if server.Before(now) {
-			now = server
+		if month, err := time.Parse(partitionSuffix, string(row[1])); err == nil {
+			months = append(months, month)
 		}
-		month, err := time.Parse("_2006_01", string(row[1]))
-		if err != nil || month.AddDate(0, 1, 0).After(now.Add(-s.opts.Retain)) {
-			continue // another partition, or one that is kept
+	}
+	return now, months, nil
+}
+
+// partitionSuffix is the end of a partition's name.
+const partitionSuffix = "_2006_01"
+
+// dropOld drops the partitions of months that are too old.
+func (s *Sink) dropOld(ctx context.Context, conn *pgxpool.Conn) error {
+	now, months, err := s.readPartitions(ctx, conn)
+	if err != nil {
+		return err
+	}
+	if here := time.Now(); here.Before(now) {
+		now = here
+	}
+	for _, month := range months {
+		if month.AddDate(0, 1, 0).After(now.Add(-s.opts.Retain)) {
+			continue
 		}
-		if err := s.change(ctx, conn, []string{fmt.Sprintf("DROP TABLE IF EXISTS %s", s.table.with(string(row[1])))}); err != nil {
+		drop := "DROP TABLE IF EXISTS " + s.table.with(month.Format(partitionSuffix))
+		if err := s.change(ctx, conn, []string{drop}); err != nil {
 			return err
 		}
 		s.forgetMonths()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -108,7 +109,7 @@ func (s *Sink) connect(ctx context.Context, dsn string) error {
 	}
 	config.MaxConns = int32(s.opts.MaxConcurrent)
 	cc := config.ConnConfig
-	if several := len(cc.Fallbacks) > 0; several && cc.ValidateConnect == nil {
+	if severalHosts(cc) && cc.ValidateConnect == nil { // after a failover, the one that accepts writes
 		cc.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
 	}
 	if cc.RuntimeParams["application_name"] == "" {
@@ -121,6 +122,14 @@ func (s *Sink) connect(ctx context.Context, dsn string) error {
 	}
 	s.pool, s.ownPool, s.gate = pool, true, sinkkit.NewGate(s.opts.MaxConcurrent)
 	return nil
+}
+
+// severalHosts reports whether a connection string names several servers. One server has several
+// entries, too, if it is tried with and without TLS.
+func severalHosts(cc *pgx.ConnConfig) bool {
+	return slices.ContainsFunc(cc.Fallbacks, func(f *pgconn.FallbackConfig) bool {
+		return f.Host != cc.Host || f.Port != cc.Port
+	})
 }
 
 // use uses a pool of the caller's.

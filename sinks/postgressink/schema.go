@@ -51,7 +51,7 @@ func (s *Sink) createTable() string {
 func (s *Sink) createPartition(month time.Time) string {
 	const form = "2006-01-02 00:00:00+00"
 	return fmt.Sprintf("CREATE TABLE IF NOT EXISTS %s PARTITION OF %s (PRIMARY KEY (source_id, message_id)) FOR VALUES FROM ('%s') TO ('%s')",
-		s.table.with(month.Format("_2006_01")), s.table.sql(), month.Format(form), month.AddDate(0, 1, 0).Format(form))
+		s.table.with(month.Format(partitionSuffix)), s.table.sql(), month.Format(form), month.AddDate(0, 1, 0).Format(form))
 }
 
 // A found table is what the catalogue says about it.
@@ -191,7 +191,7 @@ const lockTimeout = "2s"
 // two run it at the same time. The first to come does what the others then need not.
 func (s *Sink) change(ctx context.Context, conn *pgxpool.Conn, statements []string) error {
 	text := fmt.Sprintf("BEGIN; SELECT pg_advisory_xact_lock(hashtextextended('inlet ' || %s, 0)); SET LOCAL lock_timeout = '%s'; %s; COMMIT",
-		quoteLiteral(s.opts.Table), lockTimeout, strings.Join(statements, "; "))
+		quoteLiteral(s.table.name), lockTimeout, strings.Join(statements, "; "))
 	_, err := conn.Conn().PgConn().Exec(ctx, text).ReadAll()
 	if err != nil {
 		if _, undone := conn.Conn().PgConn().Exec(ctx, "ROLLBACK").ReadAll(); undone != nil {

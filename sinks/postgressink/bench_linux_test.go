@@ -1,0 +1,143 @@
+package postgressink
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/stretchr/testify/require"
+
+	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/sinks/postgressink/internal/pgserver"
+)
+
+// BenchmarkWrite compares the sink with COPY to a temporary table and INSERT from that, by the same
+// four writers, in batches of 500 events of about 960 bytes. The floor is COPY without a key.
+func BenchmarkWrite(b *testing.B) {
+	s := pgserver.Start(b, "shared_buffers=256MB", "max_wal_size=4GB")
+	bench := func(name string, o Options, write func(b *testing.B, sink *Sink) func(ctx context.Context, events []*inlet.Event) error, again bool) {
+		b.Run(name, func(b *testing.B) {
+			o.Table, o.Migrate, o.MaxConcurrent = table(b), true, benchWriters
+			sink, err := New(b.Context(), s.DSN(), &o)
+			require.NoError(b, err)
+			defer sink.Close(context.Background())
+			f := write(b, sink)
+			if again {
+				measure(b, func(n int64) error { return f(b.Context(), benchEvents(n%8)) })
+				return
+			}
+			measure(b, func(n int64) error { return f(b.Context(), benchEvents(n)) })
+		})
+	}
+	plain := func(_ *testing.B, sink *Sink) func(context.Context, []*inlet.Event) error { return sink.Write }
+	bench("json", Options{}, plain, false)
+	bench("copy and insert, json", Options{}, copyAndInsert, false)
+	bench("duplicates", Options{}, plain, true)
+	bench("jsonb", Options{JSONB: true}, plain, false)
+	bench("copy without a key, json", Options{}, copyOnly, false)
+}
+
+const (
+	benchWriters = 4
+	benchBatch   = 500
+)
+
+// benchEvents returns the n-th batch.
+func benchEvents(n int64) []*inlet.Event {
+	list := make([]*inlet.Event, benchBatch)
+	for i := range list {
+		e := event(fmt.Sprintf("8f2c1e7a-%d-%d", n, i))
+		e.Context = []byte(`{"page":{"url":"https://shop.example/checkout?step=3","title":"Thank you"},"userAgent":"` + strings.Repeat("Mozilla/5.0 (X11) ", 24) + `","locale":"de-DE"}`)
+		list[i] = e
+	}
+	return list
+}
+
+// measure has each writer call write, and reports events a second and microseconds of this process
+// for each event, without those of making the events.
+func measure(b *testing.B, write func(n int64) error) {
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	b.ResetTimer()
+	begin, used := time.Now(), cpu()
+	for range benchWriters {
+		wg.Go(func() {
+			for n := next.Add(1); n <= int64(b.N); n = next.Add(1) {
+				if err := write(n); err != nil {
+					b.Error(err)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	total := float64(b.N) * benchBatch
+	b.ReportMetric(total/time.Since(begin).Seconds(), "events/s")
+	making := cpu()
+	spent := making - used
+	for n := range min(b.N, 20) {
+		benchEvents(int64(n))
+	}
+	making = (cpu() - making) / time.Duration(min(b.N, 20)) * time.Duration(b.N)
+	b.ReportMetric(float64((spent-making).Microseconds())/total, "cpu-µs/event")
+}
+
+func cpu() time.Duration {
+	var u syscall.Rusage
+	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &u)
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// copyRows copies the events to a table as pgx does it.
+func copyRows(ctx context.Context, conn *pgx.Conn, name pgx.Identifier, events []*inlet.Event) error {
+	_, err := conn.CopyFrom(ctx, name, columnNames[:], pgx.CopyFromSlice(len(events), func(i int) ([]any, error) {
+		e := events[i]
+		return []any{e.Source.ID, e.MessageID, e.ReceivedAt, e.Timestamp, string(e.Type), e.Name, e.UserID, e.AnonymousID, e.GroupID, e.AppendJSON(nil)}, nil
+	}))
+	return err
+}
+
+func copyAndInsert(b *testing.B, sink *Sink) func(context.Context, []*inlet.Event) error {
+	config := sink.pool.Config()
+	config.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
+		_, err := conn.Exec(ctx, "CREATE TEMP TABLE staged (LIKE "+sink.table.sql()+") ON COMMIT DELETE ROWS")
+		if err == nil {
+			_, err = conn.Exec(ctx, "ALTER TABLE staged ALTER seq DROP NOT NULL")
+		}
+		return err
+	}
+	pool, err := pgxpool.NewWithConfig(b.Context(), config)
+	require.NoError(b, err)
+	b.Cleanup(pool.Close)
+	names := strings.Join(columnNames[:], `", "`)
+	insert := fmt.Sprintf(`INSERT INTO %s ("%s") SELECT "%s" FROM staged ON CONFLICT DO NOTHING`, sink.table.sql(), names, names)
+	return func(ctx context.Context, events []*inlet.Event) error {
+		return pgx.BeginFunc(ctx, pool, func(tx pgx.Tx) error {
+			if err := copyRows(ctx, tx.Conn(), pgx.Identifier{"staged"}, events); err != nil {
+				return err
+			}
+			_, err := tx.Exec(ctx, insert)
+			return err
+		})
+	}
+}
+
+func copyOnly(b *testing.B, sink *Sink) func(context.Context, []*inlet.Event) error {
+	_, err := sink.pool.Exec(b.Context(), fmt.Sprintf("ALTER TABLE %s DROP CONSTRAINT %s_pkey", sink.table.sql(), sink.table.name))
+	require.NoError(b, err)
+	return func(ctx context.Context, events []*inlet.Event) error {
+		conn, err := sink.pool.Acquire(ctx)
+		if err != nil {
+			return err
+		}
+		defer conn.Release()
+		return copyRows(ctx, conn.Conn(), pgx.Identifier{sink.table.name}, events)
+	}
+}
