@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"testing"
 	"unicode/utf16"
+	"unicode/utf8"
 
 	"github.com/stretchr/testify/require"
 )
@@ -23,30 +24,36 @@ func spellings(r rune) (written []string) {
 	return append(written, fmt.Sprintf(`\u%04x`, r), fmt.Sprintf(`\u%04X`, r))
 }
 
+// runes are all characters that a writer of JSON may treat specially: ASCII, its neighbours and
+// U+2028. Of the others they are those next to a limit of an encoding, and a sample.
+func runes() (all []rune) {
+	const sample = 4093 // a prime, so that the low bits differ
+	for r := rune(0); r <= utf8.MaxRune; r++ {
+		near := r <= 0x2ff || 0x2000 <= r && r <= 0x20ff || r%sample == 0
+		for _, limit := range []rune{0x800, 0xd800, 0xe000, 0xfffd, 0x10000, utf8.MaxRune} {
+			near = near || limit-0x10 <= r && r <= limit+0x10
+		}
+		if near && utf8.ValidRune(r) {
+			all = append(all, r)
+		}
+	}
+	return all
+}
+
 // A name has one form, however its characters are written, alone and next to others: the one of
 // a text, as short as JSON permits.
 func TestNameForm(t *testing.T) {
 	t.Parallel()
 	d := new(Document)
-	for r := rune(0); r <= 0x1ffff; r++ {
-		if 0xd800 <= r && r <= 0xdfff {
-			continue
-		}
+	for _, r := range runes() {
 		for _, written := range spellings(r) {
 			for _, around := range [][2]string{{}, {"a", ">\u2028"}, {"é<&", "\x7f"}} {
 				want := string(AppendString(nil, around[0]+string(r)+around[1]))
-				got := string(appendPlain(nil, []byte(`"`+around[0]+written+around[1]+`"`)))
-				if got != want {
-					require.Equal(t, want, got, "%U as %s", r, written)
-				}
+				quoted := `"` + around[0] + written + around[1] + `"`
+				require.Equal(t, want, string(appendPlain(nil, []byte(quoted))), "%U as %s", r, quoted)
+				require.NoError(t, d.Read([]byte(`{`+quoted+`:1}`), `"batch"`, Limits{}))
+				require.Equal(t, want, string(d.Root().Name(0)), "%U as %s", r, quoted)
 			}
-		}
-		if r > 0x2fff && r < 0xff00 {
-			continue // a body for each is enough of the others
-		}
-		for _, written := range spellings(r) {
-			require.NoError(t, d.Read([]byte(`{"`+written+`":1}`), `"batch"`, Limits{}))
-			require.Equal(t, string(AppendString(nil, string(r))), string(d.Root().Name(0)), "%U as %s", r, written)
 		}
 	}
 }
