@@ -90,7 +90,7 @@ func dial(t *testing.T, s *httptest.Server) net.Conn {
 	conn, err := net.Dial("tcp", s.Listener.Addr().String())
 	require.NoError(t, err)
 	t.Cleanup(func() { conn.Close() })
-	require.NoError(t, conn.SetDeadline(time.Now().Add(10*time.Second)))
+	require.NoError(t, conn.SetDeadline(time.Now().Add(time.Minute)))
 	return conn
 }
 
@@ -105,23 +105,75 @@ func (o onlyUnwraps) WriteHeader(status int) { o.inner.WriteHeader(status) }
 
 func (o onlyUnwraps) Unwrap() http.ResponseWriter { return o.inner }
 
-// slowServer is a server whose bodies have a quarter of a second to arrive, below
-// wrapped writers.
-func slowServer(t testing.TB, http2 bool) (*httptest.Server, *testsink.Keeper) {
+// pipes is a server whose connections are in memory, so that its deadlines are on the clock of
+// the bubble that it is made in.
+type pipes struct {
+	accept chan net.Conn
+	closed chan struct{}
+	once   sync.Once
+}
+
+// newPipes starts a server for h.
+func newPipes(t *testing.T, h http.Handler) *pipes {
+	t.Helper()
+	p := &pipes{accept: make(chan net.Conn), closed: make(chan struct{})}
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(true)
+	protocols.SetUnencryptedHTTP2(true)
+	server := &http.Server{Handler: h, Protocols: protocols}
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(p) }()
+	t.Cleanup(func() {
+		require.NoError(t, server.Close())
+		require.ErrorIs(t, <-served, http.ErrServerClosed)
+		time.Sleep(time.Second) // of the bubble: the server lingers on a body that it has not read
+	})
+	return p
+}
+
+func (p *pipes) Accept() (net.Conn, error) {
+	select {
+	case conn := <-p.accept:
+		return conn, nil
+	case <-p.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+func (p *pipes) Close() error {
+	p.once.Do(func() { close(p.closed) })
+	return nil
+}
+
+// Addr returns an address, which a server asks for.
+func (p *pipes) Addr() net.Addr { return new(net.TCPAddr) }
+
+// dial opens a connection, which has an end even if the server does nothing.
+func (p *pipes) dial(t *testing.T) net.Conn {
+	t.Helper()
+	client, server := net.Pipe()
+	t.Cleanup(func() { client.Close() })
+	require.NoError(t, client.SetDeadline(time.Now().Add(time.Hour)))
+	p.accept <- server
+	return client
+}
+
+// client returns a client with connections of its own.
+func (p *pipes) client(t *testing.T, protocols *http.Protocols) *http.Client {
+	t.Helper()
+	transport := &http.Transport{Protocols: protocols, DialContext: func(context.Context, string, string) (net.Conn, error) { return p.dial(t), nil }}
+	t.Cleanup(transport.CloseIdleConnections)
+	return &http.Client{Transport: transport}
+}
+
+// slowServer is a server whose bodies have a time to arrive, below wrapped writers.
+func slowServer(t *testing.T, bodyTime time.Duration) (*pipes, *testsink.Keeper) {
 	t.Helper()
 	sink := new(testsink.Keeper)
-	h := mustNew(t, sink, &inlet.Options{AllowAnonymous: true, Protocol: &inlet.Protocol{Payload: inlet.PayloadLimits{ReadTimeout: 250 * time.Millisecond}}})
-	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	h := mustNew(t, sink, &inlet.Options{AllowAnonymous: true, Protocol: &inlet.Protocol{Payload: inlet.PayloadLimits{ReadTimeout: bodyTime}}})
+	return newPipes(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h.ServeHTTP(onlyUnwraps{onlyUnwraps{w}}, r)
-	}))
-	s.EnableHTTP2 = http2
-	if http2 {
-		s.StartTLS()
-	} else {
-		s.Start()
-	}
-	t.Cleanup(s.Close)
-	return s, sink
+	})), sink
 }
 
 func TestPayloadContentType(t *testing.T) {
@@ -401,32 +453,34 @@ func TestPayloadDeadline(t *testing.T) {
 	t.Parallel()
 	t.Run("set and cleared", func(t *testing.T) {
 		t.Parallel()
-		timeout := &inlet.Options{Protocol: &inlet.Protocol{Payload: inlet.PayloadLimits{ReadTimeout: time.Minute}}}
+		const minRate, rest = 2 * time.Second, 2 * time.Second // of every body, of one that is refused
 		tests := []struct {
 			name    string
 			request *http.Request
-			least   time.Duration // of the deadline that is left, 0 for none
-			most    time.Duration
+			first   time.Duration
+			last    time.Duration // 0 for none
 		}{
-			{"after a body that was read there is none", authenticated("/v1/track", goodTrack), 0, 0},
-			{"the rest of a body that is too large must arrive in time", authenticated("/v1/track", padTo(40_000)), time.Second, time.Minute},
-			{"the body of a request without a key must arrive in time", request("POST", "/v1/track", strings.NewReader(goodTrack)), time.Second, time.Minute},
-			{"the body of a request for nothing must arrive in time", authenticated("/nothing", goodTrack), time.Second, time.Minute},
+			{"after a body that was read there is none", authenticated("/v1/track", goodTrack), minRate, 0},
+			{"the rest of a body that is too large must arrive in time", authenticated("/v1/track", padTo(40_000)), rest, rest},
+			{"the body of a request without a key must arrive in time", request("POST", "/v1/track", strings.NewReader(goodTrack)), rest, rest},
+			{"the body of a request for nothing must arrive in time", authenticated("/nothing", goodTrack), rest, rest},
 		}
 		for _, test := range tests {
 			t.Run(test.name, func(t *testing.T) {
 				t.Parallel()
-				w := &deadliner{ResponseRecorder: httptest.NewRecorder()}
-				mustNew(t, new(testsink.Keeper), timeout).ServeHTTP(w, test.request)
-				require.NotEmpty(t, w.deadlines)
-				last := w.deadlines[len(w.deadlines)-1]
-				if test.least == 0 {
-					require.Zero(t, last)
-					require.WithinDuration(t, time.Now().Add(2*time.Second), w.deadlines[0], time.Second, "that of the minimum rate")
-					return
-				}
-				require.Greater(t, time.Until(last), test.least)
-				require.Less(t, time.Until(last), test.most)
+				synctest.Test(t, func(t *testing.T) {
+					h := mustNew(t, new(testsink.Keeper), &inlet.Options{Protocol: &inlet.Protocol{Payload: inlet.PayloadLimits{ReadTimeout: time.Minute}}})
+					w := &deadliner{ResponseRecorder: httptest.NewRecorder()}
+					h.ServeHTTP(w, test.request)
+					require.NotEmpty(t, w.deadlines)
+					require.Equal(t, test.first, time.Until(w.deadlines[0]))
+					last := w.deadlines[len(w.deadlines)-1]
+					if test.last == 0 {
+						require.Zero(t, last)
+						return
+					}
+					require.Equal(t, test.last, time.Until(last))
+				})
 			})
 		}
 	})
@@ -435,112 +489,118 @@ func TestPayloadDeadline(t *testing.T) {
 		for _, wrapped := range []bool{false, true} {
 			t.Run(fmt.Sprintf("wrapped %t", wrapped), func(t *testing.T) {
 				t.Parallel()
-				sink := new(testsink.Keeper)
-				h := mustNew(t, sink, &inlet.Options{AllowAnonymous: true, Protocol: &inlet.Protocol{Payload: inlet.PayloadLimits{ReadTimeout: 100 * time.Millisecond}}})
-				s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-					if wrapped {
-						w = onlyUnwraps{onlyUnwraps{w}}
-					}
-					h.ServeHTTP(w, r)
-				}))
-				defer s.Close()
-				conn := dial(t, s)
-				started := time.Now()
-				fmt.Fprint(conn, "POST /v1/track HTTP/1.1\r\nHost: test\r\nContent-Length: 1000\r\n\r\n{")
-				resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
-				require.NoError(t, err)
-				defer resp.Body.Close()
-				require.Equal(t, http.StatusRequestTimeout, resp.StatusCode)
-				require.NotEmpty(t, resp.Header.Get("Retry-After"))
-				require.Less(t, time.Since(started), 3*time.Second)
-				require.Zero(t, sink.Calls())
+				synctest.Test(t, func(t *testing.T) {
+					sink := new(testsink.Keeper)
+					h := mustNew(t, sink, &inlet.Options{AllowAnonymous: true, Protocol: &inlet.Protocol{Payload: inlet.PayloadLimits{ReadTimeout: 100 * time.Millisecond}}})
+					conn := newPipes(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+						if wrapped {
+							w = onlyUnwraps{onlyUnwraps{w}}
+						}
+						h.ServeHTTP(w, r)
+					})).dial(t)
+					started := time.Now()
+					fmt.Fprint(conn, "POST /v1/track HTTP/1.1\r\nHost: test\r\nContent-Length: 1000\r\n\r\n{")
+					resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+					require.NoError(t, err)
+					defer resp.Body.Close()
+					require.Equal(t, http.StatusRequestTimeout, resp.StatusCode)
+					require.NotEmpty(t, resp.Header.Get("Retry-After"))
+					require.Equal(t, 100*time.Millisecond, time.Since(started))
+					require.Zero(t, sink.Calls())
+				})
 			})
 		}
 	})
 	t.Run("trickling body", func(t *testing.T) {
 		t.Parallel()
-		s, sink := slowServer(t, false)
-		conn := dial(t, s)
-		started := time.Now()
-		fmt.Fprint(conn, "POST /v1/track HTTP/1.1\r\nHost: test\r\nContent-Length: 30000\r\n\r\n")
-		trickle := time.NewTicker(5 * time.Millisecond) // each byte in time, and never the last
-		defer trickle.Stop()
-		stop, stopped := make(chan struct{}), make(chan struct{})
-		go func() {
-			defer close(stopped)
-			for {
-				select {
-				case <-stop:
-					return
-				case <-trickle.C:
-					if _, err := conn.Write([]byte{' '}); err != nil {
+		synctest.Test(t, func(t *testing.T) {
+			s, sink := slowServer(t, 250*time.Millisecond)
+			conn := s.dial(t)
+			started := time.Now()
+			fmt.Fprint(conn, "POST /v1/track HTTP/1.1\r\nHost: test\r\nContent-Length: 30000\r\n\r\n")
+			trickle := time.NewTicker(5 * time.Millisecond) // each byte in time, and never the last
+			defer trickle.Stop()
+			stop, stopped := make(chan struct{}), make(chan struct{})
+			go func() {
+				defer close(stopped)
+				for {
+					select {
+					case <-stop:
 						return
+					case <-trickle.C:
+						if _, err := conn.Write([]byte{' '}); err != nil {
+							return
+						}
 					}
 				}
-			}
-		}()
-		answers := bufio.NewReader(conn)
-		resp, err := http.ReadResponse(answers, nil)
-		took := time.Since(started)
-		close(stop)
-		<-stopped
-		require.NoError(t, err)
-		require.Equal(t, http.StatusRequestTimeout, resp.StatusCode)
-		require.Equal(t, "1", resp.Header.Get("Retry-After"))
-		require.GreaterOrEqual(t, took, 250*time.Millisecond)
-		require.Less(t, took, 3*time.Second)
-		_, err = io.Copy(io.Discard, resp.Body)
-		require.NoError(t, err)
-		_, err = answers.ReadByte()
-		require.Error(t, err, "the connection is kept, although the start of its next request is unknown")
-		require.Zero(t, sink.Calls())
+			}()
+			answers := bufio.NewReader(conn)
+			resp, err := http.ReadResponse(answers, nil)
+			took := time.Since(started)
+			close(stop)
+			require.NoError(t, err)
+			require.Equal(t, http.StatusRequestTimeout, resp.StatusCode)
+			require.Equal(t, "1", resp.Header.Get("Retry-After"))
+			require.Equal(t, 250*time.Millisecond, took)
+			_, err = io.Copy(io.Discard, resp.Body)
+			require.NoError(t, err)
+			_, err = answers.ReadByte()
+			require.ErrorIs(t, err, io.EOF, "the connection is kept, although the start of its next request is unknown")
+			<-stopped
+			require.Zero(t, sink.Calls())
+		})
 	})
 	t.Run("a connection outlives it", func(t *testing.T) {
 		t.Parallel()
-		h := mustNew(t, new(testsink.Keeper), &inlet.Options{AllowAnonymous: true, Protocol: &inlet.Protocol{Payload: inlet.PayloadLimits{ReadTimeout: 50 * time.Millisecond}}})
-		s := httptest.NewServer(h)
-		defer s.Close()
-		conn := dial(t, s)
-		answers := bufio.NewReader(conn)
-		for range 3 {
-			fmt.Fprintf(conn, "POST /v1/track HTTP/1.1\r\nHost: test\r\nContent-Length: %d\r\n\r\n%s", len(goodTrack), goodTrack)
-			resp, err := http.ReadResponse(answers, nil)
-			require.NoError(t, err)
-			_, err = io.Copy(io.Discard, resp.Body)
-			require.NoError(t, err)
-			require.Equal(t, 200, resp.StatusCode)
-			<-time.After(60 * time.Millisecond) // a real connection has no other clock
-		}
+		synctest.Test(t, func(t *testing.T) {
+			s, _ := slowServer(t, 50*time.Millisecond)
+			conn := s.dial(t)
+			answers := bufio.NewReader(conn)
+			for range 3 {
+				fmt.Fprintf(conn, "POST /v1/track HTTP/1.1\r\nHost: test\r\nContent-Length: %d\r\n\r\n%s", len(goodTrack), goodTrack)
+				resp, err := http.ReadResponse(answers, nil)
+				require.NoError(t, err)
+				_, err = io.Copy(io.Discard, resp.Body)
+				require.NoError(t, err)
+				require.Equal(t, 200, resp.StatusCode)
+				time.Sleep(60 * time.Millisecond)
+			}
+		})
 	})
 	t.Run("slow HTTP/2 stream", func(t *testing.T) {
 		t.Parallel()
-		s, sink := slowServer(t, true)
-		client := s.Client()
-		client.Timeout = 10 * time.Second
-		post := func(body io.Reader) (status int, reused bool) {
-			trace := &httptrace.ClientTrace{GotConn: func(i httptrace.GotConnInfo) { reused = i.Reused }}
-			r, err := http.NewRequestWithContext(httptrace.WithClientTrace(t.Context(), trace), "POST", s.URL+"/v1/track", body)
-			require.NoError(t, err)
-			resp, err := client.Do(r)
-			require.NoError(t, err)
-			defer resp.Body.Close()
-			require.Equal(t, 2, resp.ProtoMajor)
-			return resp.StatusCode, reused
-		}
-		status, _ := post(strings.NewReader(goodTrack))
-		require.Equal(t, 200, status)
-		for range 2 {
-			body, rest := io.Pipe()
-			go io.WriteString(rest, "{")
-			status, reused := post(body)
-			rest.Close()
-			require.Equal(t, http.StatusRequestTimeout, status)
-			require.True(t, reused)
-			status, reused = post(strings.NewReader(goodTrack))
+		synctest.Test(t, func(t *testing.T) {
+			s, sink := slowServer(t, 250*time.Millisecond)
+			protocols := new(http.Protocols)
+			protocols.SetUnencryptedHTTP2(true)
+			client := s.client(t, protocols)
+			post := func(body io.Reader) (status int, reused bool) {
+				trace := &httptrace.ClientTrace{GotConn: func(i httptrace.GotConnInfo) { reused = i.Reused }}
+				r, err := http.NewRequestWithContext(httptrace.WithClientTrace(t.Context(), trace), "POST", "http://test/v1/track", body)
+				require.NoError(t, err)
+				resp, err := client.Do(r)
+				require.NoError(t, err)
+				defer resp.Body.Close()
+				require.Equal(t, 2, resp.ProtoMajor)
+				return resp.StatusCode, reused
+			}
+			status, _ := post(strings.NewReader(goodTrack))
 			require.Equal(t, 200, status)
-			require.True(t, reused)
-		}
-		require.Len(t, sink.Events(), 3)
+			for range 2 {
+				body, rest := io.Pipe()
+				go io.WriteString(rest, "{")
+				started := time.Now()
+				status, reused := post(body)
+				rest.Close()
+				require.Equal(t, http.StatusRequestTimeout, status)
+				require.Equal(t, 250*time.Millisecond, time.Since(started))
+				require.True(t, reused)
+				status, reused = post(strings.NewReader(goodTrack))
+				require.Equal(t, 200, status)
+				require.True(t, reused)
+			}
+			require.Len(t, sink.Events(), 3)
+		})
 	})
 }
 
