@@ -75,14 +75,14 @@ func (o *eraseOptions) erase(_ context.Context, stdout, stderr io.Writer) error 
 		options.Texts = append(options.Texts, texts(id)...)
 	}
 	done, err := journal.Erase(ctx, o.dir, o.isOf, options)
+	if errors.Is(err, journal.ErrLocked) {
+		return fmt.Errorf("%w: stop the server first", err)
+	}
 	rejects := new(journal.Erasure)
 	if err == nil {
 		rejects, err = o.eraseRejects(ctx, options)
 	}
-	if errors.Is(err, journal.ErrLocked) {
-		return fmt.Errorf("%w: stop the server first", err)
-	}
-	o.print(stdout, done, rejects)
+	o.print(stdout, done, rejects) // what was done before an error, too
 	return err
 }
 

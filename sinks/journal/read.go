@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"iter"
 	"path/filepath"
+	"slices"
 	"sort"
 	"time"
 
@@ -378,12 +379,23 @@ func (r *dirReader) scanFrom(file io.Reader, first uint64) {
 
 // list lists the segments.
 func (r *dirReader) list() error {
-	segments, err := listSegments(r.fs, r.dir)
+	segments, err := listRegular(r.fs, r.dir)
 	if err != nil {
 		return fmt.Errorf("%w: %w", errUnlisted, err)
 	}
 	r.listed = segments
 	return nil
+}
+
+// listRegular is listSegments without what is no regular file, which the next Open sets aside: to
+// open a pipe would wait for its writer.
+func listRegular(fsys osfs.FS, dir string) ([]entry, error) {
+	segments, err := listSegments(fsys, dir)
+	if err != nil {
+		return nil, err
+	}
+	irregular, err := fsys.Irregular(dir)
+	return slices.DeleteFunc(segments, func(e entry) bool { return slices.Contains(irregular, e.name()) }), err
 }
 
 func (r *dirReader) close() {

@@ -137,7 +137,7 @@ func (v *verification) verify(ctx context.Context) error {
 	if err := v.names(); err != nil {
 		return err
 	}
-	segments, err := listSegments(v.opts.fs, v.dir)
+	segments, err := listRegular(v.opts.fs, v.dir)
 	if err != nil {
 		return err
 	}

@@ -64,10 +64,14 @@ func TestVerify(t *testing.T) {
 		t.Parallel()
 		m := memfs.New()
 		m.PutSpecial(seg1)
+		m.Put(seg3, lines(3, 1))
 		r, err := Verify(t.Context(), memfs.Dir, &VerifyOptions{fs: m})
-		if err == nil {
-			require.Contains(t, r.Faults[0].String(), seg1+": not a regular file")
-		}
+		require.NoError(t, err)
+		require.Equal(t, []Fault{{File: seg1, Text: "not a regular file"}}, r.Faults)
+		require.Equal(t, uint64(1), r.Events)
+		ids, err := readIDs(t.Context(), m, ReadOptions{})
+		require.NoError(t, err)
+		require.Equal(t, []string{"m3"}, ids)
 	})
 	t.Run("faults are bounded, and counted", func(t *testing.T) {
 		t.Parallel()
