@@ -16,8 +16,8 @@ import (
 	"github.com/inlet-go/inlet/sinks/journal/internal/osfs/memfs"
 )
 
-// odd accepts the events with an odd number at the end of their id.
-func odd(e *inlet.Event) bool {
+// oddEvents accepts the events with an odd number at the end of their id.
+func oddEvents(e *inlet.Event) bool {
 	return strings.Contains("13579", e.MessageID[len(e.MessageID)-1:])
 }
 
@@ -64,7 +64,7 @@ func TestBatchSeq(t *testing.T) {
 	run("with a filter", func(t *testing.T, j *Journal) {
 		to := &namer{}
 		write(t, j, "0", "1", "2", "3", "4", "5")
-		drain(t, deliver(t, j, to, &DeliverOptions{MaxEvents: 2, Filter: odd}))
+		drain(t, deliver(t, j, to, &DeliverOptions{MaxEvents: 2, Filter: oddEvents}))
 		require.Equal(t, []string{"2-4 1 3", "6-6 5"}, to.named())
 	})
 	run("halves of a batch with a rejected event", func(t *testing.T, j *Journal) {
@@ -239,7 +239,7 @@ func TestStableBatches(t *testing.T) {
 		left, _ := crash(t, m, stable, "0", "2", "4")
 		j, to := openMem(t, left, Options{}), &namer{}
 		o := stable
-		o.Filter = odd
+		o.Filter = oddEvents
 		d := deliver(t, j, to, &o)
 		synctest.Wait()
 		write(t, j, "1", "3")

@@ -62,7 +62,7 @@ func crimeScene() *memfs.FS {
 	m.Put("quarantine/b", victimLines(2, 2, always))
 	m.Put("quarantine/c", victimLines(1, 1, always))
 	m.Put("dead/d/"+seg1, victimLines(1, 3, always))
-	m.Put("cursors/d", string(cursor{6, true}.encode()))
+	m.Put("cursors/d", string(cursor{seq: 6, holds: true}.encode()))
 	return m
 }
 

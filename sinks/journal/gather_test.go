@@ -131,7 +131,7 @@ func TestGather(t *testing.T) {
 	run("events that the filter excludes do not count", func(t *testing.T, _ *memfs.FS, j *Journal) {
 		to := &target{}
 		o := gather
-		o.Filter = odd
+		o.Filter = oddEvents
 		d := deliver(t, j, to, &o)
 		require.NoError(t, j.Write(t.Context(), events("m", 19)))
 		synctest.Wait()
