@@ -62,9 +62,9 @@ func (p *protocol) equal(q *protocol) bool {
 // enter makes what has the protocol a user of a request's account.
 func (p *protocol) enter(s *state) {
 	s.account.Enter(p.budget)
-	if before := s.protocol.Load(); before != p {
+	if before, ok := s.protocol.Load().(*protocol); before != p {
 		s.protocol.Store(p)
-		if before != nil && !before.equal(p) {
+		if ok && !before.equal(p) {
 			s.mixed.Store(true)
 		}
 	}

@@ -101,8 +101,8 @@ type state struct {
 	outcome   atomic.Pointer[Outcome]
 	charges   atomic.Pointer[charges]
 	key       atomic.Pointer[knownKey]
-	protocol  atomic.Pointer[protocol] // of the last layer that it has entered
-	mixed     atomic.Bool              // two of its layers differ in that
+	protocol  atomic.Value // the *protocol of the last layer that it has entered
+	mixed     atomic.Bool  // two of its layers differ in that
 
 	// account is what the request uses of the memory that all of them share. Each layer of
 	// this module and the handler enter it and leave it, deferred.

@@ -88,7 +88,7 @@ func environmentOf(stage []instruction) map[string]string {
 }
 
 // The image is built as the Dockerfile says, except for Docker itself: from the files that its
-// context has, with the modules of the command in its first comment, without a network and without
+// context has, with the modules of the command in docs/KUBERNETES.md, without a network and without
 // a cache of modules. What it would start is started. The build has no -trimpath, so that it can
 // use what the tests have compiled of the standard library.
 func TestDockerfile(t *testing.T) {

@@ -10,8 +10,14 @@ var table = map[string]check{
 	`README.md: curl -u my-write-key: -d '{"event":"Signed Up","userId":"user-1"}' http://127.0.0.1:8080/t/v1/track`: {
 		with: "README.md: package main",
 	},
-	`README.md: {"success":true}`:            {with: "README.md: package main"},
-	"README.md: tail -n 1 inlet-data/*.part": {with: "README.md: package main"},
+	`README.md: {"success":true}`:                             {with: "README.md: package main"},
+	"README.md: tail -n 1 inlet-data/*.part":                  {with: "README.md: package main"},
+	"docs/KUBERNETES.md: GOWORK=off go mod vendor -o .vendor": {by: "cmd/inlet/dockerfile_test.go TestDockerfile"},
+	"docs/KUBERNETES.md: docker run --rm -p 127.0.0.1:8080:8080 -v inlet-data:/data registry.example/inlet:1": {
+		by: "cmd/inlet/kubernetes_test.go TestKubernetes",
+	},
+	"docs/KUBERNETES.md: apiVersion: v1":                          {by: "cmd/inlet/kubernetes_test.go TestKubernetes"},
+	"docs/KUBERNETES.md: kubectl logs -f inlet-1 > inlet-1.log &": {by: "cmd/inlet/kubernetes_test.go TestKubernetes"},
 	"docs/DESIGN.md: examples ─▶ middleware ─▶ enrichers    authcache    sinks ◀── sinks/journal    sinktest": {
 		reason: "a picture; the table below it is tested",
 	},
@@ -28,6 +34,7 @@ var table = map[string]check{
 	`docs/OPERATIONS.md: cat inlet-rejects/*.ndjson* | jq -cR 'fromjson? | [._refused.code, .event, ._refused.error]'`: {
 		by: "examples/mount/example_test.go TestRejectsCommand",
 	},
+	"docs/TESTING.md: curl -s -X DELETE http://127.0.0.1:8090/events": {by: "cmd/inlet/docs_test.go TestFakeDocument"},
 	`docs/TESTING.md: inlettest: no track event "Order Completed" with the properties {"coupon":"SPRING","total":50} recei`: {
 		by: "inlettest/inlettest_test.go TestDocument",
 	},
