@@ -36,7 +36,7 @@ func harness(s *pgserver.Server, dsn string, o Options) sinktest.Harness {
 		Features: sinktest.Features{
 			Durability: inlet.DurabilityFsync, Ordered: true, Dedupes: true, Partial: true,
 			Patience: time.Minute, Grace: time.Minute,
-			Order:  func(e *inlet.Event) string { return "" },
+			Order:  func(*inlet.Event) string { return "" },
 			Poison: func(e *inlet.Event) { e.MessageID += strings.Repeat("x", 200) + incompressible },
 			Refuse: func(e *inlet.Event) { e.MessageID += strings.Repeat("x", 200) + incompressible },
 		},

@@ -56,7 +56,7 @@ func events(prefix string, n int) []*inlet.Event {
 	return list
 }
 
-var day = time.Date(2026, 3, 1, 12, 0, 0, 123_456_789, time.UTC)
+var day = time.Date(2026, 3, 1, 12, 0, 0, 123456789, time.UTC)
 
 func event(id string) *inlet.Event {
 	return &inlet.Event{

@@ -6,8 +6,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
 	"github.com/inlet-go/inlet/internal/check"
 )
 
@@ -123,7 +121,10 @@ func (t tableName) sql() string { return t.with("") }
 // with returns the quoted name with a suffix.
 func (t tableName) with(suffix string) string {
 	if t.schema == "" {
-		return pgx.Identifier{t.name + suffix}.Sanitize()
+		return quoteName(t.name + suffix)
 	}
-	return pgx.Identifier{t.schema, t.name + suffix}.Sanitize()
+	return quoteName(t.schema) + "." + quoteName(t.name+suffix)
 }
+
+// quoteName returns a name as it is written in SQL.
+func quoteName(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }

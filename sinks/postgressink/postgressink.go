@@ -156,7 +156,7 @@ func insertStatement(table tableName, jsonb bool) string {
 		value := fmt.Sprintf("c%d", i)
 		names = append(names, value)
 		arrays = append(arrays, fmt.Sprintf("$%d", i+1))
-		into = append(into, pgx.Identifier{column}.Sanitize())
+		into = append(into, quoteName(column))
 		if column == "payload" {
 			value += "::" + payloadType(jsonb)
 		}

@@ -64,8 +64,8 @@ func (c *column) addNull() {
 	c.data = binary.BigEndian.AppendUint32(c.data, ^uint32(0))
 }
 
-// epoch is the zero of times in the binary form.
-var epoch = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC).Unix()
+// epochSeconds is the zero of times in the binary form.
+var epochSeconds = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC).Unix()
 
 // addTime adds a time, cut to microseconds. The zero time is null.
 func (c *column) addTime(t time.Time) {
@@ -75,7 +75,7 @@ func (c *column) addTime(t time.Time) {
 	}
 	c.count++
 	c.data = binary.BigEndian.AppendUint32(c.data, 8)
-	c.data = binary.BigEndian.AppendUint64(c.data, uint64((t.Unix()-epoch)*1_000_000+int64(t.Nanosecond()/1000)))
+	c.data = binary.BigEndian.AppendUint64(c.data, uint64((t.Unix()-epochSeconds)*1_000_000+int64(t.Nanosecond()/1000)))
 }
 
 // addPayload adds the canonical form of an event, which takes its place in the array directly.

@@ -50,10 +50,10 @@ func TestArrays(t *testing.T) {
 func TestTimes(t *testing.T) {
 	t.Parallel()
 	for _, at := range []time.Time{
-		time.Date(2026, 3, 1, 12, 0, 0, 123_456_789, time.UTC),
-		time.Date(9999, 12, 31, 23, 59, 59, 999_999_999, time.UTC),
-		time.Date(1, 1, 1, 0, 0, 0, 1_000, time.UTC),
-		time.Date(1969, 12, 31, 23, 59, 59, 999_999_999, time.UTC),
+		time.Date(2026, 3, 1, 12, 0, 0, 123456789, time.UTC),
+		time.Date(9999, 12, 31, 23, 59, 59, 999999999, time.UTC),
+		time.Date(1, 1, 1, 0, 0, 0, 1000, time.UTC),
+		time.Date(1969, 12, 31, 23, 59, 59, 999999999, time.UTC),
 		time.Date(2000, 1, 1, 0, 0, 0, 0, time.FixedZone("", 3600)),
 	} {
 		var c column

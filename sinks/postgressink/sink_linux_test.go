@@ -30,7 +30,7 @@ func TestSink(t *testing.T) {
 		sink := open(t, s, Options{})
 		e := event("a\x00b")
 		e.Name, e.GroupID = "x\x00y", "g"
-		e.ReceivedAt = time.Date(9999, 12, 31, 23, 59, 59, 999_999_999, time.UTC)
+		e.ReceivedAt = time.Date(9999, 12, 31, 23, 59, 59, 999999999, time.UTC)
 		require.NoError(t, sink.Write(t.Context(), []*inlet.Event{e}))
 		var row struct {
 			Source, ID, Type, Name, User, Anonymous, Group string
@@ -273,7 +273,7 @@ func TestSink(t *testing.T) {
 		}
 		require.Len(t, names(), 2, "this month and the next")
 		list := events("m", 3)
-		list[1].ReceivedAt = time.Date(2025, 12, 31, 23, 59, 59, 999_999_999, time.UTC)
+		list[1].ReceivedAt = time.Date(2025, 12, 31, 23, 59, 59, 999999999, time.UTC)
 		list[2].ReceivedAt = time.Date(2026, 1, 1, 0, 0, 0, 0, time.FixedZone("", 7200)) // 2025 in UTC
 		require.NoError(t, sink.Write(t.Context(), list))
 		require.NoError(t, sink.Write(t.Context(), list))
