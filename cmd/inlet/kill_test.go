@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -23,7 +24,7 @@ func TestKill(t *testing.T) {
 		p := start(t, dir, "-log-level", "error")
 		l.resend(t, p)
 		before := l.acknowledged()
-		l.run(t, p, round, time.Second)
+		l.run(t, p, round, time.Second, 100)
 		require.Greater(t, l.acknowledged(), before+100, "too little load to show anything")
 	}
 	p := start(t, dir, "-log-level", "error")
@@ -41,20 +42,24 @@ type load struct {
 // fate is what happened to one event. A client without an answer retries.
 type fate struct{ acked, resent bool }
 
-// run sends events from several clients, and kills the server after d, amid their requests.
-func (l *load) run(t *testing.T, p *process, round int, d time.Duration) {
+// run sends events from several clients, and kills the server amid their requests: after d, or
+// later if no more than enough were acknowledged by then.
+func (l *load) run(t *testing.T, p *process, round int, d time.Duration, enough int64) {
 	t.Helper()
-	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 16}, Timeout: 10 * time.Second}
+	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 16}, Timeout: time.Minute}
 	defer client.CloseIdleConnections()
+	var acknowledged atomic.Int64
+	began := time.Now()
 	var clients sync.WaitGroup
 	for n := range 8 {
 		clients.Go(func() {
 			for i := 0; l.send(client, p, fmt.Sprintf("round%d-client%d-%d", round, n, i)); i++ {
+				if acknowledged.Add(1) > enough && time.Since(began) >= d {
+					p.kill()
+				}
 			}
 		})
 	}
-	kill := time.AfterFunc(d, p.kill)
-	defer kill.Stop()
 	clients.Wait()
 }
 

