@@ -67,7 +67,7 @@ func start(t *testing.T, do task, procs int, wrapper ...string) *child {
 	require.NoError(t, c.cmd.Start())
 	go func() { defer close(c.read); c.listen(pipe) }()
 	t.Cleanup(c.kill)
-	c.await(t, 20*time.Second, "ready", func() bool { return c.ready })
+	c.await(t, patience, "ready", func() bool { return c.ready })
 	return c
 }
 
@@ -160,11 +160,14 @@ func (c *child) await(t *testing.T, limit time.Duration, what string, is func() 
 	}, limit, time.Millisecond, "the child never came to: %s\n%s", what, c.stderr())
 }
 
+// patience is how long a child may take for anything, on the busiest machine.
+const patience = time.Minute
+
 // awaitAcks waits for a number of further acknowledged writes.
 func (c *child) awaitAcks(t *testing.T, more int) {
 	t.Helper()
 	before := c.acked()
-	c.await(t, 20*time.Second, "acknowledge more", func() bool { return len(c.acks) >= before+more })
+	c.await(t, patience, "acknowledge more", func() bool { return len(c.acks) >= before+more })
 }
 
 func (c *child) acked() int {
@@ -183,7 +186,7 @@ func (c *child) report(name string) report {
 // awaitReport waits until the report of a destination satisfies is.
 func (c *child) awaitReport(t *testing.T, name, what string, is func(report) bool) {
 	t.Helper()
-	c.await(t, 20*time.Second, name+": "+what, func() bool { return is(c.reports[name]) })
+	c.await(t, patience, name+": "+what, func() bool { return is(c.reports[name]) })
 }
 
 // logged reports whether the child has logged that text.

@@ -208,7 +208,7 @@ func takeAway(t *testing.T, ahead bool, accident func(string) error, spare bool)
 	do.Writers, do.Batch, do.SegmentBytes = 8, 1, 64<<20
 	c := start(t, do, 2)
 	if ahead {
-		c.await(t, 20*time.Second, "write into a file that was filled ahead", func() bool {
+		c.await(t, patience, "write into a file that was filled ahead", func() bool {
 			return activeLength(t, dir) == do.SegmentBytes
 		})
 	}

