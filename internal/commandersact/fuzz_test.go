@@ -151,7 +151,7 @@ func requireComposed(t *testing.T, payload string, result []byte, o commandersac
 	}
 }
 
-// A meter counts what is reserved, and refuses the call after so many, unless that is negative.
+// A meter counts what is reserved, and refuses a call once none are left, unless left is negative.
 type meter struct {
 	reserved    int64
 	calls, left int
@@ -168,7 +168,7 @@ func (m *meter) Reserve(n int64) error {
 	return nil
 }
 
-// requireRefused checks what a migration does that is refused memory in one of so many places.
+// requireRefused checks what a migration does that is refused memory by one of its calls.
 func requireRefused(t *testing.T, payload string, migrated []byte, o commandersact.Options, calls int) {
 	t.Helper()
 	dst := []byte("before")
