@@ -35,6 +35,7 @@ var table = map[string]check{
 		by: "examples/mount/example_test.go TestRejectsCommand",
 	},
 	"docs/TESTING.md: curl -s -X DELETE http://127.0.0.1:8090/events": {by: "cmd/inlet/docs_test.go TestFakeDocument"},
+	"docs/SINKS.md: -- the latest orders":                             {by: "sinks/postgressink/sink_linux_test.go TestSink"},
 	`docs/TESTING.md: inlettest: no track event "Order Completed" with the properties {"coupon":"SPRING","total":50} recei`: {
 		by: "inlettest/inlettest_test.go TestDocument",
 	},

@@ -18,7 +18,6 @@ import (
 	"github.com/inlet-go/inlet/sinks/postgressink/internal/pgserver"
 )
 
-// table returns the name of a table of the test's own.
 // How long to wait for what a server does in its own time, and how often to look.
 const (
 	waitLong = 2 * time.Minute
@@ -27,6 +26,7 @@ const (
 
 var tables atomic.Int64
 
+// table returns the name of a table of the test's own.
 func table(testing.TB) string {
 	return fmt.Sprintf("t%d", tables.Add(1))
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -46,6 +47,32 @@ func TestSink(t *testing.T) {
 		require.True(t, day.Truncate(time.Microsecond).Equal(row.At), row.At)
 		stored := read(t, conn, sink.opts.Table)
 		require.Equal(t, "a\x00b", stored[0].MessageID, "the payload is exact")
+	})
+
+	run("the queries of docs/SINKS.md", func(t *testing.T) {
+		page, err := os.ReadFile("../../docs/SINKS.md")
+		require.NoError(t, err)
+		_, block, found := strings.Cut(string(page), "```sql\n-- the latest orders\n")
+		require.True(t, found)
+		block, _, _ = strings.Cut(block, "```")
+		latest, remove, found := strings.Cut(block, "-- everything about a person\n")
+		require.True(t, found)
+		sink := open(t, s, Options{})
+		own := strings.NewReplacer("inlet_events", sink.table.sql())
+		list := events("m", 3)
+		list[1].UserID, list[1].AnonymousID = "user-1", "other"
+		list[2].AnonymousID = "a-2"
+		require.NoError(t, sink.Write(t.Context(), list))
+		rows, err := conn.Query(t.Context(), own.Replace(latest))
+		require.NoError(t, err)
+		orders, err := pgx.CollectRows(rows, pgx.RowToMap)
+		require.NoError(t, err)
+		require.Len(t, orders, 3)
+		require.Equal(t, "27.50", orders[0]["total"])
+		exec(t, conn, own.Replace(remove))
+		left := read(t, conn, sink.opts.Table)
+		require.Len(t, left, 1)
+		require.Equal(t, "m-0", left[0].MessageID)
 	})
 
 	run("once", func(t *testing.T) {
