@@ -1,6 +1,7 @@
 // Standalone is a complete ingestion server in one process, with the API at one address and the
 // events in one directory. It is the shortest program that "inlet serve" is made of, which has
-// more options: see docs/COMMANDS.md.
+// more options: see docs/COMMANDS.md. A host of your own is made of the public packages, as
+// examples/mount is.
 //
 //	go run ./examples/standalone
 //
@@ -23,7 +24,10 @@ func main() {
 	flag.StringVar(&c.Addr, "addr", "127.0.0.1:8080", "`address` to listen on")
 	flag.StringVar(&c.Dir, "dir", "./inlet-data", "`directory` of the events")
 	flag.Func("key", "a write `key` to accept; repeat it for more (default: one that is generated at\nthe first start and kept in the directory)", c.AddKey)
-	flag.Parse()
+	if flag.Parse(); flag.NArg() > 0 {
+		flag.Usage()
+		os.Exit(2)
+	}
 	if err := c.Run(server.UntilSignal(os.Interrupt, syscall.SIGTERM), os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, "standalone:", err)
 		os.Exit(1)
