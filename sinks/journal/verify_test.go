@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -151,4 +153,40 @@ func TestVerifyRunning(t *testing.T) {
 		got.DeadLetters = nil
 		require.Equal(t, DestinationReport{Name: "d", Cursor: true, Position: 20, Behind: 10, Holds: true}, got)
 	})
+}
+
+// TestPipes is about named pipes in the place of what is not a segment: nobody waits for them.
+func TestPipes(t *testing.T) {
+	t.Parallel()
+	for name, fault := range map[string]string{
+		lastName: "LAST", "cursors/d": "cursors/d", "dead/d/REDRIVEN": "dead/d/REDRIVEN", "dead/d/LAST": "dead/d/LAST",
+		"cursors": "", "dead": "", "dead/d": "", "quarantine": "-",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			require.NoError(t, os.WriteFile(filepath.Join(dir, seg1), []byte(lines(1, 1)), 0o600))
+			require.NoError(t, os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o700))
+			makePipe(t, filepath.Join(dir, name))
+			r, err := Verify(t.Context(), dir, nil)
+			switch fault {
+			case "":
+				require.ErrorContains(t, err, "not a directory")
+			case "-": // of which only the size is of interest
+				require.NoError(t, err)
+			default:
+				require.NoError(t, err)
+				require.Len(t, r.Faults, 1)
+				require.Equal(t, fault, r.Faults[0].File)
+				require.Contains(t, r.Faults[0].Text, "not a regular file")
+			}
+			// Nor do those that write: they go on, or say what is wrong.
+			if j, err := Open(dir, &Options{LowWater: -1}); err == nil {
+				closeNow(t, j)
+			}
+			_, _ = Erase(t.Context(), dir, func(*inlet.Event) bool { return false }, nil)
+			for range ReadLetters(t.Context(), dir, "d", nil) {
+			}
+		})
+	}
 }

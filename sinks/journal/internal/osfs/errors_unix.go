@@ -4,13 +4,12 @@ package osfs
 
 import (
 	"errors"
-	"os"
 	"syscall"
 )
 
 // SyncDir implements [FS].
 func (Disk) SyncDir(dir string) error {
-	d, err := os.Open(dir)
+	d, err := openDir(dir)
 	if err != nil {
 		return err
 	}

@@ -10,6 +10,7 @@
 //	errors_*.go      which errors mean a full disk or a lack of descriptors; SyncDir
 //	free_*.go        free space
 //	lock_*.go        the lock on a directory
+//	now_*.go         opening without waiting
 //	size_*.go        the size of an open file, and whether its name still leads to it
 //	sync_*.go        flushing a file
 package osfs
@@ -43,7 +44,8 @@ type FS interface {
 	Create(name string) (File, error)
 	// Overwrite opens a file for writing over its content, from the beginning.
 	Overwrite(name string) (File, error)
-	// Open opens a file for reading.
+	// Open opens a file for reading. It fails, and does not wait for a writer, if the name is
+	// that of a directory, a named pipe or a device.
 	Open(name string) (io.ReadSeekCloser, error)
 	// Stat returns the size of a file, and when it was last written to.
 	Stat(name string) (size int64, written time.Time, err error)
@@ -119,7 +121,7 @@ func (d Disk) MakeDir(dir string) error {
 
 // List implements [FS].
 func (Disk) List(dir string) ([]string, error) {
-	d, err := os.Open(dir)
+	d, err := openDir(dir)
 	if err != nil {
 		return nil, err
 	}
@@ -129,7 +131,7 @@ func (Disk) List(dir string) ([]string, error) {
 
 // Irregular implements [FS].
 func (Disk) Irregular(dir string) ([]string, error) {
-	d, err := os.Open(dir)
+	d, err := openDir(dir)
 	if err != nil {
 		return nil, err
 	}
@@ -143,6 +145,9 @@ func (Disk) Irregular(dir string) ([]string, error) {
 	}
 	return names, err
 }
+
+// openDir opens a directory. What is none fails when it is read.
+func openDir(dir string) (*os.File, error) { return os.OpenFile(dir, os.O_RDONLY|openNow, 0) }
 
 // Create implements [FS].
 func (Disk) Create(name string) (File, error) {
@@ -171,7 +176,22 @@ func openFile(name string, flag int) (*diskFile, error) {
 }
 
 // Open implements [FS].
-func (Disk) Open(name string) (io.ReadSeekCloser, error) { return os.Open(name) }
+func (Disk) Open(name string) (io.ReadSeekCloser, error) {
+	f, err := os.OpenFile(name, os.O_RDONLY|openNow, 0)
+	if err != nil {
+		return nil, err
+	}
+	info, err := f.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = &os.PathError{Op: "open", Path: name, Err: errIrregular}
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
+
+var errIrregular = errors.New("not a regular file")
 
 // Stat implements [FS].
 func (Disk) Stat(name string) (size int64, written time.Time, err error) {
