@@ -361,6 +361,10 @@ func (e *eraser) deadLetters() error {
 			continue
 		}
 		below := filepath.Join(deadLetterDir, name)
+		if _, err := e.fs.List(filepath.Join(e.dir, below)); osfs.IsNoDir(err) {
+			e.done.Unchecked = append(e.done.Unchecked, filepath.ToSlash(filepath.Join(e.below, below)))
+			continue
+		}
 		letters := &eraser{
 			ctx: e.ctx, fs: e.fs, opts: e.opts, match: e.match, scan: e.scan, dir: filepath.Join(e.dir, below), below: below, done: new(Erasure),
 		}

@@ -369,7 +369,11 @@ func (v *verification) deadLetters(ctx context.Context) error {
 			opts: v.opts, dir: filepath.Join(v.dir, below), below: filepath.Join(v.below, below), report: new(Report), scan: v.scan,
 		}
 		letters.opts.MaxFaults = max(v.opts.MaxFaults-len(r.Faults), 0)
-		if err := letters.verify(ctx); err != nil {
+		switch err := letters.verify(ctx); {
+		case osfs.IsNoDir(err):
+			v.fault(Fault{File: below, Text: "not a directory"})
+			continue
+		case err != nil:
 			return fmt.Errorf("%s: %w", below, err)
 		}
 		if _, err := readRedriven(v.opts.fs, filepath.Join(letters.dir, redrivenName)); err != nil {

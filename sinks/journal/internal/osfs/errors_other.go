@@ -13,6 +13,9 @@ func IsFull(err error) bool {
 	return err != nil && strings.Contains(err.Error(), "not enough space on the disk")
 }
 
+// IsNoDir returns false: the error is not known here.
+func IsNoDir(error) bool { return false }
+
 // IsScarce returns false: the errors that mean a shortage of file descriptors or memory
 // are not known here.
 func IsScarce(error) bool { return false }

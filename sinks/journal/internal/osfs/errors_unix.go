@@ -21,6 +21,9 @@ func IsFull(err error) bool {
 	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
 }
 
+// IsNoDir reports whether err means that a name is not that of a directory.
+func IsNoDir(err error) bool { return errors.Is(err, syscall.ENOTDIR) }
+
 // IsScarce reports whether err means that the process or the machine lacks file
 // descriptors or memory: a passing shortage, not a fault of the file.
 func IsScarce(err error) bool {
