@@ -14,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 
@@ -114,9 +115,70 @@ func (o *eraseOptions) isOf(e *inlet.Event) bool {
 		return true
 	}
 	reason, ok := sinks.RefusalOf(e)
-	return ok && slices.ContainsFunc(o.ids(), func(id string) bool {
-		return slices.ContainsFunc(texts(id), func(text string) bool { return strings.Contains(reason.Received, text) })
+	return ok && slices.ContainsFunc(o.ids(), func(id string) bool { return mentions(reason.Received, id) })
+}
+
+// mentions reports whether a text that cannot be read as an event has the id, and not only as a
+// part of a longer one.
+func mentions(text, id string) bool {
+	return slices.ContainsFunc(texts(id), func(form string) bool {
+		for before := 0; ; before++ {
+			i := strings.Index(text[before:], form)
+			if i < 0 {
+				return false
+			}
+			before += i
+			after := before + len(form)
+			if !(isOfID(form[0]) && endsInID(text[:before])) && !(isOfID(form[len(form)-1]) && beginsInID(text[after:])) {
+				return true
+			}
+		}
 	})
+}
+
+// isOfID reports whether an id may go on with c: a letter, a digit, or what joins them.
+func isOfID(c byte) bool {
+	return c >= 0x80 || c == '-' || c == '_' || '0' <= c && c <= '9' || 'a' <= c|0x20 && c|0x20 <= 'z'
+}
+
+// endsInID and beginsInID report whether an id may go on before text ends or after it begins. In a
+// URL and in JSON, the character there may be an escape.
+func endsInID(text string) bool {
+	n := len(text)
+	for _, width := range []int{len(`%00`), len(`\u0000`), len(`\n`)} {
+		if n >= width {
+			if of, ok := escapeOfID(text[n-width:]); ok {
+				return of
+			}
+		}
+	}
+	return n > 0 && isOfID(text[n-1])
+}
+
+func beginsInID(text string) bool {
+	for _, width := range []int{len(`%00`), len(`\u0000`)} {
+		if len(text) >= width {
+			if of, ok := escapeOfID(text[:width]); ok {
+				return of
+			}
+		}
+	}
+	return text != "" && isOfID(text[0])
+}
+
+// escapeOfID reports whether an escape is of a character of which an id may consist, and false if
+// text is no escape.
+func escapeOfID(text string) (of, ok bool) {
+	digits, ok := strings.CutPrefix(text, "%")
+	if !ok {
+		digits, ok = strings.CutPrefix(text, `\u`)
+	}
+	if !ok {
+		letter, ok := strings.CutPrefix(text, `\`)
+		return false, ok && len(letter) == 1 && strings.Contains("bfnrt", letter)
+	}
+	c, err := strconv.ParseUint(digits, 16, 16)
+	return err == nil && isOfID(byte(min(c, 0x80))), err == nil
 }
 
 // minText is how long an id must be to be looked for in the midst of other text.

@@ -38,6 +38,7 @@ func TestErase(t *testing.T) {
 		`{"event":"E","anonymousId":"user-2"}`,
 		`{"event":"E","userId":"user-22"}`,
 		`{"event":"E","userId":["user-2"]}`,
+		`{"event":"E","userId":["user-22"]}`,
 		`{"event":"E","userId":"user-2","anonymousId":"device-2"}`,
 		`{"event":"E","userId":"other","anonymousId":"device-2"}`,
 	} {
@@ -122,5 +123,42 @@ func TestEraseIDs(t *testing.T) {
 			kept = append(kept, e.UserID)
 		}
 		require.Equal(t, []string{id + "0", "0" + id}, kept, "%d", i)
+	}
+}
+
+// What was refused and cannot be read as an event is searched for ids as text.
+func TestMentions(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		text, id string
+		want     bool
+	}{
+		{`{"userId":["user-1"]}`, "user-1", true},
+		{`{"userId":["user-12"]}`, "user-1", false},
+		{`{"userId":["a-user-1"]}`, "user-1", false},
+		{`{"userId":["user-1-2"]}`, "user-1", false},
+		{`{"userId":["user-1ž"]}`, "user-1", false},
+		{`{"userId":["user-12","user-1"]}`, "user-1", true},
+		{`{"userId":["user-1-2","x-user-1"],"a":user-1`, "user-1", true},
+		{`userId=user-1&event=E`, "user-1", true},
+		{`userId=user-12&event=E`, "user-1", false},
+		{`data=%22user-1%22`, "user-1", true},
+		{`data=%22user-1%32%22`, "user-1", false},
+		{`data=%61user-1`, "user-1", false},
+		{`data=%C5%BEuser-1`, "user-1", false},
+		{`{"a":"\u0022user-1\u0022"}`, "user-1", true},
+		{`{"a":"\u0061user-1"}`, "user-1", false},
+		{`{"a":"x\nuser-1\n"}`, "user-1", true},
+		{`{"a":"{\"userId\":\"user-1\"}"}`, "user-1", true},
+		{`user-1`, "user-1", true},
+		{`{"userId":["maria"]}`, "maria", true},
+		{`{"userId":["mariana"]}`, "maria", false},
+		{`{"userId":["maria@shop.example"]}`, "maria@shop.example", true},
+		{`userId=maria%40shop.example`, "maria@shop.example", true},
+		{`userId=ana-maria%40shop.example`, "maria@shop.example", false},
+		{`x+/id==y`, "+/id==", true},
+		{strings.Repeat("user-1", 1000), "user-1", false},
+	} {
+		require.Equal(t, tt.want, mentions(tt.text, tt.id), "%.60s", tt.text)
 	}
 }
