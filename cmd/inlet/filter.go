@@ -80,6 +80,15 @@ func (p *position) start() journal.Start {
 	return journal.FromTime(p.at)
 }
 
+// precedes reports whether nothing can be from another position on and before this one. A number
+// and a time cannot be compared.
+func (p *position) precedes(from position) bool {
+	if !p.set || !from.set || p.at.IsZero() != from.at.IsZero() {
+		return false
+	}
+	return p.seq < from.seq || p.at.Before(from.at)
+}
+
 // isBefore reports whether the position is set and at or before a record: an end that is not
 // included.
 func (p *position) isBefore(r journal.Record) bool {

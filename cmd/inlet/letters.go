@@ -142,7 +142,9 @@ func destinationsWithLetters(dir string) (names []string, err error) {
 		return nil, err
 	}
 	for _, e := range entries {
-		names = append(names, e.Name())
+		if e.IsDir() && server.IsDestination(e.Name()) {
+			names = append(names, e.Name())
+		}
 	}
 	slices.Sort(names)
 	return names, nil
@@ -205,8 +207,11 @@ func addTo(f *flag.FlagSet, to *server.Destination) {
 }
 
 func (o *redriveOptions) redrive(_ context.Context, stdout, stderr io.Writer) (err error) {
-	if o.to.Name == "" {
+	switch {
+	case o.to.Name == "":
 		return errUsage("-to is missing")
+	case o.timeout <= 0:
+		return errUsage("-timeout must be positive")
 	}
 	if err := requireDir(o.dir); err != nil {
 		return err

@@ -99,6 +99,9 @@ func (c command) call(args []string, stdout, stderr io.Writer) int {
 	case err == nil:
 		err = c.setFromEnvironment(f)
 	}
+	if dir := f.Lookup("dir"); err == nil && dir != nil && dir.Value.String() == "" {
+		err = errUsage("-dir must not be empty")
+	}
 	if err != nil {
 		return c.misused(f, stderr, err)
 	}

@@ -67,6 +67,11 @@ func TestRedriveFailures(t *testing.T) {
 		require.Equal(t, statusFailed, status)
 		require.Contains(t, stderr, "deadline exceeded")
 	})
+	t.Run("no time", func(t *testing.T) {
+		_, stderr, status := w.inlet("redrive", "-to", to, "-timeout", "-1s")
+		require.Equal(t, statusUsage, status)
+		require.Contains(t, stderr, "-timeout must be positive")
+	})
 	t.Run("without letters", func(t *testing.T) {
 		_, stderr, status := w.inlet("redrive", "-to", to, "-dir", t.TempDir())
 		require.Equal(t, statusFailed, status)
@@ -103,6 +108,15 @@ func TestReplay(t *testing.T) {
 				want.WriteString(string(w.events[n-1].AppendJSON(nil)) + "\n")
 			}
 			require.Equal(t, want.String(), w.succeed(t, append([]string{"replay"}, tt.args...)...), "%v", tt.args)
+		}
+	})
+	t.Run("an end before the beginning", func(t *testing.T) {
+		t.Parallel()
+		for _, args := range [][]string{{"-from", "9", "-until", "3"}, {"-from", "1h", "-until", "24h"}} {
+			stdout, stderr, status := w.inlet(append([]string{"replay"}, args...)...)
+			require.Equal(t, statusUsage, status)
+			require.Empty(t, stdout)
+			require.Contains(t, stderr, "-until is before -from")
 		}
 	})
 	t.Run("to a server", func(t *testing.T) {

@@ -54,6 +54,9 @@ func (o *replayOptions) replay(_ context.Context, stdout, stderr io.Writer) erro
 	if o.rate < 0 || math.IsNaN(o.rate) {
 		return errUsage("-rate must not be negative")
 	}
+	if o.until.precedes(o.from) {
+		return errUsage("-until is before -from")
+	}
 	if err := requireDir(o.dir); err != nil {
 		return err
 	}

@@ -48,7 +48,7 @@ func serveFlags(f *flag.FlagSet) func(context.Context, io.Writer, io.Writer) err
 	f.Func("rate", "`number` of requests per second that each key may make, 0 for no limit (default 0)", o.setRate)
 	f.Func("memory", "`MiB` that the bodies of all requests may use together, at least 16 (default 256)", o.setMemory)
 	f.Func("trusted-proxies", "comma-separated `list` of the networks of the proxies in front, such as 10.0.0.0/8", o.setProxies)
-	f.StringVar(&o.Layers.ProxyHeader, "proxy-header", "", "`header` in which they name the client (default X-Forwarded-For)")
+	f.Func("proxy-header", "`header` in which they name the client (default X-Forwarded-For)", o.setProxyHeader)
 	f.Func("public-url", "`URL` at which clients reach the server, if a proxy is in front", o.setPublicURL)
 	f.StringVar(&o.TLSCert, "tls-cert", "", "`file` of a certificate in PEM, read again when it changes; with -tls-key")
 	f.StringVar(&o.TLSKey, "tls-key", "", "`file` of its private key in PEM")
@@ -71,6 +71,8 @@ func (o *serveOptions) serve(_ context.Context, stdout, stderr io.Writer) error 
 		return errUsage("-tls-cert and -tls-key belong together")
 	case o.KeyFile != "" && len(o.Keys) > 0:
 		return errUsage("either -key or -keys, not both")
+	case o.Layers.ProxyHeader != "" && len(o.Layers.TrustedProxies) == 0:
+		return errUsage("-proxy-header means nothing without -trusted-proxies")
 	case min(o.RetainAge, o.LockTimeout, o.StopDelay, o.DrainTimeout) < 0:
 		return errUsage("no time may be negative")
 	}
@@ -151,6 +153,15 @@ func (o *serveOptions) setProxies(list string) error {
 		}
 		o.Layers.TrustedProxies = append(o.Layers.TrustedProxies, network)
 	}
+	return nil
+}
+
+// setProxyHeader refuses what no header is called: it would be taken for one that no proxy sets.
+func (o *serveOptions) setProxyHeader(name string) error {
+	if name == "" || strings.Trim(strings.ToLower(name), "abcdefghijklmnopqrstuvwxyz0123456789-_") != "" {
+		return errors.New("must be the name of a header, such as X-Real-IP")
+	}
+	o.Layers.ProxyHeader = name
 	return nil
 }
 

@@ -168,7 +168,9 @@ func TestFlags(t *testing.T) {
 	for _, args := range [][]string{
 		{"-rate", "-1"}, {"-rate", "NaN"}, {"-memory", "15"}, {"-memory", "1.5"}, {"-key", ""}, {"-key", "a b"}, {"-key", strings.Repeat("k", 256)},
 		{"-retain-size", "63"}, {"-retain-age", "-1h"}, {"-to", "backup"}, {"-to", "backup=https://events.example"}, {"-to", "A=https://events.example"},
-		{"-tls-cert", "x"}, {"-keys", "x", "-key", "k"}, {"-metrics", "8081"}, {"-trusted-proxies", "0.0.0.0/0"}, {"-public-url", "shop.example"},
+		{"-tls-cert", "x"}, {"-keys", "x", "-key", "k"}, {"-metrics", "8081"}, {"-trusted-proxies", "0.0.0.0/0"},
+		{"-proxy-header", "X-Real-IP"}, {"-trusted-proxies", "10.0.0.0/8", "-proxy-header", "X Real IP"}, {"-dir", ""},
+		{"-public-url", "shop.example"},
 		{"-origins", "shop.example"}, {"-origins", "*,https://shop.example"}, {"-origins", ""}, {"-log-level", "loud"}, {"-unknown"}, {"extra"},
 	} {
 		t.Run(fmt.Sprintf("%.20v is refused", args), func(t *testing.T) {

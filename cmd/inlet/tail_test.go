@@ -78,6 +78,7 @@ func TestTailFailures(t *testing.T) {
 	}{
 		{[]string{"-dir", filepath.Join(w.dir, "missing")}, 1, "no such file"},
 		{[]string{"-dir", binary}, 1, "not a directory"},
+		{[]string{"-dir", ""}, 2, "-dir must not be empty"},
 		{[]string{"-n", "-1"}, 2, "-n must not be negative"},
 		{[]string{"-n", "x"}, 2, "invalid value"},
 		{[]string{"-from", "yesterday"}, 2, "must be a number such as"},

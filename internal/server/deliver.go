@@ -21,7 +21,7 @@ type Destination struct {
 // INLET_KEY_NAME, in upper case and with _ for -, so that no list of processes shows it.
 func ParseDestination(text string) (Destination, error) {
 	name, address, ok := strings.Cut(text, "=")
-	if !ok || name == "" || strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789_-") != "" || len(name) > 64 {
+	if !ok || !IsDestination(name) {
 		return Destination{}, errors.New("must be NAME=URL, where the name has 1 to 64 of a-z, 0-9, _ and -")
 	}
 	u, err := url.Parse(address)
@@ -34,6 +34,11 @@ func ParseDestination(text string) (Destination, error) {
 		return Destination{}, fmt.Errorf("the write key of destination %q must be in the environment variable %s", name, variable)
 	}
 	return Destination{Name: name, URL: address, Key: key}, nil
+}
+
+// IsDestination reports whether a destination may have the name.
+func IsDestination(name string) bool {
+	return name != "" && strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789_-") == "" && len(name) <= 64
 }
 
 func keyVariable(name string) string {
