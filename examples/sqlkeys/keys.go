@@ -7,6 +7,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"errors"
+	"slices"
 
 	_ "modernc.org/sqlite" // the driver "sqlite"
 
@@ -64,11 +65,15 @@ func (k *keys) Authenticate(ctx context.Context, c inlet.Credentials) (*inlet.So
 	return source, nil
 }
 
-// AllowsOrigin reports whether a key is bound to an origin, before a browser sends the key.
+// AllowsOrigin reports whether a key is bound to an origin, before a browser sends the key. What a
+// key is bound to may be a pattern, so it is compared as inlet.Keys does it, and not by SQL. The
+// cache calls this about once a minute for each origin.
 func (k *keys) AllowsOrigin(ctx context.Context, origin string) bool {
-	var found bool
-	row := k.db.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM keys, json_each(origins) WHERE value = ?)`, origin)
-	return row.Scan(&found) == nil && found
+	all, err := k.list(ctx)
+	return err == nil && slices.ContainsFunc(all, func(made writeKey) bool {
+		found, err := inlet.NewKeys(map[string]inlet.Source{"any": {ID: made.Source, Origins: made.Origins}})
+		return err == nil && found.AllowsOrigin(ctx, origin)
+	})
 }
 
 // hashOf returns what the database has of a key. A plain hash is enough, because keys are random.
@@ -122,6 +127,7 @@ func (k *keys) revoke(ctx context.Context, id int64) error {
 }
 
 func (k *keys) list(ctx context.Context) (all []writeKey, err error) {
+	all = []writeKey{} // which JSON shows as a list
 	rows, err := k.db.QueryContext(ctx, `SELECT id, source, origins FROM keys ORDER BY id`)
 	if err != nil {
 		return nil, err

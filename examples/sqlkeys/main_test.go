@@ -93,6 +93,19 @@ func TestKeys(t *testing.T) {
 		require.Equal(t, "https://shop.example", preflight("https://shop.example"))
 		require.Empty(t, preflight("https://evil.example"))
 	})
+	t.Run("a page that may use a key may ask before", func(t *testing.T) {
+		t.Parallel()
+		r := newRig(t)
+		_, made := r.admin("POST", "/admin/keys?source=website&origin=https://*.shop.example&origin=HTTPS://Shop.Example:443/")
+		for origin, status := range map[string]int{
+			"https://shop.example": 200, "https://www.shop.example": 200, "https://a.b.shop.example": 200,
+			"http://shop.example": 403, "https://shop.example.evil.example": 403, "https://evilshop.example": 403, "null": 403,
+		} {
+			w := r.call("OPTIONS", "/t/v1/track", "", "Origin", origin, "Access-Control-Request-Method", "POST")
+			require.Equal(t, status == 200, w.Header().Get("Access-Control-Allow-Origin") == origin, origin)
+			require.Equal(t, status, r.track(made.Key, "Origin", origin), origin)
+		}
+	})
 	t.Run("the database has no key", func(t *testing.T) {
 		t.Parallel()
 		r := newRig(t)
@@ -142,6 +155,7 @@ func TestKeys(t *testing.T) {
 func TestAdmin(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
+	require.JSONEq(t, "[]", r.call("GET", "/admin/keys", "", "Authorization", "Bearer token").Body.String())
 	for _, c := range []struct {
 		name, method, path, token string
 		status                    int
