@@ -163,13 +163,17 @@ func TestStandardBudget(t *testing.T) {
 					go func() { statuses <- c.do(h).Code }()
 					synctest.Wait()
 				}
+				left := cap(statuses)
 				if tt.fit {
 					require.Empty(t, statuses)
 				} else {
 					require.Equal(t, 503, <-statuses)
+					left--
 				}
 				close(stored)
-				synctest.Wait()
+				for range left { // on a busy machine, some still wait for their turn
+					<-statuses
+				}
 			})
 		})
 	}
