@@ -20,7 +20,7 @@ import (
 func Observe(o inlet.Observer) func(http.Handler) http.Handler {
 	must(check.Options("middleware", "Observe", check.NotNil("the observer", o == nil)))
 	return func(next http.Handler) http.Handler {
-		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		return &shown{next: next, HandlerFunc: func(w http.ResponseWriter, r *http.Request) {
 			r, first := inlet.WithObserver(r, o)
 			if !first {
 				next.ServeHTTP(w, r)
@@ -33,7 +33,7 @@ func Observe(o inlet.Observer) func(http.Handler) http.Handler {
 			}()
 			next.ServeHTTP(a.w, r)
 			a.panicked = false
-		})
+		}}
 	}
 }
 

@@ -41,3 +41,13 @@ type transparent struct{ *placed }
 
 // Next returns the handler that requests are passed on to.
 func (l *transparent) Next() http.Handler { return l.next }
+
+// A shown is a layer without a place, through which those around it see what is inside.
+type shown struct {
+	http.HandlerFunc
+
+	next http.Handler
+}
+
+// Inside returns the handler inside.
+func (l *shown) Inside() (*order.Place, http.Handler) { return nil, l.next }

@@ -190,7 +190,7 @@ func (o *StandardOptions) stripPrefix(next http.Handler) http.Handler {
 	}
 	stripped := http.StripPrefix(o.Prefix, next)
 	var warned atomic.Bool
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return &shown{next: next, HandlerFunc: func(w http.ResponseWriter, r *http.Request) {
 		asked, _, _ := strings.Cut(r.RequestURI, "?")
 		switch {
 		case below(o.Prefix, r.URL.Path):
@@ -206,7 +206,7 @@ func (o *StandardOptions) stripPrefix(next http.Handler) http.Handler {
 			}
 			inlet.WriteError(w, r, &inlet.Error{Code: inlet.CodeNotFound})
 		}
-	})
+	}}
 }
 
 // below reports whether a path is that of the prefix or below it.
@@ -240,13 +240,13 @@ func (o *StandardOptions) clientIP() func(http.Handler) http.Handler {
 	}
 	return func(next http.Handler) http.Handler {
 		setting := layer(next)
-		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		return &shown{next: next, HandlerFunc: func(w http.ResponseWriter, r *http.Request) {
 			if inlet.ClientIPFromContext(r.Context()).IsValid() {
 				next.ServeHTTP(w, r)
 				return
 			}
 			setting.ServeHTTP(w, r)
-		})
+		}}
 	}
 }
 

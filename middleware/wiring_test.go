@@ -220,6 +220,44 @@ func TestSharedProtocol(t *testing.T) {
 	}
 }
 
+// A layer sees the handler behind every other layer of this package.
+//
+// Not parallel: it sets the default logger.
+func TestSharedProtocolBehind(t *testing.T) {
+	long := strings.Replace(track, `"pro"`, `"`+strings.Repeat("a", 50_000)+`"`, 1)
+	for name, between := range map[string]func(http.Handler) http.Handler{
+		"AccessLog":   accessLog(),
+		"ClientIP":    middleware.ClientIP(nil),
+		"CORS":        middleware.CORS(nil),
+		"Identity":    middleware.Identity(nil),
+		"IPPolicy":    middleware.IPPolicy(nil),
+		"Observe":     middleware.Observe(new(seen)),
+		"RateLimit":   byIP(),
+		"Recover":     middleware.Recover(nil),
+		"RequestID":   middleware.RequestID(nil),
+		"Standard":    middleware.Standard(keys, &middleware.StandardOptions{Prefix: "/t", Observer: new(seen)}),
+		"no layer":    middleware.Chain(),
+		"Payload":     middleware.Payload(nil),
+		"another one": middleware.Migrate(inlet.CommandersActV1(), nil),
+	} {
+		t.Run(name, func(t *testing.T) {
+			log := newWarnings(t)
+			p := &inlet.Protocol{Limits: inlet.Limits{EventBytes: 100_000}}
+			api, err := inlet.New(new(testsink.Keeper), &inlet.Options{Protocol: p, AllowAnonymous: true})
+			require.NoError(t, err)
+			h := middleware.Chain(middleware.Payload(nil), middleware.Migrate(inlet.CommandersActV1(), nil), between)(api)
+			path := "/v1/track"
+			if name == "Standard" {
+				path = "/t" + path
+			}
+			require.Equal(t, 200, call{path: path, body: long, key: writeKey}.do(h).Code)
+			for _, line := range log.lines(t) {
+				require.NotContains(t, line, "different Protocols")
+			}
+		})
+	}
+}
+
 // Not parallel: it sets the default logger.
 func TestWrongProtocol(t *testing.T) {
 	segment := func() *inlet.Protocol { return &inlet.Protocol{Dialects: []inlet.Dialect{inlet.Segment()}} }
