@@ -258,13 +258,13 @@ func (c *Cache) Forget(key string) {
 
 // ForgetSource forgets every key of a source as [Cache.Forget] does one, for a host that has only
 // hashes of its keys and cannot name the key: call it when a key of the source was revoked, or the
-// source has changed. It also forgets what is known of origins, and has lookups in flight made
-// again, whose sources are not known yet. The work depends on the number of keys in memory.
+// source has changed. Whose the refused keys are, and those being looked up, is not known: it
+// forgets all of them, and all that is known of origins. The work depends on the number of keys in
+// memory.
 func (c *Cache) ForgetSource(id string) {
 	c.forgetFunc(func(s *inlet.Source) bool { return s.ID == id })
 	if c.origins != nil {
 		c.origins.forgetFunc(func(*inlet.Source) bool { return true })
-		c.origins.forgetRefused()
 	}
 }
 
@@ -272,13 +272,8 @@ func (c *Cache) forgetFunc(f func(*inlet.Source) bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	maps.DeleteFunc(c.known, func(_ digest, k knownKey) bool { return f(k.source) })
+	c.refused.clear()
 	clear(c.lookups)
-}
-
-func (c *Cache) forgetRefused() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.refused.removeFunc(func(refusal) bool { return true })
 }
 
 // Stats is a snapshot of the counters of a [Cache].

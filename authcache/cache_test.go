@@ -475,6 +475,16 @@ func TestForget(t *testing.T) {
 			requireUnknown(t, cache, "a2")
 			requireKnown(t, cache, "b")
 		}},
+		{"a key of a source that was disabled", func(t *testing.T, store *keyStore, cache *authcache.Cache) {
+			store.change(func() { store.err = &inlet.Error{Code: inlet.CodeSourceDisabled} })
+			_, err := sourceOf(cache, "a")
+			require.Error(t, err)
+			store.change(func() { store.err = nil })
+			_, err = sourceOf(cache, "a")
+			require.Error(t, err, "it is in memory")
+			cache.ForgetSource("source-of-a")
+			requireKnown(t, cache, "a")
+		}},
 		{"a lookup in flight does not bring back the key of a source", func(t *testing.T, store *keyStore, cache *authcache.Cache) {
 			store.change(func() { store.delay = 100 * time.Millisecond })
 			first := make(chan error, 1)

@@ -108,5 +108,10 @@ func (r *refusals) removeFunc(f func(refusal) bool) {
 	}
 }
 
+func (r *refusals) clear() {
+	clear(r.young)
+	clear(r.old)
+}
+
 // size counts a refusal in both halves twice.
 func (r *refusals) size() int { return len(r.young) + len(r.old) }
