@@ -382,6 +382,8 @@ func FuzzCustomEvent(f *testing.F) {
 	}
 	f.Add(`{"_metarouter":{"eventName":"B","userID":"b"},"writeKey":"K"}`, `{"userID":7,"x":null,"\u0069p":"y"}`, "Q")
 	f.Add(`{"a":1}`, ` {"userID":"u"}`, "Q")
+	f.Add(`{}`, `[`, "Q")
+	f.Add(`{"_metarouter":{"userID":"u"}}`, `[]x`, "Q")
 	do := fuzzHandler(f)
 	f.Fuzz(func(t *testing.T, body, metadata, name string) {
 		r := authenticated("/v1/custom/event?eventName="+url.QueryEscape(name), body)
@@ -552,6 +554,25 @@ func TestCustomMetadata(t *testing.T) {
 			text, err := json.Marshal(got)
 			require.NoError(t, err)
 			require.JSONEq(t, `{"type":"track","properties":{"a":1},`+tt.want+`}`, string(text))
+		})
+	}
+}
+
+// A header that is not JSON refuses the event, with a key and without one.
+func TestCustomMetadataBroken(t *testing.T) {
+	t.Parallel()
+	for _, header := range []string{
+		"[", "{", "[ ", "{ ", "[\t", "]", "}", "[x", "[]x", "[] []", "[}", "{]", "{}x", "{} {}", `{"a"`, `{"a":`, `{"a":[`, `"`, `"\`, `"\u`, "n", "-", "1", "true", "\xff",
+	} {
+		t.Run(header, func(t *testing.T) {
+			t.Parallel()
+			s := newDialectServer(t)
+			body := `{"a":1,"_metarouter":{"eventName":"E","userID":"u"}}`
+			send := func(key string) *httptest.ResponseRecorder {
+				return s.do(request(http.MethodPost, "/v1/custom/event", strings.NewReader(body), "X-Event-Metadata", header, "X-Write-Key", key))
+			}
+			requireRefused(t, send(twoPartKey), 400, inlet.CodeInvalidRequest)
+			require.Equal(t, 401, send("").Code)
 		})
 	}
 }

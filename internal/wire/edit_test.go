@@ -155,6 +155,25 @@ func TestWalk(t *testing.T) {
 	require.True(t, wire.EmptyList(wire.Find(wire.Find([]byte(object), `"b"`), `"c"`)))
 }
 
+// Whether a value is empty can be asked of a text that has not been read as JSON yet.
+func TestEmpty(t *testing.T) {
+	t.Parallel()
+	for _, space := range []string{"", " ", "\t\r\n ", strings.Repeat(" ", 100)} {
+		for _, after := range []string{"", " ", "\n\n"} {
+			require.True(t, wire.EmptyList([]byte("["+space+"]"+after)))
+			require.True(t, wire.EmptyObject([]byte("{"+space+"}"+after)))
+		}
+		for _, text := range []string{
+			"", "[", "{", "]", "}", "[}", "{]", "[x", "{x", "[0]", "[[]]", `{"a":1}`, "[]x", "{}x", "[] x", "{}{}", "[,]", "[\v]", "{\xa0}", "null", `"[]"`, "0",
+		} {
+			for _, text := range []string{text + space, strings.Replace(text, "[", "["+space, 1), strings.Replace(text, "{", "{"+space, 1)} {
+				require.False(t, wire.EmptyList([]byte(text)), "%q", text)
+				require.False(t, wire.EmptyObject([]byte(text)), "%q", text)
+			}
+		}
+	}
+}
+
 func TestText(t *testing.T) {
 	t.Parallel()
 	for raw, want := range map[string]string{

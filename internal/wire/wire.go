@@ -82,14 +82,19 @@ func IsNumber(value []byte) bool {
 	return c == '-' || '0' <= c && c <= '9'
 }
 
-// EmptyList reports whether a value is an array without elements.
-func EmptyList(raw []byte) bool {
-	return Kind(raw) == '[' && raw[skipSpace(raw, 1)] == ']'
-}
+// EmptyList reports whether a text is an array without elements. It need not be JSON.
+func EmptyList(raw []byte) bool { return empty(raw, '[', ']') }
 
-// EmptyObject reports whether a value is an object without members.
-func EmptyObject(raw []byte) bool {
-	return Kind(raw) == '{' && raw[skipSpace(raw, 1)] == '}'
+// EmptyObject reports whether a text is an object without members. It need not be JSON.
+func EmptyObject(raw []byte) bool { return empty(raw, '{', '}') }
+
+// empty reports whether a text is two brackets with white space at most between and after them.
+func empty(raw []byte, first, last byte) bool {
+	if Kind(raw) != first {
+		return false
+	}
+	i := skipSpace(raw, 1)
+	return i < len(raw) && raw[i] == last && skipSpace(raw, i+1) == len(raw)
 }
 
 // Trim returns a value without the white space around it, the form that the functions of
