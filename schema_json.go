@@ -14,8 +14,8 @@ import (
 
 // AppendJSON appends the canonical form of e to dst: one JSON object on one line, with
 // Segment's common names for the fields, then the members of Extra. Empty fields are omitted.
-// The raw fields must be valid JSON, as those of every event in a sink are; line breaks in
-// them are removed.
+// The raw fields must be valid JSON, as those of every event in a sink are; white space around
+// them and line breaks in them are removed.
 func (e *Event) AppendJSON(dst []byte) []byte {
 	dst = wire.AppendString(append(dst, `{"`+canonical.Type+`":`...), string(e.Type))
 	if member := nameMember(e.Type); member != "" {
@@ -72,7 +72,7 @@ func appendRaw(dst []byte, member string, raw json.RawMessage) []byte {
 	if len(raw) == 0 {
 		return dst
 	}
-	return wire.AppendLine(append(dst, member...), raw)
+	return wire.AppendLine(append(dst, member...), wire.Trim(raw))
 }
 
 func appendWarnings(dst []byte, w Warnings) []byte {

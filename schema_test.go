@@ -225,3 +225,19 @@ func TestTypes(t *testing.T) {
 		require.False(t, canonical.IsType(string(not)))
 	}
 }
+
+// White space around a raw field is not part of the event: it has one form, read back or not.
+func TestSpaceAroundRawFields(t *testing.T) {
+	t.Parallel()
+	for _, space := range []string{"", " ", "\t\t", "\r\n", " \n\t"} {
+		raw := json.RawMessage(space + `{"a": 1}` + space)
+		e := &inlet.Event{Type: inlet.TypeTrack, Properties: raw, Traits: raw, Context: raw, Integrations: raw, Extra: json.RawMessage(space + `{"b":2}` + space)}
+		line := string(e.AppendJSON(nil))
+		require.NotContains(t, line, "\n")
+		require.NotContains(t, line, "\t")
+		require.NotContains(t, strings.ReplaceAll(line, `: `, `:`), " ")
+		var read inlet.Event
+		require.NoError(t, read.UnmarshalJSON([]byte(line)))
+		require.Equal(t, line, string(read.AppendJSON(nil)), "%q", space)
+	}
+}

@@ -64,6 +64,7 @@ func FuzzLine(f *testing.F) {
 	f.Add("Order\nCompleted", "u\u2028\x00\xff", `{"a":1,"b":[1.0,{"c":"\u00e9"}]}`, uint64(1))
 	f.Add("", `"_c":"00000000"}`, "{\n\t\"a\": \"b\\n\",\r\n \"_seq\":1 }", uint64(9999999999999999))
 	f.Add("x", "y", `{}`, uint64(0))
+	f.Add("x", "y", "\t {} ", uint64(78))
 	f.Fuzz(func(t *testing.T, name, user, object string, seq uint64) {
 		if raw := jsontext.Value(object); !raw.IsValid() || raw.Kind() != '{' || seq > 9999999999999999 {
 			t.Skip("no event that a sink can be given")
