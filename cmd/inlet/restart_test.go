@@ -177,9 +177,9 @@ func (b *balancer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			b.fault(asked, err)
 			break
 		}
-		defer response.Body.Close()
 		w.WriteHeader(response.StatusCode)
 		_, _ = io.Copy(w, response.Body)
+		_ = response.Body.Close()
 		b.count(response.StatusCode)
 		return
 	}

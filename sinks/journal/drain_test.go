@@ -168,7 +168,7 @@ func TestDrain(t *testing.T) {
 	bubble("a Deliver that fails leaves nothing to wait for", func(t *testing.T, m *memfs.FS, j *Journal) {
 		require.NoError(t, start(t, j, "d", &target{}, nil).Stop(t.Context()))
 		write(t, j, "a")
-		m.Fault = func(op, name string, size int) (int, error) {
+		m.Fault = func(op, _ string, size int) (int, error) {
 			if op == "create" {
 				return 0, errIO
 			}

@@ -156,7 +156,7 @@ func TestVerifyRunning(t *testing.T) {
 	})
 }
 
-// TestPipes is about named pipes in the place of what is not a segment: nobody waits for them.
+// TestPipes is about named pipes in the place of what is not a segment: no call waits for them.
 func TestPipes(t *testing.T) {
 	t.Parallel()
 	for name, fault := range map[string]string{
@@ -192,7 +192,7 @@ func TestPipes(t *testing.T) {
 	}
 }
 
-// A file among the directories of dead letters stops nobody.
+// A file among the directories of dead letters stops no call.
 func TestStrayFiles(t *testing.T) {
 	t.Parallel()
 	if runtime.GOOS == "windows" {
