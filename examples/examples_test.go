@@ -7,6 +7,7 @@ package examples
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"flag"
 	"go/parser"
 	"go/token"
@@ -148,9 +149,11 @@ func build(t *testing.T, name string) string {
 func requireUsage(t *testing.T, binary string, serves bool) {
 	t.Helper()
 	for args, code := range map[string]int{"-h": 0, "-unknown": 2, "unexpected": 2} {
-		cmd := exec.Command(binary, args)
+		ctx, cancel := context.WithTimeout(t.Context(), patience) // of one that serves nevertheless
+		cmd := exec.CommandContext(ctx, binary, args)
 		cmd.Dir = t.TempDir()
 		out, _ := cmd.CombinedOutput()
+		cancel()
 		require.Equal(t, code, cmd.ProcessState.ExitCode(), "%s:\n%s", args, out)
 		require.Regexp(t, `(?m)^Usage of .*`+regexp.QuoteMeta(filepath.Base(binary)), string(out), args)
 		if serves {
