@@ -58,6 +58,15 @@ func TestAccessLog(t *testing.T) {
 			nil,
 		},
 		{
+			"a pixel of a page of another origin", new(testsink.Keeper),
+			call{
+				method: "GET", path: "/v1/pixel/track?event=E&userId=u&writeKey=" + boundKey,
+				header: map[string]string{"Referer": "https://other.example:8443/cart?token=1"},
+			},
+			map[string]any{"status": 200., "code": "origin_not_allowed", "source": "shop", "origin": "https://other.example:8443"},
+			nil,
+		},
+		{
 			"a refused event", new(testsink.Keeper),
 			call{path: "/v1/batch", body: `{"batch":[{"type":"track","event":"Ordered"},` + track[:1] + `"type":"track",` + track[1:] + `]}`, key: writeKey},
 			map[string]any{"status": 200., "accepted": 1., "rejected": 1., "reject": "no_user_anon_id", "field": "userId", "event": "Ordered"},
