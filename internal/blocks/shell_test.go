@@ -7,6 +7,7 @@ import (
 	"path"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -151,12 +152,37 @@ func requireTests(t *testing.T, dir, args string) {
 // requireSelects requires that each alternative of a pattern selects a function of a kind.
 func requireSelects(t *testing.T, source, kind, pattern string) {
 	t.Helper()
-	form := regexp.MustCompile(pattern)
-	found := false
-	for _, f := range regexp.MustCompile(`(?m)^func (`+kind+`\w*)\(`).FindAllStringSubmatch(source, -1) {
-		found = found || form.MatchString(f[1])
+	functions := regexp.MustCompile(`(?m)^func (`+kind+`\w*)\(`).FindAllStringSubmatch(source, -1)
+	for _, alternative := range alternatives(pattern) {
+		form, err := regexp.Compile(alternative)
+		require.NoError(t, err, pattern)
+		selects := func(f []string) bool { return form.MatchString(f[1]) }
+		require.True(t, slices.ContainsFunc(functions, selects), "nothing is selected by %s", alternative)
 	}
-	require.True(t, found, "nothing is selected by %s", pattern)
+}
+
+var group = regexp.MustCompile(`\(([^()]*\|[^()]*)\)`)
+
+// alternatives returns the patterns that a pattern with "|" stands for.
+func alternatives(pattern string) (all []string) {
+	at := group.FindStringSubmatchIndex(pattern)
+	if at == nil {
+		return strings.Split(pattern, "|")
+	}
+	for inside := range strings.SplitSeq(pattern[at[2]:at[3]], "|") {
+		all = append(all, alternatives(pattern[:at[0]]+inside+pattern[at[1]:])...)
+	}
+	return all
+}
+
+func TestAlternatives(t *testing.T) {
+	t.Parallel()
+	for pattern, want := range map[string][]string{
+		"TestA": {"TestA"}, "TestA|TestB$": {"TestA", "TestB$"}, "TestA(B)?|TestC": {"TestA(B)?", "TestC"},
+		"^Test(A|B(C|D))$": {"^TestA$", "^TestBC$", "^TestA$", "^TestBD$"}, // one twice does no harm
+	} {
+		require.ElementsMatch(t, want, alternatives(pattern), pattern)
+	}
 }
 
 func requireStep(t *testing.T, step string) {
