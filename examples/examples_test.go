@@ -13,6 +13,7 @@ import (
 	"go/token"
 	"io"
 	"maps"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -46,6 +47,9 @@ type example struct {
 	// stored is files, as patterns below the directory that the example ran in, which have the
 	// event of the first curl command after the end.
 	stored string
+	// unused has a client keep a connection open that it does not use, as browsers do, until the
+	// program has ended.
+	unused bool
 	// absent is text of that event which must not be there.
 	absent string
 }
@@ -61,6 +65,7 @@ var all = map[string]example{
 	"fanout": {
 		args:   func(*testing.T) []string { return []string{"-warehouse", "127.0.0.1:0"} },
 		stored: "fanout-data/warehouse/*.ndjson",
+		unused: true,
 	},
 	"encrypt":       {curls: 2, stored: "encrypt-data/*.ndjson", absent: "ada@shop.example"},
 	"mount":         {stored: "inlet-data/*.ndjson"},
@@ -218,6 +223,11 @@ func (e example) run(t *testing.T, binary string, c command) {
 			break
 		}
 	}
+	if e.unused {
+		conn, err := net.Dial("tcp", host.FindStringSubmatch(first)[1])
+		require.NoError(t, err)
+		defer conn.Close()
+	}
 	require.NoError(t, p.cmd.Process.Signal(os.Interrupt))
 	require.NoError(t, p.wait(), "%s", p.output())
 	e.requireStored(t, p.cmd.Dir, first)
@@ -225,6 +235,7 @@ func (e example) run(t *testing.T, binary string, c command) {
 
 var (
 	key  = regexp.MustCompile(` (?:-u|-H) (?:'[^']*'|\S+)`)
+	host = regexp.MustCompile(` http://([^/ ]+)/`)
 	user = regexp.MustCompile(`"(?:userId|id)":"([\w-]+)"`)
 )
 

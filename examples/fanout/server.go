@@ -73,12 +73,12 @@ func (s *server) stop() error {
 	return err
 }
 
-// close waits for the requests in flight.
+// close waits for the requests in flight. Connections that clients have not used take 5 seconds.
 func (s *server) close() error {
 	if s.running == nil {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 15*time.Second)
 	defer cancel()
 	return s.running.Shutdown(ctx)
 }
