@@ -53,9 +53,9 @@ func (d *deliverer) answerSkip(err error) {
 	}
 }
 
-// refuseSkips answers a Skip while nothing is known to fail.
+// refuseSkips answers a Skip while nothing is known to fail. During a pause every event fails.
 func (d *deliverer) refuseSkips(failures int) {
-	if failures > 0 || d.skip != nil {
+	if failures > 0 || d.skip != nil || d.paused() {
 		return
 	}
 	select {
