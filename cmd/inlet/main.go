@@ -35,7 +35,8 @@ type command struct {
 	about, example string
 	// run adds the command's flags to f, and returns what runs it once they are parsed.
 	run func(f *flag.FlagSet) func(ctx context.Context, stdout, stderr io.Writer) error
-	// everyVariable lets variables of the environment set all flags, and not only -dir.
+	// everyVariable lets variables of the environment set all flags, and not only -dir. It is that
+	// of commands that do not work on a directory's content, whose output is no result.
 	everyVariable bool
 }
 
@@ -105,7 +106,11 @@ func (c command) call(args []string, stdout, stderr io.Writer) int {
 	if err != nil {
 		return c.misused(f, stderr, err)
 	}
-	err = run(context.Background(), stdout, stderr)
+	out := &checkedWriter{w: stdout}
+	err = run(context.Background(), out, stderr)
+	if err == nil && out.err != nil && !c.everyVariable {
+		err = fmt.Errorf("results not written: %w", out.err)
+	}
 	_, misused := errors.AsType[errUsage](err)
 	switch {
 	case misused:
@@ -117,6 +122,21 @@ func (c command) call(args []string, stdout, stderr io.Writer) int {
 		return statusFailed
 	}
 	return statusOK
+}
+
+// A checkedWriter remembers the first error of a Write.
+type checkedWriter struct {
+	w   io.Writer
+	err error
+}
+
+// Write writes p.
+func (w *checkedWriter) Write(p []byte) (int, error) {
+	n, err := w.w.Write(p)
+	if w.err == nil {
+		w.err = err
+	}
+	return n, err
 }
 
 func (c command) misused(f *flag.FlagSet, stderr io.Writer, err error) int {

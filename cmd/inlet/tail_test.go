@@ -4,8 +4,10 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -161,4 +163,27 @@ func TestStats(t *testing.T) {
 	require.Equal(t, statusFailed, status)
 	require.Contains(t, stderr, "no such file")
 	require.NoDirExists(t, filepath.Join(empty, "none"))
+}
+
+// A command whose result cannot be written has failed, whatever it found.
+func TestFullOutput(t *testing.T) {
+	t.Parallel()
+	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	if err != nil {
+		t.Skip("there is no /dev/full")
+	}
+	t.Cleanup(func() { _ = full.Close() })
+	for _, args := range [][]string{
+		{"tail"}, {"stats"}, {"stats", "-json"}, {"verify"}, {"letters"}, {"replay"}, {"erase", "-user", "unknown"},
+		{"redrive", "-to", "backup=http://127.0.0.1:1", "-user", "unknown"},
+	} {
+		w := withLetters(t)
+		cmd := exec.Command(binary, args...)
+		cmd.Env = w.environment()
+		cmd.Stdout = full
+		var log bytes.Buffer
+		cmd.Stderr = &log
+		require.Equal(t, statusFailed, exitCode(cmd.Run()), "%v", args)
+		require.Contains(t, log.String(), "no space left", "%v", args)
+	}
 }
