@@ -7,6 +7,9 @@
 //
 // It prints a write key and a curl command that sends an event. SIGINT or SIGTERM stops it
 // gracefully; a second one ends it immediately.
+//
+// It cannot be copied: package internal/server belongs to this module. A program of your own begins
+// with examples/mount, which has all that is public.
 package main
 
 import (
