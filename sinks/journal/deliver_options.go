@@ -49,8 +49,9 @@ type DeliverOptions struct {
 	MaxDelay  time.Duration
 	// StableBatches makes a restart cut the batch that was in flight as it was cut before, for
 	// destinations that recognise a batch by [BatchSeq]: the same numbers are the same events,
-	// as long as Filter gives the same answers. It costs a flush of a file before each batch.
-	// A replay and a Redrive ignore it. Defaults to false: after a restart the events are cut anew.
+	// as long as Filter gives the same answers and no [Erase] removes any. It costs a flush of a
+	// file before each batch. A replay and a Redrive ignore it. Defaults to false: after a restart
+	// the events are cut anew.
 	StableBatches bool
 	// Timeout is the deadline of a Write. Defaults to 30 seconds.
 	Timeout time.Duration

@@ -97,7 +97,9 @@ type ErasedDestination struct {
 //
 // The other events stay as they are, with their numbers and checksums. Numbers are not given out
 // again. Message ids that are gone are not recognised as repeats any more: a client's retry of an
-// erased event is a new event.
+// erased event is a new event. A batch that was in flight with DeliverOptions.StableBatches is sent
+// again without what is gone, and then may have other numbers in [BatchSeq]: a destination that
+// recognises batches by them may store the rest of it twice.
 //
 // It takes the lock, and fails with [ErrLocked] while a journal has the directory open; each of the
 // journals of dead letters is locked, too. It opens the journal as [Open] does, without limits for
