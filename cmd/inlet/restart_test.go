@@ -5,13 +5,17 @@ package main
 import (
 	"bytes"
 	"cmp"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -20,6 +24,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/inlet-go/inlet/internal/server"
 )
 
 // stopDelay is the -stop-delay of the servers in these tests.
@@ -341,6 +347,31 @@ func TestLockTimeout(t *testing.T) {
 		})
 	}
 }
+
+// A server that is to stop before it serves has not failed.
+func TestStopEarly(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t) // whose ids it would read
+	stray := filepath.Join(w.dir, server.RejectsDir, "00000000000000000001.ndjson")
+	require.NoError(t, os.MkdirAll(stray, 0o700)) // which is logged, before it does
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	out := new(bytes.Buffer)
+	c := server.Config{Addr: "127.0.0.1:0", Dir: w.dir, Logger: slog.New(slog.NewTextHandler(writerFunc(func(p []byte) (int, error) {
+		if bytes.Contains(p, []byte("setting it aside")) {
+			cancel()
+		}
+		return len(p), nil
+	}), nil))}
+	require.NoError(t, c.Run(ctx, out))
+	require.Error(t, ctx.Err())
+	require.Empty(t, out.String())
+}
+
+// A writerFunc is a function that writes.
+type writerFunc func([]byte) (int, error)
+
+func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
 
 func TestStopDelay(t *testing.T) {
 	t.Parallel()

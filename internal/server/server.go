@@ -93,7 +93,10 @@ func (c Config) Run(ctx context.Context, stdout io.Writer) (err error) {
 	metrics := newMetrics(s)
 	protocol := &inlet.Protocol{Payload: inlet.PayloadLimits{MaxBytesInFlight: c.Memory}}
 	api, err := s.newAPI(ctx, protocol, metrics)
-	if err != nil {
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return nil // it is to stop before it has read all ids
+	case err != nil:
 		return err
 	}
 	tlsConfig, err := s.tlsConfig()
