@@ -75,8 +75,8 @@ type Erasure struct {
 	// Unreadable is how many damaged lines are left, in segments and in quarantine: nothing in
 	// them says that they are to be erased.
 	Unreadable uint64
-	// Unchecked are the names, below the directory, of what was left alone: what is no regular file,
-	// and what is no directory among the dead letters.
+	// Unchecked are the names, below the directory, of what was left alone: what is no regular
+	// file, and what is no directory among the dead letters.
 	Unchecked []string
 }
 
