@@ -262,8 +262,9 @@ func (r *dirReader) lastOf(ctx context.Context, n int) (kept []Record, err error
 		case err != nil:
 			continue
 		}
-		if kept = append(kept, record); len(kept) >= 2*n+64 {
-			kept = append(kept[:0], kept[len(kept)-n:]...)
+		kept = append(kept, record)
+		if more := len(kept) - n; more >= max(n, 64) {
+			kept = append(kept[:0], kept[more:]...)
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -59,6 +60,7 @@ func TestRead(t *testing.T) {
 		"the last three":                    {three, ReadOptions{Last: 3}, "m4 m5 m6"},
 		"the last that are wanted":          {three, ReadOptions{Last: 2, Filter: odd}, "m3 m5"},
 		"more than there are":               {three, ReadOptions{Last: 9, Filter: odd}, "m1 m3 m5"},
+		"as many as there can be":           {three, ReadOptions{Last: math.MaxInt/2 + 1}, "m1 m2 m3 m4 m5 m6"},
 		"the last from a number":            {three, ReadOptions{Last: 9, Start: FromSeq(4)}, "m4 m5 m6"},
 		"a torn tail":                       {map[string]string{part1: lines(1, 2) + lines(3, 1)[:99]}, ReadOptions{}, "m1 m2"},
 		"no newline at the end":             {map[string]string{part1: strings.TrimSuffix(lines(1, 2), "\n")}, ReadOptions{}, "m1"},
