@@ -12,6 +12,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -200,4 +201,19 @@ func TestVerifyGaps(t *testing.T) {
 	stdout, _, status := w.inlet("verify", "-gaps")
 	require.Equal(t, statusFailed, status)
 	require.Contains(t, stdout, "faults\t0\ngaps\t1\n")
+}
+
+// A very low rate is not taken for none.
+func TestDue(t *testing.T) {
+	t.Parallel()
+	for rate, want := range map[float64]time.Duration{2: 500 * time.Millisecond, 1e-3: 1000 * time.Second, 1e-12: 1e18, 1e-300: 1e18} {
+		r := &replayer{rate: rate}
+		require.Zero(t, r.due())
+		r.sent = 1
+		if want < 1e18 {
+			require.Equal(t, want, r.due())
+		} else {
+			require.Greater(t, r.due(), want)
+		}
+	}
 }

@@ -219,9 +219,15 @@ func (r *replayer) wait(ctx context.Context, n int) error {
 	if r.rate == 0 {
 		return ctx.Err()
 	}
-	at := r.began.Add(time.Duration(float64(r.sent) / r.rate * float64(time.Second)))
+	at := r.began.Add(r.due())
 	r.sent += n
 	return sleep(ctx, time.Until(at))
+}
+
+// due returns how long after the beginning the rate allows the next event.
+func (r *replayer) due() time.Duration {
+	const longest = math.MaxInt64 / 2 // a float beyond it would become any number
+	return time.Duration(min(float64(r.sent)/r.rate*float64(time.Second), longest))
 }
 
 func sleep(ctx context.Context, d time.Duration) error {
