@@ -6,7 +6,8 @@
 // server of the store at random moments, and starts them again. In the end a last child delivers
 // everything, and Run compares: every acknowledged event is in the store, or is a dead letter if
 // the store refuses it; nothing is stored twice, if the sink declares that; dead letters are
-// exactly the events that the store refuses; and the events of each writer are in order.
+// exactly the events that the store refuses; every stored event has its own data; and the events of
+// each writer are in order.
 //
 // The child is the test binary itself, so the package needs a TestMain that calls [Main].
 package torture

@@ -152,13 +152,24 @@ func (c Child) event(prefix string, writer, n int) *inlet.Event {
 	e := &inlet.Event{
 		Type: inlet.TypeTrack, Name: "Torture", MessageID: fmt.Sprintf("%s-%06d", prefix, n), UserID: fmt.Sprint("writer-", writer),
 		Timestamp: now, ReceivedAt: now, Source: &inlet.Source{ID: "torture"},
-		Properties: []byte(`{"filler":"` + strings.Repeat("x", n%700) + `"}`),
+		Properties: filler(n),
 	}
 	if c.Poison != nil && n%poisonEvery == poisonEvery-1 {
 		e.MessageID = poisonPrefix + e.MessageID
 		c.Poison(e)
 	}
 	return e
+}
+
+// filler returns the properties of the n-th event of a writer.
+func filler(n int) []byte { return []byte(`{"filler":"` + strings.Repeat("x", n%700) + `"}`) }
+
+// isIntact reports whether a stored event has the properties that its id was written with. A store
+// may write the same JSON with other spaces.
+func isIntact(e *inlet.Event) bool {
+	n, err := strconv.Atoi(e.MessageID[strings.LastIndex(e.MessageID, "-")+1:])
+	properties := strings.ReplaceAll(string(e.Properties), " ", "")
+	return err == nil && properties == string(filler(n))
 }
 
 // A reporter writes lines for the parent: "a ID..." for acknowledged events, "s" and "d" around
@@ -204,6 +215,17 @@ func (r Result) String() string {
 // Run kills child and server, and fails the test if something that was promised does not hold.
 func Run(t *testing.T, o Options) Result {
 	t.Helper()
+	r, faults := Faults(t, o)
+	for _, fault := range faults {
+		t.Error(fault)
+	}
+	return r
+}
+
+// Faults does what [Run] does, and returns what does not hold instead of failing the test. It is
+// for tests that a wrong sink is noticed.
+func Faults(t *testing.T, o Options) (Result, []string) {
+	t.Helper()
 	if o.Seed == 0 {
 		o.Seed = uint64(time.Now().UnixNano())
 	}
@@ -221,7 +243,8 @@ func Run(t *testing.T, o Options) Result {
 		p.round(round, round*o.ServerKills/o.Kills != (round+1)*o.ServerKills/o.Kills)
 	}
 	p.drain()
-	return p.compare()
+	r := p.compare()
+	return r, p.faults
 }
 
 // A parent kills, and notes what was acknowledged.
@@ -233,6 +256,12 @@ type parent struct {
 	acknowledged map[string]bool
 	kills        int
 	servers      int
+	faults       []string
+}
+
+// fault notes that something does not hold.
+func (p *parent) fault(format string, args ...any) {
+	p.faults = append(p.faults, fmt.Sprintf(format, args...))
 }
 
 // start starts a child.
@@ -326,12 +355,15 @@ func (p *parent) compare() Result {
 			r.Twice++
 		}
 		if strings.HasPrefix(e.MessageID, poisonPrefix) {
-			p.t.Errorf("event %.60s is stored, which the store should refuse", e.MessageID)
+			p.fault("event %.60s is stored, which the store should refuse", e.MessageID)
+		}
+		if !isIntact(e) {
+			p.fault("event %.60s is stored with the data of another", e.MessageID)
 		}
 	}
 	for id := range letters {
 		if !strings.HasPrefix(id, poisonPrefix) {
-			p.t.Errorf("event %.60s is a dead letter, and nothing is wrong with it", id)
+			p.fault("event %.60s is a dead letter, and nothing is wrong with it", id)
 		}
 	}
 	for id := range p.acknowledged {
@@ -341,8 +373,11 @@ func (p *parent) compare() Result {
 	}
 	p.ordered(stored)
 	p.t.Log(r)
-	if r.Lost > 0 || r.Twice > 0 && !p.o.Duplicates {
-		p.t.Errorf("lost or stored twice: %v", r)
+	if r.Lost > 0 {
+		p.fault("events are lost: %v", r)
+	}
+	if r.Twice > 0 && !p.o.Duplicates {
+		p.fault("events are stored twice: %v", r)
 	}
 	return r
 }
@@ -358,7 +393,7 @@ func (p *parent) ordered(stored []*inlet.Event) {
 		prefix, number, _ := strings.Cut(e.MessageID[strings.Index(e.MessageID, "-")+1:], "-")
 		key := e.MessageID[:strings.Index(e.MessageID, "-")] + "-" + prefix
 		if number <= last[key] {
-			p.t.Errorf("event %s is stored after a later one of its writer, %s", e.MessageID, last[key])
+			p.fault("event %s is stored after a later one of its writer, %s", e.MessageID, last[key])
 		}
 		last[key] = number
 	}
