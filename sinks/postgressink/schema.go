@@ -203,4 +203,12 @@ func (s *Sink) change(ctx context.Context, conn *pgxpool.Conn, statements []stri
 	return nil
 }
 
-func quoteLiteral(text string) string { return "'" + strings.ReplaceAll(text, "'", "''") + "'" }
+// quoteLiteral returns a text as it is written in SQL, whatever standard_conforming_strings is: a
+// backslash means itself.
+func quoteLiteral(text string) string {
+	text = strings.ReplaceAll(text, "'", "''")
+	if strings.Contains(text, `\`) {
+		return " E'" + strings.ReplaceAll(text, `\`, `\\`) + "'"
+	}
+	return "'" + text + "'"
+}

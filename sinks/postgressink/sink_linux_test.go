@@ -62,17 +62,35 @@ func TestSink(t *testing.T) {
 		list := events("m", 3)
 		list[1].UserID, list[1].AnonymousID = "user-1", "other"
 		list[2].AnonymousID = "a-2"
+		list[2].Properties = json.RawMessage(`{"total":1,"text":"\u0000"}`)
 		require.NoError(t, sink.Write(t.Context(), list))
 		rows, err := conn.Query(t.Context(), own.Replace(latest))
 		require.NoError(t, err)
 		orders, err := pgx.CollectRows(rows, pgx.RowToMap)
 		require.NoError(t, err)
 		require.Len(t, orders, 3)
-		require.Equal(t, "27.50", orders[0]["total"])
+		totals := []any{orders[0]["total"], orders[1]["total"], orders[2]["total"]}
+		require.ElementsMatch(t, []any{"27.50", "27.50", nil}, totals)
 		exec(t, conn, own.Replace(remove))
 		left := read(t, conn, sink.opts.Table)
 		require.Len(t, left, 1)
 		require.Equal(t, "m-0", left[0].MessageID)
+	})
+
+	run("names of tables with any text", func(t *testing.T) {
+		for _, setting := range []string{"on", "off"} {
+			dsn := s.DSN("options='-c standard_conforming_strings=" + setting + "'")
+			for _, name := range []string{`a"b`, `a'b`, `\'||x||'`, `\`, `a\`, `\\'`, `a%sb`, `a; DROP TABLE x;--`, "ü", "A b", "a$$b"} {
+				for _, partition := range []bool{false, true} {
+					o := Options{Table: fmt.Sprintf("%s %s %t", name, setting, partition), Migrate: true, PartitionByMonth: partition}
+					sink, err := New(t.Context(), dsn, &o)
+					require.NoError(t, err, o.Table)
+					require.NoError(t, sink.Write(t.Context(), events("m", 2)), o.Table)
+					require.NoError(t, sink.Close(t.Context()))
+					require.Len(t, read(t, conn, o.Table), 2)
+				}
+			}
+		}
 	})
 
 	run("once", func(t *testing.T) {
