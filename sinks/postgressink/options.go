@@ -17,7 +17,8 @@ type Options struct {
 	// JSONB makes the column payload jsonb, which can be indexed, and takes longer to write: names
 	// come in another order, equal numbers get one form, U+0000 becomes U+FFFD (counted in
 	// Stats.Replaced), and an event with a number that numeric cannot hold is permanently refused.
-	// Defaults to false: json, which keeps the canonical form byte for byte.
+	// Defaults to false: json, which keeps the canonical form byte for byte. PostgreSQL stores
+	// U+0000 in json but cannot look into such a payload: a query that does fails.
 	JSONB bool
 	// Migrate lets the sink create the table, add columns that it lacks, and create the partitions
 	// of months. Defaults to false: New fails with the statements to run in its text.
