@@ -329,7 +329,7 @@ const (
 	slowAddresses = 8 // of which none has more than its share of the bodies being read
 	healthyRate   = 1_000
 	healthyTime   = 6 * time.Second
-	healthyConns  = 64
+	healthyConns  = 256 // a pause as long as the bound must not use up all of them
 )
 
 // BenchmarkIdleAndSlow is healthy traffic next to ten thousand idle connections and a
