@@ -85,6 +85,10 @@ func opened(t testing.TB, text string) (*keyfile.File, string, *logged) {
 	return f, path, log
 }
 
+// betweenReads is the time from a read of the file to the moment at which it is changed, so that a
+// read never meets a file that is only begun.
+const betweenReads = time.Second / 2
+
 // Whatever the way in which a file changes, its keys are those in use two seconds later.
 func TestFile(t *testing.T) {
 	t.Parallel()
@@ -121,7 +125,7 @@ func TestFile(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				f, path, log := opened(t, list("a"))
-				time.Sleep(time.Minute)
+				time.Sleep(time.Minute + betweenReads)
 				require.Empty(t, log.String(), "nothing has changed")
 				tt.change(t, path)
 				time.Sleep(2 * time.Second)
@@ -137,7 +141,7 @@ func TestFile(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			f, path, log := opened(t, list("a"))
 			write(t, path, "{")
-			time.Sleep(2 * time.Second)
+			time.Sleep(2*time.Second + betweenReads)
 			require.ErrorContains(t, f.Err(), "is not JSON")
 			write(t, path, list("b"))
 			time.Sleep(2 * time.Second)
