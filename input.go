@@ -572,9 +572,9 @@ func (in *Input) AppendRaw(f func(dst []byte) []byte) json.RawMessage {
 	if !in.reserve(most) {
 		return nil
 	}
-	start, before, made := len(in.raw), unsafe.SliceData(in.raw), 0
+	start, before, made := len(in.raw), in.raw, 0
 	in.raw = f(in.raw)
-	if unsafe.SliceData(in.raw) != before { // the buffer was outgrown, and is not used any more
+	if !haveSameArray(before, in.raw) { // the buffer was outgrown, and is not used any more
 		made = cap(in.raw)
 	}
 	in.giveBack(int64(most - made))
@@ -582,6 +582,11 @@ func (in *Input) AppendRaw(f func(dst []byte) []byte) json.RawMessage {
 		return nil
 	}
 	return in.raw[start:len(in.raw):len(in.raw)]
+}
+
+// haveSameArray reports whether two slices begin with the same byte of memory.
+func haveSameArray(a, b []byte) bool {
+	return cap(a) > 0 && cap(b) > 0 && &a[:1][0] == &b[:1][0]
 }
 
 // sent returns how many bytes the client has sent that a dialect may use.
