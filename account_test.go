@@ -480,6 +480,10 @@ func TestAccountCovers(t *testing.T) {
 	defaults := `"context":{"a":"` + strings.Repeat("x", 1500) + `","b":{"c":1}}`
 	bodies := []struct{ name, path, body string }{
 		{"an ordinary event", "/v1/track", goodTrack},
+		{"150 kB", "/v1/import", batchOf(repeated(10, page+`,"x":"`+strings.Repeat("x", 15_000)+`"}`)...)},
+		{"550 kB", "/v1/import", batchOf(repeated(37, page+`,"x":"`+strings.Repeat("x", 15_000)+`"}`)...)},
+		{"900 kB", "/v1/import", batchOf(repeated(60, page+`,"x":"`+strings.Repeat("x", 15_000)+`"}`)...)},
+		{"2.2 MB", "/v1/import", batchOf(repeated(147, page+`,"x":"`+strings.Repeat("x", 15_000)+`"}`)...)},
 		{"events that point to the batch's context", "/v1/import", `{` + defaults + `,"batch":[` + strings.Join(repeated(2500, page+`}`), ",") + `]}`},
 		{"events with contexts of their own", "/v1/import", `{` + defaults + `,"batch":[` + strings.Join(repeated(2000, page+`,"context":{"b":{"d":1}}}`), ",") + `]}`},
 		{"small members", "/v1/import", batchOf(repeated(100, page+`,`+smallMembers(30_000)+`}`)...)},
@@ -536,7 +540,7 @@ func TestAccountCovers(t *testing.T) {
 			require.Equal(t, 200, w.Code, "%s", w.Body)
 			require.NotZero(t, reserved, "%v", w.Header())
 			t.Logf("body %d: reserved %d for %d alive, %d encoded of them; %d allocated", len(tt.body), reserved, live, encoded, made)
-			kept := slack + int64(len(tt.body)/2)
+			kept := int64(slack)
 			if strings.Contains(tt.name, "1.0") {
 				kept += min(6*int64(len(tt.body)), 512<<10) // of the migrator, for the next migration
 			}
@@ -586,7 +590,7 @@ func TestAccountReports(t *testing.T) {
 			h.ServeHTTP(httptest.NewRecorder(), r)
 			t.Logf("body %d: %d notes; reserved %d, later %d, for %d alive", len(tt.body), len(kept.Notes), reserved, later, live)
 			require.NotEmpty(t, kept.Notes)
-			require.GreaterOrEqual(t, reserved+slack+int64(len(tt.body)/2)+512<<10, live)
+			require.GreaterOrEqual(t, reserved+slack+512<<10, live)
 			require.GreaterOrEqual(t, later, int64(90*len(kept.Notes)))
 			require.Zero(t, p.BytesInFlight())
 		})
@@ -677,8 +681,7 @@ func TestAccountOfLayerAlone(t *testing.T) {
 	}
 }
 
-// slack is what a request needs that does not depend on what it holds. In addition the
-// buffers that a body has outgrown are kept for the next one: half of it at most.
+// slack is what a request needs that does not depend on what it holds.
 const slack = 64 << 10
 
 // Requests without a key are searched and not indexed. Not parallel, as above.

@@ -106,7 +106,9 @@ func (buf *Buffer) readFrom(src io.Reader, limit, expected int64) error {
 	}
 }
 
-// grow moves the bytes to a buffer for n bytes.
+// grow moves the bytes to a buffer for n bytes. A large one that they have outgrown goes back to
+// the garbage collector: in the pool it would be memory that the request has caused, and that
+// nothing is reserved for.
 func (buf *Buffer) grow(n int64) error {
 	other, err := largeBuffer(buf.account, n)
 	if err != nil {
@@ -115,6 +117,9 @@ func (buf *Buffer) grow(n int64) error {
 	other.Bytes = append(other.Bytes, buf.Bytes...)
 	buf.Bytes, other.Bytes = other.Bytes, buf.Bytes
 	buf.reserved, other.reserved = other.reserved, buf.reserved
+	if cap(other.Bytes) > minBuffer+1 {
+		other.Bytes = nil
+	}
 	other.Free()
 	return nil
 }
