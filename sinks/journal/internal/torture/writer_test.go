@@ -76,6 +76,8 @@ type writer struct {
 	outlets []*outlet
 	delays  *stopwatch
 	out     sync.Mutex
+
+	reporting sync.Mutex
 }
 
 // open opens the journal and begins to deliver.
@@ -267,6 +269,8 @@ func (w *writer) report() {
 }
 
 func (w *writer) reportOnce() {
+	w.reporting.Lock()
+	defer w.reporting.Unlock()
 	p99 := w.delays.p99()
 	for _, s := range w.journal.Deliveries() {
 		w.sayJSON("r", report{s.Name, s.Saved, s.Behind, s.Delivered, s.Dropped, s.Refused, p99})
@@ -291,6 +295,7 @@ func (w *writer) close() error {
 		}
 	}
 	w.reportOnce()
+	w.reporting.Lock() // for good: a closed journal does not know what its deliveries have dropped
 	err := w.journal.Close(ctx)
 	for _, o := range w.outlets {
 		err = errors.Join(err, o.store.Close(ctx))
