@@ -295,7 +295,7 @@ func (w *writer) close() error {
 		}
 	}
 	w.reportOnce()
-	w.reporting.Lock() // for good: a closed journal does not know what its deliveries have dropped
+	w.reporting.Lock() // and stays locked: a closed journal does not know what its deliveries have dropped
 	err := w.journal.Close(ctx)
 	for _, o := range w.outlets {
 		err = errors.Join(err, o.store.Close(ctx))
