@@ -126,7 +126,7 @@ func TestServer(t *testing.T) {
 	})
 }
 
-// counts has how often each status was observed, in a test that sends one request at a time.
+// counts has how often each status was observed. It is not safe for concurrent use.
 type counts map[int]int
 
 func (c *counts) ObserveRequest(_ context.Context, o *inlet.Outcome) {

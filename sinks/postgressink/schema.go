@@ -187,8 +187,8 @@ func (s *Sink) migrate(ctx context.Context, cause error) error {
 // it does not make these wait for longer.
 const lockTimeout = "2s"
 
-// change runs statements in one transaction, one process at a time: IF NOT EXISTS alone fails if
-// two run it at the same time. The first to come does what the others then need not.
+// change runs statements in one transaction, under a lock: IF NOT EXISTS alone fails if two
+// processes run it concurrently. The first one makes the table; the others then find it.
 func (s *Sink) change(ctx context.Context, conn *pgxpool.Conn, statements []string) error {
 	text := fmt.Sprintf("BEGIN; SELECT pg_advisory_xact_lock(hashtextextended('inlet ' || %s, 0)); SET LOCAL lock_timeout = '%s'; %s; COMMIT",
 		quoteLiteral(s.table.name), lockTimeout, strings.Join(statements, "; "))
