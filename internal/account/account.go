@@ -88,7 +88,9 @@ func (a *Account) Leave() {
 	defer a.mu.Unlock()
 	if a.users.Load() == 0 {
 		a.held.Store(0)
-		a.give(a.taken.Load())
+		if taken := a.taken.Swap(0); taken > 0 {
+			a.budget.used.Add(-taken)
+		}
 	}
 }
 
@@ -161,21 +163,23 @@ func (a *Account) Return(n int64) {
 func (a *Account) Trim() { a.trim(1) }
 
 // trim gives whole units back.
+//
+// They leave the account before they leave the budget, and only as far as no caller has
+// reserved them in between: what is held is part of what the budget counts at each moment.
 func (a *Account) trim(unit int64) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.give((a.taken.Load() - a.held.Load()) / unit * unit)
-	// Somebody may have reserved that in the meantime.
-	if lacking := a.held.Load() - a.taken.Load(); lacking > 0 {
-		a.give(-lacking)
+	spare := (a.taken.Load() - a.held.Load()) / unit * unit
+	if spare <= 0 {
+		return
 	}
-}
-
-func (a *Account) give(n int64) {
-	if n != 0 && a.budget != nil {
-		a.budget.used.Add(-n)
-		a.taken.Add(-n)
+	taken := a.taken.Add(-spare)
+	if lacking := a.held.Load() - taken; lacking > 0 {
+		kept := min(lacking, spare)
+		a.taken.Add(kept)
+		spare -= kept
 	}
+	a.budget.used.Add(-spare)
 }
 
 // Held returns how many bytes are held.
