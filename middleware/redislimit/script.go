@@ -1,0 +1,139 @@
+package redislimit
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"github.com/inlet-go/inlet/middleware"
+)
+
+// The script keeps, for each bucket of a key, the time at which it is full again, in µs, and its
+// rate, from which the missing tokens follow: a bucket may miss more than it holds. A key that is
+// not there is full.
+//
+// It grants what is asked for if every bucket has the tokens that are needed, and then takes them,
+// and of those that are wanted as many as there are. Otherwise it takes nothing.
+//
+// ARGV: the time in µs, or 0; then rate, burst, needed, take, want and back of each bucket, with a
+// rate of 0 for one that is not drawn from. The answer: 1 or 0, then for each bucket how many
+// tokens were granted and how many are left.
+const script = `
+local now = tonumber(ARGV[1])
+if now == 0 then
+  local t = redis.call('TIME')
+  now = t[1] * 1000000 + t[2]
+end
+local state = redis.call('HMGET', KEYS[1], 'r', 'rr', 'e', 'er', 'b', 'br')
+local names = {'r', 'e', 'b'}
+local missing, granted, left = {}, {0, 0, 0}, {0, 0, 0}
+local ok, full = 1, now
+for u = 1, 3 do
+  local rate, burst, needed = tonumber(ARGV[u*6-4]), tonumber(ARGV[u*6-3]), tonumber(ARGV[u*6-2])
+  local at, was = tonumber(state[u*2-1]), tonumber(state[u*2])
+  missing[u] = 0
+  if at and at > now then
+    missing[u] = (at - now) / 1000000 * was
+    if rate == 0 and at > full then full = at end
+  end
+  if rate > 0 then
+    left[u] = burst - missing[u]
+    if left[u] + 0.000001 < needed then ok = 0 end
+  end
+end
+if ok == 1 then
+  local set = {}
+  for u = 1, 3 do
+    local rate = tonumber(ARGV[u*6-4])
+    if rate > 0 then
+      local burst, take = tonumber(ARGV[u*6-3]), tonumber(ARGV[u*6-1])
+      local want, back = tonumber(ARGV[u*6]), tonumber(ARGV[u*6+1])
+      missing[u] = math.max(0, missing[u] - back)
+      local extra = math.max(0, math.min(want, math.floor(burst - missing[u] - take)))
+      granted[u] = take + extra
+      missing[u] = missing[u] + granted[u]
+      left[u] = burst - missing[u]
+      local at = now + math.ceil(missing[u] / rate * 1000000)
+      if at > full then full = at end
+      set[#set+1] = names[u]
+      set[#set+1] = string.format('%.0f', at)
+      set[#set+1] = names[u] .. 'r'
+      set[#set+1] = string.format('%.17g', rate)
+    end
+  end
+  if #set > 0 then
+    redis.call('HSET', KEYS[1], unpack(set))
+    redis.call('PEXPIRE', KEYS[1], string.format('%.0f', math.ceil((full - now) / 1000) + 1000))
+  end
+end
+local out = {tostring(ok)}
+for u = 1, 3 do
+  out[#out+1] = string.format('%.17g', granted[u])
+  out[#out+1] = string.format('%.6f', left[u])
+end
+return out
+`
+
+// A request is what the script is asked for.
+type request struct{ buckets [3]asked }
+
+// asked is the part of one bucket; one with the rate 0 is not drawn from.
+type asked struct {
+	rate, burst float64
+	needed      float64 // tokens that the bucket must have
+	take        float64 // tokens that are taken; more than it has if needed is less
+	want        float64 // tokens that are also taken, as far as there are any
+	back        float64 // tokens that are given back
+}
+
+// arguments returns the arguments of the script.
+func (r *request) arguments(moment int64) []string {
+	list := make([]string, 0, 19)
+	list = append(list, strconv.FormatInt(moment, 10))
+	for i := range r.buckets {
+		b := &r.buckets[i]
+		for _, v := range [...]float64{b.rate, b.burst, b.needed, b.take, b.want, b.back} {
+			list = append(list, strconv.FormatFloat(v, 'g', -1, 64))
+		}
+	}
+	return list
+}
+
+// An answer is what the script returns.
+type answer struct {
+	granted bool
+	buckets [3]struct{ granted, left float64 }
+}
+
+func parseAnswer(values []string) (a answer, err error) {
+	if len(values) != 7 {
+		return a, fmt.Errorf("the answer has %d values, must have 7", len(values))
+	}
+	a.granted = values[0] == "1"
+	for i := range a.buckets {
+		var errs [2]error
+		a.buckets[i].granted, errs[0] = strconv.ParseFloat(values[1+2*i], 64)
+		a.buckets[i].left, errs[1] = strconv.ParseFloat(values[2+2*i], 64)
+		err = errors.Join(err, errs[0], errs[1])
+	}
+	return a, err
+}
+
+// longName is how long a name may be in bytes to be stored as it is.
+const longName = 200
+
+// storedKey returns the name of the key in Redis. Those of different keys are different: a policy
+// has no bar and an address neither bar nor number sign, and the name is the rest.
+func storedKey(prefix string, c *middleware.Charge) string {
+	var ip string
+	if c.IP.IsValid() {
+		ip = c.IP.String()
+	}
+	if len(c.Name) <= longName {
+		return prefix + c.Policy + "|" + ip + "|" + c.Name
+	}
+	sum := sha256.Sum256([]byte(c.Name))
+	return prefix + c.Policy + "|" + ip + "#" + hex.EncodeToString(sum[:])
+}
