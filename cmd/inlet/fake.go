@@ -186,7 +186,13 @@ func (s *shelf) answer(ctx context.Context, w http.ResponseWriter, r *http.Reque
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
-	c := filter{kind: query.Get("type"), name: query.Get("name"), user: query.Get("user"), source: query.Get("source")}
+	c := filter{name: query.Get("name"), user: query.Get("user"), source: query.Get("source")}
+	if text := query.Get("type"); text != "" {
+		if err := c.kind.Set(text); err != nil {
+			http.Error(w, "type "+err.Error(), http.StatusBadRequest)
+			return
+		}
+	}
 	over := time.NewTimer(timeout)
 	defer over.Stop()
 	events, changed := s.chosen(c.accepts)

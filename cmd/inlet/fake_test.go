@@ -64,7 +64,7 @@ func TestFake(t *testing.T) {
 	require.JSONEq(t, `{"total":9007199254740993}`, string(p.asked(t, "/events?user=u2")[0].Properties))
 	refused, _ := get(t, p.url+"/rejects")
 	require.Contains(t, refused, `"code":"no_user_anon_id"`)
-	for _, path := range []string{"/events?wait=x", "/events?wait=-1", "/events?timeout=1h", "/events?event=x"} {
+	for _, path := range []string{"/events?wait=x", "/events?wait=-1", "/events?timeout=1h", "/events?event=x", "/events?type=trak"} {
 		_, status := get(t, p.url+path)
 		require.Equal(t, 400, status, path)
 	}

@@ -12,21 +12,39 @@ import (
 
 // A filter is the flags by which commands choose events. An empty field chooses all.
 type filter struct {
-	source, kind, name, user, dialect string
+	source, name, user, dialect string
+	kind                        kind
 }
 
 func (c *filter) addFlags(f *flag.FlagSet) {
 	f.StringVar(&c.source, "source", "", "only events of the source with this `id`")
-	f.StringVar(&c.kind, "type", "", "only events of this `type`: track, page, screen, identify, group or alias")
+	f.Var(&c.kind, "type", "only events of this `type`: track, page, screen, identify, group or alias")
 	f.StringVar(&c.name, "name", "", "only events with this `name`, such as \"Order Completed\"")
 	f.StringVar(&c.user, "user", "", "only events with this `id` as their userId or anonymousId")
 	f.StringVar(&c.dialect, "dialect", "", "only events of this `dialect`, such as segment")
 }
 
+// A kind is a flag for the type of an event.
+type kind string
+
+// Set implements [flag.Value].
+func (k *kind) Set(text string) error {
+	for _, known := range []inlet.Type{inlet.TypeTrack, inlet.TypePage, inlet.TypeScreen, inlet.TypeIdentify, inlet.TypeGroup, inlet.TypeAlias} {
+		if inlet.Type(text) == known {
+			*k = kind(text)
+			return nil
+		}
+	}
+	return errors.New("must be track, page, screen, identify, group or alias")
+}
+
+// String implements [flag.Value].
+func (k *kind) String() string { return string(*k) }
+
 // accepts reports whether an event is chosen.
 func (c *filter) accepts(e *inlet.Event) bool {
 	fits := func(want, have string) bool { return want == "" || want == have }
-	return fits(c.source, sourceID(e)) && fits(c.kind, string(e.Type)) && fits(c.name, e.Name) &&
+	return fits(c.source, sourceID(e)) && fits(string(c.kind), string(e.Type)) && fits(c.name, e.Name) &&
 		fits(c.dialect, e.Dialect) && (fits(c.user, e.UserID) || fits(c.user, e.AnonymousID))
 }
 

@@ -19,6 +19,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 )
 
 // The statuses with which the process ends.
@@ -90,7 +91,7 @@ func (c command) call(args []string, stdout, stderr io.Writer) int {
 	f.SetOutput(io.Discard)
 	f.Usage = func() {}
 	run := c.run(f)
-	err := f.Parse(args)
+	err := explained(f, f.Parse(args))
 	switch {
 	case errors.Is(err, flag.ErrHelp):
 		c.help(f, stdout)
@@ -183,10 +184,46 @@ func (c command) setFromEnvironment(f *flag.FlagSet) (err error) {
 		}
 		for _, value := range values {
 			if fault := f.Set(g.Name, value); fault != nil {
-				err = fmt.Errorf("invalid value of %s: %w", variable(g.Name), fault)
+				err = fmt.Errorf("invalid value of %s: %w", variable(g.Name), explainedFor(g, fault))
 			}
 		}
 	})
+	return err
+}
+
+// unexplained is how package flag ends the error of a value that it cannot read.
+const unexplained = "parse error"
+
+// explained returns an error of Parse, with what the value must be.
+func explained(f *flag.FlagSet, err error) error {
+	if err == nil {
+		return nil
+	}
+	text, cut := strings.CutSuffix(err.Error(), ": "+unexplained)
+	if i := strings.LastIndex(text, " -"); cut && i >= 0 {
+		if g := f.Lookup(text[i+2:]); g != nil {
+			return fmt.Errorf("%s: %w", text, explainedFor(g, errors.New(unexplained)))
+		}
+	}
+	return err
+}
+
+// explainedFor returns the error of setting a flag, with what the value must be.
+func explainedFor(g *flag.Flag, err error) error {
+	getter, ok := g.Value.(flag.Getter)
+	if !ok || err.Error() != unexplained {
+		return err
+	}
+	switch getter.Get().(type) {
+	case bool:
+		return errors.New("must be true or false")
+	case time.Duration:
+		return errors.New("must be a duration such as 90s, 15m or 24h")
+	case int, int64, uint, uint64:
+		return errors.New("must be a whole number")
+	case float64:
+		return errors.New("must be a number")
+	}
 	return err
 }
 

@@ -20,6 +20,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -71,6 +72,35 @@ func TestVariables(t *testing.T) {
 		require.Equal(t, statusUsage, exitCode(err))
 		require.Contains(t, string(out), "invalid value of INLET_RETAIN_SIZE: must be a whole number")
 	})
+}
+
+func TestWrongValues(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		args []string
+		env  string
+		want string
+	}{
+		{[]string{"tail", "-type", "trak"}, "", `invalid value "trak" for flag -type: must be track, page, screen, identify, group or alias`},
+		{[]string{"tail", "-n", "ten"}, "", `invalid value "ten" for flag -n: must be a whole number`},
+		{[]string{"tail", "-json=maybe"}, "", `invalid boolean value "maybe" for -json: must be true or false`},
+		{[]string{"tail", "-from", "-x"}, "", `invalid value "-x" for flag -from: must be a number such as 4711`},
+		{[]string{"serve", "-stop-delay", "5"}, "", `invalid value "5" for flag -stop-delay: must be a duration such as 90s`},
+		{[]string{"replay", "-rate", "fast"}, "", `invalid value "fast" for flag -rate: must be a number`},
+		{[]string{"serve"}, "INLET_LOG_JSON=maybe", "invalid value of INLET_LOG_JSON: must be true or false"},
+		{[]string{"serve"}, "INLET_STOP_DELAY=5", "invalid value of INLET_STOP_DELAY: must be a duration such as 90s"},
+		{[]string{"fake"}, "INLET_KEEP=many", "invalid value of INLET_KEEP: must be a whole number"},
+	} {
+		t.Run(strings.Join(append(tt.args, tt.env), " "), func(t *testing.T) {
+			t.Parallel()
+			cmd := exec.Command(binary, tt.args...)
+			cmd.Dir, cmd.Env = t.TempDir(), append(os.Environ(), tt.env)
+			out, err := cmd.CombinedOutput()
+			require.Equal(t, statusUsage, exitCode(err))
+			require.Contains(t, string(out), tt.want)
+			require.NotContains(t, string(out), "parse error")
+		})
+	}
 }
 
 func TestKeyFile(t *testing.T) {

@@ -48,11 +48,16 @@ func (c *Config) ensureKey() error {
 	return nil
 }
 
-// generateKey writes to another file first, so that after a crash path has the whole key or does
-// not exist.
+// generateKey writes to another file first, and flushes it, so that after a crash path has the
+// whole key or does not exist.
 func (c *Config) generateKey(path string) error {
 	c.Keys = []string{rand.Text()}
-	if err := os.WriteFile(path+".tmp", []byte(c.Keys[0]+"\n"), 0o600); err != nil {
+	f, err := os.OpenFile(path+".tmp", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(c.Keys[0] + "\n")
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return err
 	}
 	return os.Rename(path+".tmp", path)
