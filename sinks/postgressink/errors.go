@@ -88,7 +88,7 @@ func isConflict(err error) bool {
 func endsConnection(err error) bool { return sqlState(err) == "25006" }
 
 // classify returns the error of Write for an error of a statement or of a connection.
-func (s *Sink) classify(ctx context.Context, what string, err error) error {
+func (s *server) classify(ctx context.Context, what string, err error) error {
 	if done := ctx.Err(); done != nil && sqlState(err) == "" {
 		return fmt.Errorf("postgressink: %s: the outcome is unknown: %w", what, done)
 	}

@@ -17,7 +17,7 @@ import (
 
 func TestClassify(t *testing.T) {
 	t.Parallel()
-	s := &Sink{secrets: sinkkit.NewSecrets("[password]", "hunter2")}
+	s := &server{secrets: sinkkit.NewSecrets("[password]", "hunter2")}
 	classify := func(err error) error { return s.classify(t.Context(), "insert", err) }
 
 	t.Run("permanent", func(t *testing.T) {

@@ -58,7 +58,7 @@ func (s *Sink) createMonths(ctx context.Context, conn *pgxpool.Conn, months []ti
 	if statements == nil {
 		return nil
 	}
-	return s.change(ctx, conn, statements)
+	return s.change(ctx, conn, s.table.name, given(statements))
 }
 
 // unknownMonths returns the months whose partitions are not known to exist: those of the events,
@@ -162,7 +162,7 @@ func (s *Sink) dropOld(ctx context.Context, conn *pgxpool.Conn) error {
 			continue
 		}
 		drop := "DROP TABLE IF EXISTS " + s.table.with(month.Format(partitionSuffix))
-		if err := s.change(ctx, conn, []string{drop}); err != nil {
+		if err := s.change(ctx, conn, s.table.name, given([]string{drop})); err != nil {
 			return err
 		}
 		s.forgetMonths()

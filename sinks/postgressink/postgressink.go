@@ -2,21 +2,12 @@ package postgressink
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"log/slog"
-	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
-
-	"github.com/inlet-go/inlet"
-	"github.com/inlet-go/inlet/internal/sinkkit"
 )
 
 // Sink stores events in a table of PostgreSQL. Make one with [New].
@@ -44,23 +35,12 @@ import (
 // that is reused. The pool that New makes for a connection string has goroutines, which end with
 // Close.
 type Sink struct {
-	pool       *pgxpool.Pool
-	ownPool    bool
-	opts       Options
-	table      tableName
-	insert     string
-	durability inlet.Durability
-	secrets    sinkkit.Secrets
-	log        *slog.Logger
-	where      string // for String
-
-	gate *sinkkit.Gate
-	rows sync.Pool // of *rows
-	stat counters
-
-	months  months
-	closing sync.Once
-	closed  chan struct{} // closed when the pool is
+	server
+	opts   Options
+	table  tableName
+	insert string
+	rows   sync.Pool // of *rows
+	months months
 }
 
 // A Target is where a database is: a connection string, in the form of a URL or of keywords and
@@ -79,15 +59,8 @@ func New[T Target](ctx context.Context, target T, o *Options) (*Sink, error) {
 	if err := opts.check(); err != nil {
 		return nil, err
 	}
-	s := &Sink{opts: opts, table: opts.tableName(), log: opts.Logger, closed: make(chan struct{})}
-	var err error
-	switch target := any(target).(type) {
-	case string:
-		err = s.connect(ctx, target)
-	case *pgxpool.Pool:
-		err = s.use(target)
-	}
-	if err != nil {
+	s := &Sink{opts: opts, table: opts.tableName()}
+	if err := s.open(ctx, target, s.table.sql(), opts.MaxConcurrent, opts.Logger); err != nil {
 		return nil, err
 	}
 	s.insert = insertStatement(s.table, opts.JSONB)
@@ -99,54 +72,6 @@ func New[T Target](ctx context.Context, target T, o *Options) (*Sink, error) {
 		return nil, err
 	}
 	return s, nil
-}
-
-// connect makes a pool for a connection string.
-func (s *Sink) connect(ctx context.Context, dsn string) error {
-	config, err := pgxpool.ParseConfig(dsn)
-	if err != nil { // its text may have a part of the password
-		return errors.New("postgressink: target is not a valid connection string; it is not quoted, since it may have a password")
-	}
-	config.MaxConns = int32(s.opts.MaxConcurrent)
-	cc := config.ConnConfig
-	if severalHosts(cc) && cc.ValidateConnect == nil { // after a failover, the one that accepts writes
-		cc.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
-	}
-	if cc.RuntimeParams["application_name"] == "" {
-		cc.RuntimeParams["application_name"] = "inlet"
-	}
-	s.describe(cc)
-	pool, err := pgxpool.NewWithConfig(ctx, config)
-	if err != nil {
-		return s.classify(ctx, "connect", err)
-	}
-	s.pool, s.ownPool, s.gate = pool, true, sinkkit.NewGate(s.opts.MaxConcurrent)
-	return nil
-}
-
-// severalHosts reports whether a connection string names several servers. One server has several
-// entries, too, if it is tried with and without TLS.
-func severalHosts(cc *pgx.ConnConfig) bool {
-	return slices.ContainsFunc(cc.Fallbacks, func(f *pgconn.FallbackConfig) bool {
-		return f.Host != cc.Host || f.Port != cc.Port
-	})
-}
-
-// use uses a pool of the caller's.
-func (s *Sink) use(pool *pgxpool.Pool) error {
-	if pool == nil {
-		return errors.New("postgressink: target is nil")
-	}
-	config := pool.Config()
-	s.describe(config.ConnConfig)
-	s.pool, s.gate = pool, sinkkit.NewGate(min(s.opts.MaxConcurrent, int(config.MaxConns)))
-	return nil
-}
-
-// describe notes where the database is, and which text must not be shown.
-func (s *Sink) describe(cc *pgx.ConnConfig) {
-	s.secrets = sinkkit.NewSecrets("[password]", cc.Password)
-	s.where = fmt.Sprintf("postgressink to %s of %s:%d/%s", s.table.sql(), cc.Host, cc.Port, cc.Database)
 }
 
 // insertStatement returns the statement of a Write.
@@ -174,55 +99,6 @@ func payloadType(jsonb bool) string {
 	return "json"
 }
 
-// Close waits for the Writes that run, and then closes the pool that New has made. Every other
-// call fails with [inlet.ErrClosed]. If ctx is done first, Close returns its error, the pool is
-// closed later, and Close may be called again.
-func (s *Sink) Close(ctx context.Context) error {
-	drained := s.gate.Close()
-	s.closing.Do(func() {
-		go func() {
-			<-drained
-			if s.ownPool {
-				s.pool.Close()
-			}
-			close(s.closed)
-		}()
-	})
-	select {
-	case <-s.closed:
-		return nil
-	case <-ctx.Done():
-		return fmt.Errorf("postgressink: writes are still in flight: %w", ctx.Err())
-	}
-}
-
-// Check asks the server whether it accepts writes as durably as Durability says. It returns
-// [inlet.ErrClosed] after Close.
-func (s *Sink) Check(ctx context.Context) error {
-	if s.gate.IsClosed() {
-		return inlet.ErrClosed
-	}
-	conn, err := s.pool.Acquire(ctx)
-	if err != nil {
-		return s.classify(ctx, "connect", err)
-	}
-	defer conn.Release()
-	found, err := readSettings(ctx, conn.Conn().PgConn())
-	if err != nil {
-		return s.classify(ctx, "check", err)
-	}
-	return s.checkDurability(found)
-}
-
-// Durability returns what New has read from the server: see the documentation of the package.
-func (s *Sink) Durability() inlet.Durability { return s.durability }
-
-// String returns where the sink stores events, without user and password.
-func (s *Sink) String() string { return s.where }
-
-// GoString returns String: otherwise fmt would print the fields, with the password.
-func (s *Sink) GoString() string { return s.String() }
-
 // Stats is a snapshot of the counters of a [Sink].
 type Stats struct {
 	Stored     uint64 // events that got a row
@@ -239,8 +115,6 @@ func (s *Sink) Stats() Stats {
 		Replaced: s.stat.replaced.Load(), Statements: s.stat.statements.Load(),
 	}
 }
-
-type counters struct{ stored, duplicates, refused, replaced, statements atomic.Uint64 }
 
 // months are the months whose partitions are known to exist, and when old ones were looked for.
 type months struct {

@@ -167,7 +167,7 @@ func (s *Sink) prepareTable(ctx context.Context, conn *pgxpool.Conn) error {
 	if !s.opts.Migrate {
 		return fmt.Errorf("table %s is not ready; run these statements, or set Migrate:\n%s;", s.table.sql(), strings.Join(statements, ";\n"))
 	}
-	return s.change(ctx, conn, statements)
+	return s.change(ctx, conn, s.table.name, given(statements))
 }
 
 // migrate makes the table again what it must be, after an error that says that it is not.
@@ -183,26 +183,6 @@ func (s *Sink) migrate(ctx context.Context, cause error) error {
 	return nil
 }
 
-// lockTimeout is how long a change of the database waits for others that use the table, so that
-// it does not make these wait for longer.
-const lockTimeout = "2s"
-
-// change runs statements in one transaction, under a lock: IF NOT EXISTS alone fails if two
-// processes run it concurrently. The first one makes the table; the others then find it.
-func (s *Sink) change(ctx context.Context, conn *pgxpool.Conn, statements []string) error {
-	text := fmt.Sprintf("BEGIN; SELECT pg_advisory_xact_lock(hashtextextended('inlet ' || %s, 0)); SET LOCAL lock_timeout = '%s'; %s; COMMIT",
-		quoteLiteral(s.table.name), lockTimeout, strings.Join(statements, "; "))
-	_, err := conn.Conn().PgConn().Exec(ctx, text).ReadAll()
-	if err != nil {
-		if _, undone := conn.Conn().PgConn().Exec(ctx, "ROLLBACK").ReadAll(); undone != nil {
-			_ = conn.Conn().Close(ctx)
-		}
-		return err
-	}
-	s.log.Info("postgressink: database changed", "statements", statements)
-	return nil
-}
-
 // quoteLiteral returns a text as it is written in SQL, whatever standard_conforming_strings is: a
 // backslash means itself.
 func quoteLiteral(text string) string {
@@ -211,4 +191,9 @@ func quoteLiteral(text string) string {
 		return " E'" + strings.ReplaceAll(text, `\`, `\\`) + "'"
 	}
 	return "'" + text + "'"
+}
+
+// given returns a function that returns statements.
+func given(statements []string) func() ([]string, error) {
+	return func() ([]string, error) { return statements, nil }
 }

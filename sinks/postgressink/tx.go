@@ -49,7 +49,7 @@ func (s *Sink) insertInto(ctx context.Context, tx pgx.Tx, events []*inlet.Event)
 		return err
 	}
 	for from := 0; from < len(events); {
-		to := s.partEnd(events, from)
+		to := partEnd(events, from, s.opts.MaxBytes)
 		if err := s.insertPartInto(ctx, savepoint, events[from:to]); err != nil {
 			return errors.Join(err, savepoint.Rollback(ctx))
 		}
