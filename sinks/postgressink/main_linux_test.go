@@ -24,11 +24,11 @@ const (
 	tick     = 5 * time.Millisecond
 )
 
-var tables atomic.Int64
+var tableCount atomic.Int64
 
 // table returns the name of a table of the test's own.
 func table(testing.TB) string {
-	return fmt.Sprintf("t%d", tables.Add(1))
+	return fmt.Sprintf("t%d", tableCount.Add(1))
 }
 
 // open returns a sink for a table of the test's own.
