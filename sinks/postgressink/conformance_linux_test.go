@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"log/slog"
 	"math/big"
 	"strings"
 	"testing"
@@ -77,6 +78,66 @@ func TestConformance(t *testing.T) {
 		h := harness(s, s.DSN(), Options{JSONB: true})
 		h.Features.NoNUL, h.Features.Same = true, sameValues
 		sinktest.Run(t, h)
+	})
+}
+
+// tablesHarness tests sinks for a schema of their own each.
+func tablesHarness(s *pgserver.Server, dsn string, o TablesOptions) sinktest.Harness {
+	return sinktest.Harness{
+		New: func(t testing.TB) inlet.Sink {
+			o := o
+			o.Schema, o.Migrate, o.Logger = table(t), true, slog.New(slog.DiscardHandler)
+			sink, err := NewTables(t.Context(), dsn, &o)
+			require.NoError(t, err)
+			return sink
+		},
+		Read: func(t testing.TB, sink inlet.Sink) []*inlet.Event {
+			conn, err := pgx.Connect(context.Background(), s.DSN())
+			require.NoError(t, err)
+			defer conn.Close(context.Background())
+			stored, err := readTables(context.Background(), conn, sink.(*Tables).opts.Schema)
+			require.NoError(t, err)
+			return stored
+		},
+		Features: sinktest.Features{
+			Durability: inlet.DurabilityFsync, Dedupes: true, Partial: true, NoNUL: true, Same: sameInTables,
+			Patience: time.Minute, Grace: time.Minute,
+			Order:  func(e *inlet.Event) string { return string(e.Type) },
+			Poison: func(e *inlet.Event) { e.MessageID += strings.Repeat("x", 200) + incompressible },
+			Refuse: func(e *inlet.Event) { e.MessageID += strings.Repeat("x", 200) + incompressible },
+		},
+	}
+}
+
+func TestTablesConformance(t *testing.T) {
+	t.Parallel()
+	t.Run("direct", func(t *testing.T) {
+		t.Parallel()
+		s := pgserver.Start(t)
+		h := tablesHarness(s, s.DSN(), TablesOptions{})
+		h.Features.Stall = func(sink inlet.Sink) (release func()) {
+			conn := s.Connect(t)
+			exec(t, conn, "BEGIN")
+			for _, name := range []string{"tracks", "identifies", "pages", "screens", "groups", "aliases"} {
+				exec(t, conn, "LOCK TABLE "+sink.(*Tables).name(name))
+			}
+			return func() { exec(t, conn, "ROLLBACK"); conn.Close(context.Background()) }
+		}
+		h.Features.Restart = func(inlet.Sink) (start func()) {
+			s.Kill()
+			return func() { s.Run(t) }
+		}
+		h.Features.Crash = func(sink inlet.Sink) []*inlet.Event {
+			s.Kill()
+			s.Run(t)
+			return h.Read(t, sink)
+		}
+		sinktest.Run(t, h)
+	})
+	t.Run("pgbouncer", func(t *testing.T) {
+		t.Parallel()
+		s := pgserver.Start(t)
+		sinktest.Run(t, tablesHarness(s, pgserver.StartBouncer(t, s).DSN(), TablesOptions{MaxBytes: 20_000, Numeric: true, Timestamps: true}))
 	})
 }
 
