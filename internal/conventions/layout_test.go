@@ -76,6 +76,7 @@ var arrows = map[string][]string{
 	"internal/redact":        {},
 	"internal/refusal":       {"internal/canonical", "internal/wire"},
 	"internal/sinkkit":       {"."},
+	"internal/tables":        {".", "internal/canonical", "internal/wire"},
 	"internal/timestamp":     {},
 	"internal/verified":      {},
 	"internal/wire":          {},
