@@ -36,6 +36,7 @@ var table = map[string]check{
 	},
 	"docs/TESTING.md: curl -s -X DELETE http://127.0.0.1:8090/events": {by: "cmd/inlet/docs_test.go TestFakeDocument"},
 	"docs/SINKS.md: -- the latest orders":                             {by: "sinks/postgressink/sink_linux_test.go TestSink"},
+	"docs/SINKS.md: -- from a product to an order":                    {by: "sinks/postgressink/tables_models_linux_test.go TestModels"},
 	`docs/TESTING.md: inlettest: no track event "Order Completed" with the properties {"coupon":"SPRING","total":50} recei`: {
 		by: "inlettest/inlettest_test.go TestDocument",
 	},

@@ -112,8 +112,8 @@ func NewPlacer(s *Schema, out Rows, missing *Missing) *Placer {
 	return &Placer{schema: s, out: out, missing: missing, known: map[string]*Table{}}
 }
 
-// Place gives the rows of an event to Rows: that of the table of its type, and, for a track, that of
-// the table of its name.
+// Place gives the rows of an event to Rows: that of the table of its type, and, for a track, that
+// of the table of its name.
 func (p *Placer) Place(e *inlet.Event) {
 	t := p.schema.tables[baseOf(e.Type)]
 	if e.Type != inlet.TypeTrack {
@@ -295,7 +295,7 @@ func (p *Placer) leaveText(name, text string) {
 	}
 }
 
-// values places the values of a raw field. One that is no object is left over.
+// values places the values of a raw field. Anything but an object is left over.
 func (p *Placer) values(root string, object []byte) {
 	if wire.Kind(object) == 0 {
 		return
@@ -331,7 +331,7 @@ func (p *Placer) object(n *node, object []byte, depth int) {
 	}
 }
 
-// value places a value that is no object.
+// value places a value other than an object.
 func (p *Placer) value(n *node, raw []byte, depth int) {
 	switch {
 	case p.row.cause != Reasons:

@@ -91,7 +91,7 @@ type node struct {
 // A base is a table that always exists.
 type base struct {
 	root     string
-	fields   []Field // besides those that every table has
+	fields   []Field // in addition to those that every table has
 	state    string
 	stateKey Field
 }
@@ -369,7 +369,7 @@ func (t *Table) at(path string) *node {
 
 // Choose returns the columns that a table gets for wants: those that have none yet, as far as there
 // is room, with names that no other column has. The function reports names that the engine's table
-// has besides the columns of t.
+// has in addition to the columns of t.
 func (s *Schema) Choose(t *Table, wants []Want, taken func(name string) bool) (specs []Spec) {
 	used := maps.Clone(t.names)
 	free := func(name string) bool { return !used[name] && !taken(name) }

@@ -22,7 +22,8 @@ const (
 	JSON    // an array
 )
 
-// typeOf returns the type of the column whose first value is raw, which is no object and not null.
+// typeOf returns the type of the column whose first value is raw, which is neither null nor an
+// object.
 func (o *Options) typeOf(raw []byte) Type {
 	switch wire.Kind(raw) {
 	case 't', 'f':

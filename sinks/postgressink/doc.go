@@ -1,5 +1,5 @@
-// Package postgressink stores events in a table of PostgreSQL 12 or later, each one exactly once
-// however often it is written.
+// Package postgressink stores events in a table of PostgreSQL 12 or later, or in typed tables, each
+// one exactly once however often it is written.
 //
 //	sink, err := postgressink.New(ctx, "postgres://inlet@db.example/events",
 //		&postgressink.Options{Migrate: true})
@@ -23,6 +23,14 @@
 // ends in a hash of the original, so that two events never share one. The payload keeps it.
 //
 // Times are cut to microseconds.
+//
+// # Typed tables
+//
+// [NewTables] stores events in typed tables instead, with the names that Segment gives those of a
+// warehouse: tracks, identifies, pages, screens, groups, aliases, users and accounts, one for each
+// name of an event, and a column for each value. Values that fit no column are in the column
+// _extra, under their path. The types of columns never change, and no column is ever dropped. The
+// documents describe the rules.
 //
 // # Once
 //

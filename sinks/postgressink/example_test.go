@@ -33,6 +33,18 @@ func ExampleNew() {
 	// stored is the sink of the handler: a 200 does not depend on the database.
 }
 
+func ExampleNewTables() {
+	ctx := context.Background()
+	sink, err := postgressink.NewTables(ctx, "postgres://inlet@db.example/events", &postgressink.TablesOptions{Migrate: true})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer sink.Close(ctx)
+	// Deliver to it from the journal, as to the sink of New. Afterwards:
+	//
+	//	SELECT order_id, total FROM inlet.order_completed
+}
+
 func ExampleSink_WriteTx() {
 	ctx := context.Background()
 	var (

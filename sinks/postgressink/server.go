@@ -147,8 +147,8 @@ func (s *server) GoString() string { return s.String() }
 // maxAttempts is how often a transaction is tried that fails for a reason which does not last.
 const maxAttempts = 3
 
-// try runs a transaction that writes, again if that may help immediately: after a conflict, and once
-// on another connection if this one was dead. The function returns the settings of the server that
+// try runs a transaction that writes, again if that may help immediately: after a conflict, and
+// once on another connection if this one was dead. The function returns the settings of the server that
 // it has read in its transaction.
 func (s *server) try(ctx context.Context, run func(*pgconn.PgConn) (settings, error)) (err error) {
 	for attempt := 1; attempt <= maxAttempts; attempt++ {
@@ -249,9 +249,10 @@ const lockTimeout = "2s"
 
 // change runs statements in one transaction, under a lock by name: IF NOT EXISTS alone fails if two
 // processes run it concurrently. The first one makes the table; the others then find it. The
-// function, which is called under the lock, returns the statements.
+// function, which is called under the lock, returns the statements; it sees what others have
+// committed.
 func (s *server) change(ctx context.Context, conn *pgxpool.Conn, name string, find func() ([]string, error)) error {
-	begin := fmt.Sprintf("BEGIN; SELECT pg_advisory_xact_lock(hashtextextended('inlet ' || %s, 0)); SET LOCAL lock_timeout = '%s'",
+	begin := fmt.Sprintf("BEGIN ISOLATION LEVEL READ COMMITTED; SELECT pg_advisory_xact_lock(hashtextextended('inlet ' || %s, 0)); SET LOCAL lock_timeout = '%s'",
 		quoteLiteral(name), lockTimeout)
 	pg := conn.Conn().PgConn()
 	_, err := pg.Exec(ctx, begin).ReadAll()

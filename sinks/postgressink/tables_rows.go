@@ -270,8 +270,8 @@ func (s *Tables) insert(r *tableRows, state *tables.Table) (st statement) {
 const maxStateKey = 1000
 
 // withState returns a statement that runs insert, and adds the new rows to the table of the latest
-// values of each person or group. The latest row that has a value decides. Rows come in the order of
-// their keys, so that concurrent transactions lock them in the same order.
+// values of each person or group. The latest row that has a value decides. Rows come in the order
+// of their keys, so that concurrent transactions lock them in the same order.
 func (s *Tables) withState(r *tableRows, state *tables.Table, insert string) string {
 	id, source := quoteName(state.Of(tables.FieldID).Name), quoteName(state.Of(tables.FieldSource).Name)
 	at := quoteName(state.Of(tables.FieldReceivedAt).Name)

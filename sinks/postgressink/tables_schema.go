@@ -52,22 +52,27 @@ type relation struct {
 	columns           map[string]bool
 }
 
+// The statements look into the catalogue's tables: functions such as to_regclass may not know yet
+// what another process has just created.
 const (
+	existsStatement = `SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = $1),
+	EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = $2)`
 	registryStatement = `SELECT table_name, path, column_name, type,
 	(SELECT count(*) FROM %[1]s WHERE path = '') FROM %[1]s WHERE table_name = ANY($1) OR cardinality($1) = 0 ORDER BY position`
 	relationsStatement = `SELECT c.relname, c.relkind IN ('r', 'p'), c.relkind IN ('r', 'p') AND c.relpersistence <> 'p', coalesce(a.attname, '')
-FROM pg_class c LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
-WHERE c.relnamespace = to_regnamespace($1) AND c.relname = ANY($2)
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+WHERE n.nspname = $1 AND c.relname = ANY($2)
 UNION ALL
-SELECT t.typname, false, false, '' FROM pg_type t
-WHERE t.typnamespace = to_regnamespace($1) AND t.typname = ANY($2) AND t.typrelid = 0 AND t.typelem = 0`
+SELECT t.typname, false, false, '' FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace
+WHERE n.nspname = $1 AND t.typname = ANY($2) AND t.typrelid = 0 AND t.typelem = 0`
 )
 
 // read reads what there is of some tables, or of all of the registry and those that always exist.
 func (s *Tables) read(ctx context.Context, pg *pgconn.PgConn, names []string) (*catalogue, error) {
 	c := &catalogue{registered: map[string][]tables.Spec{}, relations: map[string]*relation{}}
-	schema := []byte(quoteName(s.opts.Schema))
-	found := pg.ExecParams(ctx, "SELECT to_regnamespace($1) IS NOT NULL, to_regclass($2) IS NOT NULL", [][]byte{schema, []byte(s.name(registry))}, nil, nil, nil).Read()
+	schema := []byte(s.opts.Schema)
+	found := pg.ExecParams(ctx, existsStatement, [][]byte{schema, []byte(registry)}, []uint32{oidText, oidText}, nil, nil).Read()
 	if found.Err != nil {
 		return nil, found.Err
 	}
