@@ -148,8 +148,8 @@ func (s *server) GoString() string { return s.String() }
 const maxAttempts = 3
 
 // try runs a transaction that writes, again if that may help immediately: after a conflict, and
-// once on another connection if this one was dead. The function returns the settings of the server that
-// it has read in its transaction.
+// once on another connection if this one was dead. The function returns the settings of the server
+// that it has read in its transaction.
 func (s *server) try(ctx context.Context, run func(*pgconn.PgConn) (settings, error)) (err error) {
 	for attempt := 1; attempt <= maxAttempts; attempt++ {
 		var dead bool

@@ -154,7 +154,7 @@ func TestTables(t *testing.T) {
 		}
 		write(call(inlet.TypeIdentify, "1", "u1", 1*time.Hour, `{"email":"a@x.example","plan":"free"}`),
 			call(inlet.TypeIdentify, "2", "u1", 2*time.Hour, `{"plan":"pro","age":7}`),
-			call(inlet.TypeIdentify, "3", "", 3*time.Hour, `{"plan":"of nobody"}`))
+			call(inlet.TypeIdentify, "3", "", 3*time.Hour, `{"plan":"without a user"}`))
 		at := func(after time.Duration) string {
 			return day.Add(after).Truncate(time.Microsecond).Format("2006-01-02T15:04:05.999999") + "+00:00"
 		}
