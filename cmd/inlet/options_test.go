@@ -3,6 +3,7 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -115,6 +116,51 @@ func TestKeyFile(t *testing.T) {
 	require.Equal(t, 200, status)
 	require.Equal(t, "shop", events(t, filepath.Join(dir, "data"))[0].SourceID)
 	require.NoFileExists(t, filepath.Join(dir, "data", server.KeyName))
+}
+
+var inspectorLine = regexp.MustCompile(`inlet: inspector" url=(\S+)`)
+
+func TestInspector(t *testing.T) {
+	t.Parallel()
+	log := new(syncBuffer)
+	p := &process{log: new(bytes.Buffer)}
+	p.cmd = exec.Command(binary, "serve", "-addr", "127.0.0.1:0", "-dir", t.TempDir(), "-key", "secret-key", "-inspector", ":0")
+	p.logTo = log
+	p.begin(t)
+	p.key = "secret-key"
+	url := inspectorLine.FindStringSubmatch(log.String())
+	require.NotNil(t, url, "%s", log)
+	page, status := get(t, url[1]+"/")
+	require.Equal(t, 200, status)
+	require.Contains(t, page, "<title>Inlet inspector</title>")
+	require.NotContains(t, page, `data-token=""`, "the buttons work here")
+
+	stream, err := http.Get(url[1] + "/stream")
+	require.NoError(t, err)
+	defer stream.Body.Close()
+	p.post(t, "/v1/track", event)
+	p.post(t, "/v1/track", `{"event":"E"}`)
+	var kinds []string
+	for lines := bufio.NewScanner(stream.Body); len(kinds) < 2 && lines.Scan(); {
+		if row, ok := strings.CutPrefix(lines.Text(), "data: {\"id\""); ok {
+			kinds = append(kinds, regexp.MustCompile(`"kind":"(\w+)"`).FindStringSubmatch(row)[1])
+			require.NotContains(t, row, "secret-key")
+		}
+	}
+	require.Equal(t, []string{"accepted", "refused"}, kinds)
+
+	r, err := http.NewRequest(http.MethodGet, url[1]+"/", nil)
+	require.NoError(t, err)
+	r.Host = "attacker.example"
+	refused, err := http.DefaultClient.Do(r)
+	require.NoError(t, err)
+	_ = refused.Body.Close()
+	require.Equal(t, 403, refused.StatusCode)
+	p.stop(t)
+
+	out, err := exec.Command(binary, "serve", "-dir", t.TempDir(), "-inspector", "0.0.0.0:8082").CombinedOutput()
+	require.Equal(t, statusUsage, exitCode(err))
+	require.Contains(t, string(out), "must be of the loopback interface, such as :8082 or 127.0.0.1:8082")
 }
 
 var metricsLine = regexp.MustCompile(`metrics at /debug/vars" addr=(\S+)`)

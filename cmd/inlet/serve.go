@@ -53,6 +53,7 @@ func serveFlags(f *flag.FlagSet) func(context.Context, io.Writer, io.Writer) err
 	f.StringVar(&o.TLSCert, "tls-cert", "", "`file` of a certificate in PEM, read again when it changes; with -tls-key")
 	f.StringVar(&o.TLSKey, "tls-key", "", "`file` of its private key in PEM")
 	f.Func("metrics", "`address` to serve metrics on at /debug/vars; without a host, as :8081, on the\nloopback interface only (default: no metrics)", o.setMetrics)
+	f.Func("inspector", "`address` of the loopback interface to serve a page on that shows events as they\narrive, such as :8082 (default: no page)", o.setInspector)
 	f.Func("retain-size", "`MiB` of events beyond which the oldest are removed, 0 for no limit (default 0)", o.setRetainSize)
 	f.DurationVar(&o.RetainAge, "retain-age", 0, "age after which events are removed, such as 720h, 0 for no limit (default 0)")
 	f.Var(listFlag(o.addDestination), "to", "`NAME=URL` of a server that gets all events; its write key is in the variable\nINLET_KEY_NAME; repeat it for more")
@@ -185,6 +186,23 @@ func (o *serveOptions) setMetrics(text string) error {
 		host = "127.0.0.1"
 	}
 	o.MetricsAddr = net.JoinHostPort(host, port)
+	return nil
+}
+
+// setInspector takes only an address of the loopback interface: the page has no authentication of
+// its own.
+func (o *serveOptions) setInspector(text string) error {
+	host, port, err := net.SplitHostPort(text)
+	if err != nil {
+		return errors.New("must be HOST:PORT or :PORT")
+	}
+	if host == "" || host == "localhost" {
+		host = "127.0.0.1"
+	}
+	if ip, err := netip.ParseAddr(host); err != nil || !ip.IsLoopback() {
+		return errors.New("must be of the loopback interface, such as :8082 or 127.0.0.1:8082")
+	}
+	o.InspectorAddr = net.JoinHostPort(host, port)
 	return nil
 }
 

@@ -84,6 +84,7 @@ var arrows = map[string][]string{
 	"enrichers":  {".", "internal/canonical", "internal/check", "internal/wire"},
 	"authcache":  {".", "internal/check", "internal/guard"},
 	"keyfile":    {".", "internal/check", "internal/origin", "internal/wire"},
+	"inspector":  {".", "internal/check", "internal/redact", "middleware", "sinks", "sinks/journal"},
 	"middleware": {".", "enrichers", "internal/admission", "internal/check", "internal/order", "internal/origin", "internal/redact"},
 
 	"sinks":                             {".", "internal/backoff", "internal/canonical", "internal/check", "internal/guard", "internal/itemerrors", "internal/refusal"},
@@ -98,7 +99,7 @@ var arrows = map[string][]string{
 	"examples":                          {".", "authcache", "enrichers", "inlettest", "keyfile", "middleware", "sinks/..."},
 	"examples/standalone":               {"internal/server"},
 	"cmd/inlet":                         {".", "internal/server", "middleware", "sinks/..."},
-	"internal/server":                   {".", "keyfile", "middleware", "sinks/..."},
+	"internal/server":                   {".", "inspector", "keyfile", "middleware", "sinks/..."},
 	"internal/testkit":                  {},
 	"internal/testkit/testsink":         {"."},
 	"internal/conventions":              {},

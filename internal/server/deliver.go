@@ -56,14 +56,26 @@ func (d Destination) Sink() (inlet.Sink, error) {
 // deliver starts the delivery to each destination.
 func (s *server) deliver() error {
 	for _, d := range s.Destinations {
-		sink, err := d.Sink()
-		if err != nil {
-			return err
-		}
-		if _, err := s.store.Deliver(d.Name, sink, nil); err != nil {
+		if err := s.deliverTo(d); err != nil {
 			return err
 		}
 	}
+	return nil
+}
+
+func (s *server) deliverTo(d Destination) error {
+	sink, err := d.Sink()
+	if err != nil {
+		return err
+	}
+	if s.inspector != nil {
+		sink = s.inspector.Destination(d.Name, sink)
+	}
+	delivery, err := s.store.Deliver(d.Name, sink, nil)
+	if err != nil {
+		return err
+	}
+	s.running.set(d.Name, delivery)
 	return nil
 }
 

@@ -102,17 +102,22 @@ func (s *server) serveMetrics(m *metrics) error {
 		fmt.Fprintln(w, m.all.String())
 	})
 	server := inlet.Harden(&http.Server{Handler: mux, ReadTimeout: 10 * time.Second, WriteTimeout: 10 * time.Second})
+	s.serveAside(server, listener, "metrics")
+	s.Logger.Info("inlet: metrics at /debug/vars", "addr", listener.Addr().String())
+	return nil
+}
+
+// serveAside serves something else than the API until the server ends.
+func (s *server) serveAside(server *http.Server, listener net.Listener, what string) {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
 		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-			s.Logger.Error("inlet: metrics are not served any more", "error", err)
+			s.Logger.Error("inlet: not served any more", "what", what, "error", err)
 		}
 	}()
 	s.close = append(s.close, func() error {
 		defer func() { <-ended }()
 		return server.Close()
 	})
-	s.Logger.Info("inlet: metrics at /debug/vars", "addr", listener.Addr().String())
-	return nil
 }

@@ -16,6 +16,9 @@ func (s *server) routes(api *inlet.Handler, protocol *inlet.Protocol, observer i
 	o.Migrations = []inlet.Migration{inlet.CommandersActV1()}
 	o.Protocol, o.Observer, o.Logger = protocol, observer, s.Logger
 	ingest, ready, live := middleware.Standard(s.keys, &o)(api), api.Ready(), api.Live()
+	if s.inspector != nil {
+		ingest = s.inspector.Layer(ingest)
+	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case "/ready":

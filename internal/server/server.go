@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/inspector"
 	"github.com/inlet-go/inlet/keyfile"
 	"github.com/inlet-go/inlet/middleware"
 	"github.com/inlet-go/inlet/sinks"
@@ -34,6 +35,7 @@ type Config struct {
 
 	TLSCert, TLSKey string // files in PEM; "" is plain HTTP
 	MetricsAddr     string // to serve metrics on; "" is none
+	InspectorAddr   string // of the loopback interface, to serve the inspector on; "" is none
 
 	Layers    middleware.StandardOptions // without Migrations, Protocol, Observer and Logger
 	PublicURL string
@@ -73,6 +75,9 @@ type server struct {
 	keys    inlet.Authenticator
 	close   []func() error
 
+	inspector *inspector.Inspector // nil if there is none
+	running   deliveries
+
 	stopping atomic.Bool // it is about to stop, and no longer ready
 }
 
@@ -90,6 +95,9 @@ func (c Config) Run(ctx context.Context, stdout io.Writer) (err error) {
 		}
 		return err
 	}
+	if err := s.openInspector(); err != nil {
+		return err
+	}
 	metrics := newMetrics(s)
 	protocol := &inlet.Protocol{Payload: inlet.PayloadLimits{MaxBytesInFlight: c.Memory}}
 	api, err := s.newAPI(ctx, protocol, metrics)
@@ -104,6 +112,9 @@ func (c Config) Run(ctx context.Context, stdout io.Writer) (err error) {
 		return err
 	}
 	if err := s.serveMetrics(metrics); err != nil {
+		return err
+	}
+	if err := s.serveInspector(); err != nil {
 		return err
 	}
 	listener, err := net.Listen("tcp", c.Addr)
@@ -228,9 +239,9 @@ func (s *server) newAPI(ctx context.Context, protocol *inlet.Protocol, observer 
 		Observer: observer, Logger: s.Logger,
 	}
 	if s.rejects != nil {
-		o.Rejects, o.RejectsBestEffort = s.rejects, true
+		o.Rejects, o.RejectsBestEffort = s.inspected(s.rejects), true
 	}
-	return inlet.New(sink, o)
+	return inlet.New(s.inspected(sink), o)
 }
 
 // newHTTP bounds what a handler cannot: how long a client may take to send its headers, how

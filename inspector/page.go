@@ -1,0 +1,138 @@
+package inspector
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/subtle"
+	_ "embed"
+	"errors"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+//go:embed page.html
+var page string
+
+// ServeHTTP serves the page, below any prefix that is stripped.
+func (i *Inspector) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	h := w.Header()
+	h.Set("Cache-Control", "no-store")
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Cross-Origin-Resource-Policy", "same-origin")
+	if !i.o.Authorize(r) {
+		http.Error(w, "not authorized", http.StatusForbidden)
+		return
+	}
+	if site := r.Header.Get("Sec-Fetch-Site"); site == "cross-site" && r.Header.Get("Sec-Fetch-Mode") != "navigate" {
+		http.Error(w, "not for pages of other sites", http.StatusForbidden)
+		return
+	}
+	i.handler.ServeHTTP(w, r)
+}
+
+func (i *Inspector) routes() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /{$}", i.index)
+	mux.HandleFunc("GET /stream", i.stream)
+	mux.HandleFunc("GET /rows/{id}", i.detail)
+	mux.HandleFunc("POST /control", i.control)
+	return mux
+}
+
+// index serves the page, with a nonce for its script and its style.
+func (i *Inspector) index(w http.ResponseWriter, r *http.Request) {
+	nonce, token := rand.Text(), ""
+	if i.o.Control != nil && i.o.Control(r) {
+		token = i.token
+	}
+	h := w.Header()
+	h.Set("Content-Type", "text/html; charset=utf-8")
+	h.Set("Content-Security-Policy", "default-src 'none'; script-src 'nonce-"+nonce+"'; style-src 'nonce-"+nonce+
+		"'; connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
+	h.Set("X-Frame-Options", "DENY")
+	_, _ = w.Write([]byte(strings.NewReplacer("{{nonce}}", nonce, "{{token}}", token).Replace(page)))
+}
+
+// detail serves the event of a row, as text.
+func (i *Inspector) detail(w http.ResponseWriter, r *http.Request) {
+	id, err := strconv.ParseUint(r.PathValue("id"), 10, 64)
+	var found *row
+	if err == nil {
+		i.mu.Lock()
+		found = i.ring.get(id)
+		i.mu.Unlock()
+	}
+	if found == nil || !found.HasDetail {
+		http.Error(w, "the event is not kept any more", http.StatusNotFound)
+		return
+	}
+	text := found.detail // never changed once the row is kept
+	if !i.o.Unmasked {
+		text = mask(text)
+	}
+	if found.cut {
+		w.Header().Set("X-Cut", "1")
+	}
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	_, _ = w.Write(text)
+}
+
+// controlTimeout is how long a button may take.
+const controlTimeout = 10 * time.Second
+
+// control does what a button says: the query has the action and the name of the destination. The
+// token is that of a page for which Control was true, and the header that has it cannot be sent by
+// a page of another site.
+func (i *Inspector) control(w http.ResponseWriter, r *http.Request) {
+	given := r.Header.Get("X-Inspector-Token")
+	if i.o.Control == nil || !i.o.Control(r) || subtle.ConstantTimeCompare([]byte(given), []byte(i.token)) != 1 {
+		http.Error(w, "not authorized to use the buttons", http.StatusForbidden)
+		return
+	}
+	action, name := r.URL.Query().Get("action"), r.URL.Query().Get("name")
+	ctx, cancel := context.WithTimeout(r.Context(), controlTimeout)
+	defer cancel()
+	text, err := i.act(ctx, action, name)
+	i.o.Logger.InfoContext(ctx, "inspector: button pressed", "action", short(action), "destination", short(name), "error", err)
+	if err != nil {
+		http.Error(w, short(err.Error()), http.StatusConflict)
+		return
+	}
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	_, _ = w.Write([]byte(text))
+}
+
+var (
+	errNoButton   = errors.New("there is no such button")
+	errNotRunning = errors.New("the destination has no running delivery")
+)
+
+// act returns what to show to the one who pressed the button.
+func (i *Inspector) act(ctx context.Context, action, name string) (string, error) {
+	if action == "start" {
+		if i.o.Start == nil {
+			return "", errNoButton
+		}
+		return "started", i.o.Start(ctx, name)
+	}
+	if i.o.Delivery == nil {
+		return "", errNoButton
+	}
+	d := i.o.Delivery(name)
+	if d == nil {
+		return "", errNotRunning
+	}
+	switch action {
+	case "stop":
+		return "stopped", d.Stop(ctx)
+	case "skip":
+		return "skipped", d.Skip(ctx)
+	case "redrive":
+		n, err := d.Redrive(ctx, nil)
+		return strconv.FormatUint(n, 10) + " sent again", err
+	}
+	return "", errNoButton
+}

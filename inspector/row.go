@@ -1,0 +1,139 @@
+package inspector
+
+import (
+	"encoding/json"
+	"net/netip"
+	"regexp"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/inlet-go/inlet"
+)
+
+// Kinds of rows.
+const (
+	accepted  = "accepted"  // by the sink
+	duplicate = "duplicate" // accepted, with the message id of a row that is still kept
+	refused   = "refused"   // an event, or a whole request
+	failed    = "failed"    // by the sink, temporarily: the client sends it again
+	delivered = "delivered" // to a destination
+	dead      = "dead"      // permanently refused by a destination
+)
+
+// Limits of what a row keeps, in bytes.
+const (
+	maxDetail = 64 << 10
+	maxText   = 300
+)
+
+// A row is what viewers get of an event, or of a request that was refused.
+type row struct {
+	ID        uint64    `json:"id"`
+	At        time.Time `json:"at"`
+	Kind      string    `json:"kind"`
+	Source    string    `json:"source,omitempty"`
+	Dialect   string    `json:"dialect,omitempty"`
+	Type      string    `json:"type,omitempty"`
+	Name      string    `json:"name,omitempty"`
+	User      string    `json:"user,omitempty"`
+	MessageID string    `json:"messageId,omitempty"`
+	To        string    `json:"to,omitempty"` // the destination
+	Status    int       `json:"status,omitempty"`
+	Code      string    `json:"code,omitempty"`
+	Field     string    `json:"field,omitempty"`
+	Reason    string    `json:"reason,omitempty"`
+	Request   string    `json:"request,omitempty"` // method, path and protocol
+	Agent     string    `json:"agent,omitempty"`
+	Origin    string    `json:"origin,omitempty"`
+	Warnings  []string  `json:"warnings,omitempty"`
+	HasDetail bool      `json:"detail,omitempty"`
+
+	detail []byte // canonical JSON
+	cut    bool   // there was more of it
+	text   []byte // the row as JSON, masked
+}
+
+// eventRow returns the row of an event. The event is lent; the row keeps none of its raw JSON.
+func eventRow(kind string, e *inlet.Event, now time.Time) *row {
+	r := &row{
+		At: now, Kind: kind, Dialect: short(e.Dialect), Type: string(e.Type), Name: short(e.Name), MessageID: short(e.MessageID),
+	}
+	if e.Source != nil {
+		r.Source = short(e.Source.ID)
+	}
+	if r.User = short(e.UserID); r.User == "" {
+		r.User = short(e.AnonymousID)
+	}
+	for code := range e.Warnings.Codes() {
+		r.Warnings = append(r.Warnings, code)
+	}
+	return r
+}
+
+// withDetail adds the canonical JSON of the event.
+func (r *row) withDetail(e *inlet.Event) *row {
+	r.detail = e.AppendJSON(nil)
+	if len(r.detail) > maxDetail {
+		n := maxDetail
+		for !utf8.RuneStart(r.detail[n]) {
+			n--
+		}
+		r.detail, r.cut = append([]byte(nil), r.detail[:n]...), true
+	}
+	r.HasDetail = true
+	return r
+}
+
+// finish makes the text of the row, which has its number now.
+func (r *row) finish(unmasked bool) {
+	text, err := json.Marshal(r)
+	if err != nil {
+		text = []byte("{}") // a row has nothing that cannot be JSON
+	}
+	if !unmasked {
+		text = mask(text)
+	}
+	r.text = text
+}
+
+// size returns about how many bytes the row takes.
+func (r *row) size() int { return len(r.detail) + 2*len(r.text) + 400 }
+
+// short returns at most maxText bytes of a text, in memory of its own.
+func short(text string) string {
+	if len(text) <= maxText {
+		return strings.Clone(text)
+	}
+	n := maxText
+	for !utf8.RuneStart(text[n]) {
+		n--
+	}
+	return text[:n] + "…"
+}
+
+// Patterns of what is masked. They are matched in linear time.
+var (
+	// Characters may be escaped as in JSON, and the at sign as in a URL.
+	email = regexp.MustCompile(`(?:[\pL\pN._%+'-]|\\u[0-9a-fA-F]{4})+(@|\\u0040|%40)((?:(?:[\pL\pN-]|\\u[0-9a-fA-F]{4})+\.)+[\pL]{2,})`)
+	ipv4  = regexp.MustCompile(`\b(\d{1,3}\.\d{1,3}\.\d{1,3})\.\d{1,3}\b`)
+	ipv6  = regexp.MustCompile(`(?i)[0-9a-f]{0,4}(?::[0-9a-f]{0,4}){2,7}`)
+)
+
+// mask returns text without the local parts of e-mail addresses, the last octet of IPv4 addresses,
+// and the last 64 bits of IPv6 addresses.
+func mask(text []byte) []byte {
+	text = email.ReplaceAll(text, []byte("***$1$2"))
+	text = ipv6.ReplaceAllFunc(text, func(found []byte) []byte {
+		ip, err := netip.ParseAddr(string(found))
+		if err != nil || ip.IsLoopback() || ip.IsUnspecified() {
+			return found
+		}
+		network, err := ip.Prefix(64)
+		if err != nil {
+			return found
+		}
+		return []byte(network.Addr().String() + "*")
+	})
+	return ipv4.ReplaceAll(text, []byte("$1.*"))
+}
