@@ -24,6 +24,7 @@ type engine struct {
 	schema  *tables.Schema
 	fixed   bool // nothing is made
 	rows    []*stored
+	now     [2]*stored      // of the event
 	left    map[string]int  // by reason
 	foreign map[string]bool // tables that are not ours
 }
@@ -84,9 +85,10 @@ func (g *engine) create(name string, wants []tables.Want) {
 	g.schema = g.schema.With(name, append(t.Specs(), specs...)).Refuse(name, wants)
 }
 
-func (g *engine) Begin(t *tables.Table) {
+func (g *engine) Begin(at int, t *tables.Table) {
 	require.Same(g.t, cmpTable(g.schema, t), t)
-	g.rows = append(g.rows, &stored{table: t, fields: map[string]string{}, values: map[string]string{}})
+	g.now[at] = &stored{table: t, fields: map[string]string{}, values: map[string]string{}}
+	g.rows = append(g.rows, g.now[at])
 }
 
 // cmpTable returns the table of the schema, or t if that is one that will be made.
@@ -97,10 +99,10 @@ func cmpTable(s *tables.Schema, t *tables.Table) *tables.Table {
 	return t
 }
 
-func (g *engine) Left(r tables.Reason) { g.left[r.String()]++ }
+func (g *engine) Left(_ int, r tables.Reason) { g.left[r.String()]++ }
 
-func (g *engine) put(c *tables.Column, value string) {
-	row := g.rows[len(g.rows)-1]
+func (g *engine) put(at int, c *tables.Column, value string) {
+	row := g.now[at]
 	require.Same(g.t, row.table.Columns[c.Index], c, "a column of the table")
 	into, key := row.values, c.Path
 	if c.Field != tables.FieldNone {
@@ -110,46 +112,46 @@ func (g *engine) put(c *tables.Column, value string) {
 	into[key] = value
 }
 
-func (g *engine) String(c *tables.Column, text string) {
+func (g *engine) String(at int, c *tables.Column, text string) {
 	require.Equal(g.t, tables.Text, c.Type)
 	require.NotEmpty(g.t, text)
-	g.put(c, text)
+	g.put(at, c, text)
 }
 
-func (g *engine) Text(c *tables.Column, quoted []byte) {
+func (g *engine) Text(at int, c *tables.Column, quoted []byte) {
 	require.Equal(g.t, tables.Text, c.Type)
-	text, err := json.Marshal(string(tables.AppendText(nil, quoted)))
-	require.NoError(g.t, err)
-	g.put(c, normal(g.t, text))
+	text, plain := tables.AppendText(nil, quoted)
+	require.False(g.t, plain && bytes.ContainsRune(text, 0))
+	g.put(at, c, normal(g.t, quote(string(text))))
 }
 
-func (g *engine) Bool(c *tables.Column, value bool) {
+func (g *engine) Bool(at int, c *tables.Column, value bool) {
 	require.Equal(g.t, tables.Bool, c.Type)
-	g.put(c, strconv.FormatBool(value))
+	g.put(at, c, strconv.FormatBool(value))
 }
 
-func (g *engine) Int(c *tables.Column, value int64) {
+func (g *engine) Int(at int, c *tables.Column, value int64) {
 	require.Equal(g.t, tables.Int, c.Type)
-	g.put(c, normal(g.t, strconv.AppendInt(nil, value, 10)))
+	g.put(at, c, normal(g.t, strconv.AppendInt(nil, value, 10)))
 }
 
-func (g *engine) Float(c *tables.Column, value float64) {
+func (g *engine) Float(at int, c *tables.Column, value float64) {
 	require.Equal(g.t, tables.Float, c.Type)
-	g.put(c, normal(g.t, strconv.AppendFloat(nil, value, 'g', -1, 64)))
+	g.put(at, c, normal(g.t, strconv.AppendFloat(nil, value, 'g', -1, 64)))
 }
 
-func (g *engine) Time(c *tables.Column, value time.Time) {
+func (g *engine) Time(at int, c *tables.Column, value time.Time) {
 	require.Equal(g.t, tables.Time, c.Type)
 	if c.Field == tables.FieldNone {
-		g.put(c, "time "+value.UTC().Format(time.RFC3339Nano))
+		g.put(at, c, "time "+value.UTC().Format(time.RFC3339Nano))
 		return
 	}
-	g.put(c, value.UTC().Format(time.RFC3339Nano))
+	g.put(at, c, value.UTC().Format(time.RFC3339Nano))
 }
 
-func (g *engine) JSON(c *tables.Column, raw []byte) {
+func (g *engine) JSON(at int, c *tables.Column, raw []byte) {
 	if c.Field == tables.FieldExtra {
-		row := g.rows[len(g.rows)-1]
+		row := g.now[at]
 		require.Nil(g.t, row.extra)
 		row.extra = map[string]string{}
 		for path, value := range members(g.t, raw) {
@@ -163,7 +165,7 @@ func (g *engine) JSON(c *tables.Column, raw []byte) {
 		return
 	}
 	require.Contains(g.t, []tables.Type{tables.JSON, tables.Decimal}, c.Type)
-	g.put(c, normal(g.t, raw))
+	g.put(at, c, normal(g.t, raw))
 }
 
 // members returns the members of an object, and fails if a name occurs twice.

@@ -38,23 +38,24 @@ func (r Reason) String() string {
 	return [...]string{"type", "columns", "tables", "depth", "name", "row", "schema"}[r]
 }
 
-// Rows gets the values of rows, in any order within a row. Columns without a value are null.
+// Rows gets the values of rows, in any order within a row. Columns without a value are null. An
+// event has one row or two, at 0 and 1, which are begun before their values come.
 type Rows interface {
 	// Begin begins a row of a table.
-	Begin(t *Table)
+	Begin(at int, t *Table)
 	// String is the text of a field, never empty.
-	String(c *Column, text string)
+	String(at int, c *Column, text string)
 	// Text is a text, as JSON.
-	Text(c *Column, quoted []byte)
-	Bool(c *Column, value bool)
-	Int(c *Column, value int64)
-	Float(c *Column, value float64)
-	Time(c *Column, value time.Time)
+	Text(at int, c *Column, quoted []byte)
+	Bool(at int, c *Column, value bool)
+	Int(at int, c *Column, value int64)
+	Float(at int, c *Column, value float64)
+	Time(at int, c *Column, value time.Time)
 	// JSON is an array, a number, or the object of what is left over, as JSON. It is valid until
 	// JSON returns.
-	JSON(c *Column, raw []byte)
+	JSON(at int, c *Column, raw []byte)
 	// Left is called for each value that is left over for a reason.
-	Left(r Reason)
+	Left(at int, why Reason)
 }
 
 // A Want is a value that has no column.
@@ -92,60 +93,60 @@ type Placer struct {
 	out     Rows
 	missing *Missing // nil if nothing may be made
 	known   map[string]*Table
-	row     row
+	event   *inlet.Event
+	rows    []row                // of the event: one, or two with values of the same context
 	names   [maxDepth + 1][]byte // quoted, of the value at hand; the first one is the root
-	extra   []byte
 	path    []byte
 }
 
-// A row is the one at hand.
+// A row is one of the event at hand.
 type row struct {
 	table *Table
-	event *inlet.Event
 	room  int    // bytes
 	cause Reason // why nothing has a column, or Reasons
+	extra []byte
 }
 
 // NewPlacer returns a placer that gives rows to out. Where missing is not nil, it notes there what
 // does not exist, and the rows are not complete.
 func NewPlacer(s *Schema, out Rows, missing *Missing) *Placer {
-	return &Placer{schema: s, out: out, missing: missing, known: map[string]*Table{}}
+	return &Placer{schema: s, out: out, missing: missing, known: map[string]*Table{}, rows: make([]row, 2)}
 }
 
 // Place gives the rows of an event to Rows: that of the table of its type, and, for a track, that
 // of the table of its name.
 func (p *Placer) Place(e *inlet.Event) {
-	t := p.schema.tables[baseOf(e.Type)]
+	p.event = e
+	base := p.schema.tables[baseOf(e.Type)]
 	if e.Type != inlet.TypeTrack {
-		p.begin(t, e, "")
-		p.values(context, e.Context)
-		p.content(e)
-		p.rest(e)
-		p.end()
+		p.begin(0, base, "")
+		p.values(context, e.Context, 0, 1)
+		p.content(0)
+		p.rest()
+		p.end(1)
 		return
 	}
 	name, own := p.eventTable(e.Name)
-	p.begin(t, e, name)
-	p.values(context, e.Context)
+	p.begin(0, base, name)
 	if own == nil {
-		p.row.cause = ReasonTables
-		p.content(e)
-	}
-	p.rest(e)
-	p.end()
-	if own == nil {
+		p.values(context, e.Context, 0, 1)
+		p.rows[0].cause = ReasonTables
+		p.content(0)
+		p.rest()
+		p.end(1)
 		return
 	}
-	p.begin(own, e, name)
-	p.values(context, e.Context)
-	p.content(e)
-	p.end()
+	p.begin(1, own, name)
+	p.values(context, e.Context, 0, 2)
+	p.content(1)
+	p.rest()
+	p.end(2)
 }
 
-// content places the properties and traits of an event.
-func (p *Placer) content(e *inlet.Event) {
-	p.values(properties, e.Properties)
-	p.values(traits, e.Traits)
+// content places the properties and traits of the event in a row.
+func (p *Placer) content(at int) {
+	p.values(properties, p.event.Properties, at, at+1)
+	p.values(traits, p.event.Traits, at, at+1)
 }
 
 // maxKnown is how many names of events a placer keeps the tables of.
@@ -185,28 +186,28 @@ func (p *Placer) findTable(name string) *Table {
 }
 
 // begin begins a row, with its fields.
-func (p *Placer) begin(t *Table, e *inlet.Event, eventName string) {
-	p.row = row{table: t, event: e, room: p.schema.opts.RowBytes, cause: Reasons}
-	p.extra = p.extra[:0]
-	p.out.Begin(t)
+func (p *Placer) begin(at int, t *Table, eventName string) {
+	r := &p.rows[at]
+	*r = row{table: t, room: p.schema.opts.RowBytes, cause: Reasons, extra: r.extra[:0]}
+	p.out.Begin(at, t)
 	for _, c := range t.Columns {
 		switch c.Field {
 		case FieldNone:
 			return // the fields come first
 		case FieldExtra:
 		case FieldReceivedAt, FieldSentAt, FieldOriginalTimestamp, FieldTimestamp:
-			if at := timeOf(c.Field, e); !at.IsZero() {
-				p.out.Time(c, at)
-				p.row.room -= 8
+			if moment := timeOf(c.Field, p.event); !moment.IsZero() {
+				p.out.Time(at, c, moment)
+				r.room -= fixedRoom
 			}
 		default:
 			text := eventName
 			if c.Field != FieldEventName {
-				text = textOf(c.Field, e)
+				text = textOf(c.Field, p.event)
 			}
 			if text != "" {
-				p.out.String(c, text)
-				p.row.room -= textRoom(len(text))
+				p.out.String(at, c, text)
+				r.room -= textRoom(len(text))
 			}
 		}
 	}
@@ -242,40 +243,48 @@ func textOf(f Field, e *inlet.Event) string {
 	return e.Name
 }
 
-// textRoom is how much of a row a text of n bytes needs, moved out of it if it is long.
+// fixedRoom is how much of a row a number, a time or a truth value needs, and textRoom how much a
+// text of n bytes does, moved out of it if it is long.
+const fixedRoom = 8
+
 func textRoom(n int) int { return min(n+4, 24) + 4 }
 
-// end ends the row, with what is left over.
-func (p *Placer) end() {
-	if len(p.extra) > 0 {
-		p.out.JSON(p.row.table.Of(FieldExtra), append(p.extra, '}'))
+// roomOf returns how much of a row a value needs in a column.
+func roomOf(t Type, raw []byte) int {
+	switch t {
+	case Bool, Int, Float, Time:
+		return fixedRoom
+	}
+	return textRoom(len(raw))
+}
+
+// end ends the first n rows, with what is left over.
+func (p *Placer) end(n int) {
+	for at := range n {
+		if r := &p.rows[at]; len(r.extra) > 0 {
+			r.extra = append(r.extra, '}')
+			p.out.JSON(at, r.table.Of(FieldExtra), r.extra)
+		}
 	}
 }
 
-// rest leaves over what has no columns by design, so that it is not lost.
-func (p *Placer) rest(e *inlet.Event) {
+// rest leaves over, in the first row, what has no columns by design, so that it is not lost.
+func (p *Placer) rest() {
+	e, t := p.event, p.rows[0].table
 	if e.Integrations != nil && !wire.EmptyObject(e.Integrations) {
-		p.names[0] = append(p.names[0][:0], `"integrations"`...)
-		p.leave(0, e.Integrations)
+		p.leaveMember(canonical.Integrations, e.Integrations)
 	}
-	t := p.row.table
-	if t.Of(FieldGroupID) == nil {
-		p.leaveText(canonical.GroupID, e.GroupID)
+	if e.GroupID != "" && t.Of(FieldGroupID) == nil {
+		p.leaveMember(canonical.GroupID, wire.AppendString(nil, e.GroupID))
 	}
-	if t.Of(FieldPreviousID) == nil {
-		p.leaveText(canonical.PreviousID, e.PreviousID)
+	if e.PreviousID != "" && t.Of(FieldPreviousID) == nil {
+		p.leaveMember(canonical.PreviousID, wire.AppendString(nil, e.PreviousID))
 	}
-	if t.Of(FieldName) == nil {
-		p.leaveText(canonical.Name, e.Name)
+	if e.Name != "" && t.Of(FieldName) == nil {
+		p.leaveMember(canonical.Name, wire.AppendString(nil, e.Name))
 	}
 	if e.Warnings != 0 {
-		p.names[0] = append(p.names[0][:0], `"warnings"`...)
-		codes := []byte{'['}
-		for code := range e.Warnings.Codes() {
-			codes = append(wire.AppendString(codes, code), ',')
-		}
-		codes[len(codes)-1] = ']'
-		p.leave(0, codes)
+		p.leaveMember(canonical.Warnings, warnings(e))
 	}
 	if wire.Kind(e.Extra) != '{' {
 		return
@@ -283,79 +292,103 @@ func (p *Placer) rest(e *inlet.Event) {
 	for w := wire.Walk(e.Extra); w.Next(); {
 		if wire.Kind(w.Value) != 'n' && !wire.EmptyObject(w.Value) {
 			p.names[0] = append(p.names[0][:0], w.Name...)
-			p.leave(0, w.Value)
+			p.leave(0, w.Value, 0)
 		}
 	}
 }
 
-func (p *Placer) leaveText(name, text string) {
-	if text != "" {
-		p.names[0] = wire.AppendString(p.names[0][:0], name)
-		p.leave(0, wire.AppendString(nil, text))
+// warnings returns the codes of an event's warnings, of which there is one at least.
+func warnings(e *inlet.Event) []byte {
+	codes := []byte{'['}
+	for code := range e.Warnings.Codes() {
+		codes = append(wire.AppendString(codes, code), ',')
 	}
+	codes[len(codes)-1] = ']'
+	return codes
 }
 
-// values places the values of a raw field. Anything but an object is left over.
-func (p *Placer) values(root string, object []byte) {
+// leaveMember leaves over a member of the event in the first row.
+func (p *Placer) leaveMember(name string, raw []byte) {
+	p.root(name)
+	p.leave(0, raw, 0)
+}
+
+// root makes a member of the event the one at hand.
+func (p *Placer) root(name string) {
+	p.names[0] = append(append(append(p.names[0][:0], '"'), name...), '"')
+}
+
+// values places the values of a raw field in the rows from inclusive to to exclusive. Anything but
+// an object is left over.
+func (p *Placer) values(root string, object []byte, from, to int) {
 	if wire.Kind(object) == 0 {
 		return
 	}
-	p.names[0] = append(append(append(p.names[0][:0], '"'), root...), '"')
+	p.root(root)
 	if wire.Kind(object) != '{' {
-		p.leave(0, object)
+		for at := from; at < to; at++ {
+			p.leave(at, object, 0)
+		}
 		return
 	}
-	p.object(p.row.table.nodes[string(p.names[0])], object, 1)
+	var nodes [2]*node
+	for at := from; at < to; at++ {
+		nodes[at] = p.rows[at].table.nodes.children[string(p.names[0])]
+	}
+	p.object(nodes, object, 1, from, to)
 }
 
-// object places the values of an object, whose names are at a depth.
-func (p *Placer) object(n *node, object []byte, depth int) {
+// object places the values of an object, whose names are at a depth. Each row has its own node.
+func (p *Placer) object(nodes [2]*node, object []byte, depth, from, to int) {
+	var next [2]int
 	for w := wire.Walk(object); w.Next(); {
 		kind := wire.Kind(w.Value)
 		if kind == 'n' || kind == '{' && wire.EmptyObject(w.Value) {
 			continue
 		}
 		p.names[depth] = w.Name
-		var child *node
-		if n != nil {
-			child = n.children[string(w.Name)]
+		if kind == '{' && depth == maxDepth {
+			for at := from; at < to; at++ {
+				p.leaveFor(ReasonDepth, at, w.Value, depth)
+			}
+			continue
 		}
-		switch {
-		case kind != '{':
-			p.value(child, w.Value, depth)
-		case depth < maxDepth:
-			p.object(child, w.Value, depth+1)
-		default:
-			p.leaveFor(ReasonDepth, w.Value, depth)
+		var children [2]*node
+		for at := from; at < to; at++ {
+			children[at] = nodes[at].child(w.Name, &next[at])
+			if kind != '{' {
+				p.value(at, children[at], w.Value, depth)
+			}
+		}
+		if kind == '{' {
+			p.object(children, w.Value, depth+1, from, to)
 		}
 	}
 }
 
-// value places a value other than an object.
-func (p *Placer) value(n *node, raw []byte, depth int) {
+// value places a value other than an object in a row.
+func (p *Placer) value(at int, n *node, raw []byte, depth int) {
+	r := &p.rows[at]
 	switch {
-	case p.row.cause != Reasons:
-		p.leaveFor(p.row.cause, raw, depth)
+	case r.cause != Reasons:
+		p.leaveFor(r.cause, at, raw, depth)
 	case p.isName(depth, raw):
 	case n != nil && n.column != nil:
-		need := textRoom(len(raw))
-		if t := n.column.Type; t == Bool || t == Int || t == Float || t == Time {
-			need = 8
-		}
+		need := roomOf(n.column.Type, raw)
 		switch {
-		case need > p.row.room:
-			p.leaveFor(ReasonRow, raw, depth)
-		case put(p.out, n.column, raw):
-			p.row.room -= need
+		case need > r.room:
+			p.leaveFor(ReasonRow, at, raw, depth)
+		case put(p.out, at, n.column, raw):
+			r.room -= need
 		default:
-			p.leaveFor(ReasonType, raw, depth)
+			p.leaveFor(ReasonType, at, raw, depth)
 		}
-	case p.row.table.full:
-		p.leaveFor(ReasonColumns, raw, depth)
+	case r.table.full:
+		p.leaveFor(ReasonColumns, at, raw, depth)
 	case n != nil && n.refused:
-		p.leaveFor(ReasonName, raw, depth)
+		p.leaveFor(ReasonName, at, raw, depth)
 	default:
-		p.unknown(raw, depth)
+		p.unknown(at, raw, depth)
 	}
 }
 
@@ -365,20 +398,20 @@ func (p *Placer) isName(depth int, raw []byte) bool {
 	if depth != 1 || string(p.names[1]) != `"name"` || string(p.names[0]) != `"properties"` {
 		return false
 	}
-	e := p.row.event
+	e := p.event
 	return (e.Type == inlet.TypePage || e.Type == inlet.TypeScreen) && e.Name != "" && wire.Kind(raw) == '"' && wire.Text(raw) == e.Name
 }
 
 // unknown notes that a value has no column, or leaves it over if it cannot get one.
-func (p *Placer) unknown(raw []byte, depth int) {
+func (p *Placer) unknown(at int, raw []byte, depth int) {
 	path := p.pathOf(depth)
 	if len(path) > maxPath || bytes.IndexByte(path, 0) >= 0 {
-		p.leaveFor(ReasonName, raw, depth)
+		p.leaveFor(ReasonName, at, raw, depth)
 		return
 	}
-	t, m := p.row.table, p.missing
+	t, m := p.rows[at].table, p.missing
 	if m == nil {
-		p.leaveFor(ReasonSchema, raw, depth)
+		p.leaveFor(ReasonSchema, at, raw, depth)
 		return
 	}
 	m.note(t.Name)
@@ -407,25 +440,26 @@ func (p *Placer) pathOf(depth int) []byte {
 	return p.path
 }
 
-// leaveFor leaves a value over, for a reason.
-func (p *Placer) leaveFor(r Reason, raw []byte, depth int) {
-	p.out.Left(r)
-	p.leave(depth, raw)
+// leaveFor leaves a value over in a row, for a reason.
+func (p *Placer) leaveFor(why Reason, at int, raw []byte, depth int) {
+	p.out.Left(at, why)
+	p.leave(at, raw, depth)
 }
 
-// leave adds a value to those that are left over, under its path. An engine that cannot hold U+0000
-// replaces it, so a path with it ends in a hash.
-func (p *Placer) leave(depth int, raw []byte) {
-	if len(p.extra) == 0 {
-		p.extra = append(p.extra, '{')
+// leave adds a value to those that are left over in a row, under its path. An engine that cannot
+// hold U+0000 replaces it, so a path with it ends in a hash.
+func (p *Placer) leave(at int, raw []byte, depth int) {
+	extra := p.rows[at].extra
+	if len(extra) == 0 {
+		extra = append(extra, '{')
 	} else {
-		p.extra = append(p.extra, ',')
+		extra = append(extra, ',')
 	}
 	path := p.pathOf(depth)
 	if bytes.IndexByte(path, 0) >= 0 {
 		hash := sha256.Sum256(path)
 		path = append(append(slices.Clone(path), '#'), hex.EncodeToString(hash[:16])...)
 	}
-	p.extra = wire.AppendString(p.extra, string(path))
-	p.extra = append(append(p.extra, ':'), raw...)
+	extra = wire.AppendString(extra, string(path))
+	p.rows[at].extra = append(append(extra, ':'), raw...)
 }

@@ -73,7 +73,7 @@ type Table struct {
 	IsState bool
 
 	root  string // "properties", "traits" or ""
-	nodes map[string]*node
+	nodes node   // whose children are the roots
 	names map[string]bool
 	full  bool
 }
@@ -83,9 +83,24 @@ func (t *Table) IsEvent() bool { return !t.IsState && bases[t.Name] == nil }
 
 // A node is a name on the way to values.
 type node struct {
+	quoted   string
 	children map[string]*node // by quoted name
+	ordered  []*node          // the children in the order in which events mostly have them
 	column   *Column
 	refused  bool // has no column although there was room: the engine did not make it
+}
+
+// child returns the node of a member. The one at next is tried first, and next is moved behind what
+// is found. A nil node has no children.
+func (n *node) child(quoted []byte, next *int) *node {
+	if n == nil {
+		return nil
+	}
+	if i := *next; i < len(n.ordered) && n.ordered[i].quoted == string(quoted) {
+		*next = i + 1
+		return n.ordered[i]
+	}
+	return n.children[string(quoted)]
 }
 
 // A base is a table that always exists.
@@ -187,7 +202,7 @@ func (f Field) column(t *Table) *Column {
 
 // newTable returns a table without columns of values.
 func (s *Schema) newTable(name string) *Table {
-	t := &Table{Name: name, nodes: map[string]*node{}, names: map[string]bool{}}
+	t := &Table{Name: name, names: map[string]bool{}}
 	fields := common
 	switch b := bases[name]; {
 	case b != nil:
@@ -340,7 +355,7 @@ func (t *Table) Of(f Field) *Column {
 }
 
 func (t *Table) find(path string) *node {
-	n := &node{children: t.nodes}
+	n := &t.nodes
 	for _, name := range splitPath(path) {
 		if n = n.children[string(wire.AppendString(nil, name))]; n == nil {
 			return nil
@@ -351,16 +366,17 @@ func (t *Table) find(path string) *node {
 
 // at returns the node of a path, which it makes if needed.
 func (t *Table) at(path string) *node {
-	n := &node{children: t.nodes}
+	n := &t.nodes
 	for _, name := range splitPath(path) {
 		quoted := string(wire.AppendString(nil, name))
 		child := n.children[quoted]
 		if child == nil {
-			child = new(node)
+			child = &node{quoted: quoted}
 			if n.children == nil {
 				n.children = map[string]*node{}
 			}
 			n.children[quoted] = child
+			n.ordered = append(n.ordered, child)
 		}
 		n = child
 	}

@@ -49,39 +49,39 @@ func (o *Options) typeOf(raw []byte) Type {
 }
 
 // put gives a value to its column, if that holds it exactly.
-func put(out Rows, c *Column, raw []byte) (ok bool) {
+func put(out Rows, at int, c *Column, raw []byte) (ok bool) {
 	kind := wire.Kind(raw)
 	switch c.Type {
 	case Text:
 		if ok = kind == '"'; ok {
-			out.Text(c, raw)
+			out.Text(at, c, raw)
 		}
 	case Bool:
 		if ok = kind == 't' || kind == 'f'; ok {
-			out.Bool(c, kind == 't')
+			out.Bool(at, c, kind == 't')
 		}
 	case Int:
 		var n int64
 		if n, ok = parseInt(raw); ok {
-			out.Int(c, n)
+			out.Int(at, c, n)
 		}
 	case Float:
 		var f float64
 		if f, ok = parseFloat(raw); ok {
-			out.Float(c, f)
+			out.Float(at, c, f)
 		}
 	case Time:
 		var t time.Time
 		if t, ok = parseTime(raw); ok {
-			out.Time(c, t)
+			out.Time(at, c, t)
 		}
 	case Decimal:
 		if ok = wire.IsNumber(raw); ok {
-			out.JSON(c, raw)
+			out.JSON(at, c, raw)
 		}
 	case JSON:
 		if ok = kind == '['; ok {
-			out.JSON(c, raw)
+			out.JSON(at, c, raw)
 		}
 	}
 	return ok
@@ -173,10 +173,12 @@ func isRFC3339(text []byte) bool {
 		len(fraction) <= 9 && bytes.IndexByte(text, ',') < 0
 }
 
-// AppendText appends the text of a JSON string.
-func AppendText(dst, quoted []byte) []byte {
-	if text, plain := wire.Plain(quoted); plain {
-		return append(dst, text...)
+// AppendText appends the text of a JSON string. It reports whether the text is written as it is,
+// without escapes, so that it has no control characters.
+func AppendText(dst, quoted []byte) (_ []byte, plain bool) {
+	text, plain := wire.Plain(quoted)
+	if plain {
+		return append(dst, text...), true
 	}
-	return wire.AppendText(dst, quoted)
+	return wire.AppendText(dst, quoted), false
 }

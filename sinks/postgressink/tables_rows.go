@@ -52,7 +52,7 @@ var columnTypesByType = map[tables.Type]columnType{
 // A batch is the rows of a transaction, by table. It is a [tables.Rows].
 type batch struct {
 	tables   map[*tables.Table]*tableRows
-	now      *tableRows
+	now      [2]*tableRows // of the rows of the event at hand
 	replaced uint64
 }
 
@@ -69,7 +69,7 @@ type tableRows struct {
 
 // clear empties the batch, and keeps its memory for tables of the schema.
 func (b *batch) clear(schema *tables.Schema) {
-	b.now, b.replaced = nil, 0
+	b.now, b.replaced = [2]*tableRows{}, 0
 	for t, r := range b.tables {
 		if schema.Table(t.Name) != t {
 			delete(b.tables, t)
@@ -112,22 +112,22 @@ func (b *batch) memory() (total int) {
 }
 
 // Begin begins a row.
-func (b *batch) Begin(t *tables.Table) {
+func (b *batch) Begin(at int, t *tables.Table) {
 	r := b.tables[t]
 	if r == nil {
 		r = &tableRows{table: t, columns: make([]column, len(t.Columns)), used: make([]bool, len(t.Columns))}
 		b.tables[t] = r
 	}
 	r.count++
-	b.now = r
+	b.now[at] = r
 }
 
 // Left counts a value that is left over.
-func (b *batch) Left(r tables.Reason) { b.now.left[r]++ }
+func (b *batch) Left(at int, why tables.Reason) { b.now[at].left[why]++ }
 
 // column returns the column that a value of the row is added to next.
-func (b *batch) column(c *tables.Column) *column {
-	r := b.now
+func (b *batch) column(at int, c *tables.Column) *column {
+	r := b.now[at]
 	col := &r.columns[c.Index]
 	if !r.used[c.Index] {
 		r.used[c.Index] = true
@@ -154,8 +154,8 @@ func (c *column) pad(n uint32) {
 }
 
 // String adds the text of a field.
-func (b *batch) String(c *tables.Column, text string) {
-	col := b.column(c)
+func (b *batch) String(at int, c *tables.Column, text string) {
+	col := b.column(at, c)
 	if c.Required() {
 		col.addKey(keyText(text))
 		return
@@ -167,15 +167,15 @@ func (b *batch) String(c *tables.Column, text string) {
 }
 
 // Text adds the text of a JSON string.
-func (b *batch) Text(c *tables.Column, quoted []byte) {
-	if b.column(c).addQuoted(quoted) {
+func (b *batch) Text(at int, c *tables.Column, quoted []byte) {
+	if b.column(at, c).addQuoted(quoted) {
 		b.replaced++
 	}
 }
 
 // Bool adds a value.
-func (b *batch) Bool(c *tables.Column, value bool) {
-	col := b.column(c)
+func (b *batch) Bool(at int, c *tables.Column, value bool) {
+	col := b.column(at, c)
 	col.count++
 	bit := byte(0)
 	if value {
@@ -185,19 +185,19 @@ func (b *batch) Bool(c *tables.Column, value bool) {
 }
 
 // Int adds a value.
-func (b *batch) Int(c *tables.Column, value int64) { b.column(c).addUint64(uint64(value)) }
+func (b *batch) Int(at int, c *tables.Column, value int64) { b.column(at, c).addUint64(uint64(value)) }
 
 // Float adds a value.
-func (b *batch) Float(c *tables.Column, value float64) {
-	b.column(c).addUint64(math.Float64bits(value))
+func (b *batch) Float(at int, c *tables.Column, value float64) {
+	b.column(at, c).addUint64(math.Float64bits(value))
 }
 
 // Time adds a value.
-func (b *batch) Time(c *tables.Column, value time.Time) { b.column(c).addTime(value) }
+func (b *batch) Time(at int, c *tables.Column, value time.Time) { b.column(at, c).addTime(value) }
 
 // JSON adds a value as text.
-func (b *batch) JSON(c *tables.Column, raw []byte) {
-	col := b.column(c)
+func (b *batch) JSON(at int, c *tables.Column, raw []byte) {
+	col := b.column(at, c)
 	start := len(col.data) + 4
 	col.addKey("")
 	col.data = append(col.data, raw...)
@@ -221,8 +221,9 @@ func (c *column) setLength(start int) {
 func (c *column) addQuoted(quoted []byte) (replaced bool) {
 	start := len(c.data) + 4
 	c.addKey("")
-	c.data = tables.AppendText(c.data, quoted)
-	if text := c.data[start:]; bytes.IndexByte(text, 0) >= 0 {
+	data, plain := tables.AppendText(c.data, quoted)
+	c.data = data
+	if text := c.data[start:]; !plain && bytes.IndexByte(text, 0) >= 0 {
 		c.data = append(c.data[:start], bytes.ReplaceAll(text, []byte{0}, []byte("\uFFFD"))...)
 		replaced = true
 	}
