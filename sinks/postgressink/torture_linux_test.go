@@ -4,12 +4,14 @@ package postgressink
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"log/slog"
 	"os"
 	"strings"
 	"testing"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
 	"github.com/inlet-go/inlet"
@@ -17,15 +19,20 @@ import (
 	"github.com/inlet-go/inlet/sinktest/torture"
 )
 
-// envDSN tells the child where the server is, and envMutant what is wrong with its sink.
+// envDSN tells the child where the server is, envMutant what is wrong with its sink, and envTables
+// that the tables are typed.
 const (
 	envDSN    = "INLET_TORTURE_DSN"
 	envMutant = "INLET_TORTURE_MUTANT"
+	envTables = "INLET_TORTURE_TABLES"
 )
 
 func TestMain(m *testing.M) {
 	torture.Main(m, torture.Child{
 		Sink: func(ctx context.Context) (inlet.Sink, error) {
+			if os.Getenv(envTables) != "" {
+				return NewTables(ctx, os.Getenv(envDSN), &TablesOptions{Migrate: true, MaxBytes: 30_000, Logger: quiet})
+			}
 			sink, err := New(ctx, os.Getenv(envDSN), &Options{Migrate: true, MaxBytes: 30_000, Logger: slog.New(slog.DiscardHandler)})
 			if m, found := mutants[os.Getenv(envMutant)]; found && err == nil {
 				return m.change(sink), nil
@@ -105,6 +112,39 @@ func TestTorture(t *testing.T) {
 		o.Kills, o.ServerKills = 8, 3
 	}
 	torture.Run(t, o)
+}
+
+// TestTortureTables does the same with typed tables, all but one of which the child makes.
+func TestTortureTables(t *testing.T) {
+	s := pgserver.Start(t)
+	sink := openTables(t, s, TablesOptions{Schema: defaultSchema})
+	exec(t, s.Connect(t), `ALTER TABLE inlet.tracks ADD CHECK (_extra ->> 'groupId' IS DISTINCT FROM 'refused')`)
+	require.NoError(t, sink.Close(t.Context()))
+	o := torture.Options{
+		Env: []string{envDSN + "=" + s.DSN(), envTables + "=1"},
+		Server: func() (start func()) {
+			s.Kill()
+			return func() { s.Run(t) }
+		},
+		Stored: func() ([]*inlet.Event, error) { return tortured(t.Context(), s.Connect(t)) },
+	}
+	if testing.Short() {
+		o.Kills, o.ServerKills = 8, 3
+	}
+	torture.Run(t, o)
+}
+
+// tortured returns the events of typed tables, with their properties.
+func tortured(ctx context.Context, conn *pgx.Conn) ([]*inlet.Event, error) {
+	stored, err := readTables(ctx, conn, defaultSchema)
+	for _, e := range stored {
+		var f flat
+		if err := json.Unmarshal(e.Properties, &f); err != nil {
+			return nil, err
+		}
+		e.Properties = []byte(`{"filler":` + f["properties.filler"] + `}`)
+	}
+	return stored, err
 }
 
 // options are those of the torture of a server of its own.
