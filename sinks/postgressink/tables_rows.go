@@ -65,6 +65,11 @@ type tableRows struct {
 	used    []bool
 	count   uint32
 	left    [tables.Reasons]uint64
+
+	// The text of the last statement, which is that of the next one if it has the same columns.
+	sql     string
+	sqlUsed []bool
+	sqlWith *tables.Table // the State
 }
 
 // clear empties the batch, and keeps its memory for tables of the schema.
@@ -156,14 +161,15 @@ func (c *column) pad(n uint32) {
 // String adds the text of a field.
 func (b *batch) String(at int, c *tables.Column, text string) {
 	col := b.column(at, c)
-	if c.Required() {
+	switch {
+	case strings.IndexByte(text, 0) < 0:
+		col.addKey(text)
+	case c.Required():
 		col.addKey(keyText(text))
-		return
-	}
-	if strings.IndexByte(text, 0) >= 0 {
+	default:
 		b.replaced++
+		col.addText(text)
 	}
-	col.addText(text)
 }
 
 // Text adds the text of a JSON string.
@@ -241,12 +247,26 @@ type statement struct {
 // insert returns the statement that inserts the rows. For a table with a State it returns how many
 // are new; state is that table.
 func (s *Tables) insert(r *tableRows, state *tables.Table) (st statement) {
+	if r.sql == "" || r.sqlWith != state || !slices.Equal(r.used, r.sqlUsed) {
+		r.sql, r.sqlWith, r.sqlUsed = s.insertText(r, state), state, append(r.sqlUsed[:0], r.used...)
+	}
+	st.sql = r.sql
+	for i, c := range r.table.Columns {
+		if r.used[i] {
+			r.columns[i].pad(r.count)
+			t := columnTypesByType[c.Type]
+			st.params, st.types = append(st.params, r.columns[i].array(t.element)), append(st.types, t.array)
+		}
+	}
+	return st
+}
+
+func (s *Tables) insertText(r *tableRows, state *tables.Table) (text string) {
 	var into, values, params, names []string
 	for i, c := range r.table.Columns {
 		if !r.used[i] {
 			continue
 		}
-		r.columns[i].pad(r.count)
 		t := columnTypesByType[c.Type]
 		name := fmt.Sprintf("c%d", i)
 		value := name
@@ -254,16 +274,15 @@ func (s *Tables) insert(r *tableRows, state *tables.Table) (st statement) {
 			value += "::" + t.sql
 		}
 		into, values, names = append(into, quoteName(c.Name)), append(values, value), append(names, name)
-		st.params, st.types = append(st.params, r.columns[i].array(t.element)), append(st.types, t.array)
-		params = append(params, fmt.Sprintf("$%d", len(st.params)))
+		params = append(params, fmt.Sprintf("$%d", len(params)+1))
 	}
 	list := func(parts []string) string { return strings.Join(parts, ", ") }
-	st.sql = fmt.Sprintf("INSERT INTO %s (%s) SELECT %s FROM unnest(%s) AS e(%s) ON CONFLICT DO NOTHING",
+	text = fmt.Sprintf("INSERT INTO %s (%s) SELECT %s FROM unnest(%s) AS e(%s) ON CONFLICT DO NOTHING",
 		s.name(r.table.Name), list(into), list(values), list(params), list(names))
 	if state != nil {
-		st.sql = s.withState(r, state, st.sql)
+		text = s.withState(r, state, text)
 	}
-	return st
+	return text
 }
 
 // maxStateKey is how long the id of a person or group may be to have a row of latest values, in
