@@ -75,7 +75,10 @@ func (s *Sink) connect(addresses []string) error {
 		client.Close()
 		return err
 	}
-	limit := min(maxAlone, client.OptValue(kgo.BrokerMaxWriteBytes).(int32))
+	limit := int32(maxAlone)
+	if most, ok := client.OptValue(kgo.BrokerMaxWriteBytes).(int32); ok {
+		limit = min(limit, most)
+	}
 	alone, err := kgo.NewClient(append(opts, kgo.ProducerBatchMaxBytes(limit), kgo.MaxBufferedBytes(0))...)
 	if err != nil {
 		client.Close()
@@ -88,6 +91,8 @@ func (s *Sink) connect(addresses []string) error {
 // checkClient refuses options that would break what the sink promises.
 func (s *Sink) checkClient(client *kgo.Client, addresses []string) error {
 	var refused []error
+	consumed, _ := client.OptValue(kgo.ConsumeTopics).([]string)
+	seeds, _ := client.OptValue(kgo.SeedBrokers).([]string)
 	for _, c := range []struct {
 		broken bool
 		text   string
@@ -103,8 +108,8 @@ func (s *Sink) checkClient(client *kgo.Client, addresses []string) error {
 		{client.OptValue(kgo.MaxBufferedBytes) != int64(0), "MaxBufferedBytes: use Options.MaxBuffered"},
 		{client.OptValue(kgo.MaxBufferedRecords) != int64(math.MaxInt32), "MaxBufferedRecords: use Options.MaxBuffered"},
 		{client.OptValue(kgo.WithContext) != nil, "WithContext: use Close"},
-		{client.OptValue(kgo.ConsumerGroup) != "" || client.OptValue(kgo.ShareGroup) != "" || len(client.OptValue(kgo.ConsumeTopics).([]string)) > 0, "the sink consumes nothing"},
-		{!slices.Equal(client.OptValue(kgo.SeedBrokers).([]string), addresses), "SeedBrokers: use the argument of New"},
+		{client.OptValue(kgo.ConsumerGroup) != "" || client.OptValue(kgo.ShareGroup) != "" || len(consumed) > 0, "the sink consumes nothing"},
+		{!slices.Equal(seeds, addresses), "SeedBrokers: use the argument of New"},
 	} {
 		if c.broken {
 			refused = append(refused, fmt.Errorf("kafkasink: Options: Client: refused: %s", c.text))

@@ -7,7 +7,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kfake"
-	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/inlet-go/inlet"
 	"github.com/inlet-go/inlet/sinktest"
@@ -47,7 +46,10 @@ func TestConformance(t *testing.T) {
 			t.Parallel()
 			c := cluster(t)
 			h := harness(func() *kfake.Cluster { return c }, 1, o)
-			h.Features.Stall = func(inlet.Sink) (release func()) { return hang(c) }
+			h.Features.Stall = func(inlet.Sink) (release func()) {
+				release, _ = hang(c)
+				return release
+			}
 			sinktest.Run(t, h)
 		})
 	}
@@ -86,19 +88,4 @@ func TestConformance(t *testing.T) {
 		}
 		sinktest.Run(t, h)
 	})
-}
-
-// hang makes the brokers not answer produce requests until release is called.
-func hang(c *kfake.Cluster) (release func()) {
-	released := make(chan struct{})
-	c.ControlKey(int16(kmsg.Produce), func(kmsg.Request) (kmsg.Response, error, bool) {
-		select {
-		case <-released:
-			c.DropControl()
-		default:
-			c.SleepControl(func() { <-released })
-		}
-		return nil, nil, false
-	})
-	return func() { close(released) }
 }

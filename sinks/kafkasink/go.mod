@@ -10,7 +10,7 @@ require (
 	// At least v1.22.2: before, a record whose batch was given up could be acknowledged without having
 	// been written (twmb/franz-go#1484). TestGivenUp fails with v1.22.1.
 	github.com/twmb/franz-go v1.22.3
-	github.com/twmb/franz-go/pkg/kadm v1.20.0
+	github.com/twmb/franz-go/pkg/kadm v1.20.0 // indirect
 	github.com/twmb/franz-go/pkg/kfake v0.0.0-20260918054303-01f206a7e32c
 	github.com/twmb/franz-go/pkg/kmsg v1.15.1
 )

@@ -12,9 +12,10 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/inlet-go/inlet"
 )
@@ -84,15 +85,13 @@ func records(t testing.TB, brokers, topic string, opts ...kgo.Opt) (all []*kgo.R
 		kgo.FetchMaxWait(10 * time.Millisecond)}, opts...)...)
 	require.NoError(t, err)
 	defer client.Close()
-	ends, err := kadm.NewClient(client).ListEndOffsets(ctx, topic)
-	require.NoError(t, err)
-	require.NoError(t, ends.Error())
+	ends := endOffsets(t, client, topic)
 	missing := map[int32]int64{}
-	ends.Each(func(o kadm.ListedOffset) {
-		if o.Offset > 0 {
-			missing[o.Partition] = o.Offset
+	for partition, end := range ends {
+		if end > 0 {
+			missing[int32(partition)] = end
 		}
-	})
+	}
 	byPartition := map[int32][]*kgo.Record{}
 	for len(missing) > 0 {
 		fetches := client.PollFetches(ctx)
@@ -103,8 +102,42 @@ func records(t testing.TB, brokers, topic string, opts ...kgo.Opt) (all []*kgo.R
 			}
 		})
 	}
-	ends.Each(func(o kadm.ListedOffset) { all = append(all, byPartition[o.Partition]...) })
+	for partition := range ends {
+		all = append(all, byPartition[int32(partition)]...)
+	}
 	return all
+}
+
+// endOffsets returns how many records each partition of a topic has.
+func endOffsets(t testing.TB, client *kgo.Client, topic string) (ends []int64) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), waitLong)
+	defer cancel()
+	metadata := kmsg.NewPtrMetadataRequest()
+	of := kmsg.NewMetadataRequestTopic()
+	of.Topic = kmsg.StringPtr(topic)
+	metadata.Topics = append(metadata.Topics, of)
+	found, err := metadata.RequestWith(ctx, client)
+	require.NoError(t, err)
+	require.NoError(t, kerr.ErrorForCode(found.Topics[0].ErrorCode))
+	ends = make([]int64, len(found.Topics[0].Partitions))
+
+	offsets := kmsg.NewPtrListOffsetsRequest()
+	in := kmsg.NewListOffsetsRequestTopic()
+	in.Topic = topic
+	for partition := range ends {
+		at := kmsg.NewListOffsetsRequestTopicPartition()
+		at.Partition, at.Timestamp = int32(partition), -1
+		in.Partitions = append(in.Partitions, at)
+	}
+	offsets.Topics = append(offsets.Topics, in)
+	listed, err := offsets.RequestWith(ctx, client)
+	require.NoError(t, err)
+	for _, p := range listed.Topics[0].Partitions {
+		require.NoError(t, kerr.ErrorForCode(p.ErrorCode))
+		ends[p.Partition] = p.Offset
+	}
+	return ends
 }
 
 // read returns the stored events, those of each partition in order.
@@ -154,4 +187,22 @@ func newTopic(t testing.TB, c *kfake.Cluster, partitions int32, settings map[str
 	name := fmt.Sprint("topic-", names.Add(1))
 	require.NoError(t, c.CreateTopic(name, partitions, settings))
 	return name
+}
+
+// hang makes the brokers not answer produce requests until release is called; arrived is closed
+// once there is one.
+func hang(c *kfake.Cluster) (release func(), arrived <-chan struct{}) {
+	released, first := make(chan struct{}), make(chan struct{})
+	var once sync.Once
+	c.ControlKey(int16(kmsg.Produce), func(kmsg.Request) (kmsg.Response, error, bool) {
+		once.Do(func() { close(first) })
+		select {
+		case <-released:
+			c.DropControl()
+		default:
+			c.SleepControl(func() { <-released })
+		}
+		return nil, nil, false
+	})
+	return func() { close(released) }, first
 }

@@ -8,9 +8,9 @@ import (
 	"slices"
 	"strconv"
 
-	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/inlet-go/inlet"
 )
@@ -28,34 +28,47 @@ type topic struct {
 // readTopics asks the brokers about the topics.
 func (s *Sink) readTopics(ctx context.Context) (map[string]topic, error) {
 	names := s.opts.allTopics()
-	admin := kadm.NewClient(s.client)
-	details, err := admin.ListTopicsWithInternal(ctx, names...)
-	if err != nil {
-		return nil, asked(ctx, "connect", err)
+	partitions := kmsg.NewPtrMetadataRequest() // creates no topics
+	settings := kmsg.NewPtrDescribeConfigsRequest()
+	for _, name := range names {
+		asked := kmsg.NewMetadataRequestTopic()
+		asked.Topic = kmsg.StringPtr(name)
+		partitions.Topics = append(partitions.Topics, asked)
+		of := kmsg.NewDescribeConfigsRequestResource()
+		of.ResourceType, of.ResourceName = kmsg.ConfigResourceTypeTopic, name
+		of.ConfigNames = []string{minISR, maxBytes}
+		settings.Resources = append(settings.Resources, of)
 	}
-	settings, settingsErr := admin.DescribeTopicConfigs(ctx, names...)
+	found, err := partitions.RequestWith(ctx, s.client)
+	if err != nil {
+		return nil, failedTo(ctx, "connect", err)
+	}
+	set, unread := settings.RequestWith(ctx, s.client)
 	if err := ctx.Err(); err != nil {
-		return nil, asked(ctx, "read the settings of topics", err)
+		return nil, failedTo(ctx, "read the settings of topics", err)
 	}
 	topics := make(map[string]topic, len(names))
 	for _, name := range names {
-		detail, found := details[name]
-		if !found || errors.Is(detail.Err, kerr.UnknownTopicOrPartition) {
-			return nil, missing(name)
+		t := topic{name: name}
+		if err := t.readPartitions(found); err != nil {
+			return nil, err
 		}
-		if detail.Err != nil {
-			return nil, fmt.Errorf("kafkasink: topic %q: %w", name, hinted(detail.Err))
+		if t.unread = unread; unread == nil {
+			t.readSettings(set)
 		}
-		t := topic{name: name, unread: settingsErr}
-		t.readPartitions(detail)
-		t.readSettings(settings)
 		topics[name] = t
 	}
 	return topics, nil
 }
 
-// asked returns the error of a request.
-func asked(ctx context.Context, what string, err error) error {
+// Settings of a topic.
+const (
+	minISR   = "min.insync.replicas"
+	maxBytes = "max.message.bytes"
+)
+
+// failedTo returns the error of a request.
+func failedTo(ctx context.Context, what string, err error) error {
 	if errors.Is(err, kgo.ErrClientClosed) {
 		return inlet.ErrClosed
 	}
@@ -70,42 +83,57 @@ func missing(name string) error {
 		"kafka-topics.sh --bootstrap-server ADDRESS --create --topic %s --partitions 12 --replication-factor 3 --config min.insync.replicas=2", name, name)
 }
 
-// readPartitions notes how many replicas there are, and whether a partition can be written to.
-func (t *topic) readPartitions(detail kadm.TopicDetail) {
+// readPartitions notes how many replicas there are, and whether a partition can be written to. It
+// returns an error if the brokers do not know the topic.
+func (t *topic) readPartitions(all *kmsg.MetadataResponse) error {
+	at := slices.IndexFunc(all.Topics, func(found kmsg.MetadataResponseTopic) bool {
+		return found.Topic != nil && *found.Topic == t.name
+	})
+	if at < 0 || all.Topics[at].ErrorCode == kerr.UnknownTopicOrPartition.Code {
+		return missing(t.name)
+	}
+	if err := kerr.ErrorForCode(all.Topics[at].ErrorCode); err != nil {
+		return fmt.Errorf("kafkasink: topic %q: %w", t.name, hinted(err))
+	}
 	t.usable = fmt.Errorf("kafkasink: topic %q has no partitions", t.name)
 	leaders := 0
-	for _, p := range detail.Partitions.Sorted() {
-		if t.replicas == 0 || len(p.Replicas) < t.replicas {
+	for i, p := range all.Topics[at].Partitions {
+		if i == 0 || len(p.Replicas) < t.replicas {
 			t.replicas = len(p.Replicas)
 		}
-		if p.Err == nil && p.Leader >= 0 {
+		err := kerr.ErrorForCode(p.ErrorCode)
+		if err == nil && p.Leader >= 0 || errors.Is(err, kerr.ReplicaNotAvailable) { // which is no obstacle
 			leaders++
 			continue
 		}
-		t.usable = fmt.Errorf("kafkasink: no partition of topic %q has a leader: %w", t.name, cmp.Or(p.Err, error(kerr.LeaderNotAvailable)))
+		t.usable = fmt.Errorf("kafkasink: no partition of topic %q has a leader: %w", t.name, cmp.Or(err, error(kerr.LeaderNotAvailable)))
 	}
 	if leaders > 0 {
 		t.usable = nil
 	}
+	return nil
 }
 
 // readSettings notes what the settings of the topic are.
-func (t *topic) readSettings(all kadm.ResourceConfigs) {
-	at := slices.IndexFunc(all, func(c kadm.ResourceConfig) bool { return c.Name == t.name })
+func (t *topic) readSettings(all *kmsg.DescribeConfigsResponse) {
+	at := slices.IndexFunc(all.Resources, func(r kmsg.DescribeConfigsResponseResource) bool { return r.ResourceName == t.name })
 	if at < 0 {
-		t.unread = cmp.Or(t.unread, errors.New("the brokers returned no settings"))
+		t.unread = errors.New("the brokers returned no settings")
 		return
 	}
-	if t.unread = all[at].Err; t.unread != nil {
+	if t.unread = kerr.ErrorForCode(all.Resources[at].ErrorCode); t.unread != nil {
 		return
 	}
-	for _, setting := range all[at].Configs {
-		n, err := strconv.Atoi(setting.MaybeValue())
+	for _, setting := range all.Resources[at].Configs {
+		if setting.Value == nil {
+			continue
+		}
+		n, err := strconv.Atoi(*setting.Value)
 		switch {
 		case err != nil:
-		case setting.Key == "min.insync.replicas":
+		case setting.Name == minISR:
 			t.minISR = n
-		case setting.Key == "max.message.bytes":
+		case setting.Name == maxBytes:
 			t.maxBytes = n
 		}
 	}
