@@ -118,7 +118,7 @@ func TestTorture(t *testing.T) {
 	o := options(t)
 	o.Kills, o.ServerKills = 50, 30
 	if testing.Short() {
-		o.Kills, o.ServerKills = 8, 4
+		o.Kills, o.ServerKills = 5, 2
 	}
 	torture.Run(t, o)
 }

@@ -531,6 +531,7 @@ func TestClassify(t *testing.T) {
 	require.ErrorIs(t, s.classify(kgo.ErrClientClosed), inlet.ErrClosed)
 	require.ErrorIs(t, s.classify(kgo.ErrMaxBuffered), inlet.ErrOverloaded)
 	require.EqualError(t, s.classify(fmt.Errorf("x: %w", context.DeadlineExceeded)), "kafkasink: no acknowledgement within 1m0s, the outcome is unknown")
+	require.ErrorContains(t, s.classify(kerr.SaslAuthenticationFailed), "the user or its password may be wrong")
 	plain := errors.New("plain")
 	require.ErrorIs(t, s.classify(plain), plain)
 }
