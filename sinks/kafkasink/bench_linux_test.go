@@ -16,7 +16,7 @@ import (
 	"github.com/inlet-go/inlet"
 )
 
-// BenchmarkWrite compares the sink with a client of its own kind that sends records which are ready:
+// BenchmarkWrite compares the sink with a client of the same kind that sends records which are ready:
 // the same four writers, in batches of 500 events of about 960 bytes, to brokers in another process
 // that forget them.
 func BenchmarkWrite(b *testing.B) {

@@ -74,7 +74,7 @@ func TestConformance(t *testing.T) {
 		t.Cleanup(func() { c.Close() })
 		h := harness(func() *kfake.Cluster { return c }, 3, Options{})
 		h.Features.Restart = func(sink inlet.Sink) func() {
-			normal := hasten(sink.(*Sink))
+			normal := shorten(sink.(*Sink))
 			c.Close()
 			return func() {
 				c = start()

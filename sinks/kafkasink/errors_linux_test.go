@@ -17,8 +17,8 @@ import (
 	"github.com/inlet-go/inlet"
 )
 
-// hasten makes a sink give up soon what begins before the end of it, for tests in which it has to.
-func hasten(sink *Sink) (end func()) {
+// shorten makes the sink give up soon what begins before end is called, for tests in which it has to.
+func shorten(sink *Sink) (end func()) {
 	set := func(timeout time.Duration) (before time.Duration) {
 		d := sink.deadlines
 		d.mu.Lock()
@@ -85,7 +85,7 @@ func TestErrorCodes(t *testing.T) {
 			fault := c.Fault(kfake.Fault{Keys: produce, Err: code, Count: -1})
 			normal := func() {}
 			if want == tried {
-				normal = hasten(sink)
+				normal = shorten(sink)
 			}
 			err := sink.Write(t.Context(), events("m", 5))
 			normal()
@@ -237,7 +237,7 @@ func TestGivenUp(t *testing.T) {
 			requests++
 			return nil, context.DeadlineExceeded, requests > 1 && lost
 		})
-		normal := hasten(sink)
+		normal := shorten(sink)
 		require.Error(t, sink.Write(t.Context(), events("given-up", n)))
 		normal()
 		c.Control(func(kmsg.Request) (kmsg.Response, error, bool) {

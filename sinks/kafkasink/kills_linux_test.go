@@ -52,7 +52,7 @@ func TestBehindJournal(t *testing.T) {
 	require.NoError(t, err)
 	defer closeNow(sink)
 	b.kill()
-	normal := hasten(sink)
+	normal := shorten(sink)
 	stored, err := journal.Open(t.TempDir(), nil)
 	require.NoError(t, err)
 	defer stored.Close(context.Background())

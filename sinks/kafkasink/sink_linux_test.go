@@ -174,7 +174,7 @@ func TestHung(t *testing.T) {
 		sink := open(t, c, Options{})
 		require.NoError(t, sink.Write(t.Context(), events("before", 3)))
 		release, _ := hang(c)
-		normal := hasten(sink)
+		normal := shorten(sink)
 		err := sink.Write(t.Context(), events("m", 3))
 		require.ErrorContains(t, err, "no acknowledgement within")
 		require.Zero(t, sink.Stats().Pending, "nothing is held any more")
