@@ -17,7 +17,8 @@ import (
 	"github.com/inlet-go/inlet"
 )
 
-// shorten makes the sink give up soon what begins before end is called, for tests in which it has to.
+// shorten makes the sink give up soon what begins before end is called, for tests in which it has
+// to.
 func shorten(sink *Sink) (end func()) {
 	set := func(timeout time.Duration) (before time.Duration) {
 		d := sink.deadlines

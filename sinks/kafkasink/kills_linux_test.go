@@ -2,6 +2,10 @@ package kafkasink
 
 import (
 	"context"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
@@ -42,6 +46,33 @@ func TestKills(t *testing.T) {
 	requireStored(t, stored, acknowledged)
 	requireOrder(t, stored)
 	require.Len(t, acknowledged, 4*writes*kills*10)
+}
+
+// TestInFront has the sink as that of a handler: a 200 means that the event is replicated.
+func TestInFront(t *testing.T) {
+	t.Parallel()
+	b := startBroker(t, &broker{Dir: t.TempDir(), Settings: map[string]string{"min.insync.replicas": "2"}})
+	sink, err := New(t.Context(), b.addresses(), nil)
+	require.NoError(t, err)
+	defer closeNow(sink)
+	h, err := inlet.New(sink, &inlet.Options{RequireDurability: inlet.DurabilityReplicated})
+	require.NoError(t, err)
+	post := func(id string) int {
+		body := strings.NewReader(fmt.Sprintf(`{"userId":"u1","event":"Signed Up","messageId":%q}`, id))
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, inlet.WithSource(httptest.NewRequest(http.MethodPost, "/v1/track", body), &inlet.Source{ID: "web"}))
+		return w.Code
+	}
+	require.Equal(t, http.StatusOK, post("m-1"))
+	b.kill()
+	normal := shorten(sink)
+	require.Equal(t, http.StatusServiceUnavailable, post("m-2"))
+	require.Error(t, inlet.Check(t.Context(), sink))
+	normal()
+	b.run(t)
+	require.Equal(t, http.StatusOK, post("m-2"), "the client sends it again")
+	require.NoError(t, inlet.Check(t.Context(), sink))
+	requireStored(t, read(t, b.addresses(), defaultTopic), map[string]bool{"m-1": true, "m-2": true})
 }
 
 // TestBehindJournal delivers from a journal to brokers that are down at first.

@@ -45,8 +45,9 @@ type Options struct {
 	// [inlet.DurabilityOSBuffer] if it may not.
 	Durability inlet.Durability
 
-	// Timeout is how long a record waits for its acknowledgement, at least 1 second: the client
-	// sends it again and follows its partition to new leaders until then. Defaults to 10 seconds.
+	// Timeout is how long a record waits for its acknowledgement, up to an eighth longer: the
+	// client sends it again and follows its partition to new leaders until then. It is at least 1
+	// second. Defaults to 10 seconds.
 	Timeout time.Duration
 	// MaxBuffered limits the bytes of records that have no outcome yet, those of Writes that
 	// have given up included. A Write that would exceed it fails with [inlet.ErrOverloaded], unless

@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/internal/sinkkit"
 	"github.com/inlet-go/inlet/sinktest/torture"
 )
 
@@ -69,7 +70,9 @@ var mutants = map[string]struct {
 			err := s.Write(ctx, events)
 			for _, item := range inlet.ItemErrors(err, len(events)) {
 				if inlet.IsPermanent(item) {
-					return inlet.Permanent(err)
+					var all sinkkit.Failures
+					all.AddAll(0, len(events), item)
+					return all.Err()
 				}
 			}
 			return err
