@@ -17,8 +17,8 @@ import (
 )
 
 // BenchmarkWrite compares the sink with a client of the same kind that sends records which are
-// ready: the same four writers, in batches of 500 events of about 960 bytes, to brokers in another process
-// that forget them.
+// ready: the same four writers, in batches of 500 events of about 960 bytes, to brokers in another
+// process that forget them.
 func BenchmarkWrite(b *testing.B) {
 	brokers := startBroker(b, &broker{Blackhole: true, Settings: map[string]string{"min.insync.replicas": "2"}})
 	batches := make([][]*inlet.Event, 64)
