@@ -237,6 +237,32 @@ func TestConformance(t *testing.T) {
 		})
 	})
 
+	t.Run("fallback", func(t *testing.T) {
+		t.Parallel()
+		drained := func(context.Context) error { return nil }
+		t.Run("to its back", func(t *testing.T) {
+			t.Parallel()
+			sinktest.RunDecorator(t, sinktest.DecoratorHarness{
+				New: func(t testing.TB, inner inlet.Sink) inlet.Sink {
+					return newFallback(t, downForever{}, inner, drained, nil)
+				},
+				Features: sinktest.Features{Durability: inlet.DurabilityMemory, Ordered: true, Partial: true},
+			})
+		})
+		t.Run("from a front that fails at times", func(t *testing.T) {
+			t.Parallel()
+			sinktest.Run(t, sinktest.Harness{
+				New: func(t testing.TB) inlet.Sink {
+					front := sinktest.Flaky(new(sinks.Memory), &sinktest.FlakyOptions{Call: 3, Event: 4})
+					back := new(sinks.Memory)
+					return open{newFallback(t, front, back, drained, nil), []inlet.Sink{front, back}}
+				},
+				Read:     func(t testing.TB, s inlet.Sink) []*inlet.Event { return inAny(t, s, nil) },
+				Features: sinktest.Features{Durability: inlet.DurabilityMemory, Partial: true},
+			})
+		})
+	})
+
 	t.Run("fanout", func(t *testing.T) {
 		t.Parallel()
 		required := wrap{read: inBoth, new: func(t testing.TB, inner inlet.Sink, others []inlet.Sink) ables {

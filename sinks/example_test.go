@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"time"
 
 	"github.com/inlet-go/inlet"
 	"github.com/inlet-go/inlet/sinks"
+	"github.com/inlet-go/inlet/sinks/journal"
 )
 
 func ExampleNewBatch() {
@@ -209,6 +211,48 @@ func ExampleNewNDJSON() {
 	// {"type":"track","event":"Signed Up","messageId":"a","userId":"u","receivedAt":"2026-01-02T03:04:05Z","sourceId":"web"}
 	// {"type":"track","event":"Signed Up","messageId":"b","userId":"u","receivedAt":"2026-01-02T03:04:05Z","sourceId":"web"}
 	// <nil>
+}
+
+func ExampleNewFallback() {
+	// A stream that is down during the first write.
+	ctx, calls := context.Background(), 0
+	var stored sinks.Memory
+	stream := inlet.SinkFunc(func(ctx context.Context, events []*inlet.Event) error {
+		if calls++; calls == 1 {
+			return errors.New("no leader")
+		}
+		return stored.Write(ctx, events)
+	})
+	dir, err := os.MkdirTemp("", "inlet")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer os.RemoveAll(dir)
+	store, err := journal.Open(dir, nil)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	delivery, err := store.Deliver("stream", stream, nil)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	sink, err := sinks.NewFallback(stream, store, delivery.Drain, &sinks.FallbackOptions{
+		Logger: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(sink.Write(ctx, events("a", "b")), sink.Write(ctx, events("c")))
+	fmt.Println(delivery.Drain(ctx), sink.Close(ctx))
+	fmt.Println(ids(stored.Events()))
+	// Output:
+	// <nil> <nil>
+	// <nil> <nil>
+	// [a b c]
 }
 
 func ExampleNewRetry() {

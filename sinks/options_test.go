@@ -57,6 +57,12 @@ func TestOptions(t *testing.T) {
 			yield(nil, errInner)
 		}}), "DedupeOptions: Stored yields an error: inner sink failed"},
 
+		{"Fallback, nothing", errorOf(sinks.NewFallback(nil, nil, nil, nil)), "NewFallback: front is nil\nback is nil\ndrain is nil"},
+		{
+			"Fallback, options",
+			errorOf(sinks.NewFallback(store, store, func(context.Context) error { return nil }, &sinks.FallbackOptions{Timeout: -1, MaxHold: -1})),
+			"FallbackOptions: Timeout is -1ns, must be at least 1ns\nMaxHold is -1ns, must be at least 1ns",
+		},
 		{"Fanout, no leg", fanout(), "NewFanout: legs has no required leg"},
 		{"Fanout, no required leg", fanout(sinks.Leg{Name: "a", Sink: store, BestEffort: true}), "NewFanout: legs has no required leg"},
 		{"Fanout, no name", fanout(sinks.Leg{Name: "a", Sink: store}, sinks.Leg{Sink: store}), "NewFanout: legs[1].Name is empty"},
