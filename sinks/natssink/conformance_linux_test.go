@@ -6,7 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/stretchr/testify/require"
 
@@ -65,7 +64,7 @@ func TestConformance(t *testing.T) {
 	})
 	t.Run("without atomic batches", func(t *testing.T) {
 		t.Parallel()
-		n := inProcess(t, func(o *server.Options) {})
+		n := inProcess(t, nil)
 		h := harness(n.url(), Options{})
 		_, js := connect(t, n.url())
 		made := h.New

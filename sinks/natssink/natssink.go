@@ -44,8 +44,7 @@ import (
 // Concurrency: all methods may be called concurrently. A Write has one goroutine while it sends,
 // and a sink has one until Close, as well as those of the connection.
 //
-// Memory: while a Write runs, the sink holds the payloads of one batch for it, in memory that is
-// reused.
+// Memory: while a Write runs, the sink holds the payloads of its events, in memory that is reused.
 type Sink struct {
 	nc         *nats.Conn
 	js         jetstream.JetStream
@@ -64,6 +63,7 @@ type Sink struct {
 	stream    atomic.Pointer[stream]
 	reading   sync.Mutex   // held while the configuration is read again
 	limit     atomic.Int64 // events of an atomic batch
+	logged    atomic.Int64 // when an error of the connection was, in nanoseconds
 	toldPlain atomic.Bool  // that events are published one by one
 
 	status  chan nats.Status // of the connection
@@ -133,9 +133,7 @@ func (s *Sink) connect(ctx context.Context, list string) error {
 		nats.Name("inlet"),
 		nats.FlusherTimeout(s.opts.AckTimeout),
 		nats.ReconnectWait(reconnectWait),
-		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
-			s.log.Warn("natssink: connection has an error", "error", s.secrets.HideError(err))
-		}),
+		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { s.logError(err) }),
 	}, s.opts.Connect...)
 	connect = append(connect, nats.ReconnectBufSize(-1), nats.MaxReconnects(-1), nats.IgnoreAuthErrorAbort(), nats.RetryOnFailedConnect(false))
 	made := make(chan error, 1)
@@ -160,6 +158,18 @@ func (s *Sink) connect(ctx context.Context, list string) error {
 	}
 	s.nc, s.ownConn = nc, true
 	return nil
+}
+
+// errorInterval is how often an error of the connection is logged at most: a permission that is
+// missing is one for each message.
+const errorInterval = 10 * time.Second
+
+// logError logs an error of the connection that belongs to no call.
+func (s *Sink) logError(err error) {
+	now, last := time.Now().UnixNano(), s.logged.Load()
+	if now-last >= int64(errorInterval) && s.logged.CompareAndSwap(last, now) {
+		s.log.Warn("natssink: connection has an error", "error", s.secrets.HideError(err))
+	}
 }
 
 // parseURLs returns the hosts of a list of URLs, and their user names, passwords and tokens.

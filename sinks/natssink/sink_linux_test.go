@@ -133,6 +133,35 @@ func TestNew(t *testing.T) {
 		require.True(t, nc.IsConnected(), "Close leaves it")
 		require.False(t, sink.inbox.sub.IsValid())
 	})
+	t.Run("a connection that the caller has closed", func(t *testing.T) {
+		t.Parallel()
+		nc, _ := connect(t, n.url())
+		o := named(Options{})
+		sink, err := New(t.Context(), nc, &o)
+		require.NoError(t, err)
+		nc.Close()
+		err = sink.Write(t.Context(), events("m", 3))
+		require.Error(t, err)
+		require.False(t, inlet.IsPermanent(err))
+		require.Error(t, sink.Check(t.Context()))
+		require.NoError(t, sink.Close(t.Context()))
+	})
+	t.Run("a user without permission to publish", func(t *testing.T) {
+		t.Parallel()
+		n := inProcess(t, func(o *server.Options) {
+			o.Users = []*server.User{{Username: "u", Password: "p", Permissions: &server.Permissions{
+				Publish: &server.SubjectPermission{Allow: []string{"$JS.API.>"}},
+			}}}
+		})
+		var log lines
+		sink := open(t, "nats://u:p@"+strings.TrimPrefix(n.url(), "nats://"), Options{Logger: log.logger(), AckTimeout: 100 * time.Millisecond})
+		err := sink.Write(t.Context(), events("m", 30))
+		require.ErrorIs(t, err, errTimeout)
+		require.False(t, inlet.IsPermanent(err))
+		require.Eventually(t, func() bool { return strings.Contains(log.String(), "ermissions") }, patience, tick)
+		require.NoError(t, sink.Close(t.Context()))
+		require.Less(t, strings.Count(log.String(), "connection has an error"), 15, "not for each message")
+	})
 	t.Run("password", func(t *testing.T) {
 		t.Parallel()
 		n := inProcess(t, func(o *server.Options) { o.Username, o.Password = "u", "hunter2" })
