@@ -262,6 +262,10 @@ func hostile() map[string]string {
 		"users in both places":                    acts(`{"event_name":"e","user":{`+wide+`},"properties":{"user":{`+wide+`},"partners":{`+wide+`}},"partners":{`+wide+`}}`, 30),
 		"users with other values":                 acts(`{"event_name":"e","user":{`+wide+`},"properties":{"user":{`+strings.ReplaceAll(wide, ":0", ":1")+`}}}`, 40),
 		"long names above conflicts":              acts(`{"event_name":"e","user":{"`+strings.Repeat("x", 10_000)+`":{`+wide+`}},"properties":{"user":{"`+strings.Repeat("x", 10_000)+`":{`+strings.ReplaceAll(wide, ":0", ":1")+`}}}}`, 12),
+		"long names above short conflicts":        acts(`{"event_name":"e","user":{"`+strings.Repeat("x", 200)+`":{`+wide+`}},"properties":{"user":{"`+strings.Repeat("x", 200)+`":{`+strings.ReplaceAll(wide, ":0", ":1")+`}}}}`, 40),
+		"long names above few conflicts":          acts(`{"event_name":"e","user":{"`+strings.Repeat("x", 90)+`":{`+few+`}},"properties":{"user":{"`+strings.Repeat("x", 90)+`":{`+strings.ReplaceAll(few, ":0", ":1")+`}}}}`, 400),
+		"users with few names, in levels":         acts(`{"event_name":"e","user":{"a":{"a":{"a":{`+shortest+`}}}},"properties":{"user":{"a":{"a":{"a":{`+strings.ReplaceAll(shortest, ":0", ":1")+`}}}}}}`, 40),
+		"users with names in reverse, in levels":  acts(`{"event_name":"e","user":{"a":{"a":{"a":{`+shortest+`}}}},"properties":{"user":{"a":{"a":{"a":{`+reversed(strings.ReplaceAll(shortest, ":0", ":1"))+`}}}}}}`, 40),
 		"contexts in both places":                 acts(`{"event_name":"e","context":{`+wide+`,"version":1},"properties":{"context":{`+wide+`}},"page":{},"x":{`+wide+`}}`, 30),
 		"contexts in both places, with escapes":   acts(`{"event_name":"e","context":{`+escapedWide+`},"properties":{"context":{`+escapedWide+`}},"page":{},"y":{`+escapedWide+`}}`, 30),
 		"pages and users with escapes":            acts(`{"event_name":"e","page":{"location":"l",`+escapedWide+`},"properties":{"user":{`+escapedWide+`,"consent_categories":[1]}}}`, 60),
@@ -275,6 +279,12 @@ func hostile() map[string]string {
 // wide has 300 short members, the same wherever it is; escapedWide writes their names with
 // escapes.
 var wide, escapedWide = sameNames("n"), sameNames(`\u006e`)
+
+// shortest has as many members with the shortest names, and few has some of them.
+var shortest, few = numberedNames(300), numberedNames(30)
+
+// numberedNames is numbered for the members of an event in a list, whose own number a # gets.
+func numberedNames(n int) string { return numbered(`"#":0`, n) }
 
 func sameNames(prefix string) string {
 	names := make([]string, 300)

@@ -38,7 +38,8 @@ func AppendPreferred(dst, under, over []byte, givesWay func(own, value []byte) b
 // AppendMergedNoting is [AppendMerged] that calls lost for each value of the object under
 // that a different value of over replaces; nil is not called. The path is the one given,
 // followed by the names of the objects and of the member, each after a dot; a name that would
-// make it longer than 256 bytes is left out.
+// make it longer than 256 bytes is left out. Once the names in the paths are twice as long as
+// over, together, all others are left out.
 func AppendMergedNoting(dst, under, over []byte, path string, lost func(path string, value []byte)) []byte {
 	d := defaults.Get().(*Defaults)
 	d.Set(under)
@@ -66,20 +67,20 @@ type Defaults struct {
 	rewrite []byte          // the names with escapes, without needless ones
 	tight   []byte          // the objects that have white space between their members, without
 	scratch []byte          // a name of the other object, without needless escapes
-	hits    []int32         // members that the other object has, of all objects in progress
+	hits    []uint64        // a bit for each member that the other object has, in an object in progress
 	left    []int32         // members of the object itself that are left out
 
 	// An open-addressing hash table of the members, as in names.go.
 	key     hashKey
 	entries []uint64
 
-	lost func(path string, value []byte) // may be nil
-	path []byte                          // of the object in progress, for lost
+	lost     func(path string, value []byte) // may be nil
+	ownPath  string                          // of the object, for lost
+	namePath []byte                          // the names that the path of the object in progress has in addition
 
 	// Whether a value of the other object is replaced by a default: nil for never.
 	givesWay  func(own, value []byte) bool
-	otherPath string // of the other object, for lost, where path began with base bytes
-	base      int
+	otherPath string // of the other object, for lost
 }
 
 // A defaultObject is an object whose names are known: the first, or one inside of it.
@@ -104,7 +105,7 @@ func (d *Defaults) Set(object []byte) {
 	clear(d.objects)
 	clear(d.members)
 	d.text, d.objects, d.members = object, d.objects[:0], d.members[:0]
-	d.rewrite, d.tight, d.hits, d.left, d.lost = d.rewrite[:0], d.tight[:0], d.hits[:0], d.left[:0], nil
+	d.rewrite, d.tight, d.left, d.lost = d.rewrite[:0], d.tight[:0], d.left[:0], nil
 	d.givesWay = nil
 }
 
@@ -166,7 +167,7 @@ func (d *Defaults) Find(quoted string) []byte {
 // Note has lost called for values that are replaced, as by [AppendMergedNoting], until the
 // next call of Set or Reset.
 func (d *Defaults) Note(path string, lost func(path string, value []byte)) {
-	d.lost, d.path, d.base = lost, append(d.path[:0], path...), len(path)
+	d.lost, d.ownPath, d.namePath = lost, path, d.namePath[:0]
 }
 
 // Prefer has a value of the other object give way to the one of the defaults wherever the
@@ -193,7 +194,7 @@ func (d *Defaults) Leave(quoted ...string) {
 // dst[start:end]; both are 0 if there is none.
 func (d *Defaults) AppendUnder(dst, over []byte, quoted string) (_ []byte, start, end int) {
 	d.index()
-	m := merge{Defaults: d, over: over, wanted: quoted, known: -1}
+	m := merge{Defaults: d, over: over, wanted: quoted, known: -1, pathRoom: 2 * len(over)}
 	if quoted != "" {
 		m.known = d.lookup([]byte(quoted), 0)
 	}
@@ -215,6 +216,9 @@ func (d *Defaults) index() {
 
 // makeTable makes the table of the members.
 func (d *Defaults) makeTable() {
+	words := len(d.members)/bitsPerWord + 1
+	d.hits = slices.Grow(d.hits[:0], words)[:words]
+	clear(d.hits)
 	size := 16
 	for size < 2*len(d.members) {
 		size *= 2
@@ -347,6 +351,7 @@ type merge struct {
 	wanted     string // the name of a member of the result, or ""
 	known      int32  // its index among the defaults, or -1
 	start, end int    // where its value is in the result
+	pathRoom   int    // how many bytes of names the paths of lost values may still have
 }
 
 // append appends the object at i of over with the members of one of the defaults' objects,
@@ -354,7 +359,7 @@ type merge struct {
 // on the way.
 func (m *merge) append(dst []byte, i int, object int32) (_ []byte, end int) {
 	dst = append(dst, '{')
-	first, hits, path := len(dst), len(m.hits), len(m.path)
+	first, path := len(dst), len(m.namePath)
 	for i = skipSpace(m.over, i+1); m.over[i] != '}'; i = skipComma(m.over, i) {
 		nameEnd := skipString(m.over, i)
 		name := m.over[i:nameEnd]
@@ -368,13 +373,13 @@ func (m *merge) append(dst []byte, i int, object int32) (_ []byte, end int) {
 		}
 		k := m.lookup(name, object)
 		if k >= 0 {
-			m.hits = append(m.hits, k)
+			m.hits[k/bitsPerWord] |= 1 << (k % bitsPerWord)
 		}
 		wanted := object == 0 && m.wanted != "" && string(name) == m.wanted
 		if k >= 0 && m.members[k].inner > 0 && m.over[value] == '{' {
 			m.enter(name)
 			dst, i = m.append(dst, value, m.members[k].inner)
-			m.path = m.path[:path]
+			m.namePath = m.namePath[:path]
 		} else {
 			i = skipValue(m.over, value)
 			own := m.over[value:i]
@@ -389,25 +394,41 @@ func (m *merge) append(dst []byte, i int, object int32) (_ []byte, end int) {
 		}
 	}
 	if object == 0 {
-		m.hits = append(m.hits, m.left...)
+		for _, k := range m.left {
+			m.hits[k/bitsPerWord] |= 1 << (k % bitsPerWord)
+		}
 	}
-	dst = m.appendRest(dst, first, object, m.hits[hits:])
-	m.hits = m.hits[:hits]
-	return append(dst, '}'), i + 1
+	return append(m.appendRest(dst, first, object), '}'), i + 1
 }
 
+// bitsPerWord is how many members a word of hits is for.
+const bitsPerWord = 64
+
 // appendRest appends the members of a default object except those that the other one has,
-// in as few pieces as possible.
-func (m *merge) appendRest(dst []byte, first int, object int32, hits []int32) []byte {
-	slices.Sort(hits)
-	count(len(hits) * bits.Len(uint(len(hits))))
-	text := m.objects[object].text
+// in as few pieces as possible, and forgets which those are.
+func (m *merge) appendRest(dst []byte, first int, object int32) []byte {
+	o := &m.objects[object]
+	count(int(o.end-o.first) / bitsPerWord)
 	from := uint32(1)
-	for _, k := range hits {
-		dst = m.appendPiece(dst, first, object, text, from, m.members[k].start)
+	for k := m.nextHit(o.first, o.end); k < o.end; k = m.nextHit(k+1, o.end) {
+		count(1)
+		m.hits[k/bitsPerWord] &^= 1 << (k % bitsPerWord)
+		dst = m.appendPiece(dst, first, object, o.text, from, m.members[k].start)
 		from = m.members[k].end + 1
 	}
-	return m.appendPiece(dst, first, object, text, from, uint32(len(text)))
+	return m.appendPiece(dst, first, object, o.text, from, uint32(len(o.text)))
+}
+
+// nextHit returns the first member from k on that the other object has, or end. Those of objects
+// inside are forgotten by then.
+func (m *merge) nextHit(k, end int32) int32 {
+	for k < end {
+		if rest := m.hits[k/bitsPerWord] >> (k % bitsPerWord); rest != 0 {
+			return min(k+int32(bits.TrailingZeros64(rest)), end)
+		}
+		k = (k/bitsPerWord + 1) * bitsPerWord
+	}
+	return end
 }
 
 // appendPiece appends the members in the text of an object from one index to before
@@ -431,17 +452,17 @@ func (m *merge) appendPiece(dst []byte, first int, object int32, text []byte, fr
 // enter adds a name to the path of the object in progress, for lost.
 func (m *merge) enter(plain []byte) {
 	if m.lost != nil {
-		m.path = m.appendPath(plain)
+		m.namePath = m.appendName(plain)
 	}
 }
 
-// appendPath appends a name to the path, unless that becomes too long. The result shares
-// the memory of the path.
-func (m *merge) appendPath(plain []byte) []byte {
-	if len(m.path)+len(plain) > maxPath {
-		return m.path
+// appendName appends a name to those of the path, unless that becomes too long. The result
+// shares their memory.
+func (m *merge) appendName(plain []byte) []byte {
+	if len(m.ownPath)+len(m.namePath)+len(plain) > maxPath {
+		return m.namePath
 	}
-	return AppendText(append(m.path, '.'), plain)
+	return AppendText(append(m.namePath, '.'), plain)
 }
 
 // choose returns a value of the other object, or that of the default in its place.
@@ -451,8 +472,7 @@ func (m *merge) choose(plain []byte, k int32, own []byte) []byte {
 		return own
 	}
 	if m.lost != nil {
-		count(len(m.path))
-		m.lost(strings.TrimPrefix(m.otherPath+string(m.appendPath(plain)[m.base:]), "."), own)
+		m.lost(strings.TrimPrefix(m.pathTo(m.otherPath, plain), "."), own)
 	}
 	return m.valueOf(k)
 }
@@ -467,7 +487,19 @@ func (m *merge) reportLost(plain []byte, k int32, value []byte) {
 		count(len(value) / hashed)
 	}
 	if !bytes.Equal(old, value) {
-		count(len(m.path))
-		m.lost(string(m.appendPath(plain)), old)
+		m.lost(m.pathTo(m.ownPath, plain), old)
 	}
+}
+
+// pathTo returns the path to a member of the object in progress, which begins with that of the
+// object that was set or of the other one. A short member may have a long path, so the names in
+// all paths together are bounded.
+func (m *merge) pathTo(path string, plain []byte) string {
+	count(1 + len(path)/copied)
+	m.pathRoom -= len(m.namePath) + len(plain)
+	if m.pathRoom < 0 {
+		return path
+	}
+	count(len(m.namePath) + len(plain))
+	return path + string(m.appendName(plain))
 }

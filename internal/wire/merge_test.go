@@ -53,7 +53,7 @@ func requireMerge(t testing.TB, d *Defaults, under, over string) {
 	want := plainMerge(nil, []byte(under), []byte(over), "p", maxMergeDepth, note(&wantLost))
 	got := AppendMergedNoting([]byte("before"), []byte(under), []byte(over), "p", note(&gotLost))
 	require.Equal(t, "before"+string(want), string(got))
-	if len(under)+len(over) < maxPath {
+	if len(under)+len(over) < maxPath && lenOf(wantLost) <= 2*len(over) {
 		require.Equal(t, wantLost, gotLost)
 	}
 	require.Len(t, gotLost, len(wantLost))
@@ -72,6 +72,14 @@ func requireMerge(t testing.TB, d *Defaults, under, over string) {
 	without := AppendEdited(nil, want, []string{`"a"`}, func(_, _ []byte) []byte { return nil })
 	require.Equal(t, string(without), string(AppendEdited(nil, left, []string{`"a"`}, func(_, _ []byte) []byte { return nil })))
 	d.Reset()
+}
+
+// lenOf returns how long texts are together.
+func lenOf(texts []string) (n int) {
+	for _, text := range texts {
+		n += len(text)
+	}
+	return n
 }
 
 func TestDefaults(t *testing.T) {
@@ -97,6 +105,19 @@ func TestDefaults(t *testing.T) {
 		AppendMergedNoting(nil, fmt.Appendf(nil, `{"a":{"%s":{"b":1}},"%s":1}`, long, long), fmt.Appendf(nil, `{"a":{"%s":{"b":2}},"%s":2}`, long, long), "p",
 			func(path string, _ []byte) { paths = append(paths, path) })
 		require.Equal(t, []string{"p.a.b", "p"}, paths)
+	})
+	t.Run("all paths together are bounded", func(t *testing.T) {
+		t.Parallel()
+		under := `{"` + strings.Repeat("x", 200) + `":{` + manyMembers(1_000) + `}}`
+		over := `{"` + strings.Repeat("x", 200) + `":{` + strings.ReplaceAll(manyMembers(1_000), ":", ":9") + `}}`
+		names, paths := 0, 0
+		AppendMergedNoting(nil, []byte(under), []byte(over), "p", func(path string, _ []byte) {
+			paths++
+			names += len(path) - len("p")
+		})
+		require.Equal(t, 1_000, paths, "each lost value is reported")
+		require.NotZero(t, names)
+		require.LessOrEqual(t, names, 2*len(over))
 	})
 }
 

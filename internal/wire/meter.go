@@ -37,7 +37,7 @@ func sizeOf[T any](s []T) int64 { return int64(cap(s)) * int64(unsafe.Sizeof(*ne
 // Memory returns how many bytes the defaults have made.
 func (d *Defaults) Memory() int64 {
 	return sizeOf(d.objects) + sizeOf(d.members) + sizeOf(d.rewrite) + sizeOf(d.tight) + sizeOf(d.scratch) +
-		sizeOf(d.hits) + sizeOf(d.left) + sizeOf(d.entries) + sizeOf(d.path)
+		sizeOf(d.hits) + sizeOf(d.left) + sizeOf(d.entries) + sizeOf(d.namePath)
 }
 
 // Bytes that an element takes in a body at least, with the comma.
