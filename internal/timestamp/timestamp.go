@@ -29,6 +29,9 @@ func Parse(text []byte) (t time.Time, guessed, ok bool) {
 	if len(text) > maxLength {
 		return t, false, false
 	}
+	if t, ok = parseUsual(text); ok {
+		return t, false, true
+	}
 	if t, err := time.Parse(time.RFC3339, string(text)); err == nil {
 		_, seconds := t.Zone()
 		return inRange(t, time.Duration(seconds)*time.Second, false)
@@ -47,6 +50,52 @@ func Parse(text []byte) (t time.Time, guessed, ok bool) {
 		return time.Time{}, false, false
 	}
 	return inRange(t, offset, !zoned)
+}
+
+// The form in which most libraries write a time, and the one without milliseconds.
+const (
+	usualForm = "2006-01-02T15:04:05.000Z"
+	shortForm = "2006-01-02T15:04:05Z"
+)
+
+// parseUsual reads a time in one of the usual forms, a few times as fast as time.Parse. It
+// reads none that Parse reads as anything else, and not all.
+func parseUsual(s []byte) (t time.Time, ok bool) {
+	last := len(s) - 1
+	if last != len(usualForm)-1 && last != len(shortForm)-1 || s[4] != '-' || s[7] != '-' || s[10] != 'T' ||
+		s[13] != ':' || s[16] != ':' || s[last] != 'Z' {
+		return t, false
+	}
+	year, month, day := numberOf(s[:4]), numberOf(s[5:7]), numberOf(s[8:10])
+	hour, minute, second, milli := numberOf(s[11:13]), numberOf(s[14:16]), numberOf(s[17:19]), uint(0)
+	if last == len(usualForm)-1 {
+		if milli = numberOf(s[20:last]); s[19] != '.' || milli > 999 {
+			return t, false
+		}
+	}
+	// The year of the zero Time is left to Parse.
+	if year < 2 || year > 9999 || month < 1 || month > 12 || day < 1 || hour > 23 || minute > 59 || second > 59 {
+		return t, false
+	}
+	if day > uint(monthDays[month-1]) { // also the leap day, which is left to time.Parse
+		return t, false
+	}
+	return time.Date(int(year), time.Month(month), int(day), int(hour), int(minute), int(second), int(milli)*1e6, time.UTC), true
+}
+
+// monthDays is how many days a month has at least.
+const monthDays = "\x1f\x1c\x1f\x1e\x1f\x1e\x1f\x1f\x1e\x1f\x1e\x1f"
+
+// numberOf returns the number that a few digits are, and a large one if others are among them.
+func numberOf(digits []byte) (n uint) {
+	for _, c := range digits {
+		c -= '0'
+		if c > 9 {
+			n += 1 << 20
+		}
+		n = n*10 + uint(c)
+	}
+	return n
 }
 
 // white is what may surround a time.

@@ -1,6 +1,7 @@
 package timestamp
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -222,6 +223,37 @@ var unixForms = map[string]struct {
 	"1 772 361 015":         {},
 	"0x69a41b37":            {},
 	"":                      {},
+}
+
+// The usual forms are read as package time reads RFC 3339, whatever is wrong with them.
+func TestParseUsual(t *testing.T) {
+	t.Parallel()
+	check := func(text string) {
+		got, ok := parseUsual([]byte(text))
+		want, err := time.Parse(time.RFC3339, text)
+		if ok {
+			require.NoError(t, err, text)
+			require.Equal(t, want, got, text)
+		}
+	}
+	for _, text := range []string{"2026-03-01T10:30:15Z", "2026-03-01T10:30:15.123Z", "2024-02-28T23:59:59.999Z", "9999-12-31T00:00:00Z", "0002-01-31T00:00:00.000Z"} {
+		_, ok := parseUsual([]byte(text))
+		require.True(t, ok, text)
+		for i := range text {
+			for c := range 256 {
+				check(text[:i] + string([]byte{byte(c)}) + text[i+1:])
+			}
+			check(text[:i] + text[i+1:])
+			check(text[:i] + "0" + text[i:])
+		}
+	}
+	for month := range 14 {
+		for day := range 33 {
+			for _, year := range []string{"0000", "0001", "1900", "2000", "2023", "2024"} {
+				check(fmt.Sprintf("%s-%02d-%02dT00:00:00Z", year, month, day))
+			}
+		}
+	}
 }
 
 func FuzzTime(f *testing.F) {
