@@ -86,8 +86,35 @@ func (o *CORSOptions) layer(logger *slog.Logger) func(http.Handler) http.Handler
 	}
 	protocol := cors.New(options)
 	return func(next http.Handler) http.Handler {
-		return at(order.CORS, logger, next, checkCORSHeaders(protocol.Handler(next)))
+		return at(order.CORS, logger, next, onlyWithOrigin(checkCORSHeaders(protocol.Handler(next)), next))
 	}
+}
+
+// onlyWithOrigin returns a handler that passes requests without an origin on to other: the
+// protocol is not about them, except that caches must not use an answer to one of them for one
+// with an origin. No cache keeps the answer to a POST for others.
+func onlyWithOrigin(cors, other http.Handler) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if len(r.Header["Origin"]) > 0 || r.Method == http.MethodOptions {
+			cors.ServeHTTP(w, r)
+			return
+		}
+		if r.Method != http.MethodPost {
+			addVary(w.Header())
+		}
+		other.ServeHTTP(w, r)
+	}
+}
+
+// varyOrigin says that an answer depends on the origin. It is never changed.
+var varyOrigin = []string{"Origin"}
+
+func addVary(header http.Header) {
+	if before := header["Vary"]; before != nil {
+		header["Vary"] = append(before, varyOrigin...)
+		return
+	}
+	header["Vary"] = varyOrigin
 }
 
 // anyOrigin allows every origin.
