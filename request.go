@@ -533,6 +533,9 @@ func ClientIP(r *http.Request) netip.Addr {
 
 // connectionIP returns the address of the connection.
 func connectionIP(r *http.Request) netip.Addr {
+	if addr, ok := parseIPv4(r.RemoteAddr); ok {
+		return addr
+	}
 	if addr, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
 		return addr.Addr().Unmap()
 	}
@@ -542,6 +545,38 @@ func connectionIP(r *http.Request) netip.Addr {
 	}
 	ip, _ := netip.ParseAddr(host)
 	return ip.Unmap()
+}
+
+// parseIPv4 returns the address in the usual text of an IPv4 address and a port, faster than
+// package netip.
+func parseIPv4(text string) (_ netip.Addr, ok bool) {
+	var addr [4]byte
+	part, number, digits := 0, 0, 0
+	for i := range len(text) {
+		switch c := text[i]; {
+		case '0' <= c && c <= '9' && digits < 3 && (digits == 0 || number > 0):
+			number = number*10 + int(c-'0')
+			digits++
+		case digits > 0 && number <= 255 && (c == '.' && part < 3 || c == ':' && part == 3):
+			addr[part] = byte(number)
+			if c == ':' {
+				return netip.AddrFrom4(addr), areDigits(text[i+1:])
+			}
+			part, number, digits = part+1, 0, 0
+		default:
+			return netip.Addr{}, false
+		}
+	}
+	return netip.Addr{}, false
+}
+
+func areDigits(text string) bool {
+	for i := range len(text) {
+		if text[i] < '0' || text[i] > '9' {
+			return false
+		}
+	}
+	return true
 }
 
 // A Visitor is what a request says about its sender, in addition to its events, for

@@ -1,7 +1,10 @@
 package inlet
 
 import (
+	"net"
+	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -50,4 +53,35 @@ func TestMatch(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, "K", copied.PathValue("key"))
 	})
+}
+
+// The usual text of an address is read as package netip reads it, whatever is wrong with it.
+func TestParseIPv4(t *testing.T) {
+	t.Parallel()
+	check := func(text string) {
+		got, ok := parseIPv4(text)
+		if !ok {
+			return
+		}
+		host, _, err := net.SplitHostPort(text)
+		require.NoError(t, err, text)
+		want, err := netip.ParseAddr(host)
+		require.NoError(t, err, text)
+		require.Equal(t, want, got, text)
+	}
+	for _, text := range []string{"192.0.2.7:43210", "0.0.0.0:0", "255.255.255.255:65535", "10.20.30.40:1", "1.2.3.4:"} {
+		_, ok := parseIPv4(text)
+		require.True(t, ok, text)
+		for i := range text {
+			for c := range 256 {
+				check(text[:i] + string([]byte{byte(c)}) + text[i+1:])
+				check(text[:i] + string([]byte{byte(c)}) + text[i:])
+			}
+			check(text[:i] + text[i+1:])
+			check(text[:i])
+		}
+	}
+	require.Equal(t, netip.MustParseAddr("192.0.2.7"), connectionIP(&http.Request{RemoteAddr: "192.0.2.7"}))
+	require.Equal(t, netip.MustParseAddr("192.0.2.7"), connectionIP(&http.Request{RemoteAddr: "[::ffff:192.0.2.7]:1"}))
+	require.False(t, connectionIP(&http.Request{RemoteAddr: "01.0.2.7:1"}).IsValid())
 }
