@@ -515,7 +515,7 @@ func (in *Input) SetExtra(e *Event, o Object, place func(i int) (extra, client b
 	anyClient := false
 	for i := range o.Len() {
 		extra, client := place(i)
-		if in.key.isIn(o.Name(i), o.Value(i)) {
+		if !extra && !client || in.key.isIn(o.Name(i), o.Value(i)) {
 			continue
 		}
 		if extra && !client && isReserved(o.Name(i), e.Type) {
