@@ -134,7 +134,7 @@ func (r *reply) expect(w http.ResponseWriter, req *http.Request, s *state, own *
 		w.Header()["Content-Length"] = []string{strconv.Itoa(len(r.body))} // the server would not know it yet
 	}
 	if p := s.payload.Load(); p != nil {
-		own = p.deferredRead.bodies
+		own = p.readBy()
 	}
 	if own != nil {
 		r.rests, r.client = own.rests, s.client(req)
@@ -153,10 +153,10 @@ func (s *state) unread(r *http.Request) io.Reader {
 	switch {
 	case p == nil:
 		return r.Body
-	case p.deferredRead.done.Load() && p.deferredRead.err == nil:
+	case p.deferred == nil, p.deferred.done.Load() && p.deferred.err == nil:
 		return nil
 	}
-	return p.deferredRead.r.Body
+	return p.deferred.r.Body
 }
 
 // drain sends the reply, and reads the rest of the body, unless its client has as many

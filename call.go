@@ -852,7 +852,7 @@ func (c *call) checkMount() {
 	case source != nil:
 		seldom(&m.authenticated)
 	case c.route != nil && !c.route.Open && !c.h.options.AllowAnonymous &&
-		!c.state.trail.Has(order.Auth) && !m.authenticated.Load() && seldom(&m.authWarned):
+		!c.state.trail().Has(order.Auth) && !m.authenticated.Load() && seldom(&m.authWarned):
 		logger.WarnContext(ctx, "inlet: request refused, since no layer authenticates; put middleware.Auth or middleware.Standard "+
 			"around the handler, or set Options.AllowAnonymous")
 	}
@@ -861,7 +861,7 @@ func (c *call) checkMount() {
 	} else if !m.routed.Load() {
 		// Anyone may request any path, so only a known key or the pattern of the mux shows that
 		// the mount is at fault. Auth has already warned of what the mux shows.
-		hasAuth := c.state.trail.Has(order.Auth)
+		hasAuth := c.state.trail().Has(order.Auth)
 		known := source != nil || c.h.options.AllowAnonymous && c.r.Method == http.MethodPost
 		m.checkPrefix(c.r, c.h.protocol.routes, logger, !hasAuth, known)
 	}

@@ -92,7 +92,7 @@ func (l *stepLayer) Inside() (*order.Place, http.Handler) { return l.place, l.ne
 // ServeHTTP does the step, if it applies, and passes the request on.
 func (l *stepLayer) ServeHTTP(w http.ResponseWriter, given *http.Request) {
 	r, s := withState(given) // also of a step that has nothing to do, so that the arrival is noted
-	l.place.Enter(s, &s.trail)
+	l.place.Enter(s, s.trail())
 	applies := l.applies(given)
 	if !applies && (l.pending || !pending(given)) {
 		l.next.ServeHTTP(w, r)
@@ -272,12 +272,13 @@ func (l *payloadLayer) ServeHTTP(w http.ResponseWriter, given *http.Request) {
 		return
 	}
 	r, s := withState(given)
-	l.place.Enter(s, &s.trail)
+	l.place.Enter(s, s.trail())
 	if !hasBody(given) {
 		defer l.inFlight.Add(-1)
 		l.next.ServeHTTP(w, r)
 		return
 	}
+	given = s.unshared(given, l.place)
 	l.clash.warnProtocol(s)
 	l.protocol.enter(s)
 	defer s.account.Leave()
@@ -286,7 +287,7 @@ func (l *payloadLayer) ServeHTTP(w http.ResponseWriter, given *http.Request) {
 	p.slot.Store(&l.inFlight)
 	defer p.leaveSlot()
 	defer s.turn.End()
-	defer p.deferredRead.w.end()
+	defer p.deferred.w.end()
 	if l.pending {
 		r = withBody(given, r, s, p, announced(given))
 	} else if err := p.load(math.MaxInt64, time.Now()); err != nil {

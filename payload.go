@@ -125,8 +125,8 @@ func (b *bodies) read(w http.ResponseWriter, r *http.Request, client netip.Addr,
 
 // logOverload logs the refusal of a request by a layer behind the one that reads its body.
 func logOverload(r *http.Request, err error) {
-	if b, ok := r.Body.(*payloadBody); ok && b.payload.deferredRead.bodies != nil {
-		b.payload.deferredRead.bodies.logOverload(r.Context(), err)
+	if b, ok := r.Body.(*payloadBody); ok && b.payload.deferred != nil {
+		b.payload.deferred.bodies.logOverload(r.Context(), err)
 	}
 }
 
@@ -169,14 +169,14 @@ func (b *bodies) checkWriter(w http.ResponseWriter, r *http.Request) {
 // Concurrency: all methods and the reader in r.Body may be called concurrently; bytes may
 // not be used concurrently with one's own release.
 type payload struct {
-	mu           sync.Mutex
-	users, kept  int
-	memory       *payloadMemory // nil when it has been freed
-	own          payloadMemory  // which that is, if the bytes were read from a request
-	size         int64          // as sent
-	replaced     *payload
-	slot         atomic.Pointer[atomic.Int64] // that counts the request in its first layer, or nil
-	deferredRead deferredRead
+	mu          sync.Mutex
+	users, kept int
+	memory      *payloadMemory // nil when it has been freed
+	own         payloadMemory  // which that is, if the bytes were read from a request
+	size        int64          // as sent
+	replaced    *payload
+	slot        atomic.Pointer[atomic.Int64] // that counts the request in its first layer, or nil
+	deferred    *deferredRead                // nil if it is not read by a layer
 	// received is the decoded length of the body as it came, to which limits apply even
 	// where a layer has replaced it.
 	received int
@@ -406,6 +406,14 @@ func (p *payload) leaveSlot() {
 	}
 }
 
+// readBy returns the bodies of the layer that reads the payload, or nil.
+func (p *payload) readBy() *bodies {
+	if p.deferred == nil {
+		return nil
+	}
+	return p.deferred.bodies
+}
+
 // deferredRead is how a payload is to be read.
 type deferredRead struct {
 	mu     sync.Mutex
@@ -430,7 +438,10 @@ type bodyReader interface {
 // load reads the payload, unless that was done, if it has at most limit bytes, or less if its
 // layer says so. Its time to arrive counts from now. The caller must be a user.
 func (p *payload) load(limit int64, now time.Time) error {
-	d := &p.deferredRead
+	d := p.deferred
+	if d == nil {
+		return nil
+	}
 	if d.done.Load() {
 		return d.err
 	}
@@ -453,7 +464,7 @@ func (p *payload) load(limit int64, now time.Time) error {
 // pending reports whether the payload of r is yet to be read, by the bounds of another layer.
 func pending(r *http.Request) bool {
 	b, ok := r.Body.(*payloadBody)
-	return ok && !b.payload.deferredRead.done.Load()
+	return ok && b.payload.deferred != nil && !b.payload.deferred.done.Load()
 }
 
 // A lentWriter sets deadlines until the layer that it belongs to returns. After that the
@@ -536,7 +547,7 @@ func (b *payloadBody) Read(dst []byte) (int, error) {
 		return 0, http.ErrBodyReadAfterClose
 	}
 	defer b.payload.release()
-	if d := &b.payload.deferredRead; !d.done.Load() {
+	if d := b.payload.deferred; d != nil && !d.done.Load() {
 		// By a goroutine that may outlive the layers.
 		a := d.from.charged()
 		a.Enter(d.bodies.budget)
@@ -544,7 +555,7 @@ func (b *payloadBody) Read(dst []byte) (int, error) {
 		if err := b.payload.load(math.MaxInt64, time.Now()); err != nil {
 			return 0, err
 		}
-	} else if d.err != nil {
+	} else if d != nil && d.err != nil {
 		return 0, d.err
 	}
 	n := copy(dst, b.payload.memory.bytes[b.offset.Load():])

@@ -12,7 +12,6 @@ import (
 	"net/netip"
 	"reflect"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -86,7 +85,7 @@ func clipped(text string) string { return text[:min(len(text), 256)] }
 type state struct {
 	context.Context
 	arrived time.Time   // at the outermost of our layers
-	trail   order.Trail // the layers that it has passed
+	layered *layered    // nil if no layer has made the state
 	late    atomic.Bool // it got its source behind a limit by source
 	trial   atomic.Bool // a migration would have changed its payload, and is only on trial
 
@@ -108,19 +107,44 @@ type state struct {
 	// this module and the handler enter it and leave it, deferred.
 	account account.Account
 
-	// Memory for what most requests need once.
-	spare        *http.Request // nil if there is none
+	// Memory for what most requests need once, and what of it is in use.
+	used         atomic.Uint32
 	firstMatch   match
 	firstPayload payload
 	firstOutcome Outcome
-	firstKey     knownKey
-	hasCopy      atomic.Bool // spare is in use
-	hasMatch     atomic.Bool // firstMatch is in use
-	hasPayload   atomic.Bool // firstPayload is in use
-	hasOutcome   atomic.Bool // firstOutcome is in use
-	hasKey       atomic.Bool // firstKey is in use
 	sink         sinkContext
 	turn         admission.Turn // from the reading of the body on
+}
+
+// Parts of the memory of a state, and of the layers that made it.
+const (
+	partMatch = 1 << iota
+	partPayload
+	partOutcome
+	partKey
+	partRead
+	partRequest
+)
+
+// take reports whether a part of the memory was not in use. It is from now on.
+func (s *state) take(part uint32) bool { return s.used.Or(part)&part == 0 }
+
+// layered is the state of a request that a layer has made, and what only layers need.
+type layered struct {
+	state
+	trail     order.Trail   // the layers that it has passed
+	given     *http.Request // as it was before its first layer
+	request   http.Request  // the copy of it that has the state
+	firstKey  knownKey
+	firstRead deferredRead
+}
+
+// trail returns the layers that the request has passed, or nil.
+func (s *state) trail() *order.Trail {
+	if s.layered == nil {
+		return nil
+	}
+	return &s.layered.trail
 }
 
 type stateKey struct{}
@@ -131,7 +155,7 @@ func (s *state) Value(key any) any {
 	case stateKey:
 		return s
 	case order.TrailKey:
-		return &s.trail
+		return s.trail()
 	}
 	return s.Context.Value(key)
 }
@@ -147,26 +171,28 @@ func withState(r *http.Request) (*http.Request, *state) {
 	if s := stateOf(r.Context()); s != nil {
 		return r, s
 	}
-	l := &layered{state: state{Context: r.Context(), arrived: time.Now()}}
-	l.spare = &l.request
-	return r.WithContext(&l.state), &l.state
+	l := &layered{given: r}
+	l.Context, l.arrived, l.layered = r.Context(), time.Now(), l
+	l.request = *r.WithContext(&l.state)
+	return &l.request, &l.state
 }
 
-// layered is the state of a request that a layer has made, with memory for the copy of the
-// request that the layer makes which reads its payload.
-type layered struct {
-	state
-	request http.Request
-}
-
-// copyOf returns a copy of r.
-func (s *state) copyOf(r *http.Request) *http.Request {
-	dst := s.spare
-	if dst == nil || !s.hasCopy.CompareAndSwap(false, true) {
-		dst = new(http.Request)
+// unshared returns the request that r is a copy of, if only layers of this module have r and none
+// has set its Body yet, so that the one at a place may; r itself otherwise.
+func (s *state) unshared(r *http.Request, p *order.Place) *http.Request {
+	_, encoded := r.Header[headerContentEncoding] // its header would be changed, too
+	l := s.layered
+	if l == nil || r != &l.request || encoded || r.TransferEncoding != nil || !p.FollowsOwn(&l.trail) || !s.take(partRequest) {
+		return r
 	}
-	*dst = *r
-	return dst
+	return l.given
+}
+
+// copyOf returns a copy of a request.
+func copyOf(r *http.Request) *http.Request {
+	copied := new(http.Request)
+	*copied = *r
+	return copied
 }
 
 // WithState returns a request in which the layers behind leave what they find out, for a
@@ -196,7 +222,7 @@ func (s *state) match(t *routes, r *http.Request) (*boundRoute, error) {
 // did: it belongs to a layer that sees another path.
 func (s *state) keepMatch(found match) *match {
 	m := &s.firstMatch
-	if !s.hasMatch.CompareAndSwap(false, true) {
+	if !s.take(partMatch) {
 		m = new(match)
 	}
 	*m = found
@@ -241,7 +267,7 @@ func withPayload(given, r *http.Request, s *state, p *payload) *http.Request {
 // is known before it is read.
 func withBody(given, r *http.Request, s *state, p *payload, length int64) *http.Request {
 	if r == given {
-		r = s.copyOf(r)
+		r = copyOf(r)
 	}
 	r.Body, r.ContentLength, r.TransferEncoding = &p.body, length, nil
 	if _, encoded := r.Header[headerContentEncoding]; encoded {
@@ -352,7 +378,7 @@ func (s *state) dropPayload(p *payload) {
 	s.payload.CompareAndSwap(p, nil)
 	p.release()
 	if p == &s.firstPayload {
-		s.hasPayload.Store(false)
+		s.used.And(^uint32(partPayload))
 	}
 }
 
@@ -375,17 +401,16 @@ func (s *state) fill(p *payload, m *payloadMemory, size int64) {
 	if m.buffer != nil {
 		p.coding = m.buffer.Coding
 	}
-	p.deferredRead.done.Store(true)
 	s.payload.Store(p)
 }
 
 // takePayload returns a payload that is yet to be filled, with the caller as its user.
 func (s *state) takePayload() *payload {
 	p := &s.firstPayload
-	if !s.hasPayload.CompareAndSwap(false, true) {
+	if !s.take(partPayload) {
 		p = new(payload)
 	}
-	p.body.payload = p
+	p.body.payload, p.deferred = p, nil
 	p.users = 1
 	return p
 }
@@ -394,8 +419,13 @@ func (s *state) takePayload() *payload {
 // as its user.
 func (s *state) deferPayload(bodies *bodies, w http.ResponseWriter, r *http.Request, limit int64) *payload {
 	p := s.takePayload()
-	d := &p.deferredRead
-	d.done.Store(false)
+	var d *deferredRead
+	if s.layered != nil && s.take(partRead) {
+		d = &s.layered.firstRead
+	} else {
+		d = new(deferredRead)
+	}
+	p.deferred = d
 	d.from, d.bodies, d.r, d.limit, d.w.ResponseWriter = s, bodies, r, int32(limit), w
 	s.payload.Store(p)
 	return p
@@ -418,8 +448,10 @@ type knownKey struct {
 
 // keepKey keeps the key for the handler, which stores no member that holds it.
 func (s *state) keepKey(k knownKey) {
-	kept := &s.firstKey
-	if !s.hasKey.CompareAndSwap(false, true) {
+	var kept *knownKey
+	if s.layered != nil && s.take(partKey) {
+		kept = &s.layered.firstKey
+	} else {
 		kept = new(knownKey)
 	}
 	*kept = k
@@ -468,7 +500,7 @@ func (k *knownKey) isName(quoted []byte) bool {
 // another layer of this module came before.
 func WithSource(r *http.Request, src *Source) *http.Request {
 	r, s := withState(r)
-	if s.source.Swap(src) == nil && s.trail.Has(order.LimitBySource) {
+	if s.source.Swap(src) == nil && s.trail().Has(order.LimitBySource) {
 		s.late.Store(true)
 	}
 	return r
@@ -720,7 +752,7 @@ func OutcomeFromContext(ctx context.Context) Outcome {
 // setOutcome keeps an outcome for the layers outside.
 func (s *state) setOutcome(o Outcome) {
 	kept := &s.firstOutcome
-	if !s.hasOutcome.CompareAndSwap(false, true) {
+	if !s.take(partOutcome) {
 		kept = new(Outcome)
 	}
 	*kept = o
@@ -775,10 +807,13 @@ type sinkContext struct {
 	deadline time.Time
 	verified *verified.List
 
-	once    sync.Once
-	timed   context.Context
-	cancel  context.CancelFunc
-	waiting atomic.Bool
+	timer atomic.Pointer[sinkTimer] // nil until somebody waits
+}
+
+// A sinkTimer ends the time to write.
+type sinkTimer struct {
+	context.Context
+	cancel context.CancelFunc
 }
 
 // Deadline returns the end of the time to write.
@@ -795,17 +830,20 @@ func (c *sinkContext) Value(key any) any {
 
 // Done makes the timer on its first call.
 func (c *sinkContext) Done() <-chan struct{} {
-	c.once.Do(func() {
-		c.timed, c.cancel = context.WithDeadline(context.WithoutCancel(c.values), c.deadline)
-		c.waiting.Store(true)
-	})
-	return c.timed.Done()
+	if t := c.timer.Load(); t != nil {
+		return t.Done()
+	}
+	timed, cancel := context.WithDeadline(context.WithoutCancel(c.values), c.deadline)
+	if !c.timer.CompareAndSwap(nil, &sinkTimer{timed, cancel}) {
+		cancel()
+	}
+	return c.timer.Load().Done()
 }
 
 // Err reports whether the time is over.
 func (c *sinkContext) Err() error {
-	if c.waiting.Load() {
-		return c.timed.Err()
+	if t := c.timer.Load(); t != nil {
+		return t.Err()
 	}
 	if !time.Now().Before(c.deadline) {
 		return context.DeadlineExceeded
@@ -815,7 +853,7 @@ func (c *sinkContext) Err() error {
 
 // stopTimer stops the timer, if there is one, after the write has returned.
 func (c *sinkContext) stopTimer() {
-	if c.waiting.Load() {
-		c.cancel()
+	if t := c.timer.Load(); t != nil {
+		t.cancel()
 	}
 }

@@ -69,6 +69,65 @@ func TestPayload(t *testing.T) {
 }
 
 // A layer in front may replace the body. What its Read returns as an error is the answer.
+// Whoever else has a request keeps it as it is, though layers of the module may share a copy of it.
+func TestPayloadChangesNoRequest(t *testing.T) {
+	t.Parallel()
+	var before, after io.ReadCloser
+	foreign := func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			before = r.Body
+			next.ServeHTTP(w, r)
+			after = r.Body
+		})
+	}
+	recovering, cors, payload := middleware.Recover(nil), middleware.CORS(nil), middleware.Payload(nil)
+	for name, h := range map[string]http.Handler{
+		"outside of all":           middleware.Chain(foreign, recovering, cors, payload)(http.HandlerFunc(echo)),
+		"between them":             middleware.Chain(recovering, foreign, cors, payload)(http.HandlerFunc(echo)),
+		"around the payload":       middleware.Chain(recovering, cors, foreign, payload)(http.HandlerFunc(echo)),
+		"inside":                   middleware.Chain(recovering, cors, payload, foreign)(http.HandlerFunc(echo)),
+		"inside, and then outside": middleware.Chain(recovering, foreign)(middleware.Chain(recovering, cors, payload)(http.HandlerFunc(echo))),
+	} {
+		r := call{body: "hello"}.request()
+		sent := r.Body
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		require.Equal(t, "hello", w.Body.String(), name)
+		require.True(t, before == after, name)
+		require.True(t, sent == r.Body, name)
+	}
+	t.Run("two such layers have the bounds of both", func(t *testing.T) {
+		t.Parallel()
+		small := middleware.Payload(&middleware.PayloadOptions{Protocol: &inlet.Protocol{Payload: inlet.PayloadLimits{MaxBytes: 10}}})
+		auth := middleware.Auth(keys, nil)
+		for _, h := range []http.Handler{
+			middleware.Chain(recovering, small, payload, auth)(newHandler(t, new(sinks.Discard))),
+			middleware.Chain(recovering, payload, small, auth)(newHandler(t, new(sinks.Discard))),
+		} {
+			require.Equal(t, inlet.CodePayloadTooLarge, code(t, call{body: track, key: writeKey}.do(h)))
+		}
+	})
+	t.Run("a sink that passes events on to other layers, in its context", func(t *testing.T) {
+		t.Parallel()
+		inner := new(testsink.Keeper)
+		next := mount(newHandler(t, inner))
+		outer, err := inlet.New(sinkFunc(func(ctx context.Context, _ []*inlet.Event) error {
+			r := call{body: track, key: writeKey}.request()
+			w := httptest.NewRecorder()
+			next.ServeHTTP(w, r.WithContext(ctx))
+			require.Equal(t, http.StatusOK, w.Code)
+			return nil
+		}), &inlet.Options{AllowAnonymous: true})
+		require.NoError(t, err)
+		require.Equal(t, http.StatusOK, call{body: track}.do(outer).Code)
+		require.Len(t, inner.Events(), 1)
+	})
+}
+
+type sinkFunc func(ctx context.Context, events []*inlet.Event) error
+
+func (f sinkFunc) Write(ctx context.Context, events []*inlet.Event) error { return f(ctx, events) }
+
 func TestPayloadForeignError(t *testing.T) {
 	t.Parallel()
 	refusal := &inlet.Error{Code: inlet.CodeInvalidEncoding, Message: "cannot be decrypted"}

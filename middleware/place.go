@@ -27,6 +27,7 @@ func (l *placed) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if t == nil {
 		r = inlet.WithState(r)
 		t = order.TrailOf(r.Context())
+		t.Begin(l.place)
 	}
 	l.place.Enter(r.Context(), t)
 	l.serve(w, r)

@@ -12,6 +12,7 @@ import (
 // a nil Trail notes nothing. It may be used concurrently.
 type Trail struct {
 	places [layers]atomic.Pointer[Place] // where a layer of each kind was passed first
+	first  *Place                        // of the layer that has made the trail, or nil
 }
 
 // TrailKey is the key under which the context of a request has its *Trail.
@@ -25,6 +26,13 @@ func TrailOf(ctx context.Context) *Trail {
 
 // Has reports whether the request has passed a layer of a kind.
 func (t *Trail) Has(l Layer) bool { return t != nil && t.places[l].Load() != nil }
+
+// Begin notes the layer that has made the trail, before the request is passed on.
+func (t *Trail) Begin(p *Place) {
+	if t != nil {
+		t.first = p
+	}
+}
 
 // NoteLimit notes that the request is in a limit of a kind, for [Place.EnterLimit].
 func (t *Trail) NoteLimit(l Layer) {
@@ -44,7 +52,8 @@ type Place struct {
 	behind []*Place      // in the wrong place, or for which this one is
 	before atomic.Uint32 // known to be around it, and should be inside
 	looked atomic.Bool
-	lacks  atomic.Uint32 // layers whose absence in front was warned of
+	lacks  atomic.Uint32         // layers whose absence in front was warned of
+	outer  atomic.Pointer[Place] // of the outermost layer from which only layers lead to this one
 }
 
 // A Wrapper is a handler that a layer has made around another. It returns the place of the layer,
@@ -64,6 +73,9 @@ func New(l Layer, next http.Handler, logger *slog.Logger) *Place {
 			return p
 		}
 		inner, deeper := w.Inside()
+		if inner != nil {
+			inner.outer.Store(p)
+		}
 		if inner != nil && inner.layer != None && slices.Contains(insides[inner.layer], l) {
 			inner.before.Or(uint32(Of(l)))
 			p.behind = append(p.behind, inner)
@@ -71,6 +83,10 @@ func New(l Layer, next http.Handler, logger *slog.Logger) *Place {
 		next = deeper
 	}
 }
+
+// FollowsOwn reports whether a request with the trail has only passed layers of this module, from
+// the one that has made the trail to this one. It may return false though it has.
+func (p *Place) FollowsOwn(t *Trail) bool { return t.first != nil && t.first == p.outer.Load() }
 
 // Enter notes that a request passes the layer, and warns of what is in the wrong place.
 func (p *Place) Enter(ctx context.Context, t *Trail) {
