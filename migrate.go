@@ -127,7 +127,8 @@ type MigrationNote struct {
 	// which the handler names in the text of a [CodeInvalidEvent].
 	Code string `json:"code"`
 	// Field is the member in question as the payload names it, such as "properties.user.id", or
-	// "".
+	// "". Where an object loses so many values that their names, with those of the objects around
+	// them, are twice as long as the object, it is the object for the rest of them.
 	Field string `json:"field,omitempty"`
 	// To is where the value of the member is now, if that has another name or place.
 	To string `json:"to,omitempty"`
