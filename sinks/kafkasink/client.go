@@ -91,6 +91,10 @@ func (s *Sink) connect(addresses []string) error {
 
 // checkClient refuses options that would break what the sink promises.
 func (s *Sink) checkClient(client *kgo.Client, addresses []string) error {
+	isSet := func(opt any) bool { // an option without a value that is known counts as set
+		set, known := client.OptValue(opt).(bool)
+		return set || !known
+	}
 	var refused []error
 	consumed, _ := client.OptValue(kgo.ConsumeTopics).([]string)
 	seeds, _ := client.OptValue(kgo.SeedBrokers).([]string)
@@ -99,12 +103,12 @@ func (s *Sink) checkClient(client *kgo.Client, addresses []string) error {
 		text   string
 	}{
 		{client.OptValue(kgo.RequiredAcks) != kgo.AllISRAcks(), "RequiredAcks: the sink waits for all in-sync replicas"},
-		{client.OptValue(kgo.DisableIdempotentWrite) != false, "DisableIdempotentWrite: the client would store records twice, and out of order"},
+		{isSet(kgo.DisableIdempotentWrite), "DisableIdempotentWrite: the client would store records twice, and out of order"},
 		{client.OptValue(kgo.TransactionalID) != "", "TransactionalID: records would not be readable before a commit"},
-		{client.OptValue(kgo.ManualFlushing) != false, "ManualFlushing: records would never be sent"},
-		{client.OptValue(kgo.StopProducerOnDataLossDetected) != false, "StopProducerOnDataLossDetected: no Write would work after it"},
-		{client.OptValue(kgo.AllowAutoTopicCreation) != false, "AllowAutoTopicCreation: the sink creates no topics"},
-		{client.OptValue(kgo.DefaultProduceTopicAlways) != false, "DefaultProduceTopicAlways: use Options.Topic"},
+		{isSet(kgo.ManualFlushing), "ManualFlushing: records would never be sent"},
+		{isSet(kgo.StopProducerOnDataLossDetected), "StopProducerOnDataLossDetected: no Write would work after it"},
+		{isSet(kgo.AllowAutoTopicCreation), "AllowAutoTopicCreation: the sink creates no topics"},
+		{isSet(kgo.DefaultProduceTopicAlways), "DefaultProduceTopicAlways: use Options.Topic"},
 		{client.OptValue(kgo.RecordDeliveryTimeout) != time.Duration(0), "RecordDeliveryTimeout: it counts from the timestamp of the record; use Options.Timeout"},
 		{client.OptValue(kgo.MaxBufferedBytes) != int64(0), "MaxBufferedBytes: use Options.MaxBuffered"},
 		{client.OptValue(kgo.MaxBufferedRecords) != int64(math.MaxInt32), "MaxBufferedRecords: use Options.MaxBuffered"},

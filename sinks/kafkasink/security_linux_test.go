@@ -87,7 +87,7 @@ func TestPermissions(t *testing.T) {
 	} {
 		sink, err := as(tt.user, tt.declared)
 		require.NoError(t, err)
-		defer closeNow(sink)
+		t.Cleanup(func() { closeNow(sink) })
 		require.Equal(t, tt.want, sink.Durability())
 		require.NoError(t, sink.Check(t.Context()))
 		require.NoError(t, sink.Write(t.Context(), events("m", 3)))
