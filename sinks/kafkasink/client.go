@@ -50,7 +50,7 @@ func (s *Sink) options(addresses []string) []kgo.Opt {
 		kgo.RequestTimeoutOverhead(min(half, 10*time.Second)),
 		// The default waits up to 5 seconds, for which a record outlasts its timeout.
 		kgo.RetryBackoffFn(func(failures int) time.Duration { return backoff.Delay(failures, minBackoff, maxBackoff) }),
-		kgo.RequestRetries(4), // of others than records, so that Check returns soon
+		kgo.RequestRetries(4),                      // of others than records, so that Check returns soon
 		kgo.MetadataMinAge(500 * time.Millisecond), // a new leader is found within Timeout
 		kgo.MaxBufferedRecords(math.MaxInt32),      // MaxBuffered limits them
 		kgo.ProducerBatchMaxBytesFn(s.batchLimit),
