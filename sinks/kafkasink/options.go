@@ -29,9 +29,10 @@ type Options struct {
 	// called concurrently; the sink keeps what it returns. Defaults to nil: the user ID, else the
 	// anonymous ID, else the message ID.
 	Key func(e *inlet.Event) []byte
-	// EventTime makes the record's timestamp that of the event, which clients choose: brokers may
-	// refuse it, permanently for that event, and keep a segment of the log for as long as its
-	// newest timestamp tells. Defaults to false: when the event was received.
+	// EventTime makes the record's timestamp that of the event, which clients choose. Brokers keep
+	// a segment of the log for as long as its newest timestamp says, and may refuse a batch for a
+	// timestamp that is too far away: then each record of the batch is sent alone, which is slow,
+	// and that event is permanently refused. Defaults to false: when the event was received.
 	EventTime bool
 	// Strict keeps the order of each key even if a Write fails in part: the sink then sends at most
 	// one batch at a time, only once all before it have an outcome, and nothing after one that

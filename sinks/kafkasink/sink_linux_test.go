@@ -92,7 +92,7 @@ func TestRecord(t *testing.T) {
 
 func TestTopicOf(t *testing.T) {
 	t.Parallel()
-	c := cluster(t)
+	c := cluster(t, kfake.AllowAutoTopicCreation())
 	main, other := newTopic(t, c, 2, nil), newTopic(t, c, 2, nil)
 	sink := open(t, c, Options{Topic: main, Topics: []string{other}, TopicOf: func(e *inlet.Event) string {
 		return map[string]string{"m-1": other, "m-2": main, "m-3": "no-such-topic", "m-4": "../x"}[e.MessageID]
@@ -406,7 +406,7 @@ func TestDurability(t *testing.T) {
 
 func TestNew(t *testing.T) {
 	t.Parallel()
-	c := cluster(t)
+	c := cluster(t, kfake.AllowAutoTopicCreation())
 	t.Run("missing topic", func(t *testing.T) {
 		t.Parallel()
 		_, err := New(t.Context(), addresses(c), &Options{Topic: "missing"})
