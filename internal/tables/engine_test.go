@@ -86,62 +86,68 @@ func (g *engine) create(name string, wants []tables.Want) {
 }
 
 func (g *engine) Begin(at int, t *tables.Table) {
-	require.Same(g.t, cmpTable(g.schema, t), t)
+	if found := g.schema.Table(t.Name); found != nil && found != t {
+		g.t.Fatalf("table %s is not that of the schema", t.Name)
+	}
 	g.now[at] = &stored{table: t, fields: map[string]string{}, values: map[string]string{}}
 	g.rows = append(g.rows, g.now[at])
-}
-
-// cmpTable returns the table of the schema, or t if that is one that will be made.
-func cmpTable(s *tables.Schema, t *tables.Table) *tables.Table {
-	if found := s.Table(t.Name); found != nil {
-		return found
-	}
-	return t
 }
 
 func (g *engine) Left(_ int, r tables.Reason) { g.left[r.String()]++ }
 
 func (g *engine) put(at int, c *tables.Column, value string) {
 	row := g.now[at]
-	require.Same(g.t, row.table.Columns[c.Index], c, "a column of the table")
+	if row.table.Columns[c.Index] != c {
+		g.t.Fatalf("column %s is not one of table %s", c.Name, row.table.Name)
+	}
 	into, key := row.values, c.Path
 	if c.Field != tables.FieldNone {
 		into, key = row.fields, c.Name
 	}
-	require.NotContains(g.t, into, key, "a value once")
+	if _, twice := into[key]; twice {
+		g.t.Fatalf("column %s gets a value twice", c.Name)
+	}
 	into[key] = value
 }
 
+func (g *engine) requireType(c *tables.Column, want tables.Type) {
+	if c.Type != want {
+		g.t.Fatalf("column %s has another type", c.Name)
+	}
+}
+
 func (g *engine) String(at int, c *tables.Column, text string) {
-	require.Equal(g.t, tables.Text, c.Type)
-	require.NotEmpty(g.t, text)
+	g.requireType(c, tables.Text)
+	if text == "" {
+		g.t.Fatalf("column %s gets an empty text", c.Name)
+	}
 	g.put(at, c, text)
 }
 
 func (g *engine) Text(at int, c *tables.Column, quoted []byte) {
-	require.Equal(g.t, tables.Text, c.Type)
+	g.requireType(c, tables.Text)
 	text, plain := tables.AppendText(nil, quoted)
 	require.False(g.t, plain && bytes.ContainsRune(text, 0))
 	g.put(at, c, normal(g.t, quote(string(text))))
 }
 
 func (g *engine) Bool(at int, c *tables.Column, value bool) {
-	require.Equal(g.t, tables.Bool, c.Type)
+	g.requireType(c, tables.Bool)
 	g.put(at, c, strconv.FormatBool(value))
 }
 
 func (g *engine) Int(at int, c *tables.Column, value int64) {
-	require.Equal(g.t, tables.Int, c.Type)
+	g.requireType(c, tables.Int)
 	g.put(at, c, normal(g.t, strconv.AppendInt(nil, value, 10)))
 }
 
 func (g *engine) Float(at int, c *tables.Column, value float64) {
-	require.Equal(g.t, tables.Float, c.Type)
+	g.requireType(c, tables.Float)
 	g.put(at, c, normal(g.t, strconv.AppendFloat(nil, value, 'g', -1, 64)))
 }
 
 func (g *engine) Time(at int, c *tables.Column, value time.Time) {
-	require.Equal(g.t, tables.Time, c.Type)
+	g.requireType(c, tables.Time)
 	if c.Field == tables.FieldNone {
 		g.put(at, c, "time "+value.UTC().Format(time.RFC3339Nano))
 		return

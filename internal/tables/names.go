@@ -62,19 +62,12 @@ func withHash(name, original string) string {
 	return strings.TrimRight(name[:end], "_") + "_" + hex.EncodeToString(hash[:hashDigits/2])
 }
 
-// joinPath returns a path with one more name. A dot or a backslash in the name gets a backslash.
-func joinPath(path, name string) string {
-	if path == "" {
-		return escapeName(name)
-	}
-	return path + "." + escapeName(name)
-}
-
 var pathEscapes = strings.NewReplacer(`\`, `\\`, `.`, `\.`)
 
+// escapeName returns a name as it is in a path: a dot or a backslash gets a backslash before it.
 func escapeName(name string) string { return pathEscapes.Replace(name) }
 
-// splitPath is the inverse of joinPath.
+// splitPath returns the names of a path.
 func splitPath(path string) (names []string) {
 	var name []byte
 	for i := 0; i < len(path); i++ {

@@ -116,7 +116,7 @@ func parseFloat(raw []byte) (f float64, ok bool) {
 	if err != nil {
 		return 0, false
 	}
-	if len(raw) <= maxPlainDigits && bytes.IndexAny(raw, "eE") < 0 {
+	if len(raw) <= maxPlainDigits && !bytes.ContainsAny(raw, "eE") {
 		return f, true
 	}
 	var buf [32]byte
