@@ -71,6 +71,7 @@ var all = map[string]example{
 	"mount":         {stored: "inlet-data/*.ndjson"},
 	"mounts":        {heavy: true, stored: "inlet-data/*.ndjson"},
 	"ownmiddleware": {stored: "inlet-data/*.ndjson", absent: "ada@shop.example"},
+	"postgres":      {heavy: true, prints: "From typed tables (tables.sql):"},
 	"query":         {heavy: true, needs: "g++", prints: "3000 events are acknowledged, and the journal is closed:"},
 	"shadow":        {stored: "shadow-data/*.ndjson"},
 	"shop":          {heavy: true, stored: "shop-data/events/*.ndjson"},

@@ -40,6 +40,10 @@ var table = map[string]check{
 	`docs/TESTING.md: inlettest: no track event "Order Completed" with the properties {"coupon":"SPRING","total":50} recei`: {
 		by: "inlettest/inlettest_test.go TestDocument",
 	},
+	"examples/postgres/README.md: A PostgreSQL of its own is running in /tmp/inlet-postgres-2181112150.": {
+		by: "examples/postgres/main_test.go TestPostgres",
+	},
+	"examples/postgres/README.md: DROP TABLE inlet_example_events;":                {by: "examples/postgres/main_test.go TestPostgres"},
 	"examples/query/README.md: 1672 events are acknowledged, and more are coming:": {reason: "output with counts that vary"},
 	`examples/query/README.md: duckdb -c "`:                                        {by: "examples/query/readme_test.go TestReadme"},
 	`examples/query/README.md: grep -ha '^{' "$DIR"/*.ndjson* |`:                   {by: "examples/query/readme_test.go TestReadme"},
