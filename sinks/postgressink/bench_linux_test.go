@@ -63,6 +63,47 @@ func BenchmarkTables(b *testing.B) {
 	})
 }
 
+// BenchmarkSize measures what an event of BenchmarkTables takes in each form, on the disk of the
+// server and as a line of JSON.
+func BenchmarkSize(b *testing.B) {
+	const batches = 40
+	s := pgserver.Start(b)
+	conn := s.Connect(b)
+	size := func(name string, relations string, newSink func(name string) (inlet.Sink, error)) {
+		b.Run(name, func(b *testing.B) {
+			own := table(b)
+			sink, err := newSink(own)
+			require.NoError(b, err)
+			defer sink.(interface{ Close(context.Context) error }).Close(context.Background())
+			var line int
+			for n := range batches {
+				list := tablesEvents(int64(n))
+				line += len(list[0].AppendJSON(nil)) + len("\n")
+				require.NoError(b, sink.Write(b.Context(), list))
+			}
+			for range b.N { // what is measured takes no time
+			}
+			perEvent := func(function string) float64 {
+				sum := one[int64](b, conn, "SELECT sum("+function+"(c.oid))::bigint FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind = 'r' AND "+relations, own)
+				return float64(sum) / (batches * benchBatch)
+			}
+			b.ReportMetric(float64(line)/batches, "line-bytes/event")
+			b.ReportMetric(perEvent("pg_table_size"), "table-bytes/event")
+			b.ReportMetric(perEvent("pg_indexes_size"), "index-bytes/event")
+		})
+	}
+	raw := func(jsonb bool) func(string) (inlet.Sink, error) {
+		return func(name string) (inlet.Sink, error) {
+			return New(b.Context(), s.DSN(), &Options{Table: name, JSONB: jsonb, Migrate: true, Logger: quiet})
+		}
+	}
+	size("json", "c.relname = $1", raw(false))
+	size("jsonb", "c.relname = $1", raw(true))
+	size("tables", "n.nspname = $1", func(name string) (inlet.Sink, error) {
+		return NewTables(b.Context(), s.DSN(), &TablesOptions{Schema: name, Migrate: true, Logger: quiet})
+	})
+}
+
 // tablesEvents returns the n-th batch.
 func tablesEvents(n int64) []*inlet.Event {
 	list := benchEvents(n)
