@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -26,25 +27,28 @@ var permanentCodes = map[string]bool{
 	"23503": true, // foreign_key_violation
 	"23514": true, // check_violation
 	"54000": true, // program_limit_exceeded: a key that is too long for its index
+	"54001": true, // statement_too_complex: a payload that is nested too deeply
 }
+
+const readOnlyCode = "25006"
 
 // hints say what to do about codes that do not explain themselves.
 var hints = map[string]string{
-	"0A000": "a cached plan no longer fits, or the server lacks a feature",
-	"23514": "no partition for the month of an event",
-	"25006": "the server is read-only, as after a failover",
-	"26000": "a pooler has mixed up connections",
-	"28000": "the user or its password may be wrong",
-	"28P01": "the user or its password may be wrong",
-	"3D000": "the database does not exist",
-	"3F000": "the schema does not exist",
-	"42501": "the user lacks a permission",
-	"42703": "somebody has removed or renamed a column",
-	"42804": "somebody has changed the type of a column",
-	"42P01": "somebody has dropped or renamed the table",
-	"53100": "the disk of the server is full",
-	"53300": "the server has too many connections",
-	"57P03": "the server is starting or stopping",
+	"0A000":      "a cached plan no longer fits, or the server lacks a feature",
+	"23514":      "no partition for the month of an event",
+	readOnlyCode: "the server is read-only, as after a failover",
+	"26000":      "a pooler has mixed up connections",
+	"28000":      "the user or its password may be wrong",
+	"28P01":      "the user or its password may be wrong",
+	"3D000":      "the database does not exist",
+	"3F000":      "the schema does not exist",
+	"42501":      "the user lacks a permission",
+	"42703":      "somebody has removed or renamed a column",
+	"42804":      "somebody has changed the type of a column",
+	"42P01":      "somebody has dropped or renamed the table",
+	"53100":      "the disk of the server is full",
+	"53300":      "the server has too many connections",
+	"57P03":      "the server is starting or stopping",
 }
 
 // waits are how long to wait after codes of a server that will soon accept connections.
@@ -85,7 +89,7 @@ func isConflict(err error) bool {
 
 // endsConnection reports whether a connection must not be used again although it is open: that of
 // a server which has become read-only would stay so.
-func endsConnection(err error) bool { return sqlState(err) == "25006" }
+func endsConnection(err error) bool { return sqlState(err) == readOnlyCode }
 
 // classify returns the error of Write for an error of a statement or of a connection.
 func (s *server) classify(ctx context.Context, what string, err error) error {
@@ -93,7 +97,7 @@ func (s *server) classify(ctx context.Context, what string, err error) error {
 		return fmt.Errorf("postgressink: %s: the outcome is unknown: %w", what, done)
 	}
 	permanent, code := isPermanent(err), sqlState(err)
-	err = s.secrets.HideError(err)
+	err = cut(s.secrets.HideError(err))
 	if hint := hints[code]; hint != "" && !permanent {
 		err = fmt.Errorf("%s: %w", hint, err)
 	}
@@ -105,4 +109,30 @@ func (s *server) classify(ctx context.Context, what string, err error) error {
 		return inlet.RetryAfter(err, wait)
 	}
 	return err
+}
+
+// maxText is how long the text of an error may be in bytes: servers quote the data of an event.
+const maxText = 1000
+
+// A cutError has the beginning of the text of an error.
+type cutError struct {
+	text string
+	err  error
+}
+
+func (e *cutError) Error() string { return e.text }
+
+func (e *cutError) Unwrap() error { return e.err }
+
+// cut returns err, or, if its text is too long, an error with its beginning and its SQLSTATE.
+func cut(err error) error {
+	text := err.Error()
+	if len(text) <= maxText {
+		return err
+	}
+	text = strings.ToValidUTF8(text[:maxText], "") + "…"
+	if code := sqlState(err); code != "" {
+		text += " (SQLSTATE " + code + ")"
+	}
+	return &cutError{text, err}
 }

@@ -22,7 +22,7 @@ func TestClassify(t *testing.T) {
 
 	t.Run("permanent", func(t *testing.T) {
 		t.Parallel()
-		for _, code := range []string{"22001", "22003", "22007", "22008", "22021", "22P02", "22P03", "22P05", "23502", "23503", "23514", "54000"} {
+		for _, code := range []string{"22001", "22003", "22007", "22008", "22021", "22P02", "22P03", "22P05", "23502", "23503", "23514", "54000", "54001"} {
 			err := classify(&pgconn.PgError{Code: code, ConstraintName: "c", Message: "m"})
 			require.True(t, inlet.IsPermanent(err), code)
 			require.ErrorContains(t, err, code)
@@ -33,7 +33,7 @@ func TestClassify(t *testing.T) {
 		for _, code := range []string{
 			"08000", "08003", "08006", "08P01", "57P01", "57P02", "57P03", "57014", "40001", "40P01", "53000", "53100", "53200",
 			"53300", "53400", "55P03", "25006", "28000", "28P01", "3D000", "3F000", "42501", "42P01", "42703", "42804", "42601",
-			"0A000", "26000", "42P05", "58000", "58030", "XX000", "XX001", "23505", "25P02", "54001", "P0001", "99999", "",
+			"0A000", "26000", "42P05", "58000", "58030", "XX000", "XX001", "23505", "25P02", "P0001", "99999", "",
 		} {
 			err := classify(&pgconn.PgError{Code: code, Message: "m"})
 			require.False(t, inlet.IsPermanent(err), code)

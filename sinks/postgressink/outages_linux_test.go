@@ -34,6 +34,7 @@ func TestOutages(t *testing.T) {
 			require.Equal(t, "25006", sqlState(err), err)
 			require.False(t, inlet.IsPermanent(err))
 			require.ErrorContains(t, err, "the server is read-only")
+			require.ErrorContains(t, sink.Check(t.Context()), "the server is read-only")
 		}
 		exec(t, conn, "ALTER ROLE plain RESET default_transaction_read_only")
 		require.NoError(t, sink.Write(t.Context(), events("n", 2)), "on a new connection")

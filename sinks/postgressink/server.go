@@ -55,6 +55,7 @@ func (s *server) connect(ctx context.Context, dsn string) error {
 	}
 	config.MaxConns = int32(s.maxConcurrent)
 	cc := config.ConnConfig
+	cc.RuntimeParams["client_encoding"] = encoding
 	if severalHosts(cc) && cc.ValidateConnect == nil { // after a failover, the one that accepts writes
 		cc.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
 	}
@@ -132,6 +133,10 @@ func (s *server) Check(ctx context.Context) error {
 	if err != nil {
 		return s.classify(ctx, "check", err)
 	}
+	if found.readOnly {
+		s.dropConnections(ctx, conn)
+		return errors.New("postgressink: check: " + hints[readOnlyCode])
+	}
 	return s.checkDurability(found)
 }
 
@@ -171,6 +176,9 @@ func (s *server) tryOnce(ctx context.Context, run func(*pgconn.PgConn) (settings
 		return false, err
 	}
 	defer conn.Release()
+	if err := checkEncoding(conn.Conn().PgConn()); err != nil {
+		return false, err
+	}
 	found, err := run(conn.Conn().PgConn())
 	s.stat.statements.Add(1)
 	if err != nil {
@@ -191,10 +199,25 @@ func (s *server) dropConnections(ctx context.Context, conn *pgxpool.Conn) {
 	}
 }
 
-// Settings of a server that decide how durable a commit is.
+// encoding is that of all texts in the protocol.
+const encoding = "UTF8"
+
+// checkEncoding returns an error if the server would take the bytes of a text for other characters,
+// or could not store some. A pooler may not say what it is.
+func checkEncoding(conn *pgconn.PgConn) error {
+	for _, name := range []string{"server_encoding", "client_encoding"} {
+		if got := conn.ParameterStatus(name); got != "" && got != encoding {
+			return fmt.Errorf("%s is %s, must be %s", name, got, encoding)
+		}
+	}
+	return nil
+}
+
+// Settings of a server that decide how durable a commit is, and whether there can be one.
 type settings struct {
 	fsync    bool
 	standbys bool // synchronous standbys are required
+	readOnly bool
 	commit   string
 }
 
@@ -202,16 +225,39 @@ type settings struct {
 // effect on others that use the connection, and reads the settings.
 const settingsStatement = `SELECT CASE current_setting('synchronous_commit')
 	WHEN 'remote_apply' THEN 'remote_apply' ELSE set_config('synchronous_commit', 'on', true) END,
-	current_setting('fsync'), current_setting('synchronous_standby_names')`
+	current_setting('fsync'), current_setting('synchronous_standby_names'), current_setting('transaction_read_only')`
 
 func settingsOf(row [][]byte) settings {
-	if len(row) != 3 {
+	if len(row) != 4 {
 		return settings{}
 	}
-	return settings{commit: string(row[0]), fsync: string(row[1]) == "on", standbys: len(row[2]) > 0}
+	return settings{commit: string(row[0]), fsync: string(row[1]) == "on", standbys: len(row[2]) > 0, readOnly: string(row[3]) == "on"}
+}
+
+// confirmStatement writes something, which no table holds.
+const confirmStatement = `SELECT pg_logical_emit_message(true, 'inlet', ''::text)`
+
+// confirm waits until everything that the server has committed is as durable as its settings say.
+//
+// A row that is found stored need not be: its own transaction may still wait for a standby, or has
+// ended without one since its client gave up or the server was restarted, or its client did not want
+// to wait. A transaction that writes nothing does not wait either. So this one writes, and what was
+// written before it is durable once it is.
+func (s *server) confirm(ctx context.Context, conn *pgconn.PgConn) error {
+	if s.durability < inlet.DurabilityFsync {
+		return nil
+	}
+	var b pgconn.Batch
+	b.ExecParams(settingsStatement, nil, nil, nil, nil)
+	b.ExecParams(confirmStatement, nil, nil, nil, nil)
+	_, err := conn.ExecBatch(ctx, &b).ReadAll()
+	return err
 }
 
 func readSettings(ctx context.Context, conn *pgconn.PgConn) (settings, error) {
+	if err := checkEncoding(conn); err != nil {
+		return settings{}, err
+	}
 	result := conn.ExecParams(ctx, settingsStatement, nil, nil, nil, nil).Read()
 	if result.Err != nil {
 		return settings{}, result.Err

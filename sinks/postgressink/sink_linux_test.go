@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
@@ -384,40 +383,6 @@ func TestSink(t *testing.T) {
 	run("Check", func(t *testing.T) {
 		sink := open(t, s, Options{})
 		require.NoError(t, sink.Check(t.Context()))
-	})
-
-	run("codes of errors", func(t *testing.T) {
-		for code, c := range map[string]struct {
-			ddl       string
-			permanent bool
-		}{
-			"22001": {"ALTER TABLE %s ALTER COLUMN name TYPE varchar(3)", true},
-			"23514": {"ALTER TABLE %s ADD CHECK (user_id <> 'u1')", true},
-			"23502": {"ALTER TABLE %s ADD COLUMN must text NOT NULL", true},
-			"23503": {"CREATE TABLE parents (id text PRIMARY KEY); ALTER TABLE %s ADD FOREIGN KEY (user_id) REFERENCES parents", true},
-			"22P02": {"ALTER TABLE %s ADD COLUMN n int GENERATED ALWAYS AS (name::int) STORED", true},
-			"22003": {"ALTER TABLE %s ADD COLUMN n smallint GENERATED ALWAYS AS ((length(name) * 100000)::smallint) STORED", true},
-			"42703": {"ALTER TABLE %s RENAME COLUMN name TO title", false},
-			"42P01": {"DROP TABLE %s", false},
-			"57014": {"CREATE FUNCTION raise_57014() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE SQLSTATE '57014'; END $$; CREATE TRIGGER x BEFORE INSERT ON %s EXECUTE FUNCTION raise_57014()", false},
-			"53100": {"CREATE FUNCTION raise_53100() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE SQLSTATE '53100'; END $$; CREATE TRIGGER x BEFORE INSERT ON %s EXECUTE FUNCTION raise_53100()", false},
-			"XX000": {"CREATE FUNCTION raise_XX000() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE SQLSTATE 'XX000'; END $$; CREATE TRIGGER x BEFORE INSERT ON %s EXECUTE FUNCTION raise_XX000()", false},
-		} {
-			name := table(t)
-			made := open(t, s, Options{Table: name})
-			sink, err := New(t.Context(), s.DSN(), &Options{Table: name})
-			require.NoError(t, err)
-			exec(t, conn, fmt.Sprintf(c.ddl, made.table.sql()))
-			err = sink.Write(t.Context(), events("m", 3))
-			require.Error(t, err, code)
-			for _, err := range inlet.ItemErrors(err, 3) {
-				var pg *pgconn.PgError
-				require.ErrorAs(t, err, &pg, code)
-				require.Equal(t, code, pg.Code)
-				require.Equal(t, c.permanent, inlet.IsPermanent(err), code)
-			}
-			require.NoError(t, sink.Close(t.Context()))
-		}
 	})
 
 	run("a dropped table comes again with Migrate", func(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -21,10 +22,12 @@ import (
 // concurrently. With Options.PartitionByMonth, missing partitions are created first, outside of the
 // transaction, if Options.Migrate permits it. After Close it returns [inlet.ErrClosed].
 func (s *Sink) WriteTx(ctx context.Context, tx pgx.Tx, events ...*inlet.Event) error {
-	if err := s.gate.Enter(ctx); err != nil {
-		return err
+	switch {
+	case tx == nil:
+		return errors.New("postgressink: tx is nil")
+	case s.gate.IsClosed():
+		return inlet.ErrClosed
 	}
-	defer s.gate.Leave()
 	for i, e := range events {
 		if e == nil || e.MessageID == "" || e.Type == "" || e.Source == nil || e.ReceivedAt.IsZero() {
 			return inlet.Permanent(fmt.Errorf("postgressink: event %d lacks a Type, MessageID, ReceivedAt or Source", i))
@@ -33,13 +36,33 @@ func (s *Sink) WriteTx(ctx context.Context, tx pgx.Tx, events ...*inlet.Event) e
 	if len(events) == 0 {
 		return nil
 	}
-	if err := s.ensureMonths(ctx, events); err != nil {
-		return err
+	err := s.insertInto(ctx, tx, events)
+	if isMissingPartition(err) && s.opts.Migrate {
+		if err := s.ensureMonthsBeside(ctx, events); err != nil {
+			return err
+		}
+		err = s.insertInto(ctx, tx, events)
 	}
-	if err := s.insertInto(ctx, tx, events); err != nil {
+	if err != nil {
 		return s.classify(ctx, "insert in a transaction", err)
 	}
 	return nil
+}
+
+// besidePatience is how long a transaction of the caller's waits for another connection.
+const besidePatience = 5 * time.Second
+
+// ensureMonthsBeside creates partitions while the caller has a transaction. All connections of the
+// pool may be the callers', each of whom waits for another one: so it gives up.
+func (s *Sink) ensureMonthsBeside(ctx context.Context, events []*inlet.Event) error {
+	beside, cancel := context.WithTimeout(ctx, besidePatience)
+	defer cancel()
+	s.forgetMonths()
+	err := s.ensureMonths(beside, events)
+	if err != nil && beside.Err() != nil && ctx.Err() == nil {
+		return errors.New("postgressink: create partitions: no other connection of the pool became free")
+	}
+	return err
 }
 
 // insertInto inserts events behind a savepoint.
@@ -48,24 +71,32 @@ func (s *Sink) insertInto(ctx context.Context, tx pgx.Tx, events []*inlet.Event)
 	if err != nil {
 		return err
 	}
+	var total counts
 	for from := 0; from < len(events); {
 		to := partEnd(events, from, s.opts.MaxBytes)
-		if err := s.insertPartInto(ctx, savepoint, events[from:to]); err != nil {
+		if err := s.insertPartInto(ctx, savepoint, events[from:to], &total); err != nil {
 			return errors.Join(err, savepoint.Rollback(ctx))
 		}
 		from = to
 	}
-	return savepoint.Commit(ctx)
+	if err := savepoint.Commit(ctx); err != nil {
+		return err
+	}
+	s.count(total)
+	return nil
 }
 
-func (s *Sink) insertPartInto(ctx context.Context, tx pgx.Tx, events []*inlet.Event) error {
+func (s *Sink) insertPartInto(ctx context.Context, tx pgx.Tx, events []*inlet.Event, total *counts) error {
+	conn := tx.Conn().PgConn()
+	if err := checkEncoding(conn); err != nil {
+		return err
+	}
 	r := s.rows.Get().(*rows)
 	r.fill(events, s.opts.JSONB)
-	conn := tx.Conn().PgConn()
 	result := conn.ExecParams(ctx, s.insert, r.arrays(), arrayTypes, arrayFormats, nil).Read()
 	s.stat.statements.Add(1)
 	if result.Err == nil {
-		s.count(r, result.CommandTag.RowsAffected())
+		total.add(r, result.CommandTag.RowsAffected())
 	}
 	s.release(r)
 	return result.Err

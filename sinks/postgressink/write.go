@@ -71,19 +71,34 @@ func (s *Sink) tryInsert(ctx context.Context, r *rows) error {
 	var inserted int64
 	err := s.try(ctx, func(conn *pgconn.PgConn) (found settings, err error) {
 		found, inserted, err = runInsert(ctx, conn, s.insert, r)
+		if err == nil && inserted == 0 {
+			err = s.confirm(ctx, conn)
+		}
 		return found, err
 	})
 	if err == nil {
-		s.count(r, inserted)
+		var c counts
+		c.add(r, inserted)
+		s.count(c)
 	}
 	return err
 }
 
-func (s *Sink) count(r *rows, inserted int64) {
+// counts are what a transaction adds to the counters.
+type counts struct{ stored, duplicates, replaced uint64 }
+
+// add adds rows, of which so many were inserted.
+func (c *counts) add(r *rows, inserted int64) {
 	n := uint64(r.columns[0].count)
-	s.stat.stored.Add(uint64(inserted))
-	s.stat.duplicates.Add(n - min(n, uint64(inserted)))
-	s.stat.replaced.Add(uint64(r.replaced))
+	c.stored += uint64(inserted)
+	c.duplicates += n - min(n, uint64(inserted))
+	c.replaced += uint64(r.replaced)
+}
+
+func (s *Sink) count(c counts) {
+	s.stat.stored.Add(c.stored)
+	s.stat.duplicates.Add(c.duplicates)
+	s.stat.replaced.Add(c.replaced)
 }
 
 // runInsert runs the statement that reads the settings and the one that inserts, in one round trip

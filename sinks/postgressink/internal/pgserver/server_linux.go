@@ -2,6 +2,7 @@ package pgserver
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -10,6 +11,7 @@ import (
 	"runtime"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -41,7 +43,7 @@ func Start(t testing.TB, settings ...string) *Server {
 	}
 	slices.SortFunc(found, func(a, b string) int { return version(b) - version(a) })
 	s := &Server{Dir: directory(t), bin: filepath.Dir(found[0]), settings: settings}
-	initdb := s.command(filepath.Join(s.bin, "initdb"), "-D", s.data(), "-U", "inlet", "-A", "trust", "-E", "UTF8",
+	initdb := s.command(filepath.Join(s.bin, "initdb"), "-D", s.Data(), "-U", "inlet", "-A", "trust", "-E", "UTF8",
 		"--locale=C", "--no-sync", "--no-instructions")
 	if out, err := initdb.CombinedOutput(); err != nil {
 		t.Fatalf("initdb: %v\n%s", err, out)
@@ -50,6 +52,24 @@ func Start(t testing.TB, settings ...string) *Server {
 	s.Run(t)
 	return s
 }
+
+// Standby starts a standby that follows s under a name, until the test ends.
+func (s *Server) Standby(t testing.TB, name string) *Server {
+	t.Helper()
+	b := &Server{Dir: directory(t), bin: s.bin}
+	backup := b.command(filepath.Join(s.bin, "pg_basebackup"), "-h", s.Dir, "-p", "5432", "-U", "inlet", "-D", b.Data(),
+		"-R", "-c", "fast", "--no-sync")
+	if out, err := backup.CombinedOutput(); err != nil {
+		t.Fatalf("pg_basebackup: %v\n%s", err, out)
+	}
+	b.Set("primary_conninfo=host=" + s.Dir + " port=5432 user=inlet application_name=" + name)
+	t.Cleanup(b.Kill)
+	b.Run(t)
+	return b
+}
+
+// Set adds settings, which count from the next Run on, and before those that were there.
+func (s *Server) Set(settings ...string) { s.settings = append(s.settings, settings...) }
 
 func version(path string) int {
 	n, _ := strconv.Atoi(filepath.Base(filepath.Dir(filepath.Dir(path))))
@@ -72,12 +92,18 @@ func directory(t testing.TB) string {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	if c := credential(); c != nil {
-		if err := os.Chown(dir, int(c.Uid), int(c.Gid)); err != nil {
-			t.Fatal(err)
-		}
+	if err := Own(dir); err != nil {
+		t.Fatal(err)
 	}
 	return dir
+}
+
+// Own makes a file or directory one of the user that servers run as.
+func Own(path string) error {
+	if c := credential(); c != nil {
+		return os.Chown(path, int(c.Uid), int(c.Gid))
+	}
+	return nil
 }
 
 // credential returns the user that servers run as, since they refuse to run as root; nil for the
@@ -106,7 +132,8 @@ func command(dir, name string, args ...string) *exec.Cmd {
 	return c
 }
 
-func (s *Server) data() string { return filepath.Join(s.Dir, "data") }
+// Data returns the directory with the data of the server.
+func (s *Server) Data() string { return filepath.Join(s.Dir, "data") }
 
 // DSN returns the connection string, with further keywords and values such as "user=other".
 func (s *Server) DSN(more ...string) string { return dsn(s.Dir, more) }
@@ -134,17 +161,34 @@ func (s *Server) Connect(t testing.TB, more ...string) *pgx.Conn {
 // processes of the old one take a moment to end, so it starts again until it runs.
 func (s *Server) Run(t testing.TB) {
 	t.Helper()
-	args := []string{"-D", s.data(), "-k", s.Dir, "-c", "listen_addresses=", "-c", "max_connections=60", "-c", "shared_buffers=32MB"}
+	s.run(t, func() error { return ping(s.DSN()) })
+}
+
+// RunUntil starts a server that was stopped, and returns once ask reports true. It is for servers
+// that do not accept connections.
+func (s *Server) RunUntil(t testing.TB, ask func() bool) {
+	t.Helper()
+	s.run(t, func() error {
+		if !ask() {
+			return errors.New("not yet")
+		}
+		return nil
+	})
+}
+
+func (s *Server) run(t testing.TB, ask func() error) {
+	t.Helper()
+	args := []string{"-D", s.Data(), "-k", s.Dir, "-c", "listen_addresses=", "-c", "max_connections=60", "-c", "shared_buffers=32MB"}
 	for _, setting := range s.settings {
 		args = append(args, "-c", setting)
 	}
 	deadline := time.Now().Add(patience)
 	for {
 		s.mu.Lock()
-		s.process = run(t, s.Dir, s.command(filepath.Join(s.bin, "postgres"), args...))
+		s.process = runCommand(t, s.Dir, s.command(filepath.Join(s.bin, "postgres"), args...))
 		p := s.process
 		s.mu.Unlock()
-		err := p.ready(func() error { return ping(s.DSN()) }, deadline)
+		err := p.ready(ask, deadline)
 		if err == nil {
 			return
 		}
@@ -193,9 +237,9 @@ type process struct {
 	done chan struct{}
 }
 
-// run starts a command. The thread that starts it lives as long as it does, since the kernel ends
+// runCommand starts a command. The thread that starts it lives as long as it does, since the kernel ends
 // the command when that thread ends.
-func run(t testing.TB, dir string, c *exec.Cmd) *process {
+func runCommand(t testing.TB, dir string, c *exec.Cmd) *process {
 	t.Helper()
 	p := &process{cmd: c, log: filepath.Join(dir, "log"), done: make(chan struct{})}
 	log, err := os.Create(p.log)
@@ -248,9 +292,9 @@ func (p *process) end(signal syscall.Signal) {
 // A Bouncer is a pgbouncer in transaction mode before a server.
 type Bouncer struct{ dir string }
 
-// StartBouncer starts a pgbouncer with few connections to the server, until the test ends. It skips
-// or fails the test as [Start] does.
-func StartBouncer(t testing.TB, s *Server) *Bouncer {
+// StartBouncer starts a pgbouncer with few connections to the server, and with settings such as
+// "query_timeout = 1", until the test ends. It skips or fails the test as [Start] does.
+func StartBouncer(t testing.TB, s *Server, settings ...string) *Bouncer {
 	t.Helper()
 	path, err := exec.LookPath("pgbouncer")
 	if err != nil {
@@ -271,12 +315,13 @@ default_pool_size = 3
 max_client_conn = 100
 server_reset_query_always = 0
 logfile = %s
-`, s.Dir, b.dir, filepath.Join(b.dir, "bouncer.log"))
+%s
+`, s.Dir, b.dir, filepath.Join(b.dir, "bouncer.log"), strings.Join(settings, "\n"))
 	file := filepath.Join(b.dir, "bouncer.ini")
 	if err := os.WriteFile(file, []byte(config), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	p := run(t, b.dir, command(b.dir, path, "-q", file))
+	p := runCommand(t, b.dir, command(b.dir, path, "-q", file))
 	t.Cleanup(func() { p.end(syscall.SIGKILL) })
 	if err := p.ready(func() error { return ping(b.DSN()) }, time.Now().Add(patience)); err != nil {
 		log, _ := os.ReadFile(p.log)
