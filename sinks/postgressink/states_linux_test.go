@@ -1,9 +1,11 @@
 package postgressink
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -440,6 +442,23 @@ func TestRefusedConnections(t *testing.T) {
 		require.False(t, inlet.IsPermanent(err))
 		s.Run(t)
 		require.Eventually(t, func() bool { return sink.Write(t.Context(), events("n", 2)) == nil }, waitLong, tick)
+	})
+	t.Run("XX001: a page of the table is damaged", func(t *testing.T) {
+		sink := open(t, s, Options{})
+		require.NoError(t, sink.Write(t.Context(), events("m", 1)))
+		file := filepath.Join(s.Data(), one[string](t, s.Connect(t), "SELECT pg_relation_filepath('"+sink.opts.Table+"')"))
+		s.Stop()
+		data, err := os.ReadFile(file)
+		require.NoError(t, err)
+		require.NoError(t, os.WriteFile(file, append(bytes.Repeat([]byte{0xff}, 24), data[24:]...), 0o600))
+		s.Run(t)
+		err = sink.Write(t.Context(), events("n", 2))
+		require.Equal(t, "XX001", sqlState(err), err)
+		require.False(t, inlet.IsPermanent(err))
+		s.Stop()
+		require.NoError(t, os.WriteFile(file, data, 0o600))
+		s.Run(t)
+		require.NoError(t, sink.Write(t.Context(), events("n", 2)))
 	})
 	t.Run("57P03: a standby that does not accept connections yet", func(t *testing.T) {
 		sink := open(t, s, Options{})

@@ -163,3 +163,8 @@ func options(t *testing.T) torture.Options {
 		Stored: func() ([]*inlet.Event, error) { return read(t, s.Connect(t), "inlet_events"), nil },
 	}
 }
+
+// TestLargeBacklog delivers 1 GiB.
+func TestLargeBacklog(t *testing.T) {
+	backlog(t, pgserver.Start(t, "max_wal_size=4GB"), 1<<30)
+}

@@ -223,6 +223,18 @@ func (s *Server) end(signal syscall.Signal) {
 	}
 }
 
+// Ended reports whether the server has ended, by itself or not.
+func (s *Server) Ended() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	select {
+	case <-s.process.done:
+		return true
+	default:
+		return false
+	}
+}
+
 // Reload makes the server read its settings again.
 func (s *Server) Reload() {
 	s.mu.Lock()
