@@ -14,8 +14,8 @@ import (
 	"github.com/inlet-go/inlet/sinks/postgressink/internal/pgserver"
 )
 
-// TestMemory requires that 100 batches leave no more memory in use than ten, and that a backlog does
-// not either. It is not parallel, since the memory is that of all tests.
+// TestMemory requires that 100 batches leave no more memory in use than ten, nor a backlog. It is not
+// parallel, since the memory is that of all tests.
 func TestMemory(t *testing.T) {
 	s := pgserver.Start(t, "max_wal_size=4GB")
 	t.Run("batches", func(t *testing.T) {
@@ -48,8 +48,8 @@ func heap() uint64 {
 	return m.HeapAlloc
 }
 
-// backlog requires that so many bytes, which the journal has received while the server was down, are
-// delivered once it is back, with the memory that a few take.
+// backlog requires that so many bytes, which the journal has received while the server was down,
+// are delivered once it is back, with the memory that a few take.
 func backlog(t *testing.T, s *pgserver.Server, size int) {
 	sink := open(t, s, Options{})
 	d := deliver(t, sink)

@@ -44,8 +44,9 @@
 // Errors have the server's [*pgconn.PgError] in their chain. Only what is wrong with the data is
 // permanent, and only for the event whose data it is: the batch is written in ever smaller parts
 // to find it. Everything else is temporary: a full disk, too many connections, a read-only server
-// after a failover, missing permissions, a table that somebody changed or dropped. The documents
-// list the codes.
+// after a failover, missing permissions, a table that somebody changed or dropped.
+// docs/POSTGRES.md lists the codes. The text of an error is cut after 1,000 bytes; one that has the
+// password loses it, and its chain.
 //
 // # Durability
 //
@@ -53,7 +54,10 @@
 // transactions. It declares [inlet.DurabilityReplicated] if standbys must confirm,
 // [inlet.DurabilityFsync] otherwise, [inlet.DurabilityOSBuffer] with fsync off and
 // [inlet.DurabilityMemory] for an unlogged table, which the server empties after a crash. Each
-// Write reads the settings again: if they promise less than was declared, it fails, temporarily.
+// Write reads the settings again: if they promise less than was declared, it fails, temporarily. A
+// Write that finds all of its events stored waits until these are that durable, too.
+//
+// The database must have the encoding UTF8.
 //
 // # Connection poolers
 //

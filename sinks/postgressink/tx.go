@@ -19,8 +19,10 @@ import (
 // It runs behind a savepoint: if it fails, nothing of it is stored, the transaction remains usable,
 // and the caller may commit without the events. The error is permanent if the data of an event is
 // at fault. The transaction must be one of the database that New was given, and must not be used
-// concurrently. With Options.PartitionByMonth, missing partitions are created first, outside of the
-// transaction, if Options.Migrate permits it. After Close it returns [inlet.ErrClosed].
+// concurrently. With Options.PartitionByMonth, a missing partition is created outside of the
+// transaction, if Options.Migrate permits it and another connection of the pool becomes free within
+// five seconds. It does not count for Options.MaxConcurrent, and Close does not wait for it. After
+// Close it returns [inlet.ErrClosed].
 func (s *Sink) WriteTx(ctx context.Context, tx pgx.Tx, events ...*inlet.Event) error {
 	switch {
 	case tx == nil:
@@ -52,8 +54,8 @@ func (s *Sink) WriteTx(ctx context.Context, tx pgx.Tx, events ...*inlet.Event) e
 // besidePatience is how long a transaction of the caller's waits for another connection.
 const besidePatience = 5 * time.Second
 
-// ensureMonthsBeside creates partitions while the caller has a transaction. All connections of the
-// pool may be the callers', each of whom waits for another one: so it gives up.
+// ensureMonthsBeside creates partitions while the caller has a transaction. The callers may
+// have all connections of the pool, and each wait for another one: so it gives up.
 func (s *Sink) ensureMonthsBeside(ctx context.Context, events []*inlet.Event) error {
 	beside, cancel := context.WithTimeout(ctx, besidePatience)
 	defer cancel()

@@ -249,8 +249,8 @@ type process struct {
 	done chan struct{}
 }
 
-// runCommand starts a command. The thread that starts it lives as long as it does, since the kernel ends
-// the command when that thread ends.
+// runCommand starts a command. The thread that starts it lives as long as it does, since the kernel
+// ends the command when that thread ends.
 func runCommand(t testing.TB, dir string, c *exec.Cmd) *process {
 	t.Helper()
 	p := &process{cmd: c, log: filepath.Join(dir, "log"), done: make(chan struct{})}
