@@ -14,8 +14,8 @@ import (
 	"github.com/inlet-go/inlet/sinks/postgressink/internal/pgserver"
 )
 
-// TestMemory requires that 100 batches leave no more memory in use than ten, nor a backlog. It is not
-// parallel, since the memory is that of all tests.
+// TestMemory requires that 100 batches leave no more memory in use than ten, nor a backlog. It is
+// not parallel, since the memory is that of all tests.
 func TestMemory(t *testing.T) {
 	s := pgserver.Start(t, "max_wal_size=4GB")
 	t.Run("batches", func(t *testing.T) {

@@ -241,8 +241,8 @@ const confirmStatement = `SELECT pg_logical_emit_message(true, 'inlet', ''::text
 //
 // A row that is found stored need not be: its own transaction may still wait for a standby, or has
 // ended without one since its client gave up or the server was restarted, or its client did not
-// want to wait. A transaction that writes nothing does not wait either. So this one writes, and what was
-// written before it is durable once it is.
+// want to wait. A transaction that writes nothing does not wait either. So this one writes, and
+// what was written before it is durable once it is.
 func (s *server) confirm(ctx context.Context, conn *pgconn.PgConn) error {
 	if s.durability < inlet.DurabilityFsync {
 		return nil
