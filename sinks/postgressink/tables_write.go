@@ -3,6 +3,7 @@ package postgressink
 import (
 	"context"
 	"errors"
+	"slices"
 	"strconv"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -67,6 +68,9 @@ func (s *Tables) tryInsert(ctx context.Context, b *batch) error {
 	var inserted []uint64
 	err := s.try(ctx, func(conn *pgconn.PgConn) (found settings, err error) {
 		found, inserted, err = runInserts(ctx, conn, statements)
+		if err == nil && !slices.ContainsFunc(inserted, func(n uint64) bool { return n > 0 }) {
+			err = s.confirm(ctx, conn)
+		}
 		return found, err
 	})
 	if err == nil {
