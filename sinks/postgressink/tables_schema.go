@@ -1,6 +1,7 @@
 package postgressink
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -68,7 +69,23 @@ SELECT t.typname, false, false, '' FROM pg_type t JOIN pg_namespace n ON n.oid =
 WHERE n.nspname = $1 AND t.typname = ANY($2) AND t.typrelid = 0 AND t.typelem = 0`
 )
 
-// read reads what there is of some tables, or of all of the registry and those that always exist.
+// readAll reads what there is of all tables of the registry, and of those that always exist, at one
+// moment: another process may be making them.
+func (s *Tables) readAll(ctx context.Context, conn *pgxpool.Conn) (*catalogue, error) {
+	pg := conn.Conn().PgConn()
+	_, err := pg.Exec(ctx, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").ReadAll()
+	var c *catalogue
+	if err == nil {
+		c, err = s.read(ctx, pg, nil)
+	}
+	if _, ended := pg.Exec(ctx, "ROLLBACK").ReadAll(); ended != nil {
+		_ = conn.Conn().Close(ctx)
+		return nil, cmp.Or(err, ended)
+	}
+	return c, err
+}
+
+// read reads what there is of some tables, or, with nil, of those of readAll.
 func (s *Tables) read(ctx context.Context, pg *pgconn.PgConn, names []string) (*catalogue, error) {
 	c := &catalogue{registered: map[string][]tables.Spec{}, relations: map[string]*relation{}}
 	schema := []byte(s.opts.Schema)
@@ -269,7 +286,7 @@ func (s *Tables) prepare(ctx context.Context) error {
 		return s.classify(ctx, "prepare tables", err)
 	}
 	s.durability = found.durability()
-	unlogged, err := s.isUnlogged(ctx, conn.Conn().PgConn())
+	unlogged, err := s.isUnlogged(ctx, conn)
 	if err != nil {
 		return s.classify(ctx, "prepare tables", err)
 	}
@@ -280,8 +297,8 @@ func (s *Tables) prepare(ctx context.Context) error {
 }
 
 // isUnlogged reports whether the server would empty one of the tables after a crash.
-func (s *Tables) isUnlogged(ctx context.Context, pg *pgconn.PgConn) (bool, error) {
-	c, err := s.read(ctx, pg, nil)
+func (s *Tables) isUnlogged(ctx context.Context, conn *pgxpool.Conn) (bool, error) {
+	c, err := s.readAll(ctx, conn)
 	if err != nil {
 		return false, err
 	}
@@ -295,7 +312,7 @@ func (s *Tables) isUnlogged(ctx context.Context, pg *pgconn.PgConn) (bool, error
 
 // load reads the tables, and creates what is in the registry or must always exist, and does not.
 func (s *Tables) load(ctx context.Context, conn *pgxpool.Conn) error {
-	c, err := s.read(ctx, conn.Conn().PgConn(), nil)
+	c, err := s.readAll(ctx, conn)
 	if err != nil {
 		return err
 	}
@@ -318,7 +335,7 @@ func (s *Tables) load(ctx context.Context, conn *pgxpool.Conn) error {
 		if err := s.createAll(ctx, conn, incomplete); err != nil {
 			return err
 		}
-		if c, err = s.read(ctx, conn.Conn().PgConn(), nil); err != nil {
+		if c, err = s.readAll(ctx, conn); err != nil {
 			return err
 		}
 	case essential:
