@@ -268,6 +268,17 @@ func (c *Cache) ForgetSource(id string) {
 	}
 }
 
+// ForgetAll forgets every key and every origin as [Cache.Forget] does one: call it when keys may
+// have changed and it is not known which, as after a time without news of them. The keys in use are
+// then looked up at about the same time.
+func (c *Cache) ForgetAll() {
+	all := func(*inlet.Source) bool { return true }
+	c.forgetFunc(all)
+	if c.origins != nil {
+		c.origins.forgetFunc(all)
+	}
+}
+
 func (c *Cache) forgetFunc(f func(*inlet.Source) bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -475,6 +475,16 @@ func TestForget(t *testing.T) {
 			requireUnknown(t, cache, "a2")
 			requireKnown(t, cache, "b")
 		}},
+		{"every key", func(t *testing.T, store *keyStore, cache *authcache.Cache) {
+			requireKnown(t, cache, "a")
+			requireKnown(t, cache, "b")
+			requireUnknown(t, cache, "new")
+			store.change(func() { delete(store.keys, "a"); store.keys["new"] = &inlet.Source{ID: "source-of-new"} })
+			cache.ForgetAll()
+			requireUnknown(t, cache, "a")
+			requireKnown(t, cache, "b")
+			requireKnown(t, cache, "new")
+		}},
 		{"a key of a source that was disabled", func(t *testing.T, store *keyStore, cache *authcache.Cache) {
 			store.change(func() { store.err = &inlet.Error{Code: inlet.CodeSourceDisabled} })
 			_, err := sourceOf(cache, "a")
@@ -901,19 +911,24 @@ func TestAllowsOrigin(t *testing.T) {
 			require.Equal(t, want, w.Header().Get("Access-Control-Allow-Origin"))
 		}
 	})
-	t.Run("forgotten with a source", func(t *testing.T) {
-		t.Parallel()
-		synctest.Test(t, func(t *testing.T) {
-			store := &originStore{keyStore: newKeyStore("a"), allowed: map[string]bool{site: true}}
-			cache := newCache(t, store, authcache.Options{})
-			require.True(t, cache.AllowsOrigin(t.Context(), site))
-			require.False(t, cache.AllowsOrigin(t.Context(), other))
-			store.change(func() { store.allowed = map[string]bool{other: true} })
-			cache.ForgetSource("source-of-a")
-			require.False(t, cache.AllowsOrigin(t.Context(), site))
-			require.True(t, cache.AllowsOrigin(t.Context(), other))
+	for name, forget := range map[string]func(*authcache.Cache){
+		"forgotten with a source":   func(c *authcache.Cache) { c.ForgetSource("source-of-a") },
+		"forgotten with everything": (*authcache.Cache).ForgetAll,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				store := &originStore{keyStore: newKeyStore("a"), allowed: map[string]bool{site: true}}
+				cache := newCache(t, store, authcache.Options{})
+				require.True(t, cache.AllowsOrigin(t.Context(), site))
+				require.False(t, cache.AllowsOrigin(t.Context(), other))
+				store.change(func() { store.allowed = map[string]bool{other: true} })
+				forget(cache)
+				require.False(t, cache.AllowsOrigin(t.Context(), site))
+				require.True(t, cache.AllowsOrigin(t.Context(), other))
+			})
 		})
-	})
+	}
 	t.Run("an authenticator that does not know origins", func(t *testing.T) {
 		t.Parallel()
 		cache := newCache(t, newKeyStore("a"), authcache.Options{})
