@@ -69,7 +69,7 @@ func TestPayload(t *testing.T) {
 }
 
 // A layer in front may replace the body. What its Read returns as an error is the answer.
-// What others have of a request stays as it is, though layers of the module may share a copy of it.
+// A request stays as it is for other code, though layers of the module may share a copy of it.
 func TestPayloadChangesNoRequest(t *testing.T) {
 	t.Parallel()
 	var before, after io.ReadCloser
