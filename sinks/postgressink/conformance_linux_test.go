@@ -111,34 +111,26 @@ func tablesHarness(s *pgserver.Server, dsn string, o TablesOptions) sinktest.Har
 
 func TestTablesConformance(t *testing.T) {
 	t.Parallel()
-	t.Run("direct", func(t *testing.T) {
-		t.Parallel()
-		s := pgserver.Start(t)
-		h := tablesHarness(s, s.DSN(), TablesOptions{})
-		h.Features.Stall = func(sink inlet.Sink) (release func()) {
-			conn := s.Connect(t)
-			exec(t, conn, "BEGIN")
-			for _, name := range []string{"tracks", "identifies", "pages", "screens", "groups", "aliases"} {
-				exec(t, conn, "LOCK TABLE "+sink.(*Tables).name(name))
-			}
-			return func() { exec(t, conn, "ROLLBACK"); conn.Close(context.Background()) }
+	s := pgserver.Start(t)
+	h := tablesHarness(s, s.DSN(), TablesOptions{})
+	h.Features.Stall = func(sink inlet.Sink) (release func()) {
+		conn := s.Connect(t)
+		exec(t, conn, "BEGIN")
+		for _, name := range []string{"tracks", "identifies", "pages", "screens", "groups", "aliases"} {
+			exec(t, conn, "LOCK TABLE "+sink.(*Tables).name(name))
 		}
-		h.Features.Restart = func(inlet.Sink) (start func()) {
-			s.Kill()
-			return func() { s.Run(t) }
-		}
-		h.Features.Crash = func(sink inlet.Sink) []*inlet.Event {
-			s.Kill()
-			s.Run(t)
-			return h.Read(t, sink)
-		}
-		sinktest.Run(t, h)
-	})
-	t.Run("pgbouncer", func(t *testing.T) {
-		t.Parallel()
-		s := pgserver.Start(t)
-		sinktest.Run(t, tablesHarness(s, pgserver.StartBouncer(t, s).DSN(), TablesOptions{MaxBytes: 20_000, Numeric: true, Timestamps: true}))
-	})
+		return func() { exec(t, conn, "ROLLBACK"); conn.Close(context.Background()) }
+	}
+	h.Features.Restart = func(inlet.Sink) (start func()) {
+		s.Kill()
+		return func() { s.Run(t) }
+	}
+	h.Features.Crash = func(sink inlet.Sink) []*inlet.Event {
+		s.Kill()
+		s.Run(t)
+		return h.Read(t, sink)
+	}
+	sinktest.Run(t, h)
 }
 
 // incompressible makes a key too long for its index.

@@ -3,9 +3,12 @@ package postgressink
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -69,6 +72,16 @@ func (s *Tables) mustHave(t testing.TB, conn *pgx.Conn, list ...*inlet.Event) {
 			want, err := flatOf(e)
 			require.NoError(t, err)
 			require.Failf(t, "values are lost", "%s: want %v, got %s", e.MessageID, want, got.Properties)
+		}
+	}
+}
+
+// writePatiently writes an event, again where a change of its table has to wait for too long: on a
+// slow machine, a commit by somebody else may take seconds.
+func (s *Tables) writePatiently(ctx context.Context, e *inlet.Event) error {
+	for {
+		if err := s.Write(ctx, []*inlet.Event{e}); sqlState(err) != "55P03" {
+			return err
 		}
 	}
 }
@@ -363,6 +376,28 @@ func TestTables(t *testing.T) {
 		err = may.Write(t.Context(), []*inlet.Event{e})
 		require.ErrorContains(t, err, "42501")
 		require.False(t, inlet.IsPermanent(err))
+	})
+
+	run("behind pgbouncer in transaction mode", func(t *testing.T) {
+		sink, err := NewTables(t.Context(), pgserver.StartBouncer(t, s).DSN(), &TablesOptions{Schema: table(t), Migrate: true, Logger: quiet})
+		require.NoError(t, err)
+		defer sink.Close(context.Background())
+		var wg sync.WaitGroup
+		lists, errs := make([][]*inlet.Event, 4), make([]error, 4)
+		for i := range lists {
+			lists[i] = events(fmt.Sprint("w", i), 20)
+			for k, e := range lists[i] {
+				e.Properties = json.RawMessage(fmt.Sprintf(`{"n%d":%d,"own%d":1}`, k%7, k, i))
+			}
+			wg.Go(func() {
+				for _, e := range lists[i] {
+					errs[i] = errors.Join(errs[i], sink.writePatiently(t.Context(), e))
+				}
+			})
+		}
+		wg.Wait()
+		require.NoError(t, errors.Join(errs...))
+		sink.mustHave(t, conn, slices.Concat(lists...)...)
 	})
 
 	run("poison in a large batch", func(t *testing.T) {
