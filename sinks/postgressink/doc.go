@@ -45,7 +45,7 @@
 // permanent, and only for the event whose data it is: the batch is written in ever smaller parts
 // to find it. Everything else is temporary: a full disk, too many connections, a read-only server
 // after a failover, missing permissions, a table that somebody changed or dropped.
-// docs/POSTGRES.md lists the codes. The text of an error is cut after 1,000 bytes; one that has the
+// docs/POSTGRES.md lists the codes. The text of a server is cut after 1,000 bytes; one that has the
 // password loses it, and its chain.
 //
 // # Durability

@@ -124,15 +124,12 @@ func (e *cutError) Error() string { return e.text }
 
 func (e *cutError) Unwrap() error { return e.err }
 
-// cut returns err, or, if its text is too long, an error with its beginning and its SQLSTATE.
+// cut returns err, or, if it is the server's and too long, an error with the beginning of its text
+// and its SQLSTATE. Other errors have statements to run.
 func cut(err error) error {
-	text := err.Error()
-	if len(text) <= maxText {
+	text, code := err.Error(), sqlState(err)
+	if code == "" || len(text) <= maxText {
 		return err
 	}
-	text = strings.ToValidUTF8(text[:maxText], "") + "…"
-	if code := sqlState(err); code != "" {
-		text += " (SQLSTATE " + code + ")"
-	}
-	return &cutError{text, err}
+	return &cutError{fmt.Sprintf("%s… (SQLSTATE %s)", strings.ToValidUTF8(text[:maxText], ""), code), err}
 }

@@ -3,6 +3,7 @@ package postgressink
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -365,6 +366,8 @@ func TestErrorTexts(t *testing.T) {
 	require.ErrorContains(t, err, "(SQLSTATE 22P02)")
 	require.True(t, inlet.IsPermanent(err))
 	require.ErrorIs(t, err, error(long))
+	ddl := errors.New(strings.Repeat("x", 5000))
+	require.ErrorContains(t, s.classify(context.Background(), "prepare table", ddl), ddl.Error(), "of New")
 	short := &pgconn.PgError{Severity: "ERROR", Code: "22P02", Message: "x"}
 	require.ErrorContains(t, s.classify(context.Background(), "insert", short), "insert: ERROR: x (SQLSTATE 22P02)")
 }
