@@ -15,7 +15,7 @@
 //
 //	INSERT INTO inlet_sources (id, origins) VALUES ('website', '{https://shop.example}');
 //
-//	WITH made AS MATERIALIZED (SELECT replace(gen_random_uuid()::text, '-', '') AS key),
+//	WITH made AS (SELECT replace(gen_random_uuid()::text, '-', '') AS key),
 //	stored AS (INSERT INTO inlet_keys (sha256, source_id)
 //		SELECT sha256(key::bytea), 'website' FROM made)
 //	SELECT key FROM made;

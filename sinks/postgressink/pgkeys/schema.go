@@ -18,15 +18,14 @@ import (
 type statements struct {
 	sources, keys, function string // quoted names
 	source, origins         string // queries
-	missing                 string // query
 }
 
 func statementsFor(schema string) statements {
 	name := func(n string) string {
 		if schema == "" {
-			return pgx.Identifier{n}.Sanitize()
+			return quoteName(n)
 		}
-		return pgx.Identifier{schema, n}.Sanitize()
+		return quoteName(schema) + "." + quoteName(n)
 	}
 	s := statements{sources: name("inlet_sources"), keys: name("inlet_keys"), function: name("inlet_keys_changed")}
 	s.source = fmt.Sprintf("SELECT s.id, s.disabled, s.origins, s.rate, s.burst, s.event_rate, s.byte_rate"+
@@ -34,6 +33,9 @@ func statementsFor(schema string) statements {
 	s.origins = fmt.Sprintf("SELECT ARRAY(SELECT DISTINCT unnest(origins) FROM %s WHERE NOT disabled)", s.sources)
 	return s
 }
+
+// quoteName returns a name as it is written in SQL.
+func quoteName(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }
 
 // createSources and createKeys return the statements that create the tables. The limit of an id is
 // that of a notification.
