@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -360,6 +361,31 @@ func TestOutages(t *testing.T) {
 			require.NoError(t, r.Check(t.Context()))
 		}
 	})
+}
+
+// A connection whose other end says nothing any more, as after a power cut, is here one to a
+// process that is stopped.
+func TestSilence(t *testing.T) {
+	t.Parallel()
+	s := pgserver.Start(t)
+	r := newRig(t, s, Options{})
+	keys, err := New(t.Context(), s.DSN(), &Options{
+		Schema: r.schema, ListenTo: s.DSN("application_name=listener"), Cache: cached(), Logger: r.log.logger(),
+		Interval: 10 * time.Millisecond, patience: time.Second,
+	})
+	require.NoError(t, err)
+	defer keys.Close()
+	listening := &rig{Keys: keys}
+	listening.requireHeard(t)
+	listening.requireKnown(t, "valid")
+	var pid int
+	require.Eventually(t, func() bool {
+		err := r.admin.QueryRow(context.Background(), "SELECT pid FROM pg_stat_activity WHERE application_name = 'listener' ORDER BY backend_start DESC LIMIT 1").Scan(&pid)
+		return err == nil && syscall.Kill(pid, syscall.SIGSTOP) == nil
+	}, waitLong, tick)
+	defer syscall.Kill(pid, syscall.SIGKILL) // which the server does not outlive
+	r.revoke(t, "valid")
+	listening.requireSoon(t, "valid", false)
 }
 
 func TestTTL(t *testing.T) {
