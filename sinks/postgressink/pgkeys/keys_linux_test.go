@@ -341,11 +341,17 @@ func TestOutages(t *testing.T) {
 		}
 		require.Equal(t, 401, track("unknown"))
 		for round := range 3 {
-			unseen := fmt.Sprintf("never seen before round %d", round)
+			unseen := ""
 			r.requireKnown(t, "valid")
 			s.Kill()
 			require.Equal(t, 200, track("valid"), "it is in the cache")
-			require.Equal(t, 503, track(unseen), "which may be valid")
+			for n := 0; ; n++ { // processes of the server live a moment longer, and answer
+				unseen = fmt.Sprintf("never seen before %d.%d", round, n)
+				if status := track(unseen); status != 401 {
+					require.Equal(t, 503, status, "a key that may be valid")
+					break
+				}
+			}
 			require.Eventually(t, func() bool { return r.Err() != nil }, waitLong, tick)
 			require.Error(t, r.Check(t.Context()))
 			s.Run(t)
@@ -433,7 +439,7 @@ func TestClose(t *testing.T) {
 	r := newRig(t, s, Options{})
 	require.NoError(t, r.Close())
 	before := runtime.NumGoroutine()
-	for range 20 {
+	for range 5 {
 		keys, err := New(t.Context(), s.DSN(), &Options{Schema: r.schema, Logger: r.log.logger()})
 		require.NoError(t, err)
 		_, err = keys.Authenticate(t.Context(), inlet.Credentials{Key: "valid"})
@@ -441,10 +447,15 @@ func TestClose(t *testing.T) {
 		require.NoError(t, keys.Close())
 		require.NoError(t, keys.Close(), "again")
 	}
-	require.Eventually(t, func() bool { return runtime.NumGoroutine() <= before }, waitLong, tick)
-	var left int
-	require.Eventually(t, func() bool {
-		require.NoError(t, r.admin.QueryRow(t.Context(), "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'").Scan(&left))
-		return left == 1
-	}, waitLong, tick, "connections are left")
+	// Not by require.Eventually, which has a goroutine of its own for what it asks.
+	wait := func(what string, left func() int) {
+		for end := time.Now().Add(waitLong); left() > 0; time.Sleep(tick) {
+			require.True(t, time.Now().Before(end), what)
+		}
+	}
+	wait("goroutines are left", func() int { return runtime.NumGoroutine() - before })
+	wait("connections are left", func() (left int) {
+		require.NoError(t, r.admin.QueryRow(t.Context(), "SELECT count(*) - 1 FROM pg_stat_activity WHERE backend_type = 'client backend'").Scan(&left))
+		return left
+	})
 }
