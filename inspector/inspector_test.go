@@ -180,6 +180,47 @@ func TestCapture(t *testing.T) {
 		}
 		require.Equal(t, "failed m1 , refused m2 too_old, ", kinds)
 	})
+	t.Run("what was not accepted before is no duplicate", func(t *testing.T) {
+		t.Parallel()
+		h := newHost(t, Options{}, false)
+		h.inspector.watch(t, "")
+		kinds := func() (list []string) {
+			for _, r := range h.inspector.rows() {
+				list = append(list, r.Kind)
+			}
+			return list
+		}
+		h.post("/v1/track", "secret-key", `{"event":"Signed Up","messageId":"m1"}`)
+		h.fail = errors.New("disk is gone")
+		h.post("/v1/track", "secret-key", event("m1"))
+		h.fail = nil
+		to := h.inspector.Destination("warehouse", new(sinks.Memory))
+		e := inlet.NewTrack("u", "Signed Up", nil)
+		e.MessageID, e.Source = "m1", &inlet.Source{ID: "web"}
+		require.NoError(t, to.Write(t.Context(), []*inlet.Event{e}), "a delivery may be quicker than the row")
+		h.post("/v1/track", "secret-key", event("m1"))
+		h.post("/v1/track", "secret-key", event("m1"))
+		require.Equal(t, []string{refused, failed, delivered, accepted, duplicate}, kinds())
+	})
+	t.Run("headers that are no text", func(t *testing.T) {
+		t.Parallel()
+		for _, n := range []int{299, 300, 301, 302, 1000} {
+			for _, text := range []string{"\x80", "\xf0", "\xf0\x9f\x98\x80", "\xff\x80"} {
+				h := newHost(t, Options{}, false)
+				h.inspector.watch(t, "")
+				r := httptest.NewRequest(http.MethodPost, "/v1/track", strings.NewReader(event("m1")))
+				r.Header.Set("Content-Type", "application/json")
+				r.SetBasicAuth("secret-key", "")
+				for _, name := range []string{"User-Agent", "Origin"} {
+					r.Header.Set(name, strings.Repeat(text, n))
+				}
+				w := httptest.NewRecorder()
+				h.ServeHTTP(w, r)
+				require.Equal(t, 200, w.Code)
+				require.Len(t, h.inspector.rows(), 1)
+			}
+		}
+	})
 	t.Run("a destination", func(t *testing.T) {
 		t.Parallel()
 		i := open(t, Options{})

@@ -7,7 +7,7 @@ type ring struct {
 	last     uint64 // id of the newest; the first is 1
 	bytes    int
 	maxBytes int
-	kept     map[identity]int // how many rows of an event are kept
+	kept     map[identity]int // how many rows that say that an event was accepted are kept
 }
 
 // An identity is what makes two events the same.
@@ -21,7 +21,7 @@ func (g *ring) len() int { return int(g.last - g.oldest + 1) }
 
 func (g *ring) at(id uint64) **row { return &g.rows[id%uint64(len(g.rows))] }
 
-// has reports whether a row of the event is kept.
+// has reports whether a row is kept that says that the event was accepted.
 func (g *ring) has(source, messageID string) bool {
 	return messageID != "" && g.kept[identity{source, messageID}] > 0
 }
@@ -36,7 +36,7 @@ func (g *ring) add(r *row, unmasked bool) {
 	r.finish(unmasked)
 	*g.at(r.ID) = r
 	g.bytes += r.size()
-	if r.MessageID != "" {
+	if r.stored() {
 		g.kept[identity{r.Source, r.MessageID}]++
 	}
 	for g.bytes > g.maxBytes && g.oldest < g.last {
@@ -51,7 +51,7 @@ func (g *ring) forget() {
 	*p = nil
 	g.oldest++
 	g.bytes -= r.size()
-	if k := (identity{r.Source, r.MessageID}); r.MessageID != "" {
+	if k := (identity{r.Source, r.MessageID}); r.stored() {
 		if g.kept[k]--; g.kept[k] == 0 {
 			delete(g.kept, k)
 		}

@@ -1,6 +1,7 @@
 package inspector
 
 import (
+	"bytes"
 	"encoding/json"
 	"net/netip"
 	"regexp"
@@ -14,7 +15,7 @@ import (
 // Kinds of rows.
 const (
 	accepted  = "accepted"  // by the sink
-	duplicate = "duplicate" // accepted, with the message id of a row that is still kept
+	duplicate = "duplicate" // accepted, as one of a row that is still kept with its message id
 	refused   = "refused"   // an event, or a whole request
 	failed    = "failed"    // by the sink, temporarily: the client sends it again
 	delivered = "delivered" // to a destination
@@ -75,11 +76,7 @@ func eventRow(kind string, e *inlet.Event, now time.Time) *row {
 func (r *row) withDetail(e *inlet.Event) *row {
 	r.detail = e.AppendJSON(nil)
 	if len(r.detail) > maxDetail {
-		n := maxDetail
-		for !utf8.RuneStart(r.detail[n]) {
-			n--
-		}
-		r.detail, r.cut = append([]byte(nil), r.detail[:n]...), true
+		r.detail, r.cut = bytes.Clone(r.detail[:end(r.detail, maxDetail)]), true
 	}
 	r.HasDetail = true
 	return r
@@ -97,6 +94,11 @@ func (r *row) finish(unmasked bool) {
 	r.text = text
 }
 
+// stored reports whether an event with the same message id is a duplicate.
+func (r *row) stored() bool {
+	return r.MessageID != "" && (r.Kind == accepted || r.Kind == duplicate)
+}
+
 // size returns about how many bytes the row takes.
 func (r *row) size() int { return len(r.detail) + 2*len(r.text) + 400 }
 
@@ -105,11 +107,18 @@ func short(text string) string {
 	if len(text) <= maxText {
 		return strings.Clone(text)
 	}
-	n := maxText
-	for !utf8.RuneStart(text[n]) {
-		n--
+	return text[:end(text, maxText)] + "…"
+}
+
+// end returns how much of a text that is longer than most is kept: a character is not cut in two.
+// What is no UTF-8 has no characters.
+func end[T string | []byte](text T, most int) int {
+	for n := most; n > most-utf8.UTFMax; n-- {
+		if utf8.RuneStart(text[n]) {
+			return n
+		}
 	}
-	return text[:n] + "…"
+	return most
 }
 
 // Patterns of what is masked. They are matched in linear time.
