@@ -556,6 +556,10 @@ func TestPage(t *testing.T) {
 			require.Equal(t, 403, get(i, path, "Cookie", "me", "Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "cors").Code)
 		}
 		require.Equal(t, 200, get(i, "/", "Cookie", "me", "Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "navigate").Code, "a link")
+		for _, path := range []string{"/stream", "/rows/1", "/control"} {
+			w := get(i, path, "Cookie", "me", "Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "navigate")
+			require.Equal(t, 403, w.Code, "only to the page")
+		}
 	})
 	t.Run("its headers", func(t *testing.T) {
 		t.Parallel()

@@ -26,11 +26,16 @@ func (i *Inspector) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "not authorized", http.StatusForbidden)
 		return
 	}
-	if site := r.Header.Get("Sec-Fetch-Site"); site == "cross-site" && r.Header.Get("Sec-Fetch-Mode") != "navigate" {
+	if r.Header.Get("Sec-Fetch-Site") == "cross-site" && !followed(r) {
 		http.Error(w, "not for pages of other sites", http.StatusForbidden)
 		return
 	}
 	i.handler.ServeHTTP(w, r)
+}
+
+// followed reports whether a link leads to the page. One to a stream would take a viewer's place.
+func followed(r *http.Request) bool {
+	return r.URL.Path == "/" && r.Header.Get("Sec-Fetch-Mode") == "navigate"
 }
 
 func (i *Inspector) routes() http.Handler {
