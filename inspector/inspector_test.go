@@ -368,26 +368,67 @@ func TestMask(t *testing.T) {
 	t.Parallel()
 	for in, want := range map[string]string{
 		`{"email":"jane.doe+x@mail.shop.example"}`:                  `{"email":"***@mail.shop.example"}`,
-		`jane\u0040shop.example`:                                    `***\u0040shop.example`,
-		`?e=jane%40shop.example&x=1`:                                `?e=***%40shop.example&x=1`,
-		`"j\u00fcrgen@b\u00fccher.example" "jürgen@bücher.example"`: `"***@b\u00fccher.example" "***@bücher.example"`,
-		`"ip":"203.0.113.77"`:                                       `"ip":"203.0.113.*"`,
-		`"ip":"2001:db8:1:2:3:4:5:6"`:                               `"ip":"2001:db8:1:2::*"`,
-		`"ip":"2001:db8::7"`:                                        `"ip":"2001:db8::*"`,
-		`"at":"2026-11-29T10:20:30.5Z"`:                             `"at":"2026-11-29T10:20:30.5Z"`,
-		`"total":27.50,"at":"@home","v":"1.2.3"`:                    `"total":27.50,"at":"@home","v":"1.2.3"`,
+		`"jane\u0040shop.example"`:                                  `"***@shop.example"`,
+		`"{\"e\":\"jane\\u0040shop.example\"}"`:                     `"{\"e\":\"***\\u0040shop.example\"}"`,
+		`"?e=jane%40shop.example&x=1"`:                              `"?e=***%40shop.example\u0026x=1"`,
+		`"j\u00fcrgen@b\u00fccher.example" "jürgen@bücher.example"`: `"***@bücher.example" "***@bücher.example"`,
+		`{"jane@shop.example":1}`:                                   `{"***@shop.example":1}`,
+		`"a!b@shop.example"`:                                        `"***@shop.example"`,
+		`"a@b.example@shop.example"`:                                `"***@***@shop.example"`,
+		// What is escaped before an address is no part of it.
+		`"to:\njane@shop.example"`:                    `"to:\n***@shop.example"`,
+		`"\tjane@shop.example"`:                       `"\t***@shop.example"`,
+		`"\\jane@shop.example"`:                       `"\\***@shop.example"`,
+		`"\\u0041jane@shop.example"`:                  `"***@shop.example"`,
+		`"to:\n203.0.113.77"`:                         `"to:\n203.0.113.*"`,
+		`"to:\n2001:db8::7"`:                          `"to:\n2001:db8::*"`,
+		`"ip":"203.0.113.77"`:                         `"ip":"203.0.113.*"`,
+		`"ip_203.0.113.77_x"`:                         `"ip_203.0.113.*_x"`,
+		`"1.2.3.4567.8.9.1"`:                          `"1.2.3.*.8.9.1"`,
+		`"ip":"2001:db8:1:2:3:4:5:6"`:                 `"ip":"2001:db8:1:2::*"`,
+		`"ip":"2001:db8::7"`:                          `"ip":"2001:db8::*"`,
+		`"ip:2001:DB8::7, [2001:db8:1:2:3:4:5:6]:80"`: `"ip:2001:db8::*, [2001:db8:1:2::*]:80"`,
+		`"client:2001:db8:1:2:3:4:5:6:80"`:            `"client:2001:db8:1:2::*:80"`,
+		`"::ffff:203.0.113.77"`:                       `"::ffff:203.0.113.*"`,
+		`"::ffff:cb00:714d"`:                          `"::ffff:203.0.113.*"`,
+		`"64:ff9b::203.0.113.77"`:                     `"64:ff9b::*"`,
+		`"?ip=2001%3Adb8%3A1%3a2%3A3%3A4%3A5%3A6"`:    `"?ip=2001%3Adb8%3A1%3A2%3A%3A*"`,
+		`"ip%3D2001%3Adb8%3A%3A7"`:                    `"ip%3D2001%3Adb8%3A%3A*"`,
+		`"::1 :: std::vector 12:30:45 a:b"`:           `"::1 :: std::vector 12:30:45 a:b"`,
+		`"at":"2026-11-29T10:20:30.5Z"`:               `"at":"2026-11-29T10:20:30.5Z"`,
+		`"total":27.50,"at":"@home","v":"1.2.3"`:      `"total":27.50,"at":"@home","v":"1.2.3"`,
+		`{"a":"<\/b>","n":1e2,"c":"\ud83d"}`:          `{"a":"<\/b>","n":1e2,"c":"\ud83d"}`,
+		// The event was cut.
+		`{"a":"jane@shop.example x`:      `{"a":"***@shop.example x`,
+		`{"a":"jane@shop.example \`:      `{"a":"***@shop.example `,
+		`{"a":"jane@shop.example \u00`:   `{"a":"***@shop.example `,
+		`{"a":"`:                         `{"a":"`,
+		`{"a":"x","jane@shop.example x"`: `{"a":"x","***@shop.example x"`,
 	} {
-		require.Equal(t, want, string(mask([]byte(in))))
+		got := string(mask([]byte(in)))
+		require.Equal(t, want, got, in)
+		require.Equal(t, json.Valid([]byte(in)), json.Valid([]byte(got)), in)
 	}
 }
 
-// FuzzMask: no address is left.
+// FuzzMask: no address is left, and JSON stays JSON.
 func FuzzMask(f *testing.F) {
-	f.Add(`{"email":"jane@shop.example","ip":"203.0.113.7","v6":"2001:db8::7"}`)
+	for _, text := range []string{
+		"jane@shop.example 203.0.113.7 2001:db8::7", "a@b.example@c.example", "x\n1.2.3.4567.8.9.1", "\\\"\x00\xff a%40b.example",
+		"a::b::c::d", ":::::::::::", "::ffff:1.2.3.4.5", `\u0041@a.bc`,
+	} {
+		f.Add(text)
+	}
 	f.Fuzz(func(t *testing.T, text string) {
-		masked := mask([]byte(text))
-		require.False(t, email.Match(masked), "%q", masked)
-		require.False(t, ipv4.Match(masked), "%q", masked)
+		in, err := json.Marshal(map[string]string{text: text})
+		require.NoError(t, err)
+		var out map[string]string
+		require.NoError(t, json.Unmarshal(mask(in), &out))
+		for _, masked := range out {
+			require.False(t, email.MatchString(masked), "%q", masked)
+			require.False(t, ipv4.MatchString(masked), "%q", masked)
+		}
+		mask([]byte(text)) // what is no JSON
 	})
 }
 

@@ -3,8 +3,6 @@ package inspector
 import (
 	"bytes"
 	"encoding/json"
-	"net/netip"
-	"regexp"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -119,30 +117,4 @@ func end[T string | []byte](text T, most int) int {
 		}
 	}
 	return most
-}
-
-// Patterns of what is masked. They are matched in linear time.
-var (
-	// Characters may be escaped as in JSON, and the at sign as in a URL.
-	email = regexp.MustCompile(`(?:[\pL\pN._%+'-]|\\u[0-9a-fA-F]{4})+(@|\\u0040|%40)((?:(?:[\pL\pN-]|\\u[0-9a-fA-F]{4})+\.)+[\pL]{2,})`)
-	ipv4  = regexp.MustCompile(`\b(\d{1,3}\.\d{1,3}\.\d{1,3})\.\d{1,3}\b`)
-	ipv6  = regexp.MustCompile(`(?i)[0-9a-f]{0,4}(?::[0-9a-f]{0,4}){2,7}`)
-)
-
-// mask returns text without the local parts of e-mail addresses, the last octet of IPv4 addresses,
-// and the last 64 bits of IPv6 addresses.
-func mask(text []byte) []byte {
-	text = email.ReplaceAll(text, []byte("***$1$2"))
-	text = ipv6.ReplaceAllFunc(text, func(found []byte) []byte {
-		ip, err := netip.ParseAddr(string(found))
-		if err != nil || ip.IsLoopback() || ip.IsUnspecified() {
-			return found
-		}
-		network, err := ip.Prefix(64)
-		if err != nil {
-			return found
-		}
-		return []byte(network.Addr().String() + "*")
-	})
-	return ipv4.ReplaceAll(text, []byte("$1.*"))
 }
