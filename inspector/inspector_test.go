@@ -411,6 +411,25 @@ func TestMask(t *testing.T) {
 	}
 }
 
+// An address that was cut is not shown in part.
+func TestCut(t *testing.T) {
+	t.Parallel()
+	for _, address := range []string{"jane.doe@mail.shop.example", "203.0.113.77", "2001:db8:1:2:3:4:5:6", "2001%3Adb8%3A1%3A2%3A3%3A4%3A5%3A6"} {
+		for n := range len(address) + 1 {
+			text := strings.Repeat("x", maxText-n-1) + " " + address + " and so on"
+			quoted, err := json.Marshal(short(text))
+			require.NoError(t, err)
+			shown := string(mask(quoted))
+			for _, hidden := range []string{"jane", "113.7", "2:3", "2%3A3"} {
+				require.NotContains(t, shown, hidden, "%s at %d", address, n)
+			}
+		}
+	}
+	for _, text := range []string{strings.Repeat("x", 1000), strings.Repeat("x@", 500), strings.Repeat("a:b ", 250)} {
+		require.Equal(t, text[:maxText]+"…", short(text))
+	}
+}
+
 // FuzzMask: no address is left, and JSON stays JSON.
 func FuzzMask(f *testing.F) {
 	for _, text := range []string{

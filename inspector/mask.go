@@ -18,6 +18,22 @@ var (
 	literal = regexp.MustCompile(`(?s)"(?:[^"\\]|\\.)*(?:"|\\?$)`)
 )
 
+// longestAddress is how many bytes of text are looked at on each side of where it is cut.
+const longestAddress = 400
+
+// address is what may be one, and is never masked if its end is missing.
+var address = regexp.MustCompile(email.String() + `|(?:[0-9a-fA-F.]*(?::|%3[aA])){2,}[0-9a-fA-F.]*`)
+
+// beforeAddress returns a place, or the beginning of the address that is there.
+func beforeAddress(text string, place int) int {
+	for _, found := range address.FindAllStringIndex(text, -1) {
+		if found[0] < place && place < found[1] {
+			return found[0]
+		}
+	}
+	return place
+}
+
 // mask returns JSON whose texts and names have no local parts of e-mail addresses, no last octet
 // of IPv4 addresses, and not the last 64 bits of IPv6 addresses. All else stays as it is.
 func mask(text []byte) []byte {

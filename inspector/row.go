@@ -108,13 +108,16 @@ func short(text string) string {
 	return text[:end(text, maxText)] + "…"
 }
 
-// end returns how much of a text that is longer than most is kept: a character is not cut in two.
-// What is no UTF-8 has no characters.
+// end returns how much of a text that is longer than most is kept. Neither a character is cut in
+// two, nor an address, whose beginning could not be masked. What is no UTF-8 has no characters.
 func end[T string | []byte](text T, most int) int {
-	for n := most; n > most-utf8.UTFMax; n-- {
-		if utf8.RuneStart(text[n]) {
-			return n
-		}
+	n := most
+	for n > most-utf8.UTFMax && !utf8.RuneStart(text[n]) {
+		n--
 	}
-	return most
+	if n == most-utf8.UTFMax {
+		n = most
+	}
+	from := max(0, n-longestAddress)
+	return from + beforeAddress(string(text[from:min(len(text), n+longestAddress)]), n-from)
 }
