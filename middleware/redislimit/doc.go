@@ -28,8 +28,9 @@
 //
 // If Redis cannot be reached, a server grants what it holds, then [Limiter.Take] fails and
 // [middleware.RateLimitOptions].OnError decides; by default each server limits on its own, until
-// Redis is back. If Redis loses its data, the buckets are full again. Nothing is written to Redis
-// again after a failure, so what a request took may be lost if the answer is.
+// Redis is back. If Redis loses its data, the buckets are full again. If its clock goes back, a
+// bucket goes on from what it had. Nothing is written to Redis again after a failure, so what a
+// request took may be lost if the answer is.
 //
 // # What to share
 //

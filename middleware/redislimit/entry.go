@@ -201,9 +201,18 @@ func (e *entry) quota(c *middleware.Charge, now time.Duration) middleware.Quota 
 func (l *lease) quota(unit middleware.Unit, since time.Duration) middleware.Quota {
 	remaining := min(l.burst, l.held+max(0, l.remaining(since)))
 	return middleware.Quota{
-		Unit: unit, Limit: int(l.burst), Remaining: int(remaining),
+		Unit: unit, Limit: whole(l.burst), Remaining: whole(remaining),
 		Reset: duration((l.burst - remaining) / l.rate),
 	}
+}
+
+// whole returns a number of tokens without parts, at least 0: more than is held may be drawn while
+// Redis is asked, and the highest burst has no exact number.
+func whole(tokens float64) int {
+	if tokens >= math.MaxInt {
+		return math.MaxInt
+	}
+	return int(max(0, tokens))
 }
 
 // duration returns so many seconds.

@@ -73,10 +73,40 @@ func TestTable(t *testing.T) {
 
 func TestAnswer(t *testing.T) {
 	t.Parallel()
-	_, err := parseAnswer([]string{"1"})
+	asked := request{buckets: [3]asked{{rate: 1, burst: 10, needed: 1, take: 1, want: 2}}}
+	parse := func(values ...string) error {
+		_, err := parseAnswer(values, &asked)
+		return err
+	}
+	for _, good := range [][]string{
+		{"1", "1", "9.000000", "0", "0", "0", "0"}, {"1", "3", "-5", "0", "0", "0", "0"}, {"0", "0", "0.5", "0", "0", "0", "0"},
+	} {
+		require.NoError(t, parse(good...), good)
+	}
+	for _, bad := range [][]string{
+		{"1", "nan", "1", "0", "0", "0", "0"}, {"1", "inf", "1", "0", "0", "0", "0"}, {"1", "4", "1", "0", "0", "0", "0"},
+		{"1", "0.5", "1", "0", "0", "0", "0"}, {"1", "-1", "1", "0", "0", "0", "0"}, {"1", "1", "nan", "0", "0", "0", "0"},
+		{"1", "1", "11", "0", "0", "0", "0"}, {"1", "1", "-inf", "0", "0", "0", "0"}, {"1", "1", "1", "1", "0", "0", "0"},
+		{"0", "nan", "1", "0", "0", "0", "0"}, {"2", "1", "1", "0", "0", "0", "0"}, {"", "1", "1", "0", "0", "0", "0"},
+	} {
+		require.Error(t, parse(bad...), bad)
+	}
+	err := parse("1")
 	require.EqualError(t, err, "the answer has 1 values, must have 7")
-	_, err = parseAnswer([]string{"1", "x", "1", "1", "1", "1", "1"})
+	err = parse("1", "x", "1", "1", "1", "1", "1")
 	require.ErrorContains(t, err, `parsing "x"`)
+}
+
+// A zone may have any characters.
+func TestZone(t *testing.T) {
+	t.Parallel()
+	key := func(ip, name string) string {
+		return storedKey("p:", &middleware.Charge{Policy: "a", IP: netip.MustParseAddr(ip), Name: name})
+	}
+	require.NotEqual(t, key("fe80::1%a", "b|c"), key("fe80::1%a|b", "c"))
+	require.NotEqual(t, key("fe80::1%a", "b"), key("fe80::1", "b"))
+	require.NotEqual(t, key("fe80::1%a", "b"), key("fe80::1%b", "b"))
+	require.Less(t, len(key("fe80::1%"+strings.Repeat("z", 5000), "b")), 100)
 }
 
 // FuzzStoredKey: keys that differ are stored under names that differ.

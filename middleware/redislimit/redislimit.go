@@ -152,6 +152,9 @@ func (l *Limiter) ask(ctx context.Context, e *entry, c *middleware.Charge) (midd
 	}
 	e.settle(&r, &a, sent, l.o.Lease)
 	if !a.granted {
+		if q, decided := e.draw(c, sent); decided { // others may have returned tokens meanwhile
+			return q, nil
+		}
 		return e.refusal(c, sent), nil
 	}
 	e.take(c)
@@ -165,7 +168,7 @@ func (l *Limiter) send(ctx context.Context, c *middleware.Charge, r *request) (a
 	values, err := result.AsStrSlice()
 	var a answer
 	if err == nil {
-		a, err = parseAnswer(values)
+		a, err = parseAnswer(values, r)
 	}
 	if err != nil {
 		l.failures.Add(1)

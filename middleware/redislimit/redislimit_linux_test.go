@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"math"
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
@@ -169,6 +170,95 @@ func TestTake(t *testing.T) {
 			c.Requests = middleware.Draw{Rate: 1, Burst: 1, Cost: 1}
 			require.True(t, w.take(0, c).OK, "%q", c)
 			require.False(t, w.take(1, c).OK, "%q", c)
+		}
+	})
+	t.Run("what others draw and return while Redis is asked", func(t *testing.T) {
+		t.Parallel()
+		w := newWorld(t, s, 2, Options{})
+		with := func(c middleware.Charge, cost int) middleware.Charge {
+			c.Requests.Cost = cost
+			return c
+		}
+		// meanwhile makes a charge during the next exchange.
+		meanwhile := func(c middleware.Charge) {
+			w.nodes[0].moment = func() int64 {
+				w.nodes[0].moment = w.now.Load
+				require.True(t, w.take(0, c).OK)
+				return w.now.Load()
+			}
+		}
+		a := one("a", 0.001, 3)
+		require.True(t, w.take(1, with(a, 3)).OK)
+		meanwhile(with(a, -2))
+		require.Equal(t, middleware.Quota{OK: true, Limit: 3, Remaining: 1, Reset: 2000 * time.Second}, w.take(0, a), "returned")
+		b := one("b", 0.001, 5)
+		require.True(t, w.take(0, with(b, -5)).OK)
+		meanwhile(with(b, 5))
+		q := w.take(0, with(b, 6))
+		require.True(t, q.OK)
+		require.Zero(t, q.Remaining, "drawn")
+	})
+	t.Run("a clock that goes back", func(t *testing.T) {
+		t.Parallel()
+		for _, back := range []time.Duration{time.Millisecond, 500 * time.Millisecond, time.Hour} {
+			w := newWorld(t, s, 1, Options{})
+			w.now.Store(1_000_000_000_000)
+			c := one(back.String(), 1, 2)
+			c.Events = middleware.Draw{Rate: 1, Burst: 10, Cost: 1}
+			require.True(t, w.take(0, c).OK)
+			require.True(t, w.take(0, one(c.Name, 1, 2)).OK)
+			redis := w.now.Load() - back.Microseconds()
+			w.nodes[0].moment = func() int64 { return redis + w.now.Load() - 1_000_000_000_000 }
+			// A server that does not remember the key asks each time.
+			take := func() bool {
+				w.nodes[0].table = newTable(10)
+				return w.take(0, one(c.Name, 1, 2)).OK
+			}
+			require.False(t, take(), back)
+			require.False(t, take(), back)
+			w.pass(time.Second)
+			require.True(t, take(), back)
+			require.False(t, take(), back)
+			c.Requests = middleware.Draw{}
+			w.nodes[0].table = newTable(10)
+			require.Equal(t, 9, w.take(0, c).Remaining, "the other bucket has been filled, too")
+		}
+	})
+	t.Run("a debt of more than a lifetime", func(t *testing.T) {
+		t.Parallel()
+		w := newWorld(t, s, 2, Options{})
+		for _, rate := range []float64{1e-300, 1e-9, 1e-3} {
+			c := one(fmt.Sprint(rate), rate, 1)
+			c.Requests.Cost = 1e9
+			require.True(t, w.take(0, c).OK)
+			for node := range 2 {
+				q := w.take(node, c)
+				require.False(t, q.OK)
+				require.Positive(t, q.RetryAfter)
+				require.Zero(t, q.Remaining)
+			}
+			l := w.nodes[0]
+			ttl, err := l.client.Do(t.Context(), l.client.B().Pttl().Key(l.o.Prefix+"p||"+c.Name).Build()).AsInt64()
+			require.NoError(t, err)
+			require.Positive(t, ttl, "it does not stay for ever")
+		}
+	})
+	t.Run("limits at the edges", func(t *testing.T) {
+		t.Parallel()
+		w := newWorld(t, s, 1, Options{})
+		for _, rate := range []float64{1e-300, 1e-9, 1, 1e9, 1e300} {
+			for _, burst := range []int{1, 1e9, 1 << 53, math.MaxInt} {
+				c := one(fmt.Sprint(rate, burst), rate, burst)
+				q := w.take(0, c)
+				require.True(t, q.OK)
+				require.Equal(t, burst, q.Limit)
+				require.GreaterOrEqual(t, q.Remaining, 0)
+				require.LessOrEqual(t, q.Remaining, burst)
+				require.GreaterOrEqual(t, q.Reset, time.Duration(0))
+				if burst == 1 {
+					require.False(t, w.take(0, c).OK)
+				}
+			}
 		}
 	})
 	t.Run("a key that is full again is gone", func(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"math"
 	"strconv"
 
 	"github.com/inlet-go/inlet/middleware"
@@ -26,17 +27,23 @@ if now == 0 then
   local t = redis.call('TIME')
   now = t[1] * 1000000 + t[2]
 end
-local state = redis.call('HMGET', KEYS[1], 'r', 'rr', 'e', 'er', 'b', 'br')
+local state = redis.call('HMGET', KEYS[1], 'r', 'rr', 'e', 'er', 'b', 'br', 'w')
 local names = {'r', 'e', 'b'}
 local missing, granted, left = {}, {0, 0, 0}, {0, 0, 0}
-local ok, full = 1, now
+local ok, full, set = 1, now, {}
+local back = math.max(0, (tonumber(state[7]) or 0) - now)
 for u = 1, 3 do
   local rate, burst, needed = tonumber(ARGV[u*6-4]), tonumber(ARGV[u*6-3]), tonumber(ARGV[u*6-2])
   local at, was = tonumber(state[u*2-1]), tonumber(state[u*2])
   missing[u] = 0
+  if at and back > 0 then
+    at = at - back
+    set[#set+1] = names[u]
+    set[#set+1] = string.format('%.0f', at)
+  end
   if at and at > now then
     missing[u] = (at - now) / 1000000 * was
-    if rate == 0 and at > full then full = at end
+    if (rate == 0 or back > 0) and at > full then full = at end
   end
   if rate > 0 then
     left[u] = burst - missing[u]
@@ -44,18 +51,17 @@ for u = 1, 3 do
   end
 end
 if ok == 1 then
-  local set = {}
   for u = 1, 3 do
     local rate = tonumber(ARGV[u*6-4])
     if rate > 0 then
       local burst, take = tonumber(ARGV[u*6-3]), tonumber(ARGV[u*6-1])
-      local want, back = tonumber(ARGV[u*6]), tonumber(ARGV[u*6+1])
-      missing[u] = math.max(0, missing[u] - back)
+      local want, returned = tonumber(ARGV[u*6]), tonumber(ARGV[u*6+1])
+      missing[u] = math.max(0, missing[u] - returned)
       local extra = math.max(0, math.min(want, math.floor(burst - missing[u] - take)))
       granted[u] = take + extra
       missing[u] = missing[u] + granted[u]
       left[u] = burst - missing[u]
-      local at = now + math.ceil(missing[u] / rate * 1000000)
+      local at = now + math.min(math.ceil(missing[u] / rate * 1000000), 3153600000000000)
       if at > full then full = at end
       set[#set+1] = names[u]
       set[#set+1] = string.format('%.0f', at)
@@ -63,10 +69,12 @@ if ok == 1 then
       set[#set+1] = string.format('%.17g', rate)
     end
   end
-  if #set > 0 then
-    redis.call('HSET', KEYS[1], unpack(set))
-    redis.call('PEXPIRE', KEYS[1], string.format('%.0f', math.ceil((full - now) / 1000) + 1000))
-  end
+end
+if #set > 0 then
+  set[#set+1] = 'w'
+  set[#set+1] = string.format('%.0f', now)
+  redis.call('HSET', KEYS[1], unpack(set))
+  redis.call('PEXPIRE', KEYS[1], string.format('%.0f', math.ceil((full - now) / 1000) + 1000))
 end
 local out = {tostring(ok)}
 for u = 1, 3 do
@@ -107,18 +115,42 @@ type answer struct {
 	buckets [3]struct{ granted, left float64 }
 }
 
-func parseAnswer(values []string) (a answer, err error) {
+// parseAnswer reads the answer to a request. One that no script of this package gives is an error:
+// tokens that nobody has asked for, or numbers that are none, would be held.
+func parseAnswer(values []string, r *request) (a answer, err error) {
 	if len(values) != 7 {
 		return a, fmt.Errorf("the answer has %d values, must have 7", len(values))
 	}
 	a.granted = values[0] == "1"
+	if !a.granted && values[0] != "0" {
+		return a, fmt.Errorf("the answer begins with %q, must be 0 or 1", values[0])
+	}
 	for i := range a.buckets {
 		var errs [2]error
 		a.buckets[i].granted, errs[0] = strconv.ParseFloat(values[1+2*i], 64)
 		a.buckets[i].left, errs[1] = strconv.ParseFloat(values[2+2*i], 64)
 		err = errors.Join(err, errs[0], errs[1])
 	}
+	if err == nil && !a.fits(r) {
+		err = fmt.Errorf("the answer %q does not fit what was asked for", values)
+	}
 	return a, err
+}
+
+// fits reports whether the numbers of an answer are possible.
+func (a *answer) fits(r *request) bool {
+	for i, got := range a.buckets {
+		b := &r.buckets[i]
+		switch {
+		case !(got.left <= b.burst+tolerance) || math.IsInf(got.left, -1):
+			return false
+		case !(got.granted <= b.take+b.want):
+			return false
+		case a.granted && !(got.granted >= b.take):
+			return false
+		}
+	}
+	return true
 }
 
 // longName is how long a name may be in bytes to be stored as it is.
@@ -129,7 +161,11 @@ const longName = 200
 func storedKey(prefix string, c *middleware.Charge) string {
 	var ip string
 	if c.IP.IsValid() {
-		ip = c.IP.String()
+		ip = c.IP.WithZone("").String()
+		if zone := c.IP.Zone(); zone != "" { // of any characters
+			sum := sha256.Sum256([]byte(zone))
+			ip += "%" + hex.EncodeToString(sum[:])
+		}
 	}
 	if len(c.Name) <= longName {
 		return prefix + c.Policy + "|" + ip + "|" + c.Name
