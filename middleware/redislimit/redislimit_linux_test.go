@@ -240,7 +240,7 @@ func TestTake(t *testing.T) {
 			l := w.nodes[0]
 			ttl, err := l.client.Do(t.Context(), l.client.B().Pttl().Key(l.o.Prefix+"p||"+c.Name).Build()).AsInt64()
 			require.NoError(t, err)
-			require.Positive(t, ttl, "it does not stay for ever")
+			require.Positive(t, ttl, "it does not stay forever")
 		}
 	})
 	t.Run("limits at the edges", func(t *testing.T) {

@@ -116,7 +116,7 @@ type answer struct {
 }
 
 // parseAnswer reads the answer to a request. One that no script of this package gives is an error:
-// tokens that nobody has asked for, or numbers that are none, would be held.
+// tokens that were not asked for, or numbers that are none, would be held.
 func parseAnswer(values []string, r *request) (a answer, err error) {
 	if len(values) != 7 {
 		return a, fmt.Errorf("the answer has %d values, must have 7", len(values))
