@@ -22,7 +22,8 @@
 //
 // # What it shows
 //
-// Write keys are never shown: they are no part of events, and paths that have one are redacted. The
+// Write keys are not shown where clients send them: they are no part of events, and are replaced in
+// paths and in what was sent of a refused event. One that a client puts elsewhere is shown. The
 // local part of e-mail addresses and the end of IP addresses are masked, unless [Options].Unmasked
 // is set: what else a client sends is shown as it is. Nothing is written to a disk, and every
 // answer forbids caches.

@@ -447,7 +447,7 @@ func FuzzMask(f *testing.F) {
 			require.False(t, email.MatchString(masked), "%q", masked)
 			require.False(t, ipv4.MatchString(masked), "%q", masked)
 		}
-		mask([]byte(text)) // what is no JSON
+		mask([]byte(text)) // what may be anything
 	})
 }
 
@@ -631,6 +631,9 @@ func TestPage(t *testing.T) {
 		require.NotEqual(t, policy, b.Header().Get("Content-Security-Policy"), "a nonce of its own")
 		require.NotContains(t, a.Body.String(), "{{")
 		require.NotContains(t, a.Body.String(), i.token, "without Control")
+		require.Contains(t, a.Body.String(), `data-api=""`)
+		elsewhere := open(t, Options{API: func() string { return `https://in.example/"><b>/` }})
+		require.Contains(t, get(elsewhere, "/").Body.String(), `data-api="https://in.example/&#34;&gt;&lt;b&gt;"`)
 	})
 	t.Run("an event", func(t *testing.T) {
 		t.Parallel()

@@ -38,6 +38,9 @@ type Options struct {
 	// no such button.
 	Start func(ctx context.Context, name string) error
 
+	// API returns the URL below which clients send events, such as "https://in.example", for "Copy
+	// as curl". It is called for each load of the page. Defaults to where the page is.
+	API func() string
 	// Unmasked shows e-mail addresses and IP addresses as they are. Defaults to false.
 	Unmasked bool
 	// MaxRows is how many rows are kept. Defaults to 500.

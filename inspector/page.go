@@ -6,6 +6,7 @@ import (
 	"crypto/subtle"
 	_ "embed"
 	"errors"
+	"html"
 	"net/http"
 	"strconv"
 	"strings"
@@ -49,16 +50,19 @@ func (i *Inspector) routes() http.Handler {
 
 // index serves the page, with a nonce for its script and its style.
 func (i *Inspector) index(w http.ResponseWriter, r *http.Request) {
-	nonce, token := rand.Text(), ""
+	nonce, token, api := rand.Text(), "", ""
 	if i.o.Control != nil && i.o.Control(r) {
 		token = i.token
+	}
+	if i.o.API != nil {
+		api = html.EscapeString(strings.TrimSuffix(i.o.API(), "/"))
 	}
 	h := w.Header()
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Content-Security-Policy", "default-src 'none'; script-src 'nonce-"+nonce+"'; style-src 'nonce-"+nonce+
 		"'; connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
 	h.Set("X-Frame-Options", "DENY")
-	_, _ = w.Write([]byte(strings.NewReplacer("{{nonce}}", nonce, "{{token}}", token).Replace(page)))
+	_, _ = w.Write([]byte(strings.NewReplacer("{{nonce}}", nonce, "{{token}}", token, "{{api}}", api).Replace(page)))
 }
 
 // detail serves the event of a row, as text.

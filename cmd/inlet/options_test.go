@@ -120,6 +120,16 @@ func TestKeyFile(t *testing.T) {
 
 var inspectorLine = regexp.MustCompile(`inlet: inspector" url=(\S+)`)
 
+// logged waits for a line of the log, which comes by another way than the greeting.
+func logged(t *testing.T, log fmt.Stringer, line *regexp.Regexp) (found []string) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		found = line.FindStringSubmatch(log.String())
+		return found != nil
+	}, 2*time.Minute, time.Millisecond)
+	return found
+}
+
 func TestInspector(t *testing.T) {
 	t.Parallel()
 	log := new(syncBuffer)
@@ -128,12 +138,12 @@ func TestInspector(t *testing.T) {
 	p.logTo = log
 	p.begin(t)
 	p.key = "secret-key"
-	url := inspectorLine.FindStringSubmatch(log.String())
-	require.NotNil(t, url, "%s", log)
+	url := logged(t, log, inspectorLine)
 	page, status := get(t, url[1]+"/")
 	require.Equal(t, 200, status)
 	require.Contains(t, page, "<title>Inlet inspector</title>")
 	require.NotContains(t, page, `data-token=""`, "the buttons work here")
+	require.Contains(t, page, `data-api="`+p.url+`"`, "events are sent to another port")
 
 	stream, err := http.Get(url[1] + "/stream")
 	require.NoError(t, err)
@@ -177,8 +187,7 @@ func TestMetrics(t *testing.T) {
 	p.post(t, "/v1/track", `{"event":"E"}`)
 	p.key = "wrong"
 	p.post(t, "/v1/track", event)
-	addr := metricsLine.FindStringSubmatch(log.String())
-	require.NotNil(t, addr, "%s", log)
+	addr := logged(t, log, metricsLine)
 	host, _, err := net.SplitHostPort(addr[1])
 	require.NoError(t, err)
 	require.Equal(t, "127.0.0.1", host)

@@ -46,6 +46,7 @@ func (s *server) openInspector() (err error) {
 		Destinations: s.store.Deliveries,
 		Delivery:     s.running.get,
 		Start:        s.start,
+		API:          func() string { return s.apiURL },
 		Logger:       s.Logger,
 	})
 	return err

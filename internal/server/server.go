@@ -76,6 +76,7 @@ type server struct {
 	close   []func() error
 
 	inspector *inspector.Inspector // nil if there is none
+	apiURL    string               // what the inspector says that events are sent to
 	running   deliveries
 
 	stopping atomic.Bool // it is about to stop, and no longer ready
@@ -114,14 +115,15 @@ func (c Config) Run(ctx context.Context, stdout io.Writer) (err error) {
 	if err := s.serveMetrics(metrics); err != nil {
 		return err
 	}
-	if err := s.serveInspector(); err != nil {
-		return err
-	}
 	listener, err := net.Listen("tcp", c.Addr)
 	if err != nil {
 		return err
 	}
 	s.close = append(s.close, listenerCloser(listener))
+	s.apiURL = s.baseURL(listener.Addr())
+	if err := s.serveInspector(); err != nil {
+		return err
+	}
 	if err := s.deliver(); err != nil {
 		return err
 	}
