@@ -613,7 +613,9 @@ func TestPage(t *testing.T) {
 			w := get(i, path)
 			require.Equal(t, 403, w.Code, path)
 			require.Equal(t, "no-store", w.Header().Get("Cache-Control"))
-			require.Equal(t, 403, get(i, path, "Cookie", "me", "Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "cors").Code)
+			for _, site := range []string{"cross-site", "same-site"} {
+				require.Equal(t, 403, get(i, path, "Cookie", "me", "Sec-Fetch-Site", site, "Sec-Fetch-Mode", "no-cors").Code)
+			}
 		}
 		require.Equal(t, 200, get(i, "/", "Cookie", "me", "Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "navigate").Code, "a link")
 		for _, path := range []string{"/stream", "/rows/1", "/control"} {
@@ -650,6 +652,18 @@ func TestPage(t *testing.T) {
 		unmasked.post("/v1/identify", "secret-key", `{"userId":"u","traits":{"email":"jane@shop.example"}}`)
 		require.Contains(t, get(unmasked.inspector, "/rows/1").Body.String(), "jane@shop.example")
 	})
+}
+
+// An error may quote an event.
+func TestDestinationsAreMasked(t *testing.T) {
+	t.Parallel()
+	stats := func() []journal.DeliveryStats {
+		return []journal.DeliveryStats{{Name: "10.0.0.1", Err: errors.New(`"jane@shop.example" is too long`), Blocking: "jane@shop.example"}}
+	}
+	d := open(t, Options{Destinations: stats}).state().Destinations[0]
+	require.Equal(t, []string{"10.0.0.1", `"***@shop.example" is too long`, "***@shop.example"}, []string{d.Name, d.Error, d.Blocking})
+	d = open(t, Options{Destinations: stats, Unmasked: true}).state().Destinations[0]
+	require.Equal(t, []string{`"jane@shop.example" is too long`, "jane@shop.example"}, []string{d.Error, d.Blocking})
 }
 
 func TestControl(t *testing.T) {

@@ -27,8 +27,9 @@ func (i *Inspector) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "not authorized", http.StatusForbidden)
 		return
 	}
-	if r.Header.Get("Sec-Fetch-Site") == "cross-site" && !followed(r) {
-		http.Error(w, "not for pages of other sites", http.StatusForbidden)
+	// A site has many pages: those at other ports of this machine, or at other names of a domain.
+	if site := r.Header.Get("Sec-Fetch-Site"); (site == "cross-site" || site == "same-site") && !followed(r) {
+		http.Error(w, "not for other pages", http.StatusForbidden)
 		return
 	}
 	i.handler.ServeHTTP(w, r)
@@ -107,7 +108,7 @@ func (i *Inspector) control(w http.ResponseWriter, r *http.Request) {
 	text, err := i.act(ctx, action, name)
 	i.o.Logger.InfoContext(ctx, "inspector: button pressed", "action", short(action), "destination", short(name), "error", err)
 	if err != nil {
-		http.Error(w, short(err.Error()), http.StatusConflict)
+		http.Error(w, i.shown(err.Error()), http.StatusConflict)
 		return
 	}
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")

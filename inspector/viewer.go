@@ -235,21 +235,29 @@ func (i *Inspector) state() state {
 	i.mu.Unlock()
 	if i.o.Destinations != nil {
 		for _, d := range i.o.Destinations() {
-			s.Destinations = append(s.Destinations, destinationOf(d))
+			s.Destinations = append(s.Destinations, i.destinationOf(d))
 		}
 	}
 	return s
 }
 
-func destinationOf(d journal.DeliveryStats) destination {
+func (i *Inspector) destinationOf(d journal.DeliveryStats) destination {
 	out := destination{
 		Name: d.Name, Running: d.Running, Behind: d.Behind, Age: d.Age.Seconds(), Sent: d.Delivered, Refused: d.Refused,
-		Dropped: d.Dropped, Paused: short(d.Paused), Failures: d.Failures, Blocking: short(d.Blocking),
+		Dropped: d.Dropped, Paused: i.shown(d.Paused), Failures: d.Failures, Blocking: i.shown(d.Blocking),
 	}
 	if d.Err != nil {
-		out.Error = short(d.Err.Error())
+		out.Error = i.shown(d.Err.Error())
 	}
 	return out
+}
+
+// shown returns a text that may quote an event, as viewers see it.
+func (i *Inspector) shown(text string) string {
+	if text = short(text); i.o.Unmasked {
+		return text
+	}
+	return maskText(text)
 }
 
 // A sender writes server-sent events.
