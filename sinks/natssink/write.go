@@ -198,8 +198,9 @@ func (w *write) atomic(from, to int) error {
 // id returns the name of the batch of a call, which no other batch of any client has.
 func (c *call) id(b *inbox) string {
 	const longest = 64
-	name := strconv.FormatUint(c.number, 36) + "." + b.prefix
-	return name[:min(len(name), longest)]
+	name := strconv.FormatUint(c.number, 36) + "."
+	prefix := b.prefix // what is random in it is at its end
+	return name + prefix[max(0, len(prefix)-(longest-len(name))):]
 }
 
 // allAtOnce publishes the events from:to without waiting for each other's answers. It returns the
@@ -274,7 +275,9 @@ func (w *write) exchange(c *call, send func() error) {
 	select {
 	case <-sent:
 	default: // it has stopped early, or is about to end
-		w.abandoned = !w.awaitSent(sent)
+		if !w.awaitSent(sent) {
+			w.abandoned = true // also if a later call of the Write ends in time
+		}
 	}
 }
 
