@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"strings"
 	"testing"
 	"time"
 
@@ -103,6 +104,7 @@ func TestTarget(t *testing.T) {
 	t.Parallel()
 	for _, list := range []string{
 		"", "nats://u:hunter2@", "nats://u:hunter2@host:port", "nats://u:hun ter2@[host", "nats://a:1,u:hunter2@b:c", "%hunter2",
+		"nats://u:1/hunter2@host", "nats://u:1?hunter2@host", "nats://u:1#hunter2@host",
 	} {
 		_, err := New(t.Context(), list, nil)
 		require.ErrorContains(t, err, "target is not a list of URLs", list)
@@ -121,7 +123,13 @@ func TestTarget(t *testing.T) {
 	hosts, secrets, err := parseURLs("nats://a:4222, u:p%40ss@b,tls://token@c:1")
 	require.NoError(t, err)
 	require.Equal(t, []string{"a:4222", "b", "c:1"}, hosts)
-	require.Equal(t, []string{"u:p%40ss", "p@ss", "token", "token"}, secrets)
+	require.Subset(t, secrets, []string{"u:p%40ss", "p%40ss", "p@ss", "token"})
+	s := new(Sink)
+	s.hide("hunter2", "u:hunter2", "hunter22", "")
+	require.Equal(t, "[secret] [secret] [secret] u", s.secrets.Hide("u:hunter2 hunter22 hunter2 u"))
+	_, secrets, err = parseURLs("nats://u:hunte%722@a")
+	require.NoError(t, err)
+	require.Subset(t, secrets, []string{"hunte%722", "hunter2"}, "as it is written, and as it is meant")
 }
 
 func TestCovers(t *testing.T) {
@@ -166,4 +174,42 @@ func TestNames(t *testing.T) {
 	}
 	require.Equal(t, "inlet.my-shop_1.track", b.subject("inlet", &inlet.Event{Type: inlet.TypeTrack, Source: &inlet.Source{ID: "my-shop_1"}}))
 	require.Equal(t, "web:8f2c-1", messageID(&inlet.Event{MessageID: "8f2c-1", Source: &inlet.Source{ID: "web"}}))
+}
+
+// TestBatchIDs requires that the batches of two connections have different names, whatever the
+// prefix of their inboxes is.
+func TestBatchIDs(t *testing.T) {
+	t.Parallel()
+	for _, prefix := range []string{"_INBOX", strings.Repeat("long.", 40) + "prefix"} {
+		nc := &nats.Conn{Opts: nats.Options{InboxPrefix: prefix}}
+		seen := map[string]bool{}
+		for range 3 {
+			b := inbox{prefix: nc.NewInbox() + "."}
+			for number := range uint64(3) {
+				id := (&call{number: number}).id(&b)
+				require.False(t, seen[id], id)
+				require.LessOrEqual(t, len(id), 64)
+				seen[id] = true
+			}
+		}
+	}
+}
+
+// TestAbandoned has a call whose messages are still being sent when a later one of the same Write
+// ends in time.
+func TestAbandoned(t *testing.T) {
+	t.Parallel()
+	s := &Sink{opts: Options{AckTimeout: time.Hour}, inbox: inbox{calls: map[uint64]*call{}}}
+	w := &write{sink: s, ctx: t.Context()}
+	hold := make(chan struct{})
+	for _, send := range []func() error{
+		func() error { <-hold; return nil },
+		func() error { time.Sleep(time.Millisecond); return nil },
+	} {
+		c := s.inbox.begin(1, false)
+		c.fail(errDisconnected)
+		w.exchange(c, send)
+		require.True(t, w.abandoned, "its memory must not be used again")
+	}
+	close(hold)
 }

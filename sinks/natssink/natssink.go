@@ -1,11 +1,13 @@
 package natssink
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -112,8 +114,7 @@ func New[T Target](ctx context.Context, target T, o *Options) (*Sink, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := within(ctx, func() error { return s.prepare(ctx) }); err != nil {
-		go s.disconnect()
+	if err := s.prepareWithin(ctx); err != nil {
 		return nil, s.classify(ctx, "stream "+s.opts.Stream, false, err)
 	}
 	s.status = s.nc.StatusChanged(nats.RECONNECTING, nats.CLOSED)
@@ -127,8 +128,11 @@ func (s *Sink) connect(ctx context.Context, list string) error {
 	if err != nil {
 		return err
 	}
-	s.secrets = sinkkit.NewSecrets("[secret]", secrets...)
 	s.describe(strings.Join(hosts, ","))
+	options := nats.GetDefaultOptions()
+	for text := range strings.SplitSeq(list, ",") {
+		options.Servers = append(options.Servers, strings.TrimSpace(text))
+	}
 	connect := append([]nats.Option{
 		nats.Name("inlet"),
 		nats.FlusherTimeout(s.opts.AckTimeout),
@@ -136,11 +140,20 @@ func (s *Sink) connect(ctx context.Context, list string) error {
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { s.logError(err) }),
 	}, s.opts.Connect...)
 	connect = append(connect, nats.ReconnectBufSize(-1), nats.MaxReconnects(-1), nats.IgnoreAuthErrorAbort(), nats.RetryOnFailedConnect(false))
+	for _, option := range connect {
+		if option == nil {
+			continue
+		}
+		if err := option(&options); err != nil {
+			return fmt.Errorf("natssink: Options: Connect: %w", err)
+		}
+	}
+	s.hide(append(secrets, options.Password, options.Token)...)
 	made := make(chan error, 1)
 	var nc *nats.Conn
 	go func() {
 		var err error
-		nc, err = nats.Connect(list, connect...)
+		nc, err = options.Connect()
 		made <- err
 	}()
 	select {
@@ -180,14 +193,22 @@ func parseURLs(list string) (hosts, secrets []string, err error) {
 			text = "nats://" + text
 		}
 		u, err := url.Parse(text)
-		if err != nil || u.Host == "" { // the text of the error may have a part of the password
+		if err != nil || u.Host == "" || strings.Contains(u.Path+u.RawQuery+u.Fragment, "@") {
+			// Its text may have a part of the password, and so may that of the error.
 			return nil, nil, errors.New("natssink: target is not a list of URLs; it is not quoted, since it may have a password")
 		}
 		hosts = append(hosts, u.Host)
+		if u.User == nil {
+			continue
+		}
+		_, rest, _ := strings.Cut(text, "://")
+		written := rest[:strings.LastIndex(rest, "@")] // perhaps with other escapes than String has
+		_, password, _ := strings.Cut(written, ":")
+		secrets = append(secrets, u.User.String(), written, password)
 		if password, found := u.User.Password(); found {
-			secrets = append(secrets, u.User.String(), password)
-		} else if u.User != nil { // a token
-			secrets = append(secrets, u.User.String(), u.User.Username())
+			secrets = append(secrets, password)
+		} else { // a token
+			secrets = append(secrets, u.User.Username())
 		}
 	}
 	return hosts, secrets, nil
@@ -202,9 +223,21 @@ func (s *Sink) use(nc *nats.Conn) error {
 		return errors.New("natssink: target keeps messages in memory while it is not connected; make it with nats.ReconnectBufSize(-1)")
 	}
 	s.nc = nc
-	s.secrets = sinkkit.NewSecrets("[secret]", nc.Opts.Password, nc.Opts.Token)
+	secrets := []string{nc.Opts.Password, nc.Opts.Token}
+	for _, text := range append([]string{nc.Opts.Url}, nc.Opts.Servers...) {
+		if _, found, err := parseURLs(text); err == nil { // else the connection could not use it
+			secrets = append(secrets, found...)
+		}
+	}
+	s.hide(secrets...)
 	s.describe(nc.ConnectedAddr())
 	return nil
+}
+
+// hide keeps secrets out of errors and logs: those that contain another one first.
+func (s *Sink) hide(secrets ...string) {
+	slices.SortStableFunc(secrets, func(a, b string) int { return cmp.Compare(len(b), len(a)) })
+	s.secrets = sinkkit.NewSecrets("[secret]", secrets...)
 }
 
 func (s *Sink) describe(where string) {
@@ -220,17 +253,51 @@ func (s *Sink) watch() {
 	}
 }
 
-// within calls f, and returns its error, or that of ctx if that is done first: a call of the
-// connection hangs while it cannot send.
-func within(ctx context.Context, f func() error) error {
-	done := make(chan error, 1)
-	go func() { done <- f() }()
-	select {
-	case err := <-done:
-		return err
-	case <-ctx.Done():
-		return ctx.Err()
+// readWithin reads the configuration of the stream, until ctx is done: a call of the connection
+// hangs while it cannot send.
+func (s *Sink) readWithin(ctx context.Context) (*stream, error) {
+	type result struct {
+		found *stream
+		err   error
 	}
+	done := make(chan result, 1)
+	go func() {
+		found, err := s.readStream(ctx)
+		done <- result{found, err}
+	}()
+	select {
+	case r := <-done:
+		return r.found, r.err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// prepareWithin calls prepare, until ctx is done. If it fails, the connection is given back, once
+// nothing uses it any more.
+func (s *Sink) prepareWithin(ctx context.Context) (err error) {
+	done := make(chan error, 1)
+	go func() { done <- s.prepare(ctx) }()
+	ended := false
+	select {
+	case err = <-done:
+		ended = true
+	case <-ctx.Done():
+		err = ctx.Err()
+	}
+	if err == nil {
+		return nil
+	}
+	go func() {
+		if !ended {
+			if s.ownConn {
+				s.nc.Close() // so that prepare ends
+			}
+			<-done
+		}
+		s.disconnect()
+	}()
+	return err
 }
 
 // Close waits for the Writes that run, and then closes the connection that New has made. Every
@@ -269,11 +336,7 @@ func (s *Sink) Check(ctx context.Context) error {
 	if s.gate.IsClosed() {
 		return inlet.ErrClosed
 	}
-	var found *stream
-	err := within(ctx, func() (err error) {
-		found, err = s.readStream(ctx)
-		return err
-	})
+	found, err := s.readWithin(ctx)
 	if err != nil {
 		return s.classify(ctx, "check", false, err)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -162,12 +163,49 @@ func TestNew(t *testing.T) {
 		require.NoError(t, sink.Close(t.Context()))
 		require.Less(t, strings.Count(log.String(), "connection has an error"), 15, "not for each message")
 	})
+	t.Run("a context that is done at any moment", func(t *testing.T) {
+		t.Parallel()
+		nc, _ := connect(t, n.url())
+		sink := open(t, n.url(), Options{})
+		before := nc.NumSubscriptions()
+		for i := range 200 {
+			ctx, cancel := context.WithCancel(t.Context())
+			go func() {
+				for range i * 50 {
+					runtime.Gosched()
+				}
+				cancel()
+			}()
+			o := sink.opts
+			made, err := New(ctx, nc, &o)
+			if err == nil {
+				require.NoError(t, made.Close(t.Context()))
+			}
+			age(sink)
+			found := sink.refresh(ctx)
+			require.NotNil(t, found)
+			<-ctx.Done()
+		}
+		require.Eventually(t, func() bool { return nc.NumSubscriptions() <= before+1 }, patience, tick, "only that of the client for answers")
+	})
 	t.Run("password", func(t *testing.T) {
 		t.Parallel()
 		n := inProcess(t, func(o *server.Options) { o.Username, o.Password = "u", "hunter2" })
 		_, err := New(t.Context(), "nats://u:hunter3@"+strings.TrimPrefix(n.url(), "nats://"), nil)
 		require.ErrorContains(t, err, "Authorization")
 		require.NotContains(t, err.Error(), "hunter")
+		option := nats.UserInfo("u", "hunter2")
+		connected, err := nats.Connect("nats://u:hunter2@"+strings.TrimPrefix(n.url(), "nats://"), nats.ReconnectBufSize(-1), nats.Timeout(patience))
+		require.NoError(t, err)
+		t.Cleanup(connected.Close)
+		o := named(Options{})
+		over, err := New(t.Context(), connected, &o)
+		require.NoError(t, err)
+		require.NoError(t, over.Close(t.Context()))
+		for _, sink := range []*Sink{over, open(t, n.url(), Options{Connect: []nats.Option{option}})} {
+			echo := errors.New("nats: Parse Error: 'CONNECT u:hunter2'")
+			require.NotContains(t, sink.classify(t.Context(), "write", false, echo).Error(), "hunter2")
+		}
 		sink := open(t, "nats://u:hunter2@"+strings.TrimPrefix(n.url(), "nats://"), Options{})
 		require.NoError(t, sink.Write(t.Context(), events("m", 1)))
 		for _, text := range []string{sink.String(), fmt.Sprintf("%v %+v %#v", sink, sink, sink)} {

@@ -192,8 +192,8 @@ func (s *Sink) refresh(ctx context.Context) *stream {
 	defer s.reading.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, configWait)
 	defer cancel()
-	var found *stream
-	if err := within(ctx, func() (err error) { found, err = s.readStream(ctx); return err }); err != nil {
+	found, err := s.readWithin(ctx)
+	if err != nil {
 		found = &stream{maxSize: now.maxSize, weak: now.weak, read: time.Now()}
 		found.atomic.Store(now.atomic.Load())
 		found.stale.Store(true)
