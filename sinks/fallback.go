@@ -65,7 +65,7 @@ func (o *FallbackOptions) withDefaults() (FallbackOptions, error) {
 // Duplicates: the front may have stored events although it failed, and then receives them twice.
 // It must recognise them by their MessageID, or stores them twice.
 //
-// Panics of both pass through.
+// Panics of both pass through; one of the front in Flush is an error of Flush.
 //
 // Concurrency: one goroutine from a failure of the front until it is its turn again, or Close.
 //
@@ -148,11 +148,12 @@ func (f *Fallback) writeFront(ctx context.Context, events []*inlet.Event) error 
 		return err
 	}
 	f.failures.Add(1)
-	if f.turn.toBack() {
-		f.opts.Logger.WarnContext(ctx, "sinks: front failed; writing to the back", "error", err)
+	changed, closed := f.turn.enterBack(ctx)
+	if closed != nil {
+		return closed
 	}
-	if err := f.turn.enterBack(ctx); err != nil {
-		return err
+	if changed {
+		f.opts.Logger.WarnContext(ctx, "sinks: front failed; writing to the back", "error", err)
 	}
 	if len(failed) == len(events) {
 		return f.writeBack(ctx, events)
@@ -208,12 +209,18 @@ func sleep(ctx context.Context, d time.Duration) {
 	}
 }
 
-// Flush flushes both sinks. It fails if any of them does.
+// Flush flushes both sinks at the same time: one that is down does not keep the other from it. It
+// fails if any of them does.
 func (f *Fallback) Flush(ctx context.Context) error {
-	return errors.Join(
-		prefixed("Fallback: front", inlet.Flush(ctx, f.front)),
-		prefixed("Fallback: back", inlet.Flush(ctx, f.back)),
-	)
+	var front error
+	flushed := make(chan struct{})
+	go func() {
+		defer close(flushed)
+		guard.Call(&front, func() error { return inlet.Flush(ctx, f.front) })
+	}()
+	back := inlet.Flush(ctx, f.back)
+	<-flushed
+	return errors.Join(prefixed("Fallback: front", front), prefixed("Fallback: back", back))
 }
 
 // Check fails if neither the back nor the front could store events now, and after Close. A front

@@ -39,6 +39,14 @@ func (downForever) Write(context.Context, []*inlet.Event) error { return errInne
 func (downForever) Check(context.Context) error                 { return errInner }
 func (downForever) Durability() inlet.Durability                { return inlet.DurabilityReplicated }
 
+// flushing is a sink whose Flush does what the test says.
+type flushing struct {
+	sinks.Memory
+	flush func(ctx context.Context) error
+}
+
+func (s *flushing) Flush(ctx context.Context) error { return s.flush(ctx) }
+
 // A switchable is a Memory that fails with an error, and counts the Writes.
 type switchable struct {
 	sinks.Memory
@@ -255,6 +263,37 @@ func TestFallback(t *testing.T) {
 		require.False(t, f.Stats().Down)
 		require.NoError(t, f.Close(t.Context()))
 	})
+	bubble("the beginning of an outage holds no Writes", func(t *testing.T) {
+		back := new(sinks.Memory)
+		f := newFallback(t, downForever{}, inlet.SinkFunc(func(ctx context.Context, events []*inlet.Event) error {
+			time.Sleep(10 * time.Millisecond)
+			return back.Write(ctx, events)
+		}), func(ctx context.Context) error {
+			if len(back.Events()) == 0 {
+				return nil
+			}
+			<-ctx.Done()
+			return ctx.Err()
+		}, nil)
+		begin := time.Now()
+		for i := range 10 {
+			require.NoError(t, f.Write(t.Context(), eventsOf(fmt.Sprint(i))))
+		}
+		require.Equal(t, 100*time.Millisecond, time.Since(begin))
+		require.NoError(t, f.Close(t.Context()))
+	})
+	bubble("Flush reaches the back while the front hangs", func(t *testing.T) {
+		var flushed []error
+		front := &flushing{flush: func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }}
+		back := &flushing{flush: func(ctx context.Context) error { flushed = append(flushed, ctx.Err()); return nil }}
+		f := newFallback(t, front, back, func(context.Context) error { return nil }, nil)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		require.ErrorIs(t, f.Flush(ctx), context.DeadlineExceeded)
+		require.Equal(t, []error{nil}, flushed)
+		front.flush = func(context.Context) error { panic("flush") }
+		require.ErrorContains(t, f.Flush(t.Context()), "flush")
+	})
 	bubble("after a restart the backlog comes first", func(t *testing.T) {
 		front, back := new(switchable), newBacklog()
 		f := newFallback(t, front, back, back.Drain, nil)
@@ -347,7 +386,7 @@ func TestFallbackJournal(t *testing.T) {
 	require.NoError(t, err)
 	d, err := j.Deliver("front", front, &journal.DeliverOptions{MinBackoff: time.Millisecond, MaxBackoff: 5 * time.Millisecond})
 	require.NoError(t, err)
-	f := newFallback(t, front, j, d.Drain, &sinks.FallbackOptions{MaxHold: 20 * time.Millisecond})
+	f := newFallback(t, front, j, d.Drain, &sinks.FallbackOptions{MaxHold: 10 * time.Second})
 
 	const writers, outages = 4, 6
 	var stop atomic.Bool

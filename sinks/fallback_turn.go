@@ -20,6 +20,7 @@ type fallbackTurn struct {
 	held    chan struct{} // closed when it is known whose turn it is; nil if that is known now
 	writing int           // calls that have entered the back
 	idle    chan struct{} // closed when there is none, if toFront waits for that
+	first   chan struct{} // closed when one has left the back; nil after that
 	closed  bool
 	cancel  context.CancelFunc // of the goroutine
 	ended   chan struct{}      // closed when it has ended; nil if there never was one
@@ -48,17 +49,28 @@ func (t *fallbackTurn) enter(ctx context.Context) (back bool, err error) {
 	}
 }
 
-// enterBack enters the back, whose turn it is from now on if it is not yet. The caller must then
-// call leaveBack.
-func (t *fallbackTurn) enterBack(ctx context.Context) error {
+// enterBack enters the back, whose turn it is from now on if it is not yet, which it reports. The
+// caller must then call leaveBack.
+func (t *fallbackTurn) enterBack(ctx context.Context) (changed bool, err error) {
 	for {
-		t.toBack()
-		back, err := t.enter(ctx)
-		if err != nil || back {
-			return err
+		t.mu.Lock()
+		held := t.held
+		if held == nil {
+			defer t.mu.Unlock()
+			if t.closed && !t.back {
+				return false, inlet.ErrClosed
+			}
+			if !t.back {
+				t.first = make(chan struct{})
+				t.begin(t.first)
+				changed = true
+			}
+			t.writing++
+			return changed, nil
 		}
-		if t.isClosed() {
-			return inlet.ErrClosed
+		t.mu.Unlock()
+		if !await(ctx, held) {
+			return false, ctx.Err()
 		}
 	}
 }
@@ -68,19 +80,28 @@ func (t *fallbackTurn) leaveBack() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.writing--
+	if t.first != nil {
+		close(t.first)
+		t.first = nil
+	}
 	if t.writing == 0 && t.idle != nil {
 		close(t.idle)
 		t.idle = nil
 	}
 }
 
-// toBack makes it the back's turn. It reports whether it was the front's.
-func (t *fallbackTurn) toBack() (changed bool) {
+// toBack makes it the back's turn, which has events already.
+func (t *fallbackTurn) toBack() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.back || t.closed {
-		return false
-	}
+	ready := make(chan struct{})
+	close(ready)
+	t.begin(ready)
+}
+
+// begin makes it the back's turn, which was the front's. Once ready is closed, a goroutine waits
+// for the front. The caller holds mu.
+func (t *fallbackTurn) begin(ready <-chan struct{}) {
 	t.back = true
 	ctx, cancel := context.WithCancel(context.Background())
 	before, ended := t.ended, make(chan struct{})
@@ -91,9 +112,11 @@ func (t *fallbackTurn) toBack() (changed bool) {
 		if before != nil { // it is about to end
 			<-before
 		}
-		t.returnToFront(ctx)
+		// Before a call has written to the back there is nothing for which the front must work.
+		if await(ctx, ready) {
+			t.returnToFront(ctx)
+		}
 	}()
-	return true
 }
 
 // toFront lets calls wait until nothing is written to the back and drain has returned. If that
@@ -139,12 +162,6 @@ func (t *fallbackTurn) isBack() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.back
-}
-
-func (t *fallbackTurn) isClosed() bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.closed
 }
 
 // close ends the goroutine, and lets none begin. The channel is closed when it has ended.
