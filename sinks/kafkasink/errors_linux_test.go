@@ -19,7 +19,9 @@ import (
 
 // shorten makes the sink give up soon what begins before end is called, for tests in which it has
 // to.
-func shorten(sink *Sink) (end func()) {
+func shorten(sink *Sink) (end func()) { return shortenTo(sink, 300*time.Millisecond) }
+
+func shortenTo(sink *Sink, timeout time.Duration) (end func()) {
 	set := func(timeout time.Duration) (before time.Duration) {
 		d := sink.deadlines
 		d.mu.Lock()
@@ -27,7 +29,7 @@ func shorten(sink *Sink) (end func()) {
 		before, d.timeout, d.current = d.timeout, timeout, nil
 		return before
 	}
-	before := set(300 * time.Millisecond)
+	before := set(timeout)
 	return func() { set(before) }
 }
 

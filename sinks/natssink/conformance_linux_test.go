@@ -6,7 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/stretchr/testify/require"
 
 	"github.com/inlet-go/inlet"
@@ -20,16 +19,12 @@ func harness(url string, o Options) sinktest.Harness {
 	}
 	return sinktest.Harness{
 		New: func(t testing.TB) inlet.Sink {
-			o := named(o)
-			sink, err := New(t.Context(), url, &o)
-			require.NoError(t, err)
-			return sink
+			return made(t, url, named(o))
 		},
 		Read: func(t testing.TB, sink inlet.Sink) []*inlet.Event {
-			nc, err := nats.Connect(url)
-			require.NoError(t, err)
+			nc, js := dial(t, url)
 			defer nc.Close()
-			return read(t, over(t, nc), sink.(*Sink).opts.Stream)
+			return read(t, js, sink.(*Sink).opts.Stream)
 		},
 		Features: sinktest.Features{
 			Durability: inlet.DurabilityOSBuffer, Ordered: true, Dedupes: true, Partial: true,
@@ -48,7 +43,13 @@ func TestConformance(t *testing.T) {
 	t.Run("killed and stalled", func(t *testing.T) {
 		t.Parallel()
 		n := startNode(t, nil)
-		h := harness(n.url(), Options{MaxBytes: 20_000})
+		h := harness(n.url(), Options{MaxBytes: 100_000})
+		opened := h.New
+		h.New = func(t testing.TB) inlet.Sink {
+			sink := opened(t)
+			sink.(*Sink).patience = 50 * time.Millisecond // many Writes find no server, one after the other
+			return sink
+		}
 		h.Features.Stall = func(inlet.Sink) (release func()) { return n.pause() }
 		h.Features.Restart = func(inlet.Sink) (start func()) {
 			n.kill()
@@ -67,9 +68,9 @@ func TestConformance(t *testing.T) {
 		n := inProcess(t, nil)
 		h := harness(n.url(), Options{})
 		_, js := connect(t, n.url())
-		made := h.New
+		opened := h.New
 		h.New = func(t testing.TB) inlet.Sink {
-			sink := made(t)
+			sink := opened(t)
 			config, err := sink.(*Sink).config(context.Background())
 			require.NoError(t, err)
 			config.AllowAtomicPublish = false

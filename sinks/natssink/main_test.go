@@ -3,6 +3,7 @@
 package natssink
 
 import (
+	"flag"
 	"os"
 	"testing"
 )
@@ -10,5 +11,7 @@ import (
 // TestMain runs the tests, or a server if this process is one.
 func TestMain(m *testing.M) {
 	serve()
+	flag.Parse()
+	_ = flag.Set("test.parallel", "8") // they wait for servers more than they compute
 	os.Exit(m.Run())
 }

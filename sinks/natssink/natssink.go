@@ -63,10 +63,11 @@ type Sink struct {
 	stat    counters
 
 	stream    atomic.Pointer[stream]
-	reading   sync.Mutex   // held while the configuration is read again
-	limit     atomic.Int64 // events of an atomic batch
-	logged    atomic.Int64 // when an error of the connection was, in nanoseconds
-	toldPlain atomic.Bool  // that events are published one by one
+	reading   sync.Mutex    // held while the configuration is read again
+	limit     atomic.Int64  // events of an atomic batch
+	patience  time.Duration // how long a Write waits for a connection
+	logged    atomic.Int64  // when an error of the connection was, in nanoseconds
+	toldPlain atomic.Bool   // that events are published one by one
 
 	status  chan nats.Status // of the connection
 	closing sync.Once
@@ -102,6 +103,7 @@ func New[T Target](ctx context.Context, target T, o *Options) (*Sink, error) {
 		return nil, err
 	}
 	s := &Sink{opts: opts, log: opts.Logger, gate: sinkkit.NewGate(opts.MaxConcurrent), closed: make(chan struct{})}
+	s.patience = reconnectPatience
 	s.limit.Store(maxBatch)
 	s.batches.New = func() any { return &batch{subjects: map[subjectKey]string{}} }
 	var err error

@@ -1,6 +1,7 @@
 package natssink
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -214,23 +215,33 @@ func urls(nodes []*node) string {
 // connect returns a connection, until the test ends.
 func connect(t testing.TB, url string) (*nats.Conn, jetstream.JetStream) {
 	t.Helper()
+	nc, js := dial(t, url)
+	t.Cleanup(nc.Close)
+	return nc, js
+}
+
+// dial returns a connection, which the test closes.
+func dial(t testing.TB, url string) (*nats.Conn, jetstream.JetStream) {
+	t.Helper()
 	nc, err := nats.Connect(url, nats.MaxReconnects(-1), nats.ReconnectBufSize(-1), nats.Timeout(patience))
 	require.NoError(t, err)
-	t.Cleanup(nc.Close)
-	js, err := jetstream.New(nc)
+	js, err := jetstream.New(nc, jetstream.WithDefaultTimeout(patience))
 	require.NoError(t, err)
 	return nc, js
 }
 
 var streams atomic.Int64
 
-// named returns options for a stream of the test's own.
+// named returns options for a stream of the test's own, with which nothing fails because the machine
+// does much else.
 func named(o Options) Options {
 	n := streams.Add(1)
 	if o.Stream == "" {
 		o.Stream, o.Prefix = fmt.Sprintf("S%d", n), fmt.Sprintf("p%d", n)
 	}
 	o.Migrate = true
+	o.AckTimeout = cmp.Or(o.AckTimeout, patience)
+	o.Connect = append(o.Connect, nats.Timeout(patience))
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -240,10 +251,18 @@ func named(o Options) Options {
 // open returns a sink for a stream of the test's own.
 func open(t testing.TB, url string, o Options) *Sink {
 	t.Helper()
-	o = named(o)
-	sink, err := New(t.Context(), url, &o)
-	require.NoError(t, err)
+	sink := made(t, url, named(o))
 	t.Cleanup(func() { require.NoError(t, sink.Close(context.Background())) })
+	return sink
+}
+
+// made returns a sink, which the test closes.
+func made[T Target](t testing.TB, target T, o Options) *Sink {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience) // without a deadline, the client has one of its own
+	defer cancel()
+	sink, err := New(ctx, target, &o)
+	require.NoError(t, err)
 	return sink
 }
 
@@ -344,11 +363,4 @@ func (l *lines) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.text.String()
-}
-
-func over(t testing.TB, nc *nats.Conn) jetstream.JetStream {
-	t.Helper()
-	js, err := jetstream.New(nc)
-	require.NoError(t, err)
-	return js
 }

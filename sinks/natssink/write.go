@@ -249,7 +249,7 @@ func (w *write) publish(c *call, i int, reply string, header nats.Header) error 
 	header[headerID][0] = w.batch.messages[i].id
 	m := nats.Msg{Subject: w.batch.messages[i].subject, Reply: reply, Header: header, Data: w.batch.payload(i)}
 	err := w.sink.nc.PublishMsg(&m)
-	for begin := time.Now(); errors.Is(err, nats.ErrReconnectBufExceeded) && !c.begun && time.Since(begin) < reconnectPatience; {
+	for begin := time.Now(); errors.Is(err, nats.ErrReconnectBufExceeded) && !c.begun && time.Since(begin) < w.sink.patience; {
 		if c.stopped.Load() {
 			return err
 		}
