@@ -76,13 +76,41 @@ func TestFailover(t *testing.T) {
 			}
 		}
 	}
-	tables, err := NewTables(t.Context(), primary.DSN(), &TablesOptions{Migrate: true, Logger: slog.New(slog.DiscardHandler)})
+	// end ends each wait of a Write for a standby by a function of the server, until the Write ends.
+	end := func(t *testing.T, sink inlet.Sink, list []*inlet.Event, how string) error {
+		ctx, cancel := context.WithTimeout(t.Context(), waitLong)
+		defer cancel()
+		done := make(chan error, 1)
+		go func() { done <- sink.Write(ctx, list) }()
+		ended := map[string]bool{}
+		for {
+			select {
+			case err := <-done:
+				return err
+			case <-time.After(tick):
+			}
+			var pid int32
+			var since string
+			err := conn.QueryRow(t.Context(), "SELECT pid, pid || ' ' || query_start FROM pg_stat_activity WHERE wait_event = 'SyncRep'").Scan(&pid, &since)
+			if err == nil && !ended[since] { // once, so that what follows on the connection is not ended
+				ended[since] = true
+				exec(t, conn, "SELECT "+how+"($1)", pid)
+			}
+		}
+	}
+	quiet := "options='-c client_min_messages=error'"
+	tables, err := NewTables(t.Context(), primary.DSN(quiet), &TablesOptions{Migrate: true, Logger: slog.New(slog.DiscardHandler)})
 	require.NoError(t, err)
 	defer tables.Close(context.Background())
 	require.NoError(t, tables.Write(t.Context(), events("m", 2)))
 	standbyIsGone := func(t *testing.T, sink inlet.Sink) {
 		standby.Stop()
 		list := events("n", 2)
+		requireTold := func(err error) {
+			require.ErrorIs(t, err, errNotReplicated)
+			require.False(t, inlet.IsPermanent(err))
+		}
+		requireTold(end(t, sink, list, "pg_cancel_backend"))
 		for range 5 { // the row is there from the first time on, and the standby has none
 			ctx, cancel := context.WithCancel(t.Context())
 			done := make(chan error, 1)
@@ -94,6 +122,10 @@ func TestFailover(t *testing.T) {
 			require.False(t, inlet.IsPermanent(err))
 			require.Eventually(t, func() bool { return !waits() }, waitLong, tick)
 		}
+		requireTold(end(t, sink, list, "pg_cancel_backend"))
+		err := end(t, sink, list, "pg_terminate_backend")
+		require.Error(t, err)
+		require.False(t, inlet.IsPermanent(err))
 		done := make(chan error, 1)
 		go func() { done <- sink.Write(t.Context(), list) }()
 		awaitStandby(done)

@@ -62,6 +62,7 @@ func (s *server) connect(ctx context.Context, dsn string) error {
 	if cc.RuntimeParams["application_name"] == "" {
 		cc.RuntimeParams["application_name"] = "inlet"
 	}
+	cc.OnNotice = noteNotReplicated
 	s.describe(cc)
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
@@ -176,11 +177,16 @@ func (s *server) tryOnce(ctx context.Context, run func(*pgconn.PgConn) (settings
 		return false, err
 	}
 	defer conn.Release()
-	if err := checkEncoding(conn.Conn().PgConn()); err != nil {
+	pg := conn.Conn().PgConn()
+	if err := checkEncoding(pg); err != nil {
 		return false, err
 	}
-	found, err := run(conn.Conn().PgConn())
+	_ = notReplicated(pg) // of a change of the database
+	found, err := run(pg)
 	s.stat.statements.Add(1)
+	if err == nil && notReplicated(pg) {
+		err = errNotReplicated
+	}
 	if err != nil {
 		if endsConnection(err) {
 			s.dropConnections(ctx, conn)
@@ -221,14 +227,15 @@ type settings struct {
 	commit   string
 }
 
-// settingsStatement makes commits of the transaction as durable as the server can, without an
-// effect on others that use the connection, and reads the settings.
+// settingsStatement makes commits of the transaction as durable as the server can, lets the server
+// send warnings, both without an effect on others that use the connection, and reads the settings.
 const settingsStatement = `SELECT CASE current_setting('synchronous_commit')
 	WHEN 'remote_apply' THEN 'remote_apply' ELSE set_config('synchronous_commit', 'on', true) END,
-	current_setting('fsync'), current_setting('synchronous_standby_names'), current_setting('transaction_read_only')`
+	current_setting('fsync'), current_setting('synchronous_standby_names'), current_setting('transaction_read_only'),
+	CASE current_setting('client_min_messages') WHEN 'error' THEN set_config('client_min_messages', 'warning', true) END`
 
 func settingsOf(row [][]byte) settings {
-	if len(row) != 4 {
+	if len(row) != 5 {
 		return settings{}
 	}
 	return settings{commit: string(row[0]), fsync: string(row[1]) == "on", standbys: len(row[2]) > 0, readOnly: string(row[3]) == "on"}

@@ -32,7 +32,7 @@ func (s *Tables) insertPart(ctx context.Context, events []*inlet.Event) error {
 	if b.memory() <= maxPooledRows {
 		s.batches.Put(b)
 	}
-	if err == nil || errors.Is(err, errWeak) {
+	if err == nil || isWeak(err) {
 		return err
 	}
 	return s.classify(ctx, "insert", err)

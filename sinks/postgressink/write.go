@@ -2,7 +2,6 @@ package postgressink
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -42,7 +41,7 @@ func (s *Sink) insertPart(ctx context.Context, events []*inlet.Event) error {
 		}
 	}
 	s.release(r)
-	if err == nil || errors.Is(err, errWeak) {
+	if err == nil || isWeak(err) {
 		return err
 	}
 	if lacksTable(err) {
