@@ -15,26 +15,30 @@ import (
 // permanentCodes are the SQLSTATEs that the data of an event causes: the same event fails again
 // however often it is written. Any other code is temporary.
 var permanentCodes = map[string]bool{
-	"22001": true, // string_data_right_truncation
-	"22003": true, // numeric_value_out_of_range
-	"22007": true, // invalid_datetime_format
-	"22008": true, // datetime_field_overflow
-	"22021": true, // character_not_in_repertoire
-	"22P02": true, // invalid_text_representation
-	"22P03": true, // invalid_binary_representation
-	"22P05": true, // untranslatable_character
-	"23502": true, // not_null_violation
-	"23503": true, // foreign_key_violation
-	"23514": true, // check_violation
-	"54000": true, // program_limit_exceeded: a key that is too long for its index
-	"54001": true, // statement_too_complex: a payload that is nested too deeply
+	"22001":     true, // string_data_right_truncation
+	"22003":     true, // numeric_value_out_of_range
+	"22007":     true, // invalid_datetime_format
+	"22008":     true, // datetime_field_overflow
+	"22021":     true, // character_not_in_repertoire
+	"22P02":     true, // invalid_text_representation
+	"22P03":     true, // invalid_binary_representation
+	"22P05":     true, // untranslatable_character
+	notNullCode: true, // not_null_violation
+	"23503":     true, // foreign_key_violation
+	"23514":     true, // check_violation
+	"54000":     true, // program_limit_exceeded: a key that is too long for its index
+	"54001":     true, // statement_too_complex: a payload that is nested too deeply
 }
 
-const readOnlyCode = "25006"
+const (
+	notNullCode  = "23502"
+	readOnlyCode = "25006"
+)
 
 // hints say what to do about codes that do not explain themselves.
 var hints = map[string]string{
 	"0A000":      "a cached plan no longer fits, or the server lacks a feature",
+	notNullCode:  "somebody has added a column that must not be null",
 	"23514":      "no partition for the month of an event",
 	readOnlyCode: "the server is read-only, as after a failover",
 	"26000":      "a pooler has mixed up connections",
@@ -64,9 +68,16 @@ func sqlState(err error) string {
 
 // isPermanent reports whether the data of an event causes an error. A missing partition has the
 // code of a check, but no constraint.
-func isPermanent(err error) bool {
+func (s *server) isPermanent(err error) bool {
 	pg, ok := errors.AsType[*pgconn.PgError](err)
-	return ok && permanentCodes[pg.Code] && !isMissingPartition(err)
+	return ok && permanentCodes[pg.Code] && !isMissingPartition(err) && !s.isForeignColumn(err)
+}
+
+// isForeignColumn reports whether a column must not be null that the sink does not write. Every
+// event would be refused for that, whatever its data.
+func (s *server) isForeignColumn(err error) bool {
+	pg, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && pg.Code == notNullCode && pg.ColumnName != "" && !s.writes(pg.TableName, pg.ColumnName)
 }
 
 func isMissingPartition(err error) bool {
@@ -96,7 +107,7 @@ func (s *server) classify(ctx context.Context, what string, err error) error {
 	if done := ctx.Err(); done != nil && sqlState(err) == "" {
 		return fmt.Errorf("postgressink: %s: the outcome is unknown: %w", what, done)
 	}
-	permanent, code := isPermanent(err), sqlState(err)
+	permanent, code := s.isPermanent(err), sqlState(err)
 	err = cut(s.secrets.HideError(err))
 	if hint := hints[code]; hint != "" && !permanent {
 		err = fmt.Errorf("%s: %w", hint, err)

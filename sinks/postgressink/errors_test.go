@@ -18,6 +18,7 @@ import (
 func TestClassify(t *testing.T) {
 	t.Parallel()
 	s := &server{secrets: sinkkit.NewSecrets("[password]", "hunter2")}
+	s.writes = func(table, column string) bool { return table == "events" && column == "user_id" }
 	classify := func(err error) error { return s.classify(t.Context(), "insert", err) }
 
 	t.Run("permanent", func(t *testing.T) {
@@ -49,6 +50,13 @@ func TestClassify(t *testing.T) {
 		err := classify(&pgconn.PgError{Code: "23514", Message: "no partition of relation found for row"})
 		require.False(t, inlet.IsPermanent(err))
 		require.ErrorContains(t, err, "no partition for the month")
+	})
+	t.Run("a column that the sink does not write is not the event's fault", func(t *testing.T) {
+		t.Parallel()
+		for column, permanent := range map[string]bool{"user_id": true, "extra": false, "": true} {
+			err := classify(&pgconn.PgError{Code: "23502", TableName: "events", ColumnName: column})
+			require.Equal(t, permanent, inlet.IsPermanent(err), column)
+		}
 	})
 	t.Run("waits", func(t *testing.T) {
 		t.Parallel()

@@ -3,6 +3,7 @@ package postgressink
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -63,6 +64,7 @@ func New[T Target](ctx context.Context, target T, o *Options) (*Sink, error) {
 	if err := s.open(ctx, target, s.table.sql(), opts.MaxConcurrent, opts.Logger); err != nil {
 		return nil, err
 	}
+	s.writes = func(_, column string) bool { return slices.Contains(columnNames[:], column) } // of a partition, too
 	s.insert = insertStatement(s.table, opts.JSONB)
 	s.rows.New = func() any { return new(rows) }
 	if err := s.prepare(ctx); err != nil {

@@ -29,6 +29,8 @@ type server struct {
 	log           *slog.Logger
 	stores        string // the name of the table or schema, as in SQL
 	where         string // for String
+	// writes reports whether the sink writes a column.
+	writes func(table, column string) bool
 
 	gate    *sinkkit.Gate
 	stat    counters

@@ -56,6 +56,7 @@ var refusals = map[string]state{
 // outages are states that no event causes.
 var outages = map[string]state{
 	"0A000": {cause: "CREATE RULE r AS ON INSERT TO %[1]s DO ALSO NOTIFY inserted", undo: "DROP RULE r ON %[1]s"},
+	"23502": {cause: "ALTER TABLE %[1]s ADD must text NOT NULL", undo: "ALTER TABLE %[1]s DROP must"},
 	"26000": {check: "EXECUTE 'EXECUTE absent'"},
 	"28000": {
 		cause: "ALTER ROLE %[2]s NOLOGIN; SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE usename = '%[2]s'",
@@ -99,7 +100,7 @@ func TestSQLStates(t *testing.T) {
 	conn := s.Connect(t)
 	for code, c := range refusals {
 		t.Run(code, func(t *testing.T) {
-			b := newBroken(t, s, conn, code, c)
+			b := newBroken(t, s, conn, c)
 			list := b.events("m", 5)
 			c.bad(list[3])
 			var batch *inlet.BatchError
@@ -115,7 +116,7 @@ func TestSQLStates(t *testing.T) {
 	}
 	for code, c := range outages {
 		t.Run(code, func(t *testing.T) {
-			b := newBroken(t, s, conn, code, c)
+			b := newBroken(t, s, conn, c)
 			list := b.events("m", 5)
 			for range 3 {
 				err := b.sink.Write(t.Context(), list)
@@ -140,8 +141,9 @@ type broken struct {
 	unlock func()
 }
 
-func newBroken(t *testing.T, s *pgserver.Server, conn *pgx.Conn, code string, c state) *broken {
-	name, role := table(t), strings.ToLower("r"+code)
+func newBroken(t *testing.T, s *pgserver.Server, conn *pgx.Conn, c state) *broken {
+	name := table(t)
+	role := "user_of_" + name
 	open(t, s, Options{Table: name})
 	exec(t, conn, fmt.Sprintf("CREATE ROLE %s LOGIN; GRANT INSERT, SELECT ON %s TO %[1]s", role, name))
 	sink, err := New(t.Context(), s.DSN("user="+role), &Options{Table: name})

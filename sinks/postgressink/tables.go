@@ -150,6 +150,7 @@ func NewTables[T Target](ctx context.Context, target T, o *TablesOptions) (*Tabl
 	if err := s.open(ctx, target, quoteName(opts.Schema), opts.MaxConcurrent, opts.Logger); err != nil {
 		return nil, err
 	}
+	s.writes = s.writesColumn
 	s.schema.Store(s.emptySchema())
 	s.batches.New = func() any { return newBatch() }
 	if err := s.prepare(ctx); err != nil {
@@ -159,6 +160,12 @@ func NewTables[T Target](ctx context.Context, target T, o *TablesOptions) (*Tabl
 		return nil, err
 	}
 	return s, nil
+}
+
+// writesColumn reports whether the sink writes a column of one of its tables.
+func (s *Tables) writesColumn(table, column string) bool {
+	t := s.schema.Load().Table(table)
+	return t != nil && slices.ContainsFunc(t.Columns, func(c *tables.Column) bool { return c.Name == column })
 }
 
 // emptySchema returns the schema of tables without values.

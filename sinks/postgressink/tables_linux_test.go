@@ -325,6 +325,33 @@ func TestTables(t *testing.T) {
 		}
 	})
 
+	run("columns of others that must not be null", func(t *testing.T) {
+		sink := openTables(t, s, TablesOptions{})
+		second := openTables(t, s, TablesOptions{Schema: sink.opts.Schema})
+		coupon := event("m1")
+		coupon.Properties = json.RawMessage(`{"coupon":"c"}`)
+		sink.mustWrite(t, conn, event("m0"))
+		second.mustWrite(t, conn, event("m00"))
+		sink.mustWrite(t, conn, coupon) // whose column the second does not know
+		exec(t, conn, sink.sql("UPDATE inlet.order_completed SET coupon = ''; ALTER TABLE inlet.order_completed ALTER coupon SET NOT NULL"))
+		for _, sink := range []*Tables{sink, second} {
+			err := sink.Write(t.Context(), events("refused", 1))
+			require.Equal(t, "23502", sqlState(err), err)
+			require.True(t, inlet.IsPermanent(err.(*inlet.BatchError).Items[0].Err), "the event lacks what a column of the sink must have")
+			require.EqualValues(t, 1, sink.Stats().Refused)
+		}
+		exec(t, conn, sink.sql("ALTER TABLE inlet.order_completed ADD must text NOT NULL DEFAULT 'x'; ALTER TABLE inlet.order_completed ALTER must DROP DEFAULT"))
+		good := event("m2")
+		good.Properties = coupon.Properties
+		err := sink.Write(t.Context(), []*inlet.Event{good})
+		require.Equal(t, "23502", sqlState(err), err)
+		require.ErrorContains(t, err, "somebody has added a column")
+		require.False(t, inlet.IsPermanent(err))
+		require.EqualValues(t, 1, sink.Stats().Refused)
+		exec(t, conn, sink.sql("ALTER TABLE inlet.order_completed DROP must"))
+		sink.mustWrite(t, conn, good)
+	})
+
 	run("tables of others are left alone", func(t *testing.T) {
 		sink := openTables(t, s, TablesOptions{})
 		exec(t, conn, sink.sql("CREATE TABLE inlet.order_completed (id text); CREATE VIEW inlet.a_view AS SELECT 1 AS x; CREATE SEQUENCE inlet.a_sequence; CREATE TYPE inlet.a_type AS ENUM ('x'); CREATE DOMAIN inlet.a_domain AS int"))

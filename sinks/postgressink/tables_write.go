@@ -21,7 +21,7 @@ func (s *Tables) insertPart(ctx context.Context, events []*inlet.Event) error {
 		return err
 	}
 	err = s.tryInsert(ctx, b)
-	if lacksTable(err) {
+	if lacksTable(err) || s.isForeignColumn(err) { // which another process may have made
 		if err = s.reload(ctx, err); err == nil {
 			if err = s.fill(ctx, b, events); err != nil {
 				return err
