@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
+	"math"
 	"strings"
 	"time"
 
@@ -75,7 +76,21 @@ func (c *column) addTime(t time.Time) {
 	}
 	c.count++
 	c.data = binary.BigEndian.AppendUint32(c.data, 8)
-	c.data = binary.BigEndian.AppendUint64(c.data, uint64((t.Unix()-epochSeconds)*1_000_000+int64(t.Nanosecond()/1000)))
+	c.data = binary.BigEndian.AppendUint64(c.data, uint64(microseconds(t)))
+}
+
+// microseconds returns a time as PostgreSQL has it. One that is out of range becomes one that the
+// server refuses: the largest and the smallest number are infinities.
+func microseconds(t time.Time) int64 {
+	const limit = math.MaxInt64 / 1_000_000
+	switch seconds := t.Unix() - epochSeconds; {
+	case seconds <= -limit:
+		return math.MinInt64 + 1
+	case seconds >= limit:
+		return math.MaxInt64 - 1
+	default:
+		return seconds*1_000_000 + int64(t.Nanosecond()/1000)
+	}
 }
 
 // addPayload adds the canonical form of an event, which takes its place in the array directly.

@@ -34,20 +34,22 @@ type state struct {
 
 func group(id string) func(*inlet.Event) { return func(e *inlet.Event) { e.GroupID = id } }
 
-// refusals are states that one event causes.
+// refusals are states that one event causes, with more words where it is one of several.
 var refusals = map[string]state{
-	"22001": {cause: "ALTER TABLE %[1]s ALTER group_id TYPE varchar(3)", bad: group("long")},
-	"22003": {check: "PERFORM NEW.group_id::smallint", group: "1", bad: group("70000")},
-	"22007": {check: "PERFORM NEW.group_id::date", group: "2026-01-01", bad: group("in May")},
-	"22008": {bad: func(e *inlet.Event) { e.Timestamp = time.Date(300_000, 1, 1, 0, 0, 0, 0, time.UTC) }},
-	"22021": {bad: func(e *inlet.Event) { e.UserID = "\xff" }},
-	"22P02": {check: "PERFORM NEW.group_id::uuid", group: "50314b8e-9bcf-0000-0000-000000000000", bad: group("x")},
-	"22P03": {check: "IF NEW.group_id = 'x' THEN RAISE SQLSTATE '22P03'; END IF", bad: group("x")},
-	"22P05": {check: "PERFORM NEW.payload::text::jsonb", bad: func(e *inlet.Event) { e.Properties = []byte(`{"a":"\u0000"}`) }},
-	"23502": {cause: "ALTER TABLE %[1]s ALTER user_id SET NOT NULL", bad: func(e *inlet.Event) { e.UserID = "" }},
-	"23503": {cause: "CREATE TABLE groups (id text PRIMARY KEY); INSERT INTO groups VALUES ('a'); ALTER TABLE %[1]s ADD FOREIGN KEY (group_id) REFERENCES groups", group: "a", bad: group("b")},
-	"23514": {cause: "ALTER TABLE %[1]s ADD CHECK (group_id <> 'x')", bad: group("x")},
-	"54000": {bad: func(e *inlet.Event) { e.MessageID = incompressible }},
+	"22001":                {cause: "ALTER TABLE %[1]s ALTER group_id TYPE varchar(3)", bad: group("long")},
+	"22003":                {check: "PERFORM NEW.group_id::smallint", group: "1", bad: group("70000")},
+	"22007":                {check: "PERFORM NEW.group_id::date", group: "2026-01-01", bad: group("in May")},
+	"22008":                {bad: func(e *inlet.Event) { e.Timestamp = time.Date(300_000, 1, 1, 0, 0, 0, 0, time.UTC) }},
+	"22008 beyond 64 bits": {bad: func(e *inlet.Event) { e.Timestamp = time.Date(600_000, 1, 1, 0, 0, 0, 0, time.UTC) }},
+	"22008 before 64 bits": {bad: func(e *inlet.Event) { e.Timestamp = time.Date(-600_000, 1, 1, 0, 0, 0, 0, time.UTC) }},
+	"22021":                {bad: func(e *inlet.Event) { e.UserID = "\xff" }},
+	"22P02":                {check: "PERFORM NEW.group_id::uuid", group: "50314b8e-9bcf-0000-0000-000000000000", bad: group("x")},
+	"22P03":                {check: "IF NEW.group_id = 'x' THEN RAISE SQLSTATE '22P03'; END IF", bad: group("x")},
+	"22P05":                {check: "PERFORM NEW.payload::text::jsonb", bad: func(e *inlet.Event) { e.Properties = []byte(`{"a":"\u0000"}`) }},
+	"23502":                {cause: "ALTER TABLE %[1]s ALTER user_id SET NOT NULL", bad: func(e *inlet.Event) { e.UserID = "" }},
+	"23503":                {cause: "CREATE TABLE groups (id text PRIMARY KEY); INSERT INTO groups VALUES ('a'); ALTER TABLE %[1]s ADD FOREIGN KEY (group_id) REFERENCES groups", group: "a", bad: group("b")},
+	"23514":                {cause: "ALTER TABLE %[1]s ADD CHECK (group_id <> 'x')", bad: group("x")},
+	"54000":                {bad: func(e *inlet.Event) { e.MessageID = incompressible }},
 	"54001": {bad: func(e *inlet.Event) {
 		e.Properties = []byte(`{"a":` + strings.Repeat("[", 100_000) + strings.Repeat("]", 100_000) + "}")
 	}},
@@ -98,8 +100,9 @@ func TestSQLStates(t *testing.T) {
 	t.Parallel()
 	s := pgserver.Start(t)
 	conn := s.Connect(t)
-	for code, c := range refusals {
-		t.Run(code, func(t *testing.T) {
+	for name, c := range refusals {
+		t.Run(name, func(t *testing.T) {
+			code := name[:5]
 			b := newBroken(t, s, conn, c)
 			list := b.events("m", 5)
 			c.bad(list[3])

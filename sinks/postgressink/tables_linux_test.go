@@ -325,6 +325,22 @@ func TestTables(t *testing.T) {
 		}
 	})
 
+	run("times that PostgreSQL cannot hold", func(t *testing.T) {
+		sink := openTables(t, s, TablesOptions{})
+		list := events("m", 5)
+		list[1].Timestamp = time.Date(600_000, 1, 1, 0, 0, 0, 0, time.UTC)
+		list[3].Timestamp = time.Date(-600_000, 1, 1, 0, 0, 0, 0, time.UTC)
+		var failed *inlet.BatchError
+		require.ErrorAs(t, sink.Write(t.Context(), list), &failed)
+		require.Len(t, failed.Items, 2)
+		for i, item := range failed.Items {
+			require.Equal(t, 2*i+1, item.Index)
+			require.Equal(t, "22008", sqlState(item.Err))
+			require.True(t, inlet.IsPermanent(item.Err))
+		}
+		sink.mustHave(t, conn, list[0], list[2], list[4])
+	})
+
 	run("columns of others that must not be null", func(t *testing.T) {
 		sink := openTables(t, s, TablesOptions{})
 		second := openTables(t, s, TablesOptions{Schema: sink.opts.Schema})
