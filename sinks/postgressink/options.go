@@ -82,7 +82,7 @@ func (o *Options) check() error {
 		check.AtLeast("Retain", o.Retain, 0),
 		retain,
 		check.AtLeast("MaxBytes", o.MaxBytes, 1),
-		check.AtMost("MaxBytes", o.MaxBytes, 512<<20),
+		check.AtMost("MaxBytes", o.MaxBytes, maxEventBytes),
 		check.AtLeast("MaxConcurrent", o.MaxConcurrent, 1),
 		check.AtMost("MaxConcurrent", o.MaxConcurrent, 1000),
 	)

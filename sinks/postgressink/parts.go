@@ -43,7 +43,10 @@ func partEnd(events []*inlet.Event, from, maxBytes int) int {
 // part inserts the events from:to, in halves if the data of one of them is at fault. It returns a
 // temporary error.
 func (w *write) part(ctx context.Context, from, to int) error {
-	err := w.insert(ctx, w.events[from:to])
+	err := checkSize(w.events[from:to])
+	if err == nil {
+		err = w.insert(ctx, w.events[from:to])
+	}
 	switch {
 	case err == nil:
 		w.done = to

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
+	"fmt"
 	"math"
 	"strings"
 	"time"
@@ -212,6 +213,20 @@ var arrayTypes, arrayFormats = func() (types []uint32, formats []int16) {
 	}
 	return types, formats
 }()
+
+// maxEventBytes is the size of an event that is not sent, by sizeOf: PostgreSQL takes no message or
+// value of 1 GiB, and closes the connection.
+const maxEventBytes = 512 << 20
+
+// checkSize returns a permanent error if an event is larger than PostgreSQL can take.
+func checkSize(events []*inlet.Event) error {
+	for _, e := range events {
+		if size := sizeOf(e); size > maxEventBytes {
+			return inlet.Permanent(fmt.Errorf("postgressink: an event needs about %d bytes, more than %d", size, maxEventBytes))
+		}
+	}
+	return nil
+}
 
 // sizeOf estimates the parameters of an event in bytes, never below its raw JSON.
 func sizeOf(e *inlet.Event) int {

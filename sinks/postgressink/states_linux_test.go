@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -196,6 +197,38 @@ func (b *broken) events(prefix string, n int) []*inlet.Event {
 	return list
 }
 
+// TestHugeEvents requires that an event which PostgreSQL could not take is refused, and not read.
+func TestHugeEvents(t *testing.T) {
+	t.Parallel()
+	s := pgserver.Start(t)
+	conn := s.Connect(t)
+	unreadable, err := syscall.Mmap(-1, 0, maxEventBytes, syscall.PROT_NONE, syscall.MAP_ANON|syscall.MAP_PRIVATE)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, syscall.Munmap(unreadable)) }()
+	list := events("m", 4)
+	list[1].Properties, list[3].Context = unreadable, unreadable
+	raw, typed := open(t, s, Options{}), openTables(t, s, TablesOptions{})
+	for _, sink := range []inlet.Sink{raw, typed} {
+		var batch *inlet.BatchError
+		require.ErrorAs(t, sink.Write(t.Context(), list), &batch)
+		require.Len(t, batch.Items, 2)
+		for i, item := range batch.Items {
+			require.Equal(t, 2*i+1, item.Index)
+			require.True(t, inlet.IsPermanent(item.Err))
+			require.ErrorContains(t, item.Err, "more than 536870912")
+		}
+	}
+	require.Len(t, read(t, conn, raw.opts.Table), 2)
+	typed.mustHave(t, conn, list[0], list[2])
+	require.EqualValues(t, 2, raw.Stats().Refused)
+	require.EqualValues(t, 2, typed.Stats().Refused)
+	tx, err := conn.Begin(t.Context())
+	require.NoError(t, err)
+	require.True(t, inlet.IsPermanent(raw.WriteTx(t.Context(), tx, list[0], list[1])))
+	require.NoError(t, tx.Commit(t.Context()))
+	require.Len(t, read(t, conn, raw.opts.Table), 2)
+}
+
 // TestConflicts has another transaction in the way, which is waited for.
 func TestConflicts(t *testing.T) {
 	t.Parallel()
@@ -311,7 +344,26 @@ func TestConflicts(t *testing.T) {
 		require.NoError(t, err)
 		require.NoError(t, sink.WriteTx(t.Context(), tx, event("m-1")), "another connection is free")
 		require.NoError(t, tx.Commit(t.Context()))
-		require.Error(t, sink.WriteTx(t.Context(), nil, event("m-1")))
+		require.True(t, inlet.IsPermanent(sink.WriteTx(t.Context(), nil, event("m-1"))))
+	})
+	t.Run("WriteTx after a partition was dropped", func(t *testing.T) {
+		sink := open(t, s, Options{PartitionByMonth: true})
+		require.NoError(t, sink.Write(t.Context(), events("m", 1)))
+		exec(t, conn, "DROP TABLE "+sink.table.with("_2026_03"))
+		tx, err := conn.Begin(t.Context())
+		require.NoError(t, err)
+		require.NoError(t, sink.WriteTx(t.Context(), tx, events("m", 2)...))
+		require.NoError(t, tx.Commit(t.Context()))
+		require.Equal(t, 2, one[int](t, conn, "SELECT count(*)::int FROM "+sink.table.sql()))
+	})
+	t.Run("WriteTx in a transaction of another database", func(t *testing.T) {
+		sink := open(t, s, Options{})
+		tx, err := s.Connect(t, "dbname=template1").Begin(t.Context())
+		require.NoError(t, err)
+		err = sink.WriteTx(t.Context(), tx, event("m-1"))
+		require.Equal(t, "42P01", sqlState(err), err)
+		require.False(t, inlet.IsPermanent(err))
+		require.NoError(t, tx.Commit(t.Context()), "the transaction remains usable")
 	})
 	t.Run("WriteTx of an event that is refused counts nothing", func(t *testing.T) {
 		sink := open(t, s, Options{MaxBytes: 1})

@@ -96,7 +96,7 @@ func (o *TablesOptions) check() error {
 		check.AtLeast("MaxTables", o.MaxTables, 1),
 		check.AtMost("MaxTables", o.MaxTables, 10_000),
 		check.AtLeast("MaxBytes", o.MaxBytes, 1),
-		check.AtMost("MaxBytes", o.MaxBytes, 512<<20),
+		check.AtMost("MaxBytes", o.MaxBytes, maxEventBytes),
 		check.AtLeast("MaxConcurrent", o.MaxConcurrent, 1),
 		check.AtMost("MaxConcurrent", o.MaxConcurrent, 1000),
 	)

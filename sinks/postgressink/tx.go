@@ -18,7 +18,7 @@ import (
 //
 // It runs behind a savepoint: if it fails, nothing of it is stored, the transaction remains usable,
 // and the caller may commit without the events. The error is permanent if the data of an event is
-// at fault. The transaction must be one of the database that New was given, and must not be used
+// at fault, or tx is nil. The transaction must be one of the database that New was given, and must not be used
 // concurrently. With Options.PartitionByMonth, a missing partition is created outside of the
 // transaction, if Options.Migrate permits it and another connection of the pool becomes free within
 // five seconds. It does not count for Options.MaxConcurrent, and Close does not wait for it. After
@@ -26,7 +26,7 @@ import (
 func (s *Sink) WriteTx(ctx context.Context, tx pgx.Tx, events ...*inlet.Event) error {
 	switch {
 	case tx == nil:
-		return errors.New("postgressink: tx is nil")
+		return inlet.Permanent(errors.New("postgressink: tx is nil"))
 	case s.gate.IsClosed():
 		return inlet.ErrClosed
 	}
@@ -37,6 +37,9 @@ func (s *Sink) WriteTx(ctx context.Context, tx pgx.Tx, events ...*inlet.Event) e
 	}
 	if len(events) == 0 {
 		return nil
+	}
+	if err := checkSize(events); err != nil {
+		return err
 	}
 	err := s.insertInto(ctx, tx, events)
 	if isMissingPartition(err) && s.opts.Migrate {
