@@ -52,6 +52,9 @@ var hints = map[string]string{
 	"42P01":      "somebody has dropped or renamed the table",
 	"53100":      "the disk of the server is full",
 	"53300":      "the server has too many connections",
+	"55000":      "the database accepts no connections",
+	"55P03":      "another session holds a lock",
+	"57014":      "the statement was cancelled, as by statement_timeout",
 	"57P03":      "the server is starting or stopping",
 }
 

@@ -479,6 +479,23 @@ func TestRefusedConnections(t *testing.T) {
 		require.NoError(t, sink.Write(t.Context(), events("n", 2)), "with the table made again")
 		require.Len(t, read(t, s.Connect(t, "dbname=other"), sink.opts.Table), 2)
 	})
+	t.Run("55000: the database takes no connections", func(t *testing.T) {
+		exec(t, conn, "CREATE DATABASE closed")
+		sink, err := New(t.Context(), s.DSN("dbname=closed"), &Options{Table: table(t), Migrate: true})
+		require.NoError(t, err)
+		defer sink.Close(context.Background())
+		require.NoError(t, sink.Write(t.Context(), events("m", 1)))
+		exec(t, conn, "ALTER DATABASE closed ALLOW_CONNECTIONS false")
+		sink.pool.Reset()
+		for range 2 {
+			err = sink.Write(t.Context(), events("n", 2))
+			require.Equal(t, "55000", sqlState(err), err)
+			require.False(t, inlet.IsPermanent(err))
+		}
+		exec(t, conn, "ALTER DATABASE closed ALLOW_CONNECTIONS true")
+		require.NoError(t, sink.Write(t.Context(), events("n", 2)))
+		require.Len(t, read(t, s.Connect(t, "dbname=closed"), sink.opts.Table), 3)
+	})
 	t.Run("3F000: the schema was dropped", func(t *testing.T) {
 		exec(t, conn, "CREATE SCHEMA mine")
 		sink := open(t, s, Options{Table: "mine.events"})
@@ -562,5 +579,93 @@ func TestRefusedConnections(t *testing.T) {
 			require.NoError(t, c.Close(t.Context()))
 		}
 		require.Eventually(t, func() bool { return sink.Write(t.Context(), events("m", 2)) == nil }, waitLong, tick)
+	})
+}
+
+// TestStops is about a server that ends, or loses a file, with both forms of sinks.
+func TestStops(t *testing.T) {
+	t.Parallel()
+	s := pgserver.Start(t)
+	raw, typed := open(t, s, Options{}), openTables(t, s, TablesOptions{})
+	var stored []*inlet.Event
+	// write writes events, which must be stored if it succeeds.
+	write := func(sink inlet.Sink, list []*inlet.Event) error {
+		err := sink.Write(t.Context(), list)
+		require.False(t, inlet.IsPermanent(err), err)
+		require.NotContains(t, fmt.Sprintf("%T", err), "Batch", "it is all of them")
+		return err
+	}
+	// resume requires that both write the events that they were to write, and that each is stored
+	// once.
+	resume := func(t *testing.T, list []*inlet.Event) {
+		require.Eventually(t, func() bool { return write(raw, list) == nil && write(typed, list) == nil }, waitLong, tick)
+		stored = append(stored, list...)
+		conn := s.Connect(t)
+		defer conn.Close(context.Background()) // a server waits for it when it stops
+		require.Equal(t, len(stored), one[int](t, conn, "SELECT count(*)::int FROM "+raw.table.sql()))
+		typed.mustHave(t, conn, stored...)
+		require.Zero(t, raw.Stats().Refused+typed.Stats().Refused)
+	}
+	resume(t, events("first", 2))
+
+	t.Run("57P03: a server that stops", func(t *testing.T) {
+		list := events("stops", 3)
+		conn := s.Connect(t)
+		s.Refuse()
+		for _, sink := range []inlet.Sink{raw, typed} {
+			require.Eventually(t, func() bool {
+				raw.pool.Reset()
+				typed.pool.Reset()
+				err := write(sink, list)
+				wait, ok := inlet.RetryDelay(err)
+				return sqlState(err) == "57P03" && ok && wait == time.Second
+			}, waitLong, tick)
+		}
+		require.NoError(t, conn.Close(t.Context()))
+		require.Eventually(t, s.Ended, waitLong, tick)
+		require.Error(t, write(raw, list))
+		require.Error(t, write(typed, list))
+		s.Run(t)
+		resume(t, list)
+	})
+	t.Run("58P01: a file is lost", func(t *testing.T) {
+		list := events("file", 3)
+		var files []string
+		for _, name := range []string{raw.table.sql(), typed.name("tracks")} {
+			files = append(files, filepath.Join(s.Data(), one[string](t, s.Connect(t), "SELECT pg_relation_filepath($1)", name)))
+		}
+		s.Stop()
+		for _, file := range files {
+			require.NoError(t, os.Rename(file, file+".away"))
+		}
+		s.Run(t)
+		for _, sink := range []inlet.Sink{raw, typed, raw, typed} {
+			err := write(sink, list)
+			require.Equal(t, "58P01", sqlState(err), err)
+		}
+		s.Stop()
+		for _, file := range files {
+			require.NoError(t, os.Rename(file+".away", file))
+		}
+		s.Run(t)
+		resume(t, list)
+	})
+	t.Run("another connection crashes", func(t *testing.T) {
+		list := events("crash", 3)
+		other, conn := s.Connect(t), s.Connect(t)
+		exec(t, other, "BEGIN")
+		exec(t, other, "LOCK TABLE "+raw.table.sql()+", "+typed.name("tracks"))
+		done := make(chan error, 2)
+		for _, sink := range []inlet.Sink{raw, typed} {
+			go func() { done <- sink.Write(t.Context(), list) }()
+		}
+		require.Eventually(t, func() bool {
+			return one[int](t, conn, "SELECT count(*)::int FROM pg_stat_activity WHERE $1::int = ANY (pg_blocking_pids(pid))", other.PgConn().PID()) == 2
+		}, waitLong, tick)
+		require.NoError(t, syscall.Kill(int(other.PgConn().PID()), syscall.SIGKILL)) // which the server takes for a crash
+		for range 2 {
+			require.False(t, inlet.IsPermanent(<-done))
+		}
+		resume(t, list)
 	})
 }

@@ -236,10 +236,15 @@ func (s *Server) Ended() bool {
 }
 
 // Reload makes the server read its settings again.
-func (s *Server) Reload() {
+func (s *Server) Reload() { s.signal(syscall.SIGHUP) }
+
+// Refuse makes the server refuse connections, and end once those that it has are closed.
+func (s *Server) Refuse() { s.signal(syscall.SIGTERM) }
+
+func (s *Server) signal(signal syscall.Signal) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	_ = s.process.cmd.Process.Signal(syscall.SIGHUP)
+	_ = s.process.cmd.Process.Signal(signal)
 }
 
 // A process is a server that runs.
