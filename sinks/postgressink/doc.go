@@ -58,8 +58,8 @@
 // Write that finds all of its events stored waits until these are that durable, too.
 //
 // While a required standby is away, commits wait, and so do Writes, until their context is done. If
-// an operator ends the wait with pg_cancel_backend, PostgreSQL commits with a warning, and the Write
-// fails, temporarily. On a pool of the caller's the sink cannot see the warning.
+// an operator ends the wait with pg_cancel_backend, PostgreSQL commits with a warning, and the
+// Write fails, temporarily. On a pool of the caller's the sink cannot see the warning.
 //
 // The database must have the encoding UTF8.
 //

@@ -76,7 +76,7 @@ func TestFailover(t *testing.T) {
 			}
 		}
 	}
-	// end ends each wait of a Write for a standby by a function of the server, until the Write ends.
+	// end ends each wait of a Write for a standby with a function of the server, until it returns.
 	end := func(t *testing.T, sink inlet.Sink, list []*inlet.Event, how string) error {
 		ctx, cancel := context.WithTimeout(t.Context(), waitLong)
 		defer cancel()

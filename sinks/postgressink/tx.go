@@ -16,13 +16,13 @@ import (
 // durably as that transaction commits. The events must have a Type, a MessageID, a ReceivedAt and
 // a Source, as those that [inlet.Sink] gets; they are read until WriteTx returns.
 //
-// It runs behind a savepoint: if it fails, nothing of it is stored, the transaction remains usable,
-// and the caller may commit without the events. The error is permanent if the data of an event is
-// at fault, or tx is nil. The transaction must be one of the database that New was given, and must not be used
-// concurrently. With Options.PartitionByMonth, a missing partition is created outside of the
-// transaction, if Options.Migrate permits it and another connection of the pool becomes free within
-// five seconds. It does not count for Options.MaxConcurrent, and Close does not wait for it. After
-// Close it returns [inlet.ErrClosed].
+// It runs behind a savepoint: if it fails, nothing of it is stored, the transaction remains
+// usable, and the caller may commit without the events. The error is permanent if the data of an
+// event is at fault, or tx is nil. The transaction must be one of the database that New was given,
+// and must not be used concurrently. With Options.PartitionByMonth, a missing partition is created
+// outside of the transaction, if Options.Migrate permits it and another connection of the pool
+// becomes free within five seconds. It does not count for Options.MaxConcurrent, and Close does
+// not wait for it. After Close it returns [inlet.ErrClosed].
 func (s *Sink) WriteTx(ctx context.Context, tx pgx.Tx, events ...*inlet.Event) error {
 	switch {
 	case tx == nil:
