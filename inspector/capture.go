@@ -82,6 +82,18 @@ func (r *row) describe(ctx context.Context) *row {
 	return r
 }
 
+// because adds the error of a Write, if there is one.
+func (r *row) because(err error) *row {
+	if err == nil {
+		return r
+	}
+	r.Reason = short(err.Error())
+	if p, ok := errors.AsType[*inlet.Problem](err); ok {
+		r.Code, r.Field, r.Reason = string(p.Code), short(p.Field), short(p.Message)
+	}
+	return r
+}
+
 // requestOf returns what is known of the request, or nil.
 func requestOf(ctx context.Context) *request {
 	q, _ := ctx.Value(requestKey{}).(*request)
@@ -133,6 +145,14 @@ func (i *Inspector) ObserveRequest(ctx context.Context, o *inlet.Outcome) {
 
 // A glance is what is looked at of an event before it is captured.
 type glance struct{ kind, source, name string }
+
+func glanceAt(kind string, e *inlet.Event) glance {
+	g := glance{kind: kind, name: e.Name}
+	if e.Source != nil {
+		g.source = e.Source.ID
+	}
+	return g
+}
 
 // takes reports whether a row is kept: by the sample, or by the filter of a viewer. The event is
 // nil for what is no event. The lock is held.
@@ -210,20 +230,11 @@ func (i *Inspector) written(ctx context.Context, to string, events []*inlet.Even
 		if to == "" && e.Source != nil && kind == accepted {
 			i.sources.count(e.Source.ID, 1, 0, now)
 		}
-		g := glance{kind: kind, name: e.Name}
-		if e.Source != nil {
-			g.source = e.Source.ID
-		}
-		if !i.takes(g, e, since) {
+		if !i.takes(glanceAt(kind, e), e, since) {
 			continue
 		}
-		r := eventRow(kind, e, now).withDetail(e).describe(ctx)
-		if r.To = short(to); err != nil {
-			r.Reason = short(err.Error())
-			if p, ok := errors.AsType[*inlet.Problem](err); ok {
-				r.Code, r.Field, r.Reason = string(p.Code), short(p.Field), short(p.Message)
-			}
-		}
+		r := eventRow(kind, e, now).withDetail(e).describe(ctx).because(err)
+		r.To = short(to)
 		if letter {
 			r.Code, r.Field, r.Reason = string(refusal.Code), short(refusal.Field), short(refusal.Error)
 		}

@@ -26,6 +26,9 @@ var address = regexp.MustCompile(email.String() + `|(?:[0-9a-fA-F.]*(?::|%3[aA])
 
 // beforeAddress returns a place, or the beginning of the address that is there.
 func beforeAddress(text string, place int) int {
+	if !isEmailLike(text) && !isIPv6Like(text) {
+		return place
+	}
 	for _, found := range address.FindAllStringIndex(text, -1) {
 		if found[0] < place && place < found[1] {
 			return found[0]
@@ -84,9 +87,14 @@ func isEmailLike(text string) bool {
 	return strings.Contains(text, "@") || strings.Contains(text, "%40") || strings.Contains(text, `\u0040`)
 }
 
+// isIPv6Like reports quickly whether there are colons.
+func isIPv6Like(text string) bool {
+	return strings.Count(text, ":")+strings.Count(text, "%3") >= 2
+}
+
 // maskIPv6 masks the IPv6 addresses in a text. Their colons may be escaped as in a URL.
 func maskIPv6(text string) string {
-	if strings.Count(text, ":")+strings.Count(text, "%3") < 2 {
+	if !isIPv6Like(text) {
 		return text
 	}
 	var out strings.Builder

@@ -224,12 +224,12 @@ type destination struct {
 const shownSources = 50
 
 func (i *Inspector) state() state {
-	now := time.Now().Unix()
+	second := time.Now().Unix()
 	i.mu.Lock()
 	all := i.sources.newest()
 	s := state{Viewers: len(i.viewers), More: max(0, len(all)-shownSources)}
 	for _, c := range all[:min(len(all), shownSources)] {
-		line := c.line(now)
+		line := c.line(second)
 		s.Sources = append(s.Sources, sourceState{*c, line})
 	}
 	i.mu.Unlock()
