@@ -28,6 +28,10 @@ const (
 
 // seeds returns the addresses of a list with commas between them.
 func seeds(brokers string) ([]string, error) {
+	if strings.ContainsAny(brokers, "@/") {
+		return nil, errors.New("kafkasink: brokers has a URL, must be addresses with commas between them; " +
+			"it is not quoted, since it may have a password: see Options.Client for SASL")
+	}
 	list := strings.Split(brokers, ",")
 	for i, address := range list {
 		if list[i] = strings.TrimSpace(address); list[i] == "" {

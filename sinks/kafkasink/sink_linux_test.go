@@ -449,6 +449,11 @@ func TestNew(t *testing.T) {
 			_, err := New(t.Context(), brokers, nil)
 			require.ErrorContains(t, err, "must be addresses with commas between them", brokers)
 		}
+		for _, brokers := range []string{"kafka://u:hunter2@a:1", "u:hunter2@a:1", "a:1,u:hunter2@b:1", "u:hun/ter2", "kafka://a:1"} {
+			_, err := New(t.Context(), brokers, nil)
+			require.ErrorContains(t, err, "must be addresses with commas between them", brokers)
+			require.NotContains(t, err.Error(), "hun")
+		}
 	})
 	t.Run("String", func(t *testing.T) {
 		t.Parallel()
