@@ -142,6 +142,9 @@ func TestFailover(t *testing.T) {
 		require.EqualValues(t, 2, tables.Stats().Duplicates)
 	})
 
+	if t.Failed() { // the standby may be gone, for which Writes would wait
+		return
+	}
 	t.Run("the primary is killed", func(t *testing.T) {
 		require.NoError(t, both.Write(t.Context(), events("o", 50)))
 		primary.Kill()

@@ -65,10 +65,10 @@ func TestTimes(t *testing.T) {
 		require.True(t, at.Truncate(time.Microsecond).Equal(got[0]), "%v, not %v", got[0], at)
 	}
 	for at, want := range map[time.Time]int64{ // which the server refuses, unlike the infinities
-		time.Date(600_000, 1, 1, 0, 0, 0, 0, time.UTC):  math.MaxInt64 - 1,
-		time.Date(-600_000, 1, 1, 0, 0, 0, 0, time.UTC): math.MinInt64 + 1,
-		time.Unix(1<<62, 0):                             math.MaxInt64 - 1,
-		time.Unix(-1<<62, 0):                            math.MinInt64 + 1,
+		time.Date(600000, 1, 1, 0, 0, 0, 0, time.UTC):  math.MaxInt64 - 1,
+		time.Date(-600000, 1, 1, 0, 0, 0, 0, time.UTC): math.MinInt64 + 1,
+		time.Unix(1<<62, 0):                            math.MaxInt64 - 1,
+		time.Unix(-1<<62, 0):                           math.MinInt64 + 1,
 	} {
 		require.Equal(t, want, microseconds(at), at)
 	}

@@ -40,9 +40,9 @@ var refusals = map[string]state{
 	"22001":                {cause: "ALTER TABLE %[1]s ALTER group_id TYPE varchar(3)", bad: group("long")},
 	"22003":                {check: "PERFORM NEW.group_id::smallint", group: "1", bad: group("70000")},
 	"22007":                {check: "PERFORM NEW.group_id::date", group: "2026-01-01", bad: group("in May")},
-	"22008":                {bad: func(e *inlet.Event) { e.Timestamp = time.Date(300_000, 1, 1, 0, 0, 0, 0, time.UTC) }},
-	"22008 beyond 64 bits": {bad: func(e *inlet.Event) { e.Timestamp = time.Date(600_000, 1, 1, 0, 0, 0, 0, time.UTC) }},
-	"22008 before 64 bits": {bad: func(e *inlet.Event) { e.Timestamp = time.Date(-600_000, 1, 1, 0, 0, 0, 0, time.UTC) }},
+	"22008":                {bad: func(e *inlet.Event) { e.Timestamp = time.Date(300000, 1, 1, 0, 0, 0, 0, time.UTC) }},
+	"22008 beyond 64 bits": {bad: func(e *inlet.Event) { e.Timestamp = time.Date(600000, 1, 1, 0, 0, 0, 0, time.UTC) }},
+	"22008 before 64 bits": {bad: func(e *inlet.Event) { e.Timestamp = time.Date(-600000, 1, 1, 0, 0, 0, 0, time.UTC) }},
 	"22021":                {bad: func(e *inlet.Event) { e.UserID = "\xff" }},
 	"22P02":                {check: "PERFORM NEW.group_id::uuid", group: "50314b8e-9bcf-0000-0000-000000000000", bad: group("x")},
 	"22P03":                {check: "IF NEW.group_id = 'x' THEN RAISE SQLSTATE '22P03'; END IF", bad: group("x")},
@@ -235,7 +235,7 @@ func TestConflicts(t *testing.T) {
 	s := pgserver.Start(t)
 	conn := s.Connect(t)
 	// blocked waits until a session waits for a lock that another one holds.
-	blocked := func(t *testing.T, sink *Sink, by *pgx.Conn) {
+	blocked := func(t *testing.T, _ *Sink, by *pgx.Conn) {
 		require.Eventually(t, func() bool {
 			return one[bool](t, conn, "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE $1::int = ANY (pg_blocking_pids(pid)))", by.PgConn().PID())
 		}, waitLong, tick)

@@ -328,8 +328,8 @@ func TestTables(t *testing.T) {
 	run("times that PostgreSQL cannot hold", func(t *testing.T) {
 		sink := openTables(t, s, TablesOptions{})
 		list := events("m", 5)
-		list[1].Timestamp = time.Date(600_000, 1, 1, 0, 0, 0, 0, time.UTC)
-		list[3].Timestamp = time.Date(-600_000, 1, 1, 0, 0, 0, 0, time.UTC)
+		list[1].Timestamp = time.Date(600000, 1, 1, 0, 0, 0, 0, time.UTC)
+		list[3].Timestamp = time.Date(-600000, 1, 1, 0, 0, 0, 0, time.UTC)
 		var failed *inlet.BatchError
 		require.ErrorAs(t, sink.Write(t.Context(), list), &failed)
 		require.Len(t, failed.Items, 2)
