@@ -289,14 +289,14 @@ func (l *payloadLayer) ServeHTTP(w http.ResponseWriter, given *http.Request) {
 	defer s.turn.End()
 	defer p.deferred.w.end()
 	if l.pending {
-		r = withBody(given, r, s, p, announced(given))
+		r = withBody(given, r, p, announced(given))
 	} else if err := p.load(math.MaxInt64, time.Now()); err != nil {
 		p.release()
 		p.leaveSlot()
 		l.refuse(w, r, err)
 		return
 	} else {
-		r = withPayload(given, r, s, p)
+		r = withPayload(given, r, p)
 	}
 	p.keep()
 	l.next.ServeHTTP(w, r)

@@ -257,7 +257,7 @@ func (g *migrator) step(w http.ResponseWriter, given, r *http.Request, s *state)
 	}
 	replaced := s.replacePayload(p, changed)
 	replaced.failures = failures
-	next := withPayload(given, read, s, replaced)
+	next := withPayload(given, read, replaced)
 	p.release()
 	return next, replaced, nil
 }

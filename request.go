@@ -255,17 +255,17 @@ func readPayload(bodies *bodies, w http.ResponseWriter, given, r *http.Request, 
 	if err != nil || r.Body == &p.body {
 		return r, p, err
 	}
-	return withPayload(given, r, s, p), p, nil
+	return withPayload(given, r, p), p, nil
 }
 
 // withPayload returns a copy of given whose Body is p: r, if that is a copy already.
-func withPayload(given, r *http.Request, s *state, p *payload) *http.Request {
-	return withBody(given, r, s, p, int64(len(p.bytes())))
+func withPayload(given, r *http.Request, p *payload) *http.Request {
+	return withBody(given, r, p, int64(len(p.bytes())))
 }
 
 // withBody is withPayload for a payload of a length that the caller knows, -1 for none that
 // is known before it is read.
-func withBody(given, r *http.Request, s *state, p *payload, length int64) *http.Request {
+func withBody(given, r *http.Request, p *payload, length int64) *http.Request {
 	if r == given {
 		r = copyOf(r)
 	}

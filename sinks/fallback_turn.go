@@ -49,6 +49,20 @@ func (t *fallbackTurn) enter(ctx context.Context) (back bool, err error) {
 	}
 }
 
+// takeBack enters the back, which the front does not hold up. The lock is held.
+func (t *fallbackTurn) takeBack() (changed bool, err error) {
+	if t.closed && !t.back {
+		return false, inlet.ErrClosed
+	}
+	if !t.back {
+		t.first = make(chan struct{})
+		t.begin(t.first)
+		changed = true
+	}
+	t.writing++
+	return changed, nil
+}
+
 // enterBack enters the back, whose turn it is from now on if it is not yet, which it reports. The
 // caller must then call leaveBack.
 func (t *fallbackTurn) enterBack(ctx context.Context) (changed bool, err error) {
@@ -56,17 +70,9 @@ func (t *fallbackTurn) enterBack(ctx context.Context) (changed bool, err error) 
 		t.mu.Lock()
 		held := t.held
 		if held == nil {
-			defer t.mu.Unlock()
-			if t.closed && !t.back {
-				return false, inlet.ErrClosed
-			}
-			if !t.back {
-				t.first = make(chan struct{})
-				t.begin(t.first)
-				changed = true
-			}
-			t.writing++
-			return changed, nil
+			changed, err = t.takeBack()
+			t.mu.Unlock()
+			return changed, err
 		}
 		t.mu.Unlock()
 		if !await(ctx, held) {

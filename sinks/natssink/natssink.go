@@ -181,8 +181,8 @@ const errorInterval = 10 * time.Second
 
 // logError logs an error of the connection that belongs to no call.
 func (s *Sink) logError(err error) {
-	now, last := time.Now().UnixNano(), s.logged.Load()
-	if now-last >= int64(errorInterval) && s.logged.CompareAndSwap(last, now) {
+	nowNano, last := time.Now().UnixNano(), s.logged.Load()
+	if nowNano-last >= int64(errorInterval) && s.logged.CompareAndSwap(last, nowNano) {
 		s.log.Warn("natssink: connection has an error", "error", s.secrets.HideError(err))
 	}
 }
