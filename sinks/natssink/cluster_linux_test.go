@@ -25,8 +25,8 @@ func stepDown(t testing.TB, url, stream string) {
 	_, _ = nc.Request(fmt.Sprintf(server.JSApiStreamLeaderStepDownT, stream), nil, 5*time.Second)
 }
 
-// TestCluster kills a server of a cluster of three, and has the stream's leader step down, while four
-// writers write. The torture does more of it.
+// TestCluster kills a server of a cluster of three, and has the stream's leader step down, while
+// four writers write. The torture does more of it.
 func TestCluster(t *testing.T) {
 	t.Parallel()
 	nodes := startCluster(t)

@@ -232,8 +232,8 @@ func dial(t testing.TB, url string) (*nats.Conn, jetstream.JetStream) {
 
 var streams atomic.Int64
 
-// named returns options for a stream of the test's own, with which nothing fails because the machine
-// does much else.
+// named returns options for a stream of the test's own, with which nothing fails because the
+// machine does much else.
 func named(o Options) Options {
 	n := streams.Add(1)
 	if o.Stream == "" {
