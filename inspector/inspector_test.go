@@ -703,10 +703,10 @@ func TestControl(t *testing.T) {
 		{"stop", "warehouse", i.run, "operator", 403, "not authorized to use the buttons"},
 		{"dance", "warehouse", i.token, "operator", 409, "there is no such button"},
 		{"skip", "other", i.token, "operator", 409, "the destination has no running delivery"},
-		{"redrive", "warehouse", i.token, "operator", 200, "0 sent again"},
+		{"redrive", "warehouse", i.token, "operator", 200, `{"redriven":0}`},
 		{"skip", "warehouse", i.token, "operator", 409, `journal: destination "warehouse": nothing skipped: journal: destination is not blocked by an event`},
-		{"stop", "warehouse", i.token, "operator", 200, "stopped"},
-		{"start", "warehouse", i.token, "operator", 200, "started"},
+		{"stop", "warehouse", i.token, "operator", 200, `{"redriven":0}`},
+		{"start", "warehouse", i.token, "operator", 200, `{"redriven":0}`},
 	} {
 		status, text := press(tt.action, tt.name, tt.token, tt.cookie)
 		require.Equal(t, tt.status, status, "%+v", tt)

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"crypto/subtle"
 	_ "embed"
+	"encoding/json"
 	"errors"
 	"html"
 	"net/http"
@@ -105,14 +106,14 @@ func (i *Inspector) control(w http.ResponseWriter, r *http.Request) {
 	action, name := r.URL.Query().Get("action"), r.URL.Query().Get("name")
 	ctx, cancel := context.WithTimeout(r.Context(), controlTimeout)
 	defer cancel()
-	text, err := i.act(ctx, action, name)
+	done, err := i.act(ctx, action, name)
 	i.o.Logger.InfoContext(ctx, "inspector: button pressed", "action", short(action), "destination", short(name), "error", err)
 	if err != nil {
 		http.Error(w, i.shown(err.Error()), http.StatusConflict)
 		return
 	}
-	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	_, _ = w.Write([]byte(text))
+	w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	_ = json.NewEncoder(w).Encode(done)
 }
 
 var (
@@ -120,29 +121,35 @@ var (
 	errNotRunning = errors.New("the destination has no running delivery")
 )
 
-// act returns what to show to the one who pressed the button.
-func (i *Inspector) act(ctx context.Context, action, name string) (string, error) {
+// A done is what a button has done, in addition to what it says.
+type done struct {
+	// Redriven is how many dead letters the destination has accepted.
+	Redriven uint64 `json:"redriven"`
+}
+
+// act does what a button says.
+func (i *Inspector) act(ctx context.Context, action, name string) (out done, err error) {
 	if action == "start" {
 		if i.o.Start == nil {
-			return "", errNoButton
+			return out, errNoButton
 		}
-		return "started", i.o.Start(ctx, name)
+		return out, i.o.Start(ctx, name)
 	}
 	if i.o.Delivery == nil {
-		return "", errNoButton
+		return out, errNoButton
 	}
 	d := i.o.Delivery(name)
 	if d == nil {
-		return "", errNotRunning
+		return out, errNotRunning
 	}
 	switch action {
 	case "stop":
-		return "stopped", d.Stop(ctx)
+		return out, d.Stop(ctx)
 	case "skip":
-		return "skipped", d.Skip(ctx)
+		return out, d.Skip(ctx)
 	case "redrive":
-		n, err := d.Redrive(ctx, nil)
-		return strconv.FormatUint(n, 10) + " sent again", err
+		out.Redriven, err = d.Redrive(ctx, nil)
+		return out, err
 	}
-	return "", errNoButton
+	return out, errNoButton
 }
