@@ -178,7 +178,8 @@ func (s *Server) RunUntil(t testing.TB, ask func() bool) {
 
 func (s *Server) run(t testing.TB, ask func() error) {
 	t.Helper()
-	args := []string{"-D", s.Data(), "-k", s.Dir, "-c", "listen_addresses=", "-c", "max_connections=60", "-c", "shared_buffers=32MB"}
+	args := []string{"-D", s.Data(), "-k", s.Dir, "-c", "listen_addresses=", "-c", "max_connections=60", "-c", "shared_buffers=32MB",
+		"-c", "dynamic_shared_memory_type=mmap"} // in the directory, which is removed even after a kill
 	for _, setting := range s.settings {
 		args = append(args, "-c", setting)
 	}
@@ -255,7 +256,8 @@ type process struct {
 }
 
 // runCommand starts a command. The thread that starts it lives as long as it does, since the kernel
-// ends the command when that thread ends.
+// ends the command when that thread ends. Then it is given back and not ended: other commands may
+// have been started by it before.
 func runCommand(t testing.TB, dir string, c *exec.Cmd) *process {
 	t.Helper()
 	p := &process{cmd: c, log: filepath.Join(dir, "log"), done: make(chan struct{})}
@@ -267,6 +269,7 @@ func runCommand(t testing.TB, dir string, c *exec.Cmd) *process {
 	started := make(chan error)
 	go func() {
 		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
 		defer close(p.done)
 		defer log.Close()
 		err := c.Start()
