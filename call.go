@@ -719,7 +719,6 @@ func (c *call) answer(err error) {
 	reply := out.render(c.w.Header(), c.state)
 	c.release()
 	if len(reply.body) > smallReply {
-		reply.body = bytes.Clone(reply.body) // without what append has made for more: it may take long to be taken
 		c.payload.giveUp()
 		c.state.account.Return(max(0, estimate-int64(cap(reply.body))-rejectsSize(outcome.Rejects)))
 		c.state.account.Trim()
