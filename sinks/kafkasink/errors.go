@@ -43,6 +43,7 @@ var hints = []struct {
 	{kerr.UnknownTopicID, "somebody may have deleted the topic"},
 	{kerr.NotEnoughReplicas, "fewer replicas are in sync than min.insync.replicas"},
 	{kerr.KafkaStorageError, "the disk of a broker may be full or broken"},
+	{kerr.InvalidTimestamp, "the clock of this machine may be wrong, or the topic's limits on timestamps closer than the age of the events"},
 	{kerr.PolicyViolation, "a policy of the brokers forbids it"},
 }
 

@@ -48,7 +48,7 @@ func TestErrorCodes(t *testing.T) {
 	for code, want := range map[*kerr.Error]outcome{
 		kerr.MessageTooLarge:              refused, // 10
 		kerr.RecordListTooLarge:           refused, // 18
-		kerr.InvalidTimestamp:             refused, // 32
+		kerr.InvalidTimestamp:             failed,  // 32, of a time that is not the event's
 		kerr.InvalidRecord:                refused, // 87
 		kerr.DuplicateSequenceNumber:      passed,  // 46
 		kerr.UnknownServerError:           failed,  // -1
@@ -183,6 +183,15 @@ func TestRefusedAlone(t *testing.T) {
 		list[7].Properties = fmt.Appendf(nil, `{"text":"%s"}`, incompressible(5000))
 		require.NoError(t, sink.Write(t.Context(), list), "only the brokers decide what is refused")
 		require.Len(t, read(t, addresses(c), sink.opts.Topic), 20)
+	})
+	t.Run("the event's own time", func(t *testing.T) {
+		t.Parallel()
+		sink := open(t, c, Options{Topic: newTopic(t, c, 1, nil), EventTime: true})
+		c.Fault(kfake.Fault{Keys: produce, Topic: sink.opts.Topic, Err: kerr.InvalidTimestamp, Count: -1})
+		for _, err := range inlet.ItemErrors(sink.Write(t.Context(), events("m", 4)), 4) {
+			require.ErrorIs(t, err, kerr.InvalidTimestamp)
+			require.True(t, inlet.IsPermanent(err))
+		}
 	})
 	t.Run("a failure while records are sent alone", func(t *testing.T) {
 		t.Parallel()

@@ -34,10 +34,10 @@ type Options struct {
 	// timestamp that is too far away: then each record of the batch is sent alone, which is slow,
 	// and that event is permanently refused. Defaults to false: when the event was received.
 	EventTime bool
-	// Strict keeps the order of each key even if a Write fails in part: the sink then sends at most
-	// one batch at a time, only once all before it have an outcome, and nothing after one that
-	// fails. It is slower, and MaxConcurrent must be 1 or 0. Defaults to false: the order of a key
-	// holds for what is written at the first attempt, and what had failed comes after it.
+	// Strict keeps the order of each key even if a Write fails in part: the sink then sends a batch
+	// once all before it have an outcome, and nothing after one that fails. It is slower, and
+	// MaxConcurrent must be 1 or 0. Defaults to false: the order of a key holds for what is written
+	// at the first attempt, and what had failed comes after it.
 	Strict bool
 
 	// Durability is what an acknowledgement means if the brokers do not let the sink read

@@ -3,8 +3,10 @@ package kafkasink
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/inlet-go/inlet"
@@ -211,7 +213,7 @@ func (s *Sink) sendAlone(ctx context.Context, record *kgo.Record) error {
 	switch {
 	case err == nil:
 		return nil
-	case isRefusal(err):
+	case isRefusal(err) && (s.opts.EventTime || !errors.Is(err, kerr.InvalidTimestamp)):
 		return inlet.Permanent(fmt.Errorf("kafkasink: %w", err))
 	}
 	return s.classify(err)
