@@ -71,6 +71,22 @@ func TestTable(t *testing.T) {
 	}
 }
 
+// A long name takes no more memory than another, and is a key of its own.
+func TestLongNames(t *testing.T) {
+	t.Parallel()
+	table := newTable(1000)
+	long := strings.Repeat("n", 8000)
+	a, b := table.lookup(&middleware.Charge{Name: long}), table.lookup(&middleware.Charge{Name: long + "n"})
+	require.NotSame(t, a, b)
+	require.Same(t, a, table.lookup(&middleware.Charge{Name: long}))
+	require.NotSame(t, a, table.lookup(&middleware.Charge{}))
+	for i := range table.shards {
+		for k := range table.shards[i].entries {
+			require.LessOrEqual(t, len(k.name), longName)
+		}
+	}
+}
+
 func TestAnswer(t *testing.T) {
 	t.Parallel()
 	asked := request{buckets: [3]asked{{rate: 1, burst: 10, needed: 1, take: 1, want: 2}}}

@@ -1,6 +1,7 @@
 package redislimit
 
 import (
+	"crypto/sha256"
 	"hash/maphash"
 	"net/netip"
 	"strings"
@@ -23,9 +24,18 @@ type shard struct {
 	entries map[key]*entry
 }
 
+// A key is that of a charge, in bounded memory: a long name is kept as its hash.
 type key struct {
 	policy, name string
 	ip           netip.Addr
+	sum          [sha256.Size]byte // of a long name, which is "" then
+}
+
+func keyOf(c *middleware.Charge) key {
+	if len(c.Name) > longName {
+		return key{policy: c.Policy, ip: c.IP, sum: sha256.Sum256([]byte(c.Name))}
+	}
+	return key{policy: c.Policy, name: c.Name, ip: c.IP}
 }
 
 // Up to so many shards have the entries; each has its own lock.
@@ -45,7 +55,7 @@ func newTable(maxKeys int) table {
 // lookup returns the entry of a charge's key: a new one, in the place of another if the table is
 // full, if it has none.
 func (t *table) lookup(c *middleware.Charge) *entry {
-	k := key{c.Policy, c.Name, c.IP}
+	k := keyOf(c)
 	s := &t.shards[maphash.Comparable(t.seed, k)%uint64(len(t.shards))]
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -56,7 +66,8 @@ func (t *table) lookup(c *middleware.Charge) *entry {
 		}
 		e = new(entry)
 		// The texts belong to the request.
-		s.entries[key{strings.Clone(k.policy), strings.Clone(k.name), k.ip}] = e
+		k.policy, k.name = strings.Clone(k.policy), strings.Clone(k.name)
+		s.entries[k] = e
 	}
 	e.used.Store(t.clock.Add(1))
 	return e
