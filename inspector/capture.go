@@ -24,6 +24,10 @@ type request struct {
 	shown  map[string]int // refused events that have a row, by the message id that the client sent
 }
 
+// maxShown is how many refused events of a request are remembered: what a request may refuse is not
+// bounded by what it was charged for.
+const maxShown = 64
+
 // show notes that an event which was not accepted has a row, and reports whether it has none yet:
 // what the sink refuses is also a letter.
 func (q *request) show(kind string, e *inlet.Event, letter bool) (first bool) {
@@ -39,6 +43,8 @@ func (q *request) show(kind string, e *inlet.Event, letter bool) (first bool) {
 		return true
 	case letter && id != "" && q.shown[id] > 0:
 		return false
+	case len(q.shown) >= maxShown: // an outcome names no more
+		return true
 	case q.shown == nil:
 		q.shown = make(map[string]int)
 	}
