@@ -22,13 +22,13 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/inlet-go/inlet/internal/server"
+	"github.com/inlet-go/inlet/internal/testkit"
 )
 
 const event = `{"event":"E","userId":"u"}`
@@ -132,7 +132,7 @@ func logged(t *testing.T, log fmt.Stringer, line *regexp.Regexp) (found []string
 
 func TestInspector(t *testing.T) {
 	t.Parallel()
-	log := new(syncBuffer)
+	log := new(testkit.Log)
 	p := &process{log: new(bytes.Buffer)}
 	p.cmd = exec.Command(binary, "serve", "-addr", "127.0.0.1:0", "-dir", t.TempDir(), "-key", "secret-key", "-inspector", ":0")
 	p.logTo = log
@@ -177,7 +177,7 @@ var metricsLine = regexp.MustCompile(`metrics at /debug/vars" addr=(\S+)`)
 
 func TestMetrics(t *testing.T) {
 	t.Parallel()
-	log := new(syncBuffer)
+	log := new(testkit.Log)
 	p := &process{log: new(bytes.Buffer)}
 	p.cmd = exec.Command(binary, "serve", "-addr", "127.0.0.1:0", "-dir", t.TempDir(), "-key", "secret-key", "-metrics", ":0")
 	p.logTo = log
@@ -226,24 +226,6 @@ func get(t *testing.T, url string) (body string, status int) {
 	text, err := io.ReadAll(answer.Body)
 	require.NoError(t, err)
 	return string(text), answer.StatusCode
-}
-
-// A syncBuffer may be read while a process writes to it.
-type syncBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (b *syncBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *syncBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
 }
 
 // The certificate is read again when it changes; a file that is no certificate changes nothing.

@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/internal/testkit"
 )
 
 func TestLetters(t *testing.T) {
@@ -150,7 +151,7 @@ func TestReplay(t *testing.T) {
 		w := newWorld(t)
 		cmd := exec.Command(binary, "replay", "-to", "backup="+w.receiver, "-rate", "0.001", "-from", "3")
 		cmd.Env = w.environment()
-		log := new(syncBuffer)
+		log := new(testkit.Log)
 		cmd.Stderr = log
 		require.NoError(t, cmd.Start())
 		w.received.Wait(t, 1)

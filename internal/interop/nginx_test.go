@@ -27,6 +27,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/internal/testkit"
 	"github.com/inlet-go/inlet/middleware"
 	"github.com/inlet-go/inlet/sinks"
 	"github.com/inlet-go/inlet/sinks/httpsink"
@@ -71,7 +72,7 @@ func startNginx(t *testing.T, upstream string, changes ...change) string {
 	file := filepath.Join(dir, "nginx.conf")
 	text = strings.ReplaceAll(fmt.Sprintf(nginxAround, text), "DIR", dir)
 	require.NoError(t, os.WriteFile(file, []byte(text), 0o600))
-	log := new(syncBuffer)
+	log := new(testkit.Log)
 	cmd := exec.Command(program, "-p", dir, "-c", file, "-e", filepath.Join(dir, "start.log"))
 	cmd.Stdout, cmd.Stderr = log, log
 	require.NoError(t, cmd.Start())

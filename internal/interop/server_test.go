@@ -2,7 +2,6 @@ package interop
 
 import (
 	"bufio"
-	"bytes"
 	"encoding/json"
 	"io"
 	"os"
@@ -39,7 +38,7 @@ type server struct {
 	URL string // where it listens, without a trailing slash
 	dir string // of its journal
 	cmd *exec.Cmd
-	log *syncBuffer // its standard error
+	log *testkit.Log // its standard error
 	end sync.Once
 }
 
@@ -47,7 +46,7 @@ type server struct {
 // server ends with the test, unless [server.stop] has ended it before.
 func startServer(t *testing.T, args ...string) *server {
 	t.Helper()
-	s := &server{dir: filepath.Join(t.TempDir(), "journal"), log: new(syncBuffer)}
+	s := &server{dir: filepath.Join(t.TempDir(), "journal"), log: new(testkit.Log)}
 	args = append([]string{"serve", "-addr", "127.0.0.1:0", "-dir", s.dir, "-key", writeKey}, args...)
 	s.cmd = exec.Command(command(t), args...)
 	s.cmd.Stderr = s.log
@@ -159,24 +158,6 @@ var buildCommand = sync.OnceValues(func() (string, error) {
 	build.Stdout, build.Stderr = os.Stderr, os.Stderr
 	return path, build.Run()
 })
-
-// A syncBuffer is a buffer to which the server may write while a test reads it.
-type syncBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (b *syncBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *syncBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
-}
 
 // nodeDir holds the JavaScript drivers and the packages that they import.
 const nodeDir = "testdata/node"

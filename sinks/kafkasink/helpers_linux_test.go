@@ -159,26 +159,6 @@ func ids(list []*inlet.Event) (all []string) {
 	return all
 }
 
-// A lines is a log, which tests look at.
-type lines struct {
-	mu   sync.Mutex
-	text strings.Builder
-}
-
-func (l *lines) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *lines) logger() *slog.Logger { return slog.New(slog.NewTextHandler(l, nil)) }
-
-func (l *lines) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
-}
-
 var names atomic.Int64
 
 // newTopic returns a topic of the test's own.

@@ -16,6 +16,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/internal/testkit"
 )
 
 func TestRecord(t *testing.T) {
@@ -346,15 +347,15 @@ func TestDurability(t *testing.T) {
 	t.Cleanup(single.Close)
 
 	t.Run("replicated", func(t *testing.T) {
-		log := new(lines)
-		sink := open(t, c, Options{Topic: topic("2"), Logger: log.logger()})
+		log := new(testkit.Log)
+		sink := open(t, c, Options{Topic: topic("2"), Logger: log.Logger()})
 		require.Equal(t, inlet.DurabilityReplicated, sink.Durability())
 		require.Empty(t, log.String())
 		require.NoError(t, sink.Check(t.Context()))
 	})
 	t.Run("one replica is enough", func(t *testing.T) {
-		log, weak := new(lines), topic("1")
-		sink := open(t, c, Options{Topic: topic("2"), Topics: []string{weak}, TopicOf: func(*inlet.Event) string { return "" }, Logger: log.logger()})
+		log, weak := new(testkit.Log), topic("1")
+		sink := open(t, c, Options{Topic: topic("2"), Topics: []string{weak}, TopicOf: func(*inlet.Event) string { return "" }, Logger: log.Logger()})
 		require.Equal(t, inlet.DurabilityOSBuffer, sink.Durability(), "the least of all topics")
 		require.Contains(t, log.String(), "min.insync.replicas is 1, of 2 that are needed")
 		require.Contains(t, log.String(), "topic="+weak)
@@ -363,8 +364,8 @@ func TestDurability(t *testing.T) {
 		require.Equal(t, inlet.DurabilityOSBuffer, open(t, c, Options{Topic: topic("2"), Durability: inlet.DurabilityOSBuffer}).Durability())
 	})
 	t.Run("one broker", func(t *testing.T) {
-		log := new(lines)
-		require.Equal(t, inlet.DurabilityOSBuffer, open(t, single, Options{Logger: log.logger()}).Durability())
+		log := new(testkit.Log)
+		require.Equal(t, inlet.DurabilityOSBuffer, open(t, single, Options{Logger: log.Logger()}).Durability())
 		require.Contains(t, log.String(), "it has 1 replica, of 2 that are needed")
 		_, err := New(t.Context(), addresses(single), &Options{Durability: inlet.DurabilityReplicated})
 		require.ErrorContains(t, err, "1 replica")
@@ -391,8 +392,8 @@ func TestDurability(t *testing.T) {
 		for _, code := range []*kerr.Error{kerr.TopicAuthorizationFailed, kerr.ClusterAuthorizationFailed, kerr.UnsupportedVersion} {
 			name := topic("1")
 			c.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.DescribeConfigs}, Resource: name, Err: code, Count: -1})
-			log := new(lines)
-			sink := open(t, c, Options{Topic: name, Logger: log.logger()})
+			log := new(testkit.Log)
+			sink := open(t, c, Options{Topic: name, Logger: log.Logger()})
 			require.Equal(t, inlet.DurabilityOSBuffer, sink.Durability())
 			require.Contains(t, log.String(), "allow DescribeConfigs on the topic, or set Options.Durability")
 			require.Contains(t, log.String(), code.Message)

@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/internal/testkit"
 )
 
 func TestNew(t *testing.T) {
@@ -92,16 +93,16 @@ func TestNew(t *testing.T) {
 			"duplicateWindow=1m":           func(c *jetstream.StreamConfig) { c.Duplicates = time.Minute },
 			"does not have allow_atomic":   func(c *jetstream.StreamConfig) { c.AllowAtomicPublish = false },
 		} {
-			var log lines
+			var log testkit.Log
 			o := create(t, change)
-			o.Logger = log.logger()
+			o.Logger = log.Logger()
 			open(t, n.url(), o)
 			require.Equal(t, 1, strings.Count(log.String(), "level=WARN"), log.String())
 			require.Contains(t, log.String(), want)
 		}
-		var log lines
+		var log testkit.Log
 		o := create(t, func(c *jetstream.StreamConfig) { c.MaxMsgs, c.Discard = 1000, jetstream.DiscardNew })
-		o.Logger = log.logger()
+		o.Logger = log.Logger()
 		open(t, n.url(), o)
 		require.Empty(t, log.String())
 	})
@@ -152,8 +153,8 @@ func TestNew(t *testing.T) {
 				Publish: &server.SubjectPermission{Allow: []string{"$JS.API.>"}},
 			}}}
 		})
-		var log lines
-		sink := open(t, "nats://u:p@"+strings.TrimPrefix(n.url(), "nats://"), Options{Logger: log.logger(), AckTimeout: 100 * time.Millisecond})
+		var log testkit.Log
+		sink := open(t, "nats://u:p@"+strings.TrimPrefix(n.url(), "nats://"), Options{Logger: log.Logger(), AckTimeout: 100 * time.Millisecond})
 		err := sink.Write(t.Context(), events("m", 30))
 		require.ErrorIs(t, err, errTimeout)
 		require.False(t, inlet.IsPermanent(err))
@@ -329,8 +330,8 @@ func TestWrite(t *testing.T) {
 	})
 	t.Run("atomic batches are switched off and on", func(t *testing.T) {
 		t.Parallel()
-		var log lines
-		sink := open(t, n.url(), Options{Logger: log.logger()})
+		var log testkit.Log
+		sink := open(t, n.url(), Options{Logger: log.Logger()})
 		hold(sink)
 		reconfigure(t, js, sink, func(c *jetstream.StreamConfig) { c.AllowAtomicPublish = false })
 		for i := range 3 {
@@ -561,7 +562,7 @@ func TestAnswers(t *testing.T) {
 	})
 	t.Run("a server that does not know batches stores each by itself", func(t *testing.T) {
 		t.Parallel()
-		var log lines
+		var log testkit.Log
 		var mu sync.Mutex
 		seen := map[string]bool{}
 		sink := stream(t, func(m *nats.Msg) string {
@@ -572,7 +573,7 @@ func TestAnswers(t *testing.T) {
 			seen[id] = true
 			return fmt.Sprintf(`{"stream":%q,"seq":1,"duplicate":%v}`, streamOf(m), again)
 		})
-		sink.log = log.logger()
+		sink.log = log.Logger()
 		require.NoError(t, sink.Write(t.Context(), events("m", 20)))
 		require.Equal(t, uint64(20), sink.Stats().Single)
 		require.Len(t, seen, 20)

@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/internal/testkit"
 	"github.com/inlet-go/inlet/sinks/postgressink/internal/pgserver"
 )
 
@@ -306,8 +307,8 @@ func TestSink(t *testing.T) {
 	})
 
 	run("partitions", func(t *testing.T) {
-		var log lines
-		sink := open(t, s, Options{PartitionByMonth: true, Logger: log.logger()})
+		var log testkit.Log
+		sink := open(t, s, Options{PartitionByMonth: true, Logger: log.Logger()})
 		names := func() []string {
 			rows, err := conn.Query(t.Context(), "SELECT right(inhrelid::regclass::text, 8) FROM pg_inherits WHERE inhparent = to_regclass($1) ORDER BY 1", sink.table.sql())
 			require.NoError(t, err)
@@ -348,7 +349,7 @@ func TestSink(t *testing.T) {
 		_, err = New(t.Context(), s.DSN(), &Options{Table: sink.opts.Table})
 		require.ErrorContains(t, err, "PartitionByMonth is false")
 
-		kept, err := New(t.Context(), s.DSN(), &Options{Table: sink.opts.Table, PartitionByMonth: true, Retain: time.Since(day) - 24*time.Hour, Logger: log.logger()})
+		kept, err := New(t.Context(), s.DSN(), &Options{Table: sink.opts.Table, PartitionByMonth: true, Retain: time.Since(day) - 24*time.Hour, Logger: log.Logger()})
 		require.NoError(t, err)
 		require.NotContains(t, names(), "_2025_12", "dropped")
 		require.Contains(t, names(), "_2026_03", "kept")

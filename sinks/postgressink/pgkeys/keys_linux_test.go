@@ -19,6 +19,7 @@ import (
 	"github.com/inlet-go/inlet"
 	"github.com/inlet-go/inlet/authcache"
 	"github.com/inlet-go/inlet/inlettest"
+	"github.com/inlet-go/inlet/internal/testkit"
 	"github.com/inlet-go/inlet/middleware"
 	"github.com/inlet-go/inlet/sinks/postgressink/internal/pgserver"
 )
@@ -135,7 +136,7 @@ func TestKeys(t *testing.T) {
 	t.Run("origins", func(t *testing.T) {
 		t.Parallel()
 		r := newRig(t, s, Options{})
-		layers := middleware.Standard(r.Keys, &middleware.StandardOptions{SourceOrigins: true, Logger: r.log.logger()})
+		layers := middleware.Standard(r.Keys, &middleware.StandardOptions{SourceOrigins: true, Logger: r.log.Logger()})
 		stored := inlettest.New(t, nil)
 		api, err := inlet.New(stored.Sink(), nil)
 		require.NoError(t, err)
@@ -165,7 +166,7 @@ func TestKeys(t *testing.T) {
 			require.NoError(t, err)
 		}
 		exec(`CREATE SCHEMA "by hand"; CREATE ROLE reader LOGIN; GRANT USAGE ON SCHEMA "by hand" TO reader`)
-		o := &Options{Schema: "by hand", Logger: new(lines).logger()}
+		o := &Options{Schema: "by hand", Logger: new(testkit.Log).Logger()}
 		open := func() (*Keys, error) { return New(t.Context(), s.DSN("user=reader"), o) }
 		run := func(sql string) {
 			t.Helper()
@@ -204,7 +205,7 @@ func TestKeys(t *testing.T) {
 		failed := make(chan error, 8)
 		for range cap(failed) {
 			go func() {
-				keys, err := New(t.Context(), s.DSN(), &Options{Schema: "crowd", Migrate: true, Logger: new(lines).logger(), MaxConcurrent: 1})
+				keys, err := New(t.Context(), s.DSN(), &Options{Schema: "crowd", Migrate: true, Logger: new(testkit.Log).Logger(), MaxConcurrent: 1})
 				if err == nil {
 					err = keys.Close()
 				}
@@ -250,7 +251,7 @@ func TestKeys(t *testing.T) {
 		pool, err := pgxpool.NewWithConfig(t.Context(), config)
 		require.NoError(t, err)
 		defer pool.Close()
-		keys, err := New(t.Context(), pool, &Options{Schema: r.schema, Cache: cached(), Logger: r.log.logger()})
+		keys, err := New(t.Context(), pool, &Options{Schema: r.schema, Cache: cached(), Logger: r.log.Logger()})
 		require.NoError(t, err)
 		require.Eventually(t, func() bool { return keys.Err() == nil }, waitLong, tick)
 		valid := func() bool {
@@ -332,7 +333,7 @@ func TestOutages(t *testing.T) {
 		stored := inlettest.New(t, nil)
 		api, err := inlet.New(stored.Sink(), nil)
 		require.NoError(t, err)
-		h := middleware.Standard(r.Keys, &middleware.StandardOptions{Logger: r.log.logger()})(api)
+		h := middleware.Standard(r.Keys, &middleware.StandardOptions{Logger: r.log.Logger()})(api)
 		track := func(key string) int {
 			w, q := httptest.NewRecorder(), httptest.NewRequest(http.MethodPost, "/v1/track", strings.NewReader(`{"event":"E","userId":"u"}`))
 			q.Header.Set("X-Write-Key", key)
@@ -376,7 +377,7 @@ func TestSilence(t *testing.T) {
 	s := pgserver.Start(t)
 	r := newRig(t, s, Options{})
 	keys, err := New(t.Context(), s.DSN(), &Options{
-		Schema: r.schema, ListenTo: s.DSN("application_name=listener"), Cache: cached(), Logger: r.log.logger(),
+		Schema: r.schema, ListenTo: s.DSN("application_name=listener"), Cache: cached(), Logger: r.log.Logger(),
 		Interval: 10 * time.Millisecond, patience: time.Second,
 	})
 	require.NoError(t, err)
@@ -401,9 +402,9 @@ func TestTTL(t *testing.T) {
 	t.Run("a pooler in transaction mode", func(t *testing.T) {
 		t.Parallel()
 		direct := newRig(t, s, Options{})
-		log := new(lines)
+		log := new(testkit.Log)
 		keys, err := New(t.Context(), b.DSN(), &Options{
-			Schema: direct.schema, Logger: log.logger(), Cache: &authcache.Options{TTL: time.Second, Timeout: time.Minute},
+			Schema: direct.schema, Logger: log.Logger(), Cache: &authcache.Options{TTL: time.Second, Timeout: time.Minute},
 		})
 		require.NoError(t, err)
 		defer keys.Close()
@@ -421,7 +422,7 @@ func TestTTL(t *testing.T) {
 		t.Parallel()
 		direct := newRig(t, s, Options{})
 		keys, err := New(t.Context(), b.DSN(), &Options{
-			Schema: direct.schema, ListenTo: s.DSN(), Logger: new(lines).logger(), Cache: cached(),
+			Schema: direct.schema, ListenTo: s.DSN(), Logger: new(testkit.Log).Logger(), Cache: cached(),
 		})
 		require.NoError(t, err)
 		defer keys.Close()
@@ -440,7 +441,7 @@ func TestClose(t *testing.T) {
 	require.NoError(t, r.Close())
 	before := runtime.NumGoroutine()
 	for range 5 {
-		keys, err := New(t.Context(), s.DSN(), &Options{Schema: r.schema, Logger: r.log.logger()})
+		keys, err := New(t.Context(), s.DSN(), &Options{Schema: r.schema, Logger: r.log.Logger()})
 		require.NoError(t, err)
 		_, err = keys.Authenticate(t.Context(), inlet.Credentials{Key: "valid"})
 		require.NoError(t, err)

@@ -4,9 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
-	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -16,6 +13,7 @@ import (
 
 	"github.com/inlet-go/inlet"
 	"github.com/inlet-go/inlet/authcache"
+	"github.com/inlet-go/inlet/internal/testkit"
 	"github.com/inlet-go/inlet/sinks/postgressink/internal/pgserver"
 )
 
@@ -34,17 +32,17 @@ type rig struct {
 	*Keys
 	schema string
 	admin  *pgx.Conn
-	log    *lines
+	log    *testkit.Log
 }
 
 // newRig makes the schema, a source "web" and a key "valid", and waits until changes are heard. No
 // notification is on its way then.
 func newRig(t testing.TB, s *pgserver.Server, o Options) *rig {
 	t.Helper()
-	r := &rig{schema: fmt.Sprintf("s%d", schemas.Add(1)), admin: s.Connect(t), log: new(lines)}
+	r := &rig{schema: fmt.Sprintf("s%d", schemas.Add(1)), admin: s.Connect(t), log: new(testkit.Log)}
 	r.exec(t, "CREATE SCHEMA "+r.schema)
 	r.exec(t, "SET search_path = "+r.schema)
-	o.Schema, o.Logger, o.Interval, o.patience = r.schema, r.log.logger(), time.Hour, waitLong
+	o.Schema, o.Logger, o.Interval, o.patience = r.schema, r.log.Logger(), time.Hour, waitLong
 	o.Cache = cached()
 	migrated := o
 	migrated.Migrate = true
@@ -111,24 +109,4 @@ func (r *rig) requireSoon(t testing.TB, key string, known bool) {
 		_, err := r.source(key)
 		return known && err == nil || !known && errors.Is(err, inlet.ErrUnknownKey)
 	}, waitLong, tick, key)
-}
-
-// A lines is a log, which tests look at.
-type lines struct {
-	mu   sync.Mutex
-	text strings.Builder
-}
-
-func (l *lines) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *lines) logger() *slog.Logger { return slog.New(slog.NewTextHandler(l, nil)) }
-
-func (l *lines) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
 }
