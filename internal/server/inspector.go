@@ -81,7 +81,6 @@ func (s *server) serveInspector() error {
 	}
 	// Without a WriteTimeout: the inspector sets a deadline for each write of a stream.
 	server := inlet.Harden(&http.Server{Handler: s.inspector, ReadTimeout: 10 * time.Second})
-	server.WriteTimeout = 0
 	s.serveAside(server, listener, "inspector")
 	s.Logger.Info("inlet: inspector", "url", "http://"+listener.Addr().String())
 	return nil
