@@ -167,8 +167,8 @@ func TestDeadLetterFlush(t *testing.T) {
 		drain(t, d)
 		failing.Set(true)
 		write(t, j, "b", "c", "d", "e")
-		// The journal of letters stops at its second failed flush, and is opened again half a minute
-		// later, so that the next failure is again the first.
+		// The journal of letters stops at its second failed flush, and is opened again half a
+		// minute later, so that the next failure is again the first.
 		stopped := 0
 		for range 60 {
 			time.Sleep(10 * time.Second)
