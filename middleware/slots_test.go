@@ -213,7 +213,10 @@ func TestPayloadSlowBodyHoldsNoHandler(t *testing.T) {
 func TestPayloadShareHTTP2(t *testing.T) {
 	t.Parallel()
 	loopback := middleware.ClientIP(&middleware.ClientIPOptions{Trusted: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}})
-	h := middleware.Chain(loopback, middleware.Payload(&middleware.PayloadOptions{MaxInFlight: 24}), middleware.Auth(keys, nil))(newHandler(t, new(testsink.Keeper)))
+	patient := &middleware.PayloadOptions{ // with bodies that are silent for minutes
+		MaxInFlight: 24, MinRate: 1, Protocol: &inlet.Protocol{Payload: inlet.PayloadLimits{ReadTimeout: time.Hour}},
+	}
+	h := middleware.Chain(loopback, middleware.Payload(patient), middleware.Auth(keys, nil))(newHandler(t, new(testsink.Keeper)))
 	server := httptest.NewUnstartedServer(h)
 	server.EnableHTTP2 = true
 	server.Config.ErrorLog = log.New(io.Discard, "", 0) // the client dials more than it needs
@@ -242,11 +245,22 @@ func TestPayloadShareHTTP2(t *testing.T) {
 	statuses := make(chan int, 20)
 	var all sync.WaitGroup
 	var pipes []*io.PipeWriter
+	endBodies := func() {
+		for _, p := range pipes {
+			p.Close()
+		}
+		all.Wait()
+	}
+	t.Cleanup(endBodies) // which the server waits for, if a test fails
 	for range 20 {
 		reader, writer := io.Pipe()
 		pipes = append(pipes, writer)
 		all.Go(func() {
-			status, _ := post("192.0.2.1", reader)
+			begun := io.MultiReader(strings.NewReader(strings.Repeat(" ", 600)), reader)
+			status, _ := post("192.0.2.1", struct {
+				io.Reader
+				io.Closer
+			}{begun, reader})
 			statuses <- status
 		})
 	}
@@ -256,10 +270,7 @@ func TestPayloadShareHTTP2(t *testing.T) {
 	status, err := post("192.0.2.2", strings.NewReader(track))
 	require.NoError(t, err)
 	require.Equal(t, 200, status)
-	for _, p := range pipes {
-		p.Close()
-	}
-	all.Wait()
+	endBodies()
 }
 
 func TestPayloadMinRate(t *testing.T) {
