@@ -21,6 +21,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/internal/testkit"
 	"github.com/inlet-go/inlet/internal/testkit/testsink"
 )
 
@@ -627,6 +628,7 @@ func pixelQuery(n int) string {
 // A body of 6 MB, all of which differs, is refused before more of it is made than its route
 // takes. Not parallel, as above.
 func TestAccountUnique(t *testing.T) {
+	testkit.SlowUnderRace(t)
 	body := `{"batch":[{"type":"page","userId":"u","properties":{` + smallMembers(6_000_000) + `}}]}`
 	for _, encoding := range []string{"", "gzip", "zstd"} {
 		t.Run(encoding, func(t *testing.T) {
@@ -686,6 +688,7 @@ const slack = 64 << 10
 
 // Requests without a key are searched and not indexed. Not parallel, as above.
 func TestAccountWithoutKey(t *testing.T) {
+	testkit.SlowUnderRace(t)
 	auth := mustAuth(t, inlet.MustKeys(nil), nil)(http.NotFoundHandler())
 	for _, tt := range []struct {
 		name, path, encoding, body string

@@ -466,6 +466,7 @@ func pixelRoutes() (all []inlet.Route) {
 // place of the query.
 func TestPixelParameters(t *testing.T) {
 	t.Parallel()
+	testkit.SlowUnderRace(t)
 	const key = "known"
 	// The extra members that a parameter makes, where they are the same in all dialects.
 	odd := map[string]string{

@@ -38,6 +38,7 @@ func v1(size int) string {
 // However a request ends, all layers give its payload back: the next ones find the whole budget,
 // and the memory of the ones before.
 func TestPayloadIsReleased(t *testing.T) {
+	testkit.SlowUnderRace(t)
 	for _, tt := range []struct {
 		name, path, body string
 		status           int

@@ -194,9 +194,12 @@ func TestPayloadBytesInFlight(t *testing.T) {
 	// What a large body holds depends on the buffers that other tests have left; a small one
 	// always holds the same. So small ones take the memory until a large one does not fit.
 	var inside sync.WaitGroup
-	for range 4 << 20 / (32 << 10) {
+	for n := range 4 << 20 / (32 << 10) {
 		inside.Go(func() { call{body: "small"}.do(waiting) })
 		<-entered
+		if n < 64 { // it fits
+			continue
+		}
 		r := call{}.request()
 		unread := &countingReader{r: strings.NewReader(large)}
 		r.Body, r.ContentLength = io.NopCloser(unread), 1<<20

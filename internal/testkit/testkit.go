@@ -68,3 +68,12 @@ func foreignStacks() (stacks []string) {
 	}
 	return stacks
 }
+
+// SlowUnderRace skips a test that has one goroutine, and in which the race detector can find
+// nothing, in the short form of the tests under the race detector. It takes minutes there.
+func SlowUnderRace(t testing.TB) {
+	t.Helper()
+	if Race && testing.Short() {
+		t.Skip("has one goroutine, and is slow under the race detector")
+	}
+}
