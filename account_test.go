@@ -273,6 +273,25 @@ func TestAccountSettled(t *testing.T) {
 	}
 }
 
+// Handler.Memory returns what is in the account of all requests.
+func TestMemory(t *testing.T) {
+	t.Parallel()
+	var h *inlet.Handler
+	var during int64
+	h, err := inlet.New(inlet.SinkFunc(func(context.Context, []*inlet.Event) error {
+		during, _ = h.Memory()
+		return nil
+	}), &inlet.Options{AllowAnonymous: true, Protocol: &inlet.Protocol{Payload: inlet.PayloadLimits{MaxBytesInFlight: 64 << 20}}})
+	require.NoError(t, err)
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, httptest.NewRequest(http.MethodPost, "/v1/track", strings.NewReader(`{"userId":"u","event":"E"}`)))
+	require.Equal(t, http.StatusOK, w.Code)
+	require.Positive(t, during)
+	used, limit := h.Memory()
+	require.Zero(t, used)
+	require.EqualValues(t, 64<<20, limit)
+}
+
 // Layers may return while the handler behind them still works: what it uses stays in the
 // account until it has left, too.
 func TestAccountOutlived(t *testing.T) {

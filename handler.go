@@ -157,6 +157,13 @@ func (h *Handler) Live() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { writeSuccess(w) })
 }
 
+// Memory returns how many bytes all requests use together now, and how many they may, which is
+// MaxBytesInFlight of the [PayloadLimits]. Layers that share the handler's [Protocol] are part of
+// it. It is for metrics, and may be called concurrently.
+func (h *Handler) Memory() (used, limit int64) {
+	return h.protocol.budget.Used(), h.protocol.budget.Max()
+}
+
 // DialectIngest is the Dialect of events that were passed to [Handler.Ingest].
 const DialectIngest = "inlet"
 

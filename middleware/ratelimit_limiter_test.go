@@ -189,6 +189,26 @@ func TestMemoryLimiter(t *testing.T) {
 			require.Equal(t, 8, q.Remaining, "the refusal took no request")
 		})
 	})
+	t.Run("stats", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			l, err := middleware.NewMemoryLimiter(&middleware.MemoryLimiterOptions{MaxKeys: 2})
+			require.NoError(t, err)
+			take := func(name string) {
+				_, err := l.Take(t.Context(), middleware.Charge{Name: name, Requests: middleware.Draw{Rate: 1, Burst: 1, Cost: 1}})
+				require.NoError(t, err)
+			}
+			take("a")
+			take("a") // refused
+			take("b")
+			require.Equal(t, middleware.MemoryLimiterStats{Charges: 3, Refused: 1}, l.Stats())
+			take("c") // evicts one that is not full
+			require.Equal(t, middleware.MemoryLimiterStats{Charges: 4, Refused: 1, Evicted: 1}, l.Stats())
+			time.Sleep(2 * time.Second)
+			take("d") // evicts one that is
+			require.Equal(t, middleware.MemoryLimiterStats{Charges: 5, Refused: 1, Evicted: 1}, l.Stats())
+		})
+	})
 	t.Run("a key that owes events is not evicted", func(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {

@@ -67,6 +67,7 @@ type keyBuckets [3]bucket
 type shard struct {
 	sync.Mutex
 	limiters [3]bucketLimiter // by unit
+	stats    MemoryLimiterStats
 }
 
 // NewMemoryLimiter returns a limiter whose buckets are all full. The error names the field of the
@@ -97,7 +98,41 @@ func (l *MemoryLimiter) Take(_ context.Context, c Charge) (Quota, error) {
 	shard.Lock()
 	defer shard.Unlock()
 	now := int64(time.Since(l.start))
-	return l.sets[set].lookup(id, l.slots, now).draw(shard, &c, now), nil
+	quota := l.sets[set].lookup(id, l.slots, now, &shard.stats).draw(shard, &c, now)
+	shard.stats.Charges++
+	if !quota.OK {
+		shard.stats.Refused++
+	}
+	return quota, nil
+}
+
+// MemoryLimiterStats are counts since construction.
+type MemoryLimiterStats struct {
+	// Charges is how often [MemoryLimiter.Take] was called, and Refused how often it has not
+	// granted the charge.
+	Charges, Refused uint64
+	// Evicted is how many keys were evicted whose buckets were not full: with more MaxKeys, their
+	// clients would have stayed limited.
+	Evicted uint64
+}
+
+// Stats returns the counts. They are read one part of the table after another, and each for a
+// moment locks its part.
+func (l *MemoryLimiter) Stats() (total MemoryLimiterStats) {
+	for i := range l.shards {
+		s := l.shards[i].counted()
+		total.Charges += s.Charges
+		total.Refused += s.Refused
+		total.Evicted += s.Evicted
+	}
+	return total
+}
+
+// counted returns the counts of the shard.
+func (s *shard) counted() MemoryLimiterStats {
+	s.Lock()
+	defer s.Unlock()
+	return s.stats
 }
 
 // hash returns the hash of the key of a charge.
@@ -114,11 +149,14 @@ func (l *MemoryLimiter) hash(c *Charge) uint64 {
 
 // lookup returns the buckets of a key: new, full ones, which evict those of another key, if it
 // has none.
-func (s *keySet) lookup(id uint64, slots int, now int64) *keyBuckets {
+func (s *keySet) lookup(id uint64, slots int, now int64, stats *MemoryLimiterStats) *keyBuckets {
 	s.clock++
 	i := slices.Index(s.ids[:slots], id)
 	if i < 0 {
 		i = s.evictable(slots, now)
+		if s.buckets[i].full() > now {
+			stats.Evicted++
+		}
 		s.ids[i], s.buckets[i] = id, keyBuckets{}
 	}
 	s.used[i] = s.clock
@@ -130,8 +168,7 @@ func (s *keySet) lookup(id uint64, slots int, now int64) *keyBuckets {
 func (s *keySet) evictable(slots int, now int64) int {
 	oldest := 0
 	for i := range slots {
-		b := &s.buckets[i]
-		if max(b[0].full, b[1].full, b[2].full) <= now {
+		if s.buckets[i].full() <= now {
 			return i
 		}
 		if s.clock-s.used[i] > s.clock-s.used[oldest] {
@@ -140,6 +177,9 @@ func (s *keySet) evictable(slots int, now int64) int {
 	}
 	return oldest
 }
+
+// full returns the time at which all buckets are full again.
+func (b *keyBuckets) full() int64 { return max(b[0].full, b[1].full, b[2].full) }
 
 // draw makes every draw of the charge, or none.
 func (b *keyBuckets) draw(shard *shard, c *Charge, now int64) Quota {
