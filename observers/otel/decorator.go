@@ -1,0 +1,230 @@
+package inletotel
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/internal/check"
+	"github.com/inlet-go/inlet/sinks/journal"
+)
+
+// maxErrorText is how many bytes of the text of an error a span has.
+const maxErrorText = 256
+
+// Values of the attribute result: what a Write returned.
+const (
+	resultOK = iota
+	resultPartial
+	resultFailed
+	results
+)
+
+var resultNames = [results]string{"ok", "partial", "failed"}
+
+// Values of the attribute outcome: what became of an event in a Write.
+const (
+	outcomeStored = iota
+	outcomeFailed
+	outcomeRefused
+	outcomes
+)
+
+var outcomeNames = [outcomes]string{"stored", "failed", "refused"}
+
+// A decorator is what those of sinks and of destinations have in common.
+type decorator struct {
+	t       *Telemetry
+	inner   inlet.Sink
+	name    string // of the spans
+	start   []trace.SpanStartOption
+	timed   [results][]metric.RecordOption
+	counted [outcomes][]metric.AddOption
+}
+
+// newDecorator returns a decorator whose spans are named for what they do and for the sink. It
+// panics if that cannot be.
+func (t *Telemetry) newDecorator(function, verb, name string, inner inlet.Sink, kind trace.SpanKind) decorator {
+	faults := []error{check.NotNil("inner", inner == nil)}
+	if name == "" {
+		faults = append(faults, check.Fault("name", "is empty"))
+	}
+	if err := check.Options("inletotel", function, faults...); err != nil {
+		panic(err)
+	}
+	name = valid(name)
+	d := decorator{t: t, inner: inner, name: verb + " " + name, start: []trace.SpanStartOption{
+		trace.WithSpanKind(kind),
+		trace.WithAttributes(
+			attribute.String("inlet.sink.name", name),
+			attribute.String("inlet.sink.durability", inlet.DurabilityOf(inner).String()),
+		),
+	}}
+	sink := attribute.String("sink", name)
+	for i, result := range resultNames {
+		d.timed[i] = []metric.RecordOption{with(sink, attribute.String("result", result))}
+	}
+	for i, outcome := range outcomeNames {
+		d.counted[i] = []metric.AddOption{with(sink, attribute.String("outcome", outcome))}
+	}
+	return d
+}
+
+// Unwrap returns the inner sink.
+func (d *decorator) Unwrap() inlet.Sink { return d.inner }
+
+// write calls the inner sink, measures that, and ends the span, also if the call panics.
+func (d *decorator) write(ctx context.Context, span trace.Span, events []*inlet.Event) (err error) {
+	began, returned := time.Now(), false
+	defer func() {
+		took := time.Since(began)
+		w := written{result: resultFailed}
+		if returned {
+			w = judge(err, len(events))
+			w.describe(span, d.errorText(err))
+		} else { // the panic goes on
+			w.events[outcomeFailed] = len(events)
+			w.describe(span, "the sink panicked")
+			span.SetAttributes(attribute.String("error.type", "panic"))
+		}
+		d.t.write.Record(ctx, took.Seconds(), d.timed[w.result]...)
+		for i, n := range w.events {
+			if n > 0 {
+				d.t.sinkEvents.Add(ctx, int64(n), d.counted[i]...)
+			}
+		}
+		span.End()
+	}()
+	err = d.inner.Write(ctx, events)
+	returned = true
+	return err
+}
+
+// errorText returns what of an error is shown.
+func (d *decorator) errorText(err error) string {
+	if err == nil || d.t.opts.HideErrors {
+		return ""
+	}
+	text := err.Error()
+	return strings.ToValidUTF8(text[:min(len(text), maxErrorText)], "")
+}
+
+// written is what became of a Write.
+type written struct {
+	result int
+	events [outcomes]int
+}
+
+// judge returns what became of a Write of n events that returned err.
+func judge(err error, n int) (w written) {
+	if err == nil {
+		w.events[outcomeStored] = n
+		return w
+	}
+	for _, err := range inlet.ItemErrors(err, n) {
+		switch {
+		case err == nil:
+			w.events[outcomeStored]++
+		case inlet.IsPermanent(err):
+			w.events[outcomeRefused]++
+		default:
+			w.events[outcomeFailed]++
+		}
+	}
+	w.result = resultFailed
+	if w.events[outcomeStored] > 0 {
+		w.result = resultPartial
+	}
+	return w
+}
+
+// describe gives a span what became of a Write, and the text of its error.
+func (w written) describe(span trace.Span, text string) {
+	if !span.IsRecording() {
+		return
+	}
+	span.SetAttributes(attribute.String("inlet.sink.result", resultNames[w.result]))
+	if w.result == resultOK {
+		return
+	}
+	class := "permanent"
+	if w.events[outcomeFailed] > 0 {
+		class = "temporary"
+	}
+	span.SetStatus(codes.Error, text)
+	span.SetAttributes(attribute.String("error.type", class),
+		attribute.Int("inlet.events.failed", w.events[outcomeFailed]), attribute.Int("inlet.events.refused", w.events[outcomeRefused]))
+}
+
+// A Sink is a decorator that times each Write and makes it a span, "write NAME", below the span of
+// the request. Make one with [Telemetry.Sink].
+//
+// Spans: they have the number of events, the sink's durability, the result (ok, partial, failed)
+// and, after an error, how many events failed and how many were refused, and whether it is
+// temporary or permanent, or a panic.
+//
+// Abilities: those of the inner sink, by Unwrap. A panic of the inner sink goes on.
+type Sink struct{ decorator }
+
+// Sink returns a decorator of inner, the sink of a handler. It remembers for each event of a
+// sampled request which span it came from: that of the request, or without one its own. name is
+// that of the sink in metrics and traces. Sink panics if name is empty or inner is nil.
+func (t *Telemetry) Sink(name string, inner inlet.Sink) *Sink {
+	return &Sink{t.newDecorator("Telemetry.Sink", "write", name, inner, trace.SpanKindInternal)}
+}
+
+// Write writes to the inner sink.
+func (s *Sink) Write(ctx context.Context, events []*inlet.Event) error {
+	from := trace.SpanContextFromContext(ctx)
+	ctx, span := s.t.tracer.Start(ctx, s.name, s.start...)
+	if !from.IsValid() {
+		from = span.SpanContext()
+	}
+	if from.IsSampled() {
+		s.t.links.add(events, idOf(from))
+	}
+	if span.IsRecording() {
+		span.SetAttributes(attribute.Int("inlet.events", len(events)))
+	}
+	return s.write(ctx, span, events)
+}
+
+// A Delivery is a decorator for the destination of a delivery: it times each Write and makes it a
+// span, "deliver NAME", linked to the spans of the requests that its events came from. Make one
+// with [Telemetry.Delivery].
+//
+// Spans: they have what those of [Sink] have, the sequence numbers of the batch (see
+// [journal.BatchSeq]), and how many of its events have no link. A batch that fails has a span for
+// each attempt.
+//
+// Links: one to each span, 128 at most. Events of requests that were not sampled, or of which
+// nothing is remembered or stored, have none; see [Options].MaxLinked and StoredLinks.
+//
+// Abilities: those of the inner sink, by Unwrap. A panic of the inner sink goes on.
+type Delivery struct{ decorator }
+
+// Delivery returns a decorator of inner, the destination of a delivery. name is that of the
+// destination in metrics and traces. Delivery panics if name is empty or inner is nil.
+func (t *Telemetry) Delivery(name string, inner inlet.Sink) *Delivery {
+	return &Delivery{t.newDecorator("Telemetry.Delivery", "deliver", name, inner, trace.SpanKindConsumer)}
+}
+
+// Write writes to the inner sink.
+func (d *Delivery) Write(ctx context.Context, events []*inlet.Event) error {
+	links, unlinked := d.t.linksOf(events)
+	start := append(d.start[:len(d.start):len(d.start)], trace.WithLinks(links...))
+	ctx, span := d.t.tracer.Start(ctx, d.name, start...)
+	if span.IsRecording() {
+		span.SetAttributes(attribute.Int("inlet.events", len(events)), attribute.Int("inlet.events.unlinked", unlinked))
+		if first, last, ok := journal.BatchSeq(ctx); ok {
+			span.SetAttributes(attribute.Int64("inlet.batch.first_seq", int64(first)), attribute.Int64("inlet.batch.last_seq", int64(last)))
+		}
+	}
+	return d.write(ctx, span, events)
+}
