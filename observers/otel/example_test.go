@@ -77,16 +77,14 @@ func ExampleNew() {
 		panic(err)
 	}
 
-	var request trace.SpanContext
+	spans := map[string]sdktrace.ReadOnlySpan{}
 	for _, span := range recorder.Ended() {
-		switch span.Name() {
-		case "write journal":
-			fmt.Println(span.Name(), "below a request:", span.Parent().IsValid())
-			request = span.Parent()
-		case "deliver warehouse":
-			fmt.Println(span.Name(), "linked to it:", span.Links()[0].SpanContext.SpanID() == request.SpanID())
-		}
+		spans[span.Name()] = span
 	}
+	write, deliver := spans["write journal"], spans["deliver warehouse"]
+	fmt.Println(write.Name(), "is below a request:", write.Parent().IsValid())
+	fmt.Println(deliver.Name(), "is linked to it:", deliver.Links()[0].SpanContext.SpanID() == write.Parent().SpanID())
+
 	var measured metricdata.ResourceMetrics
 	if err := reader.Collect(ctx, &measured); err != nil {
 		panic(err)
@@ -100,8 +98,8 @@ func ExampleNew() {
 	maps.DeleteFunc(names, func(_ string, shown bool) bool { return !shown })
 	fmt.Println(strings.Join(slices.Sorted(maps.Keys(names)), "\n"))
 	// Output:
-	// write journal below a request: true
-	// deliver warehouse linked to it: true
+	// write journal is below a request: true
+	// deliver warehouse is linked to it: true
 	// inlet.request.bytes
 	// inlet.request.duration
 	// inlet.request.wire
