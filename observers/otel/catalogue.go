@@ -13,16 +13,22 @@ const (
 	timer // a gauge in seconds
 )
 
-// An instrument of what is watched.
+// An instrument is what is read when the SDK collects.
 type instrument struct {
 	name, unit string
 	kind       kind
 	help       string
 }
 
-// What is watched, in the order of docs/TRACES.md.
+// The instruments, in the order of docs/TRACES.md.
 const (
-	journalEvents = iota
+	requestCount = iota
+	requestEvents
+	requestUnrecorded
+	requestWire
+	requestBytes
+	sinkEvents
+	journalEvents
 	journalRefused
 	journalWritten
 	journalWrites
@@ -80,6 +86,12 @@ const (
 // catalogue returns what each instrument is.
 func catalogue() [instrumentCount]instrument {
 	return [instrumentCount]instrument{
+		requestCount:       {"inlet.requests", "{request}", counter, "Requests that were answered, and calls of Ingest."},
+		requestEvents:      {"inlet.events", "{event}", counter, "Events of these requests: accepted, or rejected."},
+		requestUnrecorded:  {"inlet.unrecorded_events", "{event}", counter, "Rejected events that the sink of rejects has not stored."},
+		requestWire:        {"inlet.request.wire", "By", counter, "Bytes of bodies as they were sent."},
+		requestBytes:       {"inlet.request.bytes", "By", counter, "Bytes of bodies after decompression."},
+		sinkEvents:         {"inlet.sink.events", "{event}", counter, "Events of writes: stored, failed (a retry may store them) or refused (it may not)."},
 		journalEvents:      {"inlet.journal.events", "{event}", counter, "Events that were acknowledged."},
 		journalRefused:     {"inlet.journal.refused_events", "{event}", counter, "Events that were refused, since they could not be read back."},
 		journalWritten:     {"inlet.journal.written", "By", counter, "Bytes that were written, acknowledged or not."},

@@ -2,7 +2,11 @@ package inletotel
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -40,12 +44,11 @@ var outcomeNames = [outcomes]string{"stored", "failed", "refused"}
 
 // A decorator is what those of sinks and of destinations have in common.
 type decorator struct {
-	t       *Telemetry
-	inner   inlet.Sink
-	name    string // of the spans
-	start   []trace.SpanStartOption
-	timed   [results][]metric.RecordOption
-	counted [outcomes][]metric.AddOption
+	t      *Telemetry
+	inner  inlet.Sink
+	name   string // of the spans
+	start  []trace.SpanStartOption
+	series *sinkSeries
 }
 
 // newDecorator returns a decorator whose spans are named for what they do and for the sink. It
@@ -59,21 +62,58 @@ func (t *Telemetry) newDecorator(function, verb, name string, inner inlet.Sink, 
 		panic(err)
 	}
 	name = valid(name)
-	d := decorator{t: t, inner: inner, name: verb + " " + name, start: []trace.SpanStartOption{
+	return decorator{t: t, inner: inner, name: verb + " " + name, series: t.writes.get(name), start: []trace.SpanStartOption{
 		trace.WithSpanKind(kind),
 		trace.WithAttributes(
 			attribute.String("inlet.sink.name", name),
 			attribute.String("inlet.sink.durability", inlet.DurabilityOf(inner).String()),
 		),
 	}}
-	sink := attribute.String("sink", name)
+}
+
+// A sinkSeries counts and times the writes to the sinks of one name.
+type sinkSeries struct {
+	timed  [results][]metric.RecordOption
+	labels [outcomes]metric.ObserveOption
+	events [outcomes]atomic.Int64
+}
+
+func newSinkSeries(name string) *sinkSeries {
+	s, sink := new(sinkSeries), attribute.String("sink", name)
 	for i, result := range resultNames {
-		d.timed[i] = []metric.RecordOption{with(sink, attribute.String("result", result))}
+		s.timed[i] = []metric.RecordOption{with(sink, attribute.String("result", result))}
 	}
 	for i, outcome := range outcomeNames {
-		d.counted[i] = []metric.AddOption{with(sink, attribute.String("outcome", outcome))}
+		s.labels[i] = with(sink, attribute.String("outcome", outcome))
 	}
-	return d
+	return s
+}
+
+// A sinkTable has the series of sinks by name.
+type sinkTable struct {
+	mu  sync.Mutex
+	all map[string]*sinkSeries
+}
+
+func (t *sinkTable) get(name string) *sinkSeries {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s := t.all[name]
+	if s == nil {
+		if t.all == nil {
+			t.all = make(map[string]*sinkSeries)
+		}
+		s = newSinkSeries(name)
+		t.all[name] = s
+	}
+	return s
+}
+
+// copied returns all series.
+func (t *sinkTable) copied() []*sinkSeries {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return slices.Collect(maps.Values(t.all))
 }
 
 // Unwrap returns the inner sink.
@@ -93,11 +133,9 @@ func (d *decorator) write(ctx context.Context, span trace.Span, events []*inlet.
 			w.describe(span, "the sink panicked")
 			span.SetAttributes(attribute.String("error.type", "panic"))
 		}
-		d.t.write.Record(ctx, took.Seconds(), d.timed[w.result]...)
+		d.t.write.Record(ctx, took.Seconds(), d.series.timed[w.result]...)
 		for i, n := range w.events {
-			if n > 0 {
-				d.t.sinkEvents.Add(ctx, int64(n), d.counted[i]...)
-			}
+			d.series.events[i].Add(int64(n))
 		}
 		span.End()
 	}()

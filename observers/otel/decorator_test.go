@@ -85,7 +85,7 @@ func TestSinkResults(t *testing.T) {
 					events["outcome="+outcome+",sink=db"] = float64(n)
 				}
 			}
-			require.Equal(t, events, s.points("inlet.sink.events"))
+			require.Equal(t, events, s.counts("inlet.sink.events"))
 		})
 	}
 }
@@ -109,7 +109,7 @@ func TestSinkPanics(t *testing.T) {
 			span := s.only("write db")
 			require.Equal(t, codes.Error, span.Status().Code)
 			require.Equal(t, "panic", attributesOf(span)["error.type"])
-			require.Equal(t, map[string]float64{"outcome=failed,sink=db": 2}, s.points("inlet.sink.events"))
+			require.Equal(t, map[string]float64{"outcome=failed,sink=db": 2}, s.counts("inlet.sink.events"))
 		})
 	}
 }
@@ -139,7 +139,7 @@ func handler(t testing.TB, s *sdk, sink inlet.Sink, o *inlet.Options) http.Handl
 	o.Observer, o.Logger = s.Telemetry, quiet
 	api, err := inlet.New(sink, o)
 	require.NoError(t, err)
-	return otelhttp.NewHandler(middleware.Auth(keys, nil)(api), "ingest",
+	return otelhttp.NewHandler(middleware.Auth(keys, &inlet.AuthOptions{Logger: quiet})(api), "ingest",
 		otelhttp.WithTracerProvider(s.tracer), otelhttp.WithMeterProvider(s.meters),
 		otelhttp.WithPropagators(propagation.TraceContext{}),
 		otelhttp.WithSpanNameFormatter(func(operation string, _ *http.Request) string { return operation }),

@@ -182,7 +182,9 @@ func ExampleTelemetry_Watch() {
 	var measured metricdata.ResourceMetrics
 	fmt.Println(reader.Collect(context.Background(), &measured))
 	for _, m := range measured.ScopeMetrics[0].Metrics {
-		fmt.Println(m.Name, m.Unit)
+		if strings.HasPrefix(m.Name, "inlet.dedupe.") {
+			fmt.Println(m.Name, m.Unit)
+		}
 	}
 	// Output:
 	// <nil>

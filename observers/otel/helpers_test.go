@@ -3,6 +3,7 @@ package inletotel_test
 import (
 	"context"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
@@ -50,10 +52,15 @@ func newSDK(t testing.TB, o *inletotel.Options, more ...sdktrace.TracerProviderO
 	s := &sdk{t: t, reader: sdkmetric.NewManualReader(), spans: tracetest.NewSpanRecorder()}
 	s.meters = sdkmetric.NewMeterProvider(sdkmetric.WithReader(s.reader), sdkmetric.WithCardinalityLimit(0))
 	s.tracer = sdktrace.NewTracerProvider(append(more, sdktrace.WithSpanProcessor(s.spans))...)
-	var err error
-	s.Telemetry, err = inletotel.New(s.meters, s.tracer, o)
-	require.NoError(t, err)
+	s.Telemetry = newTelemetry(t, s.meters, s.tracer, o)
 	return s
+}
+
+func newTelemetry(t testing.TB, meters metric.MeterProvider, tracers trace.TracerProvider, o *inletotel.Options) *inletotel.Telemetry {
+	t.Helper()
+	telemetry, err := inletotel.New(meters, tracers, o)
+	require.NoError(t, err)
+	return telemetry
 }
 
 // points returns the numbers of an instrument, by their attributes as "name=value,…". A histogram
@@ -70,6 +77,14 @@ func (s *sdk) points(instrument string) map[string]float64 {
 			}
 		}
 	}
+	return points
+}
+
+// counts returns the points of an instrument that are not 0.
+func (s *sdk) counts(instrument string) map[string]float64 {
+	s.t.Helper()
+	points := s.points(instrument)
+	maps.DeleteFunc(points, func(_ string, n float64) bool { return n == 0 })
 	return points
 }
 

@@ -2,6 +2,7 @@ package inletotel
 
 import (
 	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -28,22 +29,38 @@ func keyOf(o *inlet.Outcome) seriesKey {
 	return k
 }
 
-// A series has the attributes of what is measured of a request, in the form in which an instrument
-// takes them without making anything.
+// A series counts the requests of a combination.
 type series struct {
-	requests, accepted, rejected, bytes []metric.AddOption
-	duration                            []metric.RecordOption
+	labels   metric.ObserveOption
+	duration []metric.RecordOption
+	requests atomic.Int64
+	of       *sourceSeries
 }
 
-func newSeries(k seriesKey) *series {
-	dialect, path, source := attribute.String("dialect", valid(k.dialect)), attribute.String("path", valid(k.path)), attribute.String("source", valid(k.source))
-	status := attribute.Int("status", k.status)
+func newSeries(k seriesKey, of *sourceSeries) *series {
+	dialect, path, status := attribute.String("dialect", valid(k.dialect)), attribute.String("path", valid(k.path)), attribute.Int("status", k.status)
 	return &series{
-		requests: []metric.AddOption{with(dialect, path, source, status, attribute.String("code", valid(k.code)))},
-		accepted: []metric.AddOption{with(dialect, source, attribute.String("outcome", "accepted"))},
-		rejected: []metric.AddOption{with(dialect, source, attribute.String("outcome", "rejected"))},
-		bytes:    []metric.AddOption{with(dialect, source)},
+		labels:   with(dialect, path, attribute.String("source", valid(k.source)), status, attribute.String("code", valid(k.code))),
 		duration: []metric.RecordOption{with(dialect, path, status)},
+		of:       of,
+	}
+}
+
+// A sourceKey is a source and a dialect that it uses.
+type sourceKey struct{ dialect, source string }
+
+// A sourceSeries counts what a source sends in a dialect.
+type sourceSeries struct {
+	labels, acceptedLabels, rejectedLabels metric.ObserveOption
+	accepted, rejected, wireBytes, bytes   atomic.Int64
+}
+
+func newSourceSeries(k sourceKey) *sourceSeries {
+	dialect, source := attribute.String("dialect", valid(k.dialect)), attribute.String("source", valid(k.source))
+	return &sourceSeries{
+		labels:         with(dialect, source),
+		acceptedLabels: with(dialect, source, attribute.String("outcome", "accepted")),
+		rejectedLabels: with(dialect, source, attribute.String("outcome", "rejected")),
 	}
 }
 
@@ -58,14 +75,18 @@ type seriesTable struct {
 
 	read atomic.Pointer[map[seriesKey]*series] // a copy of all, perhaps an older one
 
-	mu      sync.Mutex
-	all     map[seriesKey]*series
-	sources map[string]bool // that are told apart
-	missed  int             // lookups since the copy was made
+	mu       sync.Mutex
+	all      map[seriesKey]*series
+	bySource map[sourceKey]*sourceSeries
+	sources  map[string]bool // that are told apart
+	missed   int             // lookups since the copy was made
 }
 
 func newSeriesTable(maxSources, maxSeries int) *seriesTable {
-	t := &seriesTable{maxSources: maxSources, maxSeries: maxSeries, all: map[seriesKey]*series{}, sources: map[string]bool{}}
+	t := &seriesTable{
+		maxSources: maxSources, maxSeries: maxSeries,
+		all: map[seriesKey]*series{}, bySource: map[sourceKey]*sourceSeries{}, sources: map[string]bool{},
+	}
 	t.read.Store(new(map[seriesKey]*series))
 	return t
 }
@@ -88,10 +109,27 @@ func (t *seriesTable) get(k seriesKey) *series {
 	}
 	s := t.all[bounded]
 	if s == nil {
-		s = newSeries(bounded)
+		s = newSeries(bounded, t.ofSource(sourceKey{bounded.dialect, bounded.source}))
 		t.all[bounded] = s
 	}
 	return s
+}
+
+// ofSource returns the series of a source and a dialect. It is called with mu held.
+func (t *seriesTable) ofSource(k sourceKey) *sourceSeries {
+	s := t.bySource[k]
+	if s == nil {
+		s = newSourceSeries(k)
+		t.bySource[k] = s
+	}
+	return s
+}
+
+// copied returns all series.
+func (t *seriesTable) copied() ([]*series, []*sourceSeries) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return slices.Collect(maps.Values(t.all)), slices.Collect(maps.Values(t.bySource))
 }
 
 // source returns the ID of a source as an attribute.

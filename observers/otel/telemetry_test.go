@@ -69,7 +69,7 @@ func TestRequests(t *testing.T) {
 			api, err := inlet.New(testsink.Failing(tt.respond), &inlet.Options{Observer: s.Telemetry, Logger: quiet})
 			require.NoError(t, err)
 			h := middleware.Chain(middleware.Observe(s.Telemetry), middleware.Recover(&middleware.RecoverOptions{Logger: quiet}),
-				middleware.Observe(s.Telemetry), middleware.Payload(nil), middleware.Auth(keys, nil), tt.layer)(api)
+				middleware.Observe(s.Telemetry), middleware.Payload(nil), middleware.Auth(keys, &inlet.AuthOptions{Logger: quiet}), tt.layer)(api)
 			require.Equal(t, tt.status, post(h, tt.path, tt.key, tt.body, tt.header...).Code)
 
 			require.Equal(t, map[string]float64{fmt.Sprintf("%s,status=%d", tt.labels, tt.status): 1}, s.points("inlet.requests"))
@@ -81,13 +81,13 @@ func TestRequests(t *testing.T) {
 			if tt.rejected > 0 {
 				events["dialect=segment,outcome=rejected,"+source] = float64(tt.rejected)
 			}
-			require.Equal(t, events, s.points("inlet.events"))
+			require.Equal(t, events, s.counts("inlet.events"))
 			for labels, n := range s.points("inlet.request.duration") {
 				require.Regexp(t, `^dialect=(segment)?,path=[^,]*,status=\d+$`, labels)
 				require.Equal(t, 1.0, n)
 			}
 			for _, bytes := range []string{"inlet.request.wire", "inlet.request.bytes"} {
-				for labels, n := range s.points(bytes) {
+				for labels, n := range s.counts(bytes) {
 					require.Equal(t, "dialect=segment,"+source, labels)
 					require.Equal(t, float64(len(tt.body)), n)
 				}
@@ -106,7 +106,7 @@ func TestShutdown(t *testing.T) {
 	require.NoError(t, api.Ingest(t.Context(), source, inlet.NewTrack("u", "A", nil)))
 	require.NoError(t, api.Shutdown(t.Context()))
 	require.Error(t, api.Ingest(t.Context(), source, inlet.NewTrack("u", "B", nil)))
-	require.Equal(t, 503, post(middleware.Auth(keys, nil)(api), "/v1/track", "server", `{"userId":"u","event":"E"}`).Code)
+	require.Equal(t, 503, post(middleware.Auth(keys, &inlet.AuthOptions{Logger: quiet})(api), "/v1/track", "server", `{"userId":"u","event":"E"}`).Code)
 	require.Equal(t, map[string]float64{
 		"code=,dialect=inlet,path=,source=shop,status=200":                     1,
 		"code=shutting_down,dialect=inlet,path=,source=shop,status=503":        1,
@@ -126,7 +126,7 @@ func TestDialects(t *testing.T) {
 	memory := new(sinks.Memory)
 	api, err := inlet.New(s.Sink("memory", memory), &inlet.Options{Observer: s.Telemetry, Logger: quiet})
 	require.NoError(t, err)
-	h := middleware.Chain(middleware.Observe(s.Telemetry), middleware.Auth(keys, nil))(api)
+	h := middleware.Chain(middleware.Observe(s.Telemetry), middleware.Auth(keys, &inlet.AuthOptions{Logger: quiet}))(api)
 	files, err := filepath.Glob("../../testdata/*/*.golden")
 	require.NoError(t, err)
 	sent := 0
@@ -151,13 +151,13 @@ func TestDialects(t *testing.T) {
 		require.Contains(t, dialects, d.Name())
 	}
 	accepted := 0
-	for labels, n := range s.points("inlet.events") {
+	for labels, n := range s.counts("inlet.events") {
 		if strings.Contains(labels, "outcome=accepted") {
 			accepted += int(n)
 		}
 	}
 	require.Len(t, memory.Events(), accepted)
-	require.Equal(t, map[string]float64{"outcome=stored,sink=memory": float64(accepted)}, s.points("inlet.sink.events"))
+	require.Equal(t, map[string]float64{"outcome=stored,sink=memory": float64(accepted)}, s.counts("inlet.sink.events"))
 }
 
 // requestIn reads the request of a golden file, whose lines end as in a text file.
