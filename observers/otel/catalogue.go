@@ -27,6 +27,7 @@ const (
 	requestUnrecorded
 	requestWire
 	requestBytes
+	requestsInFlight
 	sinkEvents
 	journalEvents
 	journalRefused
@@ -91,6 +92,7 @@ func catalogue() [instrumentCount]instrument {
 		requestUnrecorded:  {"inlet.unrecorded_events", "{event}", counter, "Rejected events that the sink of rejects has not stored."},
 		requestWire:        {"inlet.request.wire", "By", counter, "Bytes of bodies as they were sent."},
 		requestBytes:       {"inlet.request.bytes", "By", counter, "Bytes of bodies after decompression."},
+		requestsInFlight:   {"inlet.requests_in_flight", "{request}", gauge, "Requests that are not answered yet."},
 		sinkEvents:         {"inlet.sink.events", "{event}", counter, "Events of writes: stored, failed (a retry may store them) or refused (it may not)."},
 		journalEvents:      {"inlet.journal.events", "{event}", counter, "Events that were acknowledged."},
 		journalRefused:     {"inlet.journal.refused_events", "{event}", counter, "Events that were refused, since they could not be read back."},

@@ -77,6 +77,9 @@ func (c *collection) requests(t *Telemetry) {
 		set(c, requestBytes, s.bytes.Load(), s.labels)
 	}
 	set(c, requestUnrecorded, t.unrecorded.Load(), with())
+	if t.layered.Load() {
+		set(c, requestsInFlight, t.inFlight.Load(), with())
+	}
 	for _, s := range t.writes.copied() {
 		for i := range s.events {
 			set(c, sinkEvents, s.events[i].Load(), s.labels[i])

@@ -3,6 +3,7 @@ package inletotel
 import (
 	"context"
 	"errors"
+	"net/http"
 	"sync/atomic"
 
 	"go.opentelemetry.io/otel/metric"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/inlet-go/inlet"
 	"github.com/inlet-go/inlet/internal/check"
+	"github.com/inlet-go/inlet/middleware"
 )
 
 // bucketBounds are the bounds of the buckets of the histograms, in seconds, unless a view of the
@@ -19,9 +21,6 @@ import (
 var bucketBounds = []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}
 
 // Telemetry is the metrics and spans of one server or of several in a process. Make one with [New].
-//
-// It is an [inlet.Observer]: give it to a handler and, for the requests that layers answer, to
-// middleware.Observe or middleware.StandardOptions; each request is counted once.
 //
 // Concurrency: its methods may be called concurrently. It has no goroutine and nothing to close;
 // the host shuts the providers down.
@@ -32,6 +31,8 @@ type Telemetry struct {
 
 	duration, write metric.Float64Histogram
 	unrecorded      atomic.Int64
+	layered         atomic.Bool // there is a Layer, which counts inFlight
+	inFlight        atomic.Int64
 
 	series  *seriesTable
 	links   *linkTable
@@ -80,7 +81,22 @@ func (t *Telemetry) buildHistograms() (err error) {
 	return errors.Join(err, failed)
 }
 
-// ObserveRequest implements [inlet.Observer]: it counts a request and its events.
+// Layer counts the requests to next, also those that layers inside answer, and those that are in
+// flight: it is the outermost layer, inside of the one that traces requests. A handler inside may
+// have t as its Observer, for events of Ingest; requests are counted once.
+func (t *Telemetry) Layer(next http.Handler) http.Handler {
+	t.layered.Store(true)
+	observed := middleware.Observe(t)(next)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		t.inFlight.Add(1)
+		defer t.inFlight.Add(-1)
+		observed.ServeHTTP(w, r)
+	})
+}
+
+// ObserveRequest implements [inlet.Observer]: it counts a request and its events. Give t to the
+// handler and, for the requests that layers answer, use [Telemetry.Layer], or give it to
+// [middleware.Observe] or [middleware.StandardOptions]: each request is counted once.
 //
 // Exemplars: the histogram is given the context of the request, from which an SDK takes the trace of
 // a sampled one.

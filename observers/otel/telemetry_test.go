@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -294,4 +295,66 @@ func accepted() *inlet.Outcome {
 		Dialect: "segment", Path: "/v1/batch", Source: &inlet.Source{ID: "shop"}, Status: 200, Accepted: 20,
 		WireBytes: 4000, Bytes: 20_000, Duration: 300_000, Write: 200_000,
 	}
+}
+
+// Requests are in flight until they are answered, whatever answers them.
+func TestLayer(t *testing.T) {
+	t.Parallel()
+	s := newSDK(t, nil)
+	require.Empty(t, s.points("inlet.requests_in_flight"), "without the layer")
+	h := s.Layer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		require.Equal(t, map[string]float64{"": 1}, s.points("inlet.requests_in_flight"))
+		w.WriteHeader(http.StatusNoContent)
+	}))
+	require.Equal(t, 204, post(h, "/", "", "").Code)
+	require.Panics(t, func() {
+		post(s.Layer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("broken") })), "/", "", "")
+	})
+	require.Equal(t, map[string]float64{"": 0}, s.points("inlet.requests_in_flight"))
+	require.Equal(t, map[string]float64{
+		"code=,dialect=,path=,source=,status=204": 1, "code=internal,dialect=,path=,source=,status=500": 1,
+	}, s.points("inlet.requests"))
+}
+
+// Nothing is lost or counted twice if everything happens at once.
+func TestConcurrent(t *testing.T) {
+	t.Parallel()
+	const clients, each = 6, 25
+	s := newSDK(t, &inletotel.Options{MaxSources: 3, MaxLinked: 64})
+	j := openJournal(t, t.TempDir())
+	s.Watch("main", j)
+	h := s.Layer(handler(t, s, s.Sink("journal", j), &inlet.Options{Enrichers: []inlet.Enricher{s.Enrich}}))
+	delivered := new(testsink.Keeper)
+	d, err := j.Deliver("warehouse", s.Delivery("warehouse", delivered), nil)
+	require.NoError(t, err)
+	var wg sync.WaitGroup
+	for range clients {
+		wg.Go(func() {
+			for i := range each {
+				post(h, "/v1/batch", []string{"server", "abc123", "ILoveData123", "id:secret"}[i%4], batch)
+				_ = s.reader.Collect(context.Background(), new(metricdata.ResourceMetrics))
+			}
+		})
+	}
+	wg.Wait()
+	require.NoError(t, d.Drain(t.Context()))
+	sum := func(name string) (n float64) {
+		for _, value := range s.points(name) {
+			n += value
+		}
+		return n
+	}
+	require.Equal(t, float64(clients*each), sum("inlet.requests"))
+	require.Equal(t, float64(2*clients*each), sum("inlet.events"))
+	require.Equal(t, float64(2*clients*each), sum("inlet.journal.events"))
+	require.Equal(t, float64(2*clients*each), sum("inlet.delivery.delivered"))
+	require.Len(t, s.ended("write journal"), clients*each)
+	require.Len(t, s.ended("deliver warehouse"), delivered.Calls())
+	events := 0
+	for _, span := range s.ended("deliver warehouse") {
+		n, err := strconv.Atoi(attributesOf(span)["inlet.events"])
+		require.NoError(t, err)
+		events += n
+	}
+	require.Equal(t, 2*clients*each, events)
 }

@@ -9,7 +9,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/authcache"
 	"github.com/inlet-go/inlet/internal/testkit/testsink"
+	inletotel "github.com/inlet-go/inlet/observers/otel"
 	"github.com/inlet-go/inlet/sinks"
 	"github.com/inlet-go/inlet/sinks/journal"
 	"github.com/inlet-go/inlet/sinktest"
@@ -36,24 +38,80 @@ func TestWatchJournal(t *testing.T) {
 	require.NoError(t, d.Drain(t.Context()))
 
 	for name, want := range map[string]map[string]float64{
-		"inlet.journal.events":      {"journal=main": 4},
-		"inlet.journal.retained":    {"journal=main": float64(j.Stats().Retained)},
-		"inlet.journal.busy":        {"journal=main": 0},
-		"inlet.delivery.behind":     {"destination=warehouse,journal=main": 0},
-		"inlet.delivery.age":        {"destination=warehouse,journal=main": 0},
-		"inlet.delivery.delivered":  {"destination=warehouse,journal=main": 4},
-		"inlet.delivery.refused":    {"destination=warehouse,journal=main": 1},
-		"inlet.delivery.running":    {"destination=warehouse,journal=main": 1},
-		"inlet.dedupe.duplicates":   {"sink=main": 1},
-		"inlet.delivery.paused":     {"destination=warehouse,journal=main": 0},
-		"inlet.journal.dead_letter": {"journal=main": float64(j.Stats().DeadLetters)},
+		"inlet.journal.events":     {"journal=main": 4},
+		"inlet.delivery.behind":    {"destination=warehouse,journal=main": 0},
+		"inlet.delivery.age":       {"destination=warehouse,journal=main": 0},
+		"inlet.delivery.delivered": {"destination=warehouse,journal=main": 4},
+		"inlet.delivery.refused":   {"destination=warehouse,journal=main": 1},
+		"inlet.delivery.running":   {"destination=warehouse,journal=main": 1},
+		"inlet.dedupe.duplicates":  {"sink=main": 1},
+		"inlet.delivery.paused":    {"destination=warehouse,journal=main": 0},
 	} {
 		require.Equal(t, want, s.points(name), name)
 	}
 	require.NoError(t, j.Close(t.Context()))
+	stats := j.Stats()
+	require.Equal(t, map[string]float64{"journal=main": float64(stats.Retained)}, s.points("inlet.journal.retained"))
+	require.Equal(t, map[string]float64{"journal=main": float64(stats.DeadLetters)}, s.points("inlet.journal.dead_letter"))
 	require.Equal(t, map[string]float64{"journal=main": 4}, s.points("inlet.journal.events"), "after Close")
+	require.Equal(t, map[string]float64{"journal=main": 0}, s.points("inlet.journal.busy"))
 	require.Equal(t, map[string]float64{"destination=warehouse,journal=main": 0}, s.points("inlet.delivery.running"))
 
 	s.Watch("main", nil)
 	require.Empty(t, s.points("inlet.journal.events"))
+}
+
+// What other parts count is read, too, under the names that they are watched by.
+func TestWatchOthers(t *testing.T) {
+	t.Parallel()
+	s := newSDK(t, nil)
+	fanout, err := sinks.NewFanout([]sinks.Leg{{Name: "a", Sink: new(sinks.Memory)}, {Name: "b", Sink: testsink.Failing(errors.New("down")), BestEffort: true}}, nil)
+	require.NoError(t, err)
+	filter, err := sinks.NewFilter(fanout, func(e *inlet.Event) bool { return e.Type != inlet.TypeTrack })
+	require.NoError(t, err)
+	events := sinktest.Events(6)
+	tracks := 0
+	for _, e := range events {
+		if e.Type == inlet.TypeTrack {
+			tracks++
+		}
+	}
+	s.Watch("out", filter)
+	require.NoError(t, filter.Write(t.Context(), events))
+	require.Equal(t, map[string]float64{"sink=out": float64(tracks)}, s.points("inlet.filter.dropped_events"))
+	require.Equal(t, map[string]float64{"leg=a,sink=out": float64(6 - tracks), "leg=b,sink=out": 0}, s.points("inlet.fanout.stored_events"))
+	require.Equal(t, map[string]float64{"leg=a,sink=out": 0, "leg=b,sink=out": float64(6 - tracks)}, s.points("inlet.fanout.failed_events"))
+
+	s.WatchSharedLimiter("api", func() inletotel.SharedLimiterStats {
+		return inletotel.SharedLimiterStats{Charges: 7, Exchanges: 3, Failures: 1, Keys: 2}
+	})
+	require.Equal(t, map[string]float64{"limiter=api": 7}, s.points("inlet.shared_limiter.charges"))
+	require.Equal(t, map[string]float64{"limiter=api": 2}, s.points("inlet.shared_limiter.keys"))
+
+	cache, err := authcache.New(keys, nil)
+	require.NoError(t, err)
+	s.WatchKeys("keys", cache)
+	_, err = cache.Authenticate(t.Context(), inlet.Credentials{Key: "server"})
+	require.NoError(t, err)
+	require.Equal(t, map[string]float64{"cache=keys": 1}, s.points("inlet.key_cache.lookups"))
+	require.Equal(t, map[string]float64{"cache=keys": 1}, s.points("inlet.key_cache.known_keys"))
+
+	s.WatchKeys("keys", (*authcache.Cache)(nil))
+	s.WatchSharedLimiter("api", nil)
+	s.Watch("out", (*sinks.Filter)(nil))
+	for _, name := range []string{"inlet.key_cache.lookups", "inlet.shared_limiter.keys", "inlet.filter.dropped_events"} {
+		require.Empty(t, s.points(name), name)
+	}
+}
+
+// A name that is watched again shows what is watched now.
+func TestWatchAgain(t *testing.T) {
+	t.Parallel()
+	s := newSDK(t, nil)
+	first, second := openJournal(t, t.TempDir()), openJournal(t, t.TempDir())
+	require.NoError(t, first.Write(t.Context(), sinktest.Events(3)))
+	s.Watch("main", first)
+	s.Watch("main", second)
+	s.Watch("other", first)
+	require.Equal(t, map[string]float64{"journal=main": 0, "journal=other": 3}, s.points("inlet.journal.events"))
 }
