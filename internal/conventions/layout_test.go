@@ -75,6 +75,7 @@ var arrows = map[string][]string{
 	"internal/pixel":         {"internal/form", "internal/wire"},
 	"internal/redact":        {},
 	"internal/refusal":       {"internal/canonical", "internal/wire"},
+	"internal/schema":        {"internal/wire"},
 	"internal/sinkkit":       {"."},
 	"internal/tables":        {".", "internal/canonical", "internal/wire"},
 	"internal/timestamp":     {},
@@ -84,6 +85,7 @@ var arrows = map[string][]string{
 	"enrichers":  {".", "internal/canonical", "internal/check", "internal/wire"},
 	"authcache":  {".", "internal/check", "internal/guard"},
 	"keyfile":    {".", "internal/check", "internal/origin", "internal/wire"},
+	"plan":       {".", "internal/canonical", "internal/schema", "internal/wire"},
 	"inspector":  {".", "internal/check", "internal/redact", "middleware", "sinks", "sinks/journal"},
 	"middleware": {".", "enrichers", "internal/admission", "internal/check", "internal/order", "internal/origin", "internal/redact"},
 

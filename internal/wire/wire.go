@@ -19,6 +19,7 @@
 //	errors.go    what is wrong with a body, in words
 //	outline.go   the pass of index.go that also keeps the spans of inner objects
 //	compose.go   writes a changed body together with its spans, so that it is not read again
+//	reader.go    moves over valid text piece by piece, without allocating
 //	walk.go      walks over text that is known to be valid: members, elements, lookups
 //	edit.go      copies a valid value with changes at a path
 //	merge.go     merges valid objects

@@ -1,0 +1,479 @@
+package schema
+
+import (
+	"bytes"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/inlet-go/inlet/internal/wire"
+)
+
+// types is a set of the types of values.
+type types uint8
+
+const (
+	null types = 1 << iota
+	boolean
+	integer  // a number that is whole
+	fraction // a number that is not
+	text
+	array
+	object
+
+	number   = integer | fraction
+	allTypes = null | boolean | number | text | array | object
+)
+
+// typeNames are the types by the names that schemas have for them, and in words.
+var typeNames = []struct {
+	name, words string
+	types       types
+}{
+	{"string", "a text", text},
+	{"number", "a number", number},
+	{"integer", "a whole number", integer},
+	{"boolean", "true or false", boolean},
+	{"object", "an object", object},
+	{"array", "a list", array},
+	{"null", "null", null},
+}
+
+// words returns a set of types in words.
+func (t types) words() string {
+	var all []string
+	for _, k := range typeNames {
+		if t&k.types == k.types && (k.types != integer || t&number != number) {
+			all = append(all, k.words)
+		}
+	}
+	return either(all)
+}
+
+// either joins words by commas and a last "or".
+func either(all []string) string {
+	if len(all) < 2 {
+		return strings.Join(all, "")
+	}
+	return strings.Join(all[:len(all)-1], ", ") + " or " + all[len(all)-1]
+}
+
+// annotations are keywords that demand nothing. "id" is one from draft 06 on, and plans are full of
+// it.
+var annotations = []string{
+	"$schema", "$comment", "title", "description", "default", "examples", "deprecated", "readOnly", "writeOnly",
+	"contentEncoding", "contentMediaType", "definitions", "$defs", "id", "$ref", "allOf",
+}
+
+// A numberRules is what is demanded of numbers.
+type numberRules struct {
+	bounds   []bound
+	divisors []multiple
+}
+
+type bound struct {
+	keyword   string
+	decimal   decimal
+	most      bool // the number is an upper bound
+	exclusive bool
+	expected  string
+}
+
+type multiple struct {
+	divisor  divisor
+	expected string
+}
+
+// A textRules is what is demanded of texts.
+type textRules struct {
+	least, most int // code points
+	patterns    []*pattern
+	formats     []*format
+}
+
+// An arrayRules is what is demanded of arrays.
+type arrayRules struct {
+	least, most int
+	items       *node
+}
+
+// An objectRules is what is demanded of objects.
+type objectRules struct {
+	least, most int
+	members     []rule
+	index       map[string]int
+	required    int   // how many of the members are required
+	others      *node // of members that are not in the index
+}
+
+// A rule is what is demanded of a member of an object.
+type rule struct {
+	name     string
+	quoted   []byte // as it is in JSON, without the quotes
+	node     *node
+	required int // the number of the member among those that are required, or -1
+}
+
+// maxRequired is how many members an object may require.
+const maxRequired = 4096
+
+// maxCount is what counts in a schema are cut to: no text is longer.
+const maxCount = math.MaxInt32
+
+// checkKeywords returns an error for a keyword that is not supported.
+func (c *compiler) checkKeywords(s *value) error {
+	if s.checked {
+		return nil
+	}
+	for _, m := range s.members {
+		if s.document.draft == draft7 && m.name != "$ref" && s.get("$ref") != nil {
+			continue // draft 07 ignores what is next to a reference
+		}
+		if err := c.checkKeyword(s, m); err != nil {
+			return err
+		}
+	}
+	s.checked = true
+	return nil
+}
+
+func (c *compiler) checkKeyword(s *value, m member) error {
+	switch m.name {
+	case "type", "enum", "const", "properties", "required", "additionalProperties", "items",
+		"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf",
+		"minLength", "maxLength", "pattern", "minItems", "maxItems", "minProperties", "maxProperties":
+		return nil
+	case "$id":
+		if s.parent != nil {
+			return unsupported(m.value, "changes what references mean: it is supported at the root only")
+		}
+		return nil
+	case "format":
+		return c.checkFormat(m.value)
+	case "uniqueItems":
+		if m.value.kind == 't' {
+			return unsupported(m.value, "is not supported")
+		}
+		return nil
+	}
+	if slices.Contains(annotations, m.name) || strings.HasPrefix(m.name, "x-") {
+		return nil
+	}
+	return unsupported(m.value, "is not supported: %q is a keyword beyond the ones that a plan may use", m.name)
+}
+
+// fill reads the keywords of the schemas that a node is made of.
+func (c *compiler) fill(n *node, schemas []*value) error {
+	n.types = allTypes
+	for _, s := range schemas {
+		for _, m := range s.members {
+			if err := c.read(n, m.name, m.value); err != nil {
+				return err
+			}
+		}
+	}
+	n.expected = n.types.words()
+	if err := c.fillArray(n, schemas); err != nil {
+		return err
+	}
+	return c.fillObject(n, schemas)
+}
+
+// read adds what a keyword demands to a node.
+func (c *compiler) read(n *node, keyword string, v *value) error {
+	switch keyword {
+	case "type":
+		return n.addTypes(v)
+	case "enum", "const":
+		return n.addEnum(keyword, v)
+	case "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum":
+		return n.addBound(keyword, v)
+	case "multipleOf":
+		return n.addDivisor(v)
+	case "minLength":
+		return atLeast(&n.texts().least, v)
+	case "maxLength":
+		return atMost(&n.texts().most, v)
+	case "pattern":
+		return n.addPattern(v)
+	case "format":
+		return c.addFormat(n, v)
+	case "minItems":
+		return atLeast(&n.arrays().least, v)
+	case "maxItems":
+		return atMost(&n.arrays().most, v)
+	case "minProperties":
+		return atLeast(&n.objects().least, v)
+	case "maxProperties":
+		return atMost(&n.objects().most, v)
+	}
+	return nil
+}
+
+func (n *node) numbers() *numberRules {
+	if n.number == nil {
+		n.number = new(numberRules)
+	}
+	return n.number
+}
+
+func (n *node) texts() *textRules {
+	if n.text == nil {
+		n.text = &textRules{most: maxCount}
+	}
+	return n.text
+}
+
+func (n *node) arrays() *arrayRules {
+	if n.array == nil {
+		n.array = &arrayRules{most: maxCount}
+	}
+	return n.array
+}
+
+func (n *node) objects() *objectRules {
+	if n.object == nil {
+		n.object = &objectRules{most: maxCount}
+	}
+	return n.object
+}
+
+func (n *node) addTypes(v *value) error {
+	list := v.list
+	if v.kind == '"' {
+		list = []*value{v}
+	}
+	if len(list) == 0 {
+		return v.fail("must be the name of a type, or a list of names")
+	}
+	var allowed types
+	for _, name := range list {
+		i := slices.IndexFunc(typeNames, func(k struct {
+			name, words string
+			types       types
+		}) bool {
+			return name.kind == '"' && k.name == name.text
+		})
+		if i < 0 {
+			return v.fail("has an unknown type: %s", name.raw)
+		}
+		allowed |= typeNames[i].types
+	}
+	n.types &= allowed
+	return nil
+}
+
+// maxSchemaExponent is how large or small a number of a schema may be.
+const maxSchemaExponent = 10_000
+
+// decimalOf returns a number of a schema.
+func decimalOf(v *value) (decimal, error) {
+	if v.kind != '0' {
+		return decimal{}, v.fail("must be a number")
+	}
+	d := parseDecimal(v.raw)
+	if d.lead > maxSchemaExponent || d.lead < -maxSchemaExponent {
+		return d, v.fail("is too large or too small: %s", wire.Trim(v.raw))
+	}
+	return d, nil
+}
+
+// count returns a count of a schema, which may be written with zeros behind a point.
+func count(v *value) (int, error) {
+	d, err := decimalOf(v)
+	if err != nil {
+		return 0, err
+	}
+	if d.negative || !d.isInteger() {
+		return 0, v.fail("must be a whole number, and not negative")
+	}
+	if d.lead > 9 {
+		return maxCount, nil
+	}
+	n, digits := 0, bytes.ReplaceAll(d.digits, []byte("."), nil)
+	for i := range int(max(d.lead, 0)) {
+		n *= 10
+		if i < len(digits) {
+			n += int(digits[i] - '0')
+		}
+	}
+	return n, nil
+}
+
+func atLeast(least *int, v *value) error {
+	n, err := count(v)
+	*least = max(*least, n)
+	return err
+}
+
+func atMost(most *int, v *value) error {
+	n, err := count(v)
+	*most = min(*most, n)
+	return err
+}
+
+func (n *node) addBound(keyword string, v *value) error {
+	if v.kind == 't' || v.kind == 'f' {
+		return v.fail("must be a number: true and false are of draft 04")
+	}
+	d, err := decimalOf(v)
+	if err != nil {
+		return err
+	}
+	b := bound{keyword: keyword, decimal: d}
+	switch keyword {
+	case "minimum":
+		b.expected = "at least "
+	case "maximum":
+		b.most, b.expected = true, "at most "
+	case "exclusiveMinimum":
+		b.exclusive, b.expected = true, "more than "
+	case "exclusiveMaximum":
+		b.most, b.exclusive, b.expected = true, true, "less than "
+	}
+	b.expected += short(string(v.raw))
+	n.numbers().bounds = append(n.number.bounds, b)
+	return nil
+}
+
+func (n *node) addDivisor(v *value) error {
+	d, err := decimalOf(v)
+	if err != nil {
+		return err
+	}
+	if d.count == 0 || d.negative {
+		return v.fail("must be more than 0")
+	}
+	by, ok := newDivisor(&d)
+	if !ok {
+		return unsupported(v, "has more than %d digits", maxDivisorDigits)
+	}
+	n.numbers().divisors = append(n.number.divisors, multiple{by, "a multiple of " + short(string(v.raw))})
+	return nil
+}
+
+// fillArray reads the keywords about elements, and makes the node of those.
+func (c *compiler) fillArray(n *node, schemas []*value) error {
+	var items []*value
+	for _, s := range schemas {
+		if v := s.get("items"); v != nil {
+			if v.kind == '[' {
+				return unsupported(v, "is a list: only one schema for all elements is supported")
+			}
+			items = append(items, v)
+		}
+	}
+	node, err := c.node(items)
+	if err == nil && node != nil {
+		n.arrays().items = node
+	}
+	return err
+}
+
+// fillObject reads the keywords about members, and makes the nodes of those.
+func (c *compiler) fillObject(n *node, schemas []*value) error {
+	names, err := n.readNames(schemas)
+	if err != nil {
+		return err
+	}
+	others, err := c.node(childrenOf(schemas, nil))
+	if err != nil {
+		return err
+	}
+	if len(names) == 0 && others == nil {
+		return nil
+	}
+	o := n.objects()
+	o.others, o.index = others, make(map[string]int, len(names))
+	for i := range names {
+		r := &names[i]
+		if r.node, err = c.node(childrenOf(schemas, &r.name)); err != nil {
+			return err
+		}
+		o.index[r.name] = len(o.members)
+		o.members = append(o.members, *r)
+		if r.required >= 0 {
+			o.required++
+		}
+	}
+	return nil
+}
+
+// readNames returns a rule for each name that one of the schemas has or requires, without nodes.
+func (n *node) readNames(schemas []*value) (names []rule, err error) {
+	index, required := map[string]int{}, 0
+	add := func(name string) *rule {
+		i, ok := index[name]
+		if !ok {
+			i = len(names)
+			index[name] = i
+			names = append(names, rule{name: name, quoted: quoted(name), required: -1})
+		}
+		return &names[i]
+	}
+	for _, s := range schemas {
+		if v := s.get("properties"); v != nil {
+			if v.kind != '{' {
+				return nil, v.fail("must be an object of schemas")
+			}
+			for _, m := range v.members {
+				add(m.name)
+			}
+		}
+	}
+	for _, s := range schemas {
+		v := s.get("required")
+		if v == nil {
+			continue
+		}
+		if v.kind != '[' {
+			return nil, v.fail("must be a list of names")
+		}
+		for _, name := range v.list {
+			if name.kind != '"' {
+				return nil, v.fail("must be a list of names")
+			}
+			if r := add(name.text); r.required < 0 {
+				r.required = required
+				required++
+			}
+		}
+		if required > maxRequired {
+			return nil, v.fail("has more than %d names", maxRequired)
+		}
+	}
+	return names, nil
+}
+
+// quoted returns a name as it is in JSON, without the quotes.
+func quoted(name string) []byte {
+	raw := wire.AppendString(nil, name)
+	return raw[1 : len(raw)-1]
+}
+
+// childrenOf returns the schemas that apply to the member with a name, or to those that have no
+// name in any of the schemas.
+func childrenOf(schemas []*value, name *string) (children []*value) {
+	for _, s := range schemas {
+		if properties := s.get("properties"); properties != nil && name != nil {
+			if child := properties.get(*name); child != nil {
+				children = append(children, child)
+				continue
+			}
+		}
+		if v := s.get("additionalProperties"); v != nil {
+			children = append(children, v)
+		}
+	}
+	return children
+}
+
+// short returns a text of a schema that is fit for a sentence.
+func short(s string) string {
+	const most = 100
+	if r := []rune(s); len(r) > most {
+		return fmt.Sprintf("%s…", string(r[:most]))
+	}
+	return s
+}

@@ -1,0 +1,206 @@
+package plan
+
+import (
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/internal/wire"
+)
+
+// segmentPlan is what Segment's APIs write. The Public API has a list of rules, below "data"; the
+// older Config API has an object of them, with the plan around it.
+type segmentPlan struct {
+	Data        *segmentPlan    `json:"data"`
+	Plan        *segmentPlan    `json:"trackingPlan"`
+	Name        string          `json:"name"`
+	DisplayName string          `json:"display_name"`
+	UpdatedAt   string          `json:"updatedAt"`
+	UpdateTime  string          `json:"update_time"`
+	Rules       json.RawMessage `json:"rules"`
+}
+
+type segmentRule struct {
+	Type       string          `json:"type"`
+	Key        string          `json:"key"`
+	Version    json.RawMessage `json:"version"`
+	JSONSchema json.RawMessage `json:"jsonSchema"`
+}
+
+type segmentRules struct {
+	Events []struct {
+		Name    string          `json:"name"`
+		Version json.RawMessage `json:"version"`
+		Rules   json.RawMessage `json:"rules"`
+	} `json:"events"`
+	Global   json.RawMessage `json:"global"`
+	Identify json.RawMessage `json:"identify"`
+	Group    json.RawMessage `json:"group"`
+}
+
+// Segment reads a tracking plan of Segment Protocols, as its Public API writes the rules of a plan
+// ("List Rules from Tracking Plan") or as its older Config API writes a plan. What it writes in
+// addition to the rules is ignored. The version of the plan is when it was updated, if the text
+// says it.
+func Segment(r io.Reader, o *LoadOptions) (*Plan, error) {
+	text, err := readText(r)
+	if err != nil {
+		return nil, err
+	}
+	var file segmentPlan
+	if err := json.Unmarshal(text, &file); err != nil {
+		return nil, fmt.Errorf("plan: %w", typeError(err))
+	}
+	p := new(Plan)
+	rules := file.read(p)
+	switch wire.Kind(rules) {
+	case '[':
+		err = p.readSegmentList(rules)
+	case '{':
+		err = p.readSegmentObject(rules)
+	default:
+		err = errors.New(`plan: has no "rules", which are a list or an object`)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return p.compile(o)
+}
+
+// read reads what is around the rules, and returns the rules.
+func (s *segmentPlan) read(p *Plan) (rules json.RawMessage) {
+	for ; s != nil; s = s.Data {
+		for _, named := range []*segmentPlan{s, s.Plan} {
+			if named == nil {
+				continue
+			}
+			for _, name := range []string{named.DisplayName, named.Name} {
+				if p.name == "" {
+					p.name = name
+				}
+			}
+			for _, version := range []string{named.UpdatedAt, named.UpdateTime} {
+				if p.version == "" {
+					p.version = version
+				}
+			}
+			if rules == nil {
+				rules = named.Rules
+			}
+		}
+	}
+	return rules
+}
+
+func (p *Plan) readSegmentList(rules json.RawMessage) error {
+	var list []segmentRule
+	if err := json.Unmarshal(rules, &list); err != nil {
+		return fmt.Errorf("plan: a rule cannot be read: %w", typeError(err))
+	}
+	for i, s := range list {
+		r := Rule{Type: inlet.Type(strings.ToLower(s.Type)), Schema: s.JSONSchema}
+		if nameMember(r.Type) != "" {
+			r.Event = s.Key
+		}
+		if !slices.Contains(typesOfRules, r.Type) {
+			return fmt.Errorf(`plan: rule %d (%s): "type" is %q: it must be one of TRACK, IDENTIFY, GROUP, PAGE, SCREEN and COMMON`, i+1, s.Key, s.Type)
+		}
+		if err := p.addRead(r, s.Version); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *Plan) readSegmentObject(rules json.RawMessage) error {
+	var file segmentRules
+	if err := json.Unmarshal(rules, &file); err != nil {
+		return fmt.Errorf("plan: the rules cannot be read: %w", typeError(err))
+	}
+	for _, event := range file.Events {
+		r := Rule{Type: inlet.TypeTrack, Event: event.Name, Schema: event.Rules}
+		if err := p.addRead(r, event.Version); err != nil {
+			return err
+		}
+	}
+	for _, r := range []Rule{
+		{Type: Common, Schema: file.Global}, {Type: inlet.TypeIdentify, Schema: file.Identify}, {Type: inlet.TypeGroup, Schema: file.Group},
+	} {
+		if wire.Kind(r.Schema) == '{' && !wire.EmptyObject(r.Schema) {
+			p.rules = append(p.rules, r)
+		}
+	}
+	return nil
+}
+
+// addRead adds a rule whose version is a number, or a text with one.
+func (p *Plan) addRead(r Rule, version json.RawMessage) error {
+	text, err := versionText(version)
+	if err != nil {
+		return err
+	}
+	if text != "" {
+		if _, err := fmt.Sscanf(text, "%d", &r.Version); err != nil {
+			return fmt.Errorf(`plan: rule %d (%s %s): "version" is %q, which is not a number`, len(p.rules)+1, r.Type, r.Event, text)
+		}
+	}
+	p.rules = append(p.rules, r)
+	return nil
+}
+
+// rudderPlan is a plan with its events. The older Tracking Plan API has the events below "rules".
+type rudderPlan struct {
+	Name        string          `json:"name"`
+	DisplayName string          `json:"displayName"`
+	Version     json.RawMessage `json:"version"`
+	Events      []rudderEvent   `json:"events"`
+	Rules       *struct {
+		Events []rudderEvent `json:"events"`
+	} `json:"rules"`
+}
+
+type rudderEvent struct {
+	Name      string          `json:"name"`
+	EventType string          `json:"eventType"`
+	Rules     json.RawMessage `json:"rules"`
+}
+
+// RudderStack reads a tracking plan of RudderStack with the schemas of its events, as its Data
+// Catalog API or the older Tracking Plan API writes it. What it writes in addition to the
+// events is ignored. An event without a type is a track event.
+func RudderStack(r io.Reader, o *LoadOptions) (*Plan, error) {
+	text, err := readText(r)
+	if err != nil {
+		return nil, err
+	}
+	var file rudderPlan
+	if err := json.Unmarshal(text, &file); err != nil {
+		return nil, fmt.Errorf("plan: %w", typeError(err))
+	}
+	if file.Rules != nil && file.Events == nil {
+		file.Events = file.Rules.Events
+	}
+	if file.Events == nil {
+		return nil, errors.New(`plan: has no list "events"`)
+	}
+	p := &Plan{name: cmp.Or(file.DisplayName, file.Name)}
+	if p.version, err = versionText(file.Version); err != nil {
+		return nil, err
+	}
+	for i, event := range file.Events {
+		r := Rule{Type: cmp.Or(inlet.Type(strings.ToLower(event.EventType)), inlet.TypeTrack), Schema: event.Rules}
+		if nameMember(r.Type) != "" {
+			r.Event = event.Name
+		}
+		if wire.Kind(r.Schema) != '{' {
+			return nil, fmt.Errorf(`plan: event %d (%s) has no "rules": the plan must be written with the schemas of its events`, i+1, event.Name)
+		}
+		p.rules = append(p.rules, r)
+	}
+	return p.compile(o)
+}

@@ -1,0 +1,99 @@
+package plan_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/plan"
+)
+
+const (
+	segmentRules = `{"data":{"rules":[
+	  {"type":"TRACK","key":"Order Completed","version":1,"jsonSchema":{"$schema":"http://json-schema.org/draft-07/schema#","type":"object",
+	    "properties":{"context":{},"traits":{},"properties":{"type":"object","properties":{"total":{"type":["number"],"id":"/properties/properties/properties/total"}},"required":["total"]}},"required":["properties"]},
+	    "createdAt":"2026-01-01T00:00:00Z","updatedAt":"2026-01-01T00:00:00Z","deprecatedAt":"0001-01-01T00:00:00.000Z"},
+	  {"type":"TRACK","key":"Order Completed","version":2,"jsonSchema":{"properties":{"properties":{"required":["revenue"]}}}},
+	  {"type":"IDENTIFY","key":null,"version":1,"jsonSchema":{"properties":{"traits":{"required":["email"]}}}},
+	  {"type":"COMMON","key":null,"version":1,"jsonSchema":{"properties":{"context":{"required":["library"]}},"required":["context"]}}
+	],"pagination":{"current":"MA==","totalEntries":4}}}`
+
+	segmentConfig = `{"name":"workspaces/w/tracking-plans/rs_1","display_name":"Kicks","rules":{"identify_traits":[],"group_traits":[],
+	  "events":[{"name":"Order Completed","description":"Who bought what","version":1,"rules":{"$schema":"http://json-schema.org/draft-04/schema#","type":"object",
+	    "properties":{"context":{},"traits":{},"properties":{"required":["total"],"type":"object","properties":{"total":{"type":["number"]}}}}}}],
+	  "global":{"$schema":"http://json-schema.org/draft-04/schema#","type":"object","properties":{"context":{"required":["library"],"type":"object"},"traits":{},"properties":{}}},
+	  "identify":{"type":"object","properties":{"traits":{"required":["email"]},"properties":{},"context":{}}},"group":{}},
+	  "create_time":"2019-02-05T01:21:25Z","update_time":"2019-02-05T01:21:26Z"}`
+
+	rudderCatalog = `{"id":"tp_1","name":"Kicks","creationType":"manual","version":3,"workspaceId":"w","events":[
+	  {"id":"ev_1","name":"Order Completed","eventType":"track","categoryId":null,"identitySection":"properties","rules":{"$schema":"https://json-schema.org/draft/2019-09/schema","type":"object",
+	    "properties":{"properties":{"type":"object","additionalProperties":false,"properties":{"total":{"$ref":"#/$defs/money"}},"required":["total"]}},"$defs":{"money":{"type":["number"]}}}},
+	  {"id":"ev_2","name":"","eventType":"identify","identitySection":"context.traits","rules":{"type":"object","properties":{"context":{"properties":{"traits":{"required":["email"]}}}}}}]}`
+
+	rudderRules = `{"name":"workspaces/w/tracking-plans/tp_1","displayName":"Kicks","version":"1","rules":{"events":[
+	  {"id":"ev_1","name":"Order Completed","version":"1-0-0","rules":{"type":"object","$schema":"http://json-schema.org/draft-07/schema#","required":["properties"],
+	    "properties":{"properties":{"$schema":"http://json-schema.org/draft-07/schema#","type":"object","required":["total"],"properties":{"total":{"type":"number"}}}}}}]}}`
+)
+
+func TestFormats(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name, text    string
+		read          func(string) (*plan.Plan, error)
+		title, newest string
+		rules         []string
+	}{
+		{"the rules of Segment's Public API", segmentRules, segment, "", "",
+			[]string{"track Order Completed", "track Order Completed (version 2)", "identify", "common"}},
+		{"a plan of Segment's Config API", segmentConfig, segment, "Kicks", "2019-02-05T01:21:26Z", []string{"track Order Completed", "common", "identify"}},
+		{"a plan of RudderStack's Data Catalog API", rudderCatalog, rudder, "Kicks", "3", []string{"track Order Completed", "identify"}},
+		{"a plan of RudderStack's Tracking Plan API", rudderRules, rudder, "Kicks", "1", []string{"track Order Completed"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			p, err := c.read(c.text)
+			require.NoError(t, err)
+			require.Equal(t, c.title, p.Name())
+			require.Equal(t, c.newest, p.Version())
+			var rules []string
+			for _, r := range p.Rules() {
+				rules = append(rules, r.String())
+			}
+			require.Equal(t, c.rules, rules)
+		})
+	}
+}
+
+func segment(text string) (*plan.Plan, error) { return plan.Segment(strings.NewReader(text), nil) }
+func rudder(text string) (*plan.Plan, error)  { return plan.RudderStack(strings.NewReader(text), nil) }
+
+func TestVersions(t *testing.T) {
+	t.Parallel()
+	p, err := segment(segmentRules)
+	require.NoError(t, err)
+	for _, c := range []struct {
+		name, context, properties string
+		messages                  []string
+	}{
+		{"the newest", `{"library":{}}`, `{"total":1}`, []string{"properties.revenue is missing"}},
+		{"the one that the event names", `{"library":{},"protocols":{"event_version":1}}`, `{"total":1}`, nil},
+		{"named by a text", `{"library":{},"protocols":{"event_version":"1"}}`, `{"revenue":1}`, []string{"properties.total is missing: it must be a number"}},
+		{"one that does not exist", `{"library":{},"protocols":{"event_version":3}}`, `{"total":1}`, []string{`track "Order Completed" is not in the plan`}},
+		{"with what is common", `{"protocols":{"event_version":1}}`, `{"total":1}`, []string{"context.library is missing"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			e := inlet.Event{Type: "track", Name: "Order Completed", Context: raw(c.context), Properties: raw(c.properties)}
+			require.Equal(t, c.messages, messagesOf(p, &e))
+		})
+	}
+}
+
+func messagesOf(p *plan.Plan, e *inlet.Event) (messages []string) {
+	for _, v := range p.Check(e, nil) {
+		messages = append(messages, v.Message())
+	}
+	return messages
+}

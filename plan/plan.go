@@ -1,0 +1,308 @@
+package plan
+
+import (
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/internal/schema"
+	"github.com/inlet-go/inlet/internal/wire"
+)
+
+// Limits of a plan.
+const (
+	maxBytes = 32 << 20
+	maxRules = 50_000
+)
+
+// Common is the type of rules for all events.
+const Common inlet.Type = "common"
+
+// A Plan is a set of rules for events. It is immutable, and safe for concurrent use.
+type Plan struct {
+	name, version string
+	modes         json.RawMessage // as the file has them, or nil
+	rules         []Rule
+	byEvent       map[eventKey]*family
+	types         map[inlet.Type]bool // that have a rule
+	versioned     bool                // events may name a version
+	common        []*Rule
+}
+
+// An eventKey is which events a rule is for.
+type eventKey struct {
+	eventType inlet.Type
+	event     string
+}
+
+// A family is the rules for the same events, by version.
+type family struct{ rules []*Rule }
+
+func (f *family) newest() *Rule { return f.rules[len(f.rules)-1] }
+
+// A Rule is what a plan says about an event.
+type Rule struct {
+	// Type is which type of events it is for, or [Common].
+	Type inlet.Type
+	// Event is the name of the event, or "" for all names.
+	Event string
+	// Version tells rules for the same event apart, from 1 on.
+	Version int
+	// Schema is the schema, as the plan has it.
+	Schema json.RawMessage
+
+	modes  json.RawMessage // as the file has them, or nil
+	name   string
+	full   Schema // set if the schema is not compiled here
+	schema *schema.Schema
+	fields []plannedField
+}
+
+// String returns the rule in words: "track Order Completed", or "identify".
+func (r *Rule) String() string { return r.name }
+
+// LoadOptions configure how a plan is loaded. A nil pointer means all defaults.
+type LoadOptions struct {
+	// Formats makes "format" a demand, for date-time, email and uuid; other formats are an error
+	// then. Defaults to false: a format demands nothing, as in the specification.
+	Formats bool
+	// Full compiles the schemas that have keywords beyond those of this package, such as anyOf.
+	// Defaults to nil: such a schema is an error.
+	Full Compiler
+}
+
+// A Compiler compiles schemas of all of JSON Schema. Package plan/jsonschema has one.
+//
+// Concurrency: Compile is not called concurrently.
+type Compiler interface {
+	// Compile compiles a schema, which is a JSON value. The text must not be changed, and may be
+	// kept.
+	Compile(text json.RawMessage) (Schema, error)
+}
+
+// A Schema checks events as a whole.
+//
+// Concurrency: Check may be called concurrently.
+type Schema interface {
+	// Check appends what violates the schema: Kind, Path, Keyword, Expected and Found. The event is
+	// lent until Check returns. More than some 20 violations of an event are cut off.
+	Check(event json.RawMessage, into []Violation) []Violation
+}
+
+// Name returns the name of the plan, or "".
+func (p *Plan) Name() string { return p.name }
+
+// Version returns the version of the plan, or "".
+func (p *Plan) Version() string { return p.version }
+
+// Rules returns the rules in the order of the plan. They must not be changed.
+func (p *Plan) Rules() []Rule { return p.rules }
+
+// planFile is a plan in the format of this package.
+type planFile struct {
+	Name    string          `json:"name"`
+	Version json.RawMessage `json:"version"`
+	Rules   []ruleFile      `json:"rules"`
+	Modes   json.RawMessage `json:"modes"`
+}
+
+type ruleFile struct {
+	Type    string          `json:"type"`
+	Event   string          `json:"event"`
+	Version int             `json:"version"`
+	Schema  json.RawMessage `json:"schema"`
+	Modes   json.RawMessage `json:"modes"`
+}
+
+// planMembers and ruleMembers are the names that may be in a file.
+var (
+	planMembers = []string{"name", "version", "description", "rules", "modes"}
+	ruleMembers = []string{"type", "event", "version", "description", "schema", "modes"}
+)
+
+// Load reads a plan in the format of this package. Its errors name the rule, and the keyword in
+// the schema with its place, a JSON pointer.
+func Load(r io.Reader, o *LoadOptions) (*Plan, error) {
+	text, err := readText(r)
+	if err != nil {
+		return nil, err
+	}
+	if err := onlyMembers("the plan", text, planMembers); err != nil {
+		return nil, err
+	}
+	var file planFile
+	if err := json.Unmarshal(text, &file); err != nil {
+		return nil, fmt.Errorf("plan: %w", typeError(err))
+	}
+	var rules []json.RawMessage
+	if members, err := wire.Members(text); err == nil {
+		for _, m := range members {
+			if string(m.Name()) == "rules" && wire.Kind(m.Value) == '[' {
+				rules = slices.AppendSeq(rules, raws(m.Value))
+			}
+		}
+	}
+	p := &Plan{name: file.Name, modes: file.Modes}
+	if p.version, err = versionText(file.Version); err != nil {
+		return nil, err
+	}
+	for i, f := range file.Rules {
+		where := fmt.Sprintf("rule %d", i+1)
+		if i < len(rules) {
+			if err := onlyMembers(where, rules[i], ruleMembers); err != nil {
+				return nil, err
+			}
+		}
+		p.rules = append(p.rules, Rule{
+			Type: inlet.Type(f.Type), Event: f.Event, Version: f.Version, Schema: f.Schema, modes: f.Modes,
+		})
+	}
+	return p.compile(o)
+}
+
+// raws yields the elements of a valid list.
+func raws(list []byte) func(func(json.RawMessage) bool) {
+	return func(yield func(json.RawMessage) bool) {
+		for element := range wire.Elements(list) {
+			if !yield(element) {
+				return
+			}
+		}
+	}
+}
+
+// readText reads the text of a plan, which must be valid JSON without names that occur twice.
+func readText(r io.Reader) ([]byte, error) {
+	text, err := io.ReadAll(io.LimitReader(r, maxBytes+1))
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("plan: %w", err)
+	case len(text) > maxBytes:
+		return nil, fmt.Errorf("plan: is longer than %d bytes", maxBytes)
+	}
+	text = wire.Trim(text)
+	if _, err := wire.Members(text); err != nil {
+		return nil, fmt.Errorf("plan: must be a JSON object: %w", err)
+	}
+	return text, nil
+}
+
+// onlyMembers returns an error if a valid value is not an object of members with some names.
+func onlyMembers(what string, value []byte, names []string) error {
+	members, err := wire.Members(value)
+	if err != nil {
+		return fmt.Errorf("plan: %s is not an object", what)
+	}
+	for _, m := range members {
+		if !slices.Contains(names, string(m.Name())) {
+			return fmt.Errorf("plan: %s has a member %q; it may have %s", what, m.Name(), strings.Join(names, ", "))
+		}
+	}
+	return nil
+}
+
+// typeError is an error of package json in words that name no Go type.
+func typeError(err error) error {
+	if found, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+		return fmt.Errorf("%q must not be a JSON %s", found.Field, found.Value)
+	}
+	return err
+}
+
+// versionText returns a version that is a text or a number.
+func versionText(raw json.RawMessage) (string, error) {
+	switch kind := wire.Kind(raw); {
+	case kind == 0, kind == 'n':
+		return "", nil
+	case kind == '"':
+		return wire.Text(raw), nil
+	case wire.IsNumber(raw):
+		return string(raw), nil
+	}
+	return "", errors.New(`plan: "version" must be a text or a number`)
+}
+
+// typesOfRules are the types that a rule may have.
+var typesOfRules = []inlet.Type{
+	inlet.TypeTrack, inlet.TypePage, inlet.TypeScreen, inlet.TypeIdentify, inlet.TypeGroup, inlet.TypeAlias, Common,
+}
+
+// compile compiles the rules of a plan that has been read.
+func (p *Plan) compile(o *LoadOptions) (*Plan, error) {
+	if o == nil {
+		o = new(LoadOptions)
+	}
+	if len(p.rules) > maxRules {
+		return nil, fmt.Errorf("plan: has more than %d rules", maxRules)
+	}
+	p.byEvent, p.types = make(map[eventKey]*family, len(p.rules)), map[inlet.Type]bool{}
+	for i := range p.rules {
+		r := &p.rules[i]
+		r.Version = cmp.Or(r.Version, 1)
+		if err := r.compile(o); err != nil {
+			return nil, fmt.Errorf("plan: rule %d (%s): %w", i+1, strings.TrimSpace(string(r.Type)+" "+r.Event), err)
+		}
+		if err := p.add(r); err != nil {
+			return nil, fmt.Errorf("plan: rule %d (%s): %w", i+1, r, err)
+		}
+	}
+	return p, nil
+}
+
+// add adds a rule that has been compiled.
+func (p *Plan) add(r *Rule) error {
+	if r.Type == Common {
+		p.common = append(p.common, r)
+		return nil
+	}
+	key := eventKey{r.Type, r.Event}
+	p.types[r.Type] = true
+	p.versioned = p.versioned || r.Version > 1
+	f := p.byEvent[key]
+	if f == nil {
+		f = new(family)
+		p.byEvent[key] = f
+	}
+	at, found := slices.BinarySearchFunc(f.rules, r.Version, func(r *Rule, version int) int { return cmp.Compare(r.Version, version) })
+	if found {
+		return errors.New("there is another rule for the same event and version")
+	}
+	f.rules = slices.Insert(f.rules, at, r)
+	return nil
+}
+
+func (r *Rule) compile(o *LoadOptions) error {
+	switch {
+	case !slices.Contains(typesOfRules, r.Type):
+		return fmt.Errorf(`"type" is %q: it must be one of track, page, screen, identify, group, alias and common`, r.Type)
+	case r.Event != "" && nameMember(r.Type) == "":
+		return fmt.Errorf(`"event" is set: events of the type %s have no name`, r.Type)
+	case r.Event == "" && r.Type == inlet.TypeTrack:
+		return errors.New(`"event" is missing: the name of the event`)
+	case r.Version < 1:
+		return errors.New(`"version" must be 1 or more`)
+	}
+	r.name = strings.TrimSpace(string(r.Type) + " " + r.Event)
+	if r.Version > 1 {
+		r.name += fmt.Sprintf(" (version %d)", r.Version)
+	}
+	if len(r.Schema) == 0 {
+		r.Schema = json.RawMessage("true")
+	}
+	compiled, err := schema.Compile(schema.Options{Formats: o.Formats}, r.Schema)
+	var beyond *schema.Error
+	if errors.As(err, &beyond) && beyond.Unsupported && o.Full != nil {
+		r.full, err = o.Full.Compile(r.Schema)
+		return err
+	}
+	if err != nil {
+		return err
+	}
+	r.schema, r.fields = compiled, fieldsOf(compiled)
+	return nil
+}
