@@ -113,13 +113,7 @@ func (r *Rule) check(e *inlet.Event, into []Violation, most int) []Violation {
 		return into
 	}
 	if r.full != nil {
-		from := len(into)
-		into = r.full.Check(e.AppendJSON(nil), into)
-		into = into[:min(len(into), most)]
-		for i := range into[from:] {
-			into[from+i].Rule = r.name
-		}
-		return into
+		return r.checkFull(e, into, most)
 	}
 	c := schema.NewChecker(most - len(into))
 	defer c.Release()
@@ -132,11 +126,28 @@ func (r *Rule) check(e *inlet.Event, into []Violation, most int) []Violation {
 			c.Member(&f.member, value)
 		}
 	}
-	if e.Extra != nil {
+	if len(e.Extra) > 0 {
 		c.Members(r.schema, e.Extra)
 	}
 	c.End(r.schema)
 	return r.violations(c, into)
+}
+
+// checkFull is check for a schema that is not compiled here.
+func (r *Rule) checkFull(e *inlet.Event, into []Violation, most int) []Violation {
+	whole := *e
+	if has := about(e.Type); has == fieldProperties && len(e.Properties) == 0 {
+		whole.Properties = emptyObject
+	} else if has == fieldTraits && len(e.Traits) == 0 {
+		whole.Traits = emptyObject
+	}
+	from := len(into)
+	into = r.full.Check(whole.AppendJSON(nil), into)
+	into = into[:min(len(into), most)]
+	for i := range into[from:] {
+		into[from+i].Rule = r.name
+	}
+	return into
 }
 
 // violations appends what a checker has found.
@@ -212,13 +223,13 @@ var emptyObject = []byte("{}")
 func (f *plannedField) value(e *inlet.Event, c *schema.Checker) []byte {
 	switch f.field {
 	case fieldProperties:
-		return f.object(e.Properties, e.Type == inlet.TypeTrack || e.Type == inlet.TypePage || e.Type == inlet.TypeScreen)
+		return f.object(e.Properties, e)
 	case fieldTraits:
-		return f.object(e.Traits, e.Type == inlet.TypeIdentify || e.Type == inlet.TypeGroup)
+		return f.object(e.Traits, e)
 	case fieldContext:
-		return e.Context
+		return f.object(e.Context, e)
 	case fieldIntegrations:
-		return e.Integrations
+		return f.object(e.Integrations, e)
 	case fieldTimestamp:
 		return quoteTime(c, e.Timestamp)
 	case fieldOriginalTimestamp:
@@ -237,11 +248,26 @@ func (f *plannedField) value(e *inlet.Event, c *schema.Checker) []byte {
 }
 
 // object returns an object of an event, or an empty one if it has none and its type is about it.
-func (f *plannedField) object(raw []byte, about bool) []byte {
-	if raw == nil && about && f.member.Named() {
+func (f *plannedField) object(raw []byte, e *inlet.Event) []byte {
+	if len(raw) == 0 && f.field == about(e.Type) && f.member.Named() {
 		return emptyObject
 	}
+	if len(raw) == 0 {
+		return nil
+	}
 	return raw
+}
+
+// about returns the object that events of a type are about. An event that has none is compared as
+// if that were empty.
+func about(t inlet.Type) field {
+	switch t {
+	case inlet.TypeTrack, inlet.TypePage, inlet.TypeScreen:
+		return fieldProperties
+	case inlet.TypeIdentify, inlet.TypeGroup:
+		return fieldTraits
+	}
+	return fieldType
 }
 
 func quoteTime(c *schema.Checker, t time.Time) []byte {

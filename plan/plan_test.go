@@ -31,7 +31,7 @@ const shop = `{
   ]
 }`
 
-func load(t *testing.T, text string) *plan.Plan {
+func load(t testing.TB, text string) *plan.Plan {
 	t.Helper()
 	p, err := plan.Load(strings.NewReader(text), nil)
 	require.NoError(t, err)

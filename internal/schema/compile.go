@@ -30,6 +30,10 @@ type compiler struct {
 	options Options
 	nodes   map[string]*node // by the schemas that they are made of
 	queue   []pending        // nodes whose keywords have not been read
+
+	patterns map[string]*pattern
+	formats  map[string]*format
+	entries  int // of the tables of all patterns
 }
 
 type pending struct {

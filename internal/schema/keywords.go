@@ -26,11 +26,13 @@ const (
 	allTypes = null | boolean | number | text | array | object
 )
 
-// typeNames are the types by the names that schemas have for them, and in words.
-var typeNames = []struct {
+// A typeName is the name that schemas have for types, with what it is in words.
+type typeName struct {
 	name, words string
 	types       types
-}{
+}
+
+var typeNames = []typeName{
 	{"string", "a text", text},
 	{"number", "a number", number},
 	{"integer", "a whole number", integer},
@@ -196,7 +198,7 @@ func (c *compiler) read(n *node, keyword string, v *value) error {
 	case "maxLength":
 		return atMost(&n.texts().most, v)
 	case "pattern":
-		return n.addPattern(v)
+		return c.addPattern(n, v)
 	case "format":
 		return c.addFormat(n, v)
 	case "minItems":
@@ -249,12 +251,7 @@ func (n *node) addTypes(v *value) error {
 	}
 	var allowed types
 	for _, name := range list {
-		i := slices.IndexFunc(typeNames, func(k struct {
-			name, words string
-			types       types
-		}) bool {
-			return name.kind == '"' && k.name == name.text
-		})
+		i := slices.IndexFunc(typeNames, func(k typeName) bool { return name.kind == '"' && k.name == name.text })
 		if i < 0 {
 			return v.fail("has an unknown type: %s", name.raw)
 		}

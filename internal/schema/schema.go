@@ -14,6 +14,8 @@
 //	check.go    the pass over a value
 //	decimal.go  numbers, by their digits
 //	enum.go     "enum" and "const"
+//	pattern.go  patterns, as tables
+//	format.go   formats
 //	fault.go    what was found, in words
 //
 // # What holds
@@ -64,7 +66,7 @@ type Schema struct{ root *node }
 
 // Compile compiles schemas into one, which a value satisfies if it satisfies all of them.
 func Compile(options Options, texts ...[]byte) (*Schema, error) {
-	c := &compiler{options: options, nodes: map[string]*node{}}
+	c := &compiler{options: options, nodes: map[string]*node{}, patterns: map[string]*pattern{}, formats: map[string]*format{}}
 	var roots []*value
 	for _, text := range texts {
 		d, err := c.parser.parse(text)
