@@ -208,13 +208,13 @@ func newHandler() (http.Handler, error) {
 	return middleware.Chain(authLayer(), limitLayer(middleware.BySource), migrateLayer())(handler), nil
 }
 
-// newChain returns the handler with every layer of the documented mount.
-func newChain() (http.Handler, error) {
+// newMount returns the handler with layers around it.
+func newMount(layers func(http.Handler) http.Handler) (http.Handler, error) {
 	handler, err := newHandlerAlone()
 	if err != nil {
 		return nil, err
 	}
-	return allLayers()(handler), nil
+	return layers(handler), nil
 }
 
 // allLayers returns the layers of the documented mount.
@@ -236,7 +236,12 @@ func migrateLayer() func(http.Handler) http.Handler {
 }
 
 func authLayer() func(http.Handler) http.Handler {
-	return middleware.Auth(inlet.MustKeys(map[string]inlet.Source{WriteKey: {ID: "bench"}}), nil)
+	return middleware.Auth(benchKeys(), nil)
+}
+
+// benchKeys has the key of the corpus.
+func benchKeys() *inlet.Keys {
+	return inlet.MustKeys(map[string]inlet.Source{WriteKey: {ID: "bench"}})
 }
 
 func limitLayer(key func(*http.Request) (middleware.RateKey, bool)) func(http.Handler) http.Handler {

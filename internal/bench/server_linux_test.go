@@ -21,7 +21,6 @@ import (
 	"time"
 	"unsafe"
 
-	"github.com/go-json-experiment/json/jsontext"
 	"github.com/stretchr/testify/require"
 
 	"github.com/inlet-go/inlet"
@@ -87,10 +86,16 @@ func handlerOf(kind string) (http.Handler, error) {
 	switch kind {
 	case "bare":
 		return bareHandler(nil), nil
-	case "valid":
-		return answering(bareHandler(func(body []byte) bool { return jsontext.Value(body).IsValid() })), nil
-	case "chain":
-		return newChain()
+	case kindEndpoint:
+		return endpoint(isValid), nil
+	case kindGzipEndpoint:
+		return endpoint(gunzipping()), nil
+	case kindReadme:
+		return newMount(readmeLayers())
+	case kindLimits:
+		return newMount(allLayers())
+	case kindStandard, kindStandardLog, kindStandardJSON:
+		return newStandard(kind, os.Getenv(directoryVariable))
 	case "slow":
 		return newOverloaded()
 	case "journal":
@@ -399,11 +404,20 @@ func number10(digits []byte) (n int) {
 
 // requests makes requests to path of the bodies.
 func requests(path string, bodies [][]byte) [][]byte {
+	return encodedRequests(path, "", bodies)
+}
+
+// encodedRequests is requests for bodies in an encoding, "" for none.
+func encodedRequests(path, encoding string, bodies [][]byte) [][]byte {
+	header := clientHeader()
+	if encoding != "" {
+		header.Set("Content-Encoding", encoding)
+	}
 	all := make([][]byte, len(bodies))
 	for i, body := range bodies {
 		var b bytes.Buffer
 		fmt.Fprintf(&b, "POST %s HTTP/1.1\r\nHost: collect.example.com\r\nContent-Length: %d\r\n", path, len(body))
-		_ = http.Header(clientHeader()).Write(&b)
+		_ = header.Write(&b)
 		b.WriteString("\r\n")
 		b.Write(body)
 		all[i] = b.Bytes()
