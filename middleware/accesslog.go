@@ -17,7 +17,8 @@ import (
 
 // AccessLogOptions configure [AccessLog]. A nil pointer means all defaults.
 type AccessLogOptions struct {
-	// Logger receives the records. Defaults to [slog.Default].
+	// Logger receives the records. One with a [BufferedLog] costs a request least. Defaults to
+	// [slog.Default].
 	Logger *slog.Logger
 }
 
@@ -78,22 +79,23 @@ func (a *access) log(logger *slog.Logger) {
 	if !logger.Enabled(ctx, level) {
 		return
 	}
+	now, out := time.Now(), inlet.OutcomeFromContext(ctx)
 	attrs := make([]slog.Attr, 0, 14)
 	attrs = append(attrs,
 		slog.String("method", clip(a.r.Method)),
-		slog.String("path", loggedPath(a.r)),
+		slog.String("path", loggedPath(a.r, out.Path)),
 		slog.Int("status", status),
 		slog.Int64("bytes", a.w.bytes),
-		slog.Duration("duration", time.Since(a.began)))
+		slog.Duration("duration", now.Sub(a.began)))
 	if ip := inlet.ClientIP(a.r); ip.IsValid() {
 		attrs = append(attrs, slog.String("clientIP", ip.String()))
 	}
-	attrs = a.appendKnown(attrs, status)
-	logger.LogAttrs(ctx, level, "middleware: request", attrs...)
+	attrs = a.appendKnown(attrs, &out, status)
+	logRequest(ctx, logger, now, level, attrs)
 }
 
 // appendKnown appends what the layers and the handler inside have found out.
-func (a *access) appendKnown(attrs []slog.Attr, status int) []slog.Attr {
+func (a *access) appendKnown(attrs []slog.Attr, out *inlet.Outcome, status int) []slog.Attr {
 	ctx := a.r.Context()
 	text := func(name, value string) {
 		if value != "" {
@@ -101,7 +103,6 @@ func (a *access) appendKnown(attrs []slog.Attr, status int) []slog.Attr {
 		}
 	}
 	text("requestId", inlet.RequestIDFromContext(ctx))
-	out := inlet.OutcomeFromContext(ctx)
 	if source := cmp.Or(inlet.SourceFromContext(ctx), out.Source); source != nil {
 		text("source", source.ID)
 	}
@@ -159,13 +160,16 @@ const maxLoggedText = 256
 
 // loggedPath returns the path of r: escaped, so without control characters; without the query,
 // which may hold a write key; and with "*" for a write key in it, as in that of a request for
-// settings, /v1/projects/{key}/settings.
-func loggedPath(r *http.Request) string {
+// settings, /v1/projects/{key}/settings. The route is that of the handler, "" if it is not known.
+func loggedPath(r *http.Request, route string) string {
+	before, rest, hasKey := strings.Cut(route, "{")
+	if !hasKey && route == r.URL.Path && route != "" { // so that it is the same in all requests
+		return clip(r.URL.EscapedPath())
+	}
 	if path, ok := redact.Path(r.URL.Path, "*"); ok {
 		return clip(escaped(path))
 	}
-	route := inlet.OutcomeFromContext(r.Context()).Path
-	if before, rest, ok := strings.Cut(route, "{"); ok { // of a dialect of the host's own
+	if hasKey { // of a dialect of the host's own
 		_, after, _ := strings.Cut(rest, "}")
 		return clip(escaped(before + "*" + after))
 	}

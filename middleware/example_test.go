@@ -399,3 +399,22 @@ func ExampleObserve() {
 	fmt.Println(observer)
 	// Output: map[:1 unknown_key:1]
 }
+
+func ExampleNewBufferedLog() {
+	file := new(strings.Builder) // in a program an *os.File
+	buffered, err := middleware.NewBufferedLog(file, &middleware.BufferedLogOptions{JSON: true})
+	if err != nil {
+		panic(err)
+	}
+	h := middleware.AccessLog(&middleware.AccessLogOptions{Logger: slog.New(buffered)})(http.NotFoundHandler())
+	h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/favicon.ico", nil))
+	fmt.Println(file.Len())
+	if err := buffered.Close(); err != nil { // when the server has shut down
+		panic(err)
+	}
+	_, line, _ := strings.Cut(file.String(), `"msg"`)
+	fmt.Println(line[:strings.Index(line, `,"duration"`)])
+	// Output:
+	// 0
+	// :"middleware: request","method":"GET","path":"/favicon.ico","status":404,"bytes":19
+}

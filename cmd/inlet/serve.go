@@ -17,6 +17,7 @@ import (
 	"syscall"
 
 	"github.com/inlet-go/inlet/internal/server"
+	"github.com/inlet-go/inlet/middleware"
 )
 
 func serveCommand() command {
@@ -77,11 +78,12 @@ func (o *serveOptions) serve(_ context.Context, stdout, stderr io.Writer) error 
 	case min(o.RetainAge, o.LockTimeout, o.StopDelay, o.DrainTimeout) < 0:
 		return errUsage("no time may be negative")
 	}
-	options := &slog.HandlerOptions{Level: o.logLevel}
-	o.Logger = slog.New(slog.NewTextHandler(stderr, options))
-	if o.logJSON {
-		o.Logger = slog.New(slog.NewJSONHandler(stderr, options))
+	log, err := middleware.NewBufferedLog(stderr, &middleware.BufferedLogOptions{JSON: o.logJSON, Level: o.logLevel})
+	if err != nil {
+		return err
 	}
+	defer log.Close()
+	o.Logger = slog.New(log)
 	return o.Run(server.UntilSignal(os.Interrupt, syscall.SIGTERM), stdout)
 }
 

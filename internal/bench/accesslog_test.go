@@ -34,10 +34,11 @@ func newStandard(kind, directory string) (http.Handler, error) {
 		if err != nil {
 			return nil, err
 		}
-		o.Logger = slog.New(slog.NewTextHandler(file, nil))
-		if kind == kindStandardJSON {
-			o.Logger = slog.New(slog.NewJSONHandler(file, nil))
+		log, err := middleware.NewBufferedLog(file, &middleware.BufferedLogOptions{JSON: kind == kindStandardJSON})
+		if err != nil {
+			return nil, err
 		}
+		o.Logger = slog.New(log)
 	}
 	return newMount(middleware.Standard(benchKeys(), o))
 }
