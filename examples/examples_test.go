@@ -61,6 +61,13 @@ var all = map[string]example{
 		prepare: []string{"npm install --prefix examples/browser"},
 		stored:  "inlet-data/*.ndjson",
 	},
+	"cluster": {
+		args: func(*testing.T) []string {
+			return []string{"-for", "1s", "-kill", "0"}
+		},
+		heavy:  true,
+		prints: "\n0 lost, 0 twice",
+	},
 	"customsink": {stored: "events.csv"},
 	"fanout": {
 		args:   func(*testing.T) []string { return []string{"-warehouse", "127.0.0.1:0"} },
