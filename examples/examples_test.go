@@ -77,6 +77,10 @@ var all = map[string]example{
 	"encrypt":       {curls: 2, stored: "encrypt-data/*.ndjson", absent: "ada@shop.example"},
 	"mount":         {stored: "inlet-data/*.ndjson"},
 	"mounts":        {heavy: true, stored: "inlet-data/*.ndjson"},
+	"observed": {
+		args:  func(*testing.T) []string { return []string{"-operators", "127.0.0.1:0"} },
+		heavy: true, stored: "observed-data/events/*.ndjson",
+	},
 	"ownmiddleware": {stored: "inlet-data/*.ndjson", absent: "ada@shop.example"},
 	"postgres":      {heavy: true, prints: "From typed tables (tables.sql):"},
 	"query":         {heavy: true, needs: "g++", prints: "3000 events are acknowledged, and the journal is closed:"},

@@ -34,6 +34,7 @@ var table = map[string]check{
 	`docs/OPERATIONS.md: cat inlet-rejects/*.ndjson* | jq -cR 'fromjson? | [._refused.code, .event, ._refused.error]'`: {
 		by: "examples/mount/example_test.go TestRejectsCommand",
 	},
+	"docs/METRICS.md: global:":                                                                     {by: "observers/prometheus/series_test.go TestPromtool"},
 	"docs/TESTING.md: curl -s -X DELETE http://127.0.0.1:8090/events":                              {by: "cmd/inlet/docs_test.go TestFakeDocument"},
 	"docs/DESTINATIONS.md: -- events by day and name":                                              {by: "sinks/postgressink/destinations_linux_test.go TestDestinations"},
 	"docs/DESTINATIONS.md: -- active people by week":                                               {by: "sinks/postgressink/destinations_linux_test.go TestDestinations"},

@@ -234,6 +234,18 @@ func TestPromtool(t *testing.T) {
 		require.Contains(t, page, "inlet_request_duration_seconds_bucket")
 		require.Empty(t, promtool(t, page, "check", "metrics"))
 	})
+	t.Run("the configuration", func(t *testing.T) {
+		t.Parallel()
+		page := string(must[[]byte](t)(os.ReadFile(filepath.Join(repository, "docs", "METRICS.md"))))
+		_, rest, ok := strings.Cut(page, "```yaml\n")
+		require.True(t, ok)
+		config, _, _ := strings.Cut(rest, "```")
+		dir := t.TempDir()
+		require.NoError(t, os.WriteFile(filepath.Join(dir, "prometheus.yml"), []byte(config), 0o600))
+		alerts := must[[]byte](t)(os.ReadFile(filepath.Join(repository, "docs", "alerts.yaml")))
+		require.NoError(t, os.WriteFile(filepath.Join(dir, "alerts.yaml"), alerts, 0o600))
+		require.Contains(t, promtool(t, "", "check", "config", filepath.Join(dir, "prometheus.yml")), "SUCCESS")
+	})
 	t.Run("the alerts", func(t *testing.T) {
 		t.Parallel()
 		require.Contains(t, promtool(t, "", "check", "rules", filepath.Join(repository, "docs", "alerts.yaml")), "SUCCESS")
