@@ -85,6 +85,7 @@ const (
 	keysLookupsMetric
 	keysFailedMetric
 	keysStaleMetric
+	watchPanicsMetric
 	metricCount
 )
 
@@ -157,5 +158,6 @@ func catalogue() [metricCount]metric {
 		keysLookupsMetric:        {"inlet_key_cache_lookups_total", "cache", counter, "Lookups of a key in its store."},
 		keysFailedMetric:         {"inlet_key_cache_failed_lookups_total", "cache", counter, "Lookups that failed."},
 		keysStaleMetric:          {"inlet_key_cache_stale_total", "cache", counter, "Requests whose key could not be looked up, and was still known."},
+		watchPanicsMetric:        {"inlet_watch_panics_total", "", counter, "Panics of what is watched, whose series are then missing."},
 	}
 }

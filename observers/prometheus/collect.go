@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/internal/guard"
 	"github.com/inlet-go/inlet/middleware"
 	"github.com/inlet-go/inlet/sinks"
 	"github.com/inlet-go/inlet/sinks/journal"
@@ -47,6 +48,8 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 		s.writes(w)
 	}
 	s.watched(&watched)
+	c.m.panics.Add(s.panics)
+	s.send(watchPanicsMetric, float64(c.m.panics.Load()))
 }
 
 // counted returns what there is to collect. It is called with mu held.
@@ -65,6 +68,8 @@ type scrape struct {
 	descs *[metricCount]*prometheus.Desc
 	kinds [metricCount]metric
 	sent  map[string]bool // of what is watched: two names may be one label
+
+	panics uint64 // of what is watched
 }
 
 // send sends a value.
@@ -118,23 +123,33 @@ func (s *scrape) writes(w *sinkSeries) {
 
 // watched sends what is watched.
 func (s *scrape) watched(w *watched) {
-	for name, sink := range w.sinks {
-		s.sink(labelOf(name), sink)
+	each(s, w.sinks, s.sink)
+	each(s, w.handlers, s.handler)
+	each(s, w.limiters, s.limiter)
+	each(s, w.shared, s.sharedLimiter)
+	each(s, w.keys, s.keys)
+}
+
+// each calls send for everything of one kind that is watched. The client library collects in
+// goroutines of its own, so a panic would end the process.
+func each[T any](s *scrape, all map[string]T, send func(label string, watched T)) {
+	for name, watched := range all {
+		var err error
+		guard.Call(&err, func() error {
+			send(labelOf(name), watched)
+			return nil
+		})
+		if err != nil {
+			s.panics++
+		}
 	}
-	for name, h := range w.handlers {
-		used, limit := h.Memory()
-		s.pull(memoryUsedMetric, float64(used), labelOf(name))
-		s.pull(memoryLimitMetric, float64(limit), labelOf(name))
-	}
-	for name, l := range w.limiters {
-		s.limiter(labelOf(name), l)
-	}
-	for name, stats := range w.shared {
-		s.sharedLimiter(labelOf(name), stats())
-	}
-	for name, c := range w.keys {
-		s.keys(labelOf(name), c)
-	}
+}
+
+// handler sends how much memory the requests of a handler use.
+func (s *scrape) handler(name string, h *inlet.Handler) {
+	used, limit := h.Memory()
+	s.pull(memoryUsedMetric, float64(used), name)
+	s.pull(memoryLimitMetric, float64(limit), name)
 }
 
 // pull sends a value of something that is watched, unless there is one for these labels.
@@ -253,7 +268,8 @@ func (s *scrape) limiter(name string, l *middleware.MemoryLimiter) {
 }
 
 // sharedLimiter sends what a shared limiter has counted.
-func (s *scrape) sharedLimiter(name string, stats SharedLimiterStats) {
+func (s *scrape) sharedLimiter(name string, read func() SharedLimiterStats) {
+	stats := read()
 	s.pull(sharedChargesMetric, float64(stats.Charges), name)
 	s.pull(sharedExchangesMetric, float64(stats.Exchanges), name)
 	s.pull(sharedFailuresMetric, float64(stats.Failures), name)

@@ -19,7 +19,7 @@ type traceKey struct{}
 
 // Layer counts the requests to next, also those that layers inside answer, and those that are in
 // flight: it is the outermost layer. A handler inside may have the metrics as its Observer, for
-// events of Ingest; requests are counted once.
+// events of Ingest; requests are counted once, and as in flight by each Layer that they pass.
 //
 // A header traceparent that says that its trace is recorded gives the exemplars of the request
 // their trace_id, where [Options].TraceID has none. Clients of a server without a proxy can send

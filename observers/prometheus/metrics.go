@@ -18,13 +18,14 @@ import (
 
 // Options configure [New]. A nil pointer means all defaults.
 type Options struct {
-	// MaxSources is how many sources are told apart by their ID. The requests of further ones
-	// have the source "other". Defaults to 1,000.
+	// MaxSources is how many sources are told apart by their ID, up to 1,000,000, in the order in
+	// which they first send. The requests of further ones have the source "other". Defaults to
+	// 1,000.
 	MaxSources int
 	// MaxSeries is how many combinations of dialect, path, source, status and code are told
 	// apart. Of one source it is at most 256; further ones have the source "other". When there
 	// are as many as this, further ones have "other" for everything except the status. Each
-	// takes about 200 bytes. Defaults to 20,000.
+	// takes about 500 bytes. It is at most 1,000,000. Defaults to 20,000.
 	MaxSeries int
 	// Buckets are the upper bounds of the classic buckets of inlet_request_duration_seconds and
 	// inlet_sink_write_duration_seconds, in seconds, in ascending order, 1 to 50 of them. The
@@ -40,6 +41,10 @@ type Options struct {
 
 // defaultBuckets are those of [Options.Buckets].
 var defaultBuckets = [...]float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}
+
+// mostEntries bounds the tables, which are made at construction: beyond it, a page of metrics is too
+// long for any server.
+const mostEntries = 1_000_000
 
 // maxBuckets is how many classic buckets a histogram may have.
 const maxBuckets = 50
@@ -58,7 +63,9 @@ func (o *Options) withDefaults() (Options, error) {
 	}
 	return f, check.Options("inletprom", "Options",
 		check.AtLeast("MaxSources", f.MaxSources, 1),
+		check.AtMost("MaxSources", f.MaxSources, mostEntries),
 		check.AtLeast("MaxSeries", f.MaxSeries, 1),
+		check.AtMost("MaxSeries", f.MaxSeries, mostEntries),
 		check.AtLeast("len(Buckets)", len(f.Buckets), 1),
 		check.AtMost("len(Buckets)", len(f.Buckets), maxBuckets),
 		checkBuckets(f.Buckets),
@@ -90,6 +97,7 @@ type Metrics struct {
 	inFlight atomic.Int64
 
 	unrecorded atomic.Uint64 // refused events
+	panics     atomic.Uint64 // of what is watched
 
 	sources table[string, source]
 	series  table[seriesKey, series]
@@ -120,6 +128,8 @@ func New(reg prometheus.Registerer, o *Options) (*Metrics, error) {
 	m := &Metrics{
 		o: filled, seed: maphash.MakeSeed(), start: time.Now(), descs: newDescs(),
 		other:     source{label: other, hash: uint64(len(other))},
+		sources:   newTable[string, source](filled.MaxSources),
+		series:    newTable[seriesKey, series](filled.MaxSeries),
 		labelled:  make(map[seriesLabels]*series),
 		bySource:  make(map[string]*source),
 		durations: make(map[durationLabels]*histogram),

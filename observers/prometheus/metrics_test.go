@@ -53,6 +53,8 @@ func TestNew(t *testing.T) {
 	}{
 		{"numbers out of range", &Options{MaxSources: -1, MaxSeries: -1},
 			"inletprom: Options: MaxSources is -1, must be at least 1\nMaxSeries is -1, must be at least 1"},
+		{"too much", &Options{MaxSources: 1_000_001, MaxSeries: 1_000_001},
+			"inletprom: Options: MaxSources is 1000001, must be at most 1000000\nMaxSeries is 1000001, must be at most 1000000"},
 		{"no bounds", &Options{Buckets: []float64{}}, "inletprom: Options: len(Buckets) is 0, must be at least 1"},
 		{"a bound that does not ascend", &Options{Buckets: []float64{1, 1}},
 			"inletprom: Options: Buckets has 1 at index 1: must ascend, from above 0 to at most a day"},
@@ -461,6 +463,10 @@ func TestWatch(t *testing.T) {
 	require.Equal(t, map[string]float64{"journal=main": 0}, values(t, reg, "inlet_journal_events_total"), "another of the name")
 	m.Watch("main", nil)
 	require.Empty(t, values(t, reg, "inlet_journal_events_total"))
+	require.Equal(t, map[string]float64{"": 0}, values(t, reg, "inlet_watch_panics_total"))
+	m.WatchSharedLimiter("broken", func() SharedLimiterStats { panic("broken") })
+	require.Equal(t, map[string]float64{"": 1}, values(t, reg, "inlet_watch_panics_total"))
+	m.WatchSharedLimiter("broken", nil)
 	var noLimiter *middleware.MemoryLimiter
 	var noJournal *journal.Journal
 	m.WatchLimiter("none", noLimiter)

@@ -2,6 +2,7 @@ package inletprom
 
 import (
 	"hash/maphash"
+	"math/bits"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -16,14 +17,21 @@ const other = "other"
 // causes codes, but not so many.
 const sourceSeries = 256
 
-// tableBuckets is a power of two, about a quarter of the series that there are in the worst case.
-const tableBuckets = 4096
-
 // A table finds entries by key without a lock and without an allocation. Entries are added, by one
-// caller at a time, and never removed. The zero value has none.
+// caller at a time, and never removed.
 type table[K comparable, V any] struct {
-	buckets [tableBuckets]atomic.Pointer[entry[K, V]]
-	length  int // changed by add only
+	buckets []atomic.Pointer[entry[K, V]] // a power of two
+	length  int                           // changed by add only
+}
+
+// newTable returns a table that has room for most entries.
+func newTable[K comparable, V any](most int) table[K, V] {
+	return table[K, V]{buckets: make([]atomic.Pointer[entry[K, V]], 1<<bits.Len(uint(most)/2))}
+}
+
+// bucket returns the first entry of those with that hash.
+func (t *table[K, V]) bucket(hash uint64) *atomic.Pointer[entry[K, V]] {
+	return &t.buckets[hash&uint64(len(t.buckets)-1)]
 }
 
 type entry[K comparable, V any] struct {
@@ -34,7 +42,7 @@ type entry[K comparable, V any] struct {
 
 // get returns the value of a key with that hash, or nil.
 func (t *table[K, V]) get(hash uint64, key *K) *V {
-	for e := t.buckets[hash%tableBuckets].Load(); e != nil; e = e.next {
+	for e := t.bucket(hash).Load(); e != nil; e = e.next {
 		if e.key == *key {
 			return e.value
 		}
@@ -44,7 +52,7 @@ func (t *table[K, V]) get(hash uint64, key *K) *V {
 
 // add adds a key that the table does not have.
 func (t *table[K, V]) add(hash uint64, key K, value *V) {
-	bucket := &t.buckets[hash%tableBuckets]
+	bucket := t.bucket(hash)
 	bucket.Store(&entry[K, V]{key, value, bucket.Load()})
 	t.length++
 }
