@@ -42,8 +42,8 @@ type Options struct {
 // defaultBuckets are those of [Options.Buckets].
 var defaultBuckets = [...]float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}
 
-// mostEntries bounds the tables, which are made at construction: beyond it, a page of metrics is too
-// long for any server.
+// mostEntries bounds the tables, which are made at construction. A page of more metrics would be
+// too long for any server.
 const mostEntries = 1_000_000
 
 // maxBuckets is how many classic buckets a histogram may have.
