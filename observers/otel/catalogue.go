@@ -70,6 +70,11 @@ const (
 	fallbackDown
 	fallbackFailed
 	fallbackEvents
+	memoryUsed
+	memoryLimit
+	limiterCharges
+	limiterRefused
+	limiterEvicted
 	sharedCharges
 	sharedExchanges
 	sharedFailures
@@ -135,6 +140,11 @@ func catalogue() [instrumentCount]instrument {
 		fallbackDown:       {"inlet.fallback.down", "{sink}", gauge, "1 if it is the turn of the back of Fallback."},
 		fallbackFailed:     {"inlet.fallback.failed_writes", "{write}", counter, "Writes that the front of Fallback has failed."},
 		fallbackEvents:     {"inlet.fallback.events", "{event}", counter, "Events that the front of Fallback has settled, and that its back has stored instead."},
+		memoryUsed:         {"inlet.memory.used", "By", gauge, "Memory that all requests of the handler use together."},
+		memoryLimit:        {"inlet.memory.limit", "By", gauge, "Memory that they may use together."},
+		limiterCharges:     {"inlet.limiter.charges", "{charge}", counter, "Charges that the limiter in memory was asked for."},
+		limiterRefused:     {"inlet.limiter.refused", "{charge}", counter, "Charges that it has refused."},
+		limiterEvicted:     {"inlet.limiter.evicted_keys", "{key}", counter, "Keys that it has forgotten too early, for lack of room."},
 		sharedCharges:      {"inlet.shared_limiter.charges", "{charge}", counter, "Charges that the shared limiter was asked for."},
 		sharedExchanges:    {"inlet.shared_limiter.exchanges", "{exchange}", counter, "Exchanges with its store."},
 		sharedFailures:     {"inlet.shared_limiter.failures", "{exchange}", counter, "Exchanges that failed."},

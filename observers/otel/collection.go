@@ -10,6 +10,7 @@ import (
 	"go.opentelemetry.io/otel/metric"
 
 	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/middleware"
 	"github.com/inlet-go/inlet/sinks"
 	"github.com/inlet-go/inlet/sinks/journal"
 )
@@ -170,6 +171,22 @@ func (c *collection) delivery(s *journal.DeliveryStats, of metric.ObserveOption)
 	c.setTime(deliveryAge, s.Age, of)
 	c.setFlag(deliveryRunning, s.Running, of)
 	c.setFlag(deliveryPaused, s.Paused != "", of)
+}
+
+// handler reads how much memory the requests of a handler use.
+func (c *collection) handler(name string, h *inlet.Handler) {
+	of := with(attribute.String("handler", name))
+	used, limit := h.Memory()
+	set(c, memoryUsed, used, of)
+	set(c, memoryLimit, limit, of)
+}
+
+// limiter reads what a limiter in memory has counted.
+func (c *collection) limiter(name string, l *middleware.MemoryLimiter) {
+	s, of := l.Stats(), with(attribute.String("limiter", name))
+	set(c, limiterCharges, s.Charges, of)
+	set(c, limiterRefused, s.Refused, of)
+	set(c, limiterEvicted, s.Evicted, of)
 }
 
 // sharedLimiter reads what a shared limiter has counted.

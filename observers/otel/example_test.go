@@ -3,6 +3,7 @@ package inletotel_test
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -26,7 +27,7 @@ import (
 )
 
 // newServer returns the handler of a server with metrics and traces, and what delivers its events.
-func newServer(meters metric.MeterProvider, tracers trace.TracerProvider, store *journal.Journal, warehouse inlet.Sink) (http.Handler, *journal.Delivery, error) {
+func newServer(meters metric.MeterProvider, tracers trace.TracerProvider, store *journal.Journal, warehouse inlet.Sink, logger *slog.Logger) (http.Handler, *journal.Delivery, error) {
 	telemetry, err := inletotel.New(meters, tracers, nil)
 	if err != nil {
 		return nil, nil, err
@@ -41,7 +42,7 @@ func newServer(meters metric.MeterProvider, tracers trace.TracerProvider, store 
 		return nil, nil, err
 	}
 	keys := inlet.MustKeys(map[string]inlet.Source{"my-write-key": {ID: "web"}})
-	handler := middleware.Standard(keys, &middleware.StandardOptions{Observer: telemetry, Logger: quiet})(api)
+	handler := middleware.Standard(keys, &middleware.StandardOptions{Observer: telemetry, Logger: logger})(api)
 	traced := otelhttp.NewHandler(handler, "ingest",
 		otelhttp.WithTracerProvider(tracers), otelhttp.WithMeterProvider(meters),
 		otelhttp.WithPublicEndpointFn(func(*http.Request) bool { return true })) // clients choose no trace
@@ -63,7 +64,7 @@ func ExampleNew() {
 		panic(err)
 	}
 	ctx := context.Background()
-	handler, delivery, err := newServer(meters, tracers, store, new(sinks.Memory))
+	handler, delivery, err := newServer(meters, tracers, store, new(sinks.Memory), quiet)
 	if err != nil {
 		panic(err)
 	}

@@ -5,7 +5,8 @@ go 1.26.0
 replace github.com/inlet-go/inlet => ../..
 
 require (
-	github.com/inlet-go/inlet v0.0.0-00010101000000-000000000000
+	github.com/inlet-go/inlet v0.0.0
+	github.com/prometheus/otlptranslator v1.0.0
 	github.com/stretchr/testify v1.12.1
 	go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp v0.72.0
 	go.opentelemetry.io/otel v1.47.0

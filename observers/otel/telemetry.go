@@ -98,8 +98,8 @@ func (t *Telemetry) Layer(next http.Handler) http.Handler {
 // handler and, for the requests that layers answer, use [Telemetry.Layer], or give it to
 // [middleware.Observe] or [middleware.StandardOptions]: each request is counted once.
 //
-// Exemplars: the histogram is given the context of the request, from which an SDK takes the trace of
-// a sampled one.
+// Exemplars: the histogram is given the context of the request, from which an SDK takes the trace
+// of a sampled one.
 func (t *Telemetry) ObserveRequest(ctx context.Context, o *inlet.Outcome) {
 	s := t.series.get(keyOf(o))
 	s.requests.Add(1)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/inlet-go/inlet"
 	"github.com/inlet-go/inlet/authcache"
+	"github.com/inlet-go/inlet/middleware"
 )
 
 // watched is what is asked, whenever the SDK collects, for what it has counted itself, by name.
@@ -28,6 +29,18 @@ type part struct{ kind, name string }
 // stays.
 func (t *Telemetry) Watch(name string, s inlet.Sink) {
 	watch(&t.watched, part{"sink", name}, s, (*collection).sink)
+}
+
+// WatchHandler exposes how much memory the requests of a handler use. The name is the attribute
+// handler; see [Telemetry.Watch].
+func (t *Telemetry) WatchHandler(name string, h *inlet.Handler) {
+	watch(&t.watched, part{"handler", name}, h, (*collection).handler)
+}
+
+// WatchLimiter exposes what a limiter in memory counts. The name is the attribute limiter; see
+// [Telemetry.Watch].
+func (t *Telemetry) WatchLimiter(name string, l *middleware.MemoryLimiter) {
+	watch(&t.watched, part{"limiter", name}, l, (*collection).limiter)
 }
 
 // SharedLimiterStats are the Stats of a limiter of package redislimit, which is a module of its

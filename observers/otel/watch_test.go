@@ -11,6 +11,7 @@ import (
 	"github.com/inlet-go/inlet"
 	"github.com/inlet-go/inlet/authcache"
 	"github.com/inlet-go/inlet/internal/testkit/testsink"
+	"github.com/inlet-go/inlet/middleware"
 	inletotel "github.com/inlet-go/inlet/observers/otel"
 	"github.com/inlet-go/inlet/sinks"
 	"github.com/inlet-go/inlet/sinks/journal"
@@ -96,10 +97,34 @@ func TestWatchOthers(t *testing.T) {
 	require.Equal(t, map[string]float64{"cache=keys": 1}, s.points("inlet.key_cache.lookups"))
 	require.Equal(t, map[string]float64{"cache=keys": 1}, s.points("inlet.key_cache.known_keys"))
 
+	limiter, err := middleware.NewMemoryLimiter(nil)
+	require.NoError(t, err)
+	s.WatchLimiter("ip", limiter)
+	for range 3 {
+		_, err := limiter.Take(t.Context(), middleware.Charge{Name: "a", Requests: middleware.Draw{Rate: 0.001, Burst: 2, Cost: 1}})
+		require.NoError(t, err)
+	}
+	require.Equal(t, map[string]float64{"limiter=ip": 3}, s.points("inlet.limiter.charges"))
+	require.Equal(t, map[string]float64{"limiter=ip": 1}, s.points("inlet.limiter.refused"))
+
+	var used float64
+	api, err := inlet.New(inlet.SinkFunc(func(context.Context, []*inlet.Event) error {
+		used = s.points("inlet.memory.used")["handler=api"]
+		return nil
+	}), &inlet.Options{Logger: quiet})
+	require.NoError(t, err)
+	s.WatchHandler("api", api)
+	require.NoError(t, api.Ingest(t.Context(), &inlet.Source{ID: "jobs"}, inlet.NewTrack("u", "A", nil)))
+	require.Positive(t, used)
+	require.Equal(t, map[string]float64{"handler=api": 0}, s.points("inlet.memory.used"))
+	require.Equal(t, map[string]float64{"handler=api": 256 << 20}, s.points("inlet.memory.limit"))
+
 	s.WatchKeys("keys", (*authcache.Cache)(nil))
+	s.WatchHandler("api", nil)
+	s.WatchLimiter("ip", nil)
 	s.WatchSharedLimiter("api", nil)
 	s.Watch("out", (*sinks.Filter)(nil))
-	for _, name := range []string{"inlet.key_cache.lookups", "inlet.shared_limiter.keys", "inlet.filter.dropped_events"} {
+	for _, name := range []string{"inlet.key_cache.lookups", "inlet.shared_limiter.keys", "inlet.filter.dropped_events", "inlet.memory.used", "inlet.limiter.charges"} {
 		require.Empty(t, s.points(name), name)
 	}
 }
