@@ -90,15 +90,31 @@ const (
 )
 
 // catalogue returns what each instrument is.
-func catalogue() [instrumentCount]instrument {
-	return [instrumentCount]instrument{
-		requestCount:       {"inlet.requests", "{request}", counter, "Requests that were answered, and calls of Ingest."},
-		requestEvents:      {"inlet.events", "{event}", counter, "Events of these requests: accepted, or rejected."},
-		requestUnrecorded:  {"inlet.unrecorded_events", "{event}", counter, "Rejected events that the sink of rejects has not stored."},
-		requestWire:        {"inlet.request.wire", "By", counter, "Bytes of bodies as they were sent."},
-		requestBytes:       {"inlet.request.bytes", "By", counter, "Bytes of bodies after decompression."},
-		requestsInFlight:   {"inlet.requests_in_flight", "{request}", gauge, "Requests that are not answered yet."},
-		sinkEvents:         {"inlet.sink.events", "{event}", counter, "Events of writes: stored, failed (a retry may store them) or refused (it may not)."},
+func catalogue() (all [instrumentCount]instrument) {
+	for _, some := range [...]map[int]instrument{requestInstruments(), journalInstruments(), sinkInstruments(), partInstruments()} {
+		for i, instrument := range some {
+			all[i] = instrument
+		}
+	}
+	return all
+}
+
+// requestInstruments returns the instruments of requests and of writes to sinks.
+func requestInstruments() map[int]instrument {
+	return map[int]instrument{
+		requestCount:      {"inlet.requests", "{request}", counter, "Requests that were answered, and calls of Ingest."},
+		requestEvents:     {"inlet.events", "{event}", counter, "Events of these requests: accepted, or rejected."},
+		requestUnrecorded: {"inlet.unrecorded_events", "{event}", counter, "Rejected events that the sink of rejects has not stored."},
+		requestWire:       {"inlet.request.wire", "By", counter, "Bytes of bodies as they were sent."},
+		requestBytes:      {"inlet.request.bytes", "By", counter, "Bytes of bodies after decompression."},
+		requestsInFlight:  {"inlet.requests_in_flight", "{request}", gauge, "Requests that are not answered yet."},
+		sinkEvents:        {"inlet.sink.events", "{event}", counter, "Events of writes: stored, failed (a retry may store them) or refused (it may not)."},
+	}
+}
+
+// journalInstruments returns the instruments of journals and deliveries.
+func journalInstruments() map[int]instrument {
+	return map[int]instrument{
 		journalEvents:      {"inlet.journal.events", "{event}", counter, "Events that were acknowledged."},
 		journalRefused:     {"inlet.journal.refused_events", "{event}", counter, "Events that were refused, since they could not be read back."},
 		journalWritten:     {"inlet.journal.written", "By", counter, "Bytes that were written, acknowledged or not."},
@@ -127,35 +143,47 @@ func catalogue() [instrumentCount]instrument {
 		deliveryDropped:    {"inlet.delivery.dropped", "{event}", counter, "Events that were removed or unreadable before delivery, at most."},
 		deliveryPaused:     {"inlet.delivery.paused", "{delivery}", gauge, "1 if the delivery pauses since every event was rejected in the same way."},
 		deliveryFailures:   {"inlet.delivery.failures", "{attempt}", gauge, "Consecutive failed attempts, up to now."},
-		dedupeDuplicates:   {"inlet.dedupe.duplicates", "{event}", counter, "Events that Dedupe has dropped as duplicates."},
-		filterDropped:      {"inlet.filter.dropped_events", "{event}", counter, "Events that Filter has dropped."},
-		retryAttempts:      {"inlet.retry.attempts", "{attempt}", counter, "Further attempts that Retry has made."},
-		timeoutHanging:     {"inlet.timeout.hanging_writes", "{write}", gauge, "Writes that Timeout has given up, and that have not returned yet."},
-		timeoutPanics:      {"inlet.timeout.panics", "{write}", counter, "Writes that panicked after Timeout had given them up."},
-		batchPending:       {"inlet.batch.pending_events", "{event}", gauge, "Events that wait in Batch."},
-		batchFailed:        {"inlet.batch.failed_events", "{event}", counter, "Events that Batch could not write."},
-		deadLetters:        {"inlet.dead_letters", "{event}", counter, "Events that DeadLetter has stored as dead letters."},
-		fanoutStored:       {"inlet.fanout.stored_events", "{event}", counter, "Events that a leg of Fanout has stored."},
-		fanoutFailed:       {"inlet.fanout.failed_events", "{event}", counter, "Events that a leg of Fanout has not stored."},
-		fallbackDown:       {"inlet.fallback.down", "{sink}", gauge, "1 if it is the turn of the back of Fallback."},
-		fallbackFailed:     {"inlet.fallback.failed_writes", "{write}", counter, "Writes that the front of Fallback has failed."},
-		fallbackEvents:     {"inlet.fallback.events", "{event}", counter, "Events that the front of Fallback has settled, and that its back has stored instead."},
-		memoryUsed:         {"inlet.memory.used", "By", gauge, "Memory that all requests of the handler use together."},
-		memoryLimit:        {"inlet.memory.limit", "By", gauge, "Memory that they may use together."},
-		limiterCharges:     {"inlet.limiter.charges", "{charge}", counter, "Charges that the limiter in memory was asked for."},
-		limiterRefused:     {"inlet.limiter.refused", "{charge}", counter, "Charges that it has refused."},
-		limiterEvicted:     {"inlet.limiter.evicted_keys", "{key}", counter, "Keys that it has forgotten too early, for lack of room."},
-		sharedCharges:      {"inlet.shared_limiter.charges", "{charge}", counter, "Charges that the shared limiter was asked for."},
-		sharedExchanges:    {"inlet.shared_limiter.exchanges", "{exchange}", counter, "Exchanges with its store."},
-		sharedFailures:     {"inlet.shared_limiter.failures", "{exchange}", counter, "Exchanges that failed."},
-		sharedKeys:         {"inlet.shared_limiter.keys", "{key}", gauge, "Keys that it remembers."},
-		cacheKnown:         {"inlet.key_cache.known_keys", "{key}", gauge, "Write keys in memory that exist."},
-		cacheRefused:       {"inlet.key_cache.refused_keys", "{key}", gauge, "Write keys in memory that do not exist."},
-		cacheInFlight:      {"inlet.key_cache.lookups_in_flight", "{lookup}", gauge, "Lookups that have not returned."},
-		cacheHits:          {"inlet.key_cache.hits", "{request}", counter, "Requests that were answered from memory."},
-		cacheLookups:       {"inlet.key_cache.lookups", "{lookup}", counter, "Lookups of a key in its store."},
-		cacheFailed:        {"inlet.key_cache.failed_lookups", "{lookup}", counter, "Lookups that failed."},
-		cacheStale:         {"inlet.key_cache.stale", "{request}", counter, "Requests whose key could not be looked up, and was still known."},
+	}
+}
+
+// sinkInstruments returns the instruments of decorators of package sinks.
+func sinkInstruments() map[int]instrument {
+	return map[int]instrument{
+		dedupeDuplicates: {"inlet.dedupe.duplicates", "{event}", counter, "Events that Dedupe has dropped as duplicates."},
+		filterDropped:    {"inlet.filter.dropped_events", "{event}", counter, "Events that Filter has dropped."},
+		retryAttempts:    {"inlet.retry.attempts", "{attempt}", counter, "Further attempts that Retry has made."},
+		timeoutHanging:   {"inlet.timeout.hanging_writes", "{write}", gauge, "Writes that Timeout has given up, and that have not returned yet."},
+		timeoutPanics:    {"inlet.timeout.panics", "{write}", counter, "Writes that panicked after Timeout had given them up."},
+		batchPending:     {"inlet.batch.pending_events", "{event}", gauge, "Events that wait in Batch."},
+		batchFailed:      {"inlet.batch.failed_events", "{event}", counter, "Events that Batch could not write."},
+		deadLetters:      {"inlet.dead_letters", "{event}", counter, "Events that DeadLetter has stored as dead letters."},
+		fanoutStored:     {"inlet.fanout.stored_events", "{event}", counter, "Events that a leg of Fanout has stored."},
+		fanoutFailed:     {"inlet.fanout.failed_events", "{event}", counter, "Events that a leg of Fanout has not stored."},
+		fallbackDown:     {"inlet.fallback.down", "{sink}", gauge, "1 if it is the turn of the back of Fallback."},
+		fallbackFailed:   {"inlet.fallback.failed_writes", "{write}", counter, "Writes that the front of Fallback has failed."},
+		fallbackEvents:   {"inlet.fallback.events", "{event}", counter, "Events that the front of Fallback has settled, and that its back has stored instead."},
+	}
+}
+
+// partInstruments returns the instruments of handlers, limiters and caches of keys.
+func partInstruments() map[int]instrument {
+	return map[int]instrument{
+		memoryUsed:      {"inlet.memory.used", "By", gauge, "Memory that all requests of the handler use together."},
+		memoryLimit:     {"inlet.memory.limit", "By", gauge, "Memory that they may use together."},
+		limiterCharges:  {"inlet.limiter.charges", "{charge}", counter, "Charges that the limiter in memory was asked for."},
+		limiterRefused:  {"inlet.limiter.refused", "{charge}", counter, "Charges that it has refused."},
+		limiterEvicted:  {"inlet.limiter.evicted_keys", "{key}", counter, "Keys that it has forgotten too early, for lack of room."},
+		sharedCharges:   {"inlet.shared_limiter.charges", "{charge}", counter, "Charges that the shared limiter was asked for."},
+		sharedExchanges: {"inlet.shared_limiter.exchanges", "{exchange}", counter, "Exchanges with its store."},
+		sharedFailures:  {"inlet.shared_limiter.failures", "{exchange}", counter, "Exchanges that failed."},
+		sharedKeys:      {"inlet.shared_limiter.keys", "{key}", gauge, "Keys that it remembers."},
+		cacheKnown:      {"inlet.key_cache.known_keys", "{key}", gauge, "Write keys in memory that exist."},
+		cacheRefused:    {"inlet.key_cache.refused_keys", "{key}", gauge, "Write keys in memory that do not exist."},
+		cacheInFlight:   {"inlet.key_cache.lookups_in_flight", "{lookup}", gauge, "Lookups that have not returned."},
+		cacheHits:       {"inlet.key_cache.hits", "{request}", counter, "Requests that were answered from memory."},
+		cacheLookups:    {"inlet.key_cache.lookups", "{lookup}", counter, "Lookups of a key in its store."},
+		cacheFailed:     {"inlet.key_cache.failed_lookups", "{lookup}", counter, "Lookups that failed."},
+		cacheStale:      {"inlet.key_cache.stale", "{request}", counter, "Requests whose key could not be looked up, and was still known."},
 	}
 }
 

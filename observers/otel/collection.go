@@ -3,6 +3,7 @@ package inletotel
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"time"
 
@@ -10,6 +11,7 @@ import (
 	"go.opentelemetry.io/otel/metric"
 
 	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/internal/guard"
 	"github.com/inlet-go/inlet/middleware"
 	"github.com/inlet-go/inlet/sinks"
 	"github.com/inlet-go/inlet/sinks/journal"
@@ -28,10 +30,7 @@ func (t *Telemetry) buildCounters() error {
 	_, err := t.meter.RegisterCallback(func(_ context.Context, to metric.Observer) error {
 		c := collection{to: to, instruments: instruments}
 		c.requests(t)
-		for _, read := range t.watched.copied() {
-			read(&c)
-		}
-		return nil
+		return c.watched(t.watched.copied())
 	}, instruments...)
 	return err
 }
@@ -40,6 +39,23 @@ func (t *Telemetry) buildCounters() error {
 type collection struct {
 	to          metric.Observer
 	instruments []metric.Observable
+}
+
+// watched reads what is watched. If a part panics, the others are read: the SDK collects in a
+// goroutine of its own, whose panic would end the process.
+func (c *collection) watched(parts map[part]func(*collection)) error {
+	var errs []error
+	for p, read := range parts {
+		var err error
+		guard.Call(&err, func() error {
+			read(c)
+			return nil
+		})
+		if err != nil {
+			errs = append(errs, fmt.Errorf("inletotel: %s %q not read: %w", p.kind, p.name, err))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // set sets a value.
@@ -210,5 +226,10 @@ func (c *collection) keys(name string, cache KeyCache) {
 	set(c, cacheStale, s.Stale, of)
 }
 
-// valid returns a text as exporters can send it.
-func valid(text string) string { return strings.ToValidUTF8(text, "\uFFFD") }
+// maxText is how many bytes of a name an attribute has.
+const maxText = 256
+
+// valid returns a name as exporters can send it.
+func valid(text string) string {
+	return strings.Clone(strings.ToValidUTF8(text[:min(len(text), maxText)], "\uFFFD"))
+}

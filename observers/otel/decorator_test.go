@@ -338,7 +338,7 @@ func TestStoredNonsense(t *testing.T) {
 // What is remembered, and the links of a span, have a limit.
 func TestLinkLimits(t *testing.T) {
 	t.Parallel()
-	write := func(s *sdk, sink inlet.Sink, events []*inlet.Event) {
+	write := func(sink inlet.Sink, events []*inlet.Event) {
 		for _, e := range events { // of a request each
 			require.NoError(t, sink.Write(t.Context(), []*inlet.Event{e}))
 		}
@@ -351,7 +351,7 @@ func TestLinkLimits(t *testing.T) {
 	t.Run("links", func(t *testing.T) {
 		t.Parallel()
 		s := newSDK(t, nil)
-		write(s, s.Sink("x", new(sinks.Discard)), events)
+		write(s.Sink("x", new(sinks.Discard)), events)
 		require.NoError(t, s.Delivery("x", new(sinks.Discard)).Write(t.Context(), events))
 		require.Len(t, s.only("deliver x").Links(), 128)
 		require.Equal(t, "172", attributesOf(s.only("deliver x"))["inlet.events.unlinked"])
@@ -359,8 +359,8 @@ func TestLinkLimits(t *testing.T) {
 	t.Run("remembered", func(t *testing.T) {
 		t.Parallel()
 		s := newSDK(t, &inletotel.Options{MaxLinked: 10})
-		write(s, s.Sink("x", new(sinks.Discard)), events)
-		write(s, s.Sink("x", new(sinks.Discard)), events[295:])
+		write(s.Sink("x", new(sinks.Discard)), events)
+		write(s.Sink("x", new(sinks.Discard)), events[295:])
 		require.NoError(t, s.Delivery("old", new(sinks.Discard)).Write(t.Context(), events[:290]))
 		require.NoError(t, s.Delivery("new", new(sinks.Discard)).Write(t.Context(), events[290:]))
 		require.Empty(t, s.only("deliver old").Links())
@@ -369,7 +369,7 @@ func TestLinkLimits(t *testing.T) {
 	t.Run("none", func(t *testing.T) {
 		t.Parallel()
 		s := newSDK(t, &inletotel.Options{MaxLinked: -1})
-		write(s, s.Sink("x", new(sinks.Discard)), events)
+		write(s.Sink("x", new(sinks.Discard)), events)
 		require.NoError(t, s.Delivery("x", new(sinks.Discard)).Write(t.Context(), events))
 		require.Empty(t, s.only("deliver x").Links())
 	})

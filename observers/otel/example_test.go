@@ -122,7 +122,7 @@ func ExampleTelemetry_Sink() {
 	err = api.Ingest(context.Background(), &inlet.Source{ID: "jobs"}, inlet.NewTrack("user-1", "Invoice Sent", nil))
 	fmt.Println(err)
 	for _, span := range recorder.Ended() {
-		fmt.Println(span.Name(), span.Attributes()[2].Value.Emit())
+		fmt.Println(span.Name(), span.Attributes()[2].Value.String())
 	}
 	// Output:
 	// <nil>

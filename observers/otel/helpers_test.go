@@ -114,19 +114,6 @@ func addNumbers[N int64 | float64](to map[string]float64, points []metricdata.Da
 
 func textOf(set attribute.Set) string { return set.Encoded(attribute.DefaultEncoder()) }
 
-// instruments returns the names of the instruments that have data.
-func (s *sdk) instruments() (names []string) {
-	s.t.Helper()
-	var all metricdata.ResourceMetrics
-	require.NoError(s.t, s.reader.Collect(context.Background(), &all))
-	for _, scope := range all.ScopeMetrics {
-		for _, m := range scope.Metrics {
-			names = append(names, m.Name)
-		}
-	}
-	return names
-}
-
 // ended returns the spans of a name that have ended.
 func (s *sdk) ended(name string) (spans []sdktrace.ReadOnlySpan) {
 	for _, span := range s.spans.Ended() {
@@ -149,7 +136,7 @@ func (s *sdk) only(name string) sdktrace.ReadOnlySpan {
 func attributesOf(span sdktrace.ReadOnlySpan) map[string]string {
 	texts := map[string]string{}
 	for _, a := range span.Attributes() {
-		texts[string(a.Key)] = a.Value.Emit()
+		texts[string(a.Key)] = a.Value.String()
 	}
 	return texts
 }

@@ -3,6 +3,7 @@ package inletotel
 import (
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -14,6 +15,10 @@ import (
 
 // other is the value of an attribute for everything that is not told apart.
 const other = "other"
+
+// sourceSeriesLimit is how many combinations a source may have of its own. A client of it chooses
+// paths and causes codes, but not so many.
+const sourceSeriesLimit = 256
 
 // A seriesKey is what of an outcome becomes attributes.
 type seriesKey struct {
@@ -73,19 +78,20 @@ func with(attrs ...attribute.KeyValue) metric.MeasurementOption {
 type seriesTable struct {
 	maxSources, maxSeries int
 
-	read atomic.Pointer[map[seriesKey]*series] // a copy of all, perhaps an older one
+	read atomic.Pointer[map[seriesKey]*series] // a copy of seen, perhaps an older one
 
 	mu       sync.Mutex
-	all      map[seriesKey]*series
+	all      map[seriesKey]*series // by their attributes
+	seen     map[seriesKey]*series // by what was looked up
 	bySource map[sourceKey]*sourceSeries
-	sources  map[string]bool // that are told apart
-	missed   int             // lookups since the copy was made
+	sources  map[string]int // that are told apart, with how many combinations of theirs
+	missed   int            // lookups since the copy was made
 }
 
 func newSeriesTable(maxSources, maxSeries int) *seriesTable {
 	t := &seriesTable{
 		maxSources: maxSources, maxSeries: maxSeries,
-		all: map[seriesKey]*series{}, bySource: map[sourceKey]*sourceSeries{}, sources: map[string]bool{},
+		all: map[seriesKey]*series{}, seen: map[seriesKey]*series{}, bySource: map[sourceKey]*sourceSeries{}, sources: map[string]int{},
 	}
 	t.read.Store(new(map[seriesKey]*series))
 	return t
@@ -99,18 +105,33 @@ func (t *seriesTable) get(k seriesKey) *series {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	defer t.publish()
-	if s := t.all[k]; s != nil {
-		return s
-	}
-	bounded := k
-	bounded.source = t.source(k.source)
-	if t.all[bounded] == nil && len(t.all) >= t.maxSeries {
-		bounded = seriesKey{other, other, other, other, k.status}
-	}
-	s := t.all[bounded]
+	s := t.seen[k]
 	if s == nil {
-		s = newSeries(bounded, t.ofSource(sourceKey{bounded.dialect, bounded.source}))
-		t.all[bounded] = s
+		s = t.find(k)
+		if len(t.seen) < 2*t.maxSeries {
+			t.seen[k] = s
+		}
+	}
+	return s
+}
+
+// find returns the series of a combination that was not looked up before. It is called with mu
+// held.
+func (t *seriesTable) find(k seriesKey) *series {
+	k.source = t.source(k.source)
+	if t.all[k] == nil && t.sources[k.source] >= sourceSeriesLimit {
+		k.source = other
+	}
+	if t.all[k] == nil && len(t.all) >= t.maxSeries {
+		k = seriesKey{other, other, other, other, k.status}
+	}
+	s := t.all[k]
+	if s == nil {
+		if _, known := t.sources[k.source]; known {
+			t.sources[k.source]++
+		}
+		s = newSeries(k, t.ofSource(sourceKey{k.dialect, k.source}))
+		t.all[k] = s
 	}
 	return s
 }
@@ -132,23 +153,23 @@ func (t *seriesTable) copied() ([]*series, []*sourceSeries) {
 	return slices.Collect(maps.Values(t.all)), slices.Collect(maps.Values(t.bySource))
 }
 
-// source returns the ID of a source as an attribute.
+// source returns the ID of a source as an attribute. It is called with mu held.
 func (t *seriesTable) source(id string) string {
-	switch {
-	case id == "" || t.sources[id]:
+	if _, known := t.sources[id]; known || id == "" {
 		return id
-	case len(t.sources) >= t.maxSources:
+	}
+	if len(t.sources) >= t.maxSources {
 		return other
 	}
-	t.sources[id] = true
+	t.sources[strings.Clone(id)] = 0
 	return id
 }
 
 // publish makes the copy again once there were as many lookups as it has entries, so that a lookup
 // costs a few steps on average. It is called with mu held.
 func (t *seriesTable) publish() {
-	if t.missed++; t.missed >= len(t.all) && len(*t.read.Load()) < len(t.all) {
-		read := maps.Clone(t.all)
+	if t.missed++; t.missed >= len(t.seen) && len(*t.read.Load()) < len(t.seen) {
+		read := maps.Clone(t.seen)
 		t.read.Store(&read)
 		t.missed = 0
 	}

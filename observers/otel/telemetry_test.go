@@ -214,6 +214,22 @@ func TestMaxSeries(t *testing.T) {
 	require.Contains(t, points, "code=other,dialect=other,path=other,source=other,status=201")
 }
 
+// One source cannot use up the combinations of all.
+func TestSourceSeries(t *testing.T) {
+	t.Parallel()
+	s := newSDK(t, nil)
+	for i := range 300 {
+		s.ObserveRequest(t.Context(), &inlet.Outcome{Status: 200, Path: fmt.Sprint(i), Source: &inlet.Source{ID: "a"}})
+	}
+	of := map[string]int{}
+	for labels, n := range s.points("inlet.requests") {
+		_, rest, _ := strings.Cut(labels, "source=")
+		source, _, _ := strings.Cut(rest, ",")
+		of[source] += int(n)
+	}
+	require.Equal(t, map[string]int{"a": 256, "other": 44}, of)
+}
+
 // Text that is not UTF-8 would make an exporter fail for everything.
 func TestInvalidText(t *testing.T) {
 	t.Parallel()

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 
 	"github.com/inlet-go/inlet"
 	"github.com/inlet-go/inlet/authcache"
@@ -139,4 +140,21 @@ func TestWatchAgain(t *testing.T) {
 	s.Watch("main", second)
 	s.Watch("other", first)
 	require.Equal(t, map[string]float64{"journal=main": 0, "journal=other": 3}, s.points("inlet.journal.events"))
+}
+
+// A part that panics hides no other, and does not end the process.
+func TestWatchPanic(t *testing.T) {
+	t.Parallel()
+	s := newSDK(t, nil)
+	j := openJournal(t, t.TempDir())
+	s.Watch("main", j)
+	s.WatchSharedLimiter("api", func() inletotel.SharedLimiterStats { panic("broken") })
+	var all metricdata.ResourceMetrics
+	err := s.reader.Collect(t.Context(), &all)
+	require.ErrorContains(t, err, `inletotel: shared limiter "api" not read: panic: broken`)
+	names := map[string]bool{}
+	for _, m := range all.ScopeMetrics[0].Metrics {
+		names[m.Name] = true
+	}
+	require.True(t, names["inlet.journal.events"])
 }
