@@ -92,7 +92,9 @@ func (c *call) match() (err error) {
 func (c *call) reply() (err error) {
 	c.w.Header()["Content-Type"] = jsonType
 	o := &c.h.options
-	c.body, err = c.route.Reply(&Inquiry{Request: c.r, Header: c.w.Header(), HTTPConfig: o.HTTPConfig, public: o.public})
+	c.body, err = c.route.Reply(&Inquiry{
+		Request: c.r, Header: c.w.Header(), HTTPConfig: o.HTTPConfig, public: o.public, account: &c.state.account,
+	})
 	return err
 }
 

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync/atomic"
 
+	"github.com/inlet-go/inlet/internal/account"
 	"github.com/inlet-go/inlet/internal/form"
 	"github.com/inlet-go/inlet/internal/wire"
 )
@@ -103,7 +104,17 @@ type Inquiry struct {
 	// HTTPConfig is [Options.HTTPConfig], or nil. Read-only.
 	HTTPConfig json.RawMessage
 
-	public *url.URL // Options.PublicURL, or nil
+	public  *url.URL         // Options.PublicURL, or nil
+	account *account.Account // of the request
+}
+
+// reserve takes memory for an answer of that many bytes, which would be too much for many
+// requests at once.
+func (q *Inquiry) reserve(n int) error {
+	if err := q.account.Reserve(int64(n)); err != nil {
+		return accountError(err)
+	}
+	return nil
 }
 
 // Mount returns where clients reach the handler, without a slash at the end:

@@ -1,12 +1,19 @@
 package inlet
 
 import (
+	"bytes"
+	_ "embed" // the description
+	"fmt"
+	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 
+	"github.com/inlet-go/inlet/internal/openapi"
 	"github.com/inlet-go/inlet/internal/redact"
+	"github.com/inlet-go/inlet/internal/wire"
 )
 
 // Dialects returns the built-in dialects: SegmentStream's, Segment's, what MetaRouter,
@@ -88,4 +95,64 @@ func (p *secretPlaces) query(u *url.URL) string {
 func (p *secretPlaces) secret(escaped string) bool {
 	name, err := url.QueryUnescape(strings.TrimPrefix(escaped, "amp;")) // of an "&" that was escaped as in HTML
 	return err != nil || slices.ContainsFunc(p.params, func(param string) bool { return strings.EqualFold(param, name) })
+}
+
+//go:embed openapi.json
+var openAPI []byte
+
+// OpenAPI returns the description of the built-in dialects as a JSON document in OpenAPI 3.1:
+// their paths, keys, payloads, answers and codes, with examples. Its server is the address
+// that the command inlet has by default. [Protocol].OpenAPI serves it. The caller owns the result.
+func OpenAPI() []byte { return bytes.Clone(openAPI) }
+
+// description is the dialect of a handler that serves its description.
+type description struct{ before, after []byte } // the address of the server
+
+// defaultServer is the address of the server in [OpenAPI], as JSON.
+const defaultServer = `"http://127.0.0.1:8080"`
+
+// newDescription returns a description of the built-in ones of the dialects, nil for all of them.
+func newDescription(dialects []Dialect) (*description, error) {
+	document := openAPI
+	if dialects != nil {
+		names := []string{(*description)(nil).Name()}
+		for _, d := range dialects {
+			names = append(names, d.Name())
+		}
+		var err error
+		if document, err = openapi.Only(document, names); err != nil {
+			return nil, fmt.Errorf("inlet: the description: %w", err)
+		}
+	}
+	before, after, _ := bytes.Cut(document, []byte(defaultServer))
+	return &description{before, after}, nil
+}
+
+// Name returns "openapi".
+func (*description) Name() string { return "openapi" }
+
+// KeyPlaces returns none: no key is needed.
+func (*description) KeyPlaces() (query, members []string) { return nil, nil }
+
+// Routes returns that of the description.
+func (d *description) Routes() []Route {
+	get := Route{Method: http.MethodGet, Path: "/openapi.json", Open: true, Reply: d.reply}
+	head := get
+	head.Method = http.MethodHead
+	return []Route{get, head}
+}
+
+// reply returns the description with the address by which clients reach the server. Without
+// [Options.PublicURL] it is that of the request, and the answer is not to be cached.
+func (d *description) reply(q *Inquiry) ([]byte, error) {
+	mount := wire.AppendString(nil, q.Mount().String())
+	size := len(d.before) + len(mount) + len(d.after)
+	if err := q.reserve(size); err != nil {
+		return nil, err
+	}
+	if q.public != nil {
+		q.Header["Cache-Control"] = []string{"max-age=300"}
+	}
+	q.Header["Content-Length"] = []string{strconv.Itoa(size)}
+	return slices.Concat(d.before, mount, d.after), nil
 }

@@ -427,6 +427,28 @@ func ExampleHarden() {
 	// Output: 5s 1m30s 65536
 }
 
+// The description at /openapi.json, for generators of clients and for tools that show it.
+func ExampleOpenAPI() {
+	store := new(sinks.Memory)
+	api, err := inlet.New(store, &inlet.Options{Protocol: &inlet.Protocol{OpenAPI: true}})
+	if err != nil {
+		panic(err)
+	}
+	answer := httptest.NewRecorder()
+	api.ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/openapi.json", nil))
+
+	var description struct {
+		OpenAPI string
+		Servers []struct{ URL string }
+		Paths   map[string]any
+	}
+	if err := json.Unmarshal(answer.Body.Bytes(), &description); err != nil {
+		panic(err)
+	}
+	fmt.Println(description.OpenAPI, description.Servers[0].URL, description.Paths["/v1/track"] != nil)
+	// Output: 3.1.0 http://example.com true
+}
+
 func ExampleRedactURL() {
 	u, err := url.Parse("/v1/t?writeKey=ILoveData123&page=2")
 	if err != nil {

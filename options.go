@@ -34,6 +34,10 @@ type Protocol struct {
 	Limits Limits
 	// Payload bounds the reading of bodies. Defaults to the zero [PayloadLimits].
 	Payload PayloadLimits
+	// OpenAPI serves the description of those of the Dialects that are built in, at GET
+	// /openapi.json, without a key: that of the function [OpenAPI], with the address by which
+	// clients reach the handler. Defaults to false: 404, or 401 without a key.
+	OpenAPI bool
 
 	once  sync.Once
 	built protocol
@@ -45,6 +49,7 @@ type protocol struct {
 	dialects []Dialect
 	limits   Limits
 	payload  PayloadLimits
+	openAPI  bool
 	index    wire.Limits // of the index of a body
 	maxBytes int64       // of a body, whatever its route
 	routes   *routes
@@ -55,7 +60,7 @@ type protocol struct {
 // equal reports whether two protocols say the same. They may have two budgets.
 func (p *protocol) equal(q *protocol) bool {
 	sameName := func(a, b Dialect) bool { return a.Name() == b.Name() }
-	return p == q || p.limits == q.limits && p.payload == q.payload &&
+	return p == q || p.limits == q.limits && p.payload == q.payload && p.openAPI == q.openAPI &&
 		(p.dialects == nil) == (q.dialects == nil) && slices.EqualFunc(p.dialects, q.dialects, sameName)
 }
 
@@ -92,20 +97,28 @@ func (p *Protocol) make() (protocol, error) {
 	limits, limitsErr := p.Limits.withDefaults()
 	payload, payloadErr := p.Payload.withDefaults()
 	dialects, table := p.Dialects, builtinRoutes()
+	var described []Dialect
 	err := errors.Join(limitsErr, payloadErr,
 		check.NoneNil("Dialects", dialects, func(d Dialect) bool { return d == nil }))
 	if err != nil {
 		return protocol{}, err
 	}
-	if dialects != nil || p.Limits != (Limits{}) {
+	if p.OpenAPI {
+		d, err := newDescription(dialects)
+		if err != nil {
+			return protocol{}, err
+		}
+		described = []Dialect{d}
+	}
+	if dialects != nil || p.Limits != (Limits{}) || p.OpenAPI {
 		if dialects == nil {
 			dialects = Dialects()
 		}
-		table = newRoutes(dialects, Dialects(), &limits)
+		table = newRoutes(slices.Concat(dialects, described), Dialects(), &limits)
 	}
 	bodies := payload.reader()
 	return protocol{
-		dialects: dialects, limits: limits, payload: payload, index: limits.wire(), maxBytes: payload.MaxBytes,
+		dialects: dialects, limits: limits, payload: payload, openAPI: p.OpenAPI, index: limits.wire(), maxBytes: payload.MaxBytes,
 		routes: table, bodies: bodies, budget: bodies.budget,
 	}, nil
 }

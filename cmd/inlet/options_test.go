@@ -173,6 +173,26 @@ func TestInspector(t *testing.T) {
 	require.Contains(t, string(out), "must be of the loopback interface, such as :8082 or 127.0.0.1:8082")
 }
 
+func TestOpenAPI(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name   string
+		flags  []string
+		status int
+	}{
+		{"not by default", nil, 401},
+		{"with the flag", []string{"-openapi"}, 200},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			p := startWith(t, t.TempDir(), nil, tt.flags...)
+			description, status := get(t, p.url+"/openapi.json")
+			require.Equal(t, tt.status, status)
+			require.Equal(t, tt.status == 200, strings.Contains(description, `"servers": [{"url": "`+p.url+`"`))
+		})
+	}
+}
+
 var metricsLine = regexp.MustCompile(`metrics at /debug/vars" addr=(\S+)`)
 
 func TestMetrics(t *testing.T) {

@@ -51,6 +51,7 @@ func serveFlags(f *flag.FlagSet) func(context.Context, io.Writer, io.Writer) err
 	f.Func("trusted-proxies", "comma-separated `list` of the networks of the proxies in front, such as 10.0.0.0/8", o.setProxies)
 	f.Func("proxy-header", "`header` in which they name the client (default X-Forwarded-For)", o.setProxyHeader)
 	f.Func("public-url", "`URL` at which clients reach the server, if a proxy is in front", o.setPublicURL)
+	f.BoolVar(&o.OpenAPI, "openapi", false, "serve the description of the API, in OpenAPI 3.1, at /openapi.json")
 	f.StringVar(&o.TLSCert, "tls-cert", "", "`file` of a certificate in PEM, read again when it changes; with -tls-key")
 	f.StringVar(&o.TLSKey, "tls-key", "", "`file` of its private key in PEM")
 	f.Func("metrics", "`address` to serve metrics on at /debug/vars; without a host, as :8081, on the\nloopback interface only (default: no metrics)", o.setMetrics)

@@ -10,8 +10,12 @@ var table = map[string]check{
 	`README.md: curl -u my-write-key: -d '{"event":"Signed Up","userId":"user-1"}' http://127.0.0.1:8080/t/v1/track`: {
 		with: "README.md: package main",
 	},
-	`README.md: {"success":true}`:                             {with: "README.md: package main"},
-	"README.md: tail -n 1 inlet-data/*.part":                  {with: "README.md: package main"},
+	`README.md: {"success":true}`:            {with: "README.md: package main"},
+	"README.md: tail -n 1 inlet-data/*.part": {with: "README.md: package main"},
+	"docs/API.md: npx openapi-typescript https://shop.example/t/openapi.json -o api.d.ts": {
+		by: "internal/interop/openapi_client_test.go TestOpenAPIClient",
+	},
+	"docs/API.md: import createClient from 'openapi-fetch'":   {by: "internal/interop/openapi_client_test.go TestOpenAPIClient"},
 	"docs/KUBERNETES.md: GOWORK=off go mod vendor -o .vendor": {by: "cmd/inlet/dockerfile_test.go TestDockerfile"},
 	"docs/KUBERNETES.md: docker run --rm -p 127.0.0.1:8080:8080 -v inlet-data:/data registry.example/inlet:1": {
 		by: "cmd/inlet/kubernetes_test.go TestKubernetes",

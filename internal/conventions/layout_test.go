@@ -56,7 +56,7 @@ var requirements = map[string]struct {
 var arrows = map[string][]string{
 	".": {
 		"internal/account", "internal/admission", "internal/body", "internal/canonical", "internal/check",
-		"internal/commandersact", "internal/form", "internal/guard", "internal/order", "internal/origin", "internal/pixel",
+		"internal/commandersact", "internal/form", "internal/guard", "internal/openapi", "internal/order", "internal/origin", "internal/pixel",
 		"internal/redact", "internal/refusal", "internal/timestamp", "internal/verified", "internal/wire",
 	},
 	"internal/account":       {},
@@ -70,6 +70,7 @@ var arrows = map[string][]string{
 	"internal/guard":         {},
 	"internal/itemerrors":    {"."},
 	"internal/jsoncases":     {},
+	"internal/openapi":       {},
 	"internal/order":         {},
 	"internal/origin":        {"internal/check"},
 	"internal/pixel":         {"internal/form", "internal/wire"},

@@ -1,6 +1,7 @@
 package conventions_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"go/ast"
 	"go/token"
@@ -34,6 +35,41 @@ func TestTables(t *testing.T) {
 			requireBlock(t, filepath.Join(repositoryDir, table.doc), name, strings.Join(table.rows, "\n"))
 		})
 	}
+}
+
+// The table of codes in the description of the API is that of OPERATIONS.md.
+func TestOpenAPICodes(t *testing.T) {
+	t.Parallel()
+	rows := codeRows(t, constants(repositoryTree(t).pkgs["."], "errors.go"))
+	file := filepath.Join(repositoryDir, "openapi.json")
+	text, err := os.ReadFile(file)
+	require.NoError(t, err)
+	var document struct {
+		Components struct {
+			Schemas struct{ Code struct{ Description string } }
+		}
+	}
+	require.NoError(t, json.Unmarshal(text, &document))
+	have := document.Components.Schemas.Code.Description
+	about, _, ok := strings.Cut(have, "| code |")
+	require.True(t, ok)
+	want := about + strings.Join(rows, "\n")
+	if *update && have != want {
+		text := strings.Replace(string(text), inJSON(t, have), inJSON(t, want), 1)
+		require.NoError(t, os.WriteFile(file, []byte(text), 0o644))
+		return
+	}
+	require.Equal(t, want, have, "openapi.json; run: go test ./internal/conventions -update")
+}
+
+// inJSON returns a text as it is written in the description.
+func inJSON(t *testing.T, text string) string {
+	t.Helper()
+	var b strings.Builder
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	require.NoError(t, e.Encode(text))
+	return strings.TrimSpace(b.String())
 }
 
 // The steps of a request are those that serve calls, in three places.

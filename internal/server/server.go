@@ -39,6 +39,7 @@ type Config struct {
 
 	Layers    middleware.StandardOptions // without Migrations, Protocol, Observer and Logger
 	PublicURL string
+	OpenAPI   bool  // serve the description of the API
 	Memory    int64 // bytes that all requests may use together; 0 is the default
 
 	RetainBytes  int64 // see journal.Options
@@ -100,7 +101,7 @@ func (c Config) Run(ctx context.Context, stdout io.Writer) (err error) {
 		return err
 	}
 	metrics := newMetrics(s)
-	protocol := &inlet.Protocol{Payload: inlet.PayloadLimits{MaxBytesInFlight: c.Memory}}
+	protocol := &inlet.Protocol{Payload: inlet.PayloadLimits{MaxBytesInFlight: c.Memory}, OpenAPI: c.OpenAPI}
 	api, err := s.newAPI(ctx, protocol, metrics)
 	switch {
 	case err != nil && ctx.Err() != nil:
