@@ -88,7 +88,7 @@ func (n *node) run(ctx context.Context) error {
 	if err := n.open(ctx); err != nil {
 		return err
 	}
-	defer within(10*time.Second, n.sink.Close) // and with it both sinks
+	defer within(stepTimeout, n.sink.Close) // and with it both sinks
 	n.api, err = inlet.New(n.sink, &inlet.Options{RequireDurability: inlet.DurabilityFsync})
 	if err != nil {
 		return err
@@ -98,6 +98,7 @@ func (n *node) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	slog.Info(listening, "address", listener.Addr().String())
 	server := inlet.Harden(&http.Server{Handler: n.routes(keys)})
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(listener) }()
@@ -173,13 +174,22 @@ func (n *node) routes(keys inlet.Authenticator) http.Handler {
 func (n *node) stop(server *http.Server) error {
 	n.stopping.Store(true)
 	time.Sleep(n.config.stopDelay)
-	err := errors.Join(within(10*time.Second, server.Shutdown), within(10*time.Second, n.api.Shutdown))
+	err := errors.Join(within(stepTimeout, server.Shutdown), within(stepTimeout, n.api.Shutdown))
 	if drained := within(n.config.drainFor, n.store.Drain); drained != nil {
 		return errors.Join(err, drained)
 	}
-	slog.Info("cluster: the stream has everything", "deadLetters", n.store.Stats().DeadLetters)
+	slog.Info(drainedMessage, "deadLetters", n.store.Stats().DeadLetters)
 	return err
 }
+
+// What a node logs when it begins, and when its directory may be deleted.
+const (
+	listening      = "cluster: listening"
+	drainedMessage = "cluster: the stream has everything"
+)
+
+// stepTimeout is how long each step of the end may take, apart from the delay and the drain.
+const stepTimeout = 10 * time.Second
 
 func within(limit time.Duration, f func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(context.Background(), limit)

@@ -22,6 +22,13 @@ var table = map[string]check{
 	},
 	"docs/KUBERNETES.md: apiVersion: v1":                          {by: "cmd/inlet/kubernetes_test.go TestKubernetes"},
 	"docs/KUBERNETES.md: kubectl logs -f inlet-1 > inlet-1.log &": {by: "cmd/inlet/kubernetes_test.go TestKubernetes"},
+	"docs/KUBERNETES.md: # Three brokers, three nodes, and what is in front of them.": {
+		by: "examples/cluster/kubernetes_test.go TestKubernetes",
+	},
+	"docs/KUBERNETES.md: CGO_ENABLED=0 go build -ldflags=-s -o examples/cluster/cluster ./examples/cluster": {
+		by: "examples/cluster/kubernetes_test.go TestKubernetes",
+	},
+	"docs/KUBERNETES.md: kubectl delete pvc data-nats-1 --wait=false": {by: "examples/cluster/kubernetes_test.go TestKubernetes"},
 	"docs/DESIGN.md: examples ─▶ middleware ─▶ enrichers    authcache    sinks ◀── sinks/journal    sinktest": {
 		reason: "a picture; the table below it is tested",
 	},
