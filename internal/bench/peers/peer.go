@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"os"
 	"path/filepath"
@@ -12,11 +13,15 @@ import (
 // A peer is a server that keeps events in files.
 type peer struct {
 	name string
+	// called is what the table calls it. Empty means its name.
+	called string
 	// means is what survives after its answer.
 	means string
 	// start begins to listen on a free port of the loopback, with files below dir, and returns
 	// what ends it in good order.
 	start func(dir string) (stop func() error, err error)
+	// keyless is set if it does not look at the write key.
+	keyless bool
 	// form is the requests that it reads. Nil means those of Segment's API.
 	form *form
 	// read passes the ids of the events in a complete line to found. Nil means a line of one
@@ -48,6 +53,8 @@ func peers() []peer {
 		{name: "Inlet, journal", means: "on the disk", start: withInlet(true)},
 	}, heavyPeers()...)
 }
+
+func (p peer) String() string { return cmp.Or(p.called, p.name) }
 
 func (p peer) requests() *form {
 	if p.form == nil {

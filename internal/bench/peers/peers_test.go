@@ -3,11 +3,15 @@
 package main
 
 import (
+	"fmt"
+	"net/http"
 	"os"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/inlet-go/inlet/internal/bench"
 	"github.com/inlet-go/inlet/internal/testkit"
 )
 
@@ -63,6 +67,7 @@ func TestKill(t *testing.T) {
 			require.NoError(t, err)
 			require.NoError(t, c.client.sendUntilKilled(20, s.kill))
 			require.GreaterOrEqual(t, len(c.client.acked), 20)
+			require.NoError(t, c.client.close())
 			require.NoError(t, c.count(p, 0))
 		})
 	}
@@ -84,4 +89,42 @@ func TestMissing(t *testing.T) {
 	require.ErrorContains(t, c.count(peers()[0], 0), "1 of 2 events are missing")
 	require.NoDirExists(t, dir)
 	require.NoError(t, os.Mkdir(dir, 0o700)) // which t.TempDir removes
+}
+
+// No server accepts what is no JSON, or an event of nobody. Those that are to know the key refuse
+// others.
+func TestRefusals(t *testing.T) {
+	t.Parallel()
+	nobody := `{"type":"track","event":"E","messageId":"m"}`
+	for _, p := range peers() {
+		if p.form != nil {
+			continue // it accepts any text
+		}
+		t.Run(p.name, func(t *testing.T) {
+			t.Parallel()
+			s, err := startServer(p, t.TempDir())
+			require.NoError(t, err)
+			require.NotEqual(t, 200, post(t, s, segment.single, bench.WriteKey, `{"type":"track",`))
+			require.NotEqual(t, 200, post(t, s, segment.single, bench.WriteKey, nobody))
+			require.NotEqual(t, 200, post(t, s, segment.batch, bench.WriteKey, `{"batch":[`+nobody+`]}`))
+			if !p.keyless {
+				require.Equal(t, 401, post(t, s, segment.single, "another", `{"type":"track","event":"E","userId":"u","messageId":"m"}`))
+			}
+			require.NoError(t, s.end())
+			require.NoError(t, p.kept(s.dir, func(string) { t.Error("something was kept") }))
+		})
+	}
+}
+
+func post(t *testing.T, s *server, path, key, body string) (status int) {
+	t.Helper()
+	r, err := http.NewRequest(http.MethodPost, fmt.Sprintf("http://127.0.0.1:%d%s", s.port, path), strings.NewReader(body))
+	require.NoError(t, err)
+	r.SetBasicAuth(key, "")
+	r.Header.Set("Content-Type", jsonType)
+	r.Close = true
+	answer, err := http.DefaultClient.Do(r)
+	require.NoError(t, err)
+	require.NoError(t, answer.Body.Close())
+	return answer.StatusCode
 }
