@@ -140,43 +140,48 @@ func (c *client) sendUntilKilled(answers int, kill func() error) error {
 func (c *client) poll(more func() bool, answered func(n int) (mayEnd bool, err error)) error {
 	mayEnd, last := false, time.Now()
 	for {
-		waiting, answers := false, 0
-		for _, conn := range c.connections {
-			if conn.ended || !conn.waiting && !more() {
-				continue
-			}
-			if !conn.waiting {
-				c.begin(conn)
-			}
-			done, err := c.advance(conn)
-			switch {
-			case err != nil && !mayEnd:
-				return err
-			case err != nil:
-				conn.ended = true
-			case done:
-				answers++
-			}
-			waiting = waiting || !conn.ended
-		}
-		if !waiting {
-			return nil
+		answers, waiting, err := c.round(more, mayEnd)
+		if err != nil || !waiting {
+			return err
 		}
 		if answered != nil {
-			var err error
 			if mayEnd, err = answered(answers); err != nil {
 				return err
 			}
 		}
-		if answers > 0 {
+		switch {
+		case answers > 0:
 			last = time.Now()
+		case time.Since(last) > patience:
+			return fmt.Errorf("no answer within %v", patience)
+		default:
+			pause()
+		}
+	}
+}
+
+// round looks at each connection once. It returns how many answers came, and whether any
+// connection waits for one.
+func (c *client) round(more func() bool, mayEnd bool) (answers int, waiting bool, err error) {
+	for _, conn := range c.connections {
+		if conn.ended || !conn.waiting && !more() {
 			continue
 		}
-		if time.Since(last) > patience {
-			return fmt.Errorf("no answer within %v", patience)
+		if !conn.waiting {
+			c.begin(conn)
 		}
-		pause()
+		done, err := c.advance(conn)
+		switch {
+		case err != nil && !mayEnd:
+			return 0, false, err
+		case err != nil:
+			conn.ended = true
+		case done:
+			answers++
+		}
+		waiting = waiting || !conn.ended
 	}
+	return answers, waiting, nil
 }
 
 // pause leaves the processor to the kernel, which has files to write, for a moment. The clock
