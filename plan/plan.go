@@ -241,10 +241,11 @@ func (p *Plan) compile(o *LoadOptions) (*Plan, error) {
 		return nil, fmt.Errorf("plan: has more than %d rules", maxRules)
 	}
 	p.byEvent, p.types = make(map[eventKey]*family, len(p.rules)), map[inlet.Type]bool{}
+	c := schema.NewCompiler(schema.Options{Formats: o.Formats})
 	for i := range p.rules {
 		r := &p.rules[i]
 		r.Version = cmp.Or(r.Version, 1)
-		if err := r.compile(o); err != nil {
+		if err := r.compile(c, o); err != nil {
 			return nil, fmt.Errorf("plan: rule %d (%s): %w", i+1, strings.TrimSpace(string(r.Type)+" "+r.Event), err)
 		}
 		if err := p.add(r); err != nil {
@@ -276,7 +277,7 @@ func (p *Plan) add(r *Rule) error {
 	return nil
 }
 
-func (r *Rule) compile(o *LoadOptions) error {
+func (r *Rule) compile(c *schema.Compiler, o *LoadOptions) error {
 	switch {
 	case !slices.Contains(typesOfRules, r.Type):
 		return fmt.Errorf(`"type" is %q: it must be one of track, page, screen, identify, group, alias and common`, r.Type)
@@ -294,7 +295,7 @@ func (r *Rule) compile(o *LoadOptions) error {
 	if len(r.Schema) == 0 {
 		r.Schema = json.RawMessage("true")
 	}
-	compiled, err := schema.Compile(schema.Options{Formats: o.Formats}, r.Schema)
+	compiled, err := c.Compile(r.Schema)
 	var beyond *schema.Error
 	if errors.As(err, &beyond) && beyond.Unsupported && o.Full != nil {
 		r.full, err = o.Full.Compile(r.Schema)

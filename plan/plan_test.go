@@ -2,12 +2,18 @@ package plan_test
 
 import (
 	"encoding/json"
+	"errors"
+	"fmt"
 	"strings"
+	"sync"
 	"testing"
+	"testing/iotest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/internal/testkit"
 	"github.com/inlet-go/inlet/plan"
 )
 
@@ -73,6 +79,146 @@ func TestCheck(t *testing.T) {
 			require.Equal(t, c.messages, messages)
 		})
 	}
+}
+
+// The root of a schema is about the fields of an event.
+func TestRoot(t *testing.T) {
+	t.Parallel()
+	track := inlet.Event{
+		Type: "track", Name: "e", MessageID: "m", UserID: "u", ReceivedAt: time.Unix(1e9, 0).UTC(), Source: &inlet.Source{ID: "web"},
+		Context: raw(`{"ip":"1"}`), Extra: raw(`{"channel":"web"}`),
+	}
+	identify := inlet.Event{Type: "identify", MessageID: "m", AnonymousID: "a\"b"}
+	for _, c := range []struct {
+		name, rule string
+		event      inlet.Event
+		messages   []string
+	}{
+		{"ids", `{"type":"track","event":"e","schema":{"required":["userId","anonymousId"],"properties":{"userId":{"type":"string","minLength":2}}}}`, track,
+			[]string{`userId must be a text of at least 2 characters, but it is the text "u"`, "anonymousId is missing"}},
+		{"what every event has is not unplanned", `{"type":"track","event":"e","schema":{"properties":{"channel":true},"additionalProperties":false}}`, track, nil},
+		{"what the client has added may be", `{"type":"track","event":"e","schema":{"properties":{"properties":{}},"additionalProperties":false}}`, track,
+			[]string{`channel is not in the plan: it is the text "web"`}},
+		{"traits that are not in the plan", `{"type":"track","event":"e","schema":{"properties":{"properties":{}},"additionalProperties":false}}`,
+			inlet.Event{Type: "track", Name: "e", Traits: raw(`{}`)}, []string{`traits is not in the plan: it is an object`}},
+		{"times", `{"type":"common","schema":{"required":["timestamp"],"properties":{"receivedAt":{"const":"2001-09-09T01:46:40Z"}}}}`, track, []string{`track "e" is not in the plan`, "timestamp is missing"}},
+		{"the name", `{"type":"common","schema":{"required":["event"],"properties":{"event":{"pattern":"^[A-Z]"}}}}`, track,
+			[]string{`track "e" is not in the plan`, `event must be a text that matches the pattern ^[A-Z], but it is the text "e"`}},
+		{"of an event without a name", `{"type":"common","schema":{"required":["name"]}}`, identify, []string{"name is missing"}},
+		{"a text with escapes", `{"type":"identify","schema":{"properties":{"anonymousId":{"const":"a\"b"}}}}`, identify, nil},
+		{"the source and the type", `{"type":"track","event":"e","schema":{"properties":{"sourceId":{"const":"app"},"type":{"const":"track"}}}}`, track, []string{`sourceId must be "app", but it is the text "web"`}},
+		{"no traits", `{"type":"identify","schema":{"required":["traits"],"properties":{"traits":{"required":["email"]}}}}`, identify, []string{"traits.email is missing"}},
+		{"no event", `{"type":"identify","schema":false}`, identify, []string{"the event is not in the plan: it is an object"}},
+		{"nothing", `{"type":"identify"}`, identify, nil},
+		{"any page", `{"type":"page","schema":{"properties":{"name":{"const":"Home"}}}}`, inlet.Event{Type: "page", Name: "Shop"}, []string{`name must be "Home", but it is the text "Shop"`}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			require.Equal(t, c.messages, messagesOf(load(t, `{"rules":[`+c.rule+`]}`), &c.event))
+		})
+	}
+}
+
+// Events that no rule is for are unplanned if their type has rules, or is track.
+func TestUnplanned(t *testing.T) {
+	t.Parallel()
+	p := load(t, `{"rules":[{"type":"page","event":"Home"},{"type":"screen"},{"type":"screen","event":"Cart","schema":{"properties":{"properties":{"required":["n"]}}}}]}`)
+	for _, c := range []struct {
+		event    inlet.Event
+		messages []string
+	}{
+		{inlet.Event{Type: "track", Name: "e\n"}, []string{`track "e\n" is not in the plan`}},
+		{inlet.Event{Type: "page", Name: "Home"}, nil},
+		{inlet.Event{Type: "page", Name: "Shop"}, []string{`page "Shop" is not in the plan`}},
+		{inlet.Event{Type: "page"}, []string{`page "" is not in the plan`}},
+		{inlet.Event{Type: "screen", Name: "Any"}, nil},
+		{inlet.Event{Type: "screen", Name: "Cart"}, []string{"properties.n is missing"}},
+		{inlet.Event{Type: "group"}, nil},
+	} {
+		require.Equal(t, c.messages, messagesOf(p, &c.event))
+	}
+	v := p.Check(&inlet.Event{Type: "track", Name: strings.Repeat("é", 10_000)}, nil)
+	require.Len(t, v, 1)
+	require.Equal(t, "event", v[0].Path)
+	require.Less(t, len(v[0].Message()), 300)
+	require.Equal(t, "unplanned_event", v[0].Kind.String())
+}
+
+// Errors name the rule, the keyword and its place.
+func TestLoadErrors(t *testing.T) {
+	t.Parallel()
+	for text, reason := range map[string]string{
+		`[]`:                                        "plan: must be a JSON object",
+		`{"rules":[]} x`:                            "plan: must be a JSON object",
+		`{"rules":[],"rules":[]}`:                   "plan: must be a JSON object",
+		`{"Rules":[]}`:                              `plan: the plan has a member "Rules"; it may have name, version, description, rules, modes`,
+		`{"rules":{}}`:                              `plan: "rules" must not be a JSON object`,
+		`{"rules":[1]}`:                             `plan: "rules" must not be a JSON number`,
+		`{"version":[]}`:                            `"version" must be a text or a number`,
+		`{"rules":[{"kind":"a"}]}`:                  `plan: rule 1 has a member "kind"`,
+		`{"rules":[{"type":"a"}]}`:                  `plan: rule 1 (a): "type" is "a"`,
+		`{"rules":[{"event":"a"}]}`:                 `plan: rule 1 (a): "type" is ""`,
+		`{"rules":[{"type":"track"}]}`:              `rule 1 (track): "event" is missing`,
+		`{"rules":[{"type":"group","event":"a"}]}`:  `"event" is set: events of the type group have no name`,
+		`{"rules":[{"type":"group","version":-1}]}`: `"version" must be 1 or more`,
+		`{"rules":[{"type":"group"},{"type":"group","version":1}]}`:                                      `rule 2 (group): there is another rule for the same event and version`,
+		`{"rules":[{"type":"group","schema":{"properties":{"traits":{"oneOf":[]}}}}]}`:                   `rule 1 (group): /properties/traits/oneOf is not supported`,
+		`{"rules":[{"type":"track","event":"e"},{"type":"track","event":"f","schema":{"minimum":"3"}}]}`: `rule 2 (track f): /minimum must be a number`,
+	} {
+		_, err := plan.Load(strings.NewReader(text), nil)
+		require.ErrorContains(t, err, reason, "%s", text)
+	}
+	_, err := plan.Load(iotest.ErrReader(errors.New("broken")), nil)
+	require.ErrorContains(t, err, "broken")
+}
+
+// An event that violates nothing costs no memory, and one that violates much is bounded.
+func TestAllocations(t *testing.T) {
+	if testkit.Race {
+		t.Skip("the race detector allocates")
+	}
+	p, e := load(t, tenProperties), ordinary()
+	require.Zero(t, testing.AllocsPerRun(200, func() {
+		if p.Check(e, nil) != nil {
+			panic("a violation")
+		}
+	}))
+}
+
+func TestBounded(t *testing.T) {
+	t.Parallel()
+	p := load(t, `{"rules":[{"type":"common","schema":{"additionalProperties":false}},{"type":"track","event":"e","schema":{"properties":{"properties":{"additionalProperties":{"type":"null"}}}}}]}`)
+	var members []string
+	for i := range 1_000 {
+		members = append(members, fmt.Sprintf(`"%d":1`, i))
+	}
+	object := raw("{" + strings.Join(members, ",") + "}")
+	before := []plan.Violation{{Path: "before"}}
+	require.Len(t, p.Check(&inlet.Event{Type: "track", Name: "e", Properties: object}, before), 1+20)
+	require.Len(t, p.Check(&inlet.Event{Type: "track", Name: "e", Extra: object, Properties: object}, before), 1+20)
+	require.Len(t, p.Check(&inlet.Event{Type: "track", Name: "f", Extra: object}, nil), 20)
+}
+
+// A plan is used by many requests at once.
+func TestConcurrent(t *testing.T) {
+	t.Parallel()
+	p := load(t, tenProperties)
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			for range 200 {
+				good, bad := ordinary(), ordinary()
+				bad.Properties = raw(`{"order_id":"","total":"1","currency":"EUR","products":[{}]}`)
+				if v := p.Check(good, nil); v != nil {
+					panic(v[0].Message())
+				}
+				if v := p.Check(bad, nil); len(v) != 3 {
+					panic(fmt.Sprint(v))
+				}
+			}
+		})
+	}
+	wg.Wait()
 }
 
 func raw(text string) json.RawMessage { return json.RawMessage(text) }

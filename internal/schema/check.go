@@ -279,14 +279,10 @@ func (c *Checker) composite(n *node, t types, rules bool) bool {
 		c.skipAnd(Type, "type", n.expected)
 		return false
 	}
-	if len(n.enums) > 0 {
-		ahead := c.r
-		ahead.Skip()
-		raw := c.r.Rest()[:ahead.Offset()-c.r.Offset()]
-		for _, e := range n.enums {
-			if !e.hasOther(raw) {
-				c.add(Other, e.keyword, e.expected, describe(raw))
-			}
+	for _, e := range n.enums {
+		if !e.hasOther(c.r, &c.scratch) {
+			c.skipAnd(Other, e.keyword, e.expected)
+			return false
 		}
 	}
 	if !rules || c.full() {
@@ -342,7 +338,7 @@ func (c *Checker) object(n *node) {
 // begin makes room for the bits of the required members of an object, and returns where they are.
 func (c *Checker) begin(o *objectRules) (seen int) {
 	seen = len(c.seen)
-	for range (o.required + 63) / 64 {
+	for range (len(o.required) + 63) / 64 {
 		c.seen = append(c.seen, 0)
 	}
 	return seen
@@ -380,12 +376,15 @@ func (c *Checker) see(r *rule, seen int) {
 
 // end records which required members of an object are missing.
 func (c *Checker) end(o *objectRules, seen int) {
-	if found := c.seen[seen:]; o.required > 0 && ones(found) < o.required {
-		for i := range o.members {
-			if r := &o.members[i]; r.required >= 0 && found[r.required/64]&(1<<(r.required%64)) == 0 {
+	if found := c.seen[seen:]; ones(found) < len(o.required) {
+		for i, r := range o.required {
+			if found[i/64]&(1<<(i%64)) == 0 {
 				c.path = append(c.path, part{name: r.quoted})
 				c.add(Required, "required", r.expected(), "")
 				c.path = c.path[:len(c.path)-1]
+			}
+			if c.full() {
+				break
 			}
 		}
 	}

@@ -24,16 +24,12 @@ type node struct {
 	object   *objectRules
 }
 
-// A compiler makes nodes.
-type compiler struct {
-	parser  parser
-	options Options
-	nodes   map[string]*node // by the schemas that they are made of
-	queue   []pending        // nodes whose keywords have not been read
-
-	patterns map[string]*pattern
-	formats  map[string]*format
-	entries  int // of the tables of all patterns
+// A builder makes the nodes of a schema.
+type builder struct {
+	*Compiler
+	parser parser
+	nodes  map[string]*node // by the schemas that they are made of
+	queue  []pending        // nodes whose keywords have not been read
 }
 
 type pending struct {
@@ -42,16 +38,16 @@ type pending struct {
 }
 
 // compile returns the node of the root, with all below it.
-func (c *compiler) compile(roots []*value) (*node, error) {
-	root, err := c.node(roots)
+func (b *builder) compile(roots []*value) (*node, error) {
+	root, err := b.node(roots)
 	if err != nil {
 		return nil, err
 	}
-	for len(c.queue) > 0 {
-		last := len(c.queue) - 1
-		next := c.queue[last]
-		c.queue = c.queue[:last]
-		if err := c.fill(next.node, next.schemas); err != nil {
+	for len(b.queue) > 0 {
+		last := len(b.queue) - 1
+		next := b.queue[last]
+		b.queue = b.queue[:last]
+		if err := b.fill(next.node, next.schemas); err != nil {
 			return nil, err
 		}
 	}
@@ -59,10 +55,10 @@ func (c *compiler) compile(roots []*value) (*node, error) {
 }
 
 // node returns the node for values that must satisfy all of the schemas.
-func (c *compiler) node(schemas []*value) (*node, error) {
+func (b *builder) node(schemas []*value) (*node, error) {
 	var f flat
 	for _, s := range schemas {
-		if err := c.flatten(&f, s); err != nil {
+		if err := b.flatten(&f, s); err != nil {
 			return nil, err
 		}
 	}
@@ -77,15 +73,15 @@ func (c *compiler) node(schemas []*value) (*node, error) {
 	for _, s := range f.schemas {
 		key = binary.AppendUvarint(key, uint64(s.id))
 	}
-	if n := c.nodes[string(key)]; n != nil {
+	if n := b.nodes[string(key)]; n != nil {
 		return n, nil
 	}
-	if len(c.nodes) >= maxNodes {
+	if len(b.nodes) >= maxNodes {
 		return nil, &Error{Reason: fmt.Sprintf("has more than %d places that values can be at", maxNodes)}
 	}
 	n := new(node)
-	c.nodes[string(key)] = n
-	c.queue = append(c.queue, pending{n, f.schemas})
+	b.nodes[string(key)] = n
+	b.queue = append(b.queue, pending{n, f.schemas})
 	return n, nil
 }
 
@@ -104,7 +100,7 @@ type flat struct {
 const maxOpen = 256
 
 // flatten adds a schema and those that it refers to, which apply to the same value.
-func (c *compiler) flatten(f *flat, s *value) error {
+func (b *builder) flatten(f *flat, s *value) error {
 	switch s.kind {
 	case 't':
 		return nil
@@ -126,7 +122,7 @@ func (c *compiler) flatten(f *flat, s *value) error {
 	}
 	f.open = append(f.open, s)
 	defer func() { f.open = f.open[:len(f.open)-1] }()
-	if err := c.checkKeywords(s); err != nil {
+	if err := b.checkKeywords(s); err != nil {
 		return err
 	}
 	if ref := s.get("$ref"); ref != nil {
@@ -134,7 +130,7 @@ func (c *compiler) flatten(f *flat, s *value) error {
 		if err != nil {
 			return err
 		}
-		if err := c.flatten(f, target); err != nil || s.document.draft == draft7 {
+		if err := b.flatten(f, target); err != nil || s.document.draft == draft7 {
 			return err // draft 07 ignores what is next to a reference
 		}
 	}
@@ -143,7 +139,7 @@ func (c *compiler) flatten(f *flat, s *value) error {
 			return all.fail("must be a list of schemas")
 		}
 		for _, part := range all.list {
-			if err := c.flatten(f, part); err != nil {
+			if err := b.flatten(f, part); err != nil {
 				return err
 			}
 		}

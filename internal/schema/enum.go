@@ -99,11 +99,11 @@ func (e *enum) has(raw, text []byte, scratch *[]byte) (ok bool) {
 	return ok
 }
 
-// hasOther reports whether an object or a list is in the list.
-func (e *enum) hasOther(raw []byte) bool {
+// hasOther reports whether the object or list that follows is in the list.
+func (e *enum) hasOther(at wire.Reader, scratch *[]byte) bool {
 	for _, v := range e.others {
-		r := wire.NewReader(raw)
-		if equal(&r, v) {
+		r := at
+		if equal(&r, v, scratch) {
 			return true
 		}
 	}
@@ -111,16 +111,19 @@ func (e *enum) hasOther(raw []byte) bool {
 }
 
 // equal reports whether the value that follows is equal to one of a schema. If it is not, the
-// reader may be anywhere.
-func equal(r *wire.Reader, v *value) bool {
+// reader may be anywhere. It reads no more of the value than is equal.
+func equal(r *wire.Reader, v *value, scratch *[]byte) bool {
 	switch kind := r.Kind(); kind {
 	case '{':
-		return v.kind == '{' && equalObjects(r, v)
+		return v.kind == '{' && equalObjects(r, v, scratch)
 	case '[':
-		return v.kind == '[' && equalLists(r, v)
+		return v.kind == '[' && equalLists(r, v, scratch)
 	case '"':
+		if v.kind != '"' {
+			return false
+		}
 		inner, escaped := r.Text()
-		return v.kind == '"' && equalText(inner, escaped, v.text)
+		return string(unescape(inner, escaped, len(v.text), scratch)) == v.text
 	case 't', 'f', 'n':
 		r.Scalar()
 		return v.kind == kind
@@ -132,15 +135,12 @@ func equal(r *wire.Reader, v *value) bool {
 	return compare(&a, &b) == 0
 }
 
-func equalObjects(r *wire.Reader, v *value) bool {
+func equalObjects(r *wire.Reader, v *value, scratch *[]byte) bool {
 	n := 0
 	for more := r.Enter(); more; more = r.More() {
 		name, escaped := r.Name()
-		if escaped {
-			name = wire.AppendUnescaped(nil, name)
-		}
-		child := v.get(string(name))
-		if child == nil || !equal(r, child) {
+		child := v.get(string(unescape(name, escaped, len(v.raw), scratch)))
+		if child == nil || !equal(r, child, scratch) {
 			return false
 		}
 		n++
@@ -148,10 +148,10 @@ func equalObjects(r *wire.Reader, v *value) bool {
 	return n == len(v.members)
 }
 
-func equalLists(r *wire.Reader, v *value) bool {
+func equalLists(r *wire.Reader, v *value, scratch *[]byte) bool {
 	n := 0
 	for more := r.Enter(); more; more = r.More() {
-		if n == len(v.list) || !equal(r, v.list[n]) {
+		if n == len(v.list) || !equal(r, v.list[n], scratch) {
 			return false
 		}
 		n++
@@ -159,9 +159,12 @@ func equalLists(r *wire.Reader, v *value) bool {
 	return n == len(v.list)
 }
 
-func equalText(inner []byte, escaped bool, plain string) bool {
-	if escaped {
-		inner = wire.AppendUnescaped(nil, inner)
+// unescape returns the text of a string that is longer than some bytes only if the text is, too.
+func unescape(inner []byte, escaped bool, most int, scratch *[]byte) []byte {
+	const longest = 6 // bytes of an escape, for one of its text
+	if !escaped || len(inner) > longest*most {
+		return inner
 	}
-	return string(inner) == plain
+	*scratch = wire.AppendUnescaped((*scratch)[:0], inner)
+	return *scratch
 }

@@ -43,32 +43,32 @@ var formats = []formatName{
 }
 
 // checkFormat returns an error for a format that is not supported, if formats demand something.
-func (c *compiler) checkFormat(v *value) error {
+func (b *builder) checkFormat(v *value) error {
 	if v.kind != '"' {
 		return v.fail("must be a text")
 	}
-	if c.options.Formats && !slices.ContainsFunc(formats, func(f formatName) bool { return f.name == v.text }) {
+	if b.options.Formats && !slices.ContainsFunc(formats, func(f formatName) bool { return f.name == v.text }) {
 		return unsupported(v, "is %q: the formats date-time, email and uuid are supported", v.text)
 	}
 	return nil
 }
 
-func (c *compiler) addFormat(n *node, v *value) error {
-	if !c.options.Formats {
+func (b *builder) addFormat(n *node, v *value) error {
+	if !b.options.Formats {
 		return nil
 	}
 	for _, f := range formats {
 		if f.name != v.text {
 			continue
 		}
-		p := c.formats[f.name]
+		p := b.formats[f.name]
 		if p == nil {
 			table, err := compilePattern(f.pattern)
 			if err != nil {
 				return err
 			}
 			p = &format{f.expected, table, f.more}
-			c.formats[f.name] = p
+			b.formats[f.name] = p
 		}
 		n.texts().formats = append(n.text.formats, p)
 	}

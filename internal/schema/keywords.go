@@ -105,8 +105,8 @@ type objectRules struct {
 	least, most int
 	members     []rule
 	index       map[string]int
-	required    int   // how many of the members are required
-	others      *node // of members that are not in the index
+	required    []*rule // those of the members that are required
+	others      *node   // of members that are not in the index
 }
 
 // A rule is what is demanded of a member of an object.
@@ -124,7 +124,7 @@ const maxRequired = 4096
 const maxCount = math.MaxInt32
 
 // checkKeywords returns an error for a keyword that is not supported.
-func (c *compiler) checkKeywords(s *value) error {
+func (b *builder) checkKeywords(s *value) error {
 	if s.checked {
 		return nil
 	}
@@ -132,7 +132,7 @@ func (c *compiler) checkKeywords(s *value) error {
 		if s.document.draft == draft7 && m.name != "$ref" && s.get("$ref") != nil {
 			continue // draft 07 ignores what is next to a reference
 		}
-		if err := c.checkKeyword(s, m); err != nil {
+		if err := b.checkKeyword(s, m); err != nil {
 			return err
 		}
 	}
@@ -140,7 +140,7 @@ func (c *compiler) checkKeywords(s *value) error {
 	return nil
 }
 
-func (c *compiler) checkKeyword(s *value, m member) error {
+func (b *builder) checkKeyword(s *value, m member) error {
 	switch m.name {
 	case "type", "enum", "const", "properties", "required", "additionalProperties", "items",
 		"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf",
@@ -152,7 +152,7 @@ func (c *compiler) checkKeyword(s *value, m member) error {
 		}
 		return nil
 	case "format":
-		return c.checkFormat(m.value)
+		return b.checkFormat(m.value)
 	case "uniqueItems":
 		if m.value.kind == 't' {
 			return unsupported(m.value, "is not supported")
@@ -166,24 +166,24 @@ func (c *compiler) checkKeyword(s *value, m member) error {
 }
 
 // fill reads the keywords of the schemas that a node is made of.
-func (c *compiler) fill(n *node, schemas []*value) error {
+func (b *builder) fill(n *node, schemas []*value) error {
 	n.types = allTypes
 	for _, s := range schemas {
 		for _, m := range s.members {
-			if err := c.read(n, m.name, m.value); err != nil {
+			if err := b.read(n, m.name, m.value); err != nil {
 				return err
 			}
 		}
 	}
 	n.expected = n.types.words()
-	if err := c.fillArray(n, schemas); err != nil {
+	if err := b.fillArray(n, schemas); err != nil {
 		return err
 	}
-	return c.fillObject(n, schemas)
+	return b.fillObject(n, schemas)
 }
 
 // read adds what a keyword demands to a node.
-func (c *compiler) read(n *node, keyword string, v *value) error {
+func (b *builder) read(n *node, keyword string, v *value) error {
 	switch keyword {
 	case "type":
 		return n.addTypes(v)
@@ -198,9 +198,9 @@ func (c *compiler) read(n *node, keyword string, v *value) error {
 	case "maxLength":
 		return atMost(&n.texts().most, v)
 	case "pattern":
-		return c.addPattern(n, v)
+		return b.addPattern(n, v)
 	case "format":
-		return c.addFormat(n, v)
+		return b.addFormat(n, v)
 	case "minItems":
 		return atLeast(&n.arrays().least, v)
 	case "maxItems":
@@ -351,7 +351,7 @@ func (n *node) addDivisor(v *value) error {
 }
 
 // fillArray reads the keywords about elements, and makes the node of those.
-func (c *compiler) fillArray(n *node, schemas []*value) error {
+func (b *builder) fillArray(n *node, schemas []*value) error {
 	var items []*value
 	for _, s := range schemas {
 		if v := s.get("items"); v != nil {
@@ -361,7 +361,7 @@ func (c *compiler) fillArray(n *node, schemas []*value) error {
 			items = append(items, v)
 		}
 	}
-	node, err := c.node(items)
+	node, err := b.node(items)
 	if err == nil && node != nil {
 		n.arrays().items = node
 	}
@@ -369,12 +369,12 @@ func (c *compiler) fillArray(n *node, schemas []*value) error {
 }
 
 // fillObject reads the keywords about members, and makes the nodes of those.
-func (c *compiler) fillObject(n *node, schemas []*value) error {
-	names, err := n.readNames(schemas)
+func (b *builder) fillObject(n *node, schemas []*value) error {
+	names, required, err := readNames(schemas)
 	if err != nil {
 		return err
 	}
-	others, err := c.node(childrenOf(schemas, nil))
+	others, err := b.node(childrenOf(schemas, nil))
 	if err != nil {
 		return err
 	}
@@ -385,21 +385,25 @@ func (c *compiler) fillObject(n *node, schemas []*value) error {
 	o.others, o.index = others, make(map[string]int, len(names))
 	for i := range names {
 		r := &names[i]
-		if r.node, err = c.node(childrenOf(schemas, &r.name)); err != nil {
+		if r.node, err = b.node(childrenOf(schemas, &r.name)); err != nil {
 			return err
 		}
-		o.index[r.name] = len(o.members)
-		o.members = append(o.members, *r)
-		if r.required >= 0 {
-			o.required++
+		o.index[r.name] = i
+	}
+	o.members = names
+	o.required = make([]*rule, required)
+	for i := range o.members {
+		if r := &o.members[i]; r.required >= 0 {
+			o.required[r.required] = r
 		}
 	}
 	return nil
 }
 
-// readNames returns a rule for each name that one of the schemas has or requires, without nodes.
-func (n *node) readNames(schemas []*value) (names []rule, err error) {
-	index, required := map[string]int{}, 0
+// readNames returns a rule for each name that one of the schemas has or requires, without nodes,
+// and how many are required.
+func readNames(schemas []*value) (names []rule, required int, err error) {
+	index := map[string]int{}
 	add := func(name string) *rule {
 		i, ok := index[name]
 		if !ok {
@@ -412,7 +416,7 @@ func (n *node) readNames(schemas []*value) (names []rule, err error) {
 	for _, s := range schemas {
 		if v := s.get("properties"); v != nil {
 			if v.kind != '{' {
-				return nil, v.fail("must be an object of schemas")
+				return nil, 0, v.fail("must be an object of schemas")
 			}
 			for _, m := range v.members {
 				add(m.name)
@@ -425,11 +429,11 @@ func (n *node) readNames(schemas []*value) (names []rule, err error) {
 			continue
 		}
 		if v.kind != '[' {
-			return nil, v.fail("must be a list of names")
+			return nil, 0, v.fail("must be a list of names")
 		}
 		for _, name := range v.list {
 			if name.kind != '"' {
-				return nil, v.fail("must be a list of names")
+				return nil, 0, v.fail("must be a list of names")
 			}
 			if r := add(name.text); r.required < 0 {
 				r.required = required
@@ -437,10 +441,10 @@ func (n *node) readNames(schemas []*value) (names []rule, err error) {
 			}
 		}
 		if required > maxRequired {
-			return nil, v.fail("has more than %d names", maxRequired)
+			return nil, 0, v.fail("has more than %d names", maxRequired)
 		}
 	}
-	return names, nil
+	return names, required, nil
 }
 
 // quoted returns a name as it is in JSON, without the quotes.

@@ -66,11 +66,11 @@ func (p *pattern) classOf(r rune) uint8 {
 	return p.class[i-1]
 }
 
-func (c *compiler) addPattern(n *node, v *value) error {
+func (b *builder) addPattern(n *node, v *value) error {
 	if v.kind != '"' {
 		return v.fail("must be a text")
 	}
-	p := c.patterns[v.text]
+	p := b.patterns[v.text]
 	if p == nil {
 		translated, err := translate(v.text)
 		if err != nil {
@@ -80,8 +80,8 @@ func (c *compiler) addPattern(n *node, v *value) error {
 			return unsupported(v, "is not a pattern that can be used: %s: %q", err, short(v.text))
 		}
 		p.expected = "a text that matches the pattern " + short(v.text)
-		c.patterns[v.text] = p
-		if c.entries += len(p.next); c.entries > maxAllEntries {
+		b.patterns[v.text] = p
+		if b.entries += len(p.next); b.entries > maxAllEntries {
 			return unsupported(v, "is one of too many large patterns")
 		}
 	}
@@ -89,8 +89,8 @@ func (c *compiler) addPattern(n *node, v *value) error {
 	return nil
 }
 
-// maxAllEntries is how large the tables of all patterns of a schema may be.
-const maxAllEntries = 1 << 20
+// maxAllEntries is how large the tables of all patterns of a compiler may be.
+const maxAllEntries = 2 << 20
 
 // A patternError says why a pattern is refused.
 type patternError string
@@ -122,7 +122,8 @@ type tableBuilder struct {
 	queue  []patternState
 	pattern
 
-	visited []bool // by instruction, for follow
+	visited       []bool   // by instruction, for follow
+	stack, behind []uint32 // of follow
 }
 
 // A patternState is a set of places in the pattern, and what is before the next character.
@@ -254,7 +255,7 @@ func (b *tableBuilder) step(s patternState, r rune) int {
 	if match {
 		return accepted
 	}
-	next := patternState{places: append(places, uint32(b.prog.Start)), before: ' '}
+	next := patternState{places: append(slices.Clone(places), uint32(b.prog.Start)), before: ' '}
 	if b.words && syntax.IsWordChar(r) {
 		next.before = 'a'
 	}
@@ -264,11 +265,12 @@ func (b *tableBuilder) step(s patternState, r rune) int {
 }
 
 // follow returns the places behind a character, -1 for the end of the text, and whether the pattern
-// matches what is before it.
+// matches what is before it. The places are valid until the next call.
 func (b *tableBuilder) follow(s patternState, r rune) (places []uint32, match bool) {
 	clear(b.visited)
 	flags := syntax.EmptyOpContext(s.before, r)
-	stack := slices.Clone(s.places)
+	stack := append(b.stack[:0], s.places...)
+	places = b.behind[:0]
 	for len(stack) > 0 {
 		place := stack[len(stack)-1]
 		stack = stack[:len(stack)-1]
@@ -294,6 +296,7 @@ func (b *tableBuilder) follow(s patternState, r rune) (places []uint32, match bo
 			}
 		}
 	}
+	b.stack, b.behind = stack, places
 	return places, match
 }
 

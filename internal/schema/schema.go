@@ -64,12 +64,26 @@ func unsupported(keyword *value, format string, args ...any) error {
 // A Schema is compiled. It is immutable, and safe for concurrent use.
 type Schema struct{ root *node }
 
+// A Compiler compiles schemas. Those that have the same patterns share the tables of these. It is
+// used by one goroutine at once.
+type Compiler struct {
+	options  Options
+	patterns map[string]*pattern
+	formats  map[string]*format
+	entries  int // of the tables of all patterns
+}
+
+// NewCompiler returns a compiler.
+func NewCompiler(o Options) *Compiler {
+	return &Compiler{options: o, patterns: map[string]*pattern{}, formats: map[string]*format{}}
+}
+
 // Compile compiles schemas into one, which a value satisfies if it satisfies all of them.
-func Compile(options Options, texts ...[]byte) (*Schema, error) {
-	c := &compiler{options: options, nodes: map[string]*node{}, patterns: map[string]*pattern{}, formats: map[string]*format{}}
+func (c *Compiler) Compile(texts ...[]byte) (*Schema, error) {
+	b := &builder{Compiler: c, nodes: map[string]*node{}}
 	var roots []*value
 	for _, text := range texts {
-		d, err := c.parser.parse(text)
+		d, err := b.parser.parse(text)
 		if err != nil {
 			return nil, err
 		}
@@ -78,7 +92,7 @@ func Compile(options Options, texts ...[]byte) (*Schema, error) {
 		}
 		roots = append(roots, d.root)
 	}
-	root, err := c.compile(roots)
+	root, err := b.compile(roots)
 	if err != nil {
 		return nil, err
 	}

@@ -29,9 +29,6 @@ func NewReader(text []byte) Reader { return Reader{text, skipSpace(text, 0)} }
 // Offset returns how many bytes are behind the reader.
 func (r *Reader) Offset() int { return r.at }
 
-// Rest returns the text that is before the reader.
-func (r *Reader) Rest() []byte { return r.src[r.at:] }
-
 // Since returns the text from an offset to the reader.
 func (r *Reader) Since(offset int) []byte { return r.src[offset:r.at:r.at] }
 

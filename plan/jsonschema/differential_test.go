@@ -20,11 +20,9 @@ import (
 // How many schemas TestDifferential makes, and from where.
 var (
 	executions = flag.Int("executions", 500, "how many schemas TestDifferential makes")
+	values     = flag.Int("values", 16, "how many values TestDifferential compares with each schema")
 	seed       = flag.Uint64("seed", 1, "seed of TestDifferential")
 )
-
-// valuesPerSchema is how many values are compared with each schema.
-const valuesPerSchema = 16
 
 // TestDifferential compares values with schemas, here and by a library that has all of JSON Schema.
 func TestDifferential(t *testing.T) {
@@ -69,7 +67,7 @@ func compare(t *testing.T, entropy []byte) (d differences) {
 	g := &generator{entropy: entropy}
 	g.draft2020, g.formats = g.pick(2) == 1, g.pick(8) == 0
 	text := g.schema(3, true)
-	ours, err := schema.Compile(schema.Options{Formats: g.formats}, []byte(text))
+	ours, err := schema.NewCompiler(schema.Options{Formats: g.formats}).Compile([]byte(text))
 	theirs, theirErr := oracle(text, g.formats)
 	if beyond, ok := errors.AsType[*schema.Error](err); ok {
 		require.True(t, beyond.Unsupported || theirErr != nil || beyond.Reason == "refers to itself", "%v\n%s", err, text)
@@ -78,7 +76,7 @@ func compare(t *testing.T, entropy []byte) (d differences) {
 	if theirErr != nil { // not valid by the specification, such as an enum that has a value twice
 		return differences{refused: 1}
 	}
-	for range valuesPerSchema {
+	for range *values {
 		value := g.value(3)
 		d.values++
 		decoded, err := jsonschema.UnmarshalJSON(strings.NewReader(value))
@@ -127,7 +125,7 @@ func (g *generator) pick(n int) int {
 		return 0
 	}
 	// The bytes are used again and again, and differently each time.
-	b := int(g.entropy[g.at%len(g.entropy)]) + 31*(g.at/len(g.entropy))
+	b := int(g.entropy[g.at%len(g.entropy)]) + 31*(g.at/len(g.entropy)*(1+g.at%7))
 	g.at++
 	return b % n
 }

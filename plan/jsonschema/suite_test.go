@@ -60,7 +60,7 @@ func TestSuite(t *testing.T) {
 			for file, groups := range suite(t, c.draft) {
 				for _, g := range groups {
 					text := withDraft(t, g.Schema, c.says)
-					compiled, err := schema.Compile(schema.Options{}, text)
+					compiled, err := schema.NewCompiler(schema.Options{}).Compile(text)
 					if err != nil {
 						var beyond *schema.Error
 						require.ErrorAs(t, err, &beyond)
