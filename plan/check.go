@@ -13,9 +13,6 @@ import (
 // maxViolations is how many violations of an event are found at most.
 const maxViolations = 20
 
-// maxNamed is how many characters of an event's name are in a violation.
-const maxNamed = 100
-
 // Check appends what violates the plan in an event to into, at most 20 violations, and returns the
 // extended slice. An event whose type has no rule in the plan is compared with the common rules
 // only; one whose type has rules, but none for its name or version, is unplanned, and so is each
@@ -27,7 +24,7 @@ func (p *Plan) Check(e *inlet.Event, into []Violation) []Violation {
 	most := len(into) + maxViolations
 	rule, planned := p.ruleFor(e)
 	if !planned {
-		into = append(into, unplanned(e))
+		into = append(into, p.unplanned(e))
 	}
 	for _, r := range p.common {
 		into = r.check(e, into, most)
@@ -98,13 +95,16 @@ func find(object []byte, name string) []byte {
 }
 
 // unplanned returns the violation of an event that no rule is for.
-func unplanned(e *inlet.Event) Violation {
+func (p *Plan) unplanned(e *inlet.Event) Violation {
 	path := nameMember(e.Type)
 	if path == "" {
 		return Violation{Kind: UnplannedEvent, Path: canonical.Type, Found: string(e.Type)}
 	}
-	name := []rune(e.Name[:min(len(e.Name), 4*maxNamed)])
-	return Violation{Kind: UnplannedEvent, Path: path, Found: string(e.Type) + " " + strconv.Quote(string(name[:min(len(name), maxNamed)]))}
+	v := Violation{Kind: UnplannedEvent, Path: path, Found: string(e.Type) + " " + strconv.Quote(beginning(e.Name))}
+	if event := p.similar[eventKey{e.Type, folded(e.Name)}]; event != "" && event != e.Name {
+		v.Expected = strconv.Quote(beginning(event))
+	}
+	return v
 }
 
 // check appends what violates the rule, up to a number of violations.

@@ -43,7 +43,7 @@ func ExampleLoad() {
 	// properties.total must be a number, but it is the text "12"
 	// properties.currency is not in the plan: it is the text "EUR"
 	// properties.order_id is missing: it must be a text
-	// track "order completed" is not in the plan
+	// track "order completed" is not in the plan, which has "Order Completed"
 }
 
 // The rules of a plan of Segment Protocols, as its Public API lists them.

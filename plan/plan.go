@@ -8,6 +8,8 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/inlet-go/inlet"
 	"github.com/inlet-go/inlet/internal/schema"
@@ -32,6 +34,7 @@ type Plan struct {
 	types         map[inlet.Type]bool // that have a rule
 	versioned     bool                // events may name a version
 	common        []*Rule
+	similar       map[eventKey]string // the event of a rule, by its name without case and separators
 }
 
 // An eventKey is which events a rule is for.
@@ -241,6 +244,7 @@ func (p *Plan) compile(o *LoadOptions) (*Plan, error) {
 		return nil, fmt.Errorf("plan: has more than %d rules", maxRules)
 	}
 	p.byEvent, p.types = make(map[eventKey]*family, len(p.rules)), map[inlet.Type]bool{}
+	p.similar = make(map[eventKey]string, len(p.rules))
 	c := schema.NewCompiler(schema.Options{Formats: o.Formats})
 	for i := range p.rules {
 		r := &p.rules[i]
@@ -263,6 +267,9 @@ func (p *Plan) add(r *Rule) error {
 	}
 	key := eventKey{r.Type, r.Event}
 	p.types[r.Type] = true
+	if r.Event != "" {
+		p.similar[eventKey{r.Type, folded(r.Event)}] = r.Event
+	}
 	p.versioned = p.versioned || r.Version > 1
 	f := p.byEvent[key]
 	if f == nil {
@@ -275,6 +282,25 @@ func (p *Plan) add(r *Rule) error {
 	}
 	f.rules = slices.Insert(f.rules, at, r)
 	return nil
+}
+
+// folded returns the beginning of a name without what people write differently: upper and lower case,
+// and what is between words.
+func folded(name string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsLetter(r) || unicode.IsDigit(r) {
+			return unicode.ToLower(r)
+		}
+		return -1
+	}, beginning(name))
+}
+
+// maxNamed is how many characters of an event's name are looked at when it is unplanned.
+const maxNamed = 100
+
+func beginning(name string) string {
+	all := []rune(name[:min(len(name), utf8.UTFMax*maxNamed)])
+	return string(all[:min(len(all), maxNamed)])
 }
 
 func (r *Rule) compile(c *schema.Compiler, o *LoadOptions) error {

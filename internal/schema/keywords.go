@@ -61,11 +61,11 @@ func either(all []string) string {
 	return strings.Join(all[:len(all)-1], ", ") + " or " + all[len(all)-1]
 }
 
-// annotations are keywords that demand nothing. "id" is one from draft 06 on, and plans are full of
-// it.
+// annotations are keywords that demand nothing. "id" is one from draft 06 on; plans are full of it,
+// and of "labels", which are Segment's.
 var annotations = []string{
 	"$schema", "$comment", "title", "description", "default", "examples", "deprecated", "readOnly", "writeOnly",
-	"contentEncoding", "contentMediaType", "definitions", "$defs", "id", "$ref", "allOf",
+	"contentEncoding", "contentMediaType", "definitions", "$defs", "id", "labels", "$ref", "allOf",
 }
 
 // A numberRules is what is demanded of numbers.
