@@ -21,7 +21,7 @@ var _ prometheus.Collector = collector{}
 
 // newDescs describes the metrics for the client library.
 func newDescs() (descs [metricCount]*prometheus.Desc) {
-	for i, d := range catalogue() {
+	for i, d := range catalogue {
 		descs[i] = prometheus.NewDesc(d.name, d.help, strings.Fields(d.labels), nil)
 	}
 	return descs
@@ -36,7 +36,7 @@ func (c collector) Describe(ch chan<- *prometheus.Desc) {
 
 // Collect implements [prometheus.Collector].
 func (c collector) Collect(ch chan<- prometheus.Metric) {
-	s := scrape{ch: ch, descs: &c.m.descs, kinds: catalogue(), sent: make(map[string]bool)}
+	s := scrape{ch: ch, descs: &c.m.descs, sent: make(map[string]bool)}
 	c.m.mu.Lock()
 	series, durations, writes, watched := c.m.counted()
 	c.m.mu.Unlock()
@@ -66,7 +66,6 @@ func (m *Metrics) counted() (all []*series, durations map[durationLabels]*histog
 type scrape struct {
 	ch    chan<- prometheus.Metric
 	descs *[metricCount]*prometheus.Desc
-	kinds [metricCount]metric
 	sent  map[string]bool // of what is watched: two names may be one label
 
 	panics uint64 // of what is watched
@@ -74,7 +73,7 @@ type scrape struct {
 
 // send sends a value.
 func (s *scrape) send(metric int, value float64, labels ...string) {
-	s.ch <- prometheus.MustNewConstMetric(s.descs[metric], s.kinds[metric].kind, value, labels...)
+	s.ch <- prometheus.MustNewConstMetric(s.descs[metric], catalogue[metric].kind, value, labels...)
 }
 
 // histogram sends a histogram.
@@ -154,7 +153,7 @@ func (s *scrape) handler(name string, h *inlet.Handler) {
 
 // pull sends a value of something that is watched, unless there is one for these labels.
 func (s *scrape) pull(metric int, value float64, labels ...string) {
-	id := s.kinds[metric].name + "\xff" + strings.Join(labels, "\xff")
+	id := catalogue[metric].name + "\xff" + strings.Join(labels, "\xff")
 	if !s.sent[id] {
 		s.sent[id] = true
 		s.send(metric, value, labels...)

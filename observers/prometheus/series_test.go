@@ -140,7 +140,7 @@ func TestDocument(t *testing.T) {
 	families := gather(t, everything(t))
 	var table strings.Builder
 	table.WriteString("| series | kind | labels | meaning |\n|---|---|---|---|\n")
-	for _, m := range catalogue() {
+	for _, m := range catalogue {
 		f := families[m.name]
 		require.NotNil(t, f, "%s has no series after the golden requests", m.name)
 		delete(families, m.name)
