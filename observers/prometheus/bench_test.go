@@ -1,11 +1,13 @@
 package inletprom
 
 import (
+	"net/http/httptest"
 	"strconv"
 	"testing"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/inlet-go/inlet"
 )
@@ -60,4 +62,28 @@ func BenchmarkObserveRequest(b *testing.B) {
 			few.ObserveRequest(ctx, outcomes[1])
 		}
 	})
+}
+
+// A scrape with as many sources as there may be, of ten series each.
+func BenchmarkScrape(b *testing.B) {
+	reg := prometheus.NewRegistry()
+	m, err := New(reg, nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	for i := range 1000 {
+		for status := range 10 {
+			o := outcome("source-" + strconv.Itoa(i))
+			o.Status = 200 + status
+			m.ObserveRequest(b.Context(), o)
+		}
+	}
+	handler := promhttp.HandlerFor(reg, promhttp.HandlerOpts{DisableCompression: true})
+	size := 0
+	for b.Loop() {
+		page := httptest.NewRecorder()
+		handler.ServeHTTP(page, httptest.NewRequest("GET", "/metrics", nil))
+		size = page.Body.Len()
+	}
+	b.ReportMetric(float64(size)/(1<<20), "MiB")
 }

@@ -125,7 +125,7 @@ type durationLabels struct{ dialect, path, status string }
 // find returns the series of a key, or of what the key is counted with if there are too many.
 func (m *Metrics) find(k seriesKey) *series {
 	for {
-		hash := m.hash(&k)
+		hash := k.hash()
 		if s := m.series.get(hash, &k); s != nil {
 			return s
 		}
@@ -140,11 +140,18 @@ func (m *Metrics) find(k seriesKey) *series {
 	}
 }
 
-// hash returns the hash of a key.
-func (m *Metrics) hash(k *seriesKey) uint64 {
+// hash returns the hash of a key: that of its source, which is a good one, and lengths and letters
+// of what each source has only a few of, none of which a client can choose.
+func (k *seriesKey) hash() uint64 {
 	const odd = 0x9e3779b97f4a7c15
-	mixed := uint64(k.status) + uint64(len(k.code))<<10 + uint64(len(k.dialect))<<16
-	return maphash.String(m.seed, k.path) ^ k.source.hash ^ (mixed * odd >> 40)
+	mixed := uint64(k.status) + uint64(len(k.code))<<10 + uint64(len(k.dialect))<<16 + uint64(len(k.path))<<22
+	if n := len(k.path); n > 0 {
+		mixed += uint64(k.path[n-1])<<32 + uint64(k.path[n/2])<<40
+	}
+	if n := len(k.code); n > 0 {
+		mixed += uint64(k.code[n-1]) << 48
+	}
+	return k.source.hash ^ mixed*odd>>32
 }
 
 // mayAdd reports whether a key may have a series of its own. The last that a key becomes always
