@@ -86,6 +86,7 @@ const (
 	cacheLookups
 	cacheFailed
 	cacheStale
+	watchPanics
 	instrumentCount
 )
 
@@ -184,6 +185,7 @@ func partInstruments() map[int]instrument {
 		cacheLookups:    {"inlet.key_cache.lookups", "{lookup}", counter, "Lookups of a key in its store."},
 		cacheFailed:     {"inlet.key_cache.failed_lookups", "{lookup}", counter, "Lookups that failed."},
 		cacheStale:      {"inlet.key_cache.stale", "{request}", counter, "Requests whose key could not be looked up, and was still known."},
+		watchPanics:     {"inlet.watch.panics", "{panic}", counter, "Parts that have panicked when they were asked, and were left out."},
 	}
 }
 

@@ -3,7 +3,6 @@ package inletotel
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strings"
 	"time"
 
@@ -30,7 +29,8 @@ func (t *Telemetry) buildCounters() error {
 	_, err := t.meter.RegisterCallback(func(_ context.Context, to metric.Observer) error {
 		c := collection{to: to, instruments: instruments}
 		c.requests(t)
-		return c.watched(t.watched.copied())
+		c.watched(&t.watched)
+		return nil
 	}, instruments...)
 	return err
 }
@@ -41,21 +41,21 @@ type collection struct {
 	instruments []metric.Observable
 }
 
-// watched reads what is watched. If a part panics, the others are read: the SDK collects in a
-// goroutine of its own, whose panic would end the process.
-func (c *collection) watched(parts map[part]func(*collection)) error {
-	var errs []error
-	for p, read := range parts {
+// watched reads what is watched. A part that panics is counted, and the others are read: the SDK
+// collects in a goroutine of its own, whose panic would end the process, and exports nothing after
+// an error.
+func (c *collection) watched(w *watched) {
+	for _, read := range w.copied() {
 		var err error
 		guard.Call(&err, func() error {
 			read(c)
 			return nil
 		})
 		if err != nil {
-			errs = append(errs, fmt.Errorf("inletotel: %s %q not read: %w", p.kind, p.name, err))
+			w.panics.Add(1)
 		}
 	}
-	return errors.Join(errs...)
+	set(c, watchPanics, w.panics.Load(), with())
 }
 
 // set sets a value.

@@ -4,6 +4,7 @@ import (
 	"maps"
 	"reflect"
 	"sync"
+	"sync/atomic"
 
 	"github.com/inlet-go/inlet"
 	"github.com/inlet-go/inlet/authcache"
@@ -12,6 +13,8 @@ import (
 
 // watched is what is asked, whenever the SDK collects, for what it has counted itself, by name.
 type watched struct {
+	panics atomic.Int64 // of parts that were asked
+
 	mu    sync.Mutex
 	parts map[part]func(*collection)
 }

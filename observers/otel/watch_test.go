@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 
 	"github.com/inlet-go/inlet"
 	"github.com/inlet-go/inlet/authcache"
@@ -149,12 +148,8 @@ func TestWatchPanic(t *testing.T) {
 	j := openJournal(t, t.TempDir())
 	s.Watch("main", j)
 	s.WatchSharedLimiter("api", func() inletotel.SharedLimiterStats { panic("broken") })
-	var all metricdata.ResourceMetrics
-	err := s.reader.Collect(t.Context(), &all)
-	require.ErrorContains(t, err, `inletotel: shared limiter "api" not read: panic: broken`)
-	names := map[string]bool{}
-	for _, m := range all.ScopeMetrics[0].Metrics {
-		names[m.Name] = true
-	}
-	require.True(t, names["inlet.journal.events"])
+	require.Equal(t, map[string]float64{"journal=main": 0}, s.points("inlet.journal.events"))
+	require.Equal(t, map[string]float64{"": 2}, s.points("inlet.watch.panics"))
+	s.WatchSharedLimiter("api", nil)
+	require.Equal(t, map[string]float64{"": 2}, s.points("inlet.watch.panics"))
 }
