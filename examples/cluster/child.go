@@ -58,8 +58,7 @@ type process struct {
 	ended   chan struct{} // closed when it has ended
 	last    *report       // nil until it has reported
 	expects bool          // its end is expected
-	kills   int
-	err     error // of an end that was not expected
+	err     error         // of an end that was not expected
 }
 
 func newProcess(dir, name string, args ...string) *process {

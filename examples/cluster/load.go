@@ -27,8 +27,8 @@ type load struct {
 	clients []*client
 
 	acknowledged atomic.Int64 // events
-	repeated     atomic.Int64 // requests that were sent again
 	mu           sync.Mutex
+	repeated     map[string]int // requests that were sent again, by the reason
 	byNode       map[string]int // events that a node has acknowledged
 	answers      []answer
 }
@@ -48,7 +48,7 @@ type client struct {
 func id(client, batch, event int) string { return fmt.Sprintf("c%d-%d-%d", client, batch, event) }
 
 func newLoad(url string, rate int) *load {
-	l := &load{url: url, byNode: map[string]int{}}
+	l := &load{url: url, repeated: map[string]int{}, byNode: map[string]int{}}
 	clients := min(maxClients, rate/batchSize)
 	for i := range clients {
 		l.clients = append(l.clients, &client{number: i})
@@ -97,7 +97,7 @@ func (l *load) sendBatch(ctx context.Context, c *client, h *http.Client) {
 			c.refused = fmt.Errorf("client %d: a batch is refused with status %d", c.number, status)
 			return
 		}
-		l.repeated.Add(1)
+		l.repeat(status)
 		pause(ctx, wait/2+rand.N(wait/2))
 	}
 }
@@ -146,6 +146,17 @@ func (l *load) record(node string, a answer) {
 	defer l.mu.Unlock()
 	l.byNode[node] += batchSize
 	l.answers = append(l.answers, a)
+}
+
+// repeat counts a request that is sent again, after a status or, with 0, no answer.
+func (l *load) repeat(status int) {
+	reason := "no answer"
+	if status != 0 {
+		reason = fmt.Sprintf("status %d", status)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.repeated[reason]++
 }
 
 // of returns how many events a node has acknowledged.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"time"
 
@@ -139,7 +140,15 @@ func (v *verdict) print(out io.Writer, l *load) {
 	if v.unanswered > 0 {
 		fmt.Fprintf(out, "; of %d no client knows", v.unanswered)
 	}
-	fmt.Fprintf(out, ".\n%d requests were sent again by clients.\n\n", l.repeated.Load())
+	again := 0
+	for _, n := range l.repeated {
+		again += n
+	}
+	fmt.Fprintf(out, ".\n%d requests were sent again by clients", again)
+	for _, reason := range slices.Sorted(maps.Keys(l.repeated)) {
+		fmt.Fprintf(out, ", %d after %s", l.repeated[reason], reason)
+	}
+	fmt.Fprint(out, ".\n\n")
 	outside, all := v.times(l.answers)
 	fmt.Fprintf(out, "Answers, all attempts:  p50 %v, p99 %v, at most %v\n", percentile(all, 50), percentile(all, 99), percentile(all, 100))
 	fmt.Fprintf(out, "  outside fail-over:    p50 %v, p99 %v, at most %v\n", percentile(outside, 50), percentile(outside, 99), percentile(outside, 100))
