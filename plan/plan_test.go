@@ -210,10 +210,10 @@ func TestConcurrent(t *testing.T) {
 				good, bad := ordinary(), ordinary()
 				bad.Properties = raw(`{"order_id":"","total":"1","currency":"EUR","products":[{}]}`)
 				if v := p.Check(good, nil); v != nil {
-					panic(v[0].Message())
+					t.Error(v[0].Message())
 				}
 				if v := p.Check(bad, nil); len(v) != 3 {
-					panic(fmt.Sprint(v))
+					t.Error(v)
 				}
 			}
 		})

@@ -370,7 +370,7 @@ func (b *builder) fillArray(n *node, schemas []*value) error {
 
 // fillObject reads the keywords about members, and makes the nodes of those.
 func (b *builder) fillObject(n *node, schemas []*value) error {
-	names, required, err := readNames(schemas)
+	names, err := readNames(schemas)
 	if err != nil {
 		return err
 	}
@@ -378,73 +378,85 @@ func (b *builder) fillObject(n *node, schemas []*value) error {
 	if err != nil {
 		return err
 	}
-	if len(names) == 0 && others == nil {
+	if len(names.rules) == 0 && others == nil {
 		return nil
 	}
 	o := n.objects()
-	o.others, o.index = others, make(map[string]int, len(names))
-	for i := range names {
-		r := &names[i]
+	o.others, o.index, o.members = others, names.index, names.rules
+	o.required = make([]*rule, names.required)
+	for i := range o.members {
+		r := &o.members[i]
 		if r.node, err = b.node(childrenOf(schemas, &r.name)); err != nil {
 			return err
 		}
-		o.index[r.name] = i
-	}
-	o.members = names
-	o.required = make([]*rule, required)
-	for i := range o.members {
-		if r := &o.members[i]; r.required >= 0 {
+		if r.required >= 0 {
 			o.required[r.required] = r
 		}
 	}
 	return nil
 }
 
-// readNames returns a rule for each name that one of the schemas has or requires, without nodes,
-// and how many are required.
-func readNames(schemas []*value) (names []rule, required int, err error) {
-	index := map[string]int{}
-	add := func(name string) *rule {
-		i, ok := index[name]
-		if !ok {
-			i = len(names)
-			index[name] = i
-			names = append(names, rule{name: name, quoted: quoted(name), required: -1})
-		}
-		return &names[i]
+// A nameList is the rules for the names that schemas have or require, without nodes.
+type nameList struct {
+	rules    []rule
+	index    map[string]int
+	required int // how many are required
+}
+
+// add returns the rule for a name, a new one if there is none.
+func (l *nameList) add(name string) *rule {
+	i, ok := l.index[name]
+	if !ok {
+		i = len(l.rules)
+		l.index[name] = i
+		l.rules = append(l.rules, rule{name: name, quoted: quoted(name), required: -1})
 	}
+	return &l.rules[i]
+}
+
+// readNames returns the rules for all names in some schemas.
+func readNames(schemas []*value) (*nameList, error) {
+	l := &nameList{index: map[string]int{}}
 	for _, s := range schemas {
-		if v := s.get("properties"); v != nil {
-			if v.kind != '{' {
-				return nil, 0, v.fail("must be an object of schemas")
-			}
-			for _, m := range v.members {
-				add(m.name)
-			}
-		}
-	}
-	for _, s := range schemas {
-		v := s.get("required")
+		v := s.get("properties")
 		if v == nil {
 			continue
 		}
-		if v.kind != '[' {
-			return nil, 0, v.fail("must be a list of names")
+		if v.kind != '{' {
+			return nil, v.fail("must be an object of schemas")
 		}
-		for _, name := range v.list {
-			if name.kind != '"' {
-				return nil, 0, v.fail("must be a list of names")
-			}
-			if r := add(name.text); r.required < 0 {
-				r.required = required
-				required++
-			}
-		}
-		if required > maxRequired {
-			return nil, 0, v.fail("has more than %d names", maxRequired)
+		for _, m := range v.members {
+			l.add(m.name)
 		}
 	}
-	return names, required, nil
+	for _, s := range schemas {
+		if v := s.get("required"); v != nil {
+			if err := l.require(v); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return l, nil
+}
+
+// require adds the names of a list of required ones.
+func (l *nameList) require(v *value) error {
+	if v.kind != '[' {
+		return v.fail("must be a list of names")
+	}
+	for _, name := range v.list {
+		if name.kind != '"' {
+			return v.fail("must be a list of names")
+		}
+		if r := l.add(name.text); r.required < 0 {
+			r.required = l.required
+			l.required++
+		}
+	}
+	if l.required > maxRequired {
+		return v.fail("has more than %d names", maxRequired)
+	}
+	return nil
 }
 
 // quoted returns a name as it is in JSON, without the quotes.

@@ -11,8 +11,8 @@ import (
 // allocates nothing. It is for a check that wants to see values in the order in which they are
 // written.
 //
-// The text is meant to be valid JSON. A text that is not gives wrong pieces and no panic, and
-// each method moves forwards or is at the end: walking over any text ends.
+// The text is meant to be valid JSON. A text that is not gives wrong pieces and no panic. Walking
+// over any text ends: Enter, More and Name move forwards, unless they are at the end.
 //
 //	for more := r.Enter(); more; more = r.More() {
 //		name, _ := r.Name() // in objects

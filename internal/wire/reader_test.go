@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/stretchr/testify/require"
 
@@ -79,17 +80,16 @@ func FuzzReader(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
 		r := wire.NewReader(text)
-		for before := -1; r.Offset() < len(text); before = r.Offset() {
-			require.Greater(t, r.Offset(), before, "%q", text)
+		for r.Offset() < len(text) {
+			before := r.Offset()
 			pieces(&r, 0)
-			if r.Offset() < len(text) {
-				r.More()
-			}
+			r.More()
+			require.Greater(t, r.Offset(), before, "%q", text)
 		}
 		inner := wire.AppendUnescaped(nil, text)
 		require.LessOrEqual(t, len(inner), len(text))
-		if valid := fmt.Appendf(nil, `"%s"`, text); json.Valid(valid) && !bytes.Contains(bytes.ToLower(text), []byte(`\ud`)) {
-			require.Equal(t, wire.Text(valid), string(bytes.ToValidUTF8(inner, []byte("\uFFFD"))), "%q", text)
+		if valid := fmt.Appendf(nil, `"%s"`, text); json.Valid(valid) && utf8.Valid(text) && !bytes.Contains(bytes.ToLower(text), []byte(`\ud`)) {
+			require.Equal(t, wire.Text(valid), string(inner), "%q", text)
 		}
 	})
 }

@@ -173,49 +173,64 @@ func (g *generator) schema(levels int, root bool) string {
 
 func (g *generator) keyword(levels int, add func(name, value string)) {
 	count := func() string { return g.of("0", "1", "2", "3", "2.0", "1e0") }
-	switch k := g.pick(20); {
-	case k < 3:
+	k := g.pick(20)
+	if levels > 0 && g.inner(k, levels, add) {
+		return
+	}
+	switch k {
+	case 0, 1, 2:
 		types := []string{`"string"`, `"number"`, `"integer"`, `"object"`, `"array"`, `"boolean"`, `"null"`}
 		if first := g.pick(len(types)); g.pick(2) == 0 {
 			add("type", types[first])
 		} else {
 			add("type", "["+types[first]+","+types[(first+1+g.pick(len(types)-1))%len(types)]+"]")
 		}
-	case k < 5 && levels > 0:
-		g.properties(levels, add)
-	case k == 5:
+	case 5:
 		add("required", g.of(`[]`, `["a"]`, `["\u0061","b"]`, `["c",""]`, `["😀","é"]`))
-	case k == 6 && levels > 0:
-		add("additionalProperties", g.schema(levels-1, false))
-	case k == 7 && levels > 0:
-		add("items", g.schema(levels-1, false))
-	case k == 8:
+	case 8:
 		add("enum", "["+g.value(1)+g.of("", ","+g.number()+`,"z"`)+"]")
-	case k == 9:
+	case 9:
 		add("const", g.value(1))
-	case k == 10:
+	case 10:
 		add(g.of("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"), g.number())
-	case k == 11:
+	case 11:
 		add("multipleOf", g.of("1", "2", "0.1", "0.01", "3", "1e2", "0.3", "7", "2.5", "1.10", "123456789012345678", "1e-7"))
-	case k == 12:
+	case 12:
 		add(g.of("minLength", "maxLength"), count())
-	case k == 13:
+	case 13:
 		add("pattern", g.pattern(2))
-	case k == 14:
+	case 14:
 		add(g.of("minItems", "maxItems", "minProperties", "maxProperties"), count())
-	case k == 15 && levels > 0:
-		add("allOf", "["+g.schema(levels-1, false)+","+g.schema(levels-1, false)+"]")
-	case k == 16:
+	case 16:
 		add("$ref", g.reference())
-	case k == 17 && g.formats:
-		add("format", g.of(`"date-time"`, `"uuid"`))
-	case k == 18:
+	case 17:
+		if g.formats {
+			add("format", g.of(`"date-time"`, `"uuid"`))
+		}
+	case 18:
 		add(g.of("title", "description", "$comment"), `"x"`)
-	case k == 19 && levels > 0:
+	}
+}
+
+// inner adds a keyword that has schemas in it, if the number is that of one.
+func (g *generator) inner(k, levels int, add func(name, value string)) bool {
+	switch k {
+	case 3, 4:
+		g.properties(levels, add)
+	case 6:
+		add("additionalProperties", g.schema(levels-1, false))
+	case 7:
+		add("items", g.schema(levels-1, false))
+	case 15:
+		add("allOf", "["+g.schema(levels-1, false)+","+g.schema(levels-1, false)+"]")
+	case 19:
 		g.properties(levels, add)
 		add("required", g.of(`["a"]`, `["b","é"]`))
 		add("additionalProperties", g.of("false", "true"))
+	default:
+		return false
 	}
+	return true
 }
 
 func (g *generator) reference() string {
