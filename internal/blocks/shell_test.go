@@ -40,6 +40,11 @@ var commands = []struct {
 	{regexp.MustCompile(`^cd (internal/bench) && chrt -r 1 (?:taskset -c 1 )?\.\./\.\./bench\.test (.*)$`), func(t *testing.T, p []string) {
 		requireTests(t, p[1], p[2])
 	}},
+	{regexp.MustCompile(`^go build -tags heavy -o peers\.bin \./(internal/bench/peers)$`), func(t *testing.T, p []string) {
+		requireProgram(t, p[1])
+		requireTests(t, p[1], "-tags heavy")
+	}},
+	{regexp.MustCompile(`^chrt -r 1 \./peers\.bin$`), func(*testing.T, []string) {}},
 	{regexp.MustCompile(`^go doc (?:-all )?(\S+)$`), func(t *testing.T, p []string) { requirePackage(t, p[1]) }},
 	{regexp.MustCompile(`^bash \.ci/run ?(\S*)$`), func(t *testing.T, p []string) { requireStep(t, p[1]) }},
 	{regexp.MustCompile(`^npm install --prefix (\S+)$`), func(t *testing.T, p []string) { requireFile(t, p[1]+"/package.json") }},

@@ -3,9 +3,12 @@
 // each event as a line of a file.
 //
 //	go run ./internal/bench/peers
-//	GOFLAGS=-tags=heavy go run ./internal/bench/peers
 //
-// The second has the collectors too, which take minutes to compile. Each server is a process of
+//	go build -tags heavy -o peers.bin ./internal/bench/peers
+//	chrt -r 1 ./peers.bin
+//
+// The second form has the collectors too, which take minutes to compile, and a real-time priority,
+// for machines that others use. Each server is a process of
 // its own on the first processor, and the client polls on the second. A row of the table is the
 // processor time of the server for an event, alone and in batches of 100, in short slices that
 // alternate with those of all others; and the events that a server had acknowledged when it was

@@ -91,11 +91,11 @@ func TestMissing(t *testing.T) {
 	require.NoError(t, os.Mkdir(dir, 0o700)) // which t.TempDir removes
 }
 
-// No server accepts what is no JSON, or an event of nobody. Those that are to know the key refuse
+// All servers refuse what is not JSON, and an event without a user. Those that know the key refuse
 // others.
 func TestRefusals(t *testing.T) {
 	t.Parallel()
-	nobody := `{"type":"track","event":"E","messageId":"m"}`
+	anonymous := `{"type":"track","event":"E","messageId":"m"}`
 	for _, p := range peers() {
 		if p.form != nil {
 			continue // it accepts any text
@@ -105,8 +105,8 @@ func TestRefusals(t *testing.T) {
 			s, err := startServer(p, t.TempDir())
 			require.NoError(t, err)
 			require.NotEqual(t, 200, post(t, s, segment.single, bench.WriteKey, `{"type":"track",`))
-			require.NotEqual(t, 200, post(t, s, segment.single, bench.WriteKey, nobody))
-			require.NotEqual(t, 200, post(t, s, segment.batch, bench.WriteKey, `{"batch":[`+nobody+`]}`))
+			require.NotEqual(t, 200, post(t, s, segment.single, bench.WriteKey, anonymous))
+			require.NotEqual(t, 200, post(t, s, segment.batch, bench.WriteKey, `{"batch":[`+anonymous+`]}`))
 			if !p.keyless {
 				require.Equal(t, 401, post(t, s, segment.single, "another", `{"type":"track","event":"E","userId":"u","messageId":"m"}`))
 			}
