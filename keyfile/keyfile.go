@@ -1,22 +1,18 @@
 package keyfile
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"crypto/sha256"
 	"crypto/subtle"
-	"errors"
-	"fmt"
 	"io"
 	"log/slog"
-	"os"
-	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/inlet-go/inlet"
 	"github.com/inlet-go/inlet/internal/check"
+	"github.com/inlet-go/inlet/internal/watchfile"
 )
 
 // maxBytes is how large a file may be: some 100,000 keys.
@@ -56,16 +52,8 @@ func (o *Options) withDefaults() (Options, error) {
 //
 // Concurrency: its methods may be called concurrently.
 type File struct {
-	path    string
-	options Options
-	keys    atomic.Pointer[keySet]
-
-	reading sync.Mutex
-	content [sha256.Size]byte // of the last good file
-	failure atomic.Pointer[error]
-
-	stop    context.CancelFunc
-	stopped chan struct{}
+	file *watchfile.File
+	keys atomic.Pointer[keySet]
 }
 
 var (
@@ -81,30 +69,33 @@ func Open(path string, o *Options) (*File, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &File{path: path, options: filled, stopped: make(chan struct{})}
-	f.keys.Store(new(keySet))
-	if err := f.Reload(); err != nil {
+	f := new(File)
+	f.file, err = watchfile.Open(path, &watchfile.Options{
+		Package: "keyfile", MaxBytes: maxBytes, Interval: filled.Interval,
+		Use: func(text []byte, first bool) error { return f.use(text, first, path, filled.Logger) },
+		Failed: func(err error) {
+			filled.Logger.Error("keyfile: file cannot be used; the last good keys stay in use", "error", err)
+		},
+		Usable: func() { filled.Logger.Info("keyfile: file in use again", "path", path) },
+	})
+	if err != nil {
 		return nil, err
 	}
-	ctx, stop := context.WithCancel(context.Background())
-	f.stop = stop
-	go f.poll(ctx)
 	return f, nil
 }
 
-// poll reads the file until ctx is done.
-func (f *File) poll(ctx context.Context) {
-	defer close(f.stopped)
-	ticker := time.NewTicker(f.options.Interval)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-			_ = f.Reload() // logged, and kept for Err
-		}
+// use replaces the keys by those in a text.
+func (f *File) use(text []byte, first bool, path string, logger *slog.Logger) error {
+	keys, err := parse(text)
+	if err != nil {
+		return err
 	}
+	before := f.keys.Swap(keys)
+	if !first {
+		added, removed := keys.since(before)
+		logger.Info("keyfile: keys replaced", "path", path, "keys", len(keys.sources), "added", added, "removed", removed)
+	}
+	return nil
 }
 
 // Authenticate returns the source of the key, or [inlet.ErrUnknownKey].
@@ -125,98 +116,14 @@ func (f *File) AllowsOrigin(_ context.Context, origin string) bool {
 
 // Reload reads the file now, for a program that knows that it has changed. It returns why the
 // file is not in use, or nil.
-func (f *File) Reload() error {
-	f.reading.Lock()
-	defer f.reading.Unlock()
-	err := f.read()
-	if err != nil {
-		err = fmt.Errorf("keyfile: %s: %w", f.path, err)
-	}
-	f.report(err)
-	return err
-}
-
-// read replaces the keys if the file has changed. The caller holds reading.
-func (f *File) read() error {
-	text, err := readFile(f.path)
-	if err != nil {
-		return err
-	}
-	content := sha256.Sum256(text)
-	before := f.keys.Load()
-	if before.sources != nil && content == f.content {
-		return nil
-	}
-	keys, err := parse(text)
-	if err != nil {
-		return err
-	}
-	f.keys.Store(keys)
-	f.content = content
-	if before.sources != nil {
-		added, removed := keys.since(before)
-		f.options.Logger.Info("keyfile: keys replaced", "path", f.path, "keys", len(keys.sources), "added", added, "removed", removed)
-	}
-	return nil
-}
-
-// readFile does not wait for a writer, as opening a pipe would.
-func readFile(path string) ([]byte, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, reason(err)
-	}
-	if !info.Mode().IsRegular() {
-		return nil, errors.New("is not a file")
-	}
-	file, err := os.Open(path)
-	if err != nil {
-		return nil, reason(err)
-	}
-	defer func() { _ = file.Close() }() // it was only read
-	text, err := io.ReadAll(io.LimitReader(file, maxBytes+1))
-	if err != nil {
-		return nil, reason(err)
-	}
-	if len(text) > maxBytes {
-		return nil, fmt.Errorf("is larger than %d MiB", maxBytes>>20)
-	}
-	return bytes.TrimPrefix(text, []byte("\uFEFF")), nil
-}
-
-// reason returns the error without the path, which the caller adds.
-func reason(err error) error {
-	if found, ok := errors.AsType[*os.PathError](err); ok {
-		return fmt.Errorf("%s: %w", found.Op, found.Err)
-	}
-	return err
-}
-
-// report logs once that the file cannot be used, for each reason, and once that it can again.
-func (f *File) report(err error) {
-	before := f.Err()
-	f.failure.Store(&err)
-	switch {
-	case f.stop == nil: // Open returns it
-	case err == nil && before != nil:
-		f.options.Logger.Info("keyfile: file in use again", "path", f.path)
-	case err != nil && (before == nil || before.Error() != err.Error()):
-		f.options.Logger.Error("keyfile: file cannot be used; the last good keys stay in use", "error", err)
-	}
-}
+func (f *File) Reload() error { return f.file.Reload() }
 
 // Err returns why the file as it was last read is not in use, or nil, for a check of health.
-func (f *File) Err() error {
-	if err := f.failure.Load(); err != nil {
-		return *err
-	}
-	return nil
-}
+func (f *File) Err() error { return f.file.Err() }
 
 // Close ends the goroutine and waits for it. The keys stay as they are. It may be called more
 // than once, and always returns nil.
 func (f *File) Close() error {
-	f.stop()
-	<-f.stopped
+	f.file.Close()
 	return nil
 }
