@@ -35,6 +35,9 @@ type Plan struct {
 	versioned     bool                // events may name a version
 	common        []*Rule
 	similar       map[eventKey]string // the event of a rule, by its name without case and separators
+
+	ownModes  modes            // of the plan
+	ruleModes map[string]modes // of rules that have their own, by Rule.String
 }
 
 // An eventKey is which events a rule is for.
@@ -255,6 +258,9 @@ func (p *Plan) compile(o *LoadOptions) (*Plan, error) {
 		if err := p.add(r); err != nil {
 			return nil, fmt.Errorf("plan: rule %d (%s): %w", i+1, r, err)
 		}
+	}
+	if err := p.readModes(); err != nil {
+		return nil, err
 	}
 	return p, nil
 }

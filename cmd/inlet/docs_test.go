@@ -30,6 +30,9 @@ func TestDocument(t *testing.T) {
 				return
 			}
 			w := withLetters(t)
+			if strings.HasPrefix(line, "inlet plan ") || strings.Contains(line, "plan.json") {
+				w.withPlan(t)
+			}
 			if strings.Contains(line, "redrive") { // the destination accepts them now
 				w.receiver = w.received.URL()
 			}
@@ -40,7 +43,7 @@ func TestDocument(t *testing.T) {
 				return
 			}
 			cmd := exec.Command("sh", "-c", line)
-			cmd.Env = w.environment()
+			cmd.Env, cmd.Dir = w.environment(), filepath.Dir(w.dir)
 			out, err := cmd.CombinedOutput()
 			require.NoError(t, err, "%s", out)
 			require.NotEmpty(t, out)
@@ -99,7 +102,7 @@ var flagLine = regexp.MustCompile(`(?m)^  -([a-z-]+)`)
 
 func flagsOf(t *testing.T, command string) (names []string) {
 	t.Helper()
-	out, err := exec.Command(binary, command, "-h").Output()
+	out, err := exec.Command(binary, append(strings.Fields(command), "-h")...).Output()
 	require.NoError(t, err)
 	for _, m := range flagLine.FindAllStringSubmatch(string(out), -1) {
 		names = append(names, m[1])
@@ -118,20 +121,20 @@ func TestHelp(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			require.Contains(t, string(all), "\n  "+c.name+" ")
-			help, err := exec.Command(binary, c.name, "-h").Output()
+			help, err := exec.Command(binary, append(strings.Fields(c.name), "-h")...).Output()
 			require.NoError(t, err)
 			require.Regexp(t, `(?s)^Usage: inlet `+c.name+`.*\nExample:\n\n  (INLET_KEY_BACKUP=\S+ )?inlet `+c.name+`.*\nFlags:\n`, string(help))
 			for line := range strings.Lines(string(help)) {
 				require.LessOrEqual(t, len(line), 120, line)
 			}
 			for _, args := range [][]string{{"-unknown"}, {"extra"}} {
-				out, err := exec.Command(binary, append([]string{c.name}, args...)...).CombinedOutput()
+				out, err := exec.Command(binary, append(strings.Fields(c.name), args...)...).CombinedOutput()
 				require.Equal(t, statusUsage, exitCode(err), "%s", out)
 				require.Contains(t, string(out), "Usage: inlet "+c.name)
 			}
 		})
 	}
-	for _, args := range [][]string{{}, {"unknown"}} {
+	for _, args := range [][]string{{}, {"unknown"}, {"plan"}, {"plan", "unknown"}} {
 		out, err := exec.Command(binary, args...).CombinedOutput()
 		require.Equal(t, statusUsage, exitCode(err), "%s", out)
 		require.Contains(t, string(out), "Commands:")

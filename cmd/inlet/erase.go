@@ -29,9 +29,10 @@ func eraseCommand() command {
 		name: "erase", summary: "remove everything that is stored of a person",
 		about: `Removes the events of a person from the directory of a journal: those with the userId, those with one
 of the anonymousIds that are given, and aliases from or to these ids. It cleans events, dead letters,
-refused events and quarantine, and says what destinations have already received: they have to be
-asked. Other events keep their numbers. Stop the server first: while it runs, the directory is in
-use. After an interruption, or a crash, nothing else is lost; call it again.`,
+refused events, violations of a tracking plan and quarantine, and says what destinations have already
+received: they have to be asked. Other events keep their numbers. Stop the server first: while it
+runs, the directory is in use. After an interruption, or a crash, nothing else is lost; call it
+again.`,
 		example: "inlet erase -user user-1 -anonymous 9a1f7c52-63e5-4f7f-b3c6-2b6b3b0f1a77",
 		run:     eraseFlags,
 	}
@@ -79,17 +80,21 @@ func (o *eraseOptions) erase(_ context.Context, stdout, stderr io.Writer) error 
 	if errors.Is(err, journal.ErrLocked) {
 		return fmt.Errorf("%w: stop the server first", err)
 	}
-	rejects := new(journal.Erasure)
+	rejects, violations := new(journal.Erasure), new(journal.Erasure)
 	if err == nil {
-		rejects, err = o.eraseRejects(ctx, options)
+		rejects, err = o.eraseLetters(ctx, server.RejectsDir, options)
 	}
-	o.print(stdout, done, rejects) // what was done before an error, too
+	if err == nil {
+		violations, err = o.eraseLetters(ctx, server.ViolationsDir, options)
+	}
+	o.print(stdout, done, rejects, violations) // what was done before an error, too
 	return err
 }
 
-// eraseRejects erases what the server has refused, if it keeps that.
-func (o *eraseOptions) eraseRejects(ctx context.Context, options *journal.EraseOptions) (*journal.Erasure, error) {
-	dir := filepath.Join(o.dir, server.RejectsDir)
+// eraseLetters erases what the server has refused, or what its plan has quarantined, if it keeps
+// that.
+func (o *eraseOptions) eraseLetters(ctx context.Context, name string, options *journal.EraseOptions) (*journal.Erasure, error) {
+	dir := filepath.Join(o.dir, name)
 	if err := requireDir(dir); errors.Is(err, os.ErrNotExist) {
 		return new(journal.Erasure), nil
 	}
@@ -200,14 +205,15 @@ func texts(id string) []string {
 	return slices.Compact(all)
 }
 
-func (o *eraseOptions) print(w io.Writer, done, rejects *journal.Erasure) {
+func (o *eraseOptions) print(w io.Writer, done, rejects, violations *journal.Erasure) {
 	line := func(columns ...string) { fmt.Fprintf(w, "%s\n", appendColumns(nil, columns)) }
 	line("erased events", number(done.Events))
 	line("erased dead letters", number(done.Letters))
 	line("erased refused events", number(rejects.Events))
-	line("erased from quarantine", number(done.Quarantined+rejects.Quarantined))
-	line("erased damaged lines", number(done.Damaged+rejects.Damaged))
-	line("unreadable lines left", number(done.Unreadable+rejects.Unreadable))
+	line("erased violations", number(violations.Events+violations.Letters))
+	line("erased from quarantine", number(done.Quarantined+rejects.Quarantined+violations.Quarantined))
+	line("erased damaged lines", number(done.Damaged+rejects.Damaged+violations.Damaged))
+	line("unreadable lines left", number(done.Unreadable+rejects.Unreadable+violations.Unreadable))
 	for _, d := range done.Destinations {
 		line("destination", d.Name, "received", number(d.Received), "pending", number(d.Pending), "dead letters", number(d.Letters))
 	}
@@ -216,6 +222,9 @@ func (o *eraseOptions) print(w io.Writer, done, rejects *journal.Erasure) {
 	}
 	for _, name := range rejects.Unchecked {
 		line("unchecked", server.RejectsDir+"/"+name)
+	}
+	for _, name := range violations.Unchecked {
+		line("unchecked", server.ViolationsDir+"/"+name)
 	}
 	for _, id := range slices.Sorted(maps.Keys(o.seen)) {
 		line("anonymous id", id)

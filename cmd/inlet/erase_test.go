@@ -59,7 +59,7 @@ func TestErase(t *testing.T) {
 		facts[row[0]] = strings.Join(row[1:], " ")
 	}
 	require.Equal(t, map[string]string{
-		"erased events": "11", "erased dead letters": "1", "erased refused events": "2", "erased from quarantine": "1",
+		"erased events": "11", "erased dead letters": "1", "erased refused events": "2", "erased violations": "0", "erased from quarantine": "1",
 		"erased damaged lines": "0", "unreadable lines left": "1", "anonymous id": "device-2",
 		"destination": "backup received 8 pending 3 dead letters 1",
 	}, facts)

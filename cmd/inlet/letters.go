@@ -27,7 +27,8 @@ func lettersCommand() command {
 		about: `Shows what a destination, or the server itself, has refused permanently, also while a server runs:
 one line for each, with the destination, the letter's number, when it was refused, the code, the
 field, the type, source, user and name of the event, "redriven" if it was sent again, and the reason.
-The destination of what the server refused is "rejects/". -json shows the whole letters.`,
+The destination of what the server refused is "rejects/", and that of what a tracking plan has
+quarantined is "violations/". -json shows the whole letters.`,
 		example: "inlet letters -destination backup",
 		run:     lettersFlags,
 	}
@@ -120,19 +121,24 @@ func (o *lettersOptions) boxes() (boxes []lettersOf, err error) {
 	if o.destination != "" {
 		return boxes, nil
 	}
-	dir := filepath.Join(o.dir, server.RejectsDir)
-	if _, err := os.Stat(dir); err == nil {
-		boxes = append(boxes, lettersOf{server.RejectsDir + "/", func(ctx context.Context) iter.Seq2[journal.Letter, error] {
-			return func(yield func(journal.Letter, error) bool) {
-				for r, err := range journal.Read(ctx, dir, read) {
-					if !yield(journal.Letter{Record: r}, err) {
-						return
-					}
-				}
-			}
-		}})
+	for _, name := range []string{server.RejectsDir, server.ViolationsDir} {
+		dir := filepath.Join(o.dir, name)
+		if _, err := os.Stat(dir); err == nil && (name == server.RejectsDir || !o.rejects) {
+			boxes = append(boxes, lettersOf{name + "/", func(ctx context.Context) iter.Seq2[journal.Letter, error] { return lettersIn(ctx, dir, read) }})
+		}
 	}
 	return boxes, nil
+}
+
+// lettersIn yields the letters of a journal that has nothing else.
+func lettersIn(ctx context.Context, dir string, read *journal.ReadOptions) iter.Seq2[journal.Letter, error] {
+	return func(yield func(journal.Letter, error) bool) {
+		for r, err := range journal.Read(ctx, dir, read) {
+			if !yield(journal.Letter{Record: r}, err) {
+				return
+			}
+		}
+	}
 }
 
 // destinationsWithLetters returns the names of those that ever had a dead letter.

@@ -44,6 +44,7 @@ type command struct {
 func commands() []command {
 	return []command{
 		serveCommand(), readyCommand(), tailCommand(), statsCommand(), verifyCommand(), lettersCommand(), redriveCommand(), replayCommand(), eraseCommand(), fakeCommand(),
+		planInferCommand(), planCheckCommand(), planReplayCommand(),
 	}
 }
 
@@ -59,20 +60,21 @@ func run(args []string, stdout, stderr io.Writer) int {
 		overview(stdout)
 		return statusOK
 	}
-	all := commands()
-	i := slices.IndexFunc(all, func(c command) bool { return c.name == args[0] })
-	if i < 0 {
-		fmt.Fprintf(stderr, "inlet: there is no command %q\n\n", args[0])
-		overview(stderr)
-		return statusUsage
+	for _, c := range commands() {
+		words := strings.Fields(c.name)
+		if len(args) >= len(words) && slices.Equal(args[:len(words)], words) {
+			return c.call(args[len(words):], stdout, stderr)
+		}
 	}
-	return all[i].call(args[1:], stdout, stderr)
+	fmt.Fprintf(stderr, "inlet: there is no command %q\n\n", args[0])
+	overview(stderr)
+	return statusUsage
 }
 
 func overview(w io.Writer) {
 	fmt.Fprint(w, "Usage: inlet COMMAND [flags]\n\nCommands:\n\n")
 	for _, c := range commands() {
-		fmt.Fprintf(w, "  %-8s %s\n", c.name, c.summary)
+		fmt.Fprintf(w, "  %-12s %s\n", c.name, c.summary)
 	}
 	fmt.Fprint(w, "\n\"inlet COMMAND -h\" explains a command. The status is 0 after success, 1 after a failure, and 2\n"+
 		"if a command or a flag is wrong.\n")

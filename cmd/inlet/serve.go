@@ -60,6 +60,7 @@ func serveFlags(f *flag.FlagSet) func(context.Context, io.Writer, io.Writer) err
 	f.DurationVar(&o.RetainAge, "retain-age", 0, "age after which events are removed, such as 720h, 0 for no limit (default 0)")
 	f.Var(listFlag(o.addDestination), "to", "`NAME=URL` of a server that gets all events; its write key is in the variable\nINLET_KEY_NAME; repeat it for more")
 	f.BoolVar(&o.NoRejects, "no-rejects", false, "do not store refused events in the directory rejects, with the reason")
+	f.StringVar(&o.PlanFile, "plan", "", "a JSON `file` of a tracking plan, which may change while the server runs; events that it\nquarantines are stored in the directory violations")
 	f.DurationVar(&o.LockTimeout, "lock-timeout", 0, "how long to wait for another process to give up the directory, such as 1m")
 	f.DurationVar(&o.StopDelay, "stop-delay", 0, "how long to go on serving after SIGTERM while /ready answers 503, so that load\nbalancers notice, such as 5s")
 	f.DurationVar(&o.DrainTimeout, "drain-timeout", 0, "how long to wait at the end until all destinations have all events, such as 30s")

@@ -50,6 +50,7 @@ type summary struct {
 	Faults        uint64               `json:"faults"`
 	Quarantine    int64                `json:"quarantineBytes"`
 	Rejects       uint64               `json:"rejects"`
+	Violations    uint64               `json:"violations"`
 	Destinations  []destinationSummary `json:"destinations"`
 }
 
@@ -61,11 +62,11 @@ type destinationSummary struct {
 }
 
 func (o *statsOptions) stats(ctx context.Context, stdout, _ io.Writer) error {
-	report, rejects, err := verifyAll(ctx, o.dir)
+	reports, err := verifyAll(ctx, o.dir)
 	if err != nil {
 		return err
 	}
-	s := summarise(report, rejects)
+	s := reports.summarise()
 	if o.json {
 		return json.NewEncoder(stdout).Encode(s)
 	}
@@ -73,23 +74,35 @@ func (o *statsOptions) stats(ctx context.Context, stdout, _ io.Writer) error {
 	return nil
 }
 
-// verifyAll reads the journal in a directory, and that of the events that a server has refused,
-// which is nil if there is none.
-func verifyAll(ctx context.Context, dir string) (report, rejects *journal.Report, err error) {
+// reports are on the journal in a directory, on that of the events that a server has refused, and
+// on that of those which its plan has quarantined. Each of the others is nil if there is none.
+type reports struct{ main, rejects, violations *journal.Report }
+
+// verifyAll reads all journals in a directory.
+func verifyAll(ctx context.Context, dir string) (r reports, err error) {
 	if err := requireDir(dir); err != nil {
-		return nil, nil, err
+		return r, err
 	}
-	if report, err = journal.Verify(ctx, dir, nil); err != nil {
-		return report, nil, err
+	if r.main, err = journal.Verify(ctx, dir, nil); err != nil {
+		return r, err
 	}
-	rejects, err = journal.Verify(ctx, filepath.Join(dir, server.RejectsDir), nil)
-	if errors.Is(err, fs.ErrNotExist) {
-		return report, nil, nil
+	for _, other := range []struct {
+		name   string
+		report **journal.Report
+	}{{server.RejectsDir, &r.rejects}, {server.ViolationsDir, &r.violations}} {
+		*other.report, err = journal.Verify(ctx, filepath.Join(dir, other.name), nil)
+		if errors.Is(err, fs.ErrNotExist) {
+			*other.report, err = nil, nil
+		}
+		if err != nil {
+			return r, err
+		}
 	}
-	return report, rejects, err
+	return r, nil
 }
 
-func summarise(r, rejects *journal.Report) summary {
+func (all reports) summarise() summary {
+	r := all.main
 	s := summary{
 		Segments: len(r.Segments), Bytes: r.Bytes, Events: r.Events, FirstSeq: r.FirstSeq, LastSeq: r.LastSeq,
 		Missing: r.Missing, Faults: r.FaultCount, Quarantine: r.QuarantineBytes, Destinations: []destinationSummary{},
@@ -97,9 +110,13 @@ func summarise(r, rejects *journal.Report) summary {
 	if r.Events > 0 {
 		s.FirstReceived, s.LastReceived = &r.FirstReceived, &r.LastReceived
 	}
-	if rejects != nil {
-		s.Rejects = rejects.Events
-		s.Faults += rejects.FaultCount
+	if all.rejects != nil {
+		s.Rejects = all.rejects.Events
+		s.Faults += all.rejects.FaultCount
+	}
+	if all.violations != nil {
+		s.Violations = all.violations.Events
+		s.Faults += all.violations.FaultCount
 	}
 	for _, d := range r.Destinations {
 		sum := destinationSummary{Name: d.Name, Behind: d.Behind}
@@ -130,6 +147,7 @@ func (s *summary) print(dir string, w io.Writer) {
 	line("faults", number(s.Faults))
 	line("quarantine bytes", strconv.FormatInt(s.Quarantine, 10))
 	line("refused events", number(s.Rejects))
+	line("violations", number(s.Violations))
 	for _, d := range s.Destinations {
 		position := ""
 		if d.Position != nil {

@@ -36,16 +36,20 @@ type verifyOptions struct {
 }
 
 func (o *verifyOptions) verify(ctx context.Context, stdout, _ io.Writer) error {
-	report, rejects, err := verifyAll(ctx, o.dir)
+	all, err := verifyAll(ctx, o.dir)
 	if err != nil {
 		return err
 	}
-	faults, gaps := printReport(stdout, "", report)
-	if rejects != nil {
-		f, g := printReport(stdout, server.RejectsDir, rejects)
+	faults, gaps := printReport(stdout, "", all.main)
+	if all.rejects != nil {
+		f, g := printReport(stdout, server.RejectsDir, all.rejects)
 		faults, gaps = faults+f, gaps+g
 	}
-	fmt.Fprintf(stdout, "events\t%d\nfaults\t%d\ngaps\t%d\n", report.Events, faults, gaps)
+	if all.violations != nil {
+		f, g := printReport(stdout, server.ViolationsDir, all.violations)
+		faults, gaps = faults+f, gaps+g
+	}
+	fmt.Fprintf(stdout, "events\t%d\nfaults\t%d\ngaps\t%d\n", all.main.Events, faults, gaps)
 	if faults > 0 || o.gaps && gaps > 0 {
 		return errQuiet
 	}

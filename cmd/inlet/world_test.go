@@ -162,7 +162,7 @@ func (w *world) succeed(t *testing.T, args ...string) string {
 func (w *world) startAndStop(t *testing.T, line string) {
 	t.Helper()
 	cmd := exec.Command("sh", "-c", "exec "+line)
-	cmd.Env = w.environment()
+	cmd.Env, cmd.Dir = w.environment(), filepath.Dir(w.dir)
 	p := &process{cmd: cmd, log: new(bytes.Buffer)}
 	cmd.Stderr = p.log
 	stdout, err := cmd.StdoutPipe()

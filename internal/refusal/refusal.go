@@ -20,6 +20,7 @@ type Refusal struct {
 	Code     string
 	Field    string
 	Received []byte // the event as it was sent, where that could not be read as an event
+	Plan     []byte // of an event that violates a tracking plan: valid JSON of what it violates
 }
 
 // MaxText is how many bytes a text of a refusal has at most, and MaxReceived the event as it was
@@ -46,6 +47,9 @@ func (r *Refusal) JSON() []byte {
 	if r.Received != nil {
 		value = appendText(value, `,"received":`, string(r.Received), MaxReceived)
 	}
+	if r.Plan != nil {
+		value = append(append(value, `,"plan":`...), r.Plan...)
+	}
 	return append(value, '}')
 }
 
@@ -68,7 +72,7 @@ func with(extra json.RawMessage, value []byte) json.RawMessage {
 
 // Size returns about how much memory Add makes.
 func Size(extra json.RawMessage, r *Refusal) int {
-	return 256 + len(extra) + 2*min(len(r.Error), MaxText) + 2*min(len(r.Field), MaxText) + 8*min(len(r.Received), MaxReceived)
+	return 256 + len(extra) + 2*min(len(r.Error), MaxText) + 2*min(len(r.Field), MaxText) + 8*min(len(r.Received), MaxReceived) + len(r.Plan)
 }
 
 func appendText(dst []byte, name, text string, limit int) []byte {

@@ -21,6 +21,7 @@ func TestAdd(t *testing.T) {
 	}{
 		{"the least", "", refusal.Refusal{Error: "e", At: at}, `{"_refused":{"error":"e","at":"2026-11-20T13:00:00Z"}}`},
 		{"everything", `{"a":1}`, refusal.Refusal{Error: "e", At: at, By: "b", Code: "c", Field: "f", Received: []byte(`{"x":"y"}`)}, `{"a":1,"_refused":{"error":"e","at":"2026-11-20T13:00:00Z","by":"b","code":"c","field":"f","received":"{\"x\":\"y\"}"}}`},
+		{"of a plan", "", refusal.Refusal{Error: "e", At: at, Plan: []byte(`{"name":"n"}`)}, `{"_refused":{"error":"e","at":"2026-11-20T13:00:00Z","plan":{"name":"n"}}}`},
 		{"again", `{"_refused":{"error":"before"},"a":1}`, refusal.Refusal{Error: "e", At: at}, `{"a":1,"_refused":{"error":"e","at":"2026-11-20T13:00:00Z"}}`},
 		{"any text", "", refusal.Refusal{Error: "\xff\"\n", At: at}, `{"_refused":{"error":"�\"\n","at":"2026-11-20T13:00:00Z"}}`},
 		{"a long text", "", refusal.Refusal{Error: strings.Repeat("é", 1000), At: at}, `{"_refused":{"error":"` + strings.Repeat("é", 510) + `…","at":"2026-11-20T13:00:00Z"}}`},

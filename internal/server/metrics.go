@@ -44,6 +44,9 @@ func newMetrics(s *server) *metrics {
 	} {
 		m.all.Set(name, v)
 	}
+	if s.plan != nil {
+		m.all.Set("plan", expvar.Func(func() any { return s.plan.Stats() }))
+	}
 	return m
 }
 

@@ -9,11 +9,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"log/slog"
 	"net"
 	"net/http"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"sync/atomic"
 	"time"
 
@@ -21,6 +23,7 @@ import (
 	"github.com/inlet-go/inlet/inspector"
 	"github.com/inlet-go/inlet/keyfile"
 	"github.com/inlet-go/inlet/middleware"
+	"github.com/inlet-go/inlet/plan"
 	"github.com/inlet-go/inlet/sinks"
 	"github.com/inlet-go/inlet/sinks/journal"
 )
@@ -46,6 +49,8 @@ type Config struct {
 	RetainAge    time.Duration
 	Destinations []Destination
 	NoRejects    bool // refused events are not stored
+
+	PlanFile string // of package plan; "" is none
 
 	LockTimeout  time.Duration // see journal.Options
 	StopDelay    time.Duration // from the end of ctx on, while it serves, and is not ready
@@ -73,6 +78,8 @@ type server struct {
 	Config
 	store   *journal.Journal
 	rejects *journal.Journal // nil if refused events are not stored
+	plan    *plan.File       // nil if there is none
+	aside   *journal.Journal // what the plan quarantines; nil without a plan
 	keys    inlet.Authenticator
 	close   []func() error
 
@@ -199,7 +206,71 @@ func (s *server) open(ctx context.Context) (err error) {
 		}
 		s.close = append(s.close, sinkCloser(s.rejects))
 	}
+	if err := s.openPlan(); err != nil {
+		return err
+	}
 	return s.openKeys()
+}
+
+// ViolationsDir is the directory of the events that a tracking plan quarantines, below that of the
+// journal.
+const ViolationsDir = "violations"
+
+// openPlan reads the tracking plan, if there is one. What it quarantines was acknowledged, so that
+// is retained as all events are.
+func (s *server) openPlan() (err error) {
+	if s.PlanFile == "" {
+		return nil
+	}
+	if s.plan, err = plan.Open(s.PlanFile, &plan.FileOptions{Logger: s.Logger}); err != nil {
+		return err
+	}
+	s.close = append(s.close, s.plan.Close)
+	s.aside, err = journal.Open(filepath.Join(s.Dir, ViolationsDir), &journal.Options{
+		RetainBytes: s.RetainBytes, RetainAge: s.RetainAge, Logger: s.Logger.With("journal", ViolationsDir),
+	})
+	if err != nil {
+		return err
+	}
+	s.close = append(s.close, sinkCloser(s.aside))
+	return nil
+}
+
+// guarded returns the sink of the journal behind the tracking plan.
+func (s *server) guarded() (inlet.Sink, error) {
+	if s.plan == nil {
+		return s.store, nil
+	}
+	return s.plan.Quarantine(s.store, s.inspected(s.aside))
+}
+
+// recentIDs yields the ids of what was stored lately, in the order in which it was received.
+func (s *server) recentIDs(ctx context.Context) iter.Seq2[*inlet.Event, error] {
+	stored := s.store.RecentIDs(ctx, dedupeWindow, dedupeIDs)
+	if s.aside == nil {
+		return stored
+	}
+	return func(yield func(*inlet.Event, error) bool) {
+		next, stop := iter.Pull2(s.aside.RecentIDs(ctx, dedupeWindow, dedupeIDs))
+		defer stop()
+		other, otherErr, more := next()
+		for e, err := range stored {
+			for more && (otherErr != nil || err == nil && !e.ReceivedAt.Before(other.ReceivedAt)) {
+				if !yield(other, otherErr) {
+					return
+				}
+				other, otherErr, more = next()
+			}
+			if !yield(e, err) {
+				return
+			}
+		}
+		for ; more; other, otherErr, more = next() {
+			if !yield(other, otherErr) {
+				return
+			}
+		}
+	}
 }
 
 // openKeys makes the authenticator: of a file, or of the keys that are given.
@@ -229,10 +300,14 @@ const (
 // newAPI returns an API that answers 200 only for events that the journal has on the disk, and
 // that stores an event once, even if it is sent again after a restart.
 func (s *server) newAPI(ctx context.Context, protocol *inlet.Protocol, observer inlet.Observer) (*inlet.Handler, error) {
-	sink, err := sinks.NewDedupe(s.store, &sinks.DedupeOptions{
+	guarded, err := s.guarded()
+	if err != nil {
+		return nil, err
+	}
+	sink, err := sinks.NewDedupe(guarded, &sinks.DedupeOptions{
 		Window: dedupeWindow,
 		MaxIDs: dedupeIDs,
-		Stored: s.store.RecentIDs(ctx, dedupeWindow, dedupeIDs),
+		Stored: s.recentIDs(ctx),
 	})
 	if err != nil {
 		return nil, err

@@ -1,0 +1,203 @@
+package plan
+
+import (
+	"cmp"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+	"unicode/utf8"
+
+	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/internal/wire"
+)
+
+// MaxCounts is how many different violations are counted on their own; all others are counted
+// together.
+const MaxCounts = 500
+
+// maxText is how many bytes of a text of an event are kept.
+const maxText = 200
+
+// Stats is a snapshot of what a [Judge] has counted since its plan is in use. An event counts once
+// it is settled: it is stored, quarantined, or refused. One that is sent again counts again.
+type Stats struct {
+	// Name and Version are those of the plan in use, and Since is when it came into use.
+	Name    string    `json:"name"`
+	Version string    `json:"version"`
+	Since   time.Time `json:"since"`
+	// Clean is the number of events without violations. Observed, Quarantined and Rejected are the
+	// numbers of the others by what became of them.
+	Clean       uint64 `json:"clean"`
+	Observed    uint64 `json:"observed"`
+	Quarantined uint64 `json:"quarantined"`
+	Rejected    uint64 `json:"rejected"`
+	// Counts are the violations, by event, kind and path, the most frequent first. There are at
+	// most [MaxCounts].
+	Counts []Count `json:"counts"`
+	// Other is the number of violations beyond them.
+	Other uint64 `json:"other"`
+}
+
+// A Count is how often an event had a violation, and where to look.
+type Count struct {
+	// Type and Event are the call, and the name of the event, page or screen.
+	Type  inlet.Type `json:"type"`
+	Event string     `json:"event,omitempty"`
+	// Kind is the kind of the violation, and Path is the place in the event, such as
+	// "properties.products[].price", which is all elements of the list.
+	Kind Kind   `json:"kind"`
+	Path string `json:"path,omitempty"`
+	// Mode is what became of it according to the plan, if the event had no more severe violation.
+	Mode Mode `json:"mode"`
+	// Text is the violation of the first example in words.
+	Text string `json:"text"`
+	// Events is how many events had it.
+	Events uint64 `json:"events"`
+	// First and Last are the first and the last event that had it.
+	First Example `json:"first"`
+	Last  Example `json:"last"`
+}
+
+// An Example is an event that had a violation.
+type Example struct {
+	// At is when the event was received.
+	At time.Time `json:"at"`
+	// MessageID and Source identify it. Both are "" if a [Judge.Validator] has refused an event
+	// before it had them.
+	MessageID string `json:"messageId,omitempty"`
+	Source    string `json:"source,omitempty"`
+	// Library is the SDK and its version, from context.library, such as "analytics.js 1.50.0", or
+	// "".
+	Library string `json:"library,omitempty"`
+}
+
+// A term is the time in which a plan is in use: the plan, and its statistics.
+type term struct {
+	plan  *Plan
+	since time.Time
+
+	events [Reject + 1]atomic.Uint64 // with violations, by mode
+	clean  atomic.Uint64
+
+	mu     sync.Mutex
+	counts map[countKey]*Count
+	other  uint64
+}
+
+type countKey struct {
+	call       inlet.Type
+	name, path string
+	kind       Kind
+}
+
+func newTerm(p *Plan, since time.Time) *term {
+	return &term{plan: p, since: since.UTC(), counts: make(map[countKey]*Count)}
+}
+
+// count counts an event that is settled.
+func (t *term) count(e *inlet.Event, v verdict) {
+	if len(v.violations) == 0 {
+		t.clean.Add(1)
+		return
+	}
+	t.events[v.mode].Add(1)
+	example := exampleOf(e)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var counted []countKey
+	for i := range v.violations {
+		violation := &v.violations[i]
+		key := countKey{e.Type, clip(e.Name), anyElement(violation.Path), violation.Kind}
+		if !slices.Contains(counted, key) { // an event counts once, also if several elements have it
+			counted = append(counted, key)
+			t.countViolation(key, violation, example)
+		}
+	}
+}
+
+var indices = regexp.MustCompile(`\[[0-9]+\]`)
+
+// anyElement returns a path without the indices of lists: a violation of each element is the same.
+func anyElement(path string) string {
+	if !strings.Contains(path, "[") {
+		return path
+	}
+	return indices.ReplaceAllString(path, "[]")
+}
+
+func (t *term) countViolation(key countKey, v *Violation, example Example) {
+	c := t.counts[key]
+	if c == nil {
+		if len(t.counts) == MaxCounts {
+			t.other++
+			return
+		}
+		key.name, key.path = strings.Clone(key.name), strings.Clone(key.path) // not of a longer text
+		c = &Count{
+			Type: key.call, Event: key.name, Kind: key.kind, Path: key.path, Mode: t.plan.Mode(v),
+			Text: strings.Clone(clip(v.Message())), First: example,
+		}
+		t.counts[key] = c
+	}
+	c.Events++
+	c.Last = example
+}
+
+func exampleOf(e *inlet.Event) Example {
+	x := Example{At: e.ReceivedAt, MessageID: strings.Clone(clip(e.MessageID)), Library: library(e)}
+	if e.Source != nil {
+		x.Source = e.Source.ID
+	}
+	return x
+}
+
+// library returns the SDK that an event names.
+func library(e *inlet.Event) string {
+	context := wire.Trim(e.Context)
+	if wire.Kind(context) != '{' {
+		return ""
+	}
+	found := wire.Find(context, `"library"`)
+	if wire.Kind(found) != '{' {
+		return ""
+	}
+	name, version := wire.Text(wire.Find(found, `"name"`)), wire.Text(wire.Find(found, `"version"`))
+	return strings.TrimSpace(clip(name) + " " + clip(version))
+}
+
+// Stats returns what was counted since the plan is in use.
+func (j *Judge) Stats() Stats { return j.term.Load().stats() }
+
+func (t *term) stats() Stats {
+	s := Stats{
+		Name: t.plan.Name(), Version: t.plan.Version(), Since: t.since, Clean: t.clean.Load(),
+		Observed: t.events[Observe].Load(), Quarantined: t.events[SetAside].Load(), Rejected: t.events[Reject].Load(),
+		Counts: []Count{},
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s.Other = t.other
+	for _, c := range t.counts {
+		s.Counts = append(s.Counts, *c)
+	}
+	slices.SortFunc(s.Counts, func(a, b Count) int {
+		return cmp.Or(cmp.Compare(b.Events, a.Events), cmp.Compare(a.Type, b.Type), cmp.Compare(a.Event, b.Event),
+			cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Path, b.Path))
+	})
+	return s
+}
+
+// clip returns at most maxText bytes of a text.
+func clip(text string) string {
+	if len(text) <= maxText {
+		return text
+	}
+	end := maxText - len("…")
+	for end > 0 && !utf8.RuneStart(text[end]) {
+		end--
+	}
+	return text[:end] + "…"
+}

@@ -1,0 +1,113 @@
+package plan_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/plan"
+)
+
+// Statistics say which events violate what, since when, from which source and SDK.
+func TestStats(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, `{"required":"quarantine"}`)
+	write := func(e *inlet.Event) {
+		t.Helper()
+		require.NoError(t, w.Write(t.Context(), []*inlet.Event{e}))
+	}
+	first, last := order("first", missing), order("last", missing)
+	last.Source, last.ReceivedAt = &inlet.Source{ID: "app"}, first.ReceivedAt.Add(time.Hour)
+	last.Context = json.RawMessage(`{"library":{"name":"analytics-ios"}}`)
+	write(first)
+	write(last)
+	write(order("third", unplanned))
+	write(order("fourth", good))
+	s := w.judge.Stats()
+	require.Equal(t, "shop", s.Name)
+	require.Equal(t, "1", s.Version)
+	require.Equal(t, []plan.Count{
+		{
+			Type: inlet.TypeTrack, Event: "Order Completed", Kind: plan.Required, Path: "properties.total", Mode: plan.SetAside,
+			Text: "properties.total is missing: it must be a number", Events: 2,
+			First: plan.Example{At: first.ReceivedAt, MessageID: "first", Source: "web", Library: "analytics.js 1.50.0"},
+			Last:  plan.Example{At: last.ReceivedAt, MessageID: "last", Source: "app", Library: "analytics-ios"},
+		},
+		{
+			Type: inlet.TypeTrack, Event: "Order Completed", Kind: plan.UnplannedProperty, Path: "properties.coupon", Mode: plan.Observe,
+			Text: `properties.coupon is not in the plan: it is the text "SPRING"`, Events: 1,
+			First: plan.Example{At: first.ReceivedAt, MessageID: "third", Source: "web", Library: "analytics.js 1.50.0"},
+			Last:  plan.Example{At: first.ReceivedAt, MessageID: "third", Source: "web", Library: "analytics.js 1.50.0"},
+		},
+	}, s.Counts)
+	text, err := json.Marshal(s)
+	require.NoError(t, err)
+	require.Contains(t, string(text), `"kind":"required","path":"properties.total","mode":"quarantine","text":"properties.total is missing`)
+
+	require.NoError(t, w.judge.Swap(orders(t, "2", `{}`)))
+	s = w.judge.Stats()
+	require.Equal(t, "2", s.Version)
+	require.Empty(t, s.Counts, "a plan begins anew")
+	require.Zero(t, s.Clean)
+}
+
+// Each element of a list that has the same fault is one violation of one event.
+func TestStatsOfLists(t *testing.T) {
+	t.Parallel()
+	j := judgeOf(t, read(t, `{"rules": [{"type": "track", "event": "Order Completed", "schema": {"properties": {"properties": {
+		"properties": {"products": {"items": {"required": ["sku"]}}}}}}}]}`))
+	validate := j.Validator()
+	for range 3 {
+		require.Nil(t, validate(order("a", `{"products":[{},{"sku":"x"},{}]}`)))
+	}
+	s := j.Stats()
+	require.Len(t, s.Counts, 1)
+	require.Equal(t, "properties.products[].sku", s.Counts[0].Path)
+	require.Equal(t, uint64(3), s.Counts[0].Events)
+}
+
+// However many different violations clients make up, there is a bound; the rest is counted.
+func TestStatsBound(t *testing.T) {
+	t.Parallel()
+	j := judgeOf(t, orders(t, "1", `{}`))
+	validate := j.Validator()
+	for i := range 2 * plan.MaxCounts {
+		e := order("a", good)
+		e.Name = fmt.Sprint(i) + strings.Repeat("é", i%300)
+		require.Nil(t, validate(e))
+	}
+	s := j.Stats()
+	require.Len(t, s.Counts, plan.MaxCounts)
+	total := s.Other
+	for _, c := range s.Counts {
+		total += c.Events
+		require.LessOrEqual(t, len(c.Event), 200)
+		require.LessOrEqual(t, len(c.Text), 200)
+	}
+	require.Equal(t, uint64(2*plan.MaxCounts), total)
+	require.Equal(t, uint64(2*plan.MaxCounts), s.Observed)
+}
+
+// An event that violates nothing costs no memory, whichever way it is judged.
+func TestCleanAllocs(t *testing.T) {
+	j := judgeOf(t, orders(t, "1", `"reject"`))
+	validate, e := j.Validator(), order("a", good)
+	require.Zero(t, testing.AllocsPerRun(100, func() {
+		if validate(e) != nil {
+			panic("it is good")
+		}
+	}))
+	q, err := j.Quarantine(nowhere, nowhere)
+	require.NoError(t, err)
+	batch := []*inlet.Event{e, e, e}
+	require.Zero(t, testing.AllocsPerRun(100, func() {
+		if q.Write(t.Context(), batch) != nil {
+			panic("they are good")
+		}
+	}))
+}
