@@ -13,12 +13,12 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Every line of docs/COMMANDS.md that calls the command works, on a directory with a journal.
-// Those that run until they are interrupted are started, and stopped.
+// Every line of docs/COMMANDS.md and docs/PLAN.md that calls the command works, on a directory with
+// a journal. Those that run until they are interrupted are started, and stopped.
 func TestDocument(t *testing.T) {
 	t.Parallel()
 	page := readPage(t, "COMMANDS.md")
-	lines := documented(page)
+	lines := append(documented(page), documented(readPage(t, "PLAN.md"))...)
 	require.Greater(t, len(lines), 5)
 	for _, line := range lines {
 		t.Run(line, func(t *testing.T) {
@@ -46,6 +46,10 @@ func TestDocument(t *testing.T) {
 			cmd.Env, cmd.Dir = w.environment(), filepath.Dir(w.dir)
 			out, err := cmd.CombinedOutput()
 			require.NoError(t, err, "%s", out)
+			if _, name, ok := strings.Cut(line, " > "); ok {
+				out, err = os.ReadFile(filepath.Join(cmd.Dir, name))
+				require.NoError(t, err)
+			}
 			require.NotEmpty(t, out)
 		})
 	}
