@@ -44,7 +44,7 @@ type command struct {
 func commands() []command {
 	return []command{
 		serveCommand(), readyCommand(), tailCommand(), statsCommand(), verifyCommand(), lettersCommand(), redriveCommand(), replayCommand(), eraseCommand(), fakeCommand(),
-		planInferCommand(), planCheckCommand(), planReplayCommand(),
+		planInferCommand(), planCheckCommand(), planDiffCommand(), planReplayCommand(), planTypesCommand(),
 	}
 }
 

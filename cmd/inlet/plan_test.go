@@ -190,3 +190,28 @@ func TestPlanInferAndCheck(t *testing.T) {
 		require.Contains(t, stderr, tt.want)
 	}
 }
+
+// A new version that breaks something makes the status 1, and is said line by line.
+func TestPlanDiff(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	first, second := saveFile(t, "old.json", shopPlan("1", `"total"`)), saveFile(t, "plan.json", shopPlan("2", `"total","currency"`))
+	stdout, _, status := w.inlet("plan", "diff", "-old", first, "-plan", second)
+	require.Equal(t, statusFailed, status)
+	require.Equal(t, [][]string{{"breaks", "track Order Completed", "properties.currency", "is required now"}, {"breaking", "1"}}, cells(stdout))
+	require.Equal(t, [][]string{{"loosens", "track Order Completed", "properties.currency", "is not required any more"}, {"breaking", "0"}},
+		cells(w.succeed(t, "plan", "diff", "-old", second, "-plan", first)))
+	_, stderr, status := w.inlet("plan", "diff", "-plan", second)
+	require.Equal(t, statusUsage, status)
+	require.Contains(t, stderr, "-old is missing")
+}
+
+func TestPlanTypes(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	path := saveFile(t, "plan.json", shopPlan("1", `"total"`))
+	require.Contains(t, w.succeed(t, "plan", "types", "-plan", path), "\npackage events\n")
+	_, stderr, status := w.inlet("plan", "types", "-plan", path, "-package", "a b")
+	require.Equal(t, statusFailed, status)
+	require.Contains(t, stderr, `"a b" cannot be the name of a package`)
+}
