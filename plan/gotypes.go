@@ -146,7 +146,9 @@ func (g *goTypes) typeOf(name, what string, schema map[string]any, depth int) st
 }
 
 // name returns a name for a type that is not taken yet.
-func (g *goTypes) name(text, otherwise string) string { return unused(g.names, exported(text, otherwise)) }
+func (g *goTypes) name(text, otherwise string) string {
+	return unused(g.names, exported(text, otherwise))
+}
 
 // unused returns a name, with a number if it is taken, and takes it.
 func unused(taken map[string]bool, name string) string {

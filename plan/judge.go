@@ -70,7 +70,7 @@ func (j *Judge) Swap(p *Plan) error {
 func (j *Judge) Validator() inlet.Validator {
 	return func(e *inlet.Event) *inlet.Problem {
 		t := j.term.Load()
-		v := t.judge(e)
+		v := t.judge(e, nil)
 		if v.mode == Reject || !j.aside.Load() {
 			t.count(e, v)
 		}
@@ -87,9 +87,10 @@ type verdict struct {
 	mode       Mode // the most severe of them; Observe without violations
 }
 
-// judge returns the verdict on an event.
-func (t *term) judge(e *inlet.Event) verdict {
-	v := verdict{violations: t.plan.Check(e, nil)}
+// judge returns the verdict on an event. Its violations are in the memory of scratch, if that is
+// large enough.
+func (t *term) judge(e *inlet.Event, scratch []Violation) verdict {
+	v := verdict{violations: t.plan.Check(e, scratch[:0])}
 	for i := range v.violations {
 		v.mode = max(v.mode, t.plan.Mode(&v.violations[i]))
 	}

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -30,9 +31,9 @@ import (
 // summary, and [sinks.WithoutRefusal] returns the event. [Judge.Replay] writes letters to the sink
 // once the plan is fixed.
 //
-// Order and failures: letters are written first. If one of them fails temporarily, nothing of the
-// Write goes to the sink, so that repeating it does not store the others twice; they fail
-// temporarily, too. If the sink fails after that, the same letters come again when the Write is
+// Order and failures: letters are written first, at most 100 together. If one of them fails
+// temporarily, nothing more of the Write is stored, so that repeating it does not store the others
+// twice; they fail temporarily, too. If the sink fails after that, the same letters come again when the Write is
 // repeated: at least once, with the same MessageID. A letter that the quarantine refuses
 // permanently is refused. No event is acknowledged before it or its letter is stored. A
 // [sinks.Dedupe] in front of it keeps events that come again from both.
@@ -75,110 +76,175 @@ func (q *Quarantine) Write(ctx context.Context, events []*inlet.Event) error {
 	d := t.divide(events)
 	if d == nil {
 		err := q.sink.Write(ctx, events)
-		t.countStored(events, nil, inlet.ItemErrors(err, len(events)))
+		t.countClean(inlet.ItemErrors(err, len(events)), len(events))
 		return err
 	}
-	q.writeLetters(ctx, d)
-	q.writePassed(ctx, d)
-	t.countStored(events, d, d.errs)
+	if q.writeLetters(ctx, t, d) {
+		q.writePassed(ctx, d)
+	}
+	t.countSettled(d)
 	return itemerrors.Join(d.errs)
 }
 
-// A division is what becomes of the events of a Write that do not all pass clean.
+// A division is what becomes of the events of a Write of which at least one has a violation. It
+// has no violations: what a client has sent may have very many, and they are found again for each
+// letter, and to be counted.
 type division struct {
-	verdicts []verdict
-	errs     []error
-	aside    []int // indices of the events that are quarantined
-	letters  []*inlet.Event
-	passed   []int
-	events   []*inlet.Event // of passed
+	events []*inlet.Event
+	fates  []fate
+	errs   []error
+	passed []int // indices of the events that go to the sink
+	aside  []int // indices of the events that are quarantined
+}
+
+// A fate is what becomes of an event.
+type fate uint8
+
+const (
+	clean    fate = iota // it has no violation
+	violates             // and above: its mode
+)
+
+func fateOf(v *verdict) fate {
+	if len(v.violations) == 0 {
+		return clean
+	}
+	return violates + fate(v.mode)
 }
 
 // divide judges events. It returns nil if all of them are clean.
 func (t *term) divide(events []*inlet.Event) *division {
 	var d *division
+	var scratch []Violation
 	for i, e := range events {
-		v := t.judge(e)
+		v := t.judge(e, scratch)
+		if d == nil && len(v.violations) == 0 {
+			continue
+		}
 		if d == nil {
-			if len(v.violations) == 0 {
-				continue
-			}
-			d = &division{verdicts: make([]verdict, len(events)), errs: make([]error, len(events))}
+			d = &division{events: events, fates: make([]fate, len(events)), errs: make([]error, len(events))}
 			for k := range i {
-				d.pass(k, events[k])
+				d.passed = append(d.passed, k)
 			}
 		}
-		d.verdicts[i] = v
+		scratch = v.violations
+		d.fates[i] = fateOf(&v)
 		switch v.mode {
 		case Reject:
 			d.errs[i] = inlet.Permanent(t.problem(&v))
 		case SetAside:
 			d.aside = append(d.aside, i)
-			d.letters = append(d.letters, t.letter(e, &v, time.Now()))
 		default:
-			d.pass(i, e)
+			d.passed = append(d.passed, i)
 		}
 	}
 	return d
 }
 
-func (d *division) pass(i int, e *inlet.Event) {
-	d.passed, d.events = append(d.passed, i), append(d.events, e)
-}
+// How many letters are written together, and about how many bytes of them.
+const (
+	lettersTogether     = 100
+	letterBytesTogether = 256 << 10
+)
 
 // errAside is the cause of events that were not written because letters of others were not stored.
 var errAside = errors.New("plan: not written, because the quarantine has failed for another event of the Write")
 
-func (q *Quarantine) writeLetters(ctx context.Context, d *division) {
-	if len(d.letters) == 0 {
-		return
-	}
-	for n, err := range inlet.ItemErrors(q.aside.Write(ctx, d.letters), len(d.letters)) {
-		if err != nil {
-			d.errs[d.aside[n]] = fmt.Errorf("plan: quarantine: %w", err)
+// writeLetters writes what is quarantined, in pieces: letters are larger than their events. It
+// reports whether none of them has failed temporarily. If one has, nothing more is written.
+func (q *Quarantine) writeLetters(ctx context.Context, t *term, d *division) (ok bool) {
+	now := time.Now()
+	var scratch []Violation
+	for rest := d.aside; len(rest) > 0; {
+		var letters []*inlet.Event
+		size := 0
+		for len(letters) < len(rest) && len(letters) < lettersTogether && size < letterBytesTogether {
+			e := d.events[rest[len(letters)]]
+			v := t.judge(e, scratch)
+			scratch = v.violations
+			letters = append(letters, t.letter(e, &v, now))
+			size += len(letters[len(letters)-1].Extra)
 		}
+		piece := rest[:len(letters)]
+		rest = rest[len(letters):]
+		err := ctx.Err()
+		if err == nil {
+			err = q.aside.Write(ctx, letters)
+		}
+		if failed := d.settle(piece, err); failed != nil {
+			d.fail(rest, failed)
+			d.fail(d.passed, failed)
+			return false
+		}
+	}
+	return true
+}
+
+// settle notes how the letters of the events with some indices were stored, and returns a temporary
+// failure, for others, if there was one.
+func (d *division) settle(indices []int, err error) (failed error) {
+	for n, err := range inlet.ItemErrors(err, len(indices)) {
+		if err == nil {
+			continue
+		}
+		d.errs[indices[n]] = fmt.Errorf("plan: quarantine: %w", err)
+		if inlet.IsPermanent(err) {
+			continue
+		}
+		failed = cmp.Or(failed, errAside)
+		if wait, ok := inlet.RetryDelay(err); ok {
+			failed = inlet.RetryAfter(failed, wait)
+		}
+	}
+	return failed
+}
+
+func (d *division) fail(indices []int, err error) {
+	for _, i := range indices {
+		d.errs[i] = err
 	}
 }
 
-// writePassed writes what is for the sink, unless a letter failed temporarily.
+// writePassed writes what is for the sink.
 func (q *Quarantine) writePassed(ctx context.Context, d *division) {
 	if len(d.passed) == 0 {
 		return
 	}
-	for _, i := range d.aside {
-		if err := d.errs[i]; err != nil && !inlet.IsPermanent(err) {
-			failed := errAside
-			if wait, ok := inlet.RetryDelay(err); ok {
-				failed = inlet.RetryAfter(failed, wait)
-			}
-			for _, k := range d.passed {
-				d.errs[k] = failed
-			}
-			return
+	err := ctx.Err()
+	if err == nil {
+		events := make([]*inlet.Event, len(d.passed))
+		for n, i := range d.passed {
+			events[n] = d.events[i]
 		}
+		err = q.sink.Write(ctx, events)
 	}
-	var err error
-	if err = ctx.Err(); err == nil {
-		err = q.sink.Write(ctx, d.events)
-	}
-	for n, err := range inlet.ItemErrors(err, len(d.events)) {
+	for n, err := range inlet.ItemErrors(err, len(d.passed)) {
 		d.errs[d.passed[n]] = err
 	}
 }
 
-// countStored counts the events that are settled: all but those that will come again. d is nil if
-// all are clean.
-func (t *term) countStored(events []*inlet.Event, d *division, errs []error) {
-	if d == nil && errs == nil {
-		t.clean.Add(uint64(len(events)))
-		return
-	}
-	for i, e := range events {
-		var v verdict
-		if d != nil {
-			v = d.verdicts[i]
+// countClean counts n events of which none has a violation: those that the sink has stored.
+func (t *term) countClean(errs []error, n int) {
+	for _, err := range errs {
+		if err != nil {
+			n--
 		}
-		if v.mode == Reject || errs == nil || errs[i] == nil {
+	}
+	t.clean.Add(uint64(n))
+}
+
+// countSettled counts the events that are settled: all but those that will come again, or that a
+// sink has refused.
+func (t *term) countSettled(d *division) {
+	var scratch []Violation
+	for i, e := range d.events {
+		switch {
+		case d.errs[i] != nil && d.fates[i] != violates+fate(Reject):
+		case d.fates[i] == clean:
+			t.clean.Add(1)
+		default:
+			v := t.judge(e, scratch)
+			scratch = v.violations
 			t.count(e, v)
 		}
 	}
@@ -281,7 +347,7 @@ func (j *Judge) Replay(sink inlet.Sink) inlet.Sink {
 		var plain []*inlet.Event
 		for i, e := range events {
 			e = sinks.WithoutRefusal(e)
-			if v := t.judge(e); v.mode > Observe {
+			if v := t.judge(e, nil); v.mode > Observe {
 				errs[i] = inlet.Permanent(t.problem(&v))
 				continue
 			}

@@ -328,6 +328,36 @@ func TestFailures(t *testing.T) {
 		require.NoError(t, errs[1])
 		require.Zero(t, main.calls)
 	})
+	t.Run("letters are written in pieces, and none after one that fails", func(t *testing.T) {
+		t.Parallel()
+		j, main := judgeOf(t, orders(t, "1", modes)), new(failing)
+		var sizes []int
+		q, err := j.Quarantine(main, inlet.SinkFunc(func(_ context.Context, events []*inlet.Event) error {
+			sizes = append(sizes, len(events))
+			if len(sizes) == 2 {
+				return &inlet.BatchError{Items: []inlet.ItemError{{Index: 7, Err: errDown}}}
+			}
+			return nil
+		}))
+		require.NoError(t, err)
+		events := []*inlet.Event{order("good", good)}
+		for i := range 250 {
+			events = append(events, order(fmt.Sprint(i), missing))
+		}
+		errs := inlet.ItemErrors(q.Write(t.Context(), events), len(events))
+		require.Equal(t, []int{100, 100}, sizes)
+		failed := 0
+		for i, err := range errs {
+			require.False(t, inlet.IsPermanent(err))
+			if err != nil {
+				failed++
+				require.True(t, i == 0 || i == 108 || i > 200, i)
+			}
+		}
+		require.Equal(t, 1+1+50, failed)
+		require.Zero(t, main.calls)
+		require.Equal(t, uint64(199), j.Stats().Quarantined)
+	})
 	t.Run("missing sinks", func(t *testing.T) {
 		t.Parallel()
 		_, err := judgeOf(t, orders(t, "1", modes)).Quarantine(nil, nil)
