@@ -9,6 +9,7 @@ import (
 
 	"github.com/inlet-go/inlet"
 	"github.com/inlet-go/inlet/internal/redact"
+	"github.com/inlet-go/inlet/plan"
 	"github.com/inlet-go/inlet/sinks"
 )
 
@@ -20,8 +21,28 @@ type request struct {
 	line, agent, origin string
 
 	mu     sync.Mutex
-	failed bool           // the sink has failed events, which have rows
-	shown  map[string]int // refused events that have a row, by the message id that the client sent
+	failed bool            // the sink has failed events, which have rows
+	shown  map[string]int  // refused events that have a row, by the message id that the client sent
+	aside  map[string]bool // message ids of quarantined events, which the sink in front accepts
+}
+
+// setAside notes that an event is quarantined.
+func (q *request) setAside(messageID string) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.aside == nil {
+		q.aside = make(map[string]bool)
+	}
+	if len(q.aside) < maxShown {
+		q.aside[short(messageID)] = true
+	}
+}
+
+// isAside reports whether an event is quarantined.
+func (q *request) isAside(messageID string) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.aside[short(messageID)]
 }
 
 // maxShown is how many refused events of a request are remembered: what a request may refuse is not
@@ -176,7 +197,8 @@ func (i *Inspector) takes(g glance, e *inlet.Event, since time.Duration) bool {
 
 // Sink returns a decorator of the sink that a handler writes to: it captures the events that inner
 // accepts, and those that it fails. Around [inlet.Options].Rejects it captures the events that are
-// refused, as they are stored there, with all that was sent.
+// refused, as they are stored there, with all that was sent. Around the quarantine of a tracking
+// plan it captures what is quarantined.
 //
 // Abilities: those of inner, by Unwrap.
 func (i *Inspector) Sink(inner inlet.Sink) inlet.Sink { return &captured{i, inner, ""} }
@@ -229,8 +251,15 @@ func (i *Inspector) written(ctx context.Context, to string, events []*inlet.Even
 			if refusal, letter = sinks.RefusalOf(e); letter {
 				kind = refused
 			}
+			if _, ok := plan.LetterOf(e); ok {
+				kind = quarantined
+			}
 		}
-		if kind != accepted && q != nil && !q.show(kind, e, letter) {
+		switch {
+		case q == nil:
+		case kind == quarantined:
+			q.setAside(e.MessageID)
+		case kind == accepted && q.isAside(e.MessageID), kind != accepted && !q.show(kind, e, letter):
 			continue
 		}
 		if to == "" && e.Source != nil && kind == accepted {

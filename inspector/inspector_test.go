@@ -20,6 +20,7 @@ import (
 
 	"github.com/inlet-go/inlet"
 	"github.com/inlet-go/inlet/middleware"
+	"github.com/inlet-go/inlet/plan"
 	"github.com/inlet-go/inlet/sinks"
 	"github.com/inlet-go/inlet/sinks/journal"
 	"github.com/inlet-go/inlet/sinktest"
@@ -664,6 +665,40 @@ func TestDestinationsAreMasked(t *testing.T) {
 	require.Equal(t, []string{"10.0.0.1", `"***@shop.example" is too long`, "***@shop.example"}, []string{d.Name, d.Error, d.Blocking})
 	d = open(t, Options{Destinations: stats, Unmasked: true}).state().Destinations[0]
 	require.Equal(t, []string{`"jane@shop.example" is too long`, "jane@shop.example"}, []string{d.Error, d.Blocking})
+}
+
+// What a tracking plan has counted is shown, with what clients sent masked; a quarantined event has
+// one row.
+func TestPlan(t *testing.T) {
+	t.Parallel()
+	p, err := plan.Load(strings.NewReader(`{"name":"shop","version":"1","modes":{"required":"quarantine"},"rules":[
+		{"type":"track","event":"A","schema":{"properties":{"properties":{"required":["x"],"properties":{"y":{"type":"number"}}}}}}]}`), nil)
+	require.NoError(t, err)
+	judge := p.Judge(nil)
+	i := open(t, Options{Plan: judge.Stats})
+	aside := new(sinks.Memory)
+	q, err := judge.Quarantine(new(sinks.Memory), i.Sink(aside))
+	require.NoError(t, err)
+	api, err := inlet.New(i.Sink(q), &inlet.Options{AllowAnonymous: true, Logger: quiet})
+	require.NoError(t, err)
+	i.watch(t, "")
+	server := i.Layer(api)
+	for _, properties := range []string{`{"x":1}`, `{}`, `{"x":1,"y":"jane@shop.example"}`} {
+		w := httptest.NewRecorder()
+		server.ServeHTTP(w, httptest.NewRequest(http.MethodPost, "/v1/track", strings.NewReader(`{"event":"A","userId":"u","properties":`+properties+`}`)))
+		require.Equal(t, http.StatusOK, w.Code)
+	}
+	var kinds []string
+	for _, r := range i.rows() {
+		kinds = append(kinds, r.Kind+" "+r.Code)
+	}
+	require.Equal(t, []string{"accepted ", "quarantined plan_required", "accepted "}, kinds)
+	s := i.state().Plan
+	require.Equal(t, "shop", s.Name)
+	require.Equal(t, [3]uint64{1, 1, 1}, [3]uint64{s.Clean, s.Observed, s.Quarantined})
+	require.Len(t, s.Counts, 2)
+	require.Equal(t, `properties.y must be a number, but it is the text "***@shop.example"`, s.Counts[1].Text)
+	require.Nil(t, open(t, Options{}).state().Plan)
 }
 
 func TestControl(t *testing.T) {

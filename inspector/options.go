@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/inlet-go/inlet/internal/check"
+	"github.com/inlet-go/inlet/plan"
 	"github.com/inlet-go/inlet/sinks/journal"
 )
 
@@ -37,6 +38,10 @@ type Options struct {
 	// Start starts the delivery of a name again, for the button "start". Defaults to nil: there is
 	// no such button.
 	Start func(ctx context.Context, name string) error
+
+	// Plan returns the statistics of a tracking plan to show, as [plan.Judge.Stats] does. It is called
+	// once a second while somebody watches. Defaults to none.
+	Plan func() plan.Stats
 
 	// API returns the URL below which clients send events, such as "https://in.example", for "Copy
 	// as curl". It is called for each load of the page. Defaults to where the page is.

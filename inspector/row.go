@@ -18,6 +18,8 @@ const (
 	failed    = "failed"    // by the sink, temporarily: the client sends it again
 	delivered = "delivered" // to a destination
 	dead      = "dead"      // permanently refused by a destination
+
+	quarantined = "quarantined" // by a tracking plan, which counts as accepted
 )
 
 // Limits of what a row keeps, in bytes.

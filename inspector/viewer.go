@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/plan"
 	"github.com/inlet-go/inlet/sinks/journal"
 )
 
@@ -198,6 +199,7 @@ type state struct {
 	More         int           `json:"more,omitempty"` // sources that are not sent
 	Destinations []destination `json:"destinations"`
 	Viewers      int           `json:"viewers"`
+	Plan         *plan.Stats   `json:"plan,omitempty"`
 }
 
 type sourceState struct {
@@ -238,7 +240,30 @@ func (i *Inspector) state() state {
 			s.Destinations = append(s.Destinations, i.destinationOf(d))
 		}
 	}
+	if i.o.Plan != nil {
+		s.Plan = i.planOf(i.o.Plan())
+	}
 	return s
+}
+
+// shownViolations bounds how many violations of a plan are sent, the most frequent.
+const shownViolations = 50
+
+// planOf returns what viewers see of the statistics of a plan.
+func (i *Inspector) planOf(s plan.Stats) *plan.Stats {
+	if n := len(s.Counts) - shownViolations; n > 0 {
+		for _, c := range s.Counts[shownViolations:] {
+			s.Other += c.Events
+		}
+		s.Counts = s.Counts[:shownViolations]
+	}
+	for n := range s.Counts {
+		c := &s.Counts[n]
+		for _, text := range []*string{&c.Event, &c.Path, &c.Text, &c.First.MessageID, &c.First.Library, &c.Last.MessageID, &c.Last.Library} {
+			*text = i.shown(*text)
+		}
+	}
+	return &s
 }
 
 func (i *Inspector) destinationOf(d journal.DeliveryStats) destination {

@@ -88,7 +88,7 @@ var arrows = map[string][]string{
 	"authcache":  {".", "internal/check", "internal/guard"},
 	"keyfile":    {".", "internal/check", "internal/origin", "internal/watchfile", "internal/wire"},
 	"plan":       {".", "internal/canonical", "internal/check", "internal/itemerrors", "internal/refusal", "internal/schema", "internal/watchfile", "internal/wire", "sinks"},
-	"inspector":  {".", "internal/check", "internal/redact", "middleware", "sinks", "sinks/journal"},
+	"inspector":  {".", "internal/check", "internal/redact", "middleware", "plan", "sinks", "sinks/journal"},
 	"middleware": {".", "enrichers", "internal/admission", "internal/check", "internal/order", "internal/origin", "internal/redact"},
 
 	"sinks":                             {".", "internal/backoff", "internal/canonical", "internal/check", "internal/guard", "internal/itemerrors", "internal/refusal"},

@@ -10,6 +10,7 @@ import (
 
 	"github.com/inlet-go/inlet"
 	"github.com/inlet-go/inlet/inspector"
+	"github.com/inlet-go/inlet/plan"
 	"github.com/inlet-go/inlet/sinks/journal"
 )
 
@@ -40,7 +41,12 @@ func (s *server) openInspector() (err error) {
 	if s.InspectorAddr == "" {
 		return nil
 	}
+	var judged func() plan.Stats
+	if s.plan != nil {
+		judged = s.plan.Stats
+	}
 	s.inspector, err = inspector.New(&inspector.Options{
+		Plan:         judged,
 		Authorize:    inspector.Loopback,
 		Control:      inspector.Loopback,
 		Destinations: s.store.Deliveries,
