@@ -255,15 +255,15 @@ func (i *Inspector) written(ctx context.Context, to string, events []*inlet.Even
 				kind = quarantined
 			}
 		}
+		if to == "" && e.Source != nil && kind == accepted {
+			i.sources.count(e.Source.ID, 1, 0, now)
+		}
 		switch {
 		case q == nil:
 		case kind == quarantined:
 			q.setAside(e.MessageID)
 		case kind == accepted && q.isAside(e.MessageID), kind != accepted && !q.show(kind, e, letter):
 			continue
-		}
-		if to == "" && e.Source != nil && kind == accepted {
-			i.sources.count(e.Source.ID, 1, 0, now)
 		}
 		if !i.takes(glanceAt(kind, e), e, since) {
 			continue

@@ -693,6 +693,7 @@ func TestPlan(t *testing.T) {
 		kinds = append(kinds, r.Kind+" "+r.Code)
 	}
 	require.Equal(t, []string{"accepted ", "quarantined plan_required", "accepted "}, kinds)
+	require.Equal(t, uint64(3), i.state().Sources[0].Accepted)
 	s := i.state().Plan
 	require.Equal(t, "shop", s.Name)
 	require.Equal(t, [3]uint64{1, 1, 1}, [3]uint64{s.Clean, s.Observed, s.Quarantined})
