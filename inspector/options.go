@@ -39,8 +39,8 @@ type Options struct {
 	// no such button.
 	Start func(ctx context.Context, name string) error
 
-	// Plan returns the statistics of a tracking plan to show, as [plan.Judge.Stats] does. It is called
-	// once a second while somebody watches. Defaults to none.
+	// Plan returns the statistics of a tracking plan to show, as [plan.Judge.Stats] does. It is
+	// called once a second while somebody watches. Defaults to none.
 	Plan func() plan.Stats
 
 	// API returns the URL below which clients send events, such as "https://in.example", for "Copy

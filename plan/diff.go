@@ -110,7 +110,8 @@ func schemaOf(value any) map[string]any {
 	return map[string]any{}
 }
 
-// annotations are the keywords that demand nothing, besides those that begin with "x-".
+// annotations are the keywords that demand nothing, in addition to those that begin with
+// "x-".
 var annotations = []string{"$comment", "$id", "$schema", "title", "description", "examples", "default", "deprecated", "readOnly", "writeOnly", "definitions", "$defs"}
 
 // bounds are the keywords with a number, each with whether a higher one is stricter.

@@ -54,4 +54,10 @@
 // [LoadOptions] for schemas that need more.
 //
 // Numbers are compared by their digits, so that none is rounded.
+//
+// # What becomes of violations
+//
+// A plan has "modes", and so may a rule: a [Mode] for all violations, or an object with the mode of
+// each [Kind]. Without any, violations are only observed. A [Judge] acts upon them, and counts;
+// docs/PLAN.md has the steps from no plan to one that keeps bad events apart.
 package plan

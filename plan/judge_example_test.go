@@ -97,6 +97,25 @@ func ExampleOpen() {
 	// 2
 }
 
+// What a new version of a plan does to events that follow the old one.
+func ExampleDiff() {
+	load := func(required string) *plan.Plan {
+		p, err := plan.Load(strings.NewReader(`{"rules": [
+			{"type": "track", "event": "Order Completed", "schema": {"properties": {"properties": {"required": [`+required+`]}}}}
+		]}`), nil)
+		if err != nil {
+			panic(err)
+		}
+		return p
+	}
+	for _, c := range plan.Diff(load(`"total", "coupon"`), load(`"total", "currency"`)) {
+		fmt.Println(c.Rule, c.Path, c.Text, c.Breaks)
+	}
+	// Output:
+	// track Order Completed properties.currency is required now true
+	// track Order Completed properties.coupon is not required any more false
+}
+
 // What was quarantined is stored once the plan is fixed.
 func ExampleJudge_Replay() {
 	dir, err := os.MkdirTemp("", "plan")

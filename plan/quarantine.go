@@ -33,9 +33,9 @@ import (
 //
 // Order and failures: letters are written first, at most 100 together. If one of them fails
 // temporarily, nothing more of the Write is stored, so that repeating it does not store the others
-// twice; they fail temporarily, too. If the sink fails after that, the same letters come again when the Write is
-// repeated: at least once, with the same MessageID. A letter that the quarantine refuses
-// permanently is refused. No event is acknowledged before it or its letter is stored. A
+// twice; they fail temporarily, too. If the sink fails after that, the same letters come again when
+// the Write is repeated: at least once, with the same MessageID. A letter that the quarantine
+// refuses permanently is refused. No event is acknowledged before it or its letter is stored. A
 // [sinks.Dedupe] in front of it keeps events that come again from both.
 //
 // Errors: if no event is quarantined or refused, the sink gets the caller's slice and its error is
