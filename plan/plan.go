@@ -290,8 +290,8 @@ func (p *Plan) add(r *Rule) error {
 	return nil
 }
 
-// folded returns the beginning of a name without what people write differently: upper and lower case,
-// and what is between words.
+// folded returns the beginning of a name without what people write differently: upper and lower
+// case, and what is between words.
 func folded(name string) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.IsLetter(r) || unicode.IsDigit(r) {

@@ -44,8 +44,8 @@ type Violation struct {
 	// Keyword is the keyword of the schema that demands it: "type". "" for an unplanned event.
 	Keyword string
 	// Expected is what the value must be, in words: "a number". "" if nothing may be there, or if
-	// what is missing may be anything. For an unplanned event it is the name of one in the plan that
-	// is written differently, or "".
+	// what is missing may be anything. For an unplanned event it is the name of one in the plan
+	// that is written differently, or "".
 	Expected string
 	// Found is what it is, in words, with the beginning of it: `the text "12"`. "" if it is
 	// missing.
