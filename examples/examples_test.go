@@ -74,9 +74,6 @@ var all = map[string]example{
 		stored: "fanout-data/warehouse/*.ndjson",
 		unused: true,
 	},
-	"encrypt": {curls: 2, stored: "encrypt-data/*.ndjson", absent: "ada@shop.example"},
-	"mount":   {stored: "inlet-data/*.ndjson"},
-	"mounts":  {heavy: true, stored: "inlet-data/*.ndjson"},
 	"observed": {
 		args:  func(*testing.T) []string { return []string{"-operators", "127.0.0.1:0"} },
 		heavy: true, stored: "observed-data/events/*.ndjson",
