@@ -179,7 +179,7 @@ func copyContext(t *testing.T, dir string) (ignored []string) {
 			return nil
 		case e.IsDir():
 			return os.MkdirAll(filepath.Join(dir, name), 0o755)
-		case !e.Type().IsRegular() || !slices.Contains([]string{".go", ".html"}, path.Ext(name)) && path.Base(name) != "go.mod" && path.Base(name) != "go.sum":
+		case !e.Type().IsRegular() || !slices.Contains([]string{".go", ".html", ".json"}, path.Ext(name)) && path.Base(name) != "go.mod" && path.Base(name) != "go.sum":
 			return nil
 		}
 		data, err := fs.ReadFile(top, name)
