@@ -41,6 +41,29 @@ func TestReadmeDefaults(t *testing.T) {
 	}
 }
 
+// The description of the API has the limits of the code.
+func TestOpenAPILimits(t *testing.T) {
+	t.Parallel()
+	l, err := Limits{}.withDefaults()
+	require.NoError(t, err)
+	p, err := PayloadLimits{}.withDefaults()
+	require.NoError(t, err)
+	for _, text := range []string{
+		fmt.Sprintf("an event has %s bytes, %d levels and %s names", grouped(l.EventBytes), l.Depth, grouped(l.Members)),
+		fmt.Sprintf("a batch %s bytes when decompressed, and %s events", grouped(int(l.BatchBytes)), grouped(l.Events)),
+		fmt.Sprintf("At most %s bytes and %s events of at most %s bytes each.", grouped(int(l.BatchBytes)), grouped(l.Events), grouped(l.EventBytes)),
+		fmt.Sprintf(`"maxItems": %d`, l.Events),
+		fmt.Sprintf("a message id %d characters; a query %d KiB. A body has %.0f seconds to arrive.", l.MessageIDLength, maxQuery>>10, p.ReadTimeout.Seconds()),
+		fmt.Sprintf(`"maxLength": %d`, l.MessageIDLength),
+		fmt.Sprintf("A batch of at most %d MiB.", maxImportBytes>>20),
+		fmt.Sprintf("JSON in UTF-8, at most %s bytes.", grouped(l.EventBytes)),
+		fmt.Sprintf("JSON in UTF-8, at most %s bytes.", grouped(maxHitBytes)),
+		fmt.Sprintf(`"schema": {"type": "string", "maxLength": %d}`, maxKeyBytes),
+	} {
+		require.Contains(t, string(openAPI), text)
+	}
+}
+
 // grouped writes a number with a comma before each three digits.
 func grouped(n int) string {
 	digits, groups := strconv.Itoa(n), regexp.MustCompile(`(\d)(\d{3})(,|$)`)
