@@ -113,7 +113,7 @@ func run(ctx context.Context, c config, out io.Writer) (err error) {
 	if err := f.awaitReady(ctx); err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "Three nodes and three brokers are running, and a balancer at %s. Seed %d.\n", f.url, c.seed)
+	fmt.Fprintf(out, "Three nodes and three brokers are running, and a balancer at %s; the seed is %d.\n", f.url, c.seed)
 
 	l := newLoad(f.url, c.rate)
 	s := newScreen(out, f, l)
