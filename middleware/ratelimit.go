@@ -182,7 +182,9 @@ func BySource(r *http.Request) (RateKey, bool) {
 func RateLimit(o *RateLimitOptions) func(http.Handler) http.Handler {
 	filled, err := o.withDefaults()
 	must(err)
-	return (&rateLimit{filled, filled.limiter()}).wrap
+	l := &rateLimit{RateLimitOptions: filled, limiter: filled.limiter()}
+	l.memory, _ = l.limiter.(*MemoryLimiter)
+	return l.wrap
 }
 
 // maxRate bounds rates to what whole numbers can express.
@@ -253,6 +255,7 @@ func (o *RateLimitOptions) limiter() Limiter {
 type rateLimit struct {
 	RateLimitOptions
 	limiter Limiter
+	memory  *MemoryLimiter // the limiter, if it is one
 }
 
 func (l *rateLimit) wrap(next http.Handler) http.Handler {
@@ -265,7 +268,7 @@ func (l *rateLimit) wrap(next http.Handler) http.Handler {
 			return
 		}
 		c := l.requestCharge(key)
-		if err := l.charge(r.Context(), w, c, wait{before: r}); err != nil {
+		if err := l.charge(r.Context(), w, &c, wait{before: r}); err != nil {
 			inlet.WriteError(w, r, err)
 			return
 		}
@@ -319,7 +322,7 @@ func (l *contentCharge) charge(ctx context.Context, events, bytes int) error {
 	c := l.request
 	c.Requests, c.Events.Cost, c.Bytes.Cost = Draw{}, events, bytes
 	if events > 0 {
-		return l.limit.charge(ctx, l.w, c, wait{})
+		return l.limit.charge(ctx, l.w, &c, wait{})
 	}
 	if events == 0 {
 		c.Events = Draw{}
@@ -343,8 +346,11 @@ func (l *rateLimit) take(ctx context.Context, c Charge) {
 }
 
 // charge makes a charge. If it is refused, charge sets the headers and returns the refusal.
-func (l *rateLimit) charge(ctx context.Context, w http.ResponseWriter, c Charge, at wait) error {
-	q, err := l.limiter.Take(ctx, c)
+func (l *rateLimit) charge(ctx context.Context, w http.ResponseWriter, c *Charge, at wait) error {
+	if l.memory != nil && l.memory.grants(c) {
+		return nil
+	}
+	q, err := l.limiter.Take(ctx, *c)
 	if err != nil {
 		wait := time.Second + jitter(0)
 		return &inlet.Error{Code: inlet.CodeOverloaded, RetryAfter: wait, Err: fmt.Errorf("rate limiter failed: %w", err)}
@@ -352,9 +358,9 @@ func (l *rateLimit) charge(ctx context.Context, w http.ResponseWriter, c Charge,
 	if q.OK {
 		return nil
 	}
-	wait := at.after(q, &c)
+	wait := at.after(q, c)
 	wait += jitter(wait)
-	l.setHeaders(w.Header(), &c, q, wait)
+	l.setHeaders(w.Header(), c, q, wait)
 	return &inlet.Error{Code: inlet.CodeRateLimited, RetryAfter: wait, Message: refusals[q.Unit%3]}
 }
 

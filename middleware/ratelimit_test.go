@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net/http"
 	"strconv"
 	"strings"
@@ -557,6 +558,61 @@ func BenchmarkRateLimit(b *testing.B) {
 				for i := 0; pb.Next(); i++ {
 					h.ServeHTTP(w, requests[i%n])
 				}
+			})
+		})
+	}
+}
+
+// A hiddenLimiter is a MemoryLimiter that the layer does not know to be one.
+type hiddenLimiter struct{ middleware.Limiter }
+
+// What the layer decides by the arithmetic of the buckets is what their limiter decides.
+func TestRateLimitGrants(t *testing.T) {
+	t.Parallel()
+	for seed := range uint64(12) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				random := rand.New(rand.NewPCG(seed, 0))
+				rates := []float64{0.3, 1, 7.7, 1000, 1e6, 1e9}
+				rate, events := rates[random.IntN(len(rates))], rates[random.IntN(len(rates))]
+				key := middleware.RateKey{Name: "k"}
+				layer := func(hide bool) http.Handler {
+					memory, err := middleware.NewMemoryLimiter(nil)
+					require.NoError(t, err)
+					o := middleware.RateLimitOptions{
+						Rate: rate, EventRate: events, Limiter: memory,
+						Key: func(*http.Request) (middleware.RateKey, bool) { return key, true },
+					}
+					if hide {
+						o.Limiter = hiddenLimiter{memory}
+					}
+					return middleware.Chain(middleware.RateLimit(&o), middleware.Auth(keys, nil))(newHandler(t, new(testsink.Keeper)))
+				}
+				plain, hidden := layer(false), layer(true)
+				granted := 0
+				for i := range 200 {
+					c := call{path: "/v1/batch", body: refusedBatch(1+random.IntN(30), 1), key: writeKey}
+					if random.IntN(50) == 0 {
+						key.Rate = rates[random.IntN(len(rates))]
+					}
+					if random.IntN(50) == 0 {
+						key.Burst = 1 + random.IntN(10)
+					}
+					got, want := c.do(plain), c.do(hidden)
+					require.Equal(t, want.Code, got.Code, "request %d", i)
+					require.Equal(t, want.Header().Get("RateLimit-Policy"), got.Header().Get("RateLimit-Policy"))
+					if got.Code == http.StatusOK {
+						granted++
+					}
+					switch random.IntN(4) {
+					case 0:
+						time.Sleep(time.Duration(random.Float64() * 4 / rate * float64(time.Second)))
+					case 1:
+						time.Sleep(time.Duration(random.Float64() * 40 / events * float64(time.Second)))
+					}
+				}
+				require.Positive(t, granted)
 			})
 		})
 	}

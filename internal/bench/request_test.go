@@ -49,9 +49,14 @@ func BenchmarkRequest(b *testing.B) {
 		mount func(b *testing.B) http.Handler
 	}{
 		{"mount", requestKinds(), func(b *testing.B) http.Handler {
-			handler, err := newHandlerAlone()
+			handler, err := newMount(readmeLayers())
 			require.NoError(b, err)
-			return readmeLayers()(handler)
+			return handler
+		}},
+		{"limits", requestKinds()[:3], func(b *testing.B) http.Handler {
+			handler, err := newMount(allLayers())
+			require.NoError(b, err)
+			return handler
 		}},
 		{"handler", requestKinds()[:4], func(b *testing.B) http.Handler {
 			handler, err := newHandlerAlone()
