@@ -185,7 +185,7 @@ func (a *authentication) step(w http.ResponseWriter, given, r *http.Request, s *
 		return r, payload, a.explained(r, route, found, source, err)
 	}
 	s.source.Store(source)
-	s.keepKey(knownKey{found.Key, a.finder.names})
+	s.keepKey(knownKey{found.Key, &a.finder.names})
 	return next, payload, nil
 }
 

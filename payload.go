@@ -170,7 +170,7 @@ func (b *bodies) checkWriter(w http.ResponseWriter, r *http.Request) {
 // not be used concurrently with one's own release.
 type payload struct {
 	mu          sync.Mutex
-	users, kept int
+	users, kept int32
 	memory      *payloadMemory // nil when it has been freed
 	own         payloadMemory  // which that is, if the bytes were read from a request
 	size        int64          // as sent
@@ -381,7 +381,7 @@ func (p *payload) giveUp() {
 }
 
 // hold changes how many use and keep the payload, and frees its memory after the last one.
-func (p *payload) hold(users, kept int) {
+func (p *payload) hold(users, kept int32) {
 	p.mu.Lock()
 	held := p.users + p.kept
 	p.users += users

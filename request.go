@@ -101,11 +101,12 @@ type state struct {
 	charges   atomic.Pointer[charges]
 	key       atomic.Pointer[knownKey]
 	protocol  atomic.Value // the *protocol of the last layer that it has entered
-	mixed     atomic.Bool  // two of its layers differ in that
 
 	// account is what the request uses of the memory that all of them share. Each layer of
 	// this module and the handler enter it and leave it, deferred.
 	account account.Account
+
+	mixed atomic.Bool // two of its layers differ in their protocol
 
 	// Memory for what most requests need once, and what of it is in use.
 	used         atomic.Uint32
@@ -124,6 +125,8 @@ const (
 	partKey
 	partRead
 	partRequest
+	partID
+	partIP
 )
 
 // take reports whether a part of the memory was not in use. It is from now on.
@@ -136,6 +139,7 @@ type layered struct {
 	given     *http.Request // as it was before its first layer
 	request   http.Request  // the copy of it that has the state
 	firstKey  knownKey
+	firstIP   netip.Addr
 	firstRead deferredRead
 }
 
@@ -443,7 +447,7 @@ func (s *state) replacePayload(p *payload, m *payloadMemory) *payload {
 // and parameters that may hold one.
 type knownKey struct {
 	text  string
-	names []string
+	names *[]string // of what found it
 }
 
 // keepKey keeps the key for the handler, which stores no member that holds it.
@@ -487,7 +491,7 @@ func (k *knownKey) isName(quoted []byte) bool {
 	if rest, ok := bytes.CutPrefix(name, []byte("amp;")); ok {
 		name = rest
 	}
-	for _, known := range k.names {
+	for _, known := range *k.names {
 		if len(known) == len(name)+1 && strings.EqualFold(known[1:], string(name)) {
 			return true
 		}
@@ -518,7 +522,14 @@ func SourceFromContext(ctx context.Context) *Source {
 // WithRequestID sets the id that names r in logs and in the answer to an unexpected error.
 func WithRequestID(r *http.Request, id string) *http.Request {
 	r, s := withState(r)
-	s.requestID.Store(&id)
+	var kept *string
+	if t := s.trail(); t != nil && s.take(partID) {
+		kept = t.KeepID()
+	} else {
+		kept = new(string)
+	}
+	*kept = id
+	s.requestID.Store(kept)
 	return r
 }
 
@@ -536,8 +547,14 @@ func RequestIDFromContext(ctx context.Context) string {
 // connection does, such as one behind a proxy.
 func WithClientIP(r *http.Request, ip netip.Addr) *http.Request {
 	r, s := withState(r)
-	ip = ip.Unmap()
-	s.clientIP.Store(&ip)
+	var kept *netip.Addr
+	if s.layered != nil && s.take(partIP) {
+		kept = &s.layered.firstIP
+	} else {
+		kept = new(netip.Addr)
+	}
+	*kept = ip.Unmap()
+	s.clientIP.Store(kept)
 	return r
 }
 

@@ -87,11 +87,12 @@ func (a *access) log(logger *slog.Logger) {
 		slog.Int("status", status),
 		slog.Int64("bytes", a.w.bytes),
 		slog.Duration("duration", now.Sub(a.began)))
-	if ip := inlet.ClientIP(a.r); ip.IsValid() {
-		attrs = append(attrs, slog.String("clientIP", ip.String()))
+	ip := inlet.ClientIP(a.r)
+	if ip.IsValid() {
+		attrs = append(attrs, slog.Attr{Key: "clientIP"})
 	}
 	attrs = a.appendKnown(attrs, &out, status)
-	logRequest(ctx, logger, now, level, attrs)
+	logRequest(ctx, logger, now, level, attrs, ip)
 }
 
 // appendKnown appends what the layers and the handler inside have found out.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"net/netip"
 	"strconv"
 	"sync"
 	"time"
@@ -115,11 +116,16 @@ func (l *BufferedLog) Close() error {
 }
 
 // logRequest logs the record of a request. The attributes are texts, whole numbers, durations and
-// truths.
-func logRequest(ctx context.Context, logger *slog.Logger, at time.Time, level slog.Level, attrs []slog.Attr) {
-	if l, ok := logger.Handler().(*BufferedLog); ok && l.plain && arePlain(attrs) {
-		l.lines.appendRequest(l.json, at, level, attrs)
+// truths, and one without a value is that of the address, whose text is made last.
+func logRequest(ctx context.Context, logger *slog.Logger, at time.Time, level slog.Level, attrs []slog.Attr, ip netip.Addr) {
+	if l, ok := logger.Handler().(*BufferedLog); ok && l.plain && ip.Zone() == "" && arePlain(attrs) {
+		l.lines.appendRequest(l.json, at, level, attrs, ip)
 		return
+	}
+	for i := range attrs {
+		if attrs[i].Value.Kind() == slog.KindAny {
+			attrs[i].Value = slog.StringValue(ip.String())
+		}
 	}
 	logger.LogAttrs(ctx, level, requestMessage, attrs...)
 }
@@ -172,17 +178,17 @@ func (b *lineBuffer) Write(line []byte) (int, error) {
 }
 
 // appendRequest appends the line of a request.
-func (b *lineBuffer) appendRequest(asJSON bool, at time.Time, level slog.Level, attrs []slog.Attr) {
+func (b *lineBuffer) appendRequest(asJSON bool, at time.Time, level slog.Level, attrs []slog.Attr, ip netip.Addr) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if asJSON {
 		b.waiting = b.stamp.appendJSON(append(b.waiting, `{"time":"`...), at)
 		b.waiting = append(append(b.waiting, `","level":"`...), level.String()...)
-		b.waiting = appendJSONAttrs(append(b.waiting, `","msg":"`+requestMessage+`"`...), attrs)
+		b.waiting = appendJSONAttrs(append(b.waiting, `","msg":"`+requestMessage+`"`...), attrs, ip)
 	} else {
 		b.waiting = b.stamp.appendText(append(b.waiting, "time="...), at)
 		b.waiting = append(append(b.waiting, " level="...), level.String()...)
-		b.waiting = appendTextAttrs(append(b.waiting, ` msg="`+requestMessage+`"`...), attrs)
+		b.waiting = appendTextAttrs(append(b.waiting, ` msg="`+requestMessage+`"`...), attrs, ip)
 	}
 	b.appended()
 }
@@ -289,12 +295,14 @@ func (s *timeStamp) appendJSON(dst []byte, at time.Time) []byte {
 }
 
 // appendTextAttrs appends attributes whose texts are plain, and the end of the line.
-func appendTextAttrs(dst []byte, attrs []slog.Attr) []byte {
+func appendTextAttrs(dst []byte, attrs []slog.Attr, ip netip.Addr) []byte {
 	for i := range attrs {
 		dst = append(append(append(dst, ' '), attrs[i].Key...), '=')
 		switch v := &attrs[i].Value; v.Kind() {
 		case slog.KindString:
 			dst = append(dst, v.String()...)
+		case slog.KindAny:
+			dst = ip.AppendTo(dst)
 		case slog.KindDuration:
 			dst = append(dst, v.Duration().String()...)
 		case slog.KindBool:
@@ -307,12 +315,14 @@ func appendTextAttrs(dst []byte, attrs []slog.Attr) []byte {
 }
 
 // appendJSONAttrs appends attributes whose texts are plain, and the end of the line.
-func appendJSONAttrs(dst []byte, attrs []slog.Attr) []byte {
+func appendJSONAttrs(dst []byte, attrs []slog.Attr, ip netip.Addr) []byte {
 	for i := range attrs {
 		dst = append(append(append(dst, `,"`...), attrs[i].Key...), `":`...)
 		switch v := &attrs[i].Value; v.Kind() {
 		case slog.KindString:
 			dst = append(append(append(dst, '"'), v.String()...), '"')
+		case slog.KindAny:
+			dst = append(ip.AppendTo(append(dst, '"')), '"')
 		case slog.KindDuration:
 			dst = strconv.AppendInt(dst, int64(v.Duration()), 10)
 		case slog.KindBool:

@@ -44,6 +44,7 @@ func TestBufferedLogLines(t *testing.T) {
 		"one nanosecond":      {call: call{body: track, key: writeKey}, takes: 1},
 		"a round time":        {call: call{body: track, key: writeKey}, takes: 2100 * time.Millisecond},
 		"over IPv6":           {call: call{body: track, key: writeKey, from: "[2001:db8::1]:1"}},
+		"an IPv6 zone":        {call: call{body: track, key: writeKey, from: "[fe80::1%e\" t=h]:1"}},
 		"no address":          {call: call{body: track, key: writeKey, from: "@"}},
 		"a refused event":     {call: call{body: `{"type":"track","event":"An \"odd\" name=1"}`, key: writeKey}},
 		"an unknown key":      {call: call{body: track, key: "unknown"}},
@@ -271,7 +272,7 @@ func TestBufferedLogOptions(t *testing.T) {
 	require.ErrorContains(t, err, "MaxBytes")
 }
 
-// A logged request allocates what it needs for its writer and the text of its address.
+// A request that is logged allocates no more than one that is not.
 // Not parallel: allocations are counted for the whole process.
 func TestBufferedLogAllocations(t *testing.T) {
 	if testkit.Race {
@@ -283,5 +284,5 @@ func TestBufferedLogAllocations(t *testing.T) {
 	without := allocations(mount(handler), accepted)
 	with := allocations(middleware.AccessLog(&middleware.AccessLogOptions{Logger: slog.New(l)})(mount(handler)), accepted)
 	t.Logf("%v allocations without, %v with an access log", without, with)
-	require.LessOrEqual(t, with-without, 3.0)
+	require.LessOrEqual(t, with-without, 0.0)
 }

@@ -35,8 +35,9 @@ func RequestID(o *RequestIDOptions) func(http.Handler) http.Handler {
 					id = rand.Text()
 				}
 			}
-			w.Header()[headerRequestID] = []string{id}
-			next.ServeHTTP(w, inlet.WithRequestID(r, id))
+			r = inlet.WithRequestID(r, id)
+			w.Header()[headerRequestID] = order.TrailOf(r.Context()).IDHeader(id)
+			next.ServeHTTP(w, r)
 		})
 	}
 }

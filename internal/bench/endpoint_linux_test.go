@@ -153,7 +153,7 @@ func BenchmarkEndpointSinglesLoopback(b *testing.B) {
 		})
 	}
 	results.add(result{number: "b7", what: "allocations of the process per request, with both rate limits, more than b", bound: 4, measured: limits.value})
-	results.add(result{what: "the same of the standard layers with an access log", measured: standard.value})
+	results.add(result{number: "b7", what: "the same of the standard layers with an access log", bound: 4, measured: standard.value})
 }
 
 // BenchmarkEndpointBatchesLoopback is a batch over the loopback: CPU time of the server with the

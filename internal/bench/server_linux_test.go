@@ -95,7 +95,8 @@ func handlerOf(kind string) (http.Handler, error) {
 	case kindLimits:
 		return newMount(allLayers())
 	case kindStandard, kindStandardLog, kindStandardJSON:
-		return newStandard(kind, os.Getenv(directoryVariable))
+		handler, _, err := newStandardOf(kind, os.Getenv(directoryVariable)) // the log ends with the process
+		return handler, err
 	case "slow":
 		return newOverloaded()
 	case "journal":

@@ -13,6 +13,7 @@ import (
 type Trail struct {
 	places [layers]atomic.Pointer[Place] // where a layer of each kind was passed first
 	first  *Place                        // of the layer that has made the trail, or nil
+	id     [1]string                     // of the request, as the values of a header
 }
 
 // TrailKey is the key under which the context of a request has its *Trail.
@@ -22,6 +23,18 @@ type TrailKey struct{}
 func TrailOf(ctx context.Context) *Trail {
 	t, _ := ctx.Value(TrailKey{}).(*Trail)
 	return t
+}
+
+// KeepID returns the memory that the trail has for the id of the request, which is set once, before
+// the request is passed on.
+func (t *Trail) KeepID() *string { return &t.id[0] }
+
+// IDHeader returns the values of a header with the id of the request.
+func (t *Trail) IDHeader(id string) []string {
+	if t != nil && t.id[0] == id {
+		return t.id[:]
+	}
+	return []string{id}
 }
 
 // Has reports whether the request has passed a layer of a kind.
