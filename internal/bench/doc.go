@@ -16,6 +16,11 @@
 //	go test ./internal/bench -run '^$' -bench 'Target3$' -benchtime 5x
 //	go test ./internal/bench -run '^$' -bench 'Loopback' -benchtime 1x
 //
+// What a request costs over a hand-written endpoint that validates it and answers, with a client
+// that never sleeps:
+//
+//	go test ./internal/bench -run '^$' -bench 'Endpoint' -benchtime 1x
+//
 // Four times the load of a sink, and traffic next to ten thousand idle and a thousand
 // slow connections, take a minute and a half; docs/PERFORMANCE.md describes how to run
 // them on a shared machine:
