@@ -1,11 +1,13 @@
 // Observed is an ingestion server that shows what it does: each event on the page of the inspector,
-// and figures at /metrics for Prometheus. Both are at an address of their own, which clients of the
-// API do not reach. Events are stored in a journal, and from there delivered to a file.
+// figures at /metrics for Prometheus, and spans of OpenTelemetry in a file. The page and the
+// metrics are at an address of their own, which clients of the API do not reach. Events are stored
+// in a journal, and from there delivered to another file.
 //
 //	go run ./examples/observed
 //
 // It prints a write key, a curl command that sends an event, and where to look at it. Ctrl-C stops
-// it. docs/METRICS.md has the series, and how Prometheus and Grafana show them.
+// it. docs/METRICS.md has the series, and how Prometheus and Grafana show them; docs/TRACES.md has
+// the spans.
 package main
 
 import (
@@ -26,10 +28,15 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
+	"go.opentelemetry.io/otel/exporters/stdout/stdouttrace"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/inlet-go/inlet"
 	"github.com/inlet-go/inlet/inspector"
 	"github.com/inlet-go/inlet/middleware"
+	inletotel "github.com/inlet-go/inlet/observers/otel"
 	inletprom "github.com/inlet-go/inlet/observers/prometheus"
 	"github.com/inlet-go/inlet/sinks"
 	"github.com/inlet-go/inlet/sinks/journal"
@@ -64,11 +71,17 @@ func run(ctx context.Context, c config, stdout io.Writer) (err error) {
 		return err
 	}
 	defer end(&err, store.Close)
-	v, err := newViews(store)
+	spans, err := appendTo(filepath.Join(c.dir, "spans.json"))
 	if err != nil {
 		return err
 	}
-	file, err := os.OpenFile(filepath.Join(c.dir, "delivered.ndjson"), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	defer end(&err, func(context.Context) error { return spans.Close() })
+	v, err := newViews(store, spans)
+	if err != nil {
+		return err
+	}
+	defer end(&err, v.tracers.Shutdown)
+	file, err := appendTo(filepath.Join(c.dir, "delivered.ndjson"))
 	if err != nil {
 		return err
 	}
@@ -88,18 +101,35 @@ func run(ctx context.Context, c config, stdout io.Writer) (err error) {
 	return v.serve(ctx, c, api, stdout)
 }
 
+// appendTo opens a file to append to.
+func appendTo(name string) (*os.File, error) {
+	return os.OpenFile(name, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+}
+
 // views are how operators see the server.
 type views struct {
 	metrics   *inletprom.Metrics
 	registry  *prometheus.Registry
 	inspector *inspector.Inspector
+	telemetry *inletotel.Telemetry
+	tracers   *sdktrace.TracerProvider
 }
 
-// newViews returns the views of a server that stores its events in a journal.
-func newViews(store *journal.Journal) (*views, error) {
+// newViews returns the views of a server that stores its events in a journal. The spans are written
+// as JSON; a host would export them to where its other spans are.
+func newViews(store *journal.Journal, spans io.Writer) (*views, error) {
+	exporter, err := stdouttrace.New(stdouttrace.WithWriter(spans))
+	if err != nil {
+		return nil, err
+	}
+	tracers := sdktrace.NewTracerProvider(sdktrace.WithBatcher(exporter))
+	telemetry, err := inletotel.New(nil, tracers, nil) // Prometheus has the metrics
+	if err != nil {
+		return nil, err
+	}
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	metrics, err := inletprom.New(registry, nil)
+	metrics, err := inletprom.New(registry, &inletprom.Options{TraceID: sampledTrace})
 	if err != nil {
 		return nil, err
 	}
@@ -107,12 +137,20 @@ func newViews(store *journal.Journal) (*views, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &views{metrics: metrics, registry: registry, inspector: insp}, nil
+	return &views{metrics: metrics, registry: registry, inspector: insp, telemetry: telemetry, tracers: tracers}, nil
+}
+
+// sampledTrace returns the id of the trace that a request belongs to, for exemplars.
+func sampledTrace(ctx context.Context) string {
+	if span := trace.SpanContextFromContext(ctx); span.IsSampled() {
+		return span.TraceID().String()
+	}
+	return ""
 }
 
 // sink returns a sink that is seen.
 func (v *views) sink(name string, s inlet.Sink) inlet.Sink {
-	return v.metrics.Sink(name, v.inspector.Sink(s))
+	return v.metrics.Sink(name, v.telemetry.Sink(name, v.inspector.Sink(s)))
 }
 
 // deliver delivers what the journal has, and will have, to a file. It stands for a destination of
@@ -122,13 +160,16 @@ func (v *views) deliver(store *journal.Journal, file io.Writer) (*journal.Delive
 	if err != nil {
 		return nil, err
 	}
-	return store.Deliver("file", v.metrics.Sink("file", v.inspector.Destination("file", lines)), nil)
+	seen := v.inspector.Destination("file", lines)
+	return store.Deliver("file", v.metrics.Sink("file", v.telemetry.Delivery("file", seen)), nil)
 }
 
 // layered returns the API with its layers. Those that see requests are the outermost.
 func (v *views) layered(api http.Handler) http.Handler {
 	keys := inlet.MustKeys(map[string]inlet.Source{writeKey: {ID: "observed"}})
-	return v.metrics.Layer(v.inspector.Layer(middleware.Standard(keys, nil)(api)))
+	seen := v.metrics.Layer(v.inspector.Layer(middleware.Standard(keys, nil)(api)))
+	return otelhttp.NewHandler(seen, "ingest", otelhttp.WithTracerProvider(v.tracers),
+		otelhttp.WithPublicEndpointFn(func(*http.Request) bool { return true })) // clients choose no trace
 }
 
 // operators returns what is served at the address of the operators.

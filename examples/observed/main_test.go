@@ -51,6 +51,7 @@ func TestObserved(t *testing.T) {
 			require.True(t, time.Now().Before(deadline), line)
 		}
 	}
+	trace := exemplar(t, operators+"/metrics")
 	require.Contains(t, get(t, operators+"/"), "<title>")
 	require.Contains(t, get(t, api+"/metrics"), "missing_key")
 
@@ -60,6 +61,24 @@ func TestObserved(t *testing.T) {
 	lines, err := os.ReadFile(filepath.Join(c.dir, "delivered.ndjson"))
 	require.NoError(t, err)
 	require.Contains(t, string(lines), "Signed Up")
+	spans, err := os.ReadFile(filepath.Join(c.dir, "spans.json"))
+	require.NoError(t, err)
+	for _, part := range []string{`"Name":"POST"`, `"Name":"write journal"`, `"Name":"deliver file"`, trace} {
+		require.Contains(t, string(spans), part)
+	}
+}
+
+// exemplar returns the trace of the last exemplar in the metrics.
+func exemplar(t *testing.T, url string) string {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+	require.NoError(t, err)
+	r.Header.Set("Accept", "application/openmetrics-text; version=1.0.0")
+	answer, err := http.DefaultClient.Do(r)
+	require.NoError(t, err)
+	found := regexp.MustCompile(`inlet_request_duration_seconds_bucket.* # {trace_id="(\w+)"}`).FindStringSubmatch(text(t, answer))
+	require.NotNil(t, found)
+	return found[1]
 }
 
 // addresses returns those that the greeting has, and reads on.
