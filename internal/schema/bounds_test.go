@@ -24,6 +24,9 @@ func repeat(n int, separator string, text func(i int) string) string {
 // Large schemas are compiled, and those that would be too large are refused.
 func TestLargeSchemas(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("slow")
+	}
 	t.Run("10,000 values", func(t *testing.T) {
 		t.Parallel()
 		s := compile(t, `{"enum":[`+repeat(10_000, ",", func(i int) string { return fmt.Sprintf(`"v%d",%d`, i, i) })+`]}`)
@@ -46,6 +49,12 @@ func TestLargeSchemas(t *testing.T) {
 			return fmt.Sprintf(`"d%d":{"$ref":"#/definitions/d%d"}`, i, i+1)
 		}) + `,"d10000":{"type":"string"}}}`))
 		require.ErrorContains(t, err, "more than 256 others")
+	})
+	t.Run("references that double in each level", func(t *testing.T) {
+		t.Parallel()
+		compile(t, `{"$ref":"#/definitions/d0","definitions":{`+repeat(80, ",", func(i int) string {
+			return fmt.Sprintf(`"d%d":{"allOf":[{"$ref":"#/definitions/d%d"},{"$ref":"#/definitions/d%d"}]}`, i, i+1, i+1)
+		})+`,"d80":{}}}`)
 	})
 	t.Run("10,000 required members", func(t *testing.T) {
 		t.Parallel()
@@ -81,6 +90,9 @@ func TestLargeSchemas(t *testing.T) {
 // would take hours.
 func TestLargeValues(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("slow")
+	}
 	const megabytes = 2 << 20
 	nested := `{"items":{"$ref":"#"},"additionalProperties":{"$ref":"#"},"enum":[[],{},[[]],{"a":[]}]}`
 	for _, c := range []struct{ name, schema, value string }{

@@ -67,7 +67,7 @@ func (s *Schema) Member(name string) (m Member, planned bool) {
 	}
 	o := s.root.object
 	m = Member{quoted(name), nil, o.others}
-	if i, ok := o.index[name]; ok {
+	if i := o.index.find(o.members, []byte(name)); i >= 0 {
 		m.rule, m.node = &o.members[i], o.members[i].node
 	}
 	return m, m.rule != nil || m.node != nil
@@ -353,7 +353,7 @@ func (c *Checker) member(o *objectRules, seen int) {
 		plain = c.scratch
 	}
 	n := o.others
-	if i, ok := o.index[string(plain)]; ok {
+	if i := o.index.find(o.members, plain); i >= 0 {
 		r := &o.members[i]
 		c.see(r, seen)
 		n = r.node

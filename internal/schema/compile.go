@@ -90,7 +90,8 @@ var never = &node{never: true}
 
 // A flat is a list of schemas that all apply to a value, with what they refer to.
 type flat struct {
-	schemas []*value // objects, each once
+	schemas []*value // objects that demand something, each once
+	seen    []*value // all that were added, so that none is followed again
 	never   bool     // one of them is false
 	open    []*value // whose references are being followed
 }
@@ -114,13 +115,14 @@ func (b *builder) flatten(f *flat, s *value) error {
 	if slices.Contains(f.open, s) {
 		return s.fail("refers to itself")
 	}
-	if slices.Contains(f.schemas, s) {
+	if slices.Contains(f.seen, s) {
 		return nil
 	}
-	if len(f.open) >= maxOpen || len(f.schemas) >= maxOpen {
+	if len(f.open) >= maxOpen || len(f.seen) >= maxOpen {
 		return s.fail("refers to more than %d others that apply to the same value", maxOpen)
 	}
 	f.open = append(f.open, s)
+	f.seen = append(f.seen, s)
 	defer func() { f.open = f.open[:len(f.open)-1] }()
 	if err := b.checkKeywords(s); err != nil {
 		return err
@@ -144,7 +146,9 @@ func (b *builder) flatten(f *flat, s *value) error {
 			}
 		}
 	}
-	f.schemas = append(f.schemas, s)
+	if s.demands {
+		f.schemas = append(f.schemas, s)
+	}
 	return nil
 }
 

@@ -104,7 +104,7 @@ type arrayRules struct {
 type objectRules struct {
 	least, most int
 	members     []rule
-	index       map[string]int
+	index       nameIndex
 	required    []*rule // those of the members that are required
 	others      *node   // of members that are not in the index
 }
@@ -145,6 +145,7 @@ func (b *builder) checkKeyword(s *value, m member) error {
 	case "type", "enum", "const", "properties", "required", "additionalProperties", "items",
 		"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf",
 		"minLength", "maxLength", "pattern", "minItems", "maxItems", "minProperties", "maxProperties":
+		s.demands = true
 		return nil
 	case "$id":
 		if s.parent != nil {
@@ -152,6 +153,7 @@ func (b *builder) checkKeyword(s *value, m member) error {
 		}
 		return nil
 	case "format":
+		s.demands = s.demands || b.options.Formats
 		return b.checkFormat(m.value)
 	case "uniqueItems":
 		if m.value.kind == 't' {
@@ -382,7 +384,7 @@ func (b *builder) fillObject(n *node, schemas []*value) error {
 		return nil
 	}
 	o := n.objects()
-	o.others, o.index, o.members = others, names.index, names.rules
+	o.others, o.members, o.index = others, names.rules, newNameIndex(names.rules, names.index)
 	o.required = make([]*rule, names.required)
 	for i := range o.members {
 		r := &o.members[i]

@@ -12,6 +12,7 @@
 //	compile.go  nodes of schemas: references, "allOf", which keywords there are
 //	keywords.go what each keyword demands
 //	check.go    the pass over a value
+//	names.go    finds the members of objects
 //	decimal.go  numbers, by their digits
 //	enum.go     "enum" and "const"
 //	pattern.go  patterns, as tables

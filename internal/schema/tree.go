@@ -32,6 +32,7 @@ type value struct {
 	parent   *value // nil at the root
 	token    string // the name or index of the value in its parent
 	checked  bool   // the keywords are known and supported
+	demands  bool   // one of them demands something
 }
 
 type member struct {

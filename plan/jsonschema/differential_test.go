@@ -27,6 +27,9 @@ var (
 // TestDifferential compares values with schemas, here and by a library that has all of JSON Schema.
 func TestDifferential(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("slow")
+	}
 	random := rand.New(rand.NewPCG(*seed, 0))
 	var total differences
 	for range *executions {

@@ -33,7 +33,9 @@ type suiteGroup struct {
 func suite(t *testing.T, draft string) map[string][]suiteGroup {
 	t.Helper()
 	out, err := exec.CommandContext(t.Context(), "go", "list", "-m", "-f", "{{.Dir}}", "github.com/google/jsonschema-go").Output()
-	require.NoError(t, err)
+	if err != nil {
+		t.Skip("needs the go command, to find the module that has the suite: ", err)
+	}
 	files, err := filepath.Glob(filepath.Join(strings.TrimSpace(string(out)), "jsonschema", "testdata", draft, "*.json"))
 	require.NoError(t, err)
 	require.NotEmpty(t, files)
@@ -50,9 +52,12 @@ func suite(t *testing.T, draft string) map[string][]suiteGroup {
 
 func TestSuite(t *testing.T) {
 	t.Parallel()
-	for _, c := range []struct{ draft, says string }{
-		{"draft7", "http://json-schema.org/draft-07/schema#"},
-		{"draft2020-12", "https://json-schema.org/draft/2020-12/schema"},
+	for _, c := range []struct {
+		draft, says string
+		passed      int // all cases of the schemas that are not refused
+	}{
+		{"draft7", "http://json-schema.org/draft-07/schema#", 529},
+		{"draft2020-12", "https://json-schema.org/draft/2020-12/schema", 427},
 	} {
 		t.Run(c.draft, func(t *testing.T) {
 			t.Parallel()
@@ -78,7 +83,7 @@ func TestSuite(t *testing.T) {
 					}
 				}
 			}
-			t.Logf("%d cases passed", passed)
+			require.Equal(t, c.passed, passed)
 			for _, keyword := range slices.Sorted(maps.Keys(refused)) {
 				t.Logf("%d cases refused because of %s", refused[keyword], keyword)
 			}
