@@ -1,8 +1,8 @@
 package schema
 
 // A nameIndex finds the rule of a member. Most objects of a schema have few members, whose names
-// differ in their length or in one of three of their bytes: those are in a table without collisions,
-// where finding a name is one comparison. The others are in a map.
+// differ in their length or in one of three of their bytes: those are in a table without
+// collisions, where finding a name is one comparison. The others are in a map.
 type nameIndex struct {
 	slots  []uint16 // by the hash: the number of a rule and one, or 0
 	factor uint32
