@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"bytes"
 	"strconv"
 	"time"
 
@@ -64,9 +65,7 @@ func (p *Plan) ruleFor(e *inlet.Event) (rule *Rule, planned bool) {
 // versionOf returns the version of its rule that an event names, or 0.
 func versionOf(context []byte) int {
 	raw := find(find(context, "protocols"), "event_version")
-	if wire.Kind(raw) == '"' {
-		raw = raw[1 : len(raw)-1]
-	}
+	raw = bytes.Trim(raw, `"`)
 	if len(raw) > 9 {
 		return 0
 	}

@@ -199,6 +199,23 @@ func TestBounded(t *testing.T) {
 	require.Len(t, p.Check(&inlet.Event{Type: "track", Name: "f", Extra: object}, nil), 20)
 }
 
+// Events of a host that are not JSON give some answer.
+func TestBroken(t *testing.T) {
+	t.Parallel()
+	segmentPlan, err := segment(segmentRules)
+	require.NoError(t, err)
+	whole := `{"protocols":{"event_version":"12"},"\u0061":["x",{"b":1.5e7}]}`
+	for i := range len(whole) {
+		broken := raw(whole[:i])
+		e := &inlet.Event{Type: "track", Name: "Order Completed", Context: broken, Properties: broken, Extra: broken}
+		for _, p := range []*plan.Plan{segmentPlan, load(t, tenProperties)} {
+			for _, v := range p.Check(e, nil) {
+				require.NotEmpty(t, v.Message())
+			}
+		}
+	}
+}
+
 // A plan is used by many requests at once.
 func TestConcurrent(t *testing.T) {
 	t.Parallel()
