@@ -163,14 +163,10 @@ const maxLoggedText = 256
 // which may hold a write key; and with "*" for a write key in it, as in that of a request for
 // settings, /v1/projects/{key}/settings. The route is that of the handler, "" if it is not known.
 func loggedPath(r *http.Request, route string) string {
-	before, rest, hasKey := strings.Cut(route, "{")
-	if !hasKey && route == r.URL.Path && route != "" { // so that it is the same in all requests
-		return clip(r.URL.EscapedPath())
-	}
 	if path, ok := redact.Path(r.URL.Path, "*"); ok {
 		return clip(escaped(path))
 	}
-	if hasKey { // of a dialect of the host's own
+	if before, rest, ok := strings.Cut(route, "{"); ok { // of a dialect of the host's own
 		_, after, _ := strings.Cut(rest, "}")
 		return clip(escaped(before + "*" + after))
 	}

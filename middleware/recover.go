@@ -49,7 +49,7 @@ func answerPanic(w *recorder, r *http.Request, logger *slog.Logger, cause any) {
 	}
 	r = withRequestID(w, r)
 	logger.ErrorContext(r.Context(), "middleware: handler panicked",
-		"panic", fmt.Sprint(cause), "method", clip(r.Method), "path", loggedPath(r, ""),
+		"panic", fmt.Sprint(cause), "method", clip(r.Method), "path", loggedPath(r, inlet.OutcomeFromContext(r.Context()).Path),
 		"requestId", inlet.RequestIDFromContext(r.Context()), "stack", string(debug.Stack()))
 	if w.status != 0 {
 		panic(http.ErrAbortHandler)

@@ -16,6 +16,34 @@ import (
 // below any prefix, in any case, with doubled slashes, escaped once more, with parts missing or in
 // addition, and with what should have been the query in the path.
 func Path(path, mark string) (string, bool) {
+	if isOrdinary(path) {
+		return path, false
+	}
+	return search(path, mark)
+}
+
+// isOrdinary reports whether a path has nothing that a key is found by: no byte that means more
+// than itself, and no segment that a key may be next to.
+func isOrdinary(path string) bool {
+	begins := true // a segment
+	for i := range len(path) {
+		switch c := path[i]; {
+		case c == '/':
+			begins = true
+			continue
+		case begins && (hasPrefix(path[i:], "project") || hasPrefix(path[i:], "analytics.")):
+			return false
+		case 'a' <= c|0x20 && c|0x20 <= 'z', '0' <= c && c <= '9', c == '.', c == '_', c == '-', c == '~':
+			begins = false
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+// search is Path for a path that may have a key.
+func search(path, mark string) (string, bool) {
 	p := parts{all: strings.Split(plain(path), "/")}
 	for i, segment := range p.all {
 		if segment != "" {
