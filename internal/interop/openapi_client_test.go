@@ -34,7 +34,7 @@ func runTool(t *testing.T, dir, program string, args ...string) string {
 	defer cancel()
 	cmd := exec.CommandContext(ctx, node, append([]string{program}, args...)...)
 	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "REDOCLY_TELEMETRY=off", "REDOCLY_SUPPRESS_UPDATE_NOTICE=true", "NO_COLOR=1")
+	cmd.Env = append(os.Environ(), "REDOCLY_TELEMETRY=off", "REDOCLY_SUPPRESS_UPDATE_NOTICE=true")
 	var output, complaints bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &output, &complaints
 	require.NoError(t, cmd.Run(), "%s: %s%s", program, &output, &complaints)
