@@ -288,7 +288,10 @@ func orOther(own any, listed bool, of map[string]any) any {
 }
 
 // closed reports whether properties that are not listed are unplanned.
-func closed(schema map[string]any) bool { return schema["additionalProperties"] == false }
+func closed(schema map[string]any) bool {
+	open, ok := schema["additionalProperties"].(bool)
+	return ok && !open
+}
 
 func (d *differ) additional(path string, was, is map[string]any) {
 	switch {

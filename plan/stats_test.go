@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/internal/testkit"
 	"github.com/inlet-go/inlet/plan"
 )
 
@@ -95,6 +96,9 @@ func TestStatsBound(t *testing.T) {
 
 // An event that violates nothing costs no memory, whichever way it is judged.
 func TestCleanAllocs(t *testing.T) {
+	if testkit.Race {
+		t.Skip("the race detector makes pools forget")
+	}
 	j := judgeOf(t, orders(t, "1", `"reject"`))
 	validate, e := j.Validator(), order("a", good)
 	require.Zero(t, testing.AllocsPerRun(100, func() {
