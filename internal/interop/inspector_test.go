@@ -6,8 +6,11 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
+	"regexp"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -134,4 +137,76 @@ func sample() [][2]any {
 		{"track", map[string]any{"event": "Checkout Started"}},
 		track("Order Completed", "user-7", map[string]any{"orderId": "50314b8e9bcf", "total": 55.0, "currency": "EUR"}),
 	}
+}
+
+// The address of the inspector, in the log of "inlet serve".
+var inspectorLine = regexp.MustCompile(`inlet: inspector" url=(\S+)`)
+
+// The page of "inlet serve -inspector" shows an event of each SDK that can run here. With
+// INLET_SCREENSHOTS a picture of it goes to that folder.
+func TestInspectorSDKs(t *testing.T) {
+	t.Parallel()
+	b := requireBrowser(t)
+	segment, rudder := newSite(t), newSite(t)
+	s := startServer(t, "-inspector", ":0", "-key", jitsuKey, "-origins", segment.URL+","+rudder.URL)
+	inspector := inspectorAddress(t, s)
+	watching, err := http.Get(inspector + "/stream") // events are kept while there is a viewer
+	require.NoError(t, err)
+	t.Cleanup(func() { watching.Body.Close() })
+	require.Equal(t, http.StatusOK, watching.StatusCode)
+
+	var names []string
+	one := func(sdk string) []call {
+		c := manyTracks(1)
+		c[0].Name, c[0].MessageID = "From "+sdk, "from "+sdk
+		names = append(names, c[0].Name)
+		return c
+	}
+	sendGo(t, s.URL, 0, one("analytics-go"))
+	for sdk, driver := range nodeSDKs {
+		sendNode(t, b.node, driver, nodeJob{URL: s.URL, Calls: one(sdk)})
+	}
+	sendNode(t, b.node, "jitsu.mjs", nodeJob{URL: s.URL, WriteKey: jitsuKey, Calls: one("@jitsu/js")})
+	segment.config = sdkConfig{Settings: inlineSettings(s.URL, writeKey), Calls: one("@segment/analytics-next")}
+	require.Empty(t, openPage[sdkResult](t, b, segment.URL+"/sdk.html", 1).Result.Failed)
+	rudder.config = map[string]any{
+		"writeKey": writeKey, "url": s.URL, "options": map[string]any{"configUrl": s.URL}, "calls": one("@rudderstack/analytics-js"),
+	}
+	openPage[struct{}](t, b, rudder.URL+"/rudder.html", 1)
+
+	shot := os.Getenv("INLET_SCREENSHOTS")
+	if shot != "" {
+		shot = filepath.Join(shot, "inspector-sdks.png")
+	}
+	report := runNode[struct {
+		Console []string
+		Error   string
+		Rows    map[string]struct{ Outcome, Source, Type, Facts, Event string }
+	}](t, b.node, "inspector_sdks.mjs", map[string]any{
+		"chromium": b.chromium, "url": inspector, "names": names, "shot": shot,
+	})
+	require.Empty(t, report.Error)
+	require.Empty(t, report.Console)
+	for _, name := range names {
+		row := report.Rows[name]
+		require.Equal(t, "accepted", row.Outcome, name)
+		require.Equal(t, "track", row.Type, name)
+		require.Contains(t, row.Facts, "POST /", name)
+		require.Contains(t, row.Event, `"event": "`+name+`"`)
+		require.NotContains(t, row.Facts+row.Event, writeKey, name)
+	}
+}
+
+// inspectorAddress waits until the server has logged the address of its inspector.
+func inspectorAddress(t *testing.T, s *server) (address string) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		found := inspectorLine.FindStringSubmatch(s.log.String())
+		if found == nil {
+			return false
+		}
+		address = found[1]
+		return true
+	}, 20*time.Second, 10*time.Millisecond)
+	return address
 }
