@@ -34,11 +34,24 @@ type Stats struct {
 	Observed    uint64 `json:"observed"`
 	Quarantined uint64 `json:"quarantined"`
 	Rejected    uint64 `json:"rejected"`
+	// Kinds has each kind with each mode, 15 in all, in their order. They count every event,
+	// however many different violations there are.
+	Kinds []KindCount `json:"kinds"`
 	// Counts are the violations, by event, kind and path, the most frequent first. There are at
 	// most [MaxCounts].
 	Counts []Count `json:"counts"`
 	// Other is the number of violations beyond them.
 	Other uint64 `json:"other"`
+}
+
+// A KindCount is how many events had at least one violation of a kind with a mode. An event with
+// violations of several kinds is in the count of each.
+type KindCount struct {
+	// Kind and Mode are those of the violation.
+	Kind Kind `json:"kind"`
+	Mode Mode `json:"mode"`
+	// Events is how many events had one. What became of an event is the most severe of its modes.
+	Events uint64 `json:"events"`
 }
 
 // A Count is how often an event had a violation, and where to look.
@@ -83,9 +96,13 @@ type term struct {
 	clean  atomic.Uint64
 
 	mu     sync.Mutex
+	kinds  kindCounts
 	counts map[countKey]*Count
 	other  uint64
 }
+
+// kindCounts are numbers of events by the kind and the mode of their violations.
+type kindCounts [Other + 1][Reject + 1]uint64
 
 type countKey struct {
 	call       inlet.Type
@@ -107,6 +124,7 @@ func (t *term) count(e *inlet.Event, v verdict) {
 	example := exampleOf(e)
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.countKinds(v.violations)
 	var counted []countKey
 	for i := range v.violations {
 		violation := &v.violations[i]
@@ -116,6 +134,32 @@ func (t *term) count(e *inlet.Event, v verdict) {
 			t.countViolation(key, violation, example)
 		}
 	}
+}
+
+// countKinds counts an event once for each kind and mode that its violations have.
+func (t *term) countKinds(violations []Violation) {
+	var counted [Other + 1][Reject + 1]bool
+	for i := range violations {
+		k, m := violations[i].Kind, t.plan.Mode(&violations[i])
+		if k < UnplannedEvent || k > Other { // of a Schema of the host
+			k = Other
+		}
+		if !counted[k][m] {
+			counted[k][m] = true
+			t.kinds[k][m]++
+		}
+	}
+}
+
+// list returns the counts of all kinds and modes.
+func (c *kindCounts) list() []KindCount {
+	all := make([]KindCount, 0, int(Other)*len(c[0]))
+	for k := UnplannedEvent; k <= Other; k++ {
+		for m, n := range c[k] {
+			all = append(all, KindCount{k, Mode(m), n})
+		}
+	}
+	return all
 }
 
 var indices = regexp.MustCompile(`\[[0-9]+\]`)
@@ -179,7 +223,7 @@ func (t *term) stats() Stats {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	s.Other = t.other
+	s.Other, s.Kinds = t.other, t.kinds.list()
 	for _, c := range t.counts {
 		s.Counts = append(s.Counts, *c)
 	}

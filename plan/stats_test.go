@@ -46,15 +46,79 @@ func TestStats(t *testing.T) {
 			Last:  plan.Example{At: first.ReceivedAt, MessageID: "third", Source: "web", Library: "analytics.js 1.50.0"},
 		},
 	}, s.Counts)
+	require.Equal(t, map[plan.KindCount]bool{
+		{Kind: plan.Required, Mode: plan.SetAside, Events: 2}: true, {Kind: plan.UnplannedProperty, Mode: plan.Observe, Events: 1}: true,
+	}, kinds(t, &s))
 	text, err := json.Marshal(s)
 	require.NoError(t, err)
+	require.Contains(t, string(text), `{"kind":"required","mode":"quarantine","events":2}`)
 	require.Contains(t, string(text), `"kind":"required","path":"properties.total","mode":"quarantine","text":"properties.total is missing`)
 
 	require.NoError(t, w.judge.Swap(orders(t, "2", `{}`)))
 	s = w.judge.Stats()
 	require.Equal(t, "2", s.Version)
 	require.Empty(t, s.Counts, "a plan begins anew")
+	require.Empty(t, kinds(t, &s), "a plan begins anew")
 	require.Zero(t, s.Clean)
+}
+
+// kinds returns the kinds and modes of violations that some events had.
+func kinds(t testing.TB, s *plan.Stats) map[plan.KindCount]bool {
+	t.Helper()
+	some, all := map[plan.KindCount]bool{}, map[plan.KindCount]bool{}
+	for _, k := range s.Kinds {
+		require.NotEmpty(t, k.Kind.String())
+		require.NotEmpty(t, k.Mode.String())
+		if k.Events > 0 {
+			some[k] = true
+		}
+		k.Events = 0
+		all[k] = true
+	}
+	require.Len(t, s.Kinds, 15)
+	require.Len(t, all, 15, "each once")
+	return some
+}
+
+// An event counts once for each kind and mode of its violations, however many it has of it. A kind
+// that does not exist, of a schema of the host, is another one.
+func TestStatsKinds(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		modes string
+		found []plan.Kind
+		want  map[plan.KindCount]bool
+	}{
+		"several of a kind": {`"reject"`, []plan.Kind{plan.Type, plan.Type, plan.Type}, map[plan.KindCount]bool{{plan.Type, plan.Reject, 1}: true}},
+		"several kinds": {`{"type":"quarantine","required":"reject"}`, []plan.Kind{plan.Required, plan.Type, plan.Required, plan.UnplannedProperty},
+			map[plan.KindCount]bool{{plan.Required, plan.Reject, 1}: true, {plan.Type, plan.SetAside, 1}: true, {plan.UnplannedProperty, plan.Observe, 1}: true}},
+		"no kind":             {`"observe"`, []plan.Kind{0}, map[plan.KindCount]bool{{plan.Other, plan.Observe, 1}: true}},
+		"a kind beyond":       {`{"other":"reject"}`, []plan.Kind{plan.Other + 1}, map[plan.KindCount]bool{{plan.Other, plan.Observe, 1}: true}},
+		"the greatest number": {`"observe"`, []plan.Kind{255, plan.Other}, map[plan.KindCount]bool{{plan.Other, plan.Observe, 1}: true}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p, err := plan.Load(strings.NewReader(`{"modes": `+tt.modes+`, "rules": [{"type": "track", "event": "Order Completed", "schema": {"anyOf": [{}]}}]}`),
+				&plan.LoadOptions{Full: finder(tt.found)})
+			require.NoError(t, err)
+			j := judgeOf(t, p)
+			_ = j.Validator()(order("a", good))
+			s := j.Stats()
+			require.Equal(t, tt.want, kinds(t, &s))
+		})
+	}
+}
+
+// finder compiles schemas that find violations of some kinds in each event.
+type finder []plan.Kind
+
+func (f finder) Compile(json.RawMessage) (plan.Schema, error) { return f, nil }
+
+func (f finder) Check(_ json.RawMessage, into []plan.Violation) []plan.Violation {
+	for _, k := range f {
+		into = append(into, plan.Violation{Kind: k})
+	}
+	return into
 }
 
 // Each element of a list that has the same fault is one violation of one event.
@@ -70,6 +134,7 @@ func TestStatsOfLists(t *testing.T) {
 	require.Len(t, s.Counts, 1)
 	require.Equal(t, "properties.products[].sku", s.Counts[0].Path)
 	require.Equal(t, uint64(3), s.Counts[0].Events)
+	require.Equal(t, map[plan.KindCount]bool{{Kind: plan.Required, Mode: plan.Observe, Events: 3}: true}, kinds(t, &s))
 }
 
 // However many different violations clients make up, there is a bound; the rest is counted.
@@ -92,6 +157,7 @@ func TestStatsBound(t *testing.T) {
 	}
 	require.Equal(t, uint64(2*plan.MaxCounts), total)
 	require.Equal(t, uint64(2*plan.MaxCounts), s.Observed)
+	require.Equal(t, map[plan.KindCount]bool{{Kind: plan.UnplannedEvent, Mode: plan.Observe, Events: 2 * plan.MaxCounts}: true}, kinds(t, &s))
 }
 
 // An event that violates nothing costs no memory, whichever way it is judged.
