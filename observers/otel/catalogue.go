@@ -86,6 +86,9 @@ const (
 	cacheLookups
 	cacheFailed
 	cacheStale
+	planEvents
+	planViolating
+	planStart
 	watchPanics
 	instrumentCount
 )
@@ -166,7 +169,7 @@ func sinkInstruments() map[int]instrument {
 	}
 }
 
-// partInstruments returns the instruments of handlers, limiters and caches of keys.
+// partInstruments returns the instruments of handlers, limiters, caches of keys and plans.
 func partInstruments() map[int]instrument {
 	return map[int]instrument{
 		memoryUsed:      {"inlet.memory.used", "By", gauge, "Memory that all requests of the handler use together."},
@@ -185,6 +188,9 @@ func partInstruments() map[int]instrument {
 		cacheLookups:    {"inlet.key_cache.lookups", "{lookup}", counter, "Lookups of a key in its store."},
 		cacheFailed:     {"inlet.key_cache.failed_lookups", "{lookup}", counter, "Lookups that failed."},
 		cacheStale:      {"inlet.key_cache.stale", "{request}", counter, "Requests whose key could not be looked up, and was still known."},
+		planEvents:      {"inlet.plan.events", "{event}", counter, "Events that were compared with the tracking plan in use: clean, observed, quarantined or rejected."},
+		planViolating:   {"inlet.plan.violating_events", "{event}", counter, "Events that had a violation of this kind with this mode. One with several kinds counts for each."},
+		planStart:       {"inlet.plan.start_time", "s", timer, "When the tracking plan came into use, as Unix time."},
 		watchPanics:     {"inlet.watch.panics", "{panic}", counter, "Parts that have panicked when they were asked, and were left out."},
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/inlet-go/inlet"
 	"github.com/inlet-go/inlet/internal/guard"
 	"github.com/inlet-go/inlet/middleware"
+	"github.com/inlet-go/inlet/plan"
 	"github.com/inlet-go/inlet/sinks"
 	"github.com/inlet-go/inlet/sinks/journal"
 )
@@ -224,6 +225,23 @@ func (c *collection) keys(name string, cache KeyCache) {
 	set(c, cacheLookups, s.Lookups, of)
 	set(c, cacheFailed, s.Failed, of)
 	set(c, cacheStale, s.Stale, of)
+}
+
+// plan reads what was counted of the plan in use. Events and their fields, which clients choose,
+// are in no attribute.
+func (c *collection) plan(name string, stats func() plan.Stats) {
+	s := stats()
+	of := func(more ...attribute.KeyValue) metric.ObserveOption {
+		return with(append(more, attribute.String("plan", name), attribute.String("name", valid(s.Name)), attribute.String("version", valid(s.Version)))...)
+	}
+	set(c, planEvents, s.Clean, of(attribute.String("outcome", "clean")))
+	set(c, planEvents, s.Observed, of(attribute.String("outcome", "observed")))
+	set(c, planEvents, s.Quarantined, of(attribute.String("outcome", "quarantined")))
+	set(c, planEvents, s.Rejected, of(attribute.String("outcome", "rejected")))
+	for _, k := range s.Kinds {
+		set(c, planViolating, k.Events, of(attribute.String("kind", k.Kind.String()), attribute.String("mode", k.Mode.String())))
+	}
+	c.setTime(planStart, s.Since.Sub(time.Unix(0, 0)), of())
 }
 
 // maxText is how many bytes of a name an attribute has.

@@ -2,6 +2,7 @@ package inletotel_test
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"regexp"
 	"slices"
@@ -18,6 +19,7 @@ import (
 	"github.com/inlet-go/inlet/authcache"
 	"github.com/inlet-go/inlet/middleware"
 	inletotel "github.com/inlet-go/inlet/observers/otel"
+	"github.com/inlet-go/inlet/plan"
 	"github.com/inlet-go/inlet/sinks"
 	"github.com/inlet-go/inlet/sinktest"
 )
@@ -102,7 +104,19 @@ func everything(t *testing.T) *sdk {
 	s.WatchLimiter("ip", limiter)
 	s.WatchSharedLimiter("api", func() inletotel.SharedLimiterStats { return inletotel.SharedLimiterStats{} })
 	s.WatchKeys("keys", noKeys{})
+	s.WatchPlan("shop", judgeOf(t, "orders", "1").Stats)
 	return s
+}
+
+// judgeOf returns a judge by a plan that has one event, Order, whose total must be a number. Events
+// without it are quarantined, those with another type are rejected, and unplanned ones observed.
+func judgeOf(t testing.TB, name, version string) *plan.Judge {
+	t.Helper()
+	p, err := plan.Load(strings.NewReader(fmt.Sprintf(`{"name": %q, "version": %q,
+		"modes": {"required": "quarantine", "type": "reject"}, "rules": [{"type": "track", "event": "Order", "schema": {
+			"properties": {"properties": {"required": ["total"], "properties": {"total": {"type": "number"}}}}}}]}`, name, version)), nil)
+	require.NoError(t, err)
+	return p.Judge(&plan.JudgeOptions{Logger: quiet})
 }
 
 // noKeys is a cache of keys that has none.

@@ -9,6 +9,7 @@ import (
 	"github.com/inlet-go/inlet"
 	"github.com/inlet-go/inlet/authcache"
 	"github.com/inlet-go/inlet/middleware"
+	"github.com/inlet-go/inlet/plan"
 )
 
 // watched is what is asked, whenever the SDK collects, for what it has counted itself, by name.
@@ -80,6 +81,18 @@ type KeyCache interface {
 // [Telemetry.Watch].
 func (t *Telemetry) WatchKeys(name string, c KeyCache) {
 	watch(&t.watched, part{"keys", name}, c, (*collection).keys)
+}
+
+// WatchPlan exposes what is counted of a tracking plan, by the Stats of a [plan.Judge] or
+// [plan.File]:
+//
+//	telemetry.WatchPlan("shop", file.Stats)
+//
+// The name is the attribute plan; see [Telemetry.Watch]. The attributes name and version are those
+// of the plan in use, at most 256 bytes of each; its counters begin at 0 when the plan is replaced.
+// Names and fields of events are in no attribute.
+func (t *Telemetry) WatchPlan(name string, stats func() plan.Stats) {
+	watch(&t.watched, part{"plan", name}, stats, (*collection).plan)
 }
 
 // watch sets what is watched as p, nothing if it is nil.

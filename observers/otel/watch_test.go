@@ -3,6 +3,8 @@ package inletotel_test
 import (
 	"context"
 	"errors"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -13,6 +15,7 @@ import (
 	"github.com/inlet-go/inlet/internal/testkit/testsink"
 	"github.com/inlet-go/inlet/middleware"
 	inletotel "github.com/inlet-go/inlet/observers/otel"
+	"github.com/inlet-go/inlet/plan"
 	"github.com/inlet-go/inlet/sinks"
 	"github.com/inlet-go/inlet/sinks/journal"
 	"github.com/inlet-go/inlet/sinktest"
@@ -127,6 +130,67 @@ func TestWatchOthers(t *testing.T) {
 	for _, name := range []string{"inlet.key_cache.lookups", "inlet.shared_limiter.keys", "inlet.filter.dropped_events", "inlet.memory.used", "inlet.limiter.charges"} {
 		require.Empty(t, s.points(name), name)
 	}
+}
+
+// A plan is watched with its name, its version, and what violates it by kind and mode: nothing that
+// a client has sent is in an attribute.
+func TestWatchPlan(t *testing.T) {
+	t.Parallel()
+	const events, violating, start = "inlet.plan.events", "inlet.plan.violating_events", "inlet.plan.start_time"
+	order := func(name, properties string) *inlet.Event {
+		return &inlet.Event{Type: inlet.TypeTrack, Name: name, Properties: []byte(properties)}
+	}
+	t.Run("counts", func(t *testing.T) {
+		t.Parallel()
+		s := newSDK(t, nil)
+		judge := judgeOf(t, "orders", "1")
+		s.WatchPlan("shop", judge.Stats)
+		require.Len(t, s.points(violating), 15, "before the first event")
+		send := judge.Validator()
+		require.Nil(t, send(order("Order", `{"total":1}`)))
+		require.Nil(t, send(order("Order", `{}`)))
+		require.NotNil(t, send(order("Order", `{"total":"1"}`)))
+		const flood = 2 * plan.MaxCounts
+		for i := range flood {
+			require.Nil(t, send(order("made up "+strconv.Itoa(i), `{"secret":1}`)))
+		}
+		require.Equal(t, map[string]float64{
+			"name=orders,outcome=clean,plan=shop,version=1": 1, "name=orders,outcome=observed,plan=shop,version=1": flood,
+			"name=orders,outcome=quarantined,plan=shop,version=1": 1, "name=orders,outcome=rejected,plan=shop,version=1": 1,
+		}, s.points(events))
+		require.Equal(t, map[string]float64{
+			"kind=required,mode=quarantine,name=orders,plan=shop,version=1":     1,
+			"kind=type,mode=reject,name=orders,plan=shop,version=1":             1,
+			"kind=unplanned_event,mode=observe,name=orders,plan=shop,version=1": flood,
+		}, s.counts(violating))
+		require.InDelta(t, float64(judge.Stats().Since.UnixNano())/1e9, s.points(start)["name=orders,plan=shop,version=1"], 1e-3)
+	})
+	t.Run("another plan", func(t *testing.T) {
+		t.Parallel()
+		s := newSDK(t, nil)
+		judge := judgeOf(t, "orders", "1")
+		s.WatchPlan("shop", judge.Stats)
+		require.Nil(t, judge.Validator()(order("Order", `{}`)))
+		require.NotEmpty(t, s.counts(violating))
+		require.NoError(t, judge.Swap(judgeOf(t, "orders", strings.Repeat("2", 1000)).Plan()))
+		require.Empty(t, s.counts(violating))
+		version := "version=" + strings.Repeat("2", 256)
+		points := s.points(start)
+		require.Len(t, points, 1, "one version at a time, however many there were")
+		require.Contains(t, points, "name=orders,plan=shop,"+version)
+	})
+	t.Run("a panic", func(t *testing.T) {
+		t.Parallel()
+		s := newSDK(t, nil)
+		s.WatchPlan("shop", judgeOf(t, "orders", "1").Stats)
+		s.WatchPlan("broken", func() plan.Stats { panic("broken") })
+		require.Len(t, s.points(start), 1, "the others are collected")
+		require.Equal(t, map[string]float64{"": 2}, s.points("inlet.watch.panics"), "the second time")
+		s.WatchPlan("broken", nil)
+		s.WatchPlan("shop", nil)
+		require.Empty(t, s.points(start))
+		require.Equal(t, map[string]float64{"": 2}, s.points("inlet.watch.panics"))
+	})
 }
 
 // A name that is watched again shows what is watched now.

@@ -85,6 +85,9 @@ const (
 	keysLookupsMetric
 	keysFailedMetric
 	keysStaleMetric
+	planEventsMetric
+	planViolatingMetric
+	planStartMetric
 	watchPanicsMetric
 	metricCount
 )
@@ -157,5 +160,8 @@ var catalogue = [metricCount]metric{
 	keysLookupsMetric:        {"inlet_key_cache_lookups_total", "cache", counter, "Lookups of a key in its store."},
 	keysFailedMetric:         {"inlet_key_cache_failed_lookups_total", "cache", counter, "Lookups that failed."},
 	keysStaleMetric:          {"inlet_key_cache_stale_total", "cache", counter, "Requests whose key could not be looked up, and was still known."},
+	planEventsMetric:         {"inlet_plan_events_total", "plan name version outcome", counter, "Events that were compared with the tracking plan in use: clean, observed, quarantined or rejected."},
+	planViolatingMetric:      {"inlet_plan_violating_events_total", "plan name version kind mode", counter, "Events that had a violation of this kind with this mode. One with several kinds counts for each."},
+	planStartMetric:          {"inlet_plan_start_time_seconds", "plan name version", gauge, "When the tracking plan came into use, as Unix time."},
 	watchPanicsMetric:        {"inlet_watch_panics_total", "", counter, "Panics of what is watched, whose series are then missing."},
 }

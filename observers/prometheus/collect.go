@@ -4,12 +4,14 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/inlet-go/inlet"
 	"github.com/inlet-go/inlet/internal/guard"
 	"github.com/inlet-go/inlet/middleware"
+	"github.com/inlet-go/inlet/plan"
 	"github.com/inlet-go/inlet/sinks"
 	"github.com/inlet-go/inlet/sinks/journal"
 )
@@ -127,6 +129,7 @@ func (s *scrape) watched(w *watched) {
 	each(s, w.limiters, s.limiter)
 	each(s, w.shared, s.sharedLimiter)
 	each(s, w.keys, s.keys)
+	each(s, w.plans, s.plan)
 }
 
 // each calls send for everything of one kind that is watched. The client library collects in
@@ -285,4 +288,21 @@ func (s *scrape) keys(name string, c KeyCache) {
 	s.pull(keysLookupsMetric, float64(stats.Lookups), name)
 	s.pull(keysFailedMetric, float64(stats.Failed), name)
 	s.pull(keysStaleMetric, float64(stats.Stale), name)
+}
+
+// plan sends what was counted of the plan in use. Events and their fields, which clients choose,
+// are in no label.
+func (s *scrape) plan(name string, read func() plan.Stats) {
+	stats := read()
+	of := func(more ...string) []string {
+		return append([]string{name, labelOf(stats.Name), labelOf(stats.Version)}, more...)
+	}
+	s.pull(planEventsMetric, float64(stats.Clean), of("clean")...)
+	s.pull(planEventsMetric, float64(stats.Observed), of("observed")...)
+	s.pull(planEventsMetric, float64(stats.Quarantined), of("quarantined")...)
+	s.pull(planEventsMetric, float64(stats.Rejected), of("rejected")...)
+	for _, k := range stats.Kinds {
+		s.pull(planViolatingMetric, float64(k.Events), of(k.Kind.String(), k.Mode.String())...)
+	}
+	s.pull(planStartMetric, stats.Since.Sub(time.Unix(0, 0)).Seconds(), of()...)
 }

@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -24,6 +26,7 @@ import (
 	"github.com/inlet-go/inlet"
 	"github.com/inlet-go/inlet/internal/testkit"
 	"github.com/inlet-go/inlet/middleware"
+	"github.com/inlet-go/inlet/plan"
 	"github.com/inlet-go/inlet/sinks"
 	"github.com/inlet-go/inlet/sinks/journal"
 	"github.com/inlet-go/inlet/sinktest"
@@ -474,7 +477,105 @@ func TestWatch(t *testing.T) {
 	m.WatchHandler("none", nil)
 	m.WatchSharedLimiter("none", nil)
 	m.WatchKeys("none", nil)
+	m.WatchPlan("none", nil)
 	gather(t, reg)
+}
+
+// A plan is watched with its name, its version, and what violates it by kind and mode: nothing that
+// a client has sent is in a label.
+func TestWatchPlan(t *testing.T) {
+	t.Parallel()
+	const events, violating, start = "inlet_plan_events_total", "inlet_plan_violating_events_total", "inlet_plan_start_time_seconds"
+	some := func(reg *prometheus.Registry, name string) map[string]float64 {
+		all := values(t, reg, name)
+		maps.DeleteFunc(all, func(_ string, n float64) bool { return n == 0 })
+		return all
+	}
+	t.Run("counts", func(t *testing.T) {
+		t.Parallel()
+		m, reg := newMetrics(t, nil)
+		judge := judgeOf(t, "orders", "1")
+		m.WatchPlan("shop", judge.Stats)
+		require.Len(t, values(t, reg, events), 4, "before the first event")
+		require.Len(t, values(t, reg, violating), 15, "before the first event")
+		send := judge.Validator()
+		for range 3 {
+			require.Nil(t, send(order("Order", `{"total":1}`)))
+		}
+		require.Nil(t, send(order("Order", `{}`)))
+		require.NotNil(t, send(order("Order", `{"total":"1"}`)))
+		require.Nil(t, send(order("Ordre", `{}`)))
+		const of = "name=orders outcome="
+		require.Equal(t, map[string]float64{
+			of + "clean plan=shop version=1": 3, of + "observed plan=shop version=1": 1,
+			of + "quarantined plan=shop version=1": 1, of + "rejected plan=shop version=1": 1,
+		}, values(t, reg, events))
+		require.Equal(t, map[string]float64{
+			"kind=required mode=quarantine name=orders plan=shop version=1":     1,
+			"kind=type mode=reject name=orders plan=shop version=1":             1,
+			"kind=unplanned_event mode=observe name=orders plan=shop version=1": 1,
+		}, some(reg, violating))
+		require.InDelta(t, float64(judge.Stats().Since.UnixNano())/1e9, values(t, reg, start)["name=orders plan=shop version=1"], 1e-3)
+	})
+	t.Run("a flood of names", func(t *testing.T) {
+		t.Parallel()
+		m, reg := newMetrics(t, nil)
+		judge := judgeOf(t, "orders", "1")
+		m.WatchPlan("shop", judge.Stats)
+		send := judge.Validator()
+		const flood = 2 * plan.MaxCounts
+		for i := range flood {
+			require.Nil(t, send(order("made up "+strconv.Itoa(i), `{"secret":1}`)))
+		}
+		require.Nil(t, send(order("Order", `{}`)))
+		require.Len(t, values(t, reg, violating), 15)
+		require.Equal(t, map[string]float64{
+			"kind=required mode=quarantine name=orders plan=shop version=1":     1,
+			"kind=unplanned_event mode=observe name=orders plan=shop version=1": flood,
+		}, some(reg, violating), "also what is beyond the most frequent violations")
+	})
+	t.Run("another plan", func(t *testing.T) {
+		t.Parallel()
+		m, reg := newMetrics(t, nil)
+		judge := judgeOf(t, "orders", "1")
+		m.WatchPlan("shop", judge.Stats)
+		require.Nil(t, judge.Validator()(order("Order", `{}`)))
+		require.NoError(t, judge.Swap(judgeOf(t, "orders", "2").Plan()))
+		require.Nil(t, judge.Validator()(order("Order", `{"total":1}`)))
+		require.Equal(t, map[string]float64{"name=orders outcome=clean plan=shop version=2": 1}, some(reg, events))
+		require.Empty(t, some(reg, violating))
+		require.Len(t, values(t, reg, start), 1, "one version at a time, however many there were")
+	})
+	t.Run("texts that are no labels", func(t *testing.T) {
+		t.Parallel()
+		m, reg := newMetrics(t, nil)
+		long := strings.Repeat("é", 1000)
+		for _, text := range []string{"a\xff", "a\uFFFD", long, long + "2", "\x00", "\n\"\\"} {
+			m.WatchPlan(text, func() plan.Stats { return plan.Stats{Name: text, Version: text} })
+		}
+		all := slices.Collect(maps.Keys(values(t, reg, start)))
+		require.Len(t, all, 4)
+		for _, labels := range all {
+			require.Less(t, len(labels), 3*maxLabel+len("name= plan= version=")+1)
+		}
+	})
+	t.Run("a panic", func(t *testing.T) {
+		t.Parallel()
+		m, reg := newMetrics(t, nil)
+		m.WatchPlan("shop", judgeOf(t, "orders", "1").Stats)
+		m.WatchPlan("broken", func() plan.Stats { panic("broken") })
+		require.Len(t, values(t, reg, start), 1, "the others are collected")
+		require.Equal(t, map[string]float64{"": 2}, values(t, reg, "inlet_watch_panics_total"), "the second time")
+		m.WatchPlan("broken", nil)
+		m.WatchPlan("shop", nil)
+		require.Empty(t, values(t, reg, start))
+		require.Equal(t, map[string]float64{"": 2}, values(t, reg, "inlet_watch_panics_total"))
+	})
+}
+
+// order returns a track event.
+func order(name, properties string) *inlet.Event {
+	return &inlet.Event{Type: inlet.TypeTrack, Name: name, Properties: []byte(properties)}
 }
 
 // Requests, writes, scrapes, what is watched and the end of a journal do not disturb each other.

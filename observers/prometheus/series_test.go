@@ -25,6 +25,7 @@ import (
 	"github.com/inlet-go/inlet/authcache"
 	"github.com/inlet-go/inlet/internal/testkit"
 	"github.com/inlet-go/inlet/middleware"
+	"github.com/inlet-go/inlet/plan"
 	"github.com/inlet-go/inlet/sinks"
 	"github.com/inlet-go/inlet/sinks/journal"
 )
@@ -81,6 +82,7 @@ func everything(t testing.TB) *prometheus.Registry {
 	m.WatchKeys("keys", cache)
 	m.WatchLimiter("ip", limiter)
 	m.WatchSharedLimiter("redis", func() SharedLimiterStats { return SharedLimiterStats{} })
+	m.WatchPlan("shop", judgeOf(t, "orders", "1").Stats)
 
 	api := must[*inlet.Handler](t)(inlet.New(m.Sink("journal", dedupe), &inlet.Options{Observer: m, Logger: log}))
 	m.WatchHandler("api", api)
@@ -89,6 +91,16 @@ func everything(t testing.TB) *prometheus.Registry {
 		handler.ServeHTTP(httptest.NewRecorder(), request)
 	}
 	return reg
+}
+
+// judgeOf returns a judge by a plan that has one event, Order, whose total must be a number. Events
+// without it are quarantined, those with another type are rejected, and unplanned ones observed.
+func judgeOf(t testing.TB, name, version string) *plan.Judge {
+	t.Helper()
+	p := must[*plan.Plan](t)(plan.Load(strings.NewReader(fmt.Sprintf(`{"name": %q, "version": %q,
+		"modes": {"required": "quarantine", "type": "reject"}, "rules": [{"type": "track", "event": "Order", "schema": {
+			"properties": {"properties": {"required": ["total"], "properties": {"total": {"type": "number"}}}}}}]}`, name, version)), nil))
+	return p.Judge(&plan.JudgeOptions{Logger: new(testkit.Log).Logger()})
 }
 
 // goldenKeys are the keys of the golden requests of the root package.

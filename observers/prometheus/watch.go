@@ -7,6 +7,7 @@ import (
 	"github.com/inlet-go/inlet"
 	"github.com/inlet-go/inlet/authcache"
 	"github.com/inlet-go/inlet/middleware"
+	"github.com/inlet-go/inlet/plan"
 )
 
 // watched is what is asked at each scrape for what it has counted itself, by name.
@@ -16,6 +17,7 @@ type watched struct {
 	limiters map[string]*middleware.MemoryLimiter
 	shared   map[string]func() SharedLimiterStats
 	keys     map[string]KeyCache
+	plans    map[string]func() plan.Stats
 }
 
 func newWatched() watched {
@@ -25,6 +27,7 @@ func newWatched() watched {
 		limiters: make(map[string]*middleware.MemoryLimiter),
 		shared:   make(map[string]func() SharedLimiterStats),
 		keys:     make(map[string]KeyCache),
+		plans:    make(map[string]func() plan.Stats),
 	}
 }
 
@@ -32,6 +35,7 @@ func newWatched() watched {
 func (w *watched) copied() watched {
 	return watched{
 		maps.Clone(w.sinks), maps.Clone(w.handlers), maps.Clone(w.limiters), maps.Clone(w.shared), maps.Clone(w.keys),
+		maps.Clone(w.plans),
 	}
 }
 
@@ -87,6 +91,18 @@ type KeyCache interface {
 
 // WatchKeys exposes what a cache of write keys counts. See [Metrics.Watch] about the name.
 func (m *Metrics) WatchKeys(name string, c KeyCache) { watch(m, m.watched.keys, name, c) }
+
+// WatchPlan exposes what is counted of a tracking plan, by the Stats of a [plan.Judge] or
+// [plan.File]:
+//
+//	metrics.WatchPlan("shop", file.Stats)
+//
+// The labels name and version are those of the plan in use, at most 256 bytes of each; its counters
+// begin at 0 when the plan is replaced. Names and fields of events are in no label. See
+// [Metrics.Watch] about the name, which is the label plan.
+func (m *Metrics) WatchPlan(name string, stats func() plan.Stats) {
+	watch(m, m.watched.plans, name, stats)
+}
 
 // watch sets what is watched under a name, nothing if it is nil.
 func watch[T any](m *Metrics, all map[string]T, name string, value T) {
