@@ -3,6 +3,7 @@ package middleware
 import (
 	"cmp"
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"net/netip"
@@ -52,7 +53,7 @@ type BufferedLog struct {
 }
 
 // NewBufferedLog returns a log that writes to w. The caller must call Close in the end. The error
-// names every field of the options that is out of range.
+// says that w is nil, or names every field of the options that is out of range.
 func NewBufferedLog(w io.Writer, o *BufferedLogOptions) (*BufferedLog, error) {
 	var filled BufferedLogOptions
 	if o != nil {
@@ -63,8 +64,10 @@ func NewBufferedLog(w io.Writer, o *BufferedLogOptions) (*BufferedLog, error) {
 	}
 	filled.MaxDelay = cmp.Or(filled.MaxDelay, 100*time.Millisecond)
 	filled.MaxBytes = cmp.Or(filled.MaxBytes, 64<<10)
-	err := check.Options("middleware", "BufferedLogOptions",
-		check.AtLeast("MaxDelay", filled.MaxDelay, 1), check.AtLeast("MaxBytes", filled.MaxBytes, 1))
+	err := errors.Join(
+		check.Options("middleware", "NewBufferedLog", check.NotNil("w", w == nil)),
+		check.Options("middleware", "BufferedLogOptions",
+			check.AtLeast("MaxDelay", filled.MaxDelay, 1), check.AtLeast("MaxBytes", filled.MaxBytes, 1)))
 	if err != nil {
 		return nil, err
 	}

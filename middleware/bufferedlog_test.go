@@ -270,6 +270,8 @@ func TestBufferedLogOptions(t *testing.T) {
 	require.ErrorContains(t, err, "BufferedLogOptions")
 	require.ErrorContains(t, err, "MaxDelay")
 	require.ErrorContains(t, err, "MaxBytes")
+	_, err = middleware.NewBufferedLog(nil, nil)
+	require.ErrorContains(t, err, "NewBufferedLog: w is nil")
 }
 
 // A request that is logged allocates no more than one that is not.
