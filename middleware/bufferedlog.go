@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/inlet-go/inlet/internal/check"
+	"github.com/inlet-go/inlet/internal/guard"
 )
 
 // BufferedLogOptions configure [NewBufferedLog]. A nil pointer means all defaults.
@@ -35,9 +36,9 @@ type BufferedLogOptions struct {
 // level Error or above is written immediately, with all before it, except for those of AccessLog.
 //
 // Loss: a process that is killed, or that ends without a call of Close, loses the lines of the
-// last MaxDelay at most, and not more than MaxBytes of them. Lines that the writer fails to write
-// are dropped, as those of package slog are; Flush and Close return the first error since the last
-// call of one of the two.
+// last MaxDelay at most, and not more than MaxBytes of them. Lines that the writer fails to write,
+// by an error or a panic, are dropped, as those of package slog are; Flush and Close return the
+// first error since the last call of one of the two.
 //
 // Close, after the server has shut down, writes everything. No goroutine is left then, and lines
 // that come later are written immediately.
@@ -214,12 +215,17 @@ func (b *lineBuffer) appended() {
 	}
 }
 
-// write writes what is waiting.
+// write writes what is waiting. A panic of the writer is a failure: in the goroutine of the timer
+// it would end the process, and in that of a request the lines would stay.
 func (b *lineBuffer) write() {
 	if len(b.waiting) == 0 {
 		return
 	}
-	_, err := b.w.Write(b.waiting)
+	var err error
+	guard.Call(&err, func() error {
+		_, err := b.w.Write(b.waiting)
+		return err
+	})
 	b.waiting = b.waiting[:0]
 	if b.err == nil {
 		b.err = err

@@ -229,6 +229,29 @@ func TestBufferedLogErrors(t *testing.T) {
 	require.NoError(t, l.Close())
 }
 
+// A writer that panics has failed, also in the goroutine that writes after the delay, whose panic
+// would end the process.
+func TestBufferedLogPanic(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var got [][]byte
+		l := newBufferedLog(t, writerFunc(func(lines []byte) (int, error) {
+			got = append(got, bytes.Clone(lines))
+			panic("no disk")
+		}), middleware.BufferedLogOptions{})
+		log := slog.New(l)
+		log.Info("one")
+		time.Sleep(time.Second)
+		synctest.Wait()
+		require.ErrorContains(t, l.Flush(), "no disk")
+		log.Error("two")
+		require.ErrorContains(t, l.Close(), "no disk")
+		require.NoError(t, l.Close())
+		require.Len(t, got, 2)
+		require.NotContains(t, string(got[1]), "one", "it is dropped")
+	})
+}
+
 type writerFunc func([]byte) (int, error)
 
 func (f writerFunc) Write(b []byte) (int, error) { return f(b) }

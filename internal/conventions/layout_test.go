@@ -89,7 +89,7 @@ var arrows = map[string][]string{
 	"keyfile":    {".", "internal/check", "internal/origin", "internal/watchfile", "internal/wire"},
 	"plan":       {".", "internal/canonical", "internal/check", "internal/itemerrors", "internal/refusal", "internal/schema", "internal/watchfile", "internal/wire", "sinks"},
 	"inspector":  {".", "internal/check", "internal/redact", "middleware", "plan", "sinks", "sinks/journal"},
-	"middleware": {".", "enrichers", "internal/admission", "internal/check", "internal/order", "internal/origin", "internal/redact"},
+	"middleware": {".", "enrichers", "internal/admission", "internal/check", "internal/guard", "internal/order", "internal/origin", "internal/redact"},
 
 	"sinks":                             {".", "internal/backoff", "internal/canonical", "internal/check", "internal/guard", "internal/itemerrors", "internal/refusal"},
 	"sinks/httpsink":                    {".", "sinks", "internal/backoff", "internal/check", "internal/guard", "internal/sinkkit"},
