@@ -226,6 +226,9 @@ func (b *lineBuffer) write() {
 		_, err := b.w.Write(b.waiting)
 		return err
 	})
+	if cap(b.waiting) > max(2*b.maxBytes, 16<<10) {
+		b.waiting = nil // a line was long, and its memory would stay forever
+	}
 	b.waiting = b.waiting[:0]
 	if b.err == nil {
 		b.err = err

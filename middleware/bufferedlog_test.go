@@ -252,6 +252,22 @@ func TestBufferedLogPanic(t *testing.T) {
 	})
 }
 
+// The memory of a line that was much longer than MaxBytes does not stay.
+func TestBufferedLogMemory(t *testing.T) {
+	t.Parallel()
+	room := 0
+	l := newBufferedLog(t, writerFunc(func(lines []byte) (int, error) {
+		room = cap(lines)
+		return len(lines), nil
+	}), middleware.BufferedLogOptions{})
+	log := slog.New(l)
+	log.Error("long", "text", strings.Repeat("x", 1<<20))
+	require.Greater(t, room, 1<<20)
+	log.Error("short")
+	require.LessOrEqual(t, room, 2*64<<10)
+	require.NoError(t, l.Flush())
+}
+
 type writerFunc func([]byte) (int, error)
 
 func (f writerFunc) Write(b []byte) (int, error) { return f(b) }
