@@ -29,9 +29,8 @@ type AccessLogOptions struct {
 // was refused) if they are known; reject, field and event (the code, the field and the name of the
 // first refused event); origin for one that is not allowed; limit and reason, if the server was
 // overloaded: the name of the option that limits, and what there is too much of; and from status
-// 500 on error, any other
-// cause, which is not sent to the client. A handler that panicked before it answered has status
-// 500 and panicked=true.
+// 500 on error, any other cause, which is not sent to the client. A handler that panicked before it
+// answered has status 500 and panicked=true.
 //
 // It never writes the query, the write key, the body or another header of the request. A key in
 // the path, as in a request for the settings or the script of a vendor's page, is replaced by "*".

@@ -86,8 +86,8 @@ func (l *BufferedLog) Enabled(_ context.Context, level slog.Level) bool {
 	return level >= l.level.Level()
 }
 
-// Handle puts the line of a record into the buffer. It returns the error of the writer if it had to
-// write.
+// Handle puts the line of a record into the buffer, and writes the buffer if it has to. An error of
+// the writer is not returned here but by Flush and Close.
 func (l *BufferedLog) Handle(ctx context.Context, r slog.Record) error {
 	err := l.slog.Handle(ctx, r)
 	if r.Level >= slog.LevelError {

@@ -222,6 +222,7 @@ func TestBufferedLogErrors(t *testing.T) {
 	for range 100 {
 		log.Info("a line that is not written")
 	}
+	require.NoError(t, l.Handle(t.Context(), slog.NewRecord(time.Now(), slog.LevelError, "nor is this", 0)))
 	require.ErrorIs(t, l.Flush(), failed)
 	require.NoError(t, l.Flush())
 	log.Info("another")
