@@ -44,7 +44,11 @@ func (b *balancer) handler() http.Handler {
 			r.SetXForwarded()
 		},
 		Transport: b,
-		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, _ error) {
+		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, err error) {
+			if errors.Is(err, errTooLarge) {
+				w.WriteHeader(http.StatusRequestEntityTooLarge)
+				return
+			}
 			w.WriteHeader(http.StatusServiceUnavailable) // the client keeps its events, and comes again
 		},
 	}
@@ -53,15 +57,21 @@ func (b *balancer) handler() http.Handler {
 // maxBody is what the balancer keeps of a request, to send it again.
 const maxBody = 4 << 20
 
-var errNoNode = errors.New("no node answers")
+var (
+	errNoNode   = errors.New("no node answers")
+	errTooLarge = errors.New("the body is too large to be sent again")
+)
 
 // RoundTrip asks one node after the other, until one answers.
 func (b *balancer) RoundTrip(r *http.Request) (*http.Response, error) {
 	var body []byte
 	if r.Body != nil {
 		var err error
-		if body, err = io.ReadAll(io.LimitReader(r.Body, maxBody)); err != nil {
+		if body, err = io.ReadAll(io.LimitReader(r.Body, maxBody+1)); err != nil {
 			return nil, err
+		}
+		if len(body) > maxBody { // a node that got a part of it would call it bad JSON
+			return nil, errTooLarge
 		}
 	}
 	first := int(b.turn.Add(1))

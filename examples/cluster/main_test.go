@@ -107,4 +107,9 @@ func TestBalancer(t *testing.T) {
 	}
 	require.EqualValues(t, 3, failures.Load(), "what it has answered is not asked again")
 	require.Zero(t, asked.Load(), "it is not ready")
+
+	large := httptest.NewRecorder()
+	b.handler().ServeHTTP(large, httptest.NewRequest(http.MethodPost, "http://balancer.example/v1/import", strings.NewReader(strings.Repeat("x", maxBody+1))))
+	require.Equal(t, http.StatusRequestEntityTooLarge, large.Code)
+	require.EqualValues(t, 3, failures.Load(), "no node gets a part of it")
 }
