@@ -21,28 +21,35 @@ type traceKey struct{}
 // flight: it is the outermost layer. A handler inside may have the metrics as its Observer, for
 // events of Ingest; requests are counted once, and as in flight by each Layer that they pass.
 //
-// A header traceparent that says that its trace is recorded gives the exemplars of the request
-// their trace_id, where [Options].TraceID has none. Clients of a server without a proxy can send
-// any; it is an id and nothing else.
+// Without [Options].TraceID, a header traceparent that says that its trace is recorded gives the
+// exemplars of the request their trace_id. Clients of a server without a proxy can send any; it is
+// an id and nothing else.
 func (m *Metrics) Layer(next http.Handler) http.Handler {
 	m.layered.Store(true)
 	observed := middleware.Observe(m)(next)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		m.inFlight.Add(1)
 		defer m.inFlight.Add(-1)
-		if id := traceIn(r.Header); id != "" {
-			r = r.WithContext(context.WithValue(r.Context(), traceKey{}, id))
+		if m.o.TraceID == nil {
+			r = withTrace(r)
 		}
 		observed.ServeHTTP(w, r)
 	})
 }
 
+// withTrace returns the request with the id of the trace of its header, if there is one.
+func withTrace(r *http.Request) *http.Request {
+	id := traceIn(r.Header)
+	if id == "" {
+		return r
+	}
+	return r.WithContext(context.WithValue(r.Context(), traceKey{}, id))
+}
+
 // traceID returns the id of the trace that a context belongs to, or "".
 func (m *Metrics) traceID(ctx context.Context) string {
 	if m.o.TraceID != nil {
-		if id := m.o.TraceID(ctx); id != "" {
-			return id
-		}
+		return m.o.TraceID(ctx)
 	}
 	id, _ := ctx.Value(traceKey{}).(string)
 	return id

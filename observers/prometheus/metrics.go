@@ -35,7 +35,7 @@ type Options struct {
 	// TraceID returns the id of the trace that a request or write belongs to, "" if there is
 	// none, or if it is not recorded. It is called with the context of the outcome or of the
 	// write, once for each of them, and may be called concurrently. An id has at most 64 bytes.
-	// Defaults to none: only the ids that [Metrics.Layer] finds are exemplars.
+	// Defaults to the one that [Metrics.Layer] finds in a header, which clients choose.
 	TraceID func(ctx context.Context) string
 }
 

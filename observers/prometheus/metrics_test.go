@@ -326,16 +326,19 @@ func TestExemplars(t *testing.T) {
 	})
 	const header = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 	for _, tt := range []struct {
-		name, header, own, want string
+		name, header string
+		own          func(context.Context) string
+		want         string
 	}{
-		{"of the header", header, "", "0af7651916cd43dd8448eb211c80319c"},
-		{"of the context, which precedes the header", header, "0123", "0123"},
-		{"of none", "", "", ""},
-		{"not recorded", header[:len(header)-1] + "0", "", ""},
+		{"of the header", header, nil, "0af7651916cd43dd8448eb211c80319c"},
+		{"of the context and not of the header", header, func(context.Context) string { return "0123" }, "0123"},
+		{"not recorded, whatever the client sends", header, func(context.Context) string { return "" }, ""},
+		{"of none", "", nil, ""},
+		{"not recorded", header[:len(header)-1] + "0", nil, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			m, reg := newMetrics(t, &Options{TraceID: func(context.Context) string { return tt.own }})
+			m, reg := newMetrics(t, &Options{TraceID: tt.own})
 			api := must[*inlet.Handler](t)(inlet.New(m.Sink("sink", new(sinks.Memory)), &inlet.Options{AllowAnonymous: true}))
 			r := httptest.NewRequest("POST", "/v1/track", strings.NewReader(`{"userId":"u","event":"E"}`))
 			if tt.header != "" {
