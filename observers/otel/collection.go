@@ -247,7 +247,12 @@ func (c *collection) plan(name string, stats func() plan.Stats) {
 // maxText is how many bytes of a name an attribute has.
 const maxText = 256
 
-// valid returns a name as exporters can send it.
+// valid returns a name as exporters can send it, which is the label that package inletprom makes of
+// it.
 func valid(text string) string {
-	return strings.Clone(strings.ToValidUTF8(text[:min(len(text), maxText)], "\uFFFD"))
+	text = strings.ToValidUTF8(text, "\uFFFD")
+	if len(text) > maxText {
+		text = strings.ToValidUTF8(text[:maxText], "")
+	}
+	return strings.Clone(text)
 }

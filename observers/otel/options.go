@@ -15,8 +15,9 @@ type Options struct {
 	// send. The requests of further ones have the source "other". Defaults to 1,000.
 	MaxSources int
 	// MaxSeries is how many combinations of dialect, path, source, status and code are told apart.
-	// Further ones have "other" for everything except the status. Each takes about 1 KiB. An SDK
-	// has a limit of its own, 2,000 for each instrument by default. Defaults to 20,000.
+	// Of one source it is at most 256; further ones have the source "other". When there are as many
+	// as this, further ones have "other" for everything except the status. Each takes about 1 KiB.
+	// An SDK has a limit of its own, 2,000 for each instrument by default. Defaults to 20,000.
 	MaxSeries int
 
 	// MaxLinked is of how many events the span of their request is remembered, for the links of

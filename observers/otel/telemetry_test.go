@@ -238,6 +238,10 @@ func TestInvalidText(t *testing.T) {
 	require.Contains(t, s.points("inlet.requests"), "code=,dialect=,path=,source=a\uFFFD,status=200")
 	require.NoError(t, s.Sink("b\xff", new(sinks.Memory)).Write(t.Context(), sinktest.Events(1)))
 	require.Equal(t, "b\uFFFD", attributesOf(s.only("write b\uFFFD"))["inlet.sink.name"])
+
+	s.ObserveRequest(t.Context(), &inlet.Outcome{Status: 200, Accepted: 1, Source: &inlet.Source{ID: "c" + strings.Repeat("é", 200)}})
+	require.Contains(t, s.points("inlet.requests"), "code=,dialect=,path=,source=c"+strings.Repeat("é", 127)+",status=200",
+		"it is cut as package inletprom does")
 }
 
 // A sampled request is the exemplar of its measurements.
