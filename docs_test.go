@@ -85,6 +85,24 @@ func TestReadmePromise(t *testing.T) {
 	require.Contains(t, string(readme), "| fsync | "+string(promise[1])+" | the journal, by default |")
 }
 
+// The README lists each document and each example once.
+func TestReadmeLists(t *testing.T) {
+	t.Parallel()
+	readme, err := os.ReadFile("README.md")
+	require.NoError(t, err)
+	_, list, found := strings.Cut(string(readme), "\n## Further reading\n")
+	require.True(t, found)
+	documents, err := filepath.Glob("docs/*.md")
+	require.NoError(t, err)
+	examples, err := filepath.Glob("examples/*/main.go")
+	require.NoError(t, err)
+	require.NotEmpty(t, examples)
+	for _, file := range append(documents, examples...) {
+		file = strings.TrimSuffix(filepath.ToSlash(file), "/main.go")
+		require.Equal(t, 1, strings.Count(list, "]("+file+")"), file)
+	}
+}
+
 // The golden files that the pages name exist. Package conventions does the same for tests.
 func TestDocsFiles(t *testing.T) {
 	t.Parallel()
