@@ -9,7 +9,8 @@
 // Everything that is referred to must be in the schema: nothing is read from files or from the
 // network. Patterns are those that package plan supports. A schema is for the event as
 // [inlet.Event.AppendJSON] writes it, with all its members: what it does not allow at the root, it
-// does not allow for ids, times and the context either.
+// does not allow for ids, times and the context either. An event that is nested more than 256
+// levels deep, or that has a number of more than 300 digits, is not compared: that is a violation.
 package jsonschema
 
 import (
@@ -20,6 +21,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"github.com/santhosh-tekuri/jsonschema/v6/kind"
@@ -99,8 +101,10 @@ func (f *full) Check(event json.RawMessage, into []plan.Violation) []plan.Violat
 	if err != nil {
 		return append(into, plan.Violation{Kind: plan.Other, Expected: "valid JSON", Found: "not"})
 	}
-	if path, number, ok := findLarge(value, ""); ok {
-		return append(into, plan.Violation{Kind: plan.Other, Path: path, Expected: "a number of at most 300 digits", Found: "the number " + cut(number)})
+	if location, unfit, ok := findUnfit(value, 0); ok {
+		slices.Reverse(location)
+		unfit.Path = cut(pathOf(value, location))
+		return append(into, unfit)
 	}
 	invalid, ok := errors.AsType[*jsonschema.ValidationError](f.schema.Validate(value))
 	if !ok {
@@ -111,30 +115,43 @@ func (f *full) Check(event json.RawMessage, into []plan.Violation) []plan.Violat
 	return r.into
 }
 
-// maxDigits bounds numbers, with their exponents, since values are made of them.
-const maxDigits = 300
+// maxDigits bounds numbers, with their exponents, since values are made of them. maxDepth bounds
+// how deep values are nested: what is noted for a violation grows with its depth. It is more than a
+// server accepts that has the default limits.
+const (
+	maxDigits = 300
+	maxDepth  = 256
+)
 
-// findLarge returns the first number that is too large to make a value of.
-func findLarge(value any, path string) (at, number string, found bool) {
-	switch v := value.(type) {
+// findUnfit returns the violation by a value that is not compared: a number that is too large to
+// make a value of, or one that is nested too deeply. The location of it is from its end to its
+// beginning.
+func findUnfit(value any, depth int) (location []string, v plan.Violation, found bool) {
+	switch value.(type) {
+	case []any, map[string]any:
+		if depth == maxDepth {
+			return nil, plan.Violation{Kind: plan.Other, Expected: "nested at most " + strconv.Itoa(maxDepth) + " levels deep", Found: describe(value)}, true
+		}
+	}
+	switch of := value.(type) {
 	case json.Number:
-		if isLarge(string(v)) {
-			return path, string(v), true
+		if isLarge(string(of)) {
+			return nil, plan.Violation{Kind: plan.Other, Expected: "a number of at most 300 digits", Found: describe(value)}, true
 		}
 	case []any:
-		for i, element := range v {
-			if at, number, found = findLarge(element, path+"["+strconv.Itoa(i)+"]"); found {
-				return at, number, true
+		for i, element := range of {
+			if location, v, found = findUnfit(element, depth+1); found {
+				return append(location, strconv.Itoa(i)), v, true
 			}
 		}
 	case map[string]any:
-		for name, member := range v {
-			if at, number, found = findLarge(member, join(path, name)); found {
-				return at, number, true
+		for name, member := range of {
+			if location, v, found = findUnfit(member, depth+1); found {
+				return append(location, name), v, true
 			}
 		}
 	}
-	return "", "", false
+	return nil, plan.Violation{}, false
 }
 
 func isLarge(number string) bool {
@@ -228,10 +245,17 @@ func (r *report) at(location []string) any {
 	return value
 }
 
-// path returns the place of an error in the form that people write it in.
-func (r *report) path(e *jsonschema.ValidationError) (path string) {
-	value := r.value
-	for _, token := range e.InstanceLocation {
+// path returns the place of an error.
+func (r *report) path(e *jsonschema.ValidationError) string {
+	return pathOf(r.value, e.InstanceLocation)
+}
+
+// pathOf returns a place in a value in the form that people write it in, or the beginning of it.
+func pathOf(value any, location []string) (path string) {
+	for _, token := range location {
+		if len(path) > utf8.UTFMax*maxCharacters {
+			break
+		}
 		switch v := value.(type) {
 		case []any:
 			path += "[" + token + "]"
@@ -239,7 +263,7 @@ func (r *report) path(e *jsonschema.ValidationError) (path string) {
 				value = v[i]
 			}
 		case map[string]any:
-			path = join(path, token)
+			path = join(path, cut(token))
 			value = v[token]
 		}
 	}

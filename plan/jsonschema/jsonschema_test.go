@@ -3,6 +3,7 @@ package jsonschema_test
 import (
 	"encoding/json"
 	"fmt"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -91,6 +92,34 @@ func TestBounded(t *testing.T) {
 	require.Len(t, violations, 20)
 	for _, v := range violations {
 		require.Less(t, len(v.Message()), 300)
+	}
+}
+
+// What an event costs depends on its size alone, not on how long its names are and how deep it is.
+func TestCost(t *testing.T) {
+	p, err := load(t, `{"anyOf":[true],"properties":{"properties":{"$ref":"#/definitions/list"}},"definitions":{"list":{"items":{"$ref":"#/definitions/list"},"additionalProperties":{"$ref":"#/definitions/list"},"type":["array","object"]}}}`)
+	require.NoError(t, err)
+	long := strings.Repeat("n", 100_000)
+	for _, c := range []struct{ name, properties, message string }{
+		{"a long name", `{"` + long + `":[` + strings.Repeat("[],", 20_000) + `[]]}`, ""},
+		{"a long name of a large number", `{"` + long + `":1e999}`, "must be a number of at most 300 digits, but it is the number 1e999"},
+		{"deep lists", `{"a":` + strings.Repeat("[", 9_000) + "1" + strings.Repeat("]", 9_000) + "}", "must be nested at most 256 levels deep, but it is a list"},
+		{"deep objects", strings.Repeat(`{"`+long[:100]+`":`, 5_000) + "1" + strings.Repeat("}", 5_000), "must be nested at most 256 levels deep, but it is an object"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			found := p.Check(&inlet.Event{Type: "track", Name: "e", Properties: json.RawMessage(c.properties)}, nil)
+			runtime.ReadMemStats(&after)
+			require.LessOrEqual(t, after.TotalAlloc-before.TotalAlloc, uint64(64<<20))
+			if c.message == "" {
+				require.Empty(t, found)
+				return
+			}
+			require.Len(t, found, 1)
+			require.Contains(t, found[0].Message(), c.message)
+			require.Less(t, len(found[0].Path), 200)
+		})
 	}
 }
 
