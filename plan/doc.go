@@ -48,10 +48,11 @@
 // JSON Schema, draft 07 or 2020-12 as "$schema" says, else 07. The keywords are type, properties,
 // required, additionalProperties, items, enum, const, minimum, maximum, exclusiveMinimum,
 // exclusiveMaximum, multipleOf, minLength, maxLength, pattern, minItems, maxItems, minProperties,
-// maxProperties, format, allOf, and $ref to a place in the same schema. Any other keyword is an
-// error when the plan is loaded, and so is a pattern that cannot be compared as it is meant;
-// annotations, such as title and description, and names that begin with "x-" are ignored. See
-// [LoadOptions] for schemas that need more.
+// maxProperties, format, allOf, and $ref to a place in the same schema. The event as a whole cannot
+// have enum, const, minProperties and maxProperties. Any other keyword is an error when the plan is
+// loaded, and so is a pattern that cannot be compared as it is meant; annotations, such as title
+// and description, and names that begin with "x-" are ignored. See [LoadOptions] for schemas that
+// need more.
 //
 // Numbers are compared by their digits, so that none is rounded.
 //

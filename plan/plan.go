@@ -248,7 +248,7 @@ func (p *Plan) compile(o *LoadOptions) (*Plan, error) {
 	}
 	p.byEvent, p.types = make(map[eventKey]*family, len(p.rules)), map[inlet.Type]bool{}
 	p.similar = make(map[eventKey]string, len(p.rules))
-	c := schema.NewCompiler(schema.Options{Formats: o.Formats})
+	c := schema.NewCompiler(schema.Options{Formats: o.Formats, InPieces: true})
 	for i := range p.rules {
 		r := &p.rules[i]
 		r.Version = cmp.Or(r.Version, 1)

@@ -161,13 +161,18 @@ func TestLoadErrors(t *testing.T) {
 		`{"rules":[{"type":"track"}]}`:              `rule 1 (track): "event" is missing`,
 		`{"rules":[{"type":"group","event":"a"}]}`:  `"event" is set: events of the type group have no name`,
 		`{"rules":[{"type":"group","version":-1}]}`: `"version" must be 1 or more`,
-		`{"rules":[{"type":"group"},{"type":"group","version":1}]}`:                                      `rule 2 (group): there is another rule for the same event and version`,
-		`{"rules":[{"type":"group","schema":{"properties":{"traits":{"oneOf":[]}}}}]}`:                   `rule 1 (group): /properties/traits/oneOf is not supported`,
-		`{"rules":[{"type":"track","event":"e"},{"type":"track","event":"f","schema":{"minimum":"3"}}]}`: `rule 2 (track f): /minimum must be a number`,
+		`{"rules":[{"type":"group"},{"type":"group","version":1}]}`:                                                `rule 2 (group): there is another rule for the same event and version`,
+		`{"rules":[{"type":"group","schema":{"properties":{"traits":{"oneOf":[]}}}}]}`:                             `rule 1 (group): /properties/traits/oneOf is not supported`,
+		`{"rules":[{"type":"track","event":"e"},{"type":"track","event":"f","schema":{"minimum":"3"}}]}`:           `rule 2 (track f): /minimum must be a number`,
+		`{"rules":[{"type":"group","schema":{"const":{}}}]}`:                                                       `rule 1 (group): /const is not supported at the root`,
+		`{"rules":[{"type":"group","schema":{"enum":[]}}]}`:                                                        `rule 1 (group): /enum is not supported at the root`,
+		`{"rules":[{"type":"group","schema":{"allOf":[{"minProperties":9}]}}]}`:                                    `rule 1 (group): /allOf/0/minProperties is not supported at the root`,
+		`{"rules":[{"type":"group","schema":{"$ref":"#/definitions/a","definitions":{"a":{"maxProperties":1}}}}]}`: `rule 1 (group): /definitions/a/maxProperties is not supported at the root`,
 	} {
 		_, err := plan.Load(strings.NewReader(text), nil)
 		require.ErrorContains(t, err, reason, "%s", text)
 	}
+	load(t, `{"rules":[{"type":"group","schema":{"properties":{"traits":{"minProperties":1}}}}]}`)
 	_, err := plan.Load(iotest.ErrReader(errors.New("broken")), nil)
 	require.ErrorContains(t, err, "broken")
 }

@@ -43,6 +43,11 @@ func (b *builder) compile(roots []*value) (*node, error) {
 	if err != nil {
 		return nil, err
 	}
+	if b.options.InPieces && len(b.queue) > 0 {
+		if err := checkInPieces(b.queue[0].schemas); err != nil {
+			return nil, err
+		}
+	}
 	for len(b.queue) > 0 {
 		last := len(b.queue) - 1
 		next := b.queue[last]
@@ -52,6 +57,18 @@ func (b *builder) compile(roots []*value) (*node, error) {
 		}
 	}
 	return root, nil
+}
+
+// checkInPieces returns an error if schemas of an object demand what is not seen in its pieces.
+func checkInPieces(schemas []*value) error {
+	for _, s := range schemas {
+		for _, keyword := range []string{"enum", "const", "minProperties", "maxProperties"} {
+			if v := s.get(keyword); v != nil {
+				return unsupported(v, "is not supported at the root of the schema")
+			}
+		}
+	}
+	return nil
 }
 
 // node returns the node for values that must satisfy all of the schemas.

@@ -35,6 +35,9 @@ type Options struct {
 	// Formats makes "format" a demand, for date-time, email and uuid; other formats are refused
 	// then. Otherwise it is an annotation.
 	Formats bool
+	// InPieces is set for schemas of objects that are checked by Begin, Member and End. Keywords
+	// that need such an object as a whole are not supported at the root then.
+	InPieces bool
 }
 
 // An Error is what is wrong with a schema.
