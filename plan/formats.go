@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/inlet-go/inlet"
@@ -23,6 +24,9 @@ type segmentPlan struct {
 	UpdatedAt   string          `json:"updatedAt"`
 	UpdateTime  string          `json:"update_time"`
 	Rules       json.RawMessage `json:"rules"`
+	Pagination  struct {
+		Next string `json:"next"` // the page that follows; "" on the last one
+	} `json:"pagination"`
 }
 
 type segmentRule struct {
@@ -45,8 +49,9 @@ type segmentRules struct {
 
 // Segment reads a tracking plan of Segment Protocols, as its Public API writes the rules of a plan
 // ("List Rules from Tracking Plan") or as its older Config API writes a plan. What it writes in
-// addition to the rules is ignored. The version of the plan is when it was updated, if the text
-// says it.
+// addition to the rules is ignored, except that there are more: a page that others follow is an
+// error, since their events would be unplanned. The version of the plan is when it was updated, if
+// the text says it.
 func Segment(r io.Reader, o *LoadOptions) (*Plan, error) {
 	text, err := readText(r)
 	if err != nil {
@@ -55,6 +60,11 @@ func Segment(r io.Reader, o *LoadOptions) (*Plan, error) {
 	var file segmentPlan
 	if err := json.Unmarshal(text, &file); err != nil {
 		return nil, fmt.Errorf("plan: %w", typeError(err))
+	}
+	for s := &file; s != nil; s = s.Data {
+		if s.Pagination.Next != "" {
+			return nil, errors.New(`plan: "pagination" has "next": this is one page of the rules; put those of all pages into one list "rules"`)
+		}
 	}
 	p := new(Plan)
 	rules := file.read(p)
@@ -145,8 +155,8 @@ func (p *Plan) addRead(r Rule, version json.RawMessage) error {
 		return err
 	}
 	if text != "" {
-		if _, err := fmt.Sscanf(text, "%d", &r.Version); err != nil {
-			return fmt.Errorf(`plan: rule %d (%s %s): "version" is %q, which is not a number`, len(p.rules)+1, r.Type, r.Event, text)
+		if r.Version, err = strconv.Atoi(text); err != nil {
+			return fmt.Errorf(`plan: rule %d (%s %s): "version" is %q, which is not a whole number`, len(p.rules)+1, r.Type, r.Event, text)
 		}
 	}
 	p.rules = append(p.rules, r)

@@ -66,6 +66,26 @@ func TestFormats(t *testing.T) {
 	}
 }
 
+// A part of a plan is not taken for the plan, nor one number for another.
+func TestFormatErrors(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		text   string
+		read   func(string) (*plan.Plan, error)
+		reason string
+	}{
+		{strings.Replace(segmentRules, `"current":"MA==",`, `"current":"MA==","next":"MQ==",`, 1), segment, "this is one page of the rules"},
+		{`{"rules":[],"pagination":{"next":"MQ=="}}`, segment, "this is one page of the rules"},
+		{`{"rules":[{"type":"TRACK","key":"a","version":1.5,"jsonSchema":{}}]}`, segment, `"version" is "1.5", which is not a whole number`},
+		{`{"rules":[{"type":"TRACK","key":"a","version":"2-0-0","jsonSchema":{}}]}`, segment, `"version" is "2-0-0", which is not a whole number`},
+	} {
+		_, err := c.read(c.text)
+		require.ErrorContains(t, err, c.reason, c.text)
+	}
+	_, err := segment(`{"rules":[],"pagination":{"current":"MA==","next":null,"totalEntries":0}}`)
+	require.NoError(t, err)
+}
+
 func segment(text string) (*plan.Plan, error) { return plan.Segment(strings.NewReader(text), nil) }
 func rudder(text string) (*plan.Plan, error)  { return plan.RudderStack(strings.NewReader(text), nil) }
 
