@@ -50,6 +50,7 @@ func TestFormats(t *testing.T) {
 		{"a plan of Segment's Config API", segmentConfig, segment, "Kicks", "2019-02-05T01:21:26Z", []string{"track Order Completed", "common", "identify"}},
 		{"a plan of RudderStack's Data Catalog API", rudderCatalog, rudder, "Kicks", "3", []string{"track Order Completed", "identify"}},
 		{"a plan of RudderStack's Tracking Plan API", rudderRules, rudder, "Kicks", "1", []string{"track Order Completed"}},
+		{"a file of an editor", "\uFEFF" + strings.ReplaceAll(rudderRules, "\n", "\r\n"), rudder, "Kicks", "1", []string{"track Order Completed"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

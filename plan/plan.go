@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/json"
 	"errors"
@@ -182,7 +183,8 @@ func raws(list []byte) func(func(json.RawMessage) bool) {
 	}
 }
 
-// readText reads the text of a plan, which must be valid JSON without names that occur twice.
+// readText reads the text of a plan, which must be valid JSON without names that occur twice. It
+// may have a byte order mark, as editors write one.
 func readText(r io.Reader) ([]byte, error) {
 	text, err := io.ReadAll(io.LimitReader(r, maxBytes+1))
 	switch {
@@ -191,7 +193,7 @@ func readText(r io.Reader) ([]byte, error) {
 	case len(text) > maxBytes:
 		return nil, fmt.Errorf("plan: is longer than %d bytes", maxBytes)
 	}
-	text = wire.Trim(text)
+	text = wire.Trim(bytes.TrimPrefix(text, []byte("\uFEFF")))
 	if _, err := wire.Members(text); err != nil {
 		return nil, fmt.Errorf("plan: must be a JSON object: %w", err)
 	}

@@ -11,7 +11,6 @@ import (
 	"iter"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -138,11 +137,12 @@ func (o *planInput) ofFile() iter.Seq2[*inlet.Event, error] {
 		n := 0
 		for lines.Scan() {
 			n++
-			if strings.TrimSpace(lines.Text()) == "" {
+			line := bytes.TrimPrefix(lines.Bytes(), []byte("\uFEFF")) // files that are put together have it anywhere
+			if len(bytes.TrimSpace(line)) == 0 {
 				continue
 			}
 			e := new(inlet.Event)
-			err := e.UnmarshalJSON(lines.Bytes())
+			err := e.UnmarshalJSON(line)
 			if err == nil && e.Type == "" {
 				err = errors.New("is no event: it has no type")
 			}

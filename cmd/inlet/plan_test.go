@@ -165,7 +165,7 @@ func TestPlanInferAndCheck(t *testing.T) {
 	require.Equal(t, []string{"violation", "2", "quarantine", "track", "Order Completed", "required", "properties.total", "m5", "properties.total is missing"}, rows[5])
 	require.Len(t, rows, 5+23)
 
-	raw := saveFile(t, "events.ndjson", `{"type":"track","event":"Order Completed","userId":"u","properties":{"total":1}}`+"\n\n"+`{"event":"x"}`+"\n"+`{`+"\n")
+	raw := saveFile(t, "events.ndjson", "\uFEFF"+`{"type":"track","event":"Order Completed","userId":"u","properties":{"total":1}}`+"\n\n"+`{"event":"x"}`+"\n"+`{`+"\n")
 	stdout, stderr, status := w.inlet("plan", "check", "-plan", strict, "-file", raw)
 	require.Equal(t, statusFailed, status)
 	require.Equal(t, "1", facts(stdout)["clean"])
