@@ -36,8 +36,8 @@ func (p *Plan) Check(e *inlet.Event, into []Violation) []Violation {
 	return into
 }
 
-// ruleFor returns the rule for an event, or nil. planned is false if there should be one.
-func (p *Plan) ruleFor(e *inlet.Event) (rule *Rule, planned bool) {
+// familyFor returns the rules for an event, of all versions, or nil.
+func (p *Plan) familyFor(e *inlet.Event) *family {
 	key := eventKey{eventType: e.Type}
 	if nameMember(e.Type) != "" {
 		key.event = e.Name
@@ -46,6 +46,12 @@ func (p *Plan) ruleFor(e *inlet.Event) (rule *Rule, planned bool) {
 	if f == nil && key.event != "" && e.Type != inlet.TypeTrack {
 		f = p.byEvent[eventKey{eventType: e.Type}]
 	}
+	return f
+}
+
+// ruleFor returns the rule for an event, or nil. planned is false if there should be one.
+func (p *Plan) ruleFor(e *inlet.Event) (rule *Rule, planned bool) {
+	f := p.familyFor(e)
 	if f == nil {
 		return nil, !p.types[e.Type] && e.Type != inlet.TypeTrack
 	}
@@ -61,6 +67,9 @@ func (p *Plan) ruleFor(e *inlet.Event) (rule *Rule, planned bool) {
 	}
 	return f.newest(), true
 }
+
+// pathOfVersion is where an event names the version of its rule.
+const pathOfVersion = "context.protocols.event_version"
 
 // versionOf returns the version of its rule that an event names, or 0.
 func versionOf(context []byte) int {
@@ -95,11 +104,19 @@ func find(object []byte, name string) []byte {
 
 // unplanned returns the violation of an event that no rule is for.
 func (p *Plan) unplanned(e *inlet.Event) Violation {
+	v := Violation{Kind: UnplannedEvent, Path: canonical.Type, Found: string(e.Type)}
 	path := nameMember(e.Type)
-	if path == "" {
-		return Violation{Kind: UnplannedEvent, Path: canonical.Type, Found: string(e.Type)}
+	if path != "" {
+		v.Path, v.Found = path, v.Found+" "+strconv.Quote(beginning(e.Name))
 	}
-	v := Violation{Kind: UnplannedEvent, Path: path, Found: string(e.Type) + " " + strconv.Quote(beginning(e.Name))}
+	if f := p.familyFor(e); f != nil {
+		v.Path, v.Found = pathOfVersion, "version "+strconv.Itoa(versionOf(e.Context))+" of "+v.Found
+		v.Expected = "version " + strconv.Itoa(f.newest().Version)
+		return v
+	}
+	if path == "" {
+		return v
+	}
 	if event := p.similar[eventKey{e.Type, folded(e.Name)}]; event != "" && event != e.Name {
 		v.Expected = strconv.Quote(beginning(event))
 	}

@@ -101,7 +101,7 @@ func TestVersions(t *testing.T) {
 		{"the newest", `{"library":{}}`, `{"total":1}`, []string{"properties.revenue is missing"}},
 		{"the one that the event names", `{"library":{},"protocols":{"event_version":1}}`, `{"total":1}`, nil},
 		{"named by a text", `{"library":{},"protocols":{"event_version":"1"}}`, `{"revenue":1}`, []string{"properties.total is missing: it must be a number"}},
-		{"one that does not exist", `{"library":{},"protocols":{"event_version":3}}`, `{"total":1}`, []string{`track "Order Completed" is not in the plan`}},
+		{"one that does not exist", `{"library":{},"protocols":{"event_version":3}}`, `{"total":1}`, []string{`version 3 of track "Order Completed" is not in the plan, which has version 2`}},
 		{"with what is common", `{"protocols":{"event_version":1}}`, `{"total":1}`, []string{"context.library is missing"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -109,6 +109,27 @@ func TestVersions(t *testing.T) {
 			e := inlet.Event{Type: "track", Name: "Order Completed", Context: raw(c.context), Properties: raw(c.properties)}
 			require.Equal(t, c.messages, messagesOf(p, &e))
 		})
+	}
+}
+
+// An event of a version that the plan does not have says so, whatever its type is.
+func TestUnknownVersion(t *testing.T) {
+	t.Parallel()
+	p := load(t, `{"rules":[{"type":"identify","version":2},{"type":"page"},{"type":"page","event":"Home"}]}`)
+	context := raw(`{"protocols":{"event_version":"7"}}`)
+	for _, c := range []struct {
+		event   inlet.Event
+		message string
+	}{
+		{inlet.Event{Type: "identify", Context: context}, "version 7 of identify is not in the plan, which has version 2"},
+		{inlet.Event{Type: "page", Context: context}, `version 7 of page "" is not in the plan, which has version 1`},
+		{inlet.Event{Type: "page", Name: "Home", Context: context}, `version 7 of page "Home" is not in the plan, which has version 1`},
+		{inlet.Event{Type: "track", Name: "Home", Context: context}, `track "Home" is not in the plan`},
+	} {
+		found := p.Check(&c.event, nil)
+		require.Len(t, found, 1)
+		require.Equal(t, plan.UnplannedEvent, found[0].Kind)
+		require.Equal(t, c.message, found[0].Message())
 	}
 }
 

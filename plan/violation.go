@@ -45,7 +45,7 @@ type Violation struct {
 	Keyword string
 	// Expected is what the value must be, in words: "a number". "" if nothing may be there, or if
 	// what is missing may be anything. For an unplanned event it is the name of one in the plan
-	// that is written differently, or "".
+	// that is written differently, the newest version if the plan has others, or "".
 	Expected string
 	// Found is what it is, in words, with the beginning of it: `the text "12"`. "" if it is
 	// missing.
