@@ -36,6 +36,11 @@ func (p *Plan) Check(e *inlet.Event, into []Violation) []Violation {
 	return into
 }
 
+// hasName reports whether the plan has a rule with the name of an event, or the event has none.
+func (p *Plan) hasName(e *inlet.Event) bool {
+	return nameMember(e.Type) == "" || e.Name == "" || p.byEvent[eventKey{e.Type, e.Name}] != nil
+}
+
 // familyFor returns the rules for an event, of all versions, or nil.
 func (p *Plan) familyFor(e *inlet.Event) *family {
 	key := eventKey{eventType: e.Type}

@@ -15,8 +15,13 @@ import (
 )
 
 // MaxCounts is how many different violations are counted on their own; all others are counted
-// together.
+// together. Those with a name that the plan does not have, which anybody who sends events can make
+// up, are at most 400 of them.
 const MaxCounts = 500
+
+// maxForeign is how many violations with a name that the plan does not have are counted on their
+// own.
+const maxForeign = 400
 
 // maxText is how many bytes of a text of an event are kept.
 const maxText = 200
@@ -98,7 +103,9 @@ type term struct {
 	mu     sync.Mutex
 	kinds  kindCounts
 	counts map[countKey]*Count
-	other  uint64
+	// foreign is how many of the counts have a name that the plan does not have.
+	foreign int
+	other   uint64
 }
 
 // kindCounts are numbers of events by the kind and the mode of their violations.
@@ -122,6 +129,7 @@ func (t *term) count(e *inlet.Event, v verdict) {
 	}
 	t.events[v.mode].Add(1)
 	example := exampleOf(e)
+	foreign := !t.plan.hasName(e)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.countKinds(v.violations)
@@ -131,7 +139,7 @@ func (t *term) count(e *inlet.Event, v verdict) {
 		key := countKey{e.Type, clip(e.Name), anyElement(violation.Path), violation.Kind}
 		if !slices.Contains(counted, key) { // an event counts once, also if several elements have it
 			counted = append(counted, key)
-			t.countViolation(key, violation, example)
+			t.countViolation(key, violation, example, foreign || violation.Kind == UnplannedProperty)
 		}
 	}
 }
@@ -172,12 +180,16 @@ func anyElement(path string) string {
 	return indices.ReplaceAllString(path, "[]")
 }
 
-func (t *term) countViolation(key countKey, v *Violation, example Example) {
+// countViolation counts a violation. foreign is set if its name is not in the plan.
+func (t *term) countViolation(key countKey, v *Violation, example Example, foreign bool) {
 	c := t.counts[key]
 	if c == nil {
-		if len(t.counts) == MaxCounts {
+		if len(t.counts) == MaxCounts || foreign && t.foreign == maxForeign {
 			t.other++
 			return
+		}
+		if foreign {
+			t.foreign++
 		}
 		key.name, key.path = strings.Clone(key.name), strings.Clone(key.path) // not of a longer text
 		c = &Count{

@@ -137,27 +137,45 @@ func TestStatsOfLists(t *testing.T) {
 	require.Equal(t, map[plan.KindCount]bool{{Kind: plan.Required, Mode: plan.Observe, Events: 3}: true}, kinds(t, &s))
 }
 
-// However many different violations clients make up, there is a bound; the rest is counted.
+// However many different violations clients make up, there is a bound; the rest is counted. What
+// violates a rule is counted on its own all the same.
 func TestStatsBound(t *testing.T) {
 	t.Parallel()
-	j := judgeOf(t, orders(t, "1", `{}`))
-	validate := j.Validator()
-	for i := range 2 * plan.MaxCounts {
-		e := order("a", good)
-		e.Name = fmt.Sprint(i) + strings.Repeat("é", i%300)
+	j := judgeOf(t, read(t, `{"rules":[{"type":"page","schema":{"properties":{"userId":{"type":"null"}}}},{"type":"track","event":"Order Completed","schema":{"properties":{"properties":{
+		"properties":{"total":{"type":"number"}},"additionalProperties":false}}}}]}`))
+	validate, sent := j.Validator(), uint64(0)
+	send := func(e *inlet.Event) {
 		require.Nil(t, validate(e))
+		sent++
 	}
+	for i := range plan.MaxCounts {
+		name := fmt.Sprint(i) + strings.Repeat("é", i%300)
+		event, page := order("a", good), order("a", good)
+		event.Name, page.Name, page.Type = name, name, inlet.TypePage
+		send(event)
+		send(page)
+		send(order("a", fmt.Sprintf(`{"total":1,%q:2}`, name)))
+	}
+	send(order("a", `{"total":"1"}`))
 	s := j.Stats()
-	require.Len(t, s.Counts, plan.MaxCounts)
-	total := s.Other
+	require.Len(t, s.Counts, 400+1)
+	total, planned := s.Other, 0
 	for _, c := range s.Counts {
 		total += c.Events
+		if c.Event == "Order Completed" && c.Kind == plan.Type {
+			planned++
+		}
 		require.LessOrEqual(t, len(c.Event), 200)
 		require.LessOrEqual(t, len(c.Text), 200)
 	}
-	require.Equal(t, uint64(2*plan.MaxCounts), total)
-	require.Equal(t, uint64(2*plan.MaxCounts), s.Observed)
-	require.Equal(t, map[plan.KindCount]bool{{Kind: plan.UnplannedEvent, Mode: plan.Observe, Events: 2 * plan.MaxCounts}: true}, kinds(t, &s))
+	require.Equal(t, 1, planned, "the violation of a rule")
+	require.Equal(t, sent, total)
+	require.Equal(t, sent, s.Observed)
+	require.Equal(t, map[plan.KindCount]bool{
+		{Kind: plan.UnplannedEvent, Mode: plan.Observe, Events: plan.MaxCounts}:    true,
+		{Kind: plan.UnplannedProperty, Mode: plan.Observe, Events: plan.MaxCounts}: true,
+		{Kind: plan.Type, Mode: plan.Observe, Events: plan.MaxCounts + 1}:          true,
+	}, kinds(t, &s))
 }
 
 // An event that violates nothing costs no memory, whichever way it is judged.
