@@ -21,6 +21,9 @@ const (
 	maxInferredRules   = 1000
 	maxInferredMembers = 200
 	maxInferredDepth   = 6
+	maxInferredPlaces  = 50_000 // of all rules
+	maxPlacesOfRule    = 10_000 // a schema has at most 20,000
+	maxNameBytes       = 1 << 10
 	maxInferredTexts   = 10 // of a string, before it is no candidate for an enum
 	maxExamples        = 3
 	maxExampleBytes    = 60
@@ -36,9 +39,16 @@ type Inference struct {
 	// look like e-mail addresses are always left out. Defaults to false.
 	NoExamples bool
 
-	rules  map[inferredRule]*shape
+	rules  map[inferredRule]*inferredEvent
+	places int // of all rules
 	events uint64
 	beyond uint64
+}
+
+// An inferredEvent is what the events of a rule look like.
+type inferredEvent struct {
+	shape
+	places int // below it
 }
 
 // An inferredRule is what has a rule: a call, and the event of a track call.
@@ -47,9 +57,14 @@ type inferredRule struct {
 	name string
 }
 
-// Add adds what an event shows. It keeps nothing of e.
+// Add adds what an event shows. It keeps nothing of e. An event of a type that no rule can be for,
+// or a track event without a name or with a very long one, counts in Beyond.
 func (i *Inference) Add(e *inlet.Event) {
 	i.events++
+	if e.Type == Common || !slices.Contains(typesOfRules, e.Type) || e.Type == inlet.TypeTrack && (e.Name == "" || len(e.Name) > maxNameBytes) {
+		i.beyond++
+		return
+	}
 	key := inferredRule{call: e.Type}
 	content := e.Properties
 	switch e.Type {
@@ -65,17 +80,21 @@ func (i *Inference) Add(e *inlet.Event) {
 			return
 		}
 		if i.rules == nil {
-			i.rules = make(map[inferredRule]*shape)
+			i.rules = make(map[inferredRule]*inferredEvent)
 		}
-		s = new(shape)
+		s = new(inferredEvent)
 		key.name = strings.Clone(key.name)
 		i.rules[key] = s
 	}
-	if raw := wire.Trim(content); wire.Kind(raw) == '{' {
-		s.add(raw, 0)
-	} else {
-		s.add([]byte("{}"), 0)
+	raw := wire.Trim(content)
+	if wire.Kind(raw) != '{' {
+		raw = emptyObject
 	}
+	room := min(maxInferredPlaces-i.places, maxPlacesOfRule-s.places)
+	left := room
+	s.add(raw, 0, &left)
+	i.places += room - left
+	s.places += room - left
 }
 
 // contentOf returns the member of an event that a rule is mostly about.
@@ -89,7 +108,8 @@ func contentOf(call inlet.Type) string {
 // Events returns how many events were added.
 func (i *Inference) Events() uint64 { return i.events }
 
-// Beyond returns how many events have no rule, because there are too many different ones.
+// Beyond returns how many events have no rule: there are too many different ones, or no rule can be
+// for them.
 func (i *Inference) Beyond() uint64 { return i.beyond }
 
 // A shape is what values at one place look like.
@@ -117,8 +137,8 @@ const (
 
 var typeNames = [...]string{"string", "integer", "number", "boolean", "object", "array", "null"}
 
-// add adds a valid value.
-func (s *shape) add(value []byte, depth int) {
+// add adds a valid value. room is how many more places there may be.
+func (s *shape) add(value []byte, depth int, room *int) {
 	s.seen++
 	switch wire.Kind(value) {
 	case '"':
@@ -130,10 +150,10 @@ func (s *shape) add(value []byte, depth int) {
 		s.types[isNull]++
 	case '{':
 		s.types[isObject]++
-		s.addObject(value, depth)
+		s.addObject(value, depth, room)
 	case '[':
 		s.types[isArray]++
-		s.addArray(value, depth)
+		s.addArray(value, depth, room)
 	default:
 		s.addNumber(value)
 	}
@@ -169,20 +189,25 @@ func (s *shape) addNumber(value []byte) {
 	}
 }
 
-func (s *shape) addArray(value []byte, depth int) {
+func (s *shape) addArray(value []byte, depth int, room *int) {
 	if depth == maxInferredDepth {
 		s.open = true
 		return
 	}
 	if s.items == nil {
+		if *room <= 0 {
+			s.open = true
+			return
+		}
+		*room--
 		s.items = new(shape)
 	}
 	for element := range wire.Elements(value) {
-		s.items.add(element, depth+1)
+		s.items.add(element, depth+1, room)
 	}
 }
 
-func (s *shape) addObject(value []byte, depth int) {
+func (s *shape) addObject(value []byte, depth int, room *int) {
 	if depth == maxInferredDepth {
 		s.open = true
 		return
@@ -191,17 +216,18 @@ func (s *shape) addObject(value []byte, depth int) {
 		name := wire.Text(w.Name)
 		m := s.members[name]
 		if m == nil {
-			if len(s.members) == maxInferredMembers || len(name) > maxExampleBytes {
+			if len(s.members) == maxInferredMembers || len(name) > maxExampleBytes || *room <= 0 {
 				s.open = true
 				continue
 			}
+			*room--
 			if s.members == nil {
 				s.members = make(map[string]*shape)
 			}
 			m = new(shape)
 			s.members[name] = m
 		}
-		m.add(w.Value, depth+1)
+		m.add(w.Value, depth+1, room)
 	}
 }
 
@@ -319,7 +345,7 @@ func (i *Inference) JSON(name, version string) []byte {
 		}
 		rule.set("description", "seen "+strconv.Itoa(s.seen)+" times")
 		var event, members object
-		members.set(contentOf(key.call), i.schema(s))
+		members.set(contentOf(key.call), i.schema(&s.shape))
 		event.set("type", "object")
 		event.set("properties", members)
 		rule.set("schema", event)

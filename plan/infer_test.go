@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/internal/testkit"
 	"github.com/inlet-go/inlet/plan"
 )
 
@@ -125,4 +126,38 @@ func TestInferenceBounds(t *testing.T) {
 		}
 	}
 	require.Equal(t, 201, beyond)
+}
+
+// What events show is kept up to a number of places, and only of events that a rule can be for.
+func TestInferencePlaces(t *testing.T) {
+	t.Parallel()
+	if testkit.Race {
+		t.Skip("slow, and nothing in it is concurrent")
+	}
+	inner, outer := &strings.Builder{}, &strings.Builder{}
+	for i := range 110 {
+		fmt.Fprintf(inner, `"m%d":[{}],`, i)
+	}
+	for i := range 100 {
+		fmt.Fprintf(outer, `"o%d":{%s"x":1},`, i, inner)
+	}
+	inference, events := new(plan.Inference), []*inlet.Event{}
+	for rule := range 7 {
+		e := order("a", "{"+outer.String()+`"x":1}`)
+		e.Name = fmt.Sprint("Event ", rule)
+		events = append(events, e)
+	}
+	unnamed, long, strange, common := order("a", good), order("a", good), order("a", good), order("a", good)
+	unnamed.Name, long.Name, strange.Type, common.Type = "", strings.Repeat("n", 100_000), "charge", plan.Common
+	for _, e := range append(events, unnamed, long, strange, common) {
+		inference.Add(e)
+	}
+	require.Equal(t, uint64(4), inference.Beyond())
+	text := inference.JSON("shop", "1")
+	require.Less(t, len(text), 16<<20, "a server reads it")
+	p, err := plan.Load(bytes.NewReader(text), nil)
+	require.NoError(t, err)
+	for _, e := range events {
+		require.Empty(t, p.Check(e, nil))
+	}
 }

@@ -202,7 +202,7 @@ func (o *inferOptions) infer(ctx context.Context, stdout, stderr io.Writer) erro
 		return errors.New("there are no events")
 	}
 	if n := inference.Beyond(); n > 0 {
-		fmt.Fprintf(stderr, "inlet plan infer: there are too many different events; %d have no rule\n", n)
+		fmt.Fprintf(stderr, "inlet plan infer: %d events have no rule: there are too many different ones, or no rule can be for them\n", n)
 	}
 	if _, err := stdout.Write(inference.JSON(o.name, o.version)); err != nil {
 		return err
