@@ -158,6 +158,9 @@ func Load(r io.Reader, o *LoadOptions) (*Plan, error) {
 	if p.version, err = versionText(file.Version); err != nil {
 		return nil, err
 	}
+	if file.Rules == nil {
+		return nil, errors.New(`plan: has no list "rules"`)
+	}
 	for i, f := range file.Rules {
 		where := fmt.Sprintf("rule %d", i+1)
 		if i < len(rules) {
