@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 
 	"github.com/inlet-go/inlet"
 	"github.com/inlet-go/inlet/internal/wire"
@@ -38,13 +39,12 @@ func (m Mode) MarshalText() ([]byte, error) { return []byte(m.String()), nil }
 
 // UnmarshalText reads the name of a mode.
 func (m *Mode) UnmarshalText(text []byte) error {
-	for i, name := range modeNames {
-		if name == string(text) {
-			*m = Mode(i)
-			return nil
-		}
+	i := slices.Index(modeNames[:], string(text))
+	if i < 0 {
+		return fmt.Errorf("plan: %q is not a mode: it must be observe, quarantine or reject", text)
 	}
-	return fmt.Errorf("plan: %q is not a mode: it must be observe, quarantine or reject", text)
+	*m = Mode(i)
+	return nil
 }
 
 // MarshalText returns the name of the kind.
@@ -84,9 +84,9 @@ func parseModes(raw json.RawMessage, under modes, ofRule bool) (modes, error) {
 		return under, nil
 	}
 	if wire.Kind(raw) == '"' {
-		var m Mode
-		if err := m.UnmarshalText([]byte(wire.Text(raw))); err != nil {
-			return under, fmt.Errorf(`"modes": %w`, err)
+		m, err := parseMode(raw)
+		if err != nil {
+			return under, fmt.Errorf(`"modes" %w`, err)
 		}
 		for k := range under {
 			if !ofRule || Kind(k) != UnplannedEvent {
@@ -106,11 +106,21 @@ func parseModes(raw json.RawMessage, under modes, ofRule bool) (modes, error) {
 		if ofRule && k == UnplannedEvent {
 			return under, errors.New(`"modes" has "unplanned_event": events without a rule have the mode of the plan`)
 		}
-		if err := under[k].UnmarshalText([]byte(wire.Text(w.Value))); err != nil {
-			return under, fmt.Errorf(`"modes": %q: %w`, k, err)
+		m, err := parseMode(w.Value)
+		if err != nil {
+			return under, fmt.Errorf(`"modes": %q %w`, k, err)
 		}
+		under[k] = m
 	}
 	return under, nil
+}
+
+// parseMode returns the mode that a JSON value is. The error is the end of a sentence.
+func parseMode(raw []byte) (m Mode, err error) {
+	if wire.Kind(raw) != '"' || m.UnmarshalText([]byte(wire.Text(raw))) != nil {
+		return m, fmt.Errorf("is %s: it must be observe, quarantine or reject", beginning(string(raw)))
+	}
+	return m, nil
 }
 
 // readModes reads the modes of the plan and of its rules.

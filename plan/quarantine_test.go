@@ -195,8 +195,8 @@ func TestModes(t *testing.T) {
 		require.ErrorContains(t, errs[4], "traits.plan is missing")
 	})
 	for text, want := range map[string]string{
-		`{"modes": "block", "rules": []}`:                                                                  `plan: "modes": plan: "block" is not a mode: it must be observe, quarantine or reject`,
-		`{"modes": {"required": 1}, "rules": []}`:                                                          `is not a mode`,
+		`{"modes": "block", "rules": []}`:                                                                  `plan: "modes" is "block": it must be observe, quarantine or reject`,
+		`{"modes": {"required": 1}, "rules": []}`:                                                          `plan: "modes": "required" is 1: it must be observe, quarantine or reject`,
 		`{"modes": {"misspelt": "reject"}, "rules": []}`:                                                   `"modes" has "misspelt": kinds are unplanned_event, required, type,`,
 		`{"modes": ["reject"], "rules": []}`:                                                               `"modes" must be a mode, or an object with the mode of each kind of violation`,
 		`{"rules": [{"type": "track", "event": "A", "modes": {"unplanned_event": "reject"}}]}`:             `plan: rule 1 (track A): "modes" has "unplanned_event": events without a rule have the mode of the plan`,
