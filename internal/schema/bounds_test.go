@@ -170,6 +170,17 @@ func TestAllocations(t *testing.T) {
 	}))
 }
 
+// What a large event has needed is not kept for later ones.
+func TestReleased(t *testing.T) {
+	t.Parallel()
+	c := schema.NewChecker(1)
+	c.Buffer = make([]byte, 0, 1<<20)
+	c.Release()
+	for range 100 {
+		require.LessOrEqual(t, cap(schema.NewChecker(1).Buffer), 64<<10)
+	}
+}
+
 // A text that is not JSON gives some answer.
 func FuzzCheck(f *testing.F) {
 	schemas := []*schema.Schema{

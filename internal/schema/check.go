@@ -36,13 +36,19 @@ func NewChecker(most int) *Checker {
 // maxKept is how large the memory of a checker may be that is kept for later, in bytes.
 const maxKept = 64 << 10
 
+// memory returns about how many bytes the parts have that may be of any size.
+func (c *Checker) memory() int {
+	const word, step = 8, 32
+	return cap(c.Buffer) + cap(c.scratch) + step*cap(c.path) + word*cap(c.seen)
+}
+
 // Release ends the use of a checker. It may not be used after that, nor its Faults.
 func (c *Checker) Release() {
 	clear(c.Faults)
 	c.Faults, c.r = c.Faults[:0], wire.Reader{}
 	clear(c.path[:cap(c.path)])
 	c.path, c.seen = c.path[:0], c.seen[:0]
-	if cap(c.scratch)+24*cap(c.path) <= maxKept {
+	if c.memory() <= maxKept {
 		checkers.Put(c)
 	}
 }
