@@ -120,6 +120,10 @@ var bounds = map[string]bool{
 	"maximum": false, "exclusiveMaximum": false, "maxLength": false, "maxItems": false, "maxProperties": false,
 }
 
+// reaching are the keywords that change what others demand: in draft 07, "$ref" makes all next to
+// it void, and additionalProperties or unevaluatedProperties are about what the others leave over.
+var reaching = []string{"$ref", "$dynamicRef", "allOf", "anyOf", "oneOf", "if", "then", "else", "patternProperties", "dependentSchemas"}
+
 // schemas compares two schemas for the value at a path.
 func (d *differ) schemas(path string, was, is map[string]any) {
 	keywords := maps.Clone(was)
@@ -149,7 +153,7 @@ func (d *differ) schemas(path string, was, is map[string]any) {
 		case bound && inOld && inNew:
 			d.add(stricter(keyword, a, b), path, "%s is %v, and was %v", keyword, b, a)
 		case !inNew:
-			d.add(false, path, "%s is not demanded any more", keyword)
+			d.add(slices.Contains(reaching, keyword), path, "%s is not demanded any more", keyword)
 		case !inOld:
 			d.add(true, path, "%s is demanded now: %s", keyword, written(b))
 		default:

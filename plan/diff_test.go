@@ -56,6 +56,7 @@ func TestDiffSchemas(t *testing.T) {
 		{`{"properties":{"a":{"const":1}}}`, `{"properties":{"a":{"const":2}}}`, "breaks properties.a const differs: it is 2, and was 1"},
 		{`{"properties":{"a":{"minimum":1}}}`, `{"properties":{"a":{"minimum":1.00000000000000000001}}}`, "breaks properties.a minimum is 1.00000000000000000001, and was 1"},
 		{`{"allOf":[{"required":["a"]}]}`, `{"allOf":[{"required":["b"]}]}`, `breaks properties allOf differs: it is [{"required":["b"]}], and was [{"required":["a"]}]`},
+		{`{"$ref":"#/properties/properties/definitions/a","type":"string","definitions":{"a":{}}}`, `{"type":"string","definitions":{"a":{}}}`, "breaks properties $ref is not demanded any more"},
 	} {
 		t.Run(tt.was+" "+tt.is, func(t *testing.T) {
 			t.Parallel()
