@@ -253,6 +253,7 @@ func (p *Plan) compile(o *LoadOptions) (*Plan, error) {
 	}
 	p.byEvent, p.types = make(map[eventKey]*family, len(p.rules)), map[inlet.Type]bool{}
 	p.similar = make(map[eventKey]string, len(p.rules))
+	names := make(map[string]bool, len(p.rules))
 	c := schema.NewCompiler(schema.Options{Formats: o.Formats, InPieces: true})
 	for i := range p.rules {
 		r := &p.rules[i]
@@ -263,6 +264,10 @@ func (p *Plan) compile(o *LoadOptions) (*Plan, error) {
 		if err := p.add(r); err != nil {
 			return nil, fmt.Errorf("plan: rule %d (%s): %w", i+1, r, err)
 		}
+		if names[r.name] { // modes and statistics are by this name
+			return nil, fmt.Errorf("plan: rule %d (%s): another rule is called the same", i+1, r)
+		}
+		names[r.name] = true
 	}
 	if err := p.readModes(); err != nil {
 		return nil, err
@@ -325,7 +330,10 @@ func (r *Rule) compile(c *schema.Compiler, o *LoadOptions) error {
 	case r.Version < 1:
 		return errors.New(`"version" must be 1 or more`)
 	}
-	r.name = strings.TrimSpace(string(r.Type) + " " + r.Event)
+	r.name = string(r.Type)
+	if r.Event != "" {
+		r.name += " " + r.Event
+	}
 	if r.Version > 1 {
 		r.name += fmt.Sprintf(" (version %d)", r.Version)
 	}

@@ -175,7 +175,13 @@ func TestLoadErrors(t *testing.T) {
 		require.ErrorContains(t, err, reason, "%s", text)
 	}
 	load(t, `{"rules":[{"type":"group","schema":{"properties":{"traits":{"minProperties":1}}}}]}`)
-	_, err := plan.Load(iotest.ErrReader(errors.New("broken")), nil)
+	_, err := plan.Load(strings.NewReader(`{"rules":[{"type":"common"},{"type":"common","modes":"reject"}]}`), nil)
+	require.ErrorContains(t, err, "rule 2 (common): another rule is called the same")
+	_, err = plan.Load(strings.NewReader(`{"rules":[{"type":"track","event":"a (version 2)"},{"type":"track","event":"a","version":2}]}`), nil)
+	require.ErrorContains(t, err, "rule 2 (track a (version 2)): another rule is called the same")
+	spaced := load(t, `{"rules":[{"type":"track","event":"a"},{"type":"track","event":"a ","modes":"reject","schema":{"required":["userId"]}}]}`)
+	require.Equal(t, plan.Observe, spaced.Mode(&plan.Violation{Kind: plan.Required, Rule: "track a"}))
+	_, err = plan.Load(iotest.ErrReader(errors.New("broken")), nil)
 	require.ErrorContains(t, err, "broken")
 }
 
