@@ -155,7 +155,7 @@ func TestLoadErrors(t *testing.T) {
 		`{}`:                           `plan: has no list "rules"`,
 		`{"name":"a","rules":null}`:    `plan: has no list "rules"`,
 		`{"rules":{}}`:                 `plan: "rules" must not be a JSON object`,
-		`{"rules":[1]}`:                `plan: "rules" must not be a JSON number`,
+		`{"rules":[1]}`:                ` must not be a JSON number`, // "rules", or "rules.0" with encoding/json/v2
 		`{"version":[]}`:               `"version" must be a text or a number`,
 		`{"rules":[{"kind":"a"}]}`:     `plan: rule 1 has a member "kind"`,
 		`{"rules":[{"type":"a"}]}`:     `plan: rule 1 (a): "type" is "a"`,
