@@ -1,10 +1,8 @@
 package keyfile_test
 
 import (
-	"bytes"
 	"context"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -56,30 +54,12 @@ func known(t testing.TB, f *keyfile.File, keys ...string) (found []string) {
 	return found
 }
 
-// A logger that tests read.
-type logged struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (l *logged) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *logged) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
-}
-
 // opened is a file in a directory of the test, and its log.
-func opened(t testing.TB, text string) (*keyfile.File, string, *logged) {
+func opened(t testing.TB, text string) (*keyfile.File, string, *testkit.Log) {
 	t.Helper()
-	path, log := filepath.Join(t.TempDir(), "keys.json"), new(logged)
+	path, log := filepath.Join(t.TempDir(), "keys.json"), new(testkit.Log)
 	write(t, path, text)
-	f, err := keyfile.Open(path, &keyfile.Options{Logger: slog.New(slog.NewTextHandler(log, nil))})
+	f, err := keyfile.Open(path, &keyfile.Options{Logger: log.Logger()})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, f.Close()) })
 	return f, path, log

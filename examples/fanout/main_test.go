@@ -14,30 +14,13 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/internal/testkit"
 	"github.com/inlet-go/inlet/sinks/journal"
 )
 
-// A screen is what the program prints. It may be read while the program runs.
-type screen struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (s *screen) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.text.Write(p)
-}
-
-func (s *screen) String() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.text.String()
-}
-
 // A program is one run of the example.
 type program struct {
-	screen *screen
+	screen *testkit.Log // what the program prints
 	enter  io.Writer
 	end    func()
 }
@@ -46,7 +29,7 @@ func start(t *testing.T, dir string) *program {
 	t.Helper()
 	in, enter := io.Pipe()
 	ctx, cancel := context.WithCancel(t.Context())
-	p := &program{screen: new(screen), enter: enter}
+	p := &program{screen: new(testkit.Log), enter: enter}
 	ended := make(chan error, 1)
 	c := config{dir: dir, addr: "127.0.0.1:0", warehouseAddr: "127.0.0.1:0", every: 5 * time.Millisecond, report: 20 * time.Millisecond}
 	go func() { ended <- run(ctx, c, in, p.screen) }()
