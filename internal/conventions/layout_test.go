@@ -70,6 +70,7 @@ var arrows = map[string][]string{
 	"internal/guard":         {},
 	"internal/itemerrors":    {"."},
 	"internal/jsoncases":     {},
+	"internal/metrics":       {".", "authcache", "internal/check", "internal/guard", "middleware", "plan", "sinks", "sinks/journal"},
 	"internal/openapi":       {},
 	"internal/order":         {},
 	"internal/origin":        {"internal/check"},

@@ -15,32 +15,12 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/inlet-go/inlet"
-	"github.com/inlet-go/inlet/internal/check"
+	"github.com/inlet-go/inlet/internal/metrics"
 	"github.com/inlet-go/inlet/sinks/journal"
 )
 
 // maxErrorText is how many bytes of the text of an error a span has.
 const maxErrorText = 256
-
-// Values of the attribute result: what a Write returned.
-const (
-	resultOK = iota
-	resultPartial
-	resultFailed
-	results
-)
-
-var resultNames = [results]string{"ok", "partial", "failed"}
-
-// Values of the attribute outcome: what became of an event in a Write.
-const (
-	outcomeStored = iota
-	outcomeFailed
-	outcomeRefused
-	outcomes
-)
-
-var outcomeNames = [outcomes]string{"stored", "failed", "refused"}
 
 // A decorator is what those of sinks and of destinations have in common.
 type decorator struct {
@@ -54,14 +34,10 @@ type decorator struct {
 // newDecorator returns a decorator whose spans are named for what they do and for the sink. It
 // panics if that cannot be.
 func (t *Telemetry) newDecorator(function, verb, name string, inner inlet.Sink, kind trace.SpanKind) decorator {
-	faults := []error{check.NotNil("inner", inner == nil)}
-	if name == "" {
-		faults = append(faults, check.Fault("name", "is empty"))
-	}
-	if err := check.Options("inletotel", function, faults...); err != nil {
+	if err := metrics.CheckSink("inletotel", function, name, inner); err != nil {
 		panic(err)
 	}
-	name = valid(name)
+	name = metrics.Label(name)
 	return decorator{t: t, inner: inner, name: verb + " " + name, series: t.writes.get(name), start: []trace.SpanStartOption{
 		trace.WithSpanKind(kind),
 		trace.WithAttributes(
@@ -73,17 +49,17 @@ func (t *Telemetry) newDecorator(function, verb, name string, inner inlet.Sink, 
 
 // A sinkSeries counts and times the writes to the sinks of one name.
 type sinkSeries struct {
-	timed  [results][]metric.RecordOption
-	labels [outcomes]metric.ObserveOption
-	events [outcomes]atomic.Int64
+	timed  [len(metrics.Results)][]metric.RecordOption
+	labels [len(metrics.Outcomes)]metric.ObserveOption
+	events [len(metrics.Outcomes)]atomic.Int64
 }
 
 func newSinkSeries(name string) *sinkSeries {
 	s, sink := new(sinkSeries), attribute.String("sink", name)
-	for i, result := range resultNames {
+	for i, result := range metrics.Results {
 		s.timed[i] = []metric.RecordOption{with(sink, attribute.String("result", result))}
 	}
-	for i, outcome := range outcomeNames {
+	for i, outcome := range metrics.Outcomes {
 		s.labels[i] = with(sink, attribute.String("outcome", outcome))
 	}
 	return s
@@ -124,17 +100,17 @@ func (d *decorator) write(ctx context.Context, span trace.Span, events []*inlet.
 	began, returned := time.Now(), false
 	defer func() {
 		took := time.Since(began)
-		w := written{result: resultFailed}
+		var w metrics.Written
 		if returned {
-			w = judge(err, len(events))
-			w.describe(span, d.errorText(err))
+			w = metrics.Judge(err, len(events))
+			describe(span, w, d.errorText(err))
 		} else { // the panic goes on
-			w.events[outcomeFailed] = len(events)
-			w.describe(span, "the sink panicked")
+			w = metrics.Panicked(len(events))
+			describe(span, w, "the sink panicked")
 			span.SetAttributes(attribute.String("error.type", "panic"))
 		}
-		d.t.write.Record(ctx, took.Seconds(), d.series.timed[w.result]...)
-		for i, n := range w.events {
+		d.t.write.Record(ctx, took.Seconds(), d.series.timed[w.Result]...)
+		for i, n := range w.Events {
 			d.series.events[i].Add(int64(n))
 		}
 		span.End()
@@ -153,51 +129,22 @@ func (d *decorator) errorText(err error) string {
 	return strings.ToValidUTF8(text[:min(len(text), maxErrorText)], "")
 }
 
-// written is what became of a Write.
-type written struct {
-	result int
-	events [outcomes]int
-}
-
-// judge returns what became of a Write of n events that returned err.
-func judge(err error, n int) (w written) {
-	if err == nil {
-		w.events[outcomeStored] = n
-		return w
-	}
-	for _, err := range inlet.ItemErrors(err, n) {
-		switch {
-		case err == nil:
-			w.events[outcomeStored]++
-		case inlet.IsPermanent(err):
-			w.events[outcomeRefused]++
-		default:
-			w.events[outcomeFailed]++
-		}
-	}
-	w.result = resultFailed
-	if w.events[outcomeStored] > 0 {
-		w.result = resultPartial
-	}
-	return w
-}
-
 // describe gives a span what became of a Write, and the text of its error.
-func (w written) describe(span trace.Span, text string) {
+func describe(span trace.Span, w metrics.Written, text string) {
 	if !span.IsRecording() {
 		return
 	}
-	span.SetAttributes(attribute.String("inlet.sink.result", resultNames[w.result]))
-	if w.result == resultOK {
+	span.SetAttributes(attribute.String("inlet.sink.result", metrics.Results[w.Result]))
+	if w.Result == metrics.OK {
 		return
 	}
 	class := "permanent"
-	if w.events[outcomeFailed] > 0 {
+	if w.Events[metrics.EventFailed] > 0 {
 		class = "temporary"
 	}
 	span.SetStatus(codes.Error, text)
 	span.SetAttributes(attribute.String("error.type", class),
-		attribute.Int("inlet.events.failed", w.events[outcomeFailed]), attribute.Int("inlet.events.refused", w.events[outcomeRefused]))
+		attribute.Int("inlet.events.failed", w.Events[metrics.EventFailed]), attribute.Int("inlet.events.refused", w.Events[metrics.EventRefused]))
 }
 
 // A Sink is a decorator that times each Write and makes it a span, "write NAME", below the span of

@@ -25,24 +25,24 @@ import (
 )
 
 // An exporter for Prometheus makes the series of package inletprom of the instruments, with the
-// same labels.
+// same labels and texts.
 func TestNames(t *testing.T) {
 	t.Parallel()
 	document, err := os.ReadFile("../../docs/METRICS.md")
 	require.NoError(t, err)
 	want := map[string]string{}
-	for _, row := range regexp.MustCompile("(?m)^\\| `(inlet_[a-z_]+)` \\| ([a-z]+) \\| ([^|]*) \\|").FindAllStringSubmatch(string(document), -1) {
+	for _, row := range regexp.MustCompile("(?m)^\\| `(inlet_[a-z_]+)` \\| ([a-z]+) \\| ([^|]*) \\| ([^|]*) \\|$").FindAllStringSubmatch(string(document), -1) {
 		labels := []string{}
 		for _, label := range regexp.MustCompile("`([a-z]+)`").FindAllStringSubmatch(row[3], -1) {
 			labels = append(labels, label[1])
 		}
-		want[row[1]] = row[2] + " " + labelText(labels)
+		want[row[1]] = row[2] + " " + labelText(labels) + " " + row[4]
 	}
 	require.NotEmpty(t, want)
 	require.Equal(t, want, translated(t, everything(t)))
 }
 
-// translated returns the kinds and labels of what was measured, by the names for Prometheus.
+// translated returns the kinds, labels and texts of what was measured, by the names for Prometheus.
 func translated(t *testing.T, s *sdk) map[string]string {
 	namer := otlptranslator.NewMetricNamer("", otlptranslator.UnderscoreEscapingWithSuffixes)
 	var all metricdata.ResourceMetrics
@@ -65,8 +65,7 @@ func translated(t *testing.T, s *sdk) map[string]string {
 		}
 		name, err := namer.Build(otlptranslator.Metric{Name: m.Name, Unit: m.Unit, Type: typ})
 		require.NoError(t, err)
-		got[name] = kind + " " + labelText(labels)
-		require.NotEmpty(t, m.Description)
+		got[name] = kind + " " + labelText(labels) + " " + m.Description
 	}
 	return got
 }

@@ -11,14 +11,8 @@ import (
 	"go.opentelemetry.io/otel/metric"
 
 	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/internal/metrics"
 )
-
-// other is the value of an attribute for everything that is not told apart.
-const other = "other"
-
-// sourceSeriesLimit is how many combinations a source may have of its own. A client of it chooses
-// paths and causes codes, but not so many.
-const sourceSeriesLimit = 256
 
 // A seriesKey is what of an outcome becomes attributes.
 type seriesKey struct {
@@ -34,6 +28,11 @@ func keyOf(o *inlet.Outcome) seriesKey {
 	return k
 }
 
+// clone returns a copy, which keeps nothing of a request in memory.
+func (k seriesKey) clone() seriesKey {
+	return seriesKey{strings.Clone(k.dialect), strings.Clone(k.path), strings.Clone(k.source), strings.Clone(k.code), k.status}
+}
+
 // A series counts the requests of a combination.
 type series struct {
 	labels   metric.ObserveOption
@@ -43,9 +42,9 @@ type series struct {
 }
 
 func newSeries(k seriesKey, of *sourceSeries) *series {
-	dialect, path, status := attribute.String("dialect", valid(k.dialect)), attribute.String("path", valid(k.path)), attribute.Int("status", k.status)
+	dialect, path, status := attribute.String("dialect", k.dialect), attribute.String("path", k.path), attribute.Int("status", k.status)
 	return &series{
-		labels:   with(dialect, path, attribute.String("source", valid(k.source)), status, attribute.String("code", valid(k.code))),
+		labels:   with(dialect, path, attribute.String("source", k.source), status, attribute.String("code", k.code)),
 		duration: []metric.RecordOption{with(dialect, path, status)},
 		of:       of,
 	}
@@ -61,7 +60,7 @@ type sourceSeries struct {
 }
 
 func newSourceSeries(k sourceKey) *sourceSeries {
-	dialect, source := attribute.String("dialect", valid(k.dialect)), attribute.String("source", valid(k.source))
+	dialect, source := attribute.String("dialect", k.dialect), attribute.String("source", k.source)
 	return &sourceSeries{
 		labels:         with(dialect, source),
 		acceptedLabels: with(dialect, source, attribute.String("outcome", "accepted")),
@@ -109,7 +108,7 @@ func (t *seriesTable) get(k seriesKey) *series {
 	if s == nil {
 		s = t.find(k)
 		if len(t.seen) < 2*t.maxSeries {
-			t.seen[k] = s
+			t.seen[k.clone()] = s
 		}
 	}
 	return s
@@ -118,18 +117,19 @@ func (t *seriesTable) get(k seriesKey) *series {
 // find returns the series of a combination that was not looked up before. It is called with mu
 // held.
 func (t *seriesTable) find(k seriesKey) *series {
-	k.source = t.source(k.source)
-	if t.all[k] == nil && t.sources[k.source] >= sourceSeriesLimit {
-		k.source = other
+	k = seriesKey{metrics.Label(k.dialect), metrics.Label(k.path), t.source(metrics.Label(k.source)), metrics.Label(k.code), k.status}
+	if t.all[k] == nil && t.sources[k.source] >= metrics.SourceSeries {
+		k.source = metrics.Other
 	}
 	if t.all[k] == nil && len(t.all) >= t.maxSeries {
-		k = seriesKey{other, other, other, other, k.status}
+		k = seriesKey{metrics.Other, metrics.Other, metrics.Other, metrics.Other, k.status}
 	}
 	s := t.all[k]
 	if s == nil {
 		if _, known := t.sources[k.source]; known {
 			t.sources[k.source]++
 		}
+		k = k.clone()
 		s = newSeries(k, t.ofSource(sourceKey{k.dialect, k.source}))
 		t.all[k] = s
 	}
@@ -153,13 +153,13 @@ func (t *seriesTable) copied() ([]*series, []*sourceSeries) {
 	return slices.Collect(maps.Values(t.all)), slices.Collect(maps.Values(t.bySource))
 }
 
-// source returns the ID of a source as an attribute. It is called with mu held.
+// source returns the attribute of a source, which its ID is as a label. It is called with mu held.
 func (t *seriesTable) source(id string) string {
 	if _, known := t.sources[id]; known || id == "" {
 		return id
 	}
 	if len(t.sources) >= t.maxSources {
-		return other
+		return metrics.Other
 	}
 	t.sources[strings.Clone(id)] = 0
 	return id

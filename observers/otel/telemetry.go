@@ -13,12 +13,9 @@ import (
 
 	"github.com/inlet-go/inlet"
 	"github.com/inlet-go/inlet/internal/check"
+	"github.com/inlet-go/inlet/internal/metrics"
 	"github.com/inlet-go/inlet/middleware"
 )
-
-// bucketBounds are the bounds of the buckets of the histograms, in seconds, unless a view of the
-// host's sets others.
-var bucketBounds = []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}
 
 // Telemetry is the metrics and spans of one server or of several in a process. Make one with [New].
 //
@@ -37,7 +34,7 @@ type Telemetry struct {
 	series  *seriesTable
 	links   *linkTable
 	writes  sinkTable
-	watched watched
+	watched metrics.Watched
 }
 
 var _ inlet.Observer = (*Telemetry)(nil)
@@ -70,14 +67,16 @@ func New(meters metric.MeterProvider, tracers trace.TracerProvider, o *Options) 
 // buildHistograms makes the instruments that are called for each request and each write. What is
 // counted is read instead, when the SDK collects: a call of an instrument costs about as much as 30
 // additions.
+//
+// Their buckets are those of package inletprom, unless a view of the host's sets others.
 func (t *Telemetry) buildHistograms() (err error) {
-	timer := func(name, description string) (h metric.Float64Histogram, err error) {
-		return t.meter.Float64Histogram(name, metric.WithUnit("s"), metric.WithDescription(description),
-			metric.WithExplicitBucketBoundaries(bucketBounds...))
+	timer := func(m metrics.Metric) (metric.Float64Histogram, error) {
+		return t.meter.Float64Histogram(m.Name(), metric.WithUnit(m.Unit()), metric.WithDescription(m.Help()),
+			metric.WithExplicitBucketBoundaries(metrics.Buckets()...))
 	}
 	var failed error
-	t.duration, err = timer("inlet.request.duration", "From the call of the handler to its answer.")
-	t.write, failed = timer("inlet.sink.write.duration", "From the call of a sink to its return.")
+	t.duration, err = timer(metrics.RequestDuration)
+	t.write, failed = timer(metrics.SinkWriteDuration)
 	return errors.Join(err, failed)
 }
 

@@ -14,6 +14,7 @@ import (
 
 	"github.com/inlet-go/inlet"
 	"github.com/inlet-go/inlet/internal/check"
+	"github.com/inlet-go/inlet/internal/metrics"
 )
 
 // Options configure [New]. A nil pointer means all defaults.
@@ -39,9 +40,6 @@ type Options struct {
 	TraceID func(ctx context.Context) string
 }
 
-// defaultBuckets are those of [Options.Buckets].
-var defaultBuckets = [...]float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}
-
 // mostEntries bounds the tables, which are made at construction. A page of more metrics would be
 // too long for any server.
 const mostEntries = 1_000_000
@@ -59,7 +57,7 @@ func (o *Options) withDefaults() (Options, error) {
 	f.MaxSeries = cmp.Or(f.MaxSeries, 20_000)
 	f.Buckets = slices.Clone(f.Buckets)
 	if f.Buckets == nil {
-		f.Buckets = slices.Clone(defaultBuckets[:])
+		f.Buckets = metrics.Buckets()
 	}
 	return f, check.Options("inletprom", "Options",
 		check.AtLeast("MaxSources", f.MaxSources, 1),
@@ -91,13 +89,12 @@ type Metrics struct {
 	o     Options
 	seed  maphash.Seed
 	start time.Time
-	descs [metricCount]*prometheus.Desc
+	descs [metrics.Count]*prometheus.Desc
 
 	layered  atomic.Bool // there is a Layer, which counts inFlight
 	inFlight atomic.Int64
 
 	unrecorded atomic.Uint64 // refused events
-	panics     atomic.Uint64 // of what is watched
 
 	sources table[string, source]
 	series  table[seriesKey, series]
@@ -110,7 +107,8 @@ type Metrics struct {
 	bySource  map[string]*source // by label
 	durations map[durationLabels]*histogram
 	writes    map[string]*sinkSeries // by name
-	watched   watched
+
+	watched metrics.Watched
 }
 
 var _ inlet.Observer = (*Metrics)(nil)
@@ -127,16 +125,15 @@ func New(reg prometheus.Registerer, o *Options) (*Metrics, error) {
 	}
 	m := &Metrics{
 		o: filled, seed: maphash.MakeSeed(), start: time.Now(), descs: newDescs(),
-		other:     source{label: other, hash: uint64(len(other))},
+		other:     source{label: metrics.Other, hash: uint64(len(metrics.Other))},
 		sources:   newTable[string, source](filled.MaxSources),
 		series:    newTable[seriesKey, series](filled.MaxSeries),
 		labelled:  make(map[seriesLabels]*series),
 		bySource:  make(map[string]*source),
 		durations: make(map[durationLabels]*histogram),
 		writes:    make(map[string]*sinkSeries),
-		watched:   newWatched(),
 	}
-	m.bySource[other] = &m.other
+	m.bySource[metrics.Other] = &m.other
 	m.source("")
 	err = reg.Register(collector{m})
 	if known, ok := errors.AsType[prometheus.AlreadyRegisteredError](err); ok {

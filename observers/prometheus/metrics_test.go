@@ -24,6 +24,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/internal/metrics"
 	"github.com/inlet-go/inlet/internal/testkit"
 	"github.com/inlet-go/inlet/middleware"
 	"github.com/inlet-go/inlet/plan"
@@ -180,7 +181,7 @@ func TestBounds(t *testing.T) {
 				own++
 			}
 		}
-		require.Equal(t, sourceSeries, own)
+		require.Equal(t, metrics.SourceSeries, own)
 		require.EqualValues(t, 1, all["code= dialect=segment path=/v1/batch source=quiet status=200"])
 		require.EqualValues(t, 2001, total(t, reg))
 	})
@@ -199,7 +200,7 @@ func TestBounds(t *testing.T) {
 		t.Parallel()
 		m, reg := newMetrics(t, nil)
 		long := strings.Repeat("é", 1000)
-		for _, text := range []string{"a\xff", "a\xfe", "a\uFFFD", long, long + "2", "\x00", "\n\"\\", other} {
+		for _, text := range []string{"a\xff", "a\xfe", "a\uFFFD", long, long + "2", "\x00", "\n\"\\", metrics.Other} {
 			o := outcome(text)
 			o.Dialect, o.Path, o.Code = text, text, inlet.Code(text)
 			m.ObserveRequest(t.Context(), o)
@@ -209,7 +210,7 @@ func TestBounds(t *testing.T) {
 		require.EqualValues(t, 8, total(t, reg))
 		require.Len(t, values(t, reg, "inlet_requests_total"), 5)
 		require.Len(t, values(t, reg, "inlet_filter_dropped_events_total"), 5)
-		require.Len(t, values(t, reg, "inlet_sink_events_total"), 5*int(outcomes))
+		require.Len(t, values(t, reg, "inlet_sink_events_total"), 5*len(metrics.Outcomes))
 	})
 }
 
@@ -242,15 +243,15 @@ func TestHistogram(t *testing.T) {
 	t.Parallel()
 	random := rand.New(rand.NewPCG(1, 2))
 	theirs := prometheus.NewHistogram(prometheus.HistogramOpts{
-		Name: "a", Help: "b", Buckets: defaultBuckets[:], NativeHistogramBucketFactor: 1.1,
+		Name: "a", Help: "b", Buckets: metrics.Buckets(), NativeHistogramBucketFactor: 1.1,
 		NativeHistogramZeroThreshold: math.Ldexp(1, lowestPower),
 	})
-	ours := newHistogram(defaultBuckets[:])
+	ours := newHistogram(metrics.Buckets())
 	observe := func(d time.Duration) {
 		ours.observe(d)
 		theirs.Observe(d.Seconds())
 	}
-	for _, bound := range defaultBuckets {
+	for _, bound := range metrics.Buckets() {
 		for _, off := range []time.Duration{-1, 0, 1} {
 			observe(time.Duration(math.Round(bound*1e9)) + off)
 		}
@@ -273,7 +274,7 @@ func TestHistogram(t *testing.T) {
 	require.Equal(t, nativeBuckets(want.Histogram), nativeBuckets(got.Histogram))
 
 	t.Run("longer than all buckets, or before it began", func(t *testing.T) {
-		h := newHistogram(defaultBuckets[:])
+		h := newHistogram(metrics.Buckets())
 		h.observe(math.MaxInt64)
 		h.observe(math.MinInt64)
 		var m dto.Metric
@@ -559,7 +560,7 @@ func TestWatchPlan(t *testing.T) {
 		all := slices.Collect(maps.Keys(values(t, reg, start)))
 		require.Len(t, all, 4)
 		for _, labels := range all {
-			require.Less(t, len(labels), 3*maxLabel+len("name= plan= version=")+1)
+			require.Less(t, len(labels), 3*metrics.MaxLabel+len("name= plan= version=")+1)
 		}
 	})
 	t.Run("a panic", func(t *testing.T) {

@@ -8,14 +8,8 @@ import (
 	"sync/atomic"
 
 	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/internal/metrics"
 )
-
-// other is the value of a label for everything that is not told apart.
-const other = "other"
-
-// sourceSeries is how many series a source may have of its own. A client of it chooses paths and
-// causes codes, but not so many.
-const sourceSeries = 256
 
 // A table finds entries by key without a lock and without an allocation. Entries are added, by one
 // caller at a time, and never removed.
@@ -87,7 +81,7 @@ func (m *Metrics) addSource(hash uint64, id string) *source {
 		return &m.other
 	}
 	id = strings.Clone(id)
-	label := labelOf(id)
+	label := metrics.Label(id)
 	s := m.bySource[label]
 	if s == nil {
 		s = &source{label: label, hash: hash}
@@ -135,7 +129,7 @@ func (m *Metrics) find(k seriesKey) *series {
 		if k.source != &m.other {
 			k.source = &m.other
 		} else {
-			k = seriesKey{source: &m.other, dialect: other, path: other, code: other, status: k.status}
+			k = seriesKey{source: &m.other, dialect: metrics.Other, path: metrics.Other, code: metrics.Other, status: k.status}
 		}
 	}
 }
@@ -157,7 +151,7 @@ func (k *seriesKey) hash() uint64 {
 // mayAdd reports whether a key may have a series of its own. The last that a key becomes always
 // may: there is one for each status.
 func (m *Metrics) mayAdd(k *seriesKey) bool {
-	last := k.source == &m.other && k.dialect == other && k.path == other
+	last := k.source == &m.other && k.dialect == metrics.Other && k.path == metrics.Other
 	return last || !m.full.Load() && !k.source.full.Load()
 }
 
@@ -182,15 +176,15 @@ func (m *Metrics) addSeries(hash uint64, k *seriesKey) *series {
 	m.series.add(hash, kept, s)
 	m.full.Store(m.series.length >= m.o.MaxSeries)
 	k.source.series++
-	k.source.full.Store(k.source != &m.other && k.source.series >= sourceSeries)
+	k.source.full.Store(k.source != &m.other && k.source.series >= metrics.SourceSeries)
 	return s
 }
 
 // seriesOf returns the series of the labels that a key has. It is called with mu held.
 func (m *Metrics) seriesOf(k *seriesKey) *series {
 	l := seriesLabels{
-		dialect: labelOf(k.dialect), path: labelOf(k.path), source: k.source.label, status: statusLabel(k.status),
-		code: labelOf(string(k.code)),
+		dialect: metrics.Label(k.dialect), path: metrics.Label(k.path), source: k.source.label, status: statusLabel(k.status),
+		code: metrics.Label(string(k.code)),
 	}
 	if s := m.labelled[l]; s != nil {
 		return s
@@ -206,22 +200,10 @@ func (m *Metrics) seriesOf(k *seriesKey) *series {
 	return s
 }
 
-// maxLabel is how many bytes a label may have.
-const maxLabel = 256
-
-// labelOf returns a text as the value of a label, which must be UTF-8.
-func labelOf(text string) string {
-	text = strings.ToValidUTF8(text, "\uFFFD")
-	if len(text) > maxLabel {
-		text = strings.ToValidUTF8(text[:maxLabel], "")
-	}
-	return text
-}
-
 // statusLabel returns a status as the value of a label.
 func statusLabel(status int) string {
 	if status < 100 || status > 599 {
-		return other
+		return metrics.Other
 	}
 	return strconv.Itoa(status)
 }

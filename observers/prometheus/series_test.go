@@ -23,6 +23,7 @@ import (
 
 	"github.com/inlet-go/inlet"
 	"github.com/inlet-go/inlet/authcache"
+	"github.com/inlet-go/inlet/internal/metrics"
 	"github.com/inlet-go/inlet/internal/testkit"
 	"github.com/inlet-go/inlet/middleware"
 	"github.com/inlet-go/inlet/plan"
@@ -152,11 +153,12 @@ func TestDocument(t *testing.T) {
 	families := gather(t, everything(t))
 	var table strings.Builder
 	table.WriteString("| series | kind | labels | meaning |\n|---|---|---|---|\n")
-	for _, m := range catalogue {
-		f := families[m.name]
-		require.NotNil(t, f, "%s has no series after the golden requests", m.name)
-		delete(families, m.name)
-		fmt.Fprintf(&table, "| `%s` | %s | %s | %s |\n", m.name, strings.ToLower(f.GetType().String()), labelNames(t, f), f.GetHelp())
+	for m := range metrics.Count {
+		name := m.PrometheusName()
+		f := families[name]
+		require.NotNil(t, f, "%s has no series after the golden requests", name)
+		delete(families, name)
+		fmt.Fprintf(&table, "| `%s` | %s | %s | %s |\n", name, strings.ToLower(f.GetType().String()), labelNames(t, f), f.GetHelp())
 	}
 	require.Empty(t, families, "series that the catalogue does not have")
 
