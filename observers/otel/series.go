@@ -90,7 +90,7 @@ type seriesTable struct {
 func newSeriesTable(maxSources, maxSeries int) *seriesTable {
 	t := &seriesTable{
 		maxSources: maxSources, maxSeries: maxSeries,
-		all: map[seriesKey]*series{}, seen: map[seriesKey]*series{}, bySource: map[sourceKey]*sourceSeries{}, sources: map[string]int{},
+		all: map[seriesKey]*series{}, seen: map[seriesKey]*series{}, bySource: map[sourceKey]*sourceSeries{}, sources: map[string]int{"": 0},
 	}
 	t.read.Store(new(map[seriesKey]*series))
 	return t
@@ -155,10 +155,10 @@ func (t *seriesTable) copied() ([]*series, []*sourceSeries) {
 
 // source returns the attribute of a source, which its ID is as a label. It is called with mu held.
 func (t *seriesTable) source(id string) string {
-	if _, known := t.sources[id]; known || id == "" {
+	if _, known := t.sources[id]; known {
 		return id
 	}
-	if len(t.sources) >= t.maxSources {
+	if len(t.sources) > t.maxSources { // "" is that of requests without one
 		return metrics.Other
 	}
 	t.sources[strings.Clone(id)] = 0

@@ -214,20 +214,42 @@ func TestMaxSeries(t *testing.T) {
 	require.Contains(t, points, "code=other,dialect=other,path=other,source=other,status=201")
 }
 
-// One source cannot use up the combinations of all.
+// One source cannot use up the combinations of all, nor can requests without one.
 func TestSourceSeries(t *testing.T) {
 	t.Parallel()
-	s := newSDK(t, nil)
-	for i := range 300 {
-		s.ObserveRequest(t.Context(), &inlet.Outcome{Status: 200, Path: fmt.Sprint(i), Source: &inlet.Source{ID: "a"}})
+	for name, source := range map[string]*inlet.Source{"a": {ID: "a"}, "empty": {}, "none": nil} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newSDK(t, nil)
+			for i := range 300 {
+				s.ObserveRequest(t.Context(), &inlet.Outcome{Status: 200, Path: fmt.Sprint(i), Source: source})
+			}
+			of := map[string]int{}
+			for labels, n := range s.points("inlet.requests") {
+				_, rest, _ := strings.Cut(labels, "source=")
+				source, _, _ := strings.Cut(rest, ",")
+				of[source] += int(n)
+			}
+			own := ""
+			if source != nil {
+				own = source.ID
+			}
+			require.Equal(t, map[string]int{own: 256, "other": 44}, of)
+		})
 	}
-	of := map[string]int{}
-	for labels, n := range s.points("inlet.requests") {
-		_, rest, _ := strings.Cut(labels, "source=")
-		source, _, _ := strings.Cut(rest, ",")
-		of[source] += int(n)
+}
+
+// Texts that become one attribute are one series.
+func TestOneAttribute(t *testing.T) {
+	t.Parallel()
+	s := newSDK(t, &inletotel.Options{MaxSeries: 2})
+	long := strings.Repeat("a", 300)
+	for _, id := range []string{"a\xff", "a\xfe", "a\uFFFD", long, long + "b"} {
+		s.ObserveRequest(t.Context(), &inlet.Outcome{Status: 200, Source: &inlet.Source{ID: id}})
 	}
-	require.Equal(t, map[string]int{"a": 256, "other": 44}, of)
+	require.Equal(t, map[string]float64{
+		"code=,dialect=,path=,source=a\uFFFD,status=200": 3, "code=,dialect=,path=,source=" + long[:256] + ",status=200": 2,
+	}, s.points("inlet.requests"))
 }
 
 // Text that is not UTF-8 would make an exporter fail for everything.
