@@ -441,7 +441,8 @@ func TestSink(t *testing.T) {
 	require.Equal(t, map[string]float64{
 		"result=ok sink=warehouse": 1, "result=partial sink=warehouse": 1, "result=failed sink=warehouse": 3,
 	}, values(t, reg, "inlet_sink_write_duration_seconds"))
-	require.Nil(t, m.Sink("none", nil))
+	require.PanicsWithError(t, "inletprom: Metrics.Sink: inner is nil", func() { m.Sink("none", nil) })
+	require.PanicsWithError(t, "inletprom: Metrics.Sink: name is empty", func() { m.Sink("", new(sinks.Memory)) })
 }
 
 // A decorator has the abilities of its sink.

@@ -11,14 +11,14 @@ import (
 )
 
 // Sink returns inner with the duration of its writes counted, and what became of their events. The
-// name is the label sink; sinks of one name are counted together. Sink returns nil if inner
-// is nil.
+// name is the label sink; sinks of one name are counted together. Sink panics if name is empty or
+// inner is nil.
 //
 // It is for the sink of a handler, and for those of deliveries, fanouts and fallbacks. It stores
 // nothing and has the abilities of inner, by Unwrap.
 func (m *Metrics) Sink(name string, inner inlet.Sink) inlet.Sink {
-	if inner == nil {
-		return nil
+	if err := metrics.CheckSink("inletprom", "Metrics.Sink", name, inner); err != nil {
+		panic(err)
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
