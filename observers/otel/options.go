@@ -4,6 +4,7 @@ import (
 	"cmp"
 
 	"github.com/inlet-go/inlet/internal/check"
+	"github.com/inlet-go/inlet/internal/metrics"
 )
 
 // scope names the instruments and spans of this package, as those of a library are.
@@ -11,13 +12,15 @@ const scope = "github.com/inlet-go/inlet/observers/otel"
 
 // Options configure [New]. A nil pointer means all defaults.
 type Options struct {
-	// MaxSources is how many sources are told apart by their ID, in the order in which they first
-	// send. The requests of further ones have the source "other". Defaults to 1,000.
+	// MaxSources is how many sources are told apart by their ID, up to 1,000,000, in the order in
+	// which they first send. The requests of further ones have the source "other". Defaults to
+	// 1,000.
 	MaxSources int
 	// MaxSeries is how many combinations of dialect, path, source, status and code are told apart.
-	// Of one source it is at most 256; further ones have the source "other". When there are as many
-	// as this, further ones have "other" for everything except the status. Each takes about 1 KiB.
-	// An SDK has a limit of its own, 2,000 for each instrument by default. Defaults to 20,000.
+	// Of one source, or of none, it is at most 256; further ones have the source "other". When
+	// there are as many as this, further ones have "other" for everything except the status. Each
+	// takes about 1 KiB. It is at most 1,000,000. An SDK has a limit of its own, 2,000 for each
+	// instrument by default. Defaults to 20,000.
 	MaxSeries int
 
 	// MaxLinked is of how many events the span of their request is remembered, for the links of
@@ -44,8 +47,7 @@ func (o *Options) withDefaults() (Options, error) {
 	f.MaxSeries = cmp.Or(f.MaxSeries, 20_000)
 	f.MaxLinked = cmp.Or(f.MaxLinked, 16_384)
 	return f, check.Options("inletotel", "Options",
-		check.AtLeast("MaxSources", f.MaxSources, 1),
-		check.AtLeast("MaxSeries", f.MaxSeries, 1),
+		metrics.CheckBounds(f.MaxSources, f.MaxSeries),
 		check.AtMost("MaxLinked", f.MaxLinked, 1<<30),
 	)
 }

@@ -291,7 +291,8 @@ func TestNew(t *testing.T) {
 	t.Parallel()
 	meters := sdkmetric.NewMeterProvider()
 	for want, o := range map[string]*inletotel.Options{
-		"MaxSources is -1": {MaxSources: -1}, "MaxSeries is -2": {MaxSeries: -2}, "MaxLinked is 1099511627776": {MaxLinked: 1 << 40},
+		"MaxSources is -1": {MaxSources: -1}, "MaxSeries is -2": {MaxSeries: -2},
+		"MaxSources is 1000001": {MaxSources: 1_000_001}, "MaxSeries is 1000001": {MaxSeries: 1_000_001}, "MaxLinked is 1099511627776": {MaxLinked: 1 << 40},
 	} {
 		_, err := inletotel.New(meters, nil, o)
 		require.ErrorContains(t, err, "inletotel: Options: "+want)

@@ -176,7 +176,7 @@ func TestWatchPlan(t *testing.T) {
 		require.Empty(t, s.counts(violating))
 		version := "version=" + strings.Repeat("2", 256)
 		points := s.points(start)
-		require.Len(t, points, 1, "one version at a time, however many there were")
+		require.Len(t, points, 1, "one version, however many there were")
 		require.Contains(t, points, "name=orders,plan=shop,"+version)
 	})
 	t.Run("a panic", func(t *testing.T) {

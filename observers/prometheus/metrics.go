@@ -24,9 +24,9 @@ type Options struct {
 	// 1,000.
 	MaxSources int
 	// MaxSeries is how many combinations of dialect, path, source, status and code are told
-	// apart. Of one source it is at most 256; further ones have the source "other". When there
-	// are as many as this, further ones have "other" for everything except the status. Each
-	// takes about 500 bytes. It is at most 1,000,000. Defaults to 20,000.
+	// apart. Of one source, or of none, it is at most 256; further ones have the source "other".
+	// When there are as many as this, further ones have "other" for everything except the
+	// status. Each takes about 500 bytes. It is at most 1,000,000. Defaults to 20,000.
 	MaxSeries int
 	// Buckets are the upper bounds of the classic buckets of inlet_request_duration_seconds and
 	// inlet_sink_write_duration_seconds, in seconds, in ascending order, 1 to 50 of them. The
@@ -39,10 +39,6 @@ type Options struct {
 	// Defaults to the one that [Metrics.Layer] finds in a header, which clients choose.
 	TraceID func(ctx context.Context) string
 }
-
-// mostEntries bounds the tables, which are made at construction. A page of more metrics would be
-// too long for any server.
-const mostEntries = 1_000_000
 
 // maxBuckets is how many classic buckets a histogram may have.
 const maxBuckets = 50
@@ -60,10 +56,7 @@ func (o *Options) withDefaults() (Options, error) {
 		f.Buckets = metrics.Buckets()
 	}
 	return f, check.Options("inletprom", "Options",
-		check.AtLeast("MaxSources", f.MaxSources, 1),
-		check.AtMost("MaxSources", f.MaxSources, mostEntries),
-		check.AtLeast("MaxSeries", f.MaxSeries, 1),
-		check.AtMost("MaxSeries", f.MaxSeries, mostEntries),
+		metrics.CheckBounds(f.MaxSources, f.MaxSeries),
 		check.AtLeast("len(Buckets)", len(f.Buckets), 1),
 		check.AtMost("len(Buckets)", len(f.Buckets), maxBuckets),
 		checkBuckets(f.Buckets),

@@ -165,11 +165,11 @@ func TestBounds(t *testing.T) {
 		require.EqualValues(t, 3, all["code= dialect=segment path=/v1/batch source=999 status=200"])
 		require.EqualValues(t, 100_000, total(t, reg))
 	})
-	t.Run("a source with many codes and paths", func(t *testing.T) {
+	many := func(t *testing.T, source string) {
 		t.Parallel()
 		m, reg := newMetrics(t, nil)
 		for i := range 2000 {
-			o := outcome("shop")
+			o := outcome(source)
 			o.Code, o.Path = inlet.Code("code"+strconv.Itoa(i%47)), "/p"+strconv.Itoa(i%40)
 			m.ObserveRequest(t.Context(), o)
 		}
@@ -177,14 +177,16 @@ func TestBounds(t *testing.T) {
 		own := 0
 		all := values(t, reg, "inlet_requests_total")
 		for labels := range all {
-			if strings.Contains(labels, "source=shop") {
+			if strings.Contains(labels, "source="+source+" ") {
 				own++
 			}
 		}
 		require.Equal(t, metrics.SourceSeries, own)
 		require.EqualValues(t, 1, all["code= dialect=segment path=/v1/batch source=quiet status=200"])
 		require.EqualValues(t, 2001, total(t, reg))
-	})
+	}
+	t.Run("a source with many codes and paths", func(t *testing.T) { many(t, "shop") })
+	t.Run("many codes and paths without a source", func(t *testing.T) { many(t, "") })
 	t.Run("codes, paths, dialects and statuses without end", func(t *testing.T) {
 		t.Parallel()
 		m, reg := newMetrics(t, &Options{MaxSeries: 100})
@@ -549,7 +551,7 @@ func TestWatchPlan(t *testing.T) {
 		require.Nil(t, judge.Validator()(order("Order", `{"total":1}`)))
 		require.Equal(t, map[string]float64{"name=orders outcome=clean plan=shop version=2": 1}, some(reg, events))
 		require.Empty(t, some(reg, violating))
-		require.Len(t, values(t, reg, start), 1, "one version at a time, however many there were")
+		require.Len(t, values(t, reg, start), 1, "one version, however many there were")
 	})
 	t.Run("texts that are no labels", func(t *testing.T) {
 		t.Parallel()

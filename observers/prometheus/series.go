@@ -11,8 +11,8 @@ import (
 	"github.com/inlet-go/inlet/internal/metrics"
 )
 
-// A table finds entries by key without a lock and without an allocation. Entries are added, by one
-// caller at a time, and never removed.
+// A table finds entries by key without a lock and without an allocation. Entries are added with the
+// lock of its owner held, and never removed.
 type table[K comparable, V any] struct {
 	buckets []atomic.Pointer[entry[K, V]] // a power of two
 	length  int                           // changed by add only
