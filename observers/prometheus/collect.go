@@ -48,12 +48,7 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 
 // counted returns what there is to collect. It is called with mu held.
 func (m *Metrics) counted() (all []*series, durations map[durationLabels]*histogram, writes []*sinkSeries) {
-	all = make([]*series, 0, len(m.labelled))
-	for _, s := range m.labelled {
-		all = append(all, s)
-	}
-	durations = maps.Clone(m.durations)
-	return all, durations, slices.Collect(maps.Values(m.writes))
+	return slices.Collect(maps.Values(m.labelled)), maps.Clone(m.durations), slices.Collect(maps.Values(m.writes))
 }
 
 // A scrape is one collection.
