@@ -1,6 +1,7 @@
 package metrics_test
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -141,8 +142,8 @@ func TestOneLabel(t *testing.T) {
 		w.Keys(name, keys(i))
 	}
 	k := read(w)
-	require.Equal(t, 2.0, k["inlet.key_cache.hits a\uFFFD"])
-	require.Equal(t, 3.0, k["inlet.key_cache.hits b"])
+	maps.DeleteFunc(k, func(series string, _ float64) bool { return !strings.HasPrefix(series, "inlet.key_cache.hits ") })
+	require.Equal(t, kept{"inlet.key_cache.hits a\uFFFD": 2, "inlet.key_cache.hits b": 3}, k)
 }
 
 // Two legs of one label are one series, so that libraries that permit no second value accept it.
