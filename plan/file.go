@@ -67,6 +67,9 @@ func Open(path string, o *FileOptions) (*File, error) {
 		Usable: func() { filled.Logger.Info("plan: file in use again", "path", path) },
 		Use: func(text []byte, first bool) error {
 			p, err := filled.Parse(bytes.NewReader(text))
+			if found, ok := err.(*loadError); ok { // the error begins with the package, and the file
+				return found.cause
+			}
 			switch {
 			case err != nil:
 				return err

@@ -52,34 +52,26 @@ type segmentRules struct {
 // addition to the rules is ignored, except that there are more: a page that others follow is an
 // error, since their events would be unplanned. The version of the plan is when it was updated, if
 // the text says it.
-func Segment(r io.Reader, o *LoadOptions) (*Plan, error) {
-	text, err := readText(r)
-	if err != nil {
-		return nil, err
-	}
+func Segment(r io.Reader, o *LoadOptions) (*Plan, error) { return read(r, o, (*Plan).readSegment) }
+
+func (p *Plan) readSegment(text []byte) error {
 	var file segmentPlan
 	if err := json.Unmarshal(text, &file); err != nil {
-		return nil, fmt.Errorf("plan: %w", typeError(err))
+		return typeError(err)
 	}
 	for s := &file; s != nil; s = s.Data {
 		if s.Pagination.Next != "" {
-			return nil, errors.New(`plan: "pagination" has "next": this is one page of the rules; put those of all pages into one list "rules"`)
+			return errors.New(`"pagination" has "next": this is one page of the rules; put those of all pages into one list "rules"`)
 		}
 	}
-	p := new(Plan)
 	rules := file.read(p)
 	switch wire.Kind(rules) {
 	case '[':
-		err = p.readSegmentList(rules)
+		return p.readSegmentList(rules)
 	case '{':
-		err = p.readSegmentObject(rules)
-	default:
-		err = errors.New(`plan: has no "rules", which are a list or an object`)
+		return p.readSegmentObject(rules)
 	}
-	if err != nil {
-		return nil, err
-	}
-	return p.compile(o)
+	return errors.New(`has no "rules", which are a list or an object`)
 }
 
 // read reads what is around the rules, and returns the rules.
@@ -110,7 +102,7 @@ func (s *segmentPlan) read(p *Plan) (rules json.RawMessage) {
 func (p *Plan) readSegmentList(rules json.RawMessage) error {
 	var list []segmentRule
 	if err := json.Unmarshal(rules, &list); err != nil {
-		return fmt.Errorf("plan: a rule cannot be read: %w", typeError(err))
+		return fmt.Errorf("a rule cannot be read: %w", typeError(err))
 	}
 	for i, s := range list {
 		r := Rule{Type: inlet.Type(strings.ToLower(s.Type)), Schema: s.JSONSchema}
@@ -118,7 +110,7 @@ func (p *Plan) readSegmentList(rules json.RawMessage) error {
 			r.Event = s.Key
 		}
 		if !slices.Contains(typesOfRules, r.Type) {
-			return fmt.Errorf(`plan: rule %d (%s): "type" is %q: it must be one of TRACK, IDENTIFY, GROUP, PAGE, SCREEN and COMMON`, i+1, s.Key, s.Type)
+			return fmt.Errorf(`rule %d (%s): "type" is %q: it must be one of TRACK, IDENTIFY, GROUP, PAGE, SCREEN and COMMON`, i+1, s.Key, s.Type)
 		}
 		if err := p.addRead(r, s.Version); err != nil {
 			return err
@@ -130,7 +122,7 @@ func (p *Plan) readSegmentList(rules json.RawMessage) error {
 func (p *Plan) readSegmentObject(rules json.RawMessage) error {
 	var file segmentRules
 	if err := json.Unmarshal(rules, &file); err != nil {
-		return fmt.Errorf("plan: the rules cannot be read: %w", typeError(err))
+		return fmt.Errorf("the rules cannot be read: %w", typeError(err))
 	}
 	for _, event := range file.Events {
 		r := Rule{Type: inlet.TypeTrack, Event: event.Name, Schema: event.Rules}
@@ -156,7 +148,7 @@ func (p *Plan) addRead(r Rule, version json.RawMessage) error {
 	}
 	if text != "" {
 		if r.Version, err = strconv.Atoi(text); err != nil {
-			return fmt.Errorf(`plan: rule %d (%s %s): "version" is %q, which is not a whole number`, len(p.rules)+1, r.Type, r.Event, text)
+			return fmt.Errorf(`rule %d (%s %s): "version" is %q, which is not a whole number`, len(p.rules)+1, r.Type, r.Event, text)
 		}
 	}
 	p.rules = append(p.rules, r)
@@ -183,24 +175,22 @@ type rudderEvent struct {
 // RudderStack reads a tracking plan of RudderStack with the schemas of its events, as its Data
 // Catalog API or the older Tracking Plan API writes it. What it writes in addition to the
 // events is ignored. An event without a type is a track event.
-func RudderStack(r io.Reader, o *LoadOptions) (*Plan, error) {
-	text, err := readText(r)
-	if err != nil {
-		return nil, err
-	}
+func RudderStack(r io.Reader, o *LoadOptions) (*Plan, error) { return read(r, o, (*Plan).readRudder) }
+
+func (p *Plan) readRudder(text []byte) (err error) {
 	var file rudderPlan
 	if err := json.Unmarshal(text, &file); err != nil {
-		return nil, fmt.Errorf("plan: %w", typeError(err))
+		return typeError(err)
 	}
 	if file.Rules != nil && file.Events == nil {
 		file.Events = file.Rules.Events
 	}
 	if file.Events == nil {
-		return nil, errors.New(`plan: has no list "events"`)
+		return errors.New(`has no list "events"`)
 	}
-	p := &Plan{name: cmp.Or(file.DisplayName, file.Name)}
+	p.name = cmp.Or(file.DisplayName, file.Name)
 	if p.version, err = versionText(file.Version); err != nil {
-		return nil, err
+		return err
 	}
 	for i, event := range file.Events {
 		r := Rule{Type: cmp.Or(inlet.Type(strings.ToLower(event.EventType)), inlet.TypeTrack), Schema: event.Rules}
@@ -208,9 +198,9 @@ func RudderStack(r io.Reader, o *LoadOptions) (*Plan, error) {
 			r.Event = event.Name
 		}
 		if wire.Kind(r.Schema) != '{' {
-			return nil, fmt.Errorf(`plan: event %d (%s) has no "rules": the plan must be written with the schemas of its events`, i+1, event.Name)
+			return fmt.Errorf(`event %d (%s) has no "rules": the plan must be written with the schemas of its events`, i+1, event.Name)
 		}
 		p.rules = append(p.rules, r)
 	}
-	return p.compile(o)
+	return nil
 }

@@ -126,7 +126,7 @@ func parseMode(raw []byte) (m Mode, err error) {
 // readModes reads the modes of the plan and of its rules.
 func (p *Plan) readModes() (err error) {
 	if p.ownModes, err = parseModes(p.modes, modes{}, false); err != nil {
-		return fmt.Errorf("plan: %w", err)
+		return err
 	}
 	for i := range p.rules {
 		r := &p.rules[i]
@@ -135,7 +135,7 @@ func (p *Plan) readModes() (err error) {
 		}
 		found, err := parseModes(r.modes, p.ownModes, true)
 		if err != nil {
-			return fmt.Errorf("plan: rule %d (%s): %w", i+1, r, err)
+			return fmt.Errorf("rule %d (%s): %w", i+1, r, err)
 		}
 		if p.ruleModes == nil {
 			p.ruleModes = make(map[string]modes)

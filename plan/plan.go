@@ -132,19 +132,44 @@ var (
 	ruleMembers = []string{"type", "event", "version", "description", "schema", "modes"}
 )
 
-// Load reads a plan in the format of this package. Its errors name the rule, and the keyword in
-// the schema with its place, a JSON pointer.
-func Load(r io.Reader, o *LoadOptions) (*Plan, error) {
+// Load reads a plan in the format of this package. Its errors name the line and the column where
+// the text is not JSON; else the rule, and the keyword in the schema with its place, a JSON
+// pointer.
+func Load(r io.Reader, o *LoadOptions) (*Plan, error) { return read(r, o, (*Plan).readOwn) }
+
+// read reads a plan in a format.
+func read(r io.Reader, o *LoadOptions, format func(*Plan, []byte) error) (*Plan, error) {
+	p := new(Plan)
 	text, err := readText(r)
-	if err != nil {
-		return nil, err
+	if err == nil {
+		err = format(p, text)
 	}
+	if err == nil {
+		err = p.compile(o)
+	}
+	if err != nil {
+		return nil, &loadError{err}
+	}
+	return p, nil
+}
+
+// A loadError is why a plan cannot be used.
+type loadError struct{ cause error }
+
+// Error returns the cause after the name of the package.
+func (e *loadError) Error() string { return "plan: " + e.cause.Error() }
+
+// Unwrap returns the cause.
+func (e *loadError) Unwrap() error { return e.cause }
+
+// readOwn reads the format of this package.
+func (p *Plan) readOwn(text []byte) error {
 	if err := onlyMembers("the plan", text, planMembers); err != nil {
-		return nil, err
+		return err
 	}
 	var file planFile
 	if err := json.Unmarshal(text, &file); err != nil {
-		return nil, fmt.Errorf("plan: %w", typeError(err))
+		return typeError(err)
 	}
 	var rules []json.RawMessage
 	if members, err := wire.Members(text); err == nil {
@@ -154,25 +179,26 @@ func Load(r io.Reader, o *LoadOptions) (*Plan, error) {
 			}
 		}
 	}
-	p := &Plan{name: file.Name, modes: file.Modes}
+	p.name, p.modes = file.Name, file.Modes
+	var err error
 	if p.version, err = versionText(file.Version); err != nil {
-		return nil, err
+		return err
 	}
 	if file.Rules == nil {
-		return nil, errors.New(`plan: has no list "rules"`)
+		return errors.New(`has no list "rules"`)
 	}
 	for i, f := range file.Rules {
 		where := fmt.Sprintf("rule %d", i+1)
 		if i < len(rules) {
 			if err := onlyMembers(where, rules[i], ruleMembers); err != nil {
-				return nil, err
+				return err
 			}
 		}
 		p.rules = append(p.rules, Rule{
 			Type: inlet.Type(f.Type), Event: f.Event, Version: f.Version, Schema: f.Schema, modes: f.Modes,
 		})
 	}
-	return p.compile(o)
+	return nil
 }
 
 // raws yields the elements of a valid list.
@@ -192,26 +218,26 @@ func readText(r io.Reader) ([]byte, error) {
 	text, err := io.ReadAll(io.LimitReader(r, maxBytes+1))
 	switch {
 	case err != nil:
-		return nil, fmt.Errorf("plan: %w", err)
+		return nil, err
 	case len(text) > maxBytes:
-		return nil, fmt.Errorf("plan: is longer than %d bytes", maxBytes)
+		return nil, fmt.Errorf("is longer than %d bytes", maxBytes)
 	}
-	text = wire.Trim(bytes.TrimPrefix(text, []byte("\uFEFF")))
+	text = bytes.TrimPrefix(text, []byte("\uFEFF"))
 	if _, err := wire.Members(text); err != nil {
-		return nil, fmt.Errorf("plan: must be a JSON object: %w", err)
+		return nil, fmt.Errorf("must be a JSON object: %w", wire.WithLine(err, text))
 	}
-	return text, nil
+	return wire.Trim(text), nil
 }
 
 // onlyMembers returns an error if a valid value is not an object of members with some names.
 func onlyMembers(what string, value []byte, names []string) error {
 	members, err := wire.Members(value)
 	if err != nil {
-		return fmt.Errorf("plan: %s is not an object", what)
+		return fmt.Errorf("%s is not an object", what)
 	}
 	for _, m := range members {
 		if !slices.Contains(names, string(m.Name())) {
-			return fmt.Errorf("plan: %s has a member %q; it may have %s", what, m.Name(), strings.Join(names, ", "))
+			return fmt.Errorf("%s has a member %q; it may have %s", what, m.Name(), strings.Join(names, ", "))
 		}
 	}
 	return nil
@@ -235,7 +261,7 @@ func versionText(raw json.RawMessage) (string, error) {
 	case wire.IsNumber(raw):
 		return string(raw), nil
 	}
-	return "", errors.New(`plan: "version" must be a text or a number`)
+	return "", errors.New(`"version" must be a text or a number`)
 }
 
 // typesOfRules are the types that a rule may have.
@@ -244,12 +270,12 @@ var typesOfRules = []inlet.Type{
 }
 
 // compile compiles the rules of a plan that has been read.
-func (p *Plan) compile(o *LoadOptions) (*Plan, error) {
+func (p *Plan) compile(o *LoadOptions) error {
 	if o == nil {
 		o = new(LoadOptions)
 	}
 	if len(p.rules) > maxRules {
-		return nil, fmt.Errorf("plan: has more than %d rules", maxRules)
+		return fmt.Errorf("has more than %d rules", maxRules)
 	}
 	p.byEvent, p.types = make(map[eventKey]*family, len(p.rules)), map[inlet.Type]bool{}
 	p.similar = make(map[eventKey]string, len(p.rules))
@@ -259,20 +285,17 @@ func (p *Plan) compile(o *LoadOptions) (*Plan, error) {
 		r := &p.rules[i]
 		r.Version = cmp.Or(r.Version, 1)
 		if err := r.compile(c, o); err != nil {
-			return nil, fmt.Errorf("plan: rule %d (%s): %w", i+1, strings.TrimSpace(string(r.Type)+" "+r.Event), err)
+			return fmt.Errorf("rule %d (%s): %w", i+1, strings.TrimSpace(string(r.Type)+" "+r.Event), err)
 		}
 		if err := p.add(r); err != nil {
-			return nil, fmt.Errorf("plan: rule %d (%s): %w", i+1, r, err)
+			return fmt.Errorf("rule %d (%s): %w", i+1, r, err)
 		}
 		if names[r.name] { // modes and statistics are by this name
-			return nil, fmt.Errorf("plan: rule %d (%s): another rule is called the same", i+1, r)
+			return fmt.Errorf("rule %d (%s): another rule is called the same", i+1, r)
 		}
 		names[r.name] = true
 	}
-	if err := p.readModes(); err != nil {
-		return nil, err
-	}
-	return p, nil
+	return p.readModes()
 }
 
 // add adds a rule that has been compiled.

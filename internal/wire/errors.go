@@ -4,7 +4,10 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"strconv"
 	"unicode/utf8"
+
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // Errors of [Document.Read] that concern the body as a whole.
@@ -32,6 +35,24 @@ type FaultError struct{ Fault Fault }
 
 // Error returns the kind of the fault.
 func (e *FaultError) Error() string { return fmt.Sprintf("fault %d in the root", e.Fault.Kind) }
+
+// WithLine returns an error of [Members] with the line and the column at which the text stops being
+// what it must be, both from 1 on, for somebody who edits it. A column is a character. An error
+// without a place is returned as it is.
+func WithLine(err error, text []byte) error {
+	found, ok := errors.AsType[*jsontext.SyntacticError](err)
+	if !ok || found.Err == nil {
+		return err
+	}
+	before := text[:min(found.ByteOffset, int64(len(text)))]
+	line := 1 + bytes.Count(before, []byte{'\n'})
+	column := 1 + utf8.RuneCount(before[1+bytes.LastIndexByte(before, '\n'):])
+	reason := found.Err.Error()
+	if found.Err == jsontext.ErrDuplicateName {
+		reason += " " + strconv.Quote(found.JSONPointer.LastToken())
+	}
+	return fmt.Errorf("line %d, column %d: %s", line, column, reason)
+}
 
 // explain describes in words what is wrong at the offset, where body stops being valid.
 // It guesses the mistake from the text there, since that is what an author of a client
