@@ -15,7 +15,7 @@ import (
 const maxViolations = 20
 
 // Check appends what violates the plan in an event to into, at most 20 violations, and returns the
-// extended slice. An event whose type has no rule in the plan is compared with the common rules
+// extended slice. An event whose type has no rule in the plan is compared with the common rule
 // only; one whose type has rules, but none for its name or version, is unplanned, and so is each
 // track event that no rule is for.
 //
@@ -27,8 +27,8 @@ func (p *Plan) Check(e *inlet.Event, into []Violation) []Violation {
 	if !planned {
 		into = append(into, p.unplanned(e))
 	}
-	for _, r := range p.common {
-		into = r.check(e, into, most)
+	if p.common != nil {
+		into = p.common.check(e, into, most)
 	}
 	if rule != nil {
 		into = rule.check(e, into, most)

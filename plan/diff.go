@@ -50,7 +50,7 @@ func Diff(before, after *Plan) []Change {
 	for i := range before.rules {
 		if r := &before.rules[i]; old[r.name] == r {
 			d.rule = r.name
-			d.add(r.Type != Common, "", "has no rule any more")
+			d.add(r.Type != Common || r == before.common && after.common != nil, "", "has no rule any more")
 		}
 	}
 	return d.changes

@@ -36,7 +36,8 @@
 // unless another rule has their name. The type "common" is for all events. "version", a number from
 // 1 on, tells rules for the same event apart: an event is compared with the newest one, or with
 // the one that it names in context.protocols.event_version. If no rule of the plan has a version
-// above 1, what events name is ignored.
+// above 1, what events name is ignored. Of the common rules, the newest is for all events, whatever
+// version they name.
 //
 // The schema is for the event as a whole, as [inlet.Event.AppendJSON] writes it, so the properties
 // of a track event are below "properties" and the traits of a user below "traits". Events without

@@ -112,6 +112,40 @@ func TestVersions(t *testing.T) {
 	}
 }
 
+// Of the common rules the newest is applied, wherever it is in the file. Its version is none that
+// events name.
+func TestCommonVersions(t *testing.T) {
+	t.Parallel()
+	const (
+		first  = `{"type":"common","schema":{"required":["userId"]}}`
+		second = `{"type":"common","version":2,"schema":{"required":["anonymousId"]}}`
+		third  = `{"type":"common","version":10,"schema":{"required":["groupId"]}}`
+	)
+	for _, c := range []struct {
+		name, rules, context string
+		messages             []string
+	}{
+		{"one", first, "", []string{"userId is missing"}},
+		{"two", first + "," + second, "", []string{"anonymousId is missing"}},
+		{"the newest first", second + "," + first, "", []string{"anonymousId is missing"}},
+		{"three", first + "," + third + "," + second, "", []string{"groupId is missing"}},
+		{"an event that names another", first + "," + second, `{"protocols":{"event_version":1}}`, []string{"anonymousId is missing"}},
+		{"an event that names one that no rule has", second, `{"protocols":{"event_version":7}}`, []string{"anonymousId is missing"}},
+		{"an event that names the version of its own rule", second + `,{"type":"identify","version":3,"schema":false},{"type":"identify"}`,
+			`{"protocols":{"event_version":1}}`, []string{"anonymousId is missing"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			p := load(t, `{"rules":[`+c.rules+`]}`)
+			require.Equal(t, c.messages, messagesOf(p, &inlet.Event{Type: "identify", Context: raw(c.context)}))
+		})
+	}
+	both := load(t, `{"rules":[`+first+","+second+`]}`)
+	require.Equal(t, []plan.Change{{Breaks: true, Rule: "common (version 2)", Text: "has no rule any more"}},
+		plan.Diff(both, load(t, `{"rules":[`+first+`]}`)), "the older one is applied then")
+	require.Equal(t, []plan.Change{{Rule: "common", Text: "has no rule any more"}}, plan.Diff(both, load(t, `{"rules":[`+second+`]}`)))
+}
+
 // An event of a version that the plan does not have says so, whatever its type is.
 func TestUnknownVersion(t *testing.T) {
 	t.Parallel()

@@ -34,7 +34,7 @@ type Plan struct {
 	byEvent       map[eventKey]*family
 	types         map[inlet.Type]bool // that have a rule
 	versioned     bool                // events may name a version
-	common        []*Rule
+	common        *Rule               // the newest for all events, or nil
 	similar       map[eventKey]string // the event of a rule, by its name without case and separators
 
 	ownModes  modes            // of the plan
@@ -301,7 +301,9 @@ func (p *Plan) compile(o *LoadOptions) error {
 // add adds a rule that has been compiled.
 func (p *Plan) add(r *Rule) error {
 	if r.Type == Common {
-		p.common = append(p.common, r)
+		if p.common == nil || p.common.Version < r.Version {
+			p.common = r
+		}
 		return nil
 	}
 	key := eventKey{r.Type, r.Event}
