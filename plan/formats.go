@@ -204,3 +204,31 @@ func (p *Plan) readRudder(text []byte) (err error) {
 	}
 	return nil
 }
+
+// otherFormat returns whose format a JSON object looks like that is not one of this package, or "".
+func otherFormat(text []byte) string {
+	rules := wire.Find(text, `"rules"`)
+	switch {
+	case hasAny(text, `"trackingPlan"`), hasAny(wire.Find(text, `"data"`), `"rules"`, `"trackingPlan"`),
+		hasAny(firstOf(rules), `"jsonSchema"`), hasAny(rules, `"global"`, `"identify"`, `"group"`):
+		return "Segment"
+	case hasAny(rules, `"events"`), wire.Kind(wire.Find(text, `"events"`)) == '[':
+		return "RudderStack"
+	}
+	return ""
+}
+
+// firstOf returns the first element of a list, or nil.
+func firstOf(list []byte) []byte {
+	if wire.Kind(list) == '[' {
+		for element := range wire.Elements(list) {
+			return element
+		}
+	}
+	return nil
+}
+
+// hasAny reports whether a value is an object that has one of some members, by their quoted names.
+func hasAny(value []byte, names ...string) bool {
+	return wire.Kind(value) == '{' && slices.ContainsFunc(names, func(name string) bool { return wire.Find(value, name) != nil })
+}

@@ -87,6 +87,37 @@ func TestFormatErrors(t *testing.T) {
 	require.NoError(t, err)
 }
 
+// A plan in another format is not called one with strange members only.
+func TestOtherFormats(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ name, text, format string }{
+		{"the rules of Segment's Public API", segmentRules, "Segment"},
+		{"the rules of all pages in a list", `{"rules":[{"type":"TRACK","key":"a","version":1,"jsonSchema":{}}]}`, "Segment"},
+		{"a plan of Segment's Public API without its rules", `{"data":{"trackingPlan":{"id":"tp_1"}}}`, "Segment"},
+		{"what is below data", `{"trackingPlan":{"id":"tp_1"},"rules":[]}`, "Segment"},
+		{"a plan of Segment's Config API", segmentConfig, "Segment"},
+		{"its rules alone", `{"rules":{"events":[],"global":{},"identify":{},"group":{}}}`, "Segment"},
+		{"a plan of RudderStack's Data Catalog API", rudderCatalog, "RudderStack"},
+		{"without events", `{"id":"tp_1","name":"Kicks","events":[]}`, "RudderStack"},
+		{"a plan of RudderStack's Tracking Plan API", rudderRules, "RudderStack"},
+		{"a mistake", `{"rules":[{"type":"track","event":"a","shema":{}}]}`, ""},
+		{"a mistake at the root", `{"data":1,"rules":[1]}`, ""},
+		{"another mistake at the root", `{"data":{},"events":{},"rules":[]}`, ""},
+		{"no rules", `{}`, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			_, err := plan.Load(strings.NewReader(c.text), nil)
+			if c.format == "" {
+				require.Error(t, err)
+				require.NotContains(t, err.Error(), "looks like")
+				return
+			}
+			require.ErrorContains(t, err, "; this looks like a plan of "+c.format+", which is another format")
+		})
+	}
+}
+
 func segment(text string) (*plan.Plan, error) { return plan.Segment(strings.NewReader(text), nil) }
 func rudder(text string) (*plan.Plan, error)  { return plan.RudderStack(strings.NewReader(text), nil) }
 

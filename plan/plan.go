@@ -134,8 +134,16 @@ var (
 
 // Load reads a plan in the format of this package. Its errors name the line and the column where
 // the text is not JSON; else the rule, and the keyword in the schema with its place, a JSON
-// pointer.
-func Load(r io.Reader, o *LoadOptions) (*Plan, error) { return read(r, o, (*Plan).readOwn) }
+// pointer. Of a plan in the format of [Segment] or [RudderStack] they say so.
+func Load(r io.Reader, o *LoadOptions) (*Plan, error) {
+	return read(r, o, func(p *Plan, text []byte) error {
+		err := p.readOwn(text)
+		if format := otherFormat(text); err != nil && format != "" {
+			return fmt.Errorf("%w; this looks like a plan of %s, which is another format", err, format)
+		}
+		return err
+	})
+}
 
 // read reads a plan in a format.
 func read(r io.Reader, o *LoadOptions, format func(*Plan, []byte) error) (*Plan, error) {
