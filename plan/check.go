@@ -1,7 +1,6 @@
 package plan
 
 import (
-	"bytes"
 	"strconv"
 	"time"
 
@@ -73,38 +72,29 @@ func (p *Plan) ruleFor(e *inlet.Event) (rule *Rule, planned bool) {
 	return f.newest(), true
 }
 
-// pathOfVersion is where an event names the version of its rule.
-const pathOfVersion = "context.protocols.event_version"
-
-// versionOf returns the version of its rule that an event names, or 0.
-func versionOf(context []byte) int {
-	raw := find(find(context, "protocols"), "event_version")
-	raw = bytes.Trim(raw, `"`)
-	if len(raw) > 9 {
-		return 0
-	}
-	n, err := strconv.Atoi(string(raw))
-	if err != nil || n < 0 {
-		return 0
-	}
-	return n
-}
-
-// find returns the value of a member of an object, or nil.
+// find returns the value of a member of an object of an event, or nil. A host may give an object
+// that is not valid JSON.
 func find(object []byte, name string) []byte {
-	if wire.Kind(object) != '{' {
+	r := wire.NewReader(object)
+	if r.Kind() != '{' {
 		return nil
 	}
-	r := wire.NewReader(object)
 	for more := r.Enter(); more; more = r.More() {
-		inner, _ := r.Name()
+		inner, escaped := r.Name()
 		start := r.Offset()
 		r.Skip()
-		if string(inner) == name {
+		if string(inner) == name || escaped && isWritten(inner, name) {
 			return r.Since(start)
 		}
 	}
 	return nil
+}
+
+// isWritten reports whether a text with escapes is a short name.
+func isWritten(inner []byte, name string) bool {
+	const longest = len(`\u0000`) // of a character
+	var scratch [128]byte
+	return len(inner) <= longest*len(name) && string(wire.AppendUnescaped(scratch[:0], inner)) == name
 }
 
 // unplanned returns the violation of an event that no rule is for.

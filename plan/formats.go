@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/json"
 	"errors"
@@ -231,4 +232,21 @@ func firstOf(list []byte) []byte {
 // hasAny reports whether a value is an object that has one of some members, by their quoted names.
 func hasAny(value []byte, names ...string) bool {
 	return wire.Kind(value) == '{' && slices.ContainsFunc(names, func(name string) bool { return wire.Find(value, name) != nil })
+}
+
+// pathOfVersion is where an event names the version of its rule. The place is Segment's.
+const pathOfVersion = "context.protocols.event_version"
+
+// versionOf returns the version of its rule that an event names, or 0.
+func versionOf(context []byte) int {
+	raw := find(find(context, "protocols"), "event_version")
+	raw = bytes.Trim(raw, `"`)
+	if len(raw) > 9 {
+		return 0
+	}
+	n, err := strconv.Atoi(string(raw))
+	if err != nil || n < 0 {
+		return 0
+	}
+	return n
 }

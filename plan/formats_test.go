@@ -132,6 +132,7 @@ func TestVersions(t *testing.T) {
 		{"the newest", `{"library":{}}`, `{"total":1}`, []string{"properties.revenue is missing"}},
 		{"the one that the event names", `{"library":{},"protocols":{"event_version":1}}`, `{"total":1}`, nil},
 		{"named by a text", `{"library":{},"protocols":{"event_version":"1"}}`, `{"revenue":1}`, []string{"properties.total is missing: it must be a number"}},
+		{"in a name with escapes", `{"library":{},"protocol\u0073":{"event_v\u0065rsi\u006f\u006e":1}}`, `{"total":1}`, nil},
 		{"one that does not exist", `{"library":{},"protocols":{"event_version":3}}`, `{"total":1}`, []string{`version 3 of track "Order Completed" is not in the plan, which has version 2`}},
 		{"with what is common", `{"protocols":{"event_version":1}}`, `{"total":1}`, []string{"context.library is missing"}},
 	} {

@@ -217,7 +217,7 @@ func TestBroken(t *testing.T) {
 	t.Parallel()
 	segmentPlan, err := segment(segmentRules)
 	require.NoError(t, err)
-	whole := `{"protocols":{"event_version":"12"},"\u0061":["x",{"b":1.5e7}]}`
+	whole := `{"library":{"name":"sdk\"","version":"1"},"protocols":{"event_version":"12"},"\u0061":["x",{"b":1.5e7}]}`
 	for i := range len(whole) {
 		broken := raw(whole[:i])
 		e := &inlet.Event{Type: "track", Name: "Order Completed", Context: broken, Properties: broken, Extra: broken}
@@ -225,6 +225,7 @@ func TestBroken(t *testing.T) {
 			for _, v := range p.Check(e, nil) {
 				require.NotEmpty(t, v.Message())
 			}
+			require.Nil(t, p.Judge(nil).Validator()(e), "it is counted")
 		}
 	}
 }

@@ -212,16 +212,16 @@ func exampleOf(e *inlet.Event) Example {
 
 // library returns the SDK that an event names.
 func library(e *inlet.Event) string {
-	context := wire.Trim(e.Context)
-	if wire.Kind(context) != '{' {
-		return ""
+	found := find(e.Context, "library")
+	return strings.TrimSpace(clip(textOf(find(found, "name"))) + " " + clip(textOf(find(found, "version"))))
+}
+
+// textOf returns the text of a JSON string, and "" for any other value.
+func textOf(raw []byte) string {
+	if len(raw) < 2 {
+		return "" // the quote of a text that ends there
 	}
-	found := wire.Find(context, `"library"`)
-	if wire.Kind(found) != '{' {
-		return ""
-	}
-	name, version := wire.Text(wire.Find(found, `"name"`)), wire.Text(wire.Find(found, `"version"`))
-	return strings.TrimSpace(clip(name) + " " + clip(version))
+	return wire.Text(raw)
 }
 
 // Stats returns what was counted since the plan is in use.
