@@ -10,7 +10,7 @@ import (
 )
 
 // A Checker checks values against schemas and collects what is wrong. It is used by one goroutine
-// at a time, and its memory is reused.
+// at once, and its memory is reused.
 type Checker struct {
 	// Buffer is for values that its user puts together.
 	Buffer []byte
