@@ -173,11 +173,22 @@ func same(a, b any) bool { return written(a) == written(b) }
 
 // written returns a decoded value as JSON, in one form. It is for keywords.
 func written(value any) string {
-	text, err := json.Marshal(value)
+	text, err := marshal(value)
 	if err != nil {
 		return "" // not reached: it was decoded
 	}
 	return string(text)
+}
+
+// marshal returns a value as JSON for people to read: <, > and & are as they are.
+func marshal(value any) ([]byte, error) {
+	var out bytes.Buffer
+	enc := json.NewEncoder(&out)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(value); err != nil {
+		return nil, err
+	}
+	return bytes.TrimSuffix(out.Bytes(), []byte{'\n'}), nil
 }
 
 // stricter reports whether a bound admits less than before. Numbers that are too close for a

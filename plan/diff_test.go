@@ -37,6 +37,7 @@ func TestDiffSchemas(t *testing.T) {
 		{`{"properties":{"a":{"type":"string"}}}`, `{"properties":{"a":{"type":["string","null"]}}}`, "loosens properties.a must be of the type string or null, and was string"},
 		{`{"properties":{"a":{"type":"number"}}}`, `{"properties":{"a":{"type":"integer"}}}`, "breaks properties.a must be of the type integer, and was number"},
 		{`{"properties":{"a":{"type":"integer"}}}`, `{"properties":{"a":{"type":"number"}}}`, "loosens properties.a must be of the type number, and was integer"},
+		{`{"enum":["<1"]}`, `{"enum":["<1","\u003e1 & 2"]}`, `loosens properties may be ">1 & 2" now`},
 		{`{"properties":{"a":{}}}`, `{"properties":{"a":{"type":"string"}}}`, "breaks properties.a must be of the type string"},
 		{`{}`, `{"properties":{"a":{"type":"string"}}}`, "breaks properties.a must be of the type string"},
 		{`{"properties":{"a":{"type":"string"}}}`, `{}`, "loosens properties.a may have any type"},

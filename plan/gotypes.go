@@ -13,6 +13,7 @@ import (
 	"unicode"
 
 	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/internal/canonical"
 )
 
 // maxTypeDepth is how deep objects may be nested that have a type.
@@ -75,7 +76,7 @@ func (g *goTypes) event(r *Rule) {
 	what := fmt.Sprintf("the %s of %s", content, r.name)
 	g.object(typeName, what, schemaOf(orTrue(members[content], members[content] != nil)), 0)
 	field := "Properties"
-	if content == "traits" {
+	if content == canonical.Traits {
 		field = "Traits"
 	}
 	fmt.Fprintf(&g.body, "\n// Event returns the event, for Handler.Ingest. The ids that it needs are to be set.\n"+

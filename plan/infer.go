@@ -66,11 +66,11 @@ func (i *Inference) Add(e *inlet.Event) {
 		return
 	}
 	key := inferredRule{call: e.Type}
-	content := e.Properties
-	switch e.Type {
-	case inlet.TypeTrack:
+	if e.Type == inlet.TypeTrack {
 		key.name = e.Name
-	case inlet.TypeIdentify, inlet.TypeGroup:
+	}
+	content := e.Properties
+	if contentOf(e.Type) == canonical.Traits {
 		content = e.Traits
 	}
 	s := i.rules[key]
@@ -244,7 +244,7 @@ func isPersonal(text string) bool { return strings.Contains(text, "@") }
 type object []json.RawMessage
 
 func (o *object) set(name string, value any) {
-	text, err := json.Marshal(value)
+	text, err := marshal(value)
 	if err != nil {
 		panic(err) // only strings, numbers and lists of them are written
 	}
@@ -356,7 +356,7 @@ func (i *Inference) JSON(name, version string) []byte {
 	o.set("version", version)
 	o.set("rules", rules)
 	var out bytes.Buffer
-	text, err := json.Marshal(o)
+	text, err := marshal(o)
 	if err == nil {
 		err = json.Indent(&out, text, "", "\t")
 	}

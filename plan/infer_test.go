@@ -161,3 +161,17 @@ func TestInferencePlaces(t *testing.T) {
 		require.Empty(t, p.Check(e, nil))
 	}
 }
+
+// What people read and edit has the names and texts of events as they were sent.
+func TestInferenceReadable(t *testing.T) {
+	t.Parallel()
+	var i plan.Inference
+	e := order("a", `{"a<b":"1 > 0","Q&A":"<i>é</i>","c":["&"]}`)
+	e.Name = "Terms & <Conditions>"
+	i.Add(e)
+	text := string(i.JSON("A & B", ">1"))
+	require.NotContains(t, text, `\u00`)
+	for _, want := range []string{`"Terms & <Conditions>"`, `"a<b"`, `"1 > 0"`, `"Q&A"`, `"<i>é</i>"`, `"&"`, `"A & B"`, `">1"`} {
+		require.Contains(t, text, want)
+	}
+}
