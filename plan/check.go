@@ -18,8 +18,8 @@ const maxViolations = 20
 // only; one whose type has rules, but none for its name or version, is unplanned, and so is each
 // track event that no rule is for.
 //
-// It allocates nothing if the event violates nothing, and takes time linear in the size of the
-// event.
+// It takes time linear in the size of the event, and allocates nothing if the event violates
+// nothing. Neither holds for a rule that [LoadOptions.Full] has compiled.
 func (p *Plan) Check(e *inlet.Event, into []Violation) []Violation {
 	most := len(into) + maxViolations
 	rule, planned := p.ruleFor(e)

@@ -9,7 +9,8 @@ import (
 
 // A Reader moves over a text from its first byte to its last, by pieces of its grammar, and
 // allocates nothing. It is for a check that wants to see values in the order in which they are
-// written.
+// written, or for text of which it is not certain that it is valid. [Walk], [Elements] and [Find]
+// are shorter to use where it is.
 //
 // The text is meant to be valid JSON. A text that is not gives wrong pieces and no panic. Walking
 // over any text ends: Enter, More and Name move forwards, unless they are at the end.
