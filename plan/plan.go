@@ -112,10 +112,10 @@ func (p *Plan) Rules() []Rule { return p.rules }
 
 // planFile is a plan in the format of this package.
 type planFile struct {
-	Name    string          `json:"name"`
-	Version json.RawMessage `json:"version"`
-	Rules   []ruleFile      `json:"rules"`
-	Modes   json.RawMessage `json:"modes"`
+	Name    string            `json:"name"`
+	Version json.RawMessage   `json:"version"`
+	Rules   []json.RawMessage `json:"rules"` // of ruleFile
+	Modes   json.RawMessage   `json:"modes"`
 }
 
 type ruleFile struct {
@@ -179,14 +179,6 @@ func (p *Plan) readOwn(text []byte) error {
 	if err := json.Unmarshal(text, &file); err != nil {
 		return typeError(err)
 	}
-	var rules []json.RawMessage
-	if members, err := wire.Members(text); err == nil {
-		for _, m := range members {
-			if string(m.Name()) == "rules" && wire.Kind(m.Value) == '[' {
-				rules = slices.AppendSeq(rules, raws(m.Value))
-			}
-		}
-	}
 	p.name, p.modes = file.Name, file.Modes
 	var err error
 	if p.version, err = versionText(file.Version); err != nil {
@@ -195,29 +187,20 @@ func (p *Plan) readOwn(text []byte) error {
 	if file.Rules == nil {
 		return errors.New(`has no list "rules"`)
 	}
-	for i, f := range file.Rules {
+	for i, rule := range file.Rules {
 		where := fmt.Sprintf("rule %d", i+1)
-		if i < len(rules) {
-			if err := onlyMembers(where, rules[i], ruleMembers); err != nil {
-				return err
-			}
+		if err := onlyMembers(where, rule, ruleMembers); err != nil {
+			return err
+		}
+		var f ruleFile
+		if err := json.Unmarshal(rule, &f); err != nil {
+			return fmt.Errorf("%s: %w", where, typeError(err))
 		}
 		p.rules = append(p.rules, Rule{
 			Type: inlet.Type(f.Type), Event: f.Event, Version: f.Version, Schema: f.Schema, modes: f.Modes,
 		})
 	}
 	return nil
-}
-
-// raws yields the elements of a valid list.
-func raws(list []byte) func(func(json.RawMessage) bool) {
-	return func(yield func(json.RawMessage) bool) {
-		for element := range wire.Elements(list) {
-			if !yield(element) {
-				return
-			}
-		}
-	}
 }
 
 // readText reads the text of a plan, which must be valid JSON without names that occur twice. It
