@@ -92,9 +92,10 @@ func (c *call) match() (err error) {
 func (c *call) reply() (err error) {
 	c.w.Header()["Content-Type"] = jsonType
 	o := &c.h.options
-	c.body, err = c.route.Reply(&Inquiry{
-		Request: c.r, Header: c.w.Header(), HTTPConfig: o.HTTPConfig, public: o.public, account: &c.state.account,
-	})
+	q := &Inquiry{Request: c.r, Header: c.w.Header(), HTTPConfig: o.HTTPConfig, public: o.public, account: &c.state.account}
+	if c.body, err = c.route.Reply(q); err == nil && q.hostless {
+		err = &errHostless
+	}
 	return err
 }
 

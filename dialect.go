@@ -104,9 +104,13 @@ type Inquiry struct {
 	// HTTPConfig is [Options.HTTPConfig], or nil. Read-only.
 	HTTPConfig json.RawMessage
 
-	public  *url.URL         // Options.PublicURL, or nil
-	account *account.Account // of the request
+	public   *url.URL         // Options.PublicURL, or nil
+	account  *account.Account // of the request
+	hostless bool             // Mount was asked for, and there is no host
 }
+
+// errHostless refuses a request whose answer would say where clients reach the handler.
+var errHostless = Error{Code: CodeInvalidRequest, Message: "the request names no host", Field: "Host"}
 
 // reserve takes memory for an answer of that many bytes, which would be too much for many
 // requests at once.
@@ -120,7 +124,8 @@ func (q *Inquiry) reserve(n int) error {
 // Mount returns where clients reach the handler, without a slash at the end:
 // [Options.PublicURL] or, without that, the scheme, host and path prefix by which this
 // request came. In the second case the answer is marked as not to be cached, because the
-// host is what this client sent.
+// host is what this client sent; and if it sent none, as HTTP/1.0 allows, the request is
+// refused, whatever [Route.Reply] returns.
 func (q *Inquiry) Mount() *url.URL {
 	if q.public != nil {
 		return q.public
@@ -130,6 +135,7 @@ func (q *Inquiry) Mount() *url.URL {
 	if q.Request.TLS != nil {
 		mount.Scheme = "https"
 	}
+	q.hostless = q.hostless || mount.Hostname() == ""
 	return mount
 }
 

@@ -616,6 +616,7 @@ func TestSettings(t *testing.T) {
 			{"a host without a scheme", inlet.Options{PublicURL: "shop.example/ingest"}, "PublicURL"},
 			{"another scheme", inlet.Options{PublicURL: "ftp://shop.example"}, "PublicURL"},
 			{"no host", inlet.Options{PublicURL: "https:///ingest"}, "PublicURL"},
+			{"a port without a host", inlet.Options{PublicURL: "https://:8443/ingest"}, "PublicURL"},
 			{"a query", inlet.Options{PublicURL: "https://shop.example/?a=b"}, "PublicURL"},
 			{"a password", inlet.Options{PublicURL: "https://u:p@shop.example/"}, "PublicURL"},
 			{"no URL at all", inlet.Options{PublicURL: "https://%zz"}, "PublicURL"},

@@ -143,16 +143,26 @@ func (d *description) Routes() []Route {
 }
 
 // reply returns the description with the address by which clients reach the server. Without
-// [Options.PublicURL] it is that of the request, and the answer is not to be cached.
+// [Options.PublicURL] it is that of the request, and the answer is not to be cached. For HEAD it
+// makes the headers alone.
 func (d *description) reply(q *Inquiry) ([]byte, error) {
 	mount := wire.AppendString(nil, q.Mount().String())
 	size := len(d.before) + len(mount) + len(d.after)
-	if err := q.reserve(size); err != nil {
-		return nil, err
+	head := q.Request.Method == http.MethodHead
+	if q.hostless {
+		return nil, &errHostless
+	}
+	if !head {
+		if err := q.reserve(size); err != nil {
+			return nil, err
+		}
 	}
 	if q.public != nil {
 		q.Header["Cache-Control"] = []string{"max-age=300"}
 	}
 	q.Header["Content-Length"] = []string{strconv.Itoa(size)}
+	if head {
+		return []byte{}, nil
+	}
 	return slices.Concat(d.before, mount, d.after), nil
 }

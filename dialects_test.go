@@ -13,6 +13,7 @@ import (
 	"net/url"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -117,6 +118,37 @@ func TestCustomDialect(t *testing.T) {
 		w = serve(h, request("DELETE", "/sites/s1/hits", nil))
 		require.Equal(t, "POST, PUT", w.Header().Get("Allow"))
 		requireRefused(t, serve(h, authenticated("/sites//hits", batchOf(hit))), 404, inlet.CodeNotFound)
+	})
+	t.Run("no host", func(t *testing.T) {
+		t.Parallel()
+		const answer = `{"a":1}`
+		mounted := func(q *inlet.Inquiry) ([]byte, error) {
+			q.Mount()
+			q.Header.Set("Content-Length", strconv.Itoa(len(answer)))
+			return []byte(answer), nil
+		}
+		dialects := append(inlet.Dialects(), customDialect{routes: []inlet.Route{
+			{Method: "GET", Path: "/mounted", Open: true, Reply: mounted},
+			{Method: "GET", Path: "/other", Open: true, Reply: func(*inlet.Inquiry) ([]byte, error) { return []byte(answer), nil }},
+		}})
+		ask := func(o *inlet.Options, method, path, host string) *httptest.ResponseRecorder {
+			o.Protocol = &inlet.Protocol{Dialects: dialects, OpenAPI: true}
+			r := request(method, path, nil)
+			r.Host = host
+			return serve(mustNew(t, new(testsink.Keeper), o), r)
+		}
+		for _, host := range []string{"", ":8080", "[]", "[]:1", ":"} {
+			for _, path := range []string{"/v1/projects/k/settings", "/openapi.json", "/mounted"} {
+				w := ask(&inlet.Options{}, "GET", path, host)
+				require.Equal(t, "Host", requireRefused(t, w, 400, inlet.CodeInvalidRequest).Field, "%s %q", path, host)
+				require.Empty(t, w.Header().Get("Content-Length"))
+				require.Equal(t, "no-store", w.Header().Get("Cache-Control"))
+				require.Equal(t, 200, ask(&inlet.Options{PublicURL: "https://shop.example"}, "GET", path, host).Code)
+			}
+			require.Equal(t, 400, ask(&inlet.Options{}, "HEAD", "/openapi.json", host).Code)
+			require.Equal(t, 200, ask(&inlet.Options{}, "GET", "/other", host).Code, "its answer names no address")
+			require.Equal(t, 200, ask(&inlet.Options{}, "GET", "/sourceConfig?writeKey=k", host).Code)
+		}
 	})
 	// A dialect of a host's own is treated by layers and handler as the built-in ones are.
 	t.Run("input and layers", func(t *testing.T) {

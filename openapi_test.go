@@ -208,6 +208,9 @@ func TestOpenAPIMemory(t *testing.T) {
 		w.before = func() {
 			if w.Code != 200 {
 				refused = true
+				head := serve(h, request(http.MethodHead, "/openapi.json", nil))
+				require.Equal(t, 200, head.Code, "HEAD needs none of it")
+				require.Zero(t, head.Body.Len(), "and makes none")
 				return
 			}
 			if open++; open <= most+1 && !refused {

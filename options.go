@@ -230,7 +230,7 @@ func parsePublicURL(text string) (*url.URL, error) {
 	switch {
 	case err != nil:
 		return nil, check.Fault("PublicURL", "is not a URL: %w", err)
-	case u.Scheme != "http" && u.Scheme != "https", u.Host == "":
+	case u.Scheme != "http" && u.Scheme != "https", u.Hostname() == "":
 		return nil, check.Fault("PublicURL", "must begin with http:// or https:// and a host")
 	case u.User != nil || u.RawQuery != "" || u.Fragment != "":
 		return nil, check.Fault("PublicURL", "must end with its path")
