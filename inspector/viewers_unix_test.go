@@ -10,13 +10,13 @@ import (
 	"net/http/httptest"
 	"runtime"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/internal/testkit"
 )
 
 // BenchmarkViewers writes 10,000 events a second, in batches of 100, for a second per operation,
@@ -44,7 +44,7 @@ func BenchmarkViewers(b *testing.B) {
 				sink = i.Sink(inner)
 				i.read(b, tt.viewers)
 			}
-			ctx, begun := b.Context(), processorTime(b)
+			ctx, begun := b.Context(), testkit.ProcessorTime()
 			for b.Loop() {
 				tick := time.NewTicker(time.Second / batches)
 				for range batches {
@@ -54,7 +54,7 @@ func BenchmarkViewers(b *testing.B) {
 				tick.Stop()
 			}
 			b.StopTimer()
-			taken, most := processorTime(b)-begun, b.Elapsed()*time.Duration(runtime.GOMAXPROCS(0))
+			taken, most := testkit.ProcessorTime()-begun, b.Elapsed()*time.Duration(runtime.GOMAXPROCS(0))
 			b.ReportMetric(100*taken.Seconds()/most.Seconds(), "%CPU")
 		})
 	}
@@ -81,11 +81,4 @@ func (i *Inspector) read(b *testing.B, viewers int) {
 			resp.Body.Close()
 		})
 	}
-}
-
-// processorTime returns how much time processors have spent on this process.
-func processorTime(b *testing.B) time.Duration {
-	var r syscall.Rusage
-	require.NoError(b, syscall.Getrusage(syscall.RUSAGE_SELF, &r))
-	return time.Duration(r.Utime.Nano() + r.Stime.Nano())
 }

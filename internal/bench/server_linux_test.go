@@ -24,6 +24,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/internal/testkit"
 	"github.com/inlet-go/inlet/sinks/journal"
 )
 
@@ -125,10 +126,7 @@ func used(collect bool) (u usage) {
 	}
 	runtime.ReadMemStats(&mem)
 	u.Allocations, u.HeapStack = mem.Mallocs, mem.HeapInuse+mem.StackInuse
-	var r syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &r); err == nil {
-		u.CPU = r.Utime.Nano() + r.Stime.Nano()
-	}
+	u.CPU = testkit.ProcessorTime().Nanoseconds()
 	return u
 }
 

@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -17,17 +16,11 @@ import (
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 
 	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/internal/testkit"
 	"github.com/inlet-go/inlet/middleware"
 	"github.com/inlet-go/inlet/sinks"
 	"github.com/inlet-go/inlet/sinktest"
 )
-
-// processorTime returns how much of the processor this process has used.
-func processorTime(b *testing.B) time.Duration {
-	var usage syscall.Rusage
-	require.NoError(b, syscall.Getrusage(syscall.RUSAGE_SELF, &usage))
-	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
-}
 
 // turns is how many calls are made of one kind before the other's turn.
 const turns = 500
@@ -39,11 +32,11 @@ func compare(b *testing.B, bare, with func()) {
 	calls := 0
 	for b.Loop() {
 		for i, f := range [...]func(){bare, with} {
-			began := processorTime(b)
+			began := testkit.ProcessorTime()
 			for range turns {
 				f()
 			}
-			times[i] += processorTime(b) - began
+			times[i] += testkit.ProcessorTime() - began
 		}
 		calls += turns
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/inlet-go/inlet/internal/testkit"
 	"github.com/inlet-go/inlet/sinks/journal/internal/osfs"
 	"github.com/inlet-go/inlet/sinks/journal/internal/osfs/memfs"
 )
@@ -160,7 +161,7 @@ func BenchmarkAge(b *testing.B) {
 	}
 	b.Run("open and listen", func(b *testing.B) {
 		dir := fill(b, year)
-		defer reportCPU(b, cpuTime())
+		defer reportCPU(b, testkit.ProcessorTime())
 		for b.Loop() {
 			j, err := Open(dir, nil)
 			require.NoError(b, err)
@@ -174,7 +175,7 @@ func BenchmarkAge(b *testing.B) {
 	})
 	b.Run("deliver", func(b *testing.B) {
 		dir := fill(b, days60)
-		defer reportCPU(b, cpuTime())
+		defer reportCPU(b, testkit.ProcessorTime())
 		for b.Loop() {
 			j, err := Open(dir, nil)
 			require.NoError(b, err)
@@ -201,5 +202,5 @@ func BenchmarkAge(b *testing.B) {
 // reportCPU reports the processor time of a round, which does not depend on what else runs.
 func reportCPU(b *testing.B, start time.Duration) {
 	b.Helper()
-	b.ReportMetric((cpuTime()-start).Seconds()*1000/float64(b.N), "cpu-ms/op")
+	b.ReportMetric((testkit.ProcessorTime()-start).Seconds()*1000/float64(b.N), "cpu-ms/op")
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/internal/testkit"
 	"github.com/inlet-go/inlet/sinks"
 	"github.com/inlet-go/inlet/sinks/journal/internal/osfs"
 )
@@ -171,7 +172,7 @@ func measureLoad(writers, batch int, length time.Duration, write func()) load {
 	var done atomic.Bool
 	var group sync.WaitGroup
 	took := make([][]time.Duration, writers)
-	start, cpu := time.Now(), cpuTime()
+	start, cpu := time.Now(), testkit.ProcessorTime()
 	stop := time.AfterFunc(length, func() { done.Store(true) })
 	defer stop.Stop()
 	for w := range writers {
@@ -190,7 +191,7 @@ func measureLoad(writers, batch int, length time.Duration, write func()) load {
 	return load{
 		rate: n / time.Since(start).Seconds(),
 		p99:  all[len(all)*99/100].Seconds(),
-		cpu:  (cpuTime() - cpu).Seconds() / n,
+		cpu:  (testkit.ProcessorTime() - cpu).Seconds() / n,
 	}
 }
 

@@ -6,7 +6,6 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
@@ -14,6 +13,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/internal/testkit"
 )
 
 // BenchmarkWrite compares the sink with a client of the same kind that sends records which are
@@ -74,7 +74,7 @@ func measure(b *testing.B, batch int, write func(n int64) error) {
 	require.NoError(b, write(0)) // connects
 	b.ReportAllocs()
 	b.ResetTimer()
-	begin, used := time.Now(), cpu()
+	begin, used := time.Now(), testkit.ProcessorTime()
 	for range benchWriters {
 		wg.Go(func() {
 			for n := next.Add(1); n <= int64(b.N); n = next.Add(1) {
@@ -88,11 +88,5 @@ func measure(b *testing.B, batch int, write func(n int64) error) {
 	wg.Wait()
 	total := float64(b.N * batch)
 	b.ReportMetric(total/time.Since(begin).Seconds(), "events/s")
-	b.ReportMetric(float64((cpu()-used).Nanoseconds())/1000/total, "cpu-µs/event")
-}
-
-func cpu() time.Duration {
-	var u syscall.Rusage
-	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &u)
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+	b.ReportMetric(float64((testkit.ProcessorTime()-used).Nanoseconds())/1000/total, "cpu-µs/event")
 }

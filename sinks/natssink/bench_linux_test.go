@@ -6,7 +6,6 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
@@ -15,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/internal/testkit"
 )
 
 // BenchmarkWrite compares the sink with PublishAsync of the client library, by the same writers, in
@@ -95,7 +95,7 @@ func measure(b *testing.B, write func(n int64) error) {
 	var next atomic.Int64
 	var wg sync.WaitGroup
 	b.ResetTimer()
-	begin, used := time.Now(), cpu()
+	begin, used := time.Now(), testkit.ProcessorTime()
 	for range benchWriters {
 		wg.Go(func() {
 			for n := next.Add(1); n <= int64(b.N); n = next.Add(1) {
@@ -109,17 +109,11 @@ func measure(b *testing.B, write func(n int64) error) {
 	wg.Wait()
 	total := float64(b.N) * benchBatch
 	b.ReportMetric(total/time.Since(begin).Seconds(), "events/s")
-	making := cpu()
+	making := testkit.ProcessorTime()
 	spent := making - used
 	for n := range min(b.N, 20) {
 		benchEvents(int64(n))
 	}
-	making = (cpu() - making) / time.Duration(min(b.N, 20)) * time.Duration(b.N)
+	making = (testkit.ProcessorTime() - making) / time.Duration(min(b.N, 20)) * time.Duration(b.N)
 	b.ReportMetric(float64((spent-making).Microseconds())/total, "cpu-µs/event")
-}
-
-func cpu() time.Duration {
-	var u syscall.Rusage
-	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &u)
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }

@@ -6,7 +6,6 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
@@ -15,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/inlet-go/inlet"
+	"github.com/inlet-go/inlet/internal/testkit"
 	"github.com/inlet-go/inlet/sinks/postgressink/internal/pgserver"
 )
 
@@ -143,7 +143,7 @@ func measure(b *testing.B, write func(n int64) error) {
 	var next atomic.Int64
 	var wg sync.WaitGroup
 	b.ResetTimer()
-	begin, used := time.Now(), cpu()
+	begin, used := time.Now(), testkit.ProcessorTime()
 	for range benchWriters {
 		wg.Go(func() {
 			for n := next.Add(1); n <= int64(b.N); n = next.Add(1) {
@@ -157,19 +157,13 @@ func measure(b *testing.B, write func(n int64) error) {
 	wg.Wait()
 	total := float64(b.N) * benchBatch
 	b.ReportMetric(total/time.Since(begin).Seconds(), "events/s")
-	making := cpu()
+	making := testkit.ProcessorTime()
 	spent := making - used
 	for n := range min(b.N, 20) {
 		benchEvents(int64(n))
 	}
-	making = (cpu() - making) / time.Duration(min(b.N, 20)) * time.Duration(b.N)
+	making = (testkit.ProcessorTime() - making) / time.Duration(min(b.N, 20)) * time.Duration(b.N)
 	b.ReportMetric(float64((spent-making).Microseconds())/total, "cpu-µs/event")
-}
-
-func cpu() time.Duration {
-	var u syscall.Rusage
-	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &u)
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 // copyRows copies the events to a table as pgx does it.
