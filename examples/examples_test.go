@@ -140,7 +140,7 @@ func requireTested(t *testing.T, name string) {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(name, "run_test.go"))
 	require.NoError(t, err)
-	require.Contains(t, string(text), `"-example", "`+name+`"`)
+	require.Contains(t, string(text), `testkit.Example(t, "`+name+`")`)
 }
 
 // need skips the test without a program, unless all programs have to be there.

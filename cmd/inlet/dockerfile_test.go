@@ -18,6 +18,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/inlet-go/inlet/internal/testkit"
 )
 
 // A dockerfile is the instructions of ../../Dockerfile.
@@ -108,7 +110,7 @@ func TestDockerfile(t *testing.T) {
 		"CGO_ENABLED": "0", "GOWORK": "off", "GOFLAGS": "-mod=vendor", "GOPROXY": "off", "GOTOOLCHAIN": "local",
 	}, build)
 	require.Contains(t, lastOf(d.stages[0], "COPY"), ".vendor vendor")
-	line, _, _ := strings.Cut(kubernetesBlock(t, "image", "sh"), "\n")
+	line, _, _ := strings.Cut(testkit.Block(t, kubernetesPage, "image", "sh"), "\n")
 	require.Contains(t, d.text, "#   "+line+"\n")
 	vendor := exec.Command("sh", "-c", strings.Replace(line, ".vendor", filepath.Join(src, "vendor"), 1))
 	vendor.Dir = filepath.Join("..", "..")

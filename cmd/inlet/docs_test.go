@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/inlet-go/inlet/internal/testkit"
 )
 
 // Every line of docs/COMMANDS.md and docs/PLAN.md that calls the command works, on a directory with
@@ -75,9 +77,7 @@ func TestFakeDocument(t *testing.T) {
 	t.Parallel()
 	page := readPage(t, "TESTING.md")
 	require.Equal(t, []string{"inlet fake -addr 127.0.0.1:8090"}, documented(page))
-	_, block, found := strings.Cut(page, "<!-- fake -->\n```sh\n")
-	require.True(t, found)
-	block, _, _ = strings.Cut(block, "```\n<!-- /fake -->")
+	block := testkit.Block(t, "../../docs/TESTING.md", "fake", "sh")
 	needs(t, "curl")
 	needs(t, "jq")
 	p, _ := startFake(t)

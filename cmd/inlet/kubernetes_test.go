@@ -25,6 +25,7 @@ import (
 
 	"github.com/inlet-go/inlet/inlettest"
 	"github.com/inlet-go/inlet/internal/server"
+	"github.com/inlet-go/inlet/internal/testkit"
 )
 
 // The manifests of docs/KUBERNETES.md, as far as they use the API of Kubernetes: a member that is
@@ -257,21 +258,12 @@ func (c *cluster) add(m *manifest) error {
 // documentedCluster reads the manifests of the page.
 func documentedCluster(t *testing.T) *cluster {
 	t.Helper()
-	c, err := readCluster(kubernetesBlock(t, "manifests", "yaml"))
+	c, err := readCluster(testkit.Block(t, kubernetesPage, "manifests", "yaml"))
 	require.NoError(t, err)
 	return c
 }
 
-// kubernetesBlock returns a block of docs/KUBERNETES.md.
-func kubernetesBlock(t *testing.T, name, language string) string {
-	t.Helper()
-	page, err := os.ReadFile(filepath.Join("..", "..", "docs", "KUBERNETES.md"))
-	require.NoError(t, err)
-	form := "(?s)<!-- " + name + " -->\n```" + language + "\n(.*?)```\n<!-- /" + name + " -->"
-	block := regexp.MustCompile(form).FindSubmatch(page)
-	require.NotNil(t, block, "%s", name)
-	return string(block[1])
-}
+const kubernetesPage = "../../docs/KUBERNETES.md"
 
 // container returns the only one.
 func (c *cluster) container() *container { return &c.set.Template.Spec.Containers[0] }
@@ -442,11 +434,11 @@ func TestKubernetes(t *testing.T) {
 	})
 	t.Run("the commands name what is there", func(t *testing.T) {
 		t.Parallel()
-		require.Contains(t, kubernetesBlock(t, "image", "sh"), "docker build -t "+box.Image+" .\n")
+		require.Contains(t, testkit.Block(t, kubernetesPage, "image", "sh"), "docker build -t "+box.Image+" .\n")
 		image, port := readDockerfile(t), box.Ports[0].ContainerPort
 		require.Equal(t, fmt.Sprintf("docker run --rm -p 127.0.0.1:%[1]d:%[1]d -v inlet-data:%s %s\n", port, image.last("VOLUME"), box.Image),
-			kubernetesBlock(t, "try", "sh"))
-		scale := kubernetesBlock(t, "scale", "sh")
+			testkit.Block(t, kubernetesPage, "try", "sh"))
+		scale := testkit.Block(t, kubernetesPage, "scale", "sh")
 		last := c.set.Replicas - 1
 		require.Contains(t, scale, fmt.Sprintf("kubectl logs -f inlet-%d >", last))
 		require.Contains(t, scale, fmt.Sprintf("kubectl scale statefulset inlet --replicas %d\n", last))

@@ -24,6 +24,8 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/stretchr/testify/assert/yaml"
 	"github.com/stretchr/testify/require"
+
+	"github.com/inlet-go/inlet/internal/testkit"
 )
 
 // fields are those of the API of Kubernetes that the manifests may have, by kind. A part in braces
@@ -164,16 +166,7 @@ func readManifests(text string) (map[string]tree, error) {
 	return all, nil
 }
 
-// pageBlock returns a block of docs/KUBERNETES.md.
-func pageBlock(t *testing.T, name, language string) string {
-	t.Helper()
-	page, err := os.ReadFile(filepath.Join("..", "..", "docs", "KUBERNETES.md"))
-	require.NoError(t, err)
-	form := "(?s)<!-- " + name + " -->\n```" + language + "\n(.*?)```\n<!-- /" + name + " -->"
-	found := regexp.MustCompile(form).FindSubmatch(page)
-	require.NotNil(t, found, name)
-	return string(found[1])
-}
+const page = "../../docs/KUBERNETES.md"
 
 // flagOf returns the value of an argument of a container.
 func flagOf(box tree, name string) string {
@@ -187,10 +180,10 @@ func flagOf(box tree, name string) string {
 
 func TestKubernetes(t *testing.T) {
 	t.Parallel()
-	all, err := readManifests(pageBlock(t, "reference", "yaml"))
+	all, err := readManifests(testkit.Block(t, page, "reference", "yaml"))
 	require.NoError(t, err)
 	require.Len(t, all, 7)
-	others, err := readManifests(pageBlock(t, "manifests", "yaml"))
+	others, err := readManifests(testkit.Block(t, page, "manifests", "yaml"))
 	require.NoError(t, err)
 	for _, name := range []string{"Secret inlet", "Service inlet", "Service inlet-replicas", "PodDisruptionBudget inlet", "NetworkPolicy inlet"} {
 		require.Contains(t, others, name)
@@ -264,7 +257,7 @@ func TestKubernetes(t *testing.T) {
 		require.Equal(t, in.at("rules", 0, "host").text(), in.at("tls", 0, "hosts", 0).text())
 	})
 	t.Run("the commands name what is there", func(t *testing.T) {
-		image := pageBlock(t, "node image", "sh")
+		image := testkit.Block(t, page, "node image", "sh")
 		node := all["StatefulSet inlet"].at("spec", "template", "spec")
 		require.Contains(t, image, "docker build -t "+node.at("containers", 0, "image").text()+" examples/cluster\n")
 		require.Contains(t, image, " -o examples/cluster/cluster ./examples/cluster\n")
@@ -276,7 +269,7 @@ func TestKubernetes(t *testing.T) {
 		} {
 			require.Contains(t, string(file), "\n"+line)
 		}
-		replace := pageBlock(t, "replace", "sh")
+		replace := testkit.Block(t, page, "replace", "sh")
 		require.Contains(t, replace, "kubectl delete pvc "+all["StatefulSet nats"].at("spec", "volumeClaimTemplates", 0, "metadata", "name").text()+"-nats-1 ")
 		require.Contains(t, replace, "kubectl delete pod nats-1\n")
 		require.Contains(t, replace, "kubectl rollout status statefulset nats ")
@@ -462,9 +455,9 @@ func runContainer(t *testing.T, box, secret tree) {
 	<-read
 	require.NoError(t, node.Wait(), &log)
 	require.Contains(t, log.String(), drainedMessage)
-	page, err := os.ReadFile(filepath.Join("..", "..", "docs", "KUBERNETES.md"))
+	text, err := os.ReadFile(page)
 	require.NoError(t, err)
-	require.Contains(t, string(page), "`"+drainedMessage+"`")
+	require.Contains(t, string(text), "`"+drainedMessage+"`")
 	left, err := os.ReadDir(node.Dir)
 	require.NoError(t, err)
 	require.Empty(t, left, "it writes to its volume only")

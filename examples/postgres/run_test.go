@@ -1,21 +1,13 @@
 package main
 
 import (
-	"os/exec"
 	"testing"
 
-	"github.com/stretchr/testify/require"
+	"github.com/inlet-go/inlet/internal/testkit"
 )
 
 // The test of all examples runs this one, where PostgreSQL is installed.
 func TestExample(t *testing.T) {
-	t.Parallel()
-	if testing.Short() {
-		t.Skip("builds the example")
-	}
 	needPostgreSQL(t)
-	cmd := exec.Command("go", "test", "-count", "1", "-run", "^TestExamples$", "./examples", "-example", "postgres")
-	cmd.Dir = "../.."
-	out, err := cmd.CombinedOutput()
-	require.NoError(t, err, "%s", out)
+	testkit.Example(t, "postgres")
 }

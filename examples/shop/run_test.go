@@ -1,20 +1,12 @@
 package main
 
 import (
-	"os/exec"
 	"testing"
 
-	"github.com/stretchr/testify/require"
+	"github.com/inlet-go/inlet/internal/testkit"
 )
 
 // The test of all examples runs this one, now that SQLite is compiled.
 func TestExample(t *testing.T) {
-	t.Parallel()
-	if testing.Short() {
-		t.Skip("builds the example")
-	}
-	cmd := exec.Command("go", "test", "-count", "1", "-run", "^TestExamples$", "./examples", "-example", "shop")
-	cmd.Dir = "../.."
-	out, err := cmd.CombinedOutput()
-	require.NoError(t, err, "%s", out)
+	testkit.Example(t, "shop")
 }

@@ -1,7 +1,7 @@
 // Package testkit holds what the tests of several packages need: the check for leaked
-// goroutines, whether the race detector is on, the processor time of the process, and the
-// runner of golden files. It does not import the root package, so that the root's internal
-// tests can use it too; test sinks are in its package testsink.
+// goroutines, whether the race detector is on, the processor time of the process, the runner
+// of golden files, and readers of documents. It does not import the root package, so that the
+// root's internal tests can use it too; test sinks are in its package testsink.
 package testkit
 
 import (
