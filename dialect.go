@@ -112,8 +112,8 @@ type Inquiry struct {
 // errHostless refuses a request whose answer would say where clients reach the handler.
 var errHostless = Error{Code: CodeInvalidRequest, Message: "the request names no host", Field: "Host"}
 
-// reserve takes memory for an answer of that many bytes, which would be too much for many
-// requests at once.
+// reserve charges the request for an answer of that many bytes, before it is made: it is long, and
+// concurrent requests must not use more memory for it than they all may.
 func (q *Inquiry) reserve(n int) error {
 	if err := q.account.Reserve(int64(n)); err != nil {
 		return accountError(err)

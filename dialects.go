@@ -111,13 +111,17 @@ type description struct{ before, after []byte } // the address of the server
 // defaultServer is the address of the server in [OpenAPI], as JSON.
 const defaultServer = `"http://127.0.0.1:8080"`
 
-// newDescription returns a description of the built-in ones of the dialects, nil for all of them.
+// newDescription returns a description of the built-in ones of the dialects, nil for all of them. A
+// dialect of a host's own may have the name of a built-in one, and is not described.
 func newDescription(dialects []Dialect) (*description, error) {
 	document := openAPI
 	if dialects != nil {
 		names := []string{(*description)(nil).Name()}
+		builtin := Dialects()
 		for _, d := range dialects {
-			names = append(names, d.Name())
+			if slices.Contains(builtin, d) {
+				names = append(names, d.Name())
+			}
 		}
 		var err error
 		if document, err = openapi.Only(document, names); err != nil {

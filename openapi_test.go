@@ -167,7 +167,7 @@ func TestOpenAPI(t *testing.T) {
 	t.Run("only the dialects of the handler", func(t *testing.T) {
 		t.Parallel()
 		h := served(t, &inlet.Options{Protocol: &inlet.Protocol{OpenAPI: true,
-			Dialects: []inlet.Dialect{inlet.SegmentStream(), customDialect{}}}})
+			Dialects: []inlet.Dialect{inlet.SegmentStream(), customDialect{}, namesake{}}}})
 		w := get(h, "/t/openapi.json")
 		d := readOpenAPI(t, w.Body.Bytes())
 		require.Equal(t, []string{"GET /openapi.json", "HEAD /openapi.json", "POST /collect", "POST /track"},
@@ -181,6 +181,11 @@ func TestOpenAPI(t *testing.T) {
 		require.Equal(t, byte('{'), inlet.OpenAPI()[0])
 	})
 }
+
+// namesake is a dialect of a host's own with the name of a built-in one.
+type namesake struct{ customDialect }
+
+func (namesake) Name() string { return inlet.Segment().Name() }
 
 // slowWriter is a client that makes more requests before it takes an answer.
 type slowWriter struct {
