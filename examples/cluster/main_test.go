@@ -28,6 +28,7 @@ func TestCluster(t *testing.T) {
 	err := run(t.Context(), config{duration: 4 * time.Second, rate: 400, kill: time.Second, down: 300 * time.Millisecond, seed: 3}, &out)
 	require.NoError(t, err, &out)
 	require.Contains(t, out.String(), "\n0 lost, 0 twice", &out)
+	require.NotContains(t, out.String(), "\n0 events are acknowledged", &out)
 	require.Contains(t, out.String(), " is killed\n", &out)
 }
 

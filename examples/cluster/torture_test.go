@@ -20,4 +20,5 @@ func TestTorture(t *testing.T) {
 	err := run(t.Context(), c, &out)
 	t.Log(out.String())
 	require.NoError(t, err)
+	require.NotContains(t, out.String(), "\n0 events are acknowledged")
 }

@@ -135,8 +135,9 @@ func (c *client) sendUntilKilled(answers int, kill func() error) error {
 }
 
 // poll looks at one connection after the other. It begins a request on each that has none while
-// more says so, and returns when none waits for an answer. After each round it tells answered,
-// which may be nil, how many answers came; from when that says so, connections may end.
+// more says so, and returns when none waits for an answer. After each round it calls
+// answered, which may be nil, with the number of answers in it; once that returns true, connections
+// may end.
 func (c *client) poll(more func() bool, answered func(n int) (mayEnd bool, err error)) error {
 	mayEnd, last := false, time.Now()
 	for {
