@@ -351,7 +351,6 @@ func (o *answer) renderError(header http.Header, s *state) reply {
 const restTimeout = 2 * time.Second
 
 func (o *answer) setHeaders(header http.Header, e *Error) {
-	delete(header, "Content-Length") // of the answer that a dialect has made meanwhile
 	header["Content-Type"], header["X-Content-Type-Options"] = jsonType, noSniff
 	if method, ok := errors.AsType[*methodError](o.err); ok {
 		header["Allow"] = []string{method.allow}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"iter"
 	"log/slog"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -88,15 +89,22 @@ func (c *call) match() (err error) {
 	return err
 }
 
-// reply answers a route that takes no payload.
+// reply answers a route that takes no payload. A refusal has none of the headers that were meant
+// for the answer.
 func (c *call) reply() (err error) {
-	c.w.Header()["Content-Type"] = jsonType
-	o := &c.h.options
-	q := &Inquiry{Request: c.r, Header: c.w.Header(), HTTPConfig: o.HTTPConfig, public: o.public, account: &c.state.account}
-	if c.body, err = c.route.Reply(q); err == nil && q.hostless {
-		err = &errHostless
+	header := c.w.Header()
+	o, made := &c.h.options, header.Clone()
+	made["Content-Type"] = jsonType
+	q := &Inquiry{Request: c.r, Header: made, HTTPConfig: o.HTTPConfig, public: o.public, account: &c.state.account}
+	if c.body, err = c.route.Reply(q); err != nil {
+		return err
 	}
-	return err
+	if q.hostless {
+		return &errHostless
+	}
+	clear(header)
+	maps.Copy(header, q.Header)
+	return nil
 }
 
 // anonymous is the source of the events of unauthenticated requests.

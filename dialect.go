@@ -99,7 +99,7 @@ const (
 type Inquiry struct {
 	// Request is the request. Its body is not read.
 	Request *http.Request
-	// Header is that of the answer. The content type is set already.
+	// Header is that of the answer, unless it is a refusal. The content type is set already.
 	Header http.Header
 	// HTTPConfig is [Options.HTTPConfig], or nil. Read-only.
 	HTTPConfig json.RawMessage

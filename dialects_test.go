@@ -141,8 +141,8 @@ func TestCustomDialect(t *testing.T) {
 			for _, path := range []string{"/v1/projects/k/settings", "/openapi.json", "/mounted"} {
 				w := ask(&inlet.Options{}, "GET", path, host)
 				require.Equal(t, "Host", requireRefused(t, w, 400, inlet.CodeInvalidRequest).Field, "%s %q", path, host)
-				require.Empty(t, w.Header().Get("Content-Length"))
-				require.Equal(t, "no-store", w.Header().Get("Cache-Control"))
+				require.NotContains(t, w.Header(), "Content-Length", "of the answer that is dropped")
+				require.NotContains(t, w.Header(), "Cache-Control")
 				require.Equal(t, 200, ask(&inlet.Options{PublicURL: "https://shop.example"}, "GET", path, host).Code)
 			}
 			require.Equal(t, 400, ask(&inlet.Options{}, "HEAD", "/openapi.json", host).Code)

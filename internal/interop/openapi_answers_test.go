@@ -97,6 +97,9 @@ func TestOpenAPIAnswers(t *testing.T) {
 		for i := 0; i < len(header); i += 2 {
 			r.Header.Set(header[i], header[i+1])
 		}
+		if _, set := r.Header["Host"]; set {
+			r.Host = r.Header.Get("Host")
+		}
 		w := httptest.NewRecorder()
 		h.ServeHTTP(w, r)
 		op, _ := d.find(method, r.URL.Path)
@@ -148,6 +151,9 @@ func TestOpenAPIAnswers(t *testing.T) {
 			{400, "POST", "/events/batch", `{"batch":[{"event_name":"e"},{}]}`, []string{"X-Write-Key", writeKey, "X-Strict-Mode", "1"}},
 			{200, "GET", "/openapi.json", "", nil},
 			{200, "HEAD", "/openapi.json", "", nil},
+			{400, "GET", "/openapi.json", "", []string{"Host", ""}},
+			{400, "HEAD", "/openapi.json", "", []string{"Host", ""}},
+			{400, "GET", "/v1/projects/k/settings", "", []string{"Host", ""}},
 		} {
 			w := send(h, tt.method, tt.path, tt.body, tt.header...)
 			require.Equal(t, tt.status, w.Code, "%s %s %s", tt.method, tt.path, tt.body)
