@@ -60,6 +60,7 @@ type Buffer struct {
 	Coding Coding
 
 	source   arrival // what Bytes are read from
+	number   uint32  // decides on its watch
 	account  *account.Account
 	reserved int64 // in the account
 }
@@ -78,8 +79,8 @@ const (
 // Small and large buffers are pooled apart: a client that sends little, and slowly, does
 // not hold a buffer that was large for another one.
 var (
-	smallBuffers = sync.Pool{New: func() any { return new(Buffer) }}
-	largeBuffers = sync.Pool{New: func() any { return new(Buffer) }}
+	smallBuffers = sync.Pool{New: func() any { return &Buffer{number: nextWatch.Add(1)} }}
+	largeBuffers = sync.Pool{New: func() any { return &Buffer{number: nextWatch.Add(1)} }}
 )
 
 // readFrom reads src, which has at most limit bytes, to its end. The expected length

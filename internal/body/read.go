@@ -12,7 +12,6 @@ package body
 
 import (
 	"context"
-	"errors"
 	"io"
 	"net/http"
 	"os"
@@ -38,7 +37,10 @@ type Options struct {
 const graceTime = 2 * time.Second
 
 // A Reader reads bodies within its options. It may be used concurrently.
-type Reader struct{ options Options }
+type Reader struct {
+	options Options
+	watches watches
+}
 
 // NewReader returns a reader.
 func NewReader(o Options) *Reader {
@@ -150,16 +152,11 @@ func (rd *Reader) readWire(w http.ResponseWriter, r *http.Request, limit int64, 
 		boundedReader: boundedReader{src: r.Body, left: limit, limit: limit},
 		w:             deadlineOf(w), start: t.Begin, end: t.Begin.Add(rd.options.ReadTimeout), minRate: t.MinRate, announced: r.ContentLength,
 	}
-	buf.source.setDeadline()
-	err = buf.readFrom(&buf.source, limit, expected)
-	deadline := buf.source.w
+	err = buf.source.readInto(buf, r, expected, rd.watches.of(buf))
 	buf.source = arrival{}
-	if err != nil { // the server, which reads the rest before it answers, keeps the deadline
+	if err != nil {
 		buf.Free()
 		return nil, readError(err)
-	}
-	if deadline != nil {
-		_ = deadline.SetReadDeadline(time.Time{})
 	}
 	return buf, nil
 }
@@ -202,38 +199,65 @@ func LastWriter(w http.ResponseWriter) http.ResponseWriter {
 // time.
 type arrival struct {
 	boundedReader
-	w               deadliner // nil if the server supports no deadlines
-	start, end, due time.Time // due is when more must have arrived
-	minRate         int64
-	announced       int64 // the length of the body, -1 if unknown
+	start, end time.Time
+	minRate    int64
+	announced  int64 // the length of the body, -1 if unknown
+
+	// The watch that it is on, whose lock guards the fields below.
+	watch      *watch
+	w          deadliner // nil if the server supports no deadlines
+	due        time.Time // when more must have arrived
+	armed      bool      // the deadline is set
+	seen       bool      // by the watch
+	prev, next *arrival
 }
 
-// Read reads, and moves the deadline by what has arrived.
+// readInto reads the body of r into a buffer, before its deadline. A server without deadlines
+// cannot end it; what comes too late is refused.
+func (a *arrival) readInto(buf *Buffer, r *http.Request, expected int64, w *watch) (err error) {
+	w.add(a, a.end.Sub(a.start) < 4*lookTime || hasReadTimeout(r))
+	defer func() {
+		w.remove(a)
+		if a.w == nil {
+			if err == nil && !time.Now().Before(a.due) {
+				err = os.ErrDeadlineExceeded
+			}
+			return
+		}
+		switch {
+		case err != nil && !a.armed: // the server, which reads the rest before it answers, keeps the deadline
+			_ = a.w.SetReadDeadline(a.due)
+		case err == nil && a.armed:
+			_ = a.w.SetReadDeadline(time.Time{})
+		}
+	}()
+	return buf.readFrom(a, a.limit, expected)
+}
+
+// hasReadTimeout reports whether the server has set a deadline of its own, which that of the body
+// has to replace.
+func hasReadTimeout(r *http.Request) bool {
+	s, ok := r.Context().Value(http.ServerContextKey).(*http.Server)
+	return ok && s.ReadTimeout > 0
+}
+
+// Read reads, and moves the deadline by what has arrived, unless all has.
 func (a *arrival) Read(dst []byte) (int, error) {
 	n, err := a.boundedReader.Read(dst)
-	if err != nil || a.w != nil && (a.limit-a.left == a.announced || a.due.Equal(a.end)) {
-		return n, err // all has arrived, or has no later deadline
+	if err == nil && a.limit-a.left != a.announced && a.move() {
+		err = os.ErrDeadlineExceeded
 	}
-	if !time.Now().Before(a.due) { // a server without deadlines, or bytes that came just late
-		return n, os.ErrDeadlineExceeded
-	}
-	a.setDeadline()
-	return n, nil
+	return n, err
 }
 
-// setDeadline sets when the average falls below the minimum, unless more arrives.
-func (a *arrival) setDeadline() {
+// dueNow returns when the average falls below the minimum, unless more arrives.
+func (a *arrival) dueNow() time.Time {
 	arrived := a.limit - a.left
 	due := a.start.Add(graceTime + time.Duration(float64(arrived)/float64(a.minRate)*float64(time.Second)))
 	if due.After(a.end) {
 		due = a.end
 	}
-	if a.w != nil && !due.Equal(a.due) {
-		if err := a.w.SetReadDeadline(due); errors.Is(err, http.ErrNotSupported) {
-			a.w = nil
-		}
-	}
-	a.due = due
+	return due
 }
 
 // boundedReader fails when src has more bytes than the limit.

@@ -62,7 +62,7 @@ var arrows = map[string][]string{
 	"internal/account":       {},
 	"internal/admission":     {},
 	"internal/backoff":       {},
-	"internal/body":          {"internal/account"},
+	"internal/body":          {"internal/account", "internal/guard"},
 	"internal/canonical":     {},
 	"internal/check":         {},
 	"internal/commandersact": {"internal/timestamp", "internal/wire"},
