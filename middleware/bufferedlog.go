@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -150,12 +151,20 @@ func arePlain(attrs []slog.Attr) bool {
 
 func isPlain(text string) bool {
 	for i := range len(text) {
-		if c := text[i]; c <= ' ' || c >= 0x7F || c == '"' || c == '=' || c == '\\' {
+		if !plainBytes[text[i]] {
 			return false
 		}
 	}
 	return text != ""
 }
+
+// plainBytes are the bytes of plain text.
+var plainBytes = func() (plain [256]bool) {
+	for c := ' ' + 1; c < 0x7F; c++ {
+		plain[c] = !strings.ContainsRune(`"=\`, c)
+	}
+	return plain
+}()
 
 // A lineBuffer gathers lines, and writes them to w.
 type lineBuffer struct {

@@ -2,7 +2,6 @@ package middleware
 
 import (
 	"cmp"
-	"crypto/rand"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -71,7 +70,7 @@ func withRequestID(w http.ResponseWriter, r *http.Request) *http.Request {
 	}
 	id := w.Header().Get(headerRequestID)
 	if id == "" {
-		id = rand.Text()
+		id = randomID()
 	}
 	return inlet.WithRequestID(r, id)
 }
