@@ -48,7 +48,7 @@ func newCredentialFinder(dialects []Dialect, p *protocol, acceptAuthentication b
 // be; the payload is then held for the caller, with an error too.
 func (f *credentialFinder) find(w http.ResponseWriter, given, r *http.Request, s *state, route *boundRoute) (*http.Request, foundCredentials, *payload, error) {
 	next, found := r, f.inHeaders(r)
-	if _, sent := r.Header[headerOrigin]; !sent && route != nil && route.Form == FormPixel {
+	if route != nil && route.Form == FormPixel && r.Header[headerOrigin] == nil {
 		found.Origin = originOf(firstValue(r.Header["Referer"]))
 	}
 	var payload *payload

@@ -278,7 +278,8 @@ func (l *payloadLayer) ServeHTTP(w http.ResponseWriter, given *http.Request) {
 		l.next.ServeHTTP(w, r)
 		return
 	}
-	given = s.unshared(given, l.place)
+	encoded := isEncoded(given)
+	given = s.unshared(given, encoded, l.place)
 	l.clash.warnProtocol(s)
 	l.protocol.enter(s)
 	defer s.account.Leave()
@@ -289,7 +290,7 @@ func (l *payloadLayer) ServeHTTP(w http.ResponseWriter, given *http.Request) {
 	defer s.turn.End()
 	defer p.deferred.w.end()
 	if l.pending {
-		r = withBody(given, r, p, announced(given))
+		r = withBody(given, r, p, announced(given, encoded), encoded)
 	} else if err := p.load(math.MaxInt64, time.Now()); err != nil {
 		p.release()
 		p.leaveSlot()
@@ -313,8 +314,8 @@ func (l *payloadLayer) refuse(w http.ResponseWriter, r *http.Request, err error)
 }
 
 // announced returns the length of the decoded body of r, -1 if its header does not say.
-func announced(r *http.Request) int64 {
-	if _, encoded := r.Header[headerContentEncoding]; encoded {
+func announced(r *http.Request, encoded bool) int64 {
+	if encoded {
 		return -1
 	}
 	return r.ContentLength

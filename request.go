@@ -62,7 +62,7 @@ func basicKey(encoded string) string {
 	encoded = strings.TrimRight(encoded, "=")
 	var buf [128]byte // of most keys; the others grow it
 	alphabet := base64.RawStdEncoding
-	if strings.ContainsAny(encoded, "-_") {
+	if strings.IndexByte(encoded, '-') >= 0 || strings.IndexByte(encoded, '_') >= 0 {
 		alphabet = base64.RawURLEncoding
 	}
 	key, err := alphabet.AppendDecode(buf[:0], []byte(encoded))
@@ -182,9 +182,9 @@ func withState(r *http.Request) (*http.Request, *state) {
 }
 
 // unshared returns the request that r is a copy of, if only layers of this module have r and none
-// has set its Body yet, so that the one at a place may; r itself otherwise.
-func (s *state) unshared(r *http.Request, p *order.Place) *http.Request {
-	_, encoded := r.Header[headerContentEncoding] // its header would be changed, too
+// has set its Body yet, so that the one at a place may; r itself otherwise, or if its body is
+// encoded, since its header would be changed, too.
+func (s *state) unshared(r *http.Request, encoded bool, p *order.Place) *http.Request {
 	l := s.layered
 	if l == nil || r != &l.request || encoded || r.TransferEncoding != nil || !p.FollowsOwn(&l.trail) || !s.take(partRequest) {
 		return r
@@ -264,17 +264,23 @@ func readPayload(bodies *bodies, w http.ResponseWriter, given, r *http.Request, 
 
 // withPayload returns a copy of given whose Body is p: r, if that is a copy already.
 func withPayload(given, r *http.Request, p *payload) *http.Request {
-	return withBody(given, r, p, int64(len(p.bytes())))
+	return withBody(given, r, p, int64(len(p.bytes())), isEncoded(r))
+}
+
+// isEncoded reports whether a request says of its body that it is encoded.
+func isEncoded(r *http.Request) bool {
+	_, encoded := r.Header[headerContentEncoding]
+	return encoded
 }
 
 // withBody is withPayload for a payload of a length that the caller knows, -1 for none that
 // is known before it is read.
-func withBody(given, r *http.Request, p *payload, length int64) *http.Request {
+func withBody(given, r *http.Request, p *payload, length int64, encoded bool) *http.Request {
 	if r == given {
 		r = copyOf(r)
 	}
 	r.Body, r.ContentLength, r.TransferEncoding = &p.body, length, nil
-	if _, encoded := r.Header[headerContentEncoding]; encoded {
+	if encoded {
 		r.Header = maps.Clone(r.Header)
 		delete(r.Header, headerContentEncoding)
 	}
