@@ -2,6 +2,7 @@ package body
 
 import (
 	"io"
+	"math/rand/v2"
 	"sync"
 
 	"github.com/inlet-go/inlet/internal/account"
@@ -51,6 +52,8 @@ func largeBuffer(a *account.Account, n int64) (*Buffer, error) {
 	return buf, nil
 }
 
+func newPooled() *Buffer { return &Buffer{number: rand.Uint32()} }
+
 // A Buffer holds the bytes of a body. Requests reuse its memory one after another. The
 // zero value is an empty buffer of no account.
 type Buffer struct {
@@ -79,8 +82,8 @@ const (
 // Small and large buffers are pooled apart: a client that sends little, and slowly, does
 // not hold a buffer that was large for another one.
 var (
-	smallBuffers = sync.Pool{New: func() any { return &Buffer{number: nextWatch.Add(1)} }}
-	largeBuffers = sync.Pool{New: func() any { return &Buffer{number: nextWatch.Add(1)} }}
+	smallBuffers = sync.Pool{New: func() any { return newPooled() }}
+	largeBuffers = sync.Pool{New: func() any { return newPooled() }}
 )
 
 // readFrom reads src, which has at most limit bytes, to its end. The expected length

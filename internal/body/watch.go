@@ -4,7 +4,6 @@ import (
 	"errors"
 	"net/http"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/inlet-go/inlet/internal/guard"
@@ -35,9 +34,7 @@ type watch struct {
 // one processor, so that processors seldom wait for each other.
 type watches [8]watch
 
-// nextWatch numbers new buffers.
-var nextWatch atomic.Uint32
-
+// of returns the watch of a buffer.
 func (w *watches) of(buf *Buffer) *watch { return &w[buf.number%uint32(len(w))] }
 
 // add puts a body that is about to be read on the list, and sets its deadline if that has to be
