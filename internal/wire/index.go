@@ -1,5 +1,7 @@
 package wire
 
+import "math"
+
 // This file walks over a body that may be anything.
 //
 // The state of the walk is the index of the next byte, which each method takes and
@@ -35,19 +37,40 @@ type indexer struct {
 
 	itemStart int // where the current item of the list begins
 
-	fault   Fault // the first one of the current event
-	members int   // the members of the current event so far, at all depths
-	floor   int   // how many open values are around the current event
-	faulty  int   // bytes of the names in faults
-	tooDeep bool  // the root is too deep if the list of events is a part of it
+	fault      Fault // the first one of the current event
+	members    int   // the members of the current event so far, at all depths
+	maxMembers int   // how many it may have
+	floor      int   // how many open values are around the current event
+	faulty     int   // bytes of the names in faults
+	tooDeep    bool  // the root is too deep if the list of events is a part of it
 
-	stack     []int32   // an entry per open value: where its names begin; -1 for an array
-	names     []nameKey // the names of all open objects, those of inner ones last
-	rewritten []byte    // the names with escapes, without needless ones
-	table     nameTable // the names of open objects with many
+	inner     openValue     // the innermost open value
+	stack     []packedValue // those around it, and before them the one that is around the body
+	names     []nameKey     // the names of all open objects, those of inner ones last
+	rewritten []byte        // the names with escapes, without needless ones
+	table     nameTable     // the names of open objects with many
 
 	fingerprint uint64 // of the name that was read last
 }
+
+// An openValue is an object or array whose end has not been reached.
+type openValue struct {
+	first int32  // where its names begin; -1 for an array
+	seen  uint64 // the bits of its names, each of which may be that of several: see names.go
+}
+
+// A packedValue is an openValue on the stack, in 12 bytes instead of 16: a body may open one
+// with each of its bytes.
+type packedValue struct {
+	first     int32
+	low, high uint32 // the halves of seen
+}
+
+func (o openValue) packed() packedValue {
+	return packedValue{o.first, uint32(o.seen), uint32(o.seen >> 32)}
+}
+
+func (p packedValue) open() openValue { return openValue{p.first, uint64(p.high)<<32 | uint64(p.low)} }
 
 // maxNesting is how deep any body may be nested, whatever the limits.
 const maxNesting = 10_000
@@ -55,8 +78,11 @@ const maxNesting = 10_000
 func (x *indexer) reset(src []byte, limits Limits) {
 	x.src, x.limits, x.failed, x.unpaired, x.refused = src, limits, false, x.unpaired[:0], nil
 	x.fault, x.members, x.floor, x.faulty, x.tooDeep = Fault{}, 0, 0, 0, false
-	x.stack, x.names, x.rewritten = x.stack[:0], x.names[:0], x.rewritten[:0]
+	x.inner, x.stack, x.names, x.rewritten = openValue{}, x.stack[:0], x.names[:0], x.rewritten[:0]
 	x.table.reset()
+	if x.maxMembers = limits.Members; x.maxMembers == 0 {
+		x.maxMembers = math.MaxInt
+	}
 }
 
 // outerEvent is the state of an indexer outside of an event.
@@ -108,14 +134,14 @@ func (x *indexer) open(i int) int {
 	if x.limits.Depth > 0 && len(x.stack) >= x.limits.Depth {
 		x.deepen()
 	}
-	first := int32(-1)
-	if x.src[i] == '{' {
-		first = int32(len(x.names))
-	}
 	if len(x.stack) == cap(x.stack) && !x.growStack(i) {
 		return i
 	}
-	x.stack = append(x.stack, first)
+	x.stack = append(x.stack, x.inner.packed())
+	x.inner = openValue{first: -1}
+	if x.src[i] == '{' {
+		x.inner.first = int32(len(x.names))
+	}
 	return x.space(i + 1)
 }
 
@@ -137,19 +163,19 @@ func (x *indexer) deepen() {
 // close closes the innermost object or array, whose last byte is at i, and forgets its
 // names.
 func (x *indexer) close(i int) int {
-	last := len(x.stack) - 1
-	if first := x.stack[last]; first >= 0 {
+	if first := x.inner.first; first >= 0 {
 		if x.table.used > 0 {
 			x.table.remove(x.names, int(first))
 		}
 		x.names = x.names[:first]
 	}
-	x.stack = x.stack[:last]
+	last := len(x.stack) - 1
+	x.inner, x.stack = x.stack[last].open(), x.stack[:last]
 	return i + 1
 }
 
 // inObject reports whether the innermost open value is an object.
-func (x *indexer) inObject() bool { return x.stack[len(x.stack)-1] >= 0 }
+func (x *indexer) inObject() bool { return x.inner.first >= 0 }
 
 // closer returns the bracket that closes the innermost open value.
 func (x *indexer) closer() byte {
@@ -179,22 +205,40 @@ func (x *indexer) next(i int) (at int, more bool) {
 // name reads the name at i of a member of the innermost object, checks that it is new, and
 // moves to its value.
 func (x *indexer) name(i int) (s span, value int) {
+	src := x.src
 	if x.at(i) != '"' {
 		return s, x.fail(i)
 	}
-	end, fingerprint, escaped := x.scanString(i)
-	if x.failed {
+	end, fingerprint, found := scanPlain(src, i+1)
+	count(end - i)
+	escaped := false
+	if found && src[end] == '"' {
+		end++
+	} else if end, fingerprint, escaped = x.scanTail(end, fingerprint); x.failed {
 		return s, end
 	}
 	s.nameStart, s.nameEnd = uint32(i), uint32(end)
 	if escaped && !x.bare {
-		if s.nameStart, s.nameEnd, fingerprint = x.rewrite(x.src[i:end]); x.failed {
+		if s.nameStart, s.nameEnd, fingerprint = x.rewrite(src[i:end]); x.failed {
 			return s, end
 		}
 	}
 	x.fingerprint = fingerprint
 	if x.fault.Kind == None { // a second fault does not matter
-		x.addName(nameKey{uint32(fingerprint >> 32), s.nameStart, s.nameEnd})
+		count(1)
+		x.members++
+		key, n := uint32(fingerprint>>32), len(x.names)
+		if bit := bitOf(key); x.inner.seen&bit == 0 && x.members <= x.maxMembers && n < cap(x.names) { // most often
+			x.inner.seen |= bit
+			x.names = x.names[:n+1]
+			k := &x.names[n] // field by field: a copy of a nameKey waits for what was just written
+			k.key, k.start, k.end = key, s.nameStart, s.nameEnd
+		} else {
+			x.addName(nameKey{key, s.nameStart, s.nameEnd})
+		}
+	}
+	if end+1 < len(src) && src[end] == ':' && src[end+1] > ' ' { // most often
+		return s, end + 1
 	}
 	if end = x.space(end); x.at(end) != ':' {
 		return s, x.fail(end)
@@ -220,36 +264,42 @@ func (x *indexer) value(i int) (end int) {
 // may complete those around it, which the inner loop closes, up to an element that
 // follows or to the end of the first object or array.
 func (x *indexer) composite(i int) (end int) {
-	bottom := len(x.stack)
-	for !x.failed {
+	src, bottom := x.src, len(x.stack)
+	for {
 		count(2) // the value's first byte, and what separates it from the next one
-		switch x.at(i) {
-		case '{', '[':
-			if i = x.open(i); x.failed {
-				return i
-			}
-			if x.at(i) != x.closer() {
-				if x.inObject() {
-					_, i = x.name(i)
-				}
-				continue
-			}
-			i = x.close(i)
+		switch c := x.at(i); c {
 		case '"':
 			i = x.skipString(i)
+		case '{', '[':
+			if i = x.open(i); x.at(i) == c+2 && !x.failed { // its closing bracket
+				i = x.close(i)
+				break
+			}
+			if c == '{' && !x.failed {
+				_, i = x.name(i)
+			}
+			if x.failed {
+				return i
+			}
+			continue
 		default:
 			i = x.scalar(i)
 		}
-		for more := false; !more && !x.failed; {
-			if len(x.stack) == bottom {
+		for more := false; !more; {
+			if x.failed || len(x.stack) == bottom {
 				return i
 			}
-			if i, more = x.next(i); !more && !x.failed {
+			if i+1 < len(src) && src[i] == ',' && src[i+1] > ' ' { // most often
+				i, more = i+1, true
+			} else if i, more = x.next(i); !more && !x.failed {
 				i = x.close(i)
-			} else if more && x.inObject() {
-				_, i = x.name(i)
 			}
 		}
+		if x.inObject() && !x.failed {
+			_, i = x.name(i)
+		}
+		if x.failed {
+			return i
+		}
 	}
-	return i
 }

@@ -11,16 +11,20 @@ import (
 // This file finds names that occur twice in one object, in time linear in the body.
 //
 // The names of all open objects are on one stack, indexer.names; those of the innermost
-// object are the last ones. Two ways to find a name among them:
+// object are the last ones. Three steps find a name among them, and most names need only the
+// first:
 //
-// In an object with few names, its fingerprint is compared to that of each of the others.
-// The fingerprint is a by-product of scanning the string, so the texts are compared only
-// when two names are probably equal. Names with equal fingerprints can be made on purpose:
-// the first such pair moves the object's names to the table.
+// A name has one of 64 bits, by its fingerprint, which is a by-product of scanning the
+// string. A name whose bit no other name of the object has is new.
 //
-// There all names of an object are from minTableNames on. The table's hash has a seed that a
-// client cannot know, so collisions cannot be made on purpose. One table serves all open
-// objects.
+// Else, in an object with few names, its fingerprint is compared to that of each of the
+// others, and the texts are compared only when two names are probably equal. Names with
+// equal fingerprints can be made on purpose: the first such pair moves the object's names to
+// the table.
+//
+// There all names of an object are once it has minTableNames and two with the same bit. The
+// table's hash has a seed that a client cannot know, so collisions cannot be made on purpose.
+// One table serves all open objects.
 
 // A nameKey is a name of an open object.
 type nameKey struct {
@@ -33,8 +37,14 @@ const inTable = 1 << 31
 
 func (k *nameKey) isInTable() bool { return k.end&inTable != 0 }
 
-// minTableNames is how many names an object has when they move to the table: with fewer,
-// comparing fingerprints one by one is faster.
+// bitOf returns the bit of a key in openValue.seen.
+func bitOf(key uint32) uint64 { return 1 << (key % 64) }
+
+// allBits are the bits of an object whose names are in the table: each is looked for there.
+const allBits = ^uint64(0)
+
+// minTableNames is how many names an object has at least when they move to the table: with
+// fewer, comparing fingerprints one by one is faster.
 const minTableNames = 16
 
 // rewrite unquotes a name with escapes and quotes it again, so that names with the same
@@ -131,20 +141,18 @@ func (x *indexer) text(start, end uint32) []byte {
 	return x.src[start:end]
 }
 
-// addName adds a name to the innermost object. It is a fault if the object has the name
-// already, or the event too many members.
+// addName adds a name to the innermost object that may not be new, is one too many, or needs
+// memory; indexer.name adds all others. It is a fault if the object has the name already, or the
+// event too many members.
 func (x *indexer) addName(key nameKey) {
-	if x.members++; x.limits.Members > 0 && x.members > x.limits.Members {
+	switch bit := bitOf(key.key); {
+	case x.members > x.maxMembers:
 		x.fault = Fault{Kind: TooManyMembers}
-		return
-	}
-	first := int(x.stack[len(x.stack)-1])
-	if x.table.used > 0 || len(x.names)-first >= minTableNames-1 || x.hasKey(first, key.key) {
-		x.addToMany(first, key)
-		return
-	}
-	if len(x.names) < cap(x.names) || x.growNames(key) {
-		x.names = append(x.names, key) // most often
+	case x.inner.seen&bit != 0:
+		x.addToMany(int(x.inner.first), key)
+	case x.growNames(key):
+		x.inner.seen |= bit
+		x.names = append(x.names, key)
 	}
 }
 
@@ -155,19 +163,7 @@ func (x *indexer) growNames(key nameKey) bool {
 	return !x.failed
 }
 
-// hasKey reports whether a name of the object whose names begin at first has the key.
-func (x *indexer) hasKey(first int, key uint32) bool {
-	names := x.names[first:]
-	count(len(names))
-	for i := range names {
-		if names[i].key == key {
-			return true
-		}
-	}
-	return false
-}
-
-// addToMany adds a name to an object whose names are in the table, or may have to be.
+// addToMany adds a name to an object one of whose names has its bit.
 func (x *indexer) addToMany(first int, key nameKey) {
 	if len(x.names) == cap(x.names) && !x.growNames(key) {
 		return
@@ -184,6 +180,7 @@ func (x *indexer) addToMany(first int, key nameKey) {
 	case isInTable:
 		twice = x.table.add(x, first, last)
 	case collides, last-first >= minTableNames-1:
+		x.inner.seen = allBits
 		for i := first; i <= last && !x.failed; i++ {
 			x.table.add(x, first, i)
 		}

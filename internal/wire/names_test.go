@@ -70,3 +70,27 @@ func TestRepairedNameForm(t *testing.T) {
 		require.Equal(t, string(AppendString(nil, text)), string(d.Root().Name(0)), "%q", written)
 	}
 }
+
+// A name that occurs twice is found wherever that is: in objects with any number of names, with
+// names of any length, with an object between the two, and at the end of a body, where the last
+// word is not complete.
+func TestTwice(t *testing.T) {
+	t.Parallel()
+	name := func(i, length int) string { return fmt.Sprintf(`"%0*x"`, length, i) }
+	d := new(Document)
+	for length := 2; length < 20; length++ {
+		for n := range 70 {
+			body := `{`
+			for i := range n {
+				body += name(i, length) + `:{"a":0,` + name(i, length) + `:[]},`
+			}
+			last := name(n, length)
+			require.NoError(t, d.Read([]byte(body+last+`:1}`), `"batch"`, Limits{}), body)
+			for i := 0; i <= n; i += 1 + n/4 {
+				again := name(i, length)
+				err := d.Read([]byte(body+last+`:1,`+again+`:2}`), `"batch"`, Limits{})
+				require.Equal(t, &FaultError{Fault{Duplicate, again[1 : len(again)-1]}}, err, "%s in %s", again, body)
+			}
+		}
+	}
+}

@@ -25,45 +25,50 @@ const (
 // a control character. It may set that of bytes after it wrongly, never of one before it;
 // the result is 0 if there is none. The first byte is the lowest one.
 //
-// The classic test for a byte below n, (x - n) &^ x & 0x80, works on all bytes of a word
-// at once, except that a borrow may reach the byte above one that has matched. A byte
-// equal to c is one whose exclusive or with c is below 1.
+// Subtracting n from a byte below 0x80 sets its highest bit if it is below n, on all bytes of
+// a word at once, except that a borrow may reach the byte above one that has matched. The
+// bytes from 0x80 on are masked. A byte is a backslash if its exclusive or with one is below
+// 1. An exclusive or with 2 moves a quote to the byte above the control characters, and leaves
+// those below it, so that one test is for both.
 func specialBytes(w uint64) uint64 {
-	q, b := w^(ones*'"'), w^(ones*'\\')
-	return ((q-ones)&^q | (b-ones)&^b | (w-ones*' ')&^w) & highs
+	return ((w ^ ones*2 - ones*(' '+1)) | (w ^ ones*'\\' - ones)) &^ w & highs
 }
 
 // mixer is an odd constant with irregular bits: multiplying by it spreads each bit of a
 // word to the bits above it.
 const mixer = 0x9e3779b97f4a7c15
 
-// scanString moves over the string at i. It also returns the fingerprint of its text and
-// whether it has escapes; with escapes there is no fingerprint.
-func (x *indexer) scanString(i int) (end int, fingerprint uint64, escapes bool) {
-	src, start := x.src, i
-	for i++; i+word <= len(src); i += word {
-		w := binary.LittleEndian.Uint64(src[i:])
-		m := specialBytes(w)
-		if m == 0 {
-			fingerprint = (fingerprint ^ w) * mixer
-			continue
-		}
-		n := bits.TrailingZeros64(m) &^ 7 // bits before the special byte
-		i += n / word
-		if src[i] == '"' {
-			count(i + 1 - start)
-			return i + 1, (fingerprint ^ w&(1<<n-1)) * mixer, false
-		}
-		count(i - start)
-		return x.scanEscaped(i), 0, true
+// wordAt returns the word at i. It returns false if less than a word is left there.
+func wordAt(src []byte, i int) (w uint64, ok bool) {
+	// In this form the compiler sees that the slice needs no check.
+	if i < 0 || i >= len(src)-(word-1) {
+		return 0, false
 	}
-	count(i - start)
-	return x.scanTail(i, fingerprint)
+	return binary.LittleEndian.Uint64(src[i : i+word]), true
 }
 
-// scanTail moves over the rest of a string that has less than a word of the body after
-// it, byte by byte. It collects them in a word, so that the fingerprint is the same as if
-// the string were elsewhere.
+// scanPlain moves over bytes that are not special to one that is, and returns the fingerprint
+// of the text that ends there. It is not found if less than a word is left before: then the
+// fingerprint is that of the bytes so far, for scanTail to continue.
+func scanPlain(src []byte, i int) (end int, fingerprint uint64, found bool) {
+	for {
+		w, ok := wordAt(src, i)
+		if !ok {
+			return i, fingerprint, false
+		}
+		m := specialBytes(w)
+		if m != 0 {
+			n := bits.TrailingZeros64(m) &^ 7 // bits before the special byte
+			return i + n/word, (fingerprint ^ w&(1<<n-1)) * mixer, true
+		}
+		fingerprint = (fingerprint ^ w) * mixer
+		i += word
+	}
+}
+
+// scanTail moves over the rest of a name, from its first special byte on, or where less than a
+// word of the body is left: byte by byte. It collects them in a word, so that the fingerprint is
+// the same as if the name were elsewhere.
 func (x *indexer) scanTail(i int, fingerprint uint64) (end int, _ uint64, escapes bool) {
 	var w uint64
 	for n := 0; i < len(x.src); n += word {
@@ -81,7 +86,7 @@ func (x *indexer) scanTail(i int, fingerprint uint64) (end int, _ uint64, escape
 	return x.fail(i), 0, false
 }
 
-// fingerprintOf returns the fingerprint of a quoted text, the same as scanString for one
+// fingerprintOf returns the fingerprint of a quoted text, the same as scanPlain for one
 // without escapes.
 func fingerprintOf(quoted []byte) (fingerprint uint64) {
 	count(1 + len(quoted)/hashed)
@@ -96,29 +101,49 @@ func fingerprintOf(quoted []byte) (fingerprint uint64) {
 	return (fingerprint ^ w) * mixer
 }
 
-// skipString moves over the string at i, whose text does not matter.
+// skipString moves over the string at i, whose text does not matter. Two words in each turn
+// are faster than one: most values are longer than a word.
 func (x *indexer) skipString(i int) (end int) {
-	start := i
-	i = skipPlain(x.src, i+1)
-	count(i + 1 - start)
-	if x.at(i) == '"' {
-		return i + 1
+	src, start := x.src, i
+	i++
+	for i >= 0 && i < len(src)-(2*word-1) { // as in wordAt
+		first := specialBytes(binary.LittleEndian.Uint64(src[i : i+word]))
+		second := specialBytes(binary.LittleEndian.Uint64(src[i+word : i+2*word]))
+		if first|second == 0 {
+			i += 2 * word
+			continue
+		}
+		n := bits.TrailingZeros64(second) + 64 // bits before the special byte
+		if first != 0 {
+			n = bits.TrailingZeros64(first)
+		}
+		if i += n / word; src[i] == '"' {
+			count(i + 1 - start)
+			return i + 1
+		}
+		break
 	}
+	count(i - start)
 	return x.scanEscaped(i)
 }
 
 // skipPlain moves over bytes that are not special, word by word. It stops at a special
 // byte, or when less than a word is left, which the caller handles byte by byte.
 func skipPlain(src []byte, i int) int {
-	for ; i+word <= len(src); i += word {
-		if m := specialBytes(binary.LittleEndian.Uint64(src[i:])); m != 0 {
+	for {
+		w, ok := wordAt(src, i)
+		if !ok {
+			return i
+		}
+		if m := specialBytes(w); m != 0 {
 			return i + bits.TrailingZeros64(m)/word
 		}
+		i += word
 	}
-	return i
 }
 
-// scanEscaped moves over the rest of a string, from its first special byte on.
+// scanEscaped moves over the rest of a string, from its first special byte on, or where little
+// of the body is left.
 func (x *indexer) scanEscaped(i int) (end int) {
 	for i < len(x.src) {
 		start := i
@@ -238,37 +263,41 @@ func (x *indexer) literal(i int, text string) (end int) {
 // number moves over the number at i. It is not converted: a number of any size and
 // precision is kept as its digits.
 func (x *indexer) number(i int) (end int) {
-	start := i
+	src, start := x.src, i
 	if x.at(i) == '-' {
 		i++
 	}
 	if x.at(i) == '0' { // a digit after it is not part of the number
 		i++
+	} else if end = skipDigits(src, i); end == i {
+		return x.fail(i)
 	} else {
-		i = x.digits(i)
+		i = end
 	}
 	if x.at(i) == '.' {
-		i = x.digits(i + 1)
+		if end = skipDigits(src, i+1); end == i+1 {
+			return x.fail(end)
+		}
+		i = end
 	}
-	if c := x.at(i); c|0x20 == 'e' { // e or E
+	if x.at(i)|0x20 == 'e' { // e or E
 		i++
-		if c = x.at(i); c == '+' || c == '-' {
+		if c := x.at(i); c == '+' || c == '-' {
 			i++
 		}
-		i = x.digits(i)
+		if end = skipDigits(src, i); end == i {
+			return x.fail(i)
+		}
+		i = end
 	}
 	count(i - start)
 	return i
 }
 
-// digits moves over one digit or more.
-func (x *indexer) digits(i int) (end int) {
-	start := i
-	for i < len(x.src) && '0' <= x.src[i] && x.src[i] <= '9' {
+// skipDigits moves over digits.
+func skipDigits(src []byte, i int) int {
+	for i < len(src) && '0' <= src[i] && src[i] <= '9' {
 		i++
-	}
-	if i == start {
-		return x.fail(i)
 	}
 	return i
 }
