@@ -55,7 +55,7 @@ func (c *Composer) BeginList(dst []byte, from, into *Document) {
 			c.list = i
 		}
 	}
-	c.next = skipSpace(from.root.text, int(from.rootSpans[c.list].start)+1)
+	c.next = skipSpace(from.source.text, int(from.rootSpans[c.list].start)+1)
 	x := &into.index
 	into.items = roomFor(x, into.items, len(from.items))
 	into.twice = roomFor(x, into.twice, len(from.twice))
@@ -80,7 +80,7 @@ func (c *Composer) Keep() bool {
 		c.into.itemSpans = append(c.into.itemSpans, s.moved(by))
 	}
 	c.addItem()
-	c.next = skipComma(c.from.root.text, end)
+	c.next = skipComma(c.from.source.text, end)
 	return true
 }
 
@@ -104,9 +104,9 @@ func (c *Composer) item() Item { return Items{c.from}.At(len(c.into.items)) }
 func (c *Composer) itemEnd() int {
 	it := c.item()
 	if n := len(it.spans); n > 0 {
-		return skipSpace(c.from.root.text, int(it.spans[n-1].end)) + 1
+		return skipSpace(c.from.source.text, int(it.spans[n-1].end)) + 1
 	}
-	return skipValue(c.from.root.text, c.next)
+	return skipValue(c.from.source.text, c.next)
 }
 
 // addItem adds an item with the properties of the next one of the source, and the spans that
@@ -129,7 +129,7 @@ func (c *Composer) Open(members, bytes int) bool {
 		return false
 	}
 	if c.isList() {
-		c.Text = append(c.Text, c.from.root.text[c.copied:c.next]...)
+		c.Text = append(c.Text, c.from.source.text[c.copied:c.next]...)
 		c.copied = c.itemEnd() // skips the old text of the item
 	}
 	c.Text = append(c.Text, '{')
@@ -142,7 +142,7 @@ func (c *Composer) Close() {
 	c.Text = append(c.Text, '}')
 	if c.isList() {
 		c.addItem()
-		c.next = skipComma(c.from.root.text, c.copied)
+		c.next = skipComma(c.from.source.text, c.copied)
 	}
 }
 
@@ -184,15 +184,15 @@ func (c *Composer) Copy(o Object, i, j int) {
 	if len(c.Text) > c.open {
 		c.Text = append(c.Text, ',')
 	}
-	start := int(o.spans[i].textStart(o.text))
+	start := int(o.spans[i].textStart(o.in.text))
 	count(j - i + (int(o.spans[j-1].end)-start)/copied)
 	by := len(c.Text) - c.base - start
-	c.Text = append(c.Text, o.text[start:o.spans[j-1].end]...)
+	c.Text = append(c.Text, o.in.text[start:o.spans[j-1].end]...)
 	for _, s := range o.spans[i:j] {
 		*c.spans = append(*c.spans, s.moved(by))
 	}
 	for k := i; k < j && c.spans == &c.into.rootSpans; k++ {
-		c.reread = c.reread || o.text[o.spans[k].start] == '[' && string(o.Name(k)) == c.from.list
+		c.reread = c.reread || o.in.text[o.spans[k].start] == '[' && string(o.Name(k)) == c.from.list
 	}
 }
 
@@ -234,7 +234,8 @@ func (c *Composer) End() ([]byte, error) {
 	d.index.rewritten = append(d.index.rewritten, c.from.index.rewritten...)
 	d.limits, d.list, d.repaired, d.inner = c.from.limits, c.from.list, c.from.repaired, c.from.inner
 	d.index.tooDeep = c.from.index.tooDeep
-	d.root = Object{text: text, names: d.index.rewritten, spans: d.rootSpans}
+	d.source = source{text, d.index.rewritten}
+	d.root = Object{&d.source, d.rootSpans}
 	if c.reread {
 		d.Reset()
 	}
@@ -247,7 +248,7 @@ func (c *Composer) End() ([]byte, error) {
 // root: members before the list stay, the list's value becomes longer or shorter, and
 // members after it move.
 func (c *Composer) endList() {
-	rest := c.from.root.text[c.copied:]
+	rest := c.from.source.text[c.copied:]
 	if c.Text = roomFor(&c.into.index, c.Text, len(rest)); c.into.index.failed {
 		return
 	}

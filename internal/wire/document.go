@@ -35,6 +35,7 @@ type Limits struct {
 type Document struct {
 	limits   Limits
 	list     string // quoted name of the root member that lists events
+	source   source
 	root     Object
 	items    []item
 	twice    []twice // the faults of items that have a name
@@ -116,7 +117,7 @@ func (s Items) At(i int) Item {
 		first = d.items[i-1].end()
 	}
 	return Item{
-		Object: Object{text: d.root.text, names: d.index.rewritten, spans: d.itemSpans[first:it.end():it.end()]},
+		Object: Object{&d.source, d.itemSpans[first:it.end():it.end()]},
 		Size:   int(it.size &^ repairedBit), Repaired: it.size&repairedBit != 0,
 	}
 }
@@ -170,11 +171,17 @@ const (
 )
 
 // An Object is a JSON object whose members are known by their positions. The zero value
-// has no members.
+// has no members. It is small, because it is passed on for each event: four words are passed in
+// registers.
 type Object struct {
-	text  []byte // what the spans point into
-	names []byte // what the spans of rewritten names point into
+	in    *source
 	spans []span
+}
+
+// A source is what the spans of a document point into.
+type source struct {
+	text  []byte
+	names []byte // for those of rewritten names
 }
 
 // A span is where a member is: its name, with its quotes, and its value, both from start
@@ -200,22 +207,22 @@ func (o Object) Extent() int {
 	if n == 0 {
 		return 0
 	}
-	return int(o.spans[n-1].end - o.spans[0].textStart(o.text))
+	return int(o.spans[n-1].end - o.spans[0].textStart(o.in.text))
 }
 
 // Name returns the i-th name, quoted and without needless escapes.
 func (o Object) Name(i int) []byte {
 	s := &o.spans[i]
 	if s.nameStart&rewritten != 0 {
-		return o.names[s.nameStart&^rewritten : s.nameEnd]
+		return o.in.names[s.nameStart&^rewritten : s.nameEnd]
 	}
-	return o.text[s.nameStart:s.nameEnd]
+	return o.in.text[s.nameStart:s.nameEnd]
 }
 
 // Value returns the i-th value, without white space around it.
 func (o Object) Value(i int) []byte {
 	s := &o.spans[i]
-	return o.text[s.start:s.end:s.end]
+	return o.in.text[s.start:s.end:s.end]
 }
 
 // Get returns the value of the member with the given quoted name, or nil.
@@ -272,13 +279,13 @@ func (d *Document) read() error {
 }
 
 // setText sets the text that all spans point into.
-func (d *Document) setText(text []byte) { d.index.src, d.root.text = text, text }
+func (d *Document) setText(text []byte) { d.index.src, d.source.text = text, text }
 
 // Reset empties the document and releases the body: items and spans are numbers.
 func (d *Document) Reset() {
 	clear(d.twice)
 	d.items, d.twice, d.rootSpans, d.itemSpans = d.items[:0], d.twice[:0], d.rootSpans[:0], d.itemSpans[:0]
-	d.root, d.listed, d.repaired, d.inner = Object{}, false, 0, data{}
+	d.source, d.root, d.listed, d.repaired, d.inner = source{}, Object{}, false, 0, data{}
 	d.limits = Limits{}
 	d.index.reset(nil, Limits{})
 	d.repair.reset(nil)
@@ -337,7 +344,8 @@ func (d *Document) readRoot() error {
 	if x.fault.Kind != None {
 		return &FaultError{x.fault}
 	}
-	d.root = Object{text: x.src, names: x.rewritten, spans: d.rootSpans}
+	d.source = source{x.src, x.rewritten}
+	d.root = Object{&d.source, d.rootSpans}
 	d.inner.members += x.members
 	d.repaired += len(d.repair.positions) + len(x.unpaired) // minus those that readItem has subtracted
 	return nil

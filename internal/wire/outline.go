@@ -210,14 +210,14 @@ func (o *InnerObject) Has(names Mark) bool { return o.names&names != 0 }
 func (o *InnerObject) User() int { return o.user }
 
 func (o *Outline) object(spans []span) Object {
-	return Object{text: o.doc.root.text, names: o.doc.index.rewritten, spans: spans}
+	return Object{&o.doc.source, spans}
 }
 
 // search finds the members of the object at start by walking over its text, which is known
 // to be valid.
 func (o *Outline) search(start int) Object {
 	x, first := &o.doc.index, len(o.spans[0])
-	text := o.doc.root.text
+	text := o.doc.source.text
 	for i := skipSpace(text, start+1); text[i] != '}'; {
 		s := span{nameStart: uint32(i)}
 		i = skipString(text, i)
@@ -235,5 +235,6 @@ func (o *Outline) search(start int) Object {
 		o.spans[0] = append(o.spans[0], s)
 		i = skipComma(text, i)
 	}
+	o.doc.source.names = x.rewritten
 	return o.object(o.spans[0][first:len(o.spans[0]):len(o.spans[0])])
 }
