@@ -445,6 +445,9 @@ func (in *Input) time(raw json.RawMessage) (time.Time, Warnings) {
 	case kind == 0, kind == 'n':
 		return t, 0
 	case kind == '"':
+		if t, ok = timestamp.ParseUsual(raw[1 : len(raw)-1]); ok { // has no escapes
+			return t, 0
+		}
 		text, plain := wire.Plain(raw)
 		if !plain {
 			if !in.growScratch(len(raw)) {

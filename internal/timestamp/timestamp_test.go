@@ -229,7 +229,7 @@ var unixForms = map[string]struct {
 func TestParseUsual(t *testing.T) {
 	t.Parallel()
 	check := func(text string) {
-		got, ok := parseUsual([]byte(text))
+		got, ok := ParseUsual([]byte(text))
 		want, err := time.Parse(time.RFC3339, text)
 		if ok {
 			require.NoError(t, err, text)
@@ -237,7 +237,7 @@ func TestParseUsual(t *testing.T) {
 		}
 	}
 	for _, text := range []string{"2026-03-01T10:30:15Z", "2026-03-01T10:30:15.123Z", "2024-02-28T23:59:59.999Z", "9999-12-31T00:00:00Z", "0002-01-31T00:00:00.000Z"} {
-		_, ok := parseUsual([]byte(text))
+		_, ok := ParseUsual([]byte(text))
 		require.True(t, ok, text)
 		for i := range text {
 			for c := range 256 {
@@ -249,7 +249,7 @@ func TestParseUsual(t *testing.T) {
 	}
 	for month := range 14 {
 		for day := range 33 {
-			for _, year := range []string{"0000", "0001", "1900", "2000", "2023", "2024"} {
+			for _, year := range []string{"0000", "0001", "0002", "0100", "0400", "1600", "1900", "1969", "2000", "2023", "2024", "2100", "9999"} {
 				check(fmt.Sprintf("%s-%02d-%02dT00:00:00Z", year, month, day))
 			}
 		}
