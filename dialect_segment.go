@@ -348,6 +348,7 @@ type segmentSlots struct {
 	at    [segmentSlotCount]int32
 	extra bool   // there are members that go to Extra
 	aside uint32 // slots, as bits, whose values go to Extra after all
+	loose uint64 // which of the first 64 members may go there, as bits
 }
 
 // value returns the value in a slot, or nil.
@@ -362,7 +363,15 @@ func (s *segmentSlots) value(o wire.Object, slot segmentSlot) json.RawMessage {
 func (s *segmentSlots) setAside(slot segmentSlot) {
 	s.extra = true
 	s.aside |= 1 << slot
+	s.loosen(int(s.at[slot] - 1))
 }
+
+// loosen notes that the i-th member may go to Extra.
+func (s *segmentSlots) loosen(i int) { s.loose |= 1 << i }
+
+// isLoose reports whether the i-th member may go to Extra. Most members do not, and so are not
+// looked at again.
+func (s *segmentSlots) isLoose(i int) bool { return i >= 64 || s.loose>>i&1 != 0 }
 
 // isAside reports whether the member in a slot was set aside.
 func (s *segmentSlots) isAside(slot segmentSlot) bool { return s.aside>>slot&1 != 0 }
@@ -413,10 +422,14 @@ func (s *segmentSlots) sort(o wire.Object) (size int) {
 		case slotKey:
 		case slotExtra:
 			s.extra = true
+			s.loosen(i)
 		default:
 			s.at[slot] = int32(i + 1)
 			if slotEvent <= slot && slot <= slotGroupID {
 				size += len(o.Value(i))
+			}
+			if slot == slotEvent || slot == slotName {
+				s.loosen(i) // an event of another type has it
 			}
 		}
 	}
@@ -654,6 +667,9 @@ func (s *segmentSlots) hasOtherName(t Type) bool {
 func (e *segmentEvent) setExtra() {
 	name := nameSlot(e.Type)
 	e.in.SetExtra(e.Event, e.object, func(i int) (extra, client bool) {
+		if !e.slots.isLoose(i) {
+			return false, false
+		}
 		slot := segmentSlotOf(e.object.Name(i))
 		return slot == slotExtra || slot != name && (slot == slotEvent || slot == slotName), e.slots.isAside(slot)
 	})

@@ -68,7 +68,7 @@ func (e *Event) stamp(receivedAt time.Time) {
 	if !e.SentAt.IsZero() {
 		e.correct(receivedAt.Sub(e.SentAt))
 	}
-	if e.Timestamp.IsZero() || e.Timestamp.UTC().Year() < 1 {
+	if !e.Timestamp.After(time.Time{}) { // that is zero, or before the year 1
 		e.Timestamp = receivedAt
 		e.Warnings |= WarnTimestampInvalid
 	}
