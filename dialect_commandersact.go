@@ -61,7 +61,7 @@ func decodeActsEvent(in *Input) error {
 func (in *Input) addOnlyActs(object Object, pixel bool) error {
 	site, err := in.site()
 	if err == nil {
-		in.addActs(0, object, site, pixel)
+		in.addActs(0, object, site, actsForm{pixel, in.payload.memory.plainRoot})
 	}
 	return err
 }
@@ -88,7 +88,7 @@ func decodeActsBatch(in *Input) error {
 			in.Refuse(i, "", p)
 			continue
 		}
-		in.addActs(i, Object{it.Object, it.Repaired}, site, false)
+		in.addActs(i, Object{it.Object, it.Repaired}, site, actsForm{plain: in.payload.memory.plainItems})
 	}
 	return nil
 }
@@ -184,11 +184,17 @@ type actsMembers struct {
 	context [5][]byte // as actsContextMembers
 	user    [2][]byte // as actsUserMembers
 	named   actsSlot  // which member is the event's name
-	pixel   bool      // version 1.0 has none: its "properties" are a property of that name
+	form    actsForm
+}
+
+// An actsForm is what is known of an event from where it comes.
+type actsForm struct {
+	pixel bool // version 1.0 has none: its "properties" are a property of that name
+	plain bool // a migration wrote it: see commandersact.Migrator.PlainContexts
 }
 
 // locate finds the members that fields are set from, and returns how many bytes their strings
-// need at most.
+// need at most. Of a plain context it does not read more than it needs.
 func (m *actsMembers) locate(root Object) (size int) {
 	m.root = root.members
 	for i := range root.Len() {
@@ -196,7 +202,10 @@ func (m *actsMembers) locate(root Object) (size int) {
 			m.at[slot] = root.Value(i)
 		}
 	}
-	if wire.Kind(m.at[actsContext]) == '{' {
+	switch {
+	case m.form.plain:
+		m.locateInPlain()
+	case wire.Kind(m.at[actsContext]) == '{':
 		wire.FindEach(m.at[actsContext], actsContextMembers, m.context[:])
 	}
 	if wire.Kind(m.at[actsUser]) == '{' {
@@ -212,9 +221,24 @@ func (m *actsMembers) locate(root Object) (size int) {
 		len(m.user[0]) + len(m.user[1])
 }
 
+// locateInPlain finds the members of a plain context, which begins with them.
+func (m *actsMembers) locateInPlain() {
+	m.context[4] = versionTwo
+	for w := wire.Walk(m.at[actsContext]); m.context[2] == nil && w.Next(); {
+		switch string(w.Name) {
+		case `"event_id"`:
+			m.context[0] = w.Value
+		case `"event_timestamp"`:
+			m.context[2] = w.Value
+		}
+	}
+}
+
+var versionTwo = json.RawMessage(`2`)
+
 // isV1 reports whether the event is in the format of version 1.0.
 func (m *actsMembers) isV1() bool {
-	return commandersact.Classify(m.at[actsContext], m.at[actsProperties], m.at[actsVersion]) == commandersact.V1
+	return commandersact.Classify(m.at[actsContext], m.context[4], m.at[actsProperties], m.at[actsVersion]) == commandersact.V1
 }
 
 // outsideContext returns what a published example of 2.0 has in the root, not in the
@@ -246,8 +270,8 @@ type actsEvent struct {
 }
 
 // addActs adds the event at a place of the request, or refuses it.
-func (in *Input) addActs(place int, object Object, extra json.RawMessage, pixel bool) {
-	m := actsMembers{pixel: pixel}
+func (in *Input) addActs(place int, object Object, extra json.RawMessage, form actsForm) {
+	m := actsMembers{form: form}
 	if !in.growText(m.locate(object) + idLength) {
 		return
 	}
@@ -268,7 +292,7 @@ func (e *actsEvent) setFields() *Problem {
 	if p := e.setMessageID(); p != nil {
 		return p
 	}
-	if !e.m.pixel && e.m.isV1() {
+	if !e.m.form.pixel && e.m.isV1() {
 		return e.in.unmigrated()
 	}
 	if p := e.setName(); p != nil {

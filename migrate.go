@@ -394,6 +394,7 @@ func (g *migrator) commandersActBy(acts *commandersact.Migrator, m *payloadMemor
 	if err == nil {
 		err = m.Reserve(int64(len(acts.Report().Notes) * noteSize))
 	}
+	m.plainRoot, m.plainItems = acts.PlainContexts()
 	if err != nil {
 		return report, false, accountError(err)
 	}

@@ -198,6 +198,8 @@ type payloadMemory struct {
 	account  *account.Account // of the request
 	reserved int64            // there, for all but the buffer
 	pooled   bool             // it is reused; else it is a part of its payload
+	// What commandersact.Migrator.PlainContexts says of bytes.
+	plainRoot, plainItems bool
 }
 
 // A workspace is what requests share one after another, in addition to the buffers of bodies.

@@ -1,7 +1,5 @@
 package commandersact
 
-import "github.com/inlet-go/inlet/internal/wire"
-
 // A Class is the version of the API that an event was written for.
 type Class uint8
 
@@ -15,13 +13,12 @@ const (
 	V1
 )
 
-// Classify returns the class of an event, from three members of its root, each nil if it
-// is missing. The first rule that fits decides: an event with a context is V2 if it has
-// no properties, or if its context has the version 2; an event with properties or with
-// the version 1 is V1. An empty list counts as an empty object.
-func Classify(context, properties, version []byte) Class {
-	current := wire.Kind(context) == '{' && string(wire.Find(context, `"version"`)) == "2"
-	return classify(isObject(context), current, isObject(properties), version)
+// Classify returns the class of an event, from members of its root and the version in its
+// context, each nil if it is missing. The first rule that fits decides: an event with a context is
+// V2 if it has no properties, or if its context has the version 2; an event with properties or
+// with the version 1 is V1. An empty list counts as an empty object.
+func Classify(context, contextVersion, properties, version []byte) Class {
+	return classify(isObject(context), string(contextVersion) == "2", isObject(properties), version)
 }
 
 // classify is Classify for a context that has been looked at: current means that it has the

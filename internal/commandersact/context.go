@@ -141,9 +141,11 @@ func (m *Migrator) appendContext(dst []byte) []byte {
 	if m.outer.object == nil && m.inner.object == nil {
 		dst = m.appendMetadata(dst, first)
 	} else {
+		m.odd = true
 		dst = m.appendMergedMetadata(dst, first)
 	}
 	if !timed {
+		m.odd = true
 		dst = m.appendFallbackTime(dst, first)
 	}
 	dst = wire.AppendMember(dst, first, []byte(`"version"`), []byte(`2`))
@@ -206,6 +208,7 @@ func (m *Migrator) appendInvalidTime(dst []byte, first int, at candidate) []byte
 		m.warn(CodeTimestampInvalid, at.field)
 		dst = wire.AppendMember(dst, first, []byte(`"event_timestamp"`), at.value)
 		if !m.readCreated().IsZero() && !m.hasOtherCreated() {
+			m.odd = true
 			m.warn(CodeTimestampCreated, "properties.created")
 			dst = wire.AppendMember(dst, first, createdName, m.created)
 		}
@@ -303,6 +306,7 @@ func (m *Migrator) appendMetadata(dst []byte, first int) []byte {
 			if !m.countOnly {
 				m.warn(CodeUnknownRoot, wire.Text(name))
 			}
+			m.odd = m.odd || string(name) == string(createdName)
 			dst = wire.AppendMember(dst, first, name, value)
 		case kind == rootApp:
 			dst = wire.AppendMember(dst, first, name, m.asObject(value, name))

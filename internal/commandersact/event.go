@@ -145,6 +145,7 @@ func (m *Migrator) write() bool {
 		m.writeRootData()
 		m.writeContext()
 	} else {
+		m.odd = true
 		m.writeV2()
 	}
 	m.out.Close()

@@ -138,6 +138,14 @@ func requireComposed(t *testing.T, payload string, result []byte, o commandersac
 	require.Equal(t, string(result), string(out))
 	requireSameObject(t, want.Root(), into.Root())
 	items, listed := want.Items()
+	switch root, plain := m.PlainContexts(); {
+	case root:
+		requirePlainContext(t, want.Root())
+	case plain:
+		for i := range items.Len() {
+			requirePlainContext(t, items.At(i).Object)
+		}
+	}
 	made, madeListed := into.Items()
 	received, _ := from.Items()
 	require.Equal(t, listed, madeListed)
@@ -148,6 +156,25 @@ func requireComposed(t *testing.T, payload string, result []byte, o commandersac
 		if made.At(i).Fault.Kind == wire.None {
 			requireSameObject(t, items.At(i).Object, made.At(i).Object)
 		}
+	}
+}
+
+// requirePlainContext checks what PlainContexts says of an event.
+func requirePlainContext(t *testing.T, event wire.Object) {
+	t.Helper()
+	context := event.Get(`"context"`)
+	var names []string
+	for w := wire.Walk(context); w.Next(); {
+		names = append(names, wire.Text(w.Name))
+	}
+	if names[0] == "event_id" {
+		names = names[1:]
+	}
+	require.Equal(t, "event_timestamp", names[0], "%s", context)
+	require.Equal(t, "version", names[len(names)-1], "%s", context)
+	require.Equal(t, "2", string(wire.Find(context, `"version"`)), "%s", context)
+	for _, name := range names[1:] {
+		require.NotContains(t, []string{"event_id", "eventId", "event_timestamp", "created"}, name, "%s", context)
 	}
 }
 

@@ -163,6 +163,9 @@ type Migrator struct {
 	scratch []byte
 	merging []byte
 	merges  int // as much memory as merges have asked for
+
+	listed bool // the events are items
+	odd    bool // one of the result is not as PlainContexts says
 }
 
 // Load makes d the document of the payload body, read within the limits, and the
@@ -183,9 +186,9 @@ func (m *Migrator) Load(d *wire.Document, body []byte, limits wire.Limits) error
 // false. The error is that of a meter; then dst is returned as it was. It must be called once for
 // each payload.
 func (m *Migrator) Migrate(dst []byte, into *wire.Document, o Options) (out []byte, changed bool, err error) {
-	m.options, m.countOnly, m.meter = o, o.CountOnly, o.Meter
+	m.options, m.countOnly, m.meter, m.odd = o, o.CountOnly, o.Meter, false
 	items, listed := m.from.Items()
-	if listed && !isEvent(m.from.Root()) {
+	if m.listed = listed && !isEvent(m.from.Root()); m.listed {
 		out, changed, err = m.migrateBatch(dst, into, items)
 	} else {
 		out, changed, err = m.migrateSingle(dst, into)
@@ -234,6 +237,7 @@ func (m *Migrator) migrateBatch(dst []byte, into *wire.Document, items wire.Item
 				}
 			}
 		}
+		m.odd = m.odd || !change
 		if ok := !changed || change && m.write() || !change && m.out.Keep(); !ok || m.refused != nil {
 			break
 		}
@@ -248,6 +252,12 @@ func (m *Migrator) migrateBatch(dst []byte, into *wire.Document, items wire.Item
 // Report returns what Migrate did to the payload. It is lent until Reset, except the values
 // of its notes, which belong to the caller.
 func (m *Migrator) Report() Report { return m.report }
+
+// PlainContexts reports whether the result is one event, or lists events, all of which were of 1.0
+// and have a context that begins with the event_id, if there is one, and the event_timestamp, and
+// has the version 2, but neither an eventId nor a member created. So who reads these need not look
+// at the rest of it.
+func (m *Migrator) PlainContexts() (root, items bool) { return !m.odd && !m.listed, !m.odd && m.listed }
 
 // Memory returns how many bytes the migrator has, without those of the values in its notes.
 func (m *Migrator) Memory() int64 {

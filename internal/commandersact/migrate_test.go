@@ -445,3 +445,47 @@ func TestMigrateAllocs(t *testing.T) {
 		}))
 	})
 }
+
+// Which events have plain contexts. What that means is checked by requirePlainContext.
+func TestPlainContexts(t *testing.T) {
+	t.Parallel()
+	const time = `"event_timestamp":1639044446636`
+	for name, test := range map[string]struct {
+		event string
+		plain bool
+	}{
+		"usual":                {`{"event_name":"e","event_id":"i",` + time + `,"page":{},"properties":{"a":1}}`, true},
+		"no id":                {`{"event_name":"e",` + time + `,"device":{"userAgent":"a"},"properties":{}}`, true},
+		"an id in camel case":  {`{"event_name":"e","eventId":"i",` + time + `,"properties":{}}`, true},
+		"a time as text":       {`{"event_name":"e","event_timestamp":"2022-01-01T10:00:00Z","properties":{}}`, true},
+		"a time behind":        {`{"event_name":"e","page":{},` + time + `,"event_id":"i","properties":{}}`, true},
+		"no time":              {`{"event_name":"e","event_id":"i","page":{},"properties":{}}`, false},
+		"a time from created":  {`{"event_name":"e","properties":{"created":"2022-01-01T10:00:00Z"}}`, false},
+		"created in the root":  {`{"event_name":"e",` + time + `,"created":"x","properties":{}}`, false},
+		"created with escapes": {`{"event_name":"e",` + time + `,"cre\u0061ted":"x","properties":{}}`, false},
+		"a context":            {`{"event_name":"e",` + time + `,"context":{"a":1},"properties":{}}`, false},
+		"a context inside":     {`{"event_name":"e",` + time + `,"properties":{"context":{"eventId":"i"}}}`, false},
+		"2.0 without context":  {`{"event_name":"e",` + time + `}`, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for body, plain := range map[string]bool{
+				test.event:                       test.plain,
+				`{"batch":[` + test.event + `]}`: test.plain,
+				`{"batch":[` + test.event + `,{"context":{}}]}`: false, // is of 2.0
+				`{"batch":[3,` + test.event + `]}`:              false, // is refused
+			} {
+				var m commandersact.Migrator
+				var from, into wire.Document
+				require.NoError(t, m.Load(&from, []byte(body), wire.Limits{}))
+				_, changed, err := m.Migrate(nil, &into, commandersact.Options{})
+				require.NoError(t, err)
+				require.True(t, changed, body)
+				root, items := m.PlainContexts()
+				require.Equal(t, plain && body == test.event, root, body)
+				require.Equal(t, plain && body != test.event, items, body)
+				requirePromises(t, body)
+			}
+		})
+	}
+}
