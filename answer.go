@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/inlet-go/inlet/internal/admission"
+	"github.com/inlet-go/inlet/internal/lanes"
 	"github.com/inlet-go/inlet/internal/wire"
 )
 
@@ -86,6 +87,7 @@ type reply struct {
 	unread io.Reader         // the rest of the body, if it is to be read
 	rests  *admission.Shares // that count it for its client, or nil
 	client netip.Addr
+	lane   lanes.Lane
 }
 
 // write sends the reply now, with a deadline for its client. The server clears the deadline
@@ -137,7 +139,7 @@ func (r *reply) expect(w http.ResponseWriter, req *http.Request, s *state, own *
 		own = p.readBy()
 	}
 	if own != nil {
-		r.rests, r.client = own.rests, s.client(req)
+		r.rests, r.client, r.lane = own.rests, s.client(req), s.lane
 	}
 }
 
@@ -166,10 +168,10 @@ func (r *reply) drain(w http.ResponseWriter) {
 		return
 	}
 	if r.rests != nil {
-		if r.rests.Enter(r.client) != nil {
+		if r.rests.Enter(r.lane, r.client) != nil {
 			return
 		}
-		defer r.rests.Leave(r.client)
+		defer r.rests.Leave(r.lane, r.client)
 	}
 	c := http.NewResponseController(w)
 	end := time.Now().Add(maxRestTime)

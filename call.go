@@ -16,6 +16,7 @@ import (
 
 	"github.com/inlet-go/inlet/internal/admission"
 	"github.com/inlet-go/inlet/internal/guard"
+	"github.com/inlet-go/inlet/internal/lanes"
 	"github.com/inlet-go/inlet/internal/order"
 	"github.com/inlet-go/inlet/internal/refusal"
 	"github.com/inlet-go/inlet/internal/wire"
@@ -42,7 +43,7 @@ type call struct {
 	ready    time.Time // when the answer was known, if an observer wants to know
 	charged  bool      // for its events, by the layers that limit them
 	lost     bool      // the sink panicked: its memory may still be in use
-	entered  bool      // the request counts as in flight
+	pass     admission.Pass
 	answered bool
 }
 
@@ -50,7 +51,7 @@ type call struct {
 func newCall(h *Handler, w http.ResponseWriter, r *http.Request) call {
 	s, now := stateOf(r.Context()), time.Now()
 	if s == nil {
-		s = &state{Context: r.Context(), arrived: now}
+		s = &state{Context: r.Context(), arrived: now, lane: lanes.Here()}
 	}
 	return call{h: h, w: w, r: r, state: s, started: now}
 }
@@ -68,20 +69,11 @@ func admitted(err error) error {
 
 // enter counts the request in, or refuses it.
 func (c *call) enter() error {
-	if err := c.h.inFlight.Enter(); err != nil {
-		return admitted(err)
-	}
-	c.entered = true
-	return nil
+	return admitted(c.h.inFlight.Enter(&c.pass, c.state.lane))
 }
 
 // leave counts the request out, if it is in.
-func (c *call) leave() {
-	if c.entered {
-		c.entered = false
-		c.h.inFlight.Leave()
-	}
-}
+func (c *call) leave() { c.h.inFlight.Leave(&c.pass) }
 
 // match finds the route of the request.
 func (c *call) match() (err error) {
@@ -439,7 +431,7 @@ func (c *call) write() error {
 		c.state.turn.Arrived(int64(lines)) // the sink may wait for something else
 	}
 	ctx := c.sinkContext()
-	panicked, err := c.h.store(ctx, in.events, c.wrote)
+	panicked, err := c.h.store(ctx, c.state.lane, in.events, c.wrote)
 	ctx.stopTimer()
 	c.lost = panicked
 	if err == nil {
@@ -450,8 +442,8 @@ func (c *call) write() error {
 }
 
 // store calls the sink. A panic in one is a temporary failure of this call.
-func (h *Handler) store(ctx context.Context, events []*Event, now time.Time) (panicked bool, err error) {
-	defer h.queue.End(now, h.queue.Begin(now))
+func (h *Handler) store(ctx context.Context, l lanes.Lane, events []*Event, now time.Time) (panicked bool, err error) {
+	defer h.queue.End(l, now, h.queue.Begin(l, now))
 	return h.writeTo(ctx, h.sink, events)
 }
 
@@ -768,11 +760,8 @@ func (c *call) checkTrial(o *Outcome) {
 // send writes the answer, while the place of the request is that of another one.
 func (c *call) send(reply *reply) {
 	timeout := answerTimeout
-	if c.entered {
-		defer c.h.inFlight.Answered()
-		if c.h.inFlight.Answer() > c.h.inFlight.Max()/8 {
-			timeout = shortAnswerTimeout
-		}
+	if few := c.h.inFlight.Answer(&c.pass); !few {
+		timeout = shortAnswerTimeout
 	}
 	if c.ready.IsZero() {
 		c.ready = time.Now()

@@ -48,7 +48,7 @@ func NewPayloadReader(l PayloadLimits) (*PayloadReader, error) {
 // Read returns the request to pass on and the payload, held for the caller.
 func (pr *PayloadReader) Read(w http.ResponseWriter, r *http.Request) (*http.Request, *Payload, error) {
 	next, s := withState(r)
-	s.account.Enter(pr.protocol.budget)
+	s.account.Enter(pr.protocol.budget, s.lane)
 	passed, p, err := readPayload(pr.protocol.bodies, w, r, next, s, pr.protocol.maxBytes)
 	if err != nil {
 		s.account.Leave()
@@ -89,7 +89,7 @@ func (m *Migrator) Migrate(w http.ResponseWriter, r *http.Request) (*http.Reques
 		return r, nil, nil
 	}
 	next, s := withState(r)
-	s.account.Enter(m.protocol.budget)
+	s.account.Enter(m.protocol.budget, s.lane)
 	next, p, err := m.step(w, r, next, s)
 	if err != nil {
 		p.release()

@@ -13,6 +13,7 @@ import (
 
 	"github.com/inlet-go/inlet/internal/admission"
 	"github.com/inlet-go/inlet/internal/check"
+	"github.com/inlet-go/inlet/internal/lanes"
 	"github.com/inlet-go/inlet/internal/verified"
 	"github.com/inlet-go/inlet/internal/wire"
 )
@@ -257,13 +258,14 @@ func (h *Handler) ingestFrom(ctx context.Context, source *Source, events []*Even
 	if source == nil || source.ID == "" {
 		return errNoSource
 	}
-	if err := admitted(h.inFlight.Enter()); err != nil {
+	state := &state{Context: ctx, lane: lanes.Here()}
+	var pass admission.Pass
+	if err := admitted(h.inFlight.Enter(&pass, state.lane)); err != nil {
 		return err
 	}
-	defer h.inFlight.Leave()
-	state := &state{Context: ctx}
+	defer h.inFlight.Leave(&pass)
 	state.source.Store(source)
-	state.account.Enter(h.protocol.budget)
+	state.account.Enter(h.protocol.budget, state.lane)
 	defer state.account.Leave()
 	if err := state.account.Reserve(ingestedSize(events)); err != nil {
 		return accountError(err)
@@ -294,7 +296,7 @@ func (h *Handler) ingest(ctx context.Context, source *Source, events []*Event) e
 	in.verify() // what enrichers changed was read, too
 	ctx = verified.With(ctx, in.verified)
 	if len(accepted) > 0 {
-		_, err := h.store(ctx, accepted, in.ReceivedAt)
+		_, err := h.store(ctx, lanes.Here(), accepted, in.ReceivedAt)
 		for i, e := range ItemErrors(err, len(accepted)) {
 			if e != nil {
 				failed = append(failed, ItemError{places[i], e})

@@ -6,11 +6,11 @@ import (
 	"math"
 	"net/http"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/inlet-go/inlet/internal/admission"
 	"github.com/inlet-go/inlet/internal/check"
+	"github.com/inlet-go/inlet/internal/lanes"
 	"github.com/inlet-go/inlet/internal/order"
 )
 
@@ -222,7 +222,7 @@ func ReadPayload(p *Protocol) (func(http.Handler) http.Handler, error) {
 	if err := check.Options("inlet", "Protocol", err); err != nil {
 		return nil, err
 	}
-	own := &payloadBounds{bodies: protocol.bodies, max: math.MaxInt64}
+	own := newPayloadBounds(protocol.bodies, math.MaxInt64)
 	var given *payloadBounds
 	var once sync.Once
 	return func(next http.Handler) http.Handler {
@@ -242,12 +242,17 @@ func ReadPayload(p *Protocol) (func(http.Handler) http.Handler, error) {
 // payloadBounds are those of a payload layer, over all handlers that it was put around.
 type payloadBounds struct {
 	bodies   *bodies // has what bounds them
-	max      int64
-	inFlight atomic.Int64
+	inFlight lanes.Credits
 }
 
 func boundsOf(p *protocol, b admission.Bodies) *payloadBounds {
-	return &payloadBounds{bodies: p.bodies.within(b), max: int64(b.MaxInFlight)}
+	return newPayloadBounds(p.bodies.within(b), int64(b.MaxInFlight))
+}
+
+func newPayloadBounds(b *bodies, most int64) *payloadBounds {
+	bounds := &payloadBounds{bodies: b}
+	bounds.inFlight.Init(most)
+	return bounds
 }
 
 // payloadLayer is the layer of [ReadPayload] around a handler.
@@ -266,15 +271,14 @@ func (l *payloadLayer) Inside() (*order.Place, http.Handler) { return l.place, l
 
 // ServeHTTP passes a request on, with its payload or with what reads it.
 func (l *payloadLayer) ServeHTTP(w http.ResponseWriter, given *http.Request) {
-	if l.inFlight.Add(1) > l.max {
-		l.inFlight.Add(-1)
+	r, s := withState(given)
+	if !l.inFlight.Take(s.lane, 1) {
 		l.refuse(w, given, overloaded(&tooManyInFlight))
 		return
 	}
-	r, s := withState(given)
 	l.place.Enter(s, s.trail())
 	if !hasBody(given) {
-		defer l.inFlight.Add(-1)
+		defer l.inFlight.Give(s.lane, 1)
 		l.next.ServeHTTP(w, r)
 		return
 	}
@@ -286,6 +290,7 @@ func (l *payloadLayer) ServeHTTP(w http.ResponseWriter, given *http.Request) {
 	_, _ = s.match(l.protocol.routes, r) // so that a refusal has the form of the route
 	p := s.deferPayload(l.bodies, w, given, l.protocol.maxBytes)
 	p.slot.Store(&l.inFlight)
+	p.lane = s.lane
 	defer p.leaveSlot()
 	defer s.turn.End()
 	defer p.deferred.w.end()

@@ -66,7 +66,7 @@ func (p *protocol) equal(q *protocol) bool {
 
 // enter makes what has the protocol a user of a request's account.
 func (p *protocol) enter(s *state) {
-	s.account.Enter(p.budget)
+	s.account.Enter(p.budget, s.lane)
 	if before, ok := s.protocol.Load().(*protocol); before != p {
 		s.protocol.Store(p)
 		if ok && !before.equal(p) {

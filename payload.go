@@ -18,6 +18,7 @@ import (
 	"github.com/inlet-go/inlet/internal/admission"
 	"github.com/inlet-go/inlet/internal/body"
 	"github.com/inlet-go/inlet/internal/check"
+	"github.com/inlet-go/inlet/internal/lanes"
 	"github.com/inlet-go/inlet/internal/wire"
 )
 
@@ -113,11 +114,11 @@ func (b *bodies) within(bounds admission.Bodies) *bodies {
 }
 
 // read reads the body of r, which a client sends, on these terms.
-func (b *bodies) read(w http.ResponseWriter, r *http.Request, client netip.Addr, t body.Terms) (*body.Buffer, int64, error) {
-	if err := b.shares.Enter(client); err != nil {
+func (b *bodies) read(w http.ResponseWriter, r *http.Request, l lanes.Lane, client netip.Addr, t body.Terms) (*body.Buffer, int64, error) {
+	if err := b.shares.Enter(l, client); err != nil {
 		return nil, 0, err
 	}
-	defer b.shares.Leave(client)
+	defer b.shares.Leave(l, client)
 	b.checkWriter(w, r)
 	t.MinRate = b.bounds.MinRate
 	return b.reader.Read(w, r, t)
@@ -175,8 +176,9 @@ type payload struct {
 	own         payloadMemory  // which that is, if the bytes were read from a request
 	size        int64          // as sent
 	replaced    *payload
-	slot        atomic.Pointer[atomic.Int64] // that counts the request in its first layer, or nil
-	deferred    *deferredRead                // nil if it is not read by a layer
+	slot        atomic.Pointer[lanes.Credits] // that counts the request in its first layer, or nil
+	lane        lanes.Lane                    // there
+	deferred    *deferredRead                 // nil if it is not read by a layer
 	// received is the decoded length of the body as it came, to which limits apply even
 	// where a layer has replaced it.
 	received int
@@ -404,7 +406,7 @@ func (p *payload) leaveSlot() {
 		return
 	}
 	if count := p.slot.Swap(nil); count != nil {
-		count.Add(-1)
+		count.Give(p.lane, 1)
 	}
 }
 
@@ -433,7 +435,7 @@ var errReaderPanicked = &Error{Code: CodeIncompleteBody, Err: errors.New("the re
 
 // A bodyReader reads the body of a request at the charge of its account: its state does.
 type bodyReader interface {
-	charged() *account.Account
+	charged() (*account.Account, lanes.Lane)
 	readBody(b *bodies, w http.ResponseWriter, r *http.Request, limit int64, now time.Time) (*body.Buffer, int64, error)
 }
 
@@ -458,7 +460,8 @@ func (p *payload) load(limit int64, now time.Time) error {
 	if d.err = err; err != nil {
 		return err
 	}
-	p.memory, p.size, p.coding = p.memoryOf(d.from.charged(), buffer), size, buffer.Coding
+	a, _ := d.from.charged()
+	p.memory, p.size, p.coding = p.memoryOf(a, buffer), size, buffer.Coding
 	p.received = len(p.memory.bytes)
 	return nil
 }
@@ -551,8 +554,8 @@ func (b *payloadBody) Read(dst []byte) (int, error) {
 	defer b.payload.release()
 	if d := b.payload.deferred; d != nil && !d.done.Load() {
 		// By a goroutine that may outlive the layers.
-		a := d.from.charged()
-		a.Enter(d.bodies.budget)
+		a, lane := d.from.charged()
+		a.Enter(d.bodies.budget, lane)
 		defer a.Leave()
 		if err := b.payload.load(math.MaxInt64, time.Now()); err != nil {
 			return 0, err

@@ -18,6 +18,7 @@ import (
 	"github.com/inlet-go/inlet/internal/account"
 	"github.com/inlet-go/inlet/internal/admission"
 	"github.com/inlet-go/inlet/internal/body"
+	"github.com/inlet-go/inlet/internal/lanes"
 	"github.com/inlet-go/inlet/internal/order"
 	"github.com/inlet-go/inlet/internal/verified"
 	"github.com/inlet-go/inlet/internal/wire"
@@ -86,6 +87,7 @@ type state struct {
 	context.Context
 	arrived time.Time   // at the outermost of our layers
 	layered *layered    // nil if no layer has made the state
+	lane    lanes.Lane  // of what all requests count
 	late    atomic.Bool // it got its source behind a limit by source
 	trial   atomic.Bool // a migration would have changed its payload, and is only on trial
 
@@ -176,7 +178,8 @@ func withState(r *http.Request) (*http.Request, *state) {
 		return r, s
 	}
 	l := &layered{given: r}
-	l.Context, l.arrived, l.layered = r.Context(), time.Now(), l
+	l.Context, l.arrived, l.layered, l.lane = r.Context(), time.Now(), l, lanes.Here()
+	l.trail.SetLane(l.lane)
 	l.request = *r.WithContext(&l.state)
 	return &l.request, &l.state
 }
@@ -308,7 +311,7 @@ func (s *state) readPayload(bodies *bodies, w http.ResponseWriter, r *http.Reque
 	return p, nil
 }
 
-func (s *state) charged() *account.Account { return &s.account }
+func (s *state) charged() (*account.Account, lanes.Lane) { return &s.account, s.lane }
 
 // readBody reads what the client sends.
 func (s *state) readBody(bodies *bodies, w http.ResponseWriter, r *http.Request, limit int64, now time.Time) (*body.Buffer, int64, error) {
@@ -319,13 +322,13 @@ func (s *state) readBody(bodies *bodies, w http.ResponseWriter, r *http.Request,
 		return nil, 0, &Error{Code: CodePayloadTooLarge, Message: fmt.Sprintf("the query is longer than %d bytes", maxQuery)}
 	}
 	client := s.client(r)
-	if err := bodies.turns.Take(r.Context(), &s.turn, client, r.ContentLength); err != nil {
+	if err := bodies.turns.Take(r.Context(), &s.turn, s.lane, client, r.ContentLength); err != nil {
 		return nil, 0, bodyError(err)
 	}
 	// The route may not be known yet, and a body of another handler, such as a file, is left
 	// as it is.
 	json := s.route() != nil || saysText(r.Header.Get("Content-Type"))
-	buffer, size, err := bodies.read(w, r, client, body.Terms{
+	buffer, size, err := bodies.read(w, r, s.lane, client, body.Terms{
 		Account: &s.account, Limit: limit, Begin: now, JSON: json, Worker: &s.turn,
 	})
 	if err != nil {
@@ -356,7 +359,7 @@ func (s *state) client(r *http.Request) netip.Addr {
 // its user.
 func (s *state) readQuery(bodies *bodies, r *http.Request, route *boundRoute) (*payload, error) {
 	cost := int64(len(r.URL.RawQuery)) * queryCost
-	err := bodies.turns.Take(r.Context(), &s.turn, s.client(r), cost)
+	err := bodies.turns.Take(r.Context(), &s.turn, s.lane, s.client(r), cost)
 	if err == nil {
 		err = s.turn.Work(r.Context(), cost, false)
 	}

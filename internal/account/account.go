@@ -8,7 +8,7 @@
 //
 // Cost: an account takes from the budget in steps of 16 KiB. So the bytes that requests
 // share are touched twice by an ordinary request, whatever it reserves in between, and most
-// reservations are one addition.
+// reservations are one addition. These bytes are in lanes (package lanes).
 //
 // The package knows nothing of HTTP and of errors for clients: the root package maps
 // [ErrOverBudget] and [ErrNeverFits].
@@ -18,6 +18,8 @@ import (
 	"errors"
 	"sync"
 	"sync/atomic"
+
+	"github.com/inlet-go/inlet/internal/lanes"
 )
 
 // Why something cannot be reserved.
@@ -30,28 +32,20 @@ var (
 
 // A Budget is what the accounts of all requests share. Its methods may be called
 // concurrently.
-type Budget struct {
-	max  int64
-	used atomic.Int64
-}
+type Budget struct{ bytes lanes.Credits }
 
 // NewBudget returns a budget of so much.
-func NewBudget(most int64) *Budget { return &Budget{max: most} }
+func NewBudget(most int64) *Budget {
+	b := new(Budget)
+	b.bytes.Init(most)
+	return b
+}
 
 // Used returns how many bytes are reserved.
-func (b *Budget) Used() int64 { return b.used.Load() }
+func (b *Budget) Used() int64 { return b.bytes.Taken() }
 
 // Max returns how many bytes may be reserved together.
-func (b *Budget) Max() int64 { return b.max }
-
-// take adds n to what is used, if that fits.
-func (b *Budget) take(n int64) bool {
-	if b.used.Add(n) > b.max {
-		b.used.Add(-n)
-		return false
-	}
-	return true
-}
+func (b *Budget) Max() int64 { return b.bytes.Total() }
 
 // An Account is what one request uses of a budget. The zero value has used nothing. Its
 // methods may be called concurrently.
@@ -65,17 +59,18 @@ type Account struct {
 
 	mu     sync.Mutex
 	budget *Budget
+	lane   lanes.Lane // of the budget
 }
 
-// Enter adds a user. The budget of the first one counts for all of them.
-func (a *Account) Enter(b *Budget) {
+// Enter adds a user. The budget and the lane of the first one count for all of them.
+func (a *Account) Enter(b *Budget, l lanes.Lane) {
 	if a.users.Add(1) > 1 {
 		return
 	}
 	a.mu.Lock() // waits until the last user before has settled
 	defer a.mu.Unlock()
 	if a.budget == nil {
-		a.budget = b
+		a.budget, a.lane = b, l
 	}
 }
 
@@ -89,7 +84,7 @@ func (a *Account) Leave() {
 	if a.users.Load() == 0 {
 		a.held.Store(0)
 		if taken := a.taken.Swap(0); taken > 0 {
-			a.budget.used.Add(-taken)
+			a.budget.bytes.Give(a.lane, taken)
 		}
 	}
 }
@@ -118,12 +113,12 @@ func (a *Account) Reserve(n int64) error {
 
 // take takes n bytes at least from the budget: whole steps, if they fit.
 func (a *Account) take(n int64) error {
-	if a.taken.Load()+n > a.budget.max {
+	if a.taken.Load()+n > a.budget.Max() {
 		return ErrNeverFits
 	}
-	if whole := (n + step - 1) / step * step; a.budget.take(whole) {
+	if whole := (n + step - 1) / step * step; a.budget.bytes.Take(a.lane, whole) {
 		n = whole
-	} else if !a.budget.take(n) {
+	} else if !a.budget.bytes.Take(a.lane, n) {
 		return ErrOverBudget
 	}
 	a.taken.Add(n)
@@ -137,9 +132,9 @@ func (a *Account) Fits(n int64) error {
 	switch taken, lacking := a.taken.Load(), a.held.Load()+n-a.taken.Load(); {
 	case lacking <= 0:
 		return nil
-	case taken+lacking > a.budget.max:
+	case taken+lacking > a.budget.Max():
 		return ErrNeverFits
-	case a.budget.used.Load()+lacking > a.budget.max:
+	case a.budget.Used()+lacking > a.budget.Max():
 		return ErrOverBudget
 	}
 	return nil
@@ -179,7 +174,7 @@ func (a *Account) trim(unit int64) {
 		a.taken.Add(kept)
 		spare -= kept
 	}
-	a.budget.used.Add(-spare)
+	a.budget.bytes.Give(a.lane, spare)
 }
 
 // Held returns how many bytes are held.

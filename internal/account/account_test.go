@@ -20,8 +20,8 @@ func TestReserve(t *testing.T) {
 		t.Parallel()
 		b := account.NewBudget(size + 100)
 		var first, second account.Account
-		first.Enter(b)
-		second.Enter(b)
+		first.Enter(b, 0)
+		second.Enter(b, 0)
 		require.NoError(t, first.Reserve(size))
 		require.NoError(t, second.Reserve(100), "the last bytes, less than a step")
 		require.Equal(t, b.Max(), b.Used())
@@ -36,7 +36,7 @@ func TestReserve(t *testing.T) {
 		t.Parallel()
 		b := account.NewBudget(size)
 		var a account.Account
-		a.Enter(b)
+		a.Enter(b, 0)
 		require.NoError(t, a.Reserve(size/2))
 		require.ErrorIs(t, a.Reserve(size/2+1), account.ErrNeverFits)
 		require.ErrorIs(t, a.Fits(size/2+1), account.ErrNeverFits)
@@ -46,7 +46,7 @@ func TestReserve(t *testing.T) {
 		t.Parallel()
 		b := account.NewBudget(size)
 		var a account.Account
-		a.Enter(b)
+		a.Enter(b, 0)
 		require.NoError(t, a.Reserve(1))
 		used := b.Used()
 		for range 100 {
@@ -60,7 +60,7 @@ func TestReturn(t *testing.T) {
 	t.Parallel()
 	b := account.NewBudget(size)
 	var a account.Account
-	a.Enter(b)
+	a.Enter(b, 0)
 	require.NoError(t, a.Reserve(100_000))
 	require.NoError(t, a.Reserve(100_000))
 	a.Return(99_000)
@@ -75,7 +75,7 @@ func TestReturn(t *testing.T) {
 	a.Return(1000)
 	require.Zero(t, b.Used(), "nothing is given back twice")
 	require.Zero(t, a.Held())
-	a.Enter(b)
+	a.Enter(b, 0)
 	require.NoError(t, a.Reserve(1000))
 	require.GreaterOrEqual(t, b.Used(), int64(1000), "what was given back late is not free")
 	a.Leave()
@@ -88,14 +88,14 @@ func TestLeave(t *testing.T) {
 		t.Parallel()
 		b := account.NewBudget(size)
 		var a account.Account
-		a.Enter(b)
-		a.Enter(account.NewBudget(1)) // the first counts
+		a.Enter(b, 0)
+		a.Enter(account.NewBudget(1), 0) // the first counts
 		require.NoError(t, a.Reserve(1000))
 		a.Leave()
 		require.NotZero(t, b.Used())
 		a.Leave()
 		require.Zero(t, b.Used())
-		a.Enter(b) // as of a handler that outlives the layers before it
+		a.Enter(b, 0) // as of a handler that outlives the layers before it
 		require.NoError(t, a.Reserve(1000))
 		a.Leave()
 		require.Zero(t, b.Used())
@@ -104,12 +104,12 @@ func TestLeave(t *testing.T) {
 		t.Parallel()
 		b := account.NewBudget(1 << 30)
 		var a account.Account
-		a.Enter(b)
+		a.Enter(b, 0)
 		var done sync.WaitGroup
 		for i := range 8 {
 			done.Go(func() {
 				for j := range 2000 {
-					a.Enter(b)
+					a.Enter(b, 0)
 					n := int64((i*j*7919)%90_000 + 1)
 					_ = a.Reserve(n)
 					if b.Used() < n {
@@ -134,7 +134,7 @@ func TestLeave(t *testing.T) {
 			done.Go(func() {
 				for j := range 2000 {
 					var a account.Account
-					a.Enter(b)
+					a.Enter(b, 0)
 					_ = a.Reserve(int64(i * j % 100_000))
 					_ = a.Reserve(int64(i * j % 50_000))
 					a.Return(int64(j % 10_000))
@@ -152,7 +152,7 @@ func TestAllocations(t *testing.T) {
 	b := account.NewBudget(size)
 	var a account.Account
 	require.Zero(t, testing.AllocsPerRun(100, func() {
-		a.Enter(b)
+		a.Enter(b, 0)
 		_ = a.Reserve(1000)
 		a.Return(990)
 		a.Leave()

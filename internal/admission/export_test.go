@@ -1,9 +1,13 @@
 package admission
 
-import "net/netip"
-
 // Kept is how many clients the shares know.
-func (s *Shares) Kept() int { return len(s.held) }
+func (s *Shares) Kept() int {
+	kept := len(s.held.clients)
+	for i := range s.lanes {
+		kept += len(s.lanes[i].held.clients)
+	}
+	return kept
+}
 
 // SetIdle replaces how turns find out whether the processors have time left.
 func (t *Turns) SetIdle(idle func() bool) { t.idle = idle }
@@ -13,6 +17,9 @@ func (t *Turns) Work() int64 { return t.active }
 
 // Clients is how many clients have requests that wait or have a turn.
 func (t *Turns) Clients() (n int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.close()
 	for _, s := range t.clients {
 		n += min(1, s.requests)
 	}
@@ -27,18 +34,19 @@ const YieldTime = yieldTime
 
 // Counted is the weight of all requests that wait or have a turn that counts.
 func (t *Turns) Counted() int64 {
-	counted := t.given.upTo(many) + t.reading.upTo(many) + t.working.upTo(many)
-	return counted + t.arrived.weight() + t.waiting.weight()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.close()
+	return t.counted() + t.waiting.weight()
 }
 
 // Give gives a turn, as to a request that waited for it and does not run yet.
 func (t *Turns) Give(turn *Turn) {
-	turn.turns.Store(t)
+	turn.lane.Store(&t.lanes[0])
 	turn.weight = maxUnread
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	turn.sender = t.senderOf(netip.Addr{})
-	turn.sender.requests++
+	t.rank(turn)
 	t.count(&t.given, turn)
 }
 
@@ -49,5 +57,6 @@ func (turn *Turn) Begin() { turn.begin() }
 func (t *Turns) CountedTurns() int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.close()
 	return t.given.len + t.reading.len + t.working.len
 }

@@ -5,6 +5,9 @@
 //
 // It knows nothing of requests. A refusal is [ErrFull] or [ErrClosed], for which the root
 // package has the codes and the time after which clients come back.
+//
+// What ordinary requests count is in lanes (package lanes), so that processors do not wait for
+// each other while there is room for all.
 package admission
 
 import (
@@ -12,6 +15,8 @@ import (
 	"errors"
 	"sync"
 	"sync/atomic"
+
+	"github.com/inlet-go/inlet/internal/lanes"
 )
 
 // Why a request is not let in.
@@ -25,49 +30,97 @@ var (
 // counts no more among those. Its methods may be called concurrently, except
 // [InFlight.Init].
 type InFlight struct {
-	max     int64
-	count   atomic.Int64
-	answers atomic.Int64 // those of count that are being answered
+	places  lanes.Credits // of those that are not being answered
+	answers lanes.Credits // of those that are, as long as they are few
+	late    atomic.Int64  // how many are answered while many others are
 	closed  atomic.Bool
 	drained sync.Once
 	empty   chan struct{} // closed when the last request leaves after Close
 }
 
-// Init sets how many requests are let in. It comes before all other calls.
-func (f *InFlight) Init(limit int) {
-	f.max, f.empty = int64(limit), make(chan struct{})
+// A Pass is that of a request on its way through an [InFlight]. The zero value is that of one
+// that is not in.
+type Pass struct {
+	lane  lanes.Lane
+	stage stage
 }
 
-// Enter counts a request in, or refuses it with [ErrFull] or [ErrClosed]. Every Enter that
-// returns nil is followed by one [InFlight.Leave].
-func (f *InFlight) Enter() error {
-	n := f.count.Add(1)
-	if f.closed.Load() {
-		f.Leave()
-		return ErrClosed
-	}
-	if n-f.answers.Load() > f.max {
-		f.Leave()
+// A stage is how far a request is.
+type stage uint8
+
+const (
+	outside stage = iota
+	inside
+	answered     // while few are
+	answeredLate // while many are
+)
+
+// Init sets how many requests are let in. It comes before all other calls.
+func (f *InFlight) Init(limit int) {
+	f.places.Init(int64(limit))
+	f.answers.Init(int64(limit) / 8)
+	f.empty = make(chan struct{})
+}
+
+// Enter counts a request in, or refuses it with [ErrFull] or [ErrClosed].
+func (f *InFlight) Enter(p *Pass, l lanes.Lane) error {
+	if !f.places.Take(l, 1) {
+		if f.closed.Load() {
+			return ErrClosed
+		}
 		return ErrFull
+	}
+	p.lane, p.stage = l, inside
+	if f.closed.Load() {
+		f.Leave(p)
+		return ErrClosed
 	}
 	return nil
 }
 
-// Answer gives the place of a request to the next one, and returns how many are being
-// answered, this one included. It is followed by [InFlight.Answered], before Leave.
-func (f *InFlight) Answer() int64 { return f.answers.Add(1) }
-
-// Answered ends Answer.
-func (f *InFlight) Answered() { f.answers.Add(-1) }
-
-// Max returns how many requests are let in.
-func (f *InFlight) Max() int64 { return f.max }
-
-// Leave counts a request out.
-func (f *InFlight) Leave() {
-	if f.count.Add(-1) == 0 && f.closed.Load() {
-		f.drained.Do(func() { close(f.empty) })
+// Answer gives the place of a request to the next one, and reports whether few others are being
+// answered: less than an eighth of what is let in. It does nothing for one that is not in.
+func (f *InFlight) Answer(p *Pass) (few bool) {
+	if p.stage != inside {
+		return true
 	}
+	// It is counted among the ones before it no longer is among the others: see drain.
+	if few = f.answers.Take(p.lane, 1); few {
+		p.stage = answered
+	} else {
+		p.stage = answeredLate
+		f.late.Add(1)
+	}
+	f.places.Give(p.lane, 1)
+	return few
+}
+
+// Leave counts a request out. It does nothing for one that is not in.
+func (f *InFlight) Leave(p *Pass) {
+	switch p.stage {
+	case outside:
+		return
+	case inside:
+		f.places.Give(p.lane, 1)
+	case answered:
+		f.answers.Give(p.lane, 1)
+	case answeredLate:
+		f.late.Add(-1)
+	}
+	p.stage = outside
+	if f.closed.Load() {
+		f.drain()
+	}
+}
+
+// drain ends the waiting of Close if no request is in. It looks for them in the order in which they
+// move, so that it misses none. One that entered while it looks finds that all is closed.
+func (f *InFlight) drain() bool {
+	if f.places.Taken() > 0 || f.answers.Taken() > 0 || f.late.Load() > 0 {
+		return false
+	}
+	f.drained.Do(func() { close(f.empty) })
+	return true
 }
 
 // Closed reports whether Close was called.
@@ -77,7 +130,7 @@ func (f *InFlight) Closed() bool { return f.closed.Load() }
 // returns the error of ctx if that is done first. It may be called again.
 func (f *InFlight) Close(ctx context.Context) error {
 	f.closed.Store(true)
-	if f.count.Load() == 0 {
+	if f.drain() {
 		return nil
 	}
 	select {

@@ -22,7 +22,8 @@ func TestCloseExcludes(t *testing.T) {
 		var seen bool
 		var worker sync.WaitGroup
 		worker.Go(func() {
-			for begun.Store(true); f.Enter() == nil; f.Leave() {
+			var p admission.Pass
+			for begun.Store(true); f.Enter(&p, 1) == nil; f.Leave(&p) {
 				for range 20 {
 					seen = seen || closed.Load()
 				}

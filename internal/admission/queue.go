@@ -5,6 +5,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/inlet-go/inlet/internal/lanes"
 )
 
 // A Queue bounds the writes in flight to what the sink can complete within a given time.
@@ -18,12 +20,14 @@ import (
 // between two samples; if so, the limit rises by a quarter. So nothing has to be known about
 // the sink, a burst is let in, and a single stuck write stops no other.
 //
+// While there is no limit, writes are only counted, in lanes that are summed for a sample.
+//
 // All methods may be called concurrently.
 type Queue struct {
 	maxWait time.Duration // how long a write may wait for others
 	start   time.Time
 
-	begun, ended atomic.Int64
+	begun, ended lanes.Counter
 	calm         atomic.Int64 // moving average of a write's duration while few are in flight
 	limit        atomic.Int64 // of the writes in flight
 	next         atomic.Int64 // when the next sample is due, since start
@@ -50,9 +54,18 @@ func NewQueue(maxWait time.Duration) *Queue {
 	return q
 }
 
+// writes returns how many writes are in flight: never fewer, while others begin or end.
+func (q *Queue) writes() int64 {
+	ended := q.ended.Sum() // first, so that a write that has ended since counts
+	return q.begun.Sum() - ended
+}
+
 // Full reports whether a write that begins now would wait for too long.
 func (q *Queue) Full(now time.Time) bool {
-	writes := q.begun.Load() - q.ended.Load()
+	if q.limit.Load() == unlimited && !q.isDue(now) {
+		return false
+	}
+	writes := q.writes()
 	if writes < minWrites {
 		return false
 	}
@@ -60,21 +73,22 @@ func (q *Queue) Full(now time.Time) bool {
 	return writes >= q.limit.Load()
 }
 
-// Begin counts a write in, and returns whether few are in flight, which [Queue.End] is
-// given back. It never refuses: the decision is Full's.
-func (q *Queue) Begin(now time.Time) (few bool) {
-	writes := q.begun.Add(1) - q.ended.Load()
+// Begin counts a write in, and returns whether it shows how long a write takes while few are in
+// flight, which [Queue.End] is given back. It never refuses: the decision is Full's.
+func (q *Queue) Begin(l lanes.Lane, now time.Time) (shows bool) {
+	n := q.begun.Add(l, 1)
 	q.sample(now)
-	return writes <= minWrites
+	// Reading the clock at the end, and looking at all lanes, costs more than all the rest.
+	return (n%minWrites == 0 || q.calm.Load() == 0) && q.writes() <= minWrites
 }
 
-// End counts a write out. Its arguments are the time that Begin was given and its result.
-func (q *Queue) End(began time.Time, few bool) {
-	ended, calm := q.ended.Add(1), q.calm.Load()
-	if !few || calm > 0 && ended%minWrites != 0 { // reading the clock costs more than all the rest
+// End counts a write out. Its arguments are those of Begin and its result.
+func (q *Queue) End(l lanes.Lane, began time.Time, shows bool) {
+	q.ended.Add(l, 1)
+	if !shows {
 		return
 	}
-	took := int64(time.Since(began))
+	took, calm := int64(time.Since(began)), q.calm.Load()
 	if calm > 0 {
 		took = calm + (took-calm)/8
 	}
@@ -87,15 +101,17 @@ func (q *Queue) interval() time.Duration {
 	return max(q.maxWait, 2*time.Duration(q.calm.Load())) / 2
 }
 
+// isDue reports whether a sample is due.
+func (q *Queue) isDue(now time.Time) bool { return int64(now.Sub(q.start)) >= q.next.Load() }
+
 // sample adjusts the limit, if a sample is due and no other goroutine takes it now.
 func (q *Queue) sample(now time.Time) {
-	since := int64(now.Sub(q.start))
-	if since < q.next.Load() || q.calm.Load() == 0 || !q.mu.TryLock() {
+	if !q.isDue(now) || q.calm.Load() == 0 || !q.mu.TryLock() {
 		return
 	}
 	defer q.mu.Unlock()
-	q.next.Store(since + int64(q.interval()))
-	ended, limit := q.ended.Load(), q.limit.Load()
+	q.next.Store(int64(now.Sub(q.start)) + int64(q.interval()))
+	ended, limit := q.ended.Sum(), q.limit.Load()
 	q.pace = max(ended-q.endedAtSample, q.pace-q.pace/8)
 	if q.begunOlder > ended { // a write that had begun two samples ago is still in flight
 		limit = max(minWrites, 2*q.pace)
@@ -103,5 +119,5 @@ func (q *Queue) sample(now time.Time) {
 		limit = min(limit+limit/4, unlimited)
 	}
 	q.limit.Store(limit)
-	q.begunOlder, q.begunNewer, q.endedAtSample = q.begunNewer, q.begun.Load(), ended
+	q.begunOlder, q.begunNewer, q.endedAtSample = q.begunNewer, q.begun.Sum(), ended
 }

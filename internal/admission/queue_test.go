@@ -29,10 +29,10 @@ func (s *slowSink) offer() {
 		s.free = now
 	}
 	s.free = s.free.Add(s.takes)
-	few := s.queue.Begin(now)
+	few := s.queue.Begin(0, now)
 	s.inFlight.Add(1)
 	time.AfterFunc(s.free.Sub(now), func() {
-		s.queue.End(now, few)
+		s.queue.End(0, now, few)
 		s.inFlight.Add(-1)
 	})
 }

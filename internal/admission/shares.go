@@ -6,16 +6,36 @@ import (
 	"net/netip"
 	"sync"
 	"time"
+
+	"github.com/inlet-go/inlet/internal/lanes"
 )
 
 // Shares count the slots that each client holds, so that a single one cannot hold them all.
 // A client is an IPv4 address or an IPv6 network of 64 bits, which a subscriber usually has
 // to himself. Senders without an address count as one client. Its methods may be called
 // concurrently, except [Shares.Init].
+//
+// While all clients together hold no more than one of them may, none is over its share. Each
+// lane then counts for itself, and only the slots that are left are
+// divided among lanes. Once they are all held the lanes are closed, and one lock guards all
+// counts, until half of them are free again.
 type Shares struct {
-	max  int
+	max   int
+	lanes [lanes.Count]shareLane
+
+	mu   sync.Mutex // comes before that of a lane
+	open bool       // slots are divided among lanes
+	rest int        // of the slots of one client, those that are free and in no lane
+	held slotsHeld
+}
+
+// A shareLane is the slots that were given in a lane.
+type shareLane struct {
+	_    [lanes.Apart / 2]byte
 	mu   sync.Mutex
-	held map[netip.Addr]*int // zeros of the last clients, too
+	free int // slots that more clients may have here; none while lanes are closed
+	held slotsHeld
+	_    [lanes.Apart / 2]byte
 }
 
 // ShareOf returns the default share of a number of slots: one eighth, at least one.
@@ -24,36 +44,158 @@ func ShareOf(slots int) int { return max(1, slots/8) }
 // keptShares is how many clients are known without slots. The next one of each finds its count.
 const keptShares = 1024
 
-// Init sets how many slots a client may hold. It comes before all other calls.
-func (s *Shares) Init(limit int) { s.max, s.held = limit, map[netip.Addr]*int{} }
+// slotsHeld is how many slots clients hold, zeros of the last ones, too.
+type slotsHeld struct {
+	clients map[netip.Addr]*int
+	last    netip.Addr // that was asked for, and its number: most requests are of few clients
+	number  *int
+}
 
-// Enter gives a slot to a client, or refuses it with [ErrFull]. Every Enter that returns nil
-// is followed by one [Shares.Leave] with the same address.
-func (s *Shares) Enter(addr netip.Addr) error {
-	addr = client(addr)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	n := s.held[addr]
+// of returns the number of a client, to be changed, nil if it is not known.
+func (h *slotsHeld) of(client netip.Addr) *int {
+	if h.number != nil && h.last == client {
+		return h.number
+	}
+	n := h.clients[client]
+	if n != nil {
+		h.last, h.number = client, n
+	}
+	return n
+}
+
+// add gives a number of slots to a client.
+func (h *slotsHeld) add(client netip.Addr, slots int) {
+	n := h.of(client)
 	if n == nil {
 		n = new(int)
-		s.held[addr] = n
+		if h.clients == nil {
+			h.clients = map[netip.Addr]*int{}
+		}
+		h.clients[client] = n
 	}
-	if *n >= s.max {
+	*n += slots
+}
+
+// drop takes a slot of a client back. It returns false if the client has none here.
+func (h *slotsHeld) drop(client netip.Addr, kept int) bool {
+	n := h.of(client)
+	if n == nil || *n == 0 {
+		return false
+	}
+	if *n--; *n == 0 && len(h.clients) > kept {
+		delete(h.clients, client)
+		h.number = nil
+	}
+	return true
+}
+
+// Init sets how many slots a client may hold. It comes before all other calls.
+func (s *Shares) Init(limit int) {
+	s.max, s.open, s.rest = limit, true, limit
+}
+
+// Enter gives a slot to a client, or refuses it with [ErrFull]. Every Enter that returns nil
+// is followed by one [Shares.Leave] with the same lane and address.
+func (s *Shares) Enter(in lanes.Lane, addr netip.Addr) error {
+	addr = client(addr)
+	if l := &s.lanes[in%lanes.Count]; l.enter(addr) || s.divide(l) && l.enter(addr) {
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.close()
+	if n := s.held.of(addr); n != nil && *n >= s.max {
 		return ErrFull
 	}
-	*n++
+	s.held.add(addr, 1)
+	s.rest--
 	return nil
 }
 
-// Leave takes a slot back.
-func (s *Shares) Leave(addr netip.Addr) {
-	addr = client(addr)
+// enter gives a slot to a client if the lane has one.
+func (l *shareLane) enter(client netip.Addr) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.free == 0 {
+		return false
+	}
+	l.free--
+	l.held.add(client, 1)
+	return true
+}
+
+// divide gives slots to a lane, if any are free. Those that other lanes have are taken back
+// first if need be.
+func (s *Shares) divide(l *shareLane) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	n := s.held[addr]
-	if *n--; *n == 0 && len(s.held) > keptShares {
-		delete(s.held, addr)
+	if !s.open {
+		return false
 	}
+	for i := 0; s.rest == 0 && i < len(s.lanes); i++ {
+		s.rest += s.lanes[i].takeBack()
+	}
+	n := min(s.rest, max(1, s.max/64))
+	s.rest -= n
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.free += n
+	return n > 0
+}
+
+// takeBack returns the slots that the lane has left.
+func (l *shareLane) takeBack() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	free := l.free
+	l.free = 0
+	return free
+}
+
+// close has all slots counted together.
+func (s *Shares) close() {
+	if !s.open {
+		return
+	}
+	s.open = false
+	for i := range s.lanes {
+		l := &s.lanes[i]
+		s.rest += l.takeBack()
+		l.mu.Lock()
+		for client, n := range l.held.clients {
+			if *n > 0 {
+				s.held.add(client, *n)
+			}
+		}
+		l.held = slotsHeld{}
+		l.mu.Unlock()
+	}
+}
+
+// Leave takes a slot back.
+func (s *Shares) Leave(in lanes.Lane, addr netip.Addr) {
+	addr = client(addr)
+	// It may be another slot of that client, which makes no difference.
+	if s.lanes[in%lanes.Count].leave(addr) {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.held.drop(addr, keptShares)
+	s.rest++
+	s.open = s.open || 2*s.rest >= s.max
+}
+
+// leave takes a slot back that was given here. It returns false if the client has none here, since
+// lanes were closed.
+func (l *shareLane) leave(client netip.Addr) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.held.drop(client, keptShares/lanes.Count) {
+		return false
+	}
+	l.free++
+	return true
 }
 
 // nat64 is the prefix in front of the IPv4 addresses of clients behind NAT64 (RFC 6052).

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/inlet-go/inlet/internal/lanes"
 )
 
 // ErrBusy means that the processors had no time for a request while it waited.
@@ -37,6 +39,11 @@ var ErrBusy = errors.New("admission: the processors were busy while the request 
 // time gets no turn any more. To refuse it takes time too, and its client comes back after
 // that; so it is answered when the processors are idle, or after a multiple of that time.
 //
+// While there are turns for all, a request takes its turn in a lane, which has a part of them, and
+// nothing is known of its client. Once a request finds no turn left in any lane, those that have
+// one there are counted with the others, and lanes are closed until no request waits and half
+// of the turns are free.
+//
 // Time is counted in intervals that were seen, so that a process that was stopped, as by a
 // debugger, refuses nothing for that.
 //
@@ -46,8 +53,11 @@ type Turns struct {
 	maxWaiting int
 	active     int64       // the weight of those that are counted, at most, except the last
 	idle       func() bool // whether the processors have time left
+	lanes      [lanes.Count]turnLane
 
-	mu      sync.Mutex
+	mu      sync.Mutex    // comes before that of a lane
+	open    bool          // lanes have turns; never while a request waits
+	lent    int64         // the weight of the turns that lanes have, given or not
 	now     time.Duration // the time that was seen while requests waited
 	ticked  time.Time     // when that was updated; zero while no request waits
 	clients map[netip.Addr]*sender
@@ -97,6 +107,18 @@ const (
 	answerAfter = 8
 )
 
+// A turnLane is the turns that were given in a lane. They count as those whose bodies may still
+// arrive. Their time to arrive does not begin before lanes are closed, as that of others does not
+// while no request waits.
+type turnLane struct {
+	turns *Turns
+	_     [lanes.Apart / 2]byte
+	mu    sync.Mutex
+	free  int64 // the weight that more requests may have here; none while lanes are closed
+	given list
+	_     [lanes.Apart / 2]byte
+}
+
 // A sender is a client with its requests that wait or have a turn. The last ones are known
 // without requests, too, so that the next one of each finds its sender.
 type sender struct {
@@ -124,22 +146,28 @@ const (
 // NewTurns returns turns for which a request waits for maxWait at most, and at most
 // maxWaiting of them.
 func NewTurns(maxWait time.Duration, maxWaiting int) *Turns {
-	return &Turns{
+	t := &Turns{
 		maxWait: maxWait, maxWaiting: max(1, maxWaiting), clients: map[netip.Addr]*sender{},
-		active: weightPerProcessor * int64(runtime.GOMAXPROCS(0)), idle: processorsIdle(),
+		active: weightPerProcessor * int64(runtime.GOMAXPROCS(0)), idle: processorsIdle(), open: true,
 	}
+	for i := range t.lanes {
+		t.lanes[i].turns = t
+	}
+	return t
 }
 
 // A Turn is the place of one request. Its zero value is ready for [Turns.Take].
 type Turn struct {
-	turns      atomic.Pointer[Turns] // nil before Take
-	sender     *sender
-	rank       rank
-	list       *list // that the turn is in, nil if it does not count
+	lane       atomic.Pointer[turnLane] // that it was taken in, nil before Take
+	addr       netip.Addr               // of its client
+	sender     *sender                  // nil while it is in its lane
+	list       *list                    // that the turn is in, nil if it does not count
 	weight     int64
-	needs      int64       // its weight when it is worked on, while it waits for that
+	needs      int64 // its weight when it is worked on, while it waits for that
+	rank       rank
 	costly     bool        // it costs more than it was counted with, and is worked on
-	over       atomic.Bool // changes under the lock
+	inLane     bool        // the lane guards it, and not the turns; changes under the lock of the lane
+	over       atomic.Bool // changes under the lock of what guards it
 	body       atomic.Int32
 	prev, next *Turn
 	since      time.Duration // when it began to wait, or to count
@@ -149,19 +177,26 @@ type Turn struct {
 // Take waits for a turn, for a request of a client with a body of a length; it is negative for
 // one that is not known yet. It fails with [ErrBusy], or with the error of ctx when that is
 // done. A request takes one turn only: a second Take does nothing.
-func (t *Turns) Take(ctx context.Context, turn *Turn, addr netip.Addr, length int64) error {
-	if !turn.turns.CompareAndSwap(nil, t) {
+func (t *Turns) Take(ctx context.Context, turn *Turn, in lanes.Lane, addr netip.Addr, length int64) error {
+	l := &t.lanes[in%lanes.Count]
+	if !turn.lane.CompareAndSwap(nil, l) {
 		return nil
 	}
 	turn.weight = maxUnread
 	if length >= 0 {
 		turn.weight = min(maxUnread, weight(length))
 	}
-	addr = client(addr)
+	turn.addr = addr
+	if l.give(turn, 0) {
+		return nil
+	}
 	t.mu.Lock()
-	turn.sender = t.senderOf(addr)
-	turn.sender.requests++
-	turn.rank = rankOf(turn.sender.requests)
+	if t.lend(turn, l) {
+		t.mu.Unlock()
+		return nil
+	}
+	t.close()
+	t.rank(turn)
 	if t.waiting[turn.rank].len == 0 && t.free(turn.rank) {
 		t.count(&t.reading, turn)
 		t.mu.Unlock()
@@ -170,18 +205,117 @@ func (t *Turns) Take(ctx context.Context, turn *Turn, addr netip.Addr, length in
 	return t.wait(ctx, turn, &t.waiting)
 }
 
+// rank finds out how many requests the client of a turn has, which is one of them from now on.
+func (t *Turns) rank(turn *Turn) {
+	turn.sender = t.senderOf(client(turn.addr))
+	turn.sender.requests++
+	turn.rank = rankOf(turn.sender.requests)
+}
+
+// give gives a turn if the lane has it, with what it is lent in addition.
+func (l *turnLane) give(turn *Turn, lent int64) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.free += lent
+	if l.free < turn.weight {
+		return false
+	}
+	l.free -= turn.weight
+	turn.inLane = true
+	l.given.push(turn)
+	return true
+}
+
+// takeBack returns the weight that the lane has left.
+func (l *turnLane) takeBack() int64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	free := l.free
+	l.free = 0
+	return free
+}
+
+// lend gives a turn in a lane, for which it lends more turns to it. What other lanes have left is
+// taken back if need be.
+func (t *Turns) lend(turn *Turn, l *turnLane) bool {
+	if !t.open {
+		return false
+	}
+	room := t.active - t.counted() - t.lent
+	for i := 0; room < turn.weight && i < len(t.lanes); i++ {
+		back := t.lanes[i].takeBack()
+		room, t.lent = room+back, t.lent-back
+	}
+	if room < turn.weight {
+		return false
+	}
+	more := min(room, max(turn.weight, t.active/lanes.Count/4))
+	t.lent += more
+	return l.give(turn, more)
+}
+
+// close has all turns counted together.
+func (t *Turns) close() {
+	if !t.open {
+		return
+	}
+	t.open, t.lent = false, 0
+	for i := range t.lanes {
+		l := &t.lanes[i]
+		l.mu.Lock()
+		l.free = 0
+		for l.given.first != nil {
+			t.adopt(l.given.first)
+		}
+		l.mu.Unlock()
+	}
+}
+
+// adopt counts a turn that was given in a lane with those that were not. The lane is locked.
+func (t *Turns) adopt(turn *Turn) {
+	turn.list.remove(turn)
+	turn.inLane = false
+	t.rank(turn)
+	t.count(&t.reading, turn)
+}
+
+// lock locks the turns for changes of one of them, which is in no lane then.
+func (t *Turns) lock(turn *Turn) {
+	t.mu.Lock()
+	l := turn.lane.Load()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if turn.inLane {
+		t.adopt(turn)
+		t.lent -= turn.weight
+	}
+}
+
+// reopen has lanes give turns again once no request waits and half of the turns are free.
+func (t *Turns) reopen() {
+	if !t.open && t.ticked.IsZero() && 2*t.counted() <= t.active {
+		t.open = true
+	}
+}
+
+// counted returns the weight of all that count, and of those that wait to be worked on.
+func (t *Turns) counted() int64 {
+	return t.given.upTo(many) + t.reading.upTo(many) + t.working.upTo(many) + t.arrived.weight()
+}
+
 // Work waits until a request that has a turn may be worked on, after its body of a length has
 // arrived. It does so only if the request costs more than it was counted with until now: because
 // its body is large, or compressed, so that nothing is known of it yet. It fails as Take does.
 func (turn *Turn) Work(ctx context.Context, length int64, compressed bool) error {
-	t, needs := turn.turns.Load(), weight(length)
+	l, needs := turn.lane.Load(), weight(length)
 	if compressed {
 		needs = maxWeight
 	}
-	if t == nil || needs <= turn.weight {
+	if l == nil || needs <= turn.weight {
 		return nil
 	}
-	t.mu.Lock()
+	t := l.turns
+	t.lock(turn)
 	if turn.over.Load() {
 		t.mu.Unlock()
 		return nil
@@ -201,6 +335,7 @@ func (turn *Turn) Work(ctx context.Context, length int64, compressed bool) error
 
 // wait waits at the end of a line. It is called with the lock, and releases it.
 func (t *Turns) wait(ctx context.Context, turn *Turn, l *line) error {
+	t.close()
 	if t.ticked.IsZero() {
 		t.ticked = time.Now()
 		time.AfterFunc(tickTime, t.tick)
@@ -260,7 +395,23 @@ func weight(length int64) int64 { return min(ownWeight+length, maxWeight) }
 // End gives the turn to the next request. It does nothing for a turn that was not taken, or
 // has ended.
 func (turn *Turn) End() {
-	turn.change(func(t *Turns) { t.end(turn) })
+	if l := turn.lane.Load(); l != nil && !turn.over.Load() && !l.end(turn) {
+		turn.change(func(t *Turns) { t.end(turn) })
+	}
+}
+
+// end ends a turn, unless lanes were closed since it was given.
+func (l *turnLane) end(turn *Turn) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !turn.inLane {
+		return false
+	}
+	turn.inLane = false
+	turn.over.Store(true)
+	turn.list.remove(turn)
+	l.free += turn.weight
+	return true
 }
 
 // end ends a turn that has not ended, or the waiting for it.
@@ -270,6 +421,9 @@ func (t *Turns) end(turn *Turn) {
 		turn.list.remove(turn)
 	}
 	sender := turn.sender
+	if sender == nil {
+		return // it is about to be taken, by another goroutine
+	}
 	if sender.requests--; sender.requests == 0 && len(t.clients) > keptShares {
 		delete(t.clients, sender.addr)
 	}
@@ -277,11 +431,12 @@ func (t *Turns) end(turn *Turn) {
 
 // change changes a turn that was taken and has not ended, and then gives turns that are free.
 func (turn *Turn) change(f func(*Turns)) {
-	t := turn.turns.Load()
-	if t == nil || turn.over.Load() {
+	l := turn.lane.Load()
+	if l == nil || turn.over.Load() {
 		return
 	}
-	t.mu.Lock()
+	t := l.turns
+	t.lock(turn)
 	defer t.mu.Unlock()
 	if !turn.over.Load() {
 		f(t)
@@ -317,6 +472,7 @@ func (t *Turns) room(r rank) bool {
 // fill gives turns to those that wait: first to those whose bodies have arrived.
 func (t *Turns) fill() {
 	if t.waiting.len()+t.arrived.len() == 0 {
+		t.reopen()
 		return
 	}
 	t.advance()
@@ -374,6 +530,7 @@ func (t *Turns) tick() {
 	defer t.mu.Unlock()
 	if t.waiting.len()+t.arrived.len() == 0 {
 		t.ticked = time.Time{}
+		t.reopen()
 		return
 	}
 	t.advance()
@@ -449,7 +606,7 @@ func processorsIdle() func() bool {
 }
 
 // A rank says how many requests its client had when a request came. The lower ones go first.
-type rank int
+type rank int8
 
 const (
 	only  rank = iota // no other

@@ -4,8 +4,10 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"math/rand/v2"
 	"net/netip"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -14,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/inlet-go/inlet/internal/admission"
+	"github.com/inlet-go/inlet/internal/lanes"
 )
 
 const (
@@ -36,7 +39,7 @@ func newLine(t *testing.T, idle *bool) *line {
 	l.turns.SetIdle(func() bool { return *idle })
 	for range l.turns.Work() >> 16 {
 		turn := new(admission.Turn)
-		require.NoError(t, l.turns.Take(t.Context(), turn, netip.Addr{}, bodySize))
+		require.NoError(t, l.turns.Take(t.Context(), turn, 0, netip.Addr{}, bodySize))
 		turn.Arrived(bodySize)
 		l.first = append(l.first, turn)
 	}
@@ -47,7 +50,7 @@ func newLine(t *testing.T, idle *bool) *line {
 func (l *line) join(ctx context.Context) *admission.Turn {
 	turn := new(admission.Turn)
 	go func() {
-		err := l.turns.Take(ctx, turn, netip.Addr{}, bodySize)
+		err := l.turns.Take(ctx, turn, 0, netip.Addr{}, bodySize)
 		if err == nil {
 			turn.Arrived(bodySize)
 		}
@@ -60,7 +63,7 @@ func (l *line) join(ctx context.Context) *admission.Turn {
 // joinSlow has a request wait, whose body does not arrive.
 func (l *line) joinSlow(ctx context.Context) *admission.Turn {
 	turn := new(admission.Turn)
-	go func() { l.errs <- l.turns.Take(ctx, turn, netip.Addr{}, bodySize) }()
+	go func() { l.errs <- l.turns.Take(ctx, turn, 0, netip.Addr{}, bodySize) }()
 	synctest.Wait()
 	return turn
 }
@@ -267,11 +270,78 @@ func TestTurnsForget(t *testing.T) {
 	for i := range 10_000 {
 		var turn admission.Turn
 		addr := netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)})
-		require.NoError(t, turns.Take(t.Context(), &turn, addr, 0))
+		require.NoError(t, turns.Take(t.Context(), &turn, 0, addr, 0))
 		turn.End()
 	}
 	require.Zero(t, turns.Clients())
 	require.LessOrEqual(t, turns.KnownClients(), 1024)
+}
+
+// Lanes have no more turns together than there are, and as many, whatever lanes requests have.
+func TestTurnsLanes(t *testing.T) {
+	t.Parallel()
+	for _, used := range []int{1, 3, lanes.Count} {
+		synctest.Test(t, func(t *testing.T) {
+			turns := admission.NewTurns(turnWait, 2_000)
+			turns.SetIdle(func() bool { return false })
+			random := rand.New(rand.NewPCG(uint64(used), 0))
+			for range 3 {
+				var given atomic.Int64
+				var all []*admission.Turn
+				for range 2_000 {
+					turn, l := new(admission.Turn), lanes.Lane(random.IntN(used))
+					all = append(all, turn)
+					go func() {
+						if turns.Take(t.Context(), turn, l, netip.Addr{}, 4<<10) == nil {
+							given.Add(1)
+							turn.Arrived(4 << 10)
+						}
+					}()
+					synctest.Wait()
+				}
+				require.Equal(t, turns.Work()/(8<<10), given.Load(), "each weighs twice 4 KiB")
+				require.Equal(t, int64(2_000), turns.Counted()/(8<<10), "with those that wait")
+				for _, turn := range all {
+					turn.End()
+					turn.End()
+				}
+				time.Sleep(time.Second)
+				require.Zero(t, turns.Counted())
+			}
+		})
+	}
+}
+
+// Requests that come and go in all lanes, and change lanes with those that wait, leave nothing.
+func TestTurnsConcurrently(t *testing.T) {
+	t.Parallel()
+	turns := admission.NewTurns(time.Second, 1_000)
+	var all sync.WaitGroup
+	for i := range 8 {
+		all.Go(func() {
+			held := make([]*admission.Turn, 60)
+			for j := range 2_000 {
+				turn, at := new(admission.Turn), j%len(held)
+				if held[at] != nil {
+					held[at].End()
+				}
+				held[at] = turn
+				if turns.Take(t.Context(), turn, lanes.Lane(i), address(byte(i)), 8<<10) != nil {
+					continue
+				}
+				if j%500 == 0 {
+					_ = turn.Work(t.Context(), 64<<10, false)
+				}
+				turn.Arrived(int64(8+j%2) << 10)
+			}
+			for _, turn := range held {
+				turn.End()
+			}
+		})
+	}
+	all.Wait()
+	require.Zero(t, turns.Counted())
+	require.Zero(t, turns.Clients())
 }
 
 // Few requests never wait, whatever the processors do.
@@ -281,8 +351,8 @@ func TestTurnsFew(t *testing.T) {
 	turns.SetIdle(func() bool { return false })
 	for range 4 {
 		var turn admission.Turn
-		require.NoError(t, turns.Take(t.Context(), &turn, netip.Addr{}, 4<<20))
-		require.NoError(t, turns.Take(t.Context(), &turn, netip.Addr{}, 4<<20), "it has one already")
+		require.NoError(t, turns.Take(t.Context(), &turn, 0, netip.Addr{}, 4<<20))
+		require.NoError(t, turns.Take(t.Context(), &turn, 0, netip.Addr{}, 4<<20), "it has one already")
 	}
 	new(admission.Turn).End()
 }
@@ -326,7 +396,7 @@ const (
 func start(ctx context.Context, turns *admission.Turns, client byte, compressed bool) *costly {
 	c := new(costly)
 	go func() {
-		err := turns.Take(ctx, &c.turn, address(client), 1<<10)
+		err := turns.Take(ctx, &c.turn, 0, address(client), 1<<10)
 		if err == nil {
 			c.state.Store(reads)
 			err = c.turn.Work(ctx, 1<<10, compressed)
@@ -417,7 +487,7 @@ func TestTurnsFair(t *testing.T) {
 		"one network of IPv6 is one client, and so are those without an address": func(t *testing.T, turns *admission.Turns) {
 			for i := range 100 {
 				for _, addr := range []netip.Addr{{}, netip.AddrFrom16([16]byte{0: 0x20, 1: 1, 15: byte(i)})} {
-					go func() { _ = turns.Take(t.Context(), new(admission.Turn), addr, -1) }()
+					go func() { _ = turns.Take(t.Context(), new(admission.Turn), 0, addr, -1) }()
 				}
 			}
 			synctest.Wait()

@@ -56,7 +56,7 @@ func newReader(change ...func(*body.Options)) *reader {
 // read reads a body of at most limit bytes.
 func (rd *reader) read(w http.ResponseWriter, r *http.Request, limit int64) (*body.Buffer, int64, error) {
 	a := new(account.Account)
-	a.Enter(rd.budget)
+	a.Enter(rd.budget, 0)
 	buf, size, err := rd.Read(w, r, body.Terms{Account: a, Limit: limit, Begin: time.Now(), MinRate: 1 << 10})
 	if err != nil {
 		a.Leave()

@@ -21,7 +21,7 @@ import (
 // readJSON has a reader read a body that is known to be JSON.
 func readJSON(rd *reader, r *http.Request) (*body.Buffer, error) {
 	a := new(account.Account)
-	a.Enter(rd.budget)
+	a.Enter(rd.budget, 0)
 	buf, _, err := rd.Read(httptest.NewRecorder(), r, body.Terms{
 		Account: a, Limit: maxBytes, Begin: time.Now(), MinRate: 1 << 10, JSON: true,
 	})

@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"slices"
 	"sync/atomic"
+
+	"github.com/inlet-go/inlet/internal/lanes"
 )
 
 // A Trail notes which layers a request has passed. The zero value is one that has passed none, and
@@ -14,6 +16,7 @@ type Trail struct {
 	places [layers]atomic.Pointer[Place] // where a layer of each kind was passed first
 	first  *Place                        // of the layer that has made the trail, or nil
 	id     [1]string                     // of the request, as the values of a header
+	lane   lanes.Lane                    // of the request
 }
 
 // TrailKey is the key under which the context of a request has its *Trail.
@@ -23,6 +26,17 @@ type TrailKey struct{}
 func TrailOf(ctx context.Context) *Trail {
 	t, _ := ctx.Value(TrailKey{}).(*Trail)
 	return t
+}
+
+// SetLane sets the lane of the request, before it is passed on.
+func (t *Trail) SetLane(l lanes.Lane) { t.lane = l }
+
+// Lane returns the lane of the request, any for a nil Trail.
+func (t *Trail) Lane() lanes.Lane {
+	if t == nil {
+		return lanes.Here()
+	}
+	return t.lane
 }
 
 // KeepID returns the memory that the trail has for the id of the request, which is set once, before
