@@ -15,6 +15,7 @@ import (
 	"github.com/inlet-go/inlet"
 	"github.com/inlet-go/inlet/internal/admission"
 	"github.com/inlet-go/inlet/internal/check"
+	"github.com/inlet-go/inlet/internal/lanes"
 	"github.com/inlet-go/inlet/internal/order"
 )
 
@@ -262,13 +263,14 @@ func (l *rateLimit) wrap(next http.Handler) http.Handler {
 	place := order.New(order.None, next, l.Logger)
 	return &transparent{&placed{place, next, func(w http.ResponseWriter, r *http.Request) {
 		key, ok := l.Key(r)
-		place.EnterLimit(r.Context(), order.TrailOf(r.Context())) // the key shows what the limit is by
+		trail := order.TrailOf(r.Context())
+		place.EnterLimit(r.Context(), trail) // the key shows what the limit is by
 		if !ok {
 			next.ServeHTTP(w, r)
 			return
 		}
 		c := l.requestCharge(key)
-		if err := l.charge(r.Context(), w, &c, wait{before: r}); err != nil {
+		if err := l.charge(r.Context(), w, trail.Lane(), &c, wait{before: r}); err != nil {
 			inlet.WriteError(w, r, err)
 			return
 		}
@@ -322,7 +324,7 @@ func (l *contentCharge) charge(ctx context.Context, events, bytes int) error {
 	c := l.request
 	c.Requests, c.Events.Cost, c.Bytes.Cost = Draw{}, events, bytes
 	if events > 0 {
-		return l.limit.charge(ctx, l.w, &c, wait{})
+		return l.limit.charge(ctx, l.w, order.TrailOf(ctx).Lane(), &c, wait{})
 	}
 	if events == 0 {
 		c.Events = Draw{}
@@ -346,8 +348,8 @@ func (l *rateLimit) take(ctx context.Context, c Charge) {
 }
 
 // charge makes a charge. If it is refused, charge sets the headers and returns the refusal.
-func (l *rateLimit) charge(ctx context.Context, w http.ResponseWriter, c *Charge, at wait) error {
-	if l.memory != nil && l.memory.grants(c) {
+func (l *rateLimit) charge(ctx context.Context, w http.ResponseWriter, in lanes.Lane, c *Charge, at wait) error {
+	if l.memory != nil && l.memory.grants(in, c) {
 		return nil
 	}
 	q, err := l.limiter.Take(ctx, *c)

@@ -4,13 +4,15 @@ import (
 	"cmp"
 	"context"
 	"hash/maphash"
-	"slices"
+	"math"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/time/rate"
 
 	"github.com/inlet-go/inlet/internal/check"
+	"github.com/inlet-go/inlet/internal/lanes"
 )
 
 // How a MemoryLimiter works. The table is a set-associative cache: a key belongs to one set, by
@@ -18,8 +20,11 @@ import (
 // each a few bytes without a pointer: the time at which it is full again, from which everything
 // else follows. What a bucket grants is decided by a rate.Limiter of golang.org/x/time, but there
 // is not one per key: before each decision, one limiter per shard and unit is brought to the
-// state of the bucket, by moving its clock. Where a bucket has more than enough, and the answer is
-// only yes, its own arithmetic decides. The sets are divided into shards, each with a lock.
+// state of the bucket, by moving its clock. The sets are divided into shards, each with a lock.
+//
+// Where a bucket has more than enough, and the answer is only yes, its own arithmetic decides, and
+// needs no lock: the bucket is found by atomic loads and drawn from by a compare-and-swap. Who has
+// the lock closes the buckets of a key while it changes anything else about them.
 
 // MemoryLimiterOptions configure [NewMemoryLimiter]. A nil pointer means all defaults.
 type MemoryLimiterOptions struct {
@@ -49,6 +54,7 @@ type MemoryLimiter struct {
 	slots  int // used slots of each set
 	sets   []keySet
 	shards [64]shard
+	drawn  lanes.Counter // charges that were granted without a lock
 }
 
 // setSlots is how many keys a set has.
@@ -56,14 +62,37 @@ const setSlots = 16
 
 // A keySet has the keys with the same part of their hashes.
 type keySet struct {
-	ids     [setSlots]uint64
-	used    [setSlots]uint32 // when the key was used last, by clock
-	clock   uint32           // counts the charges
-	buckets [setSlots]keyBuckets
+	ids   [setSlots]atomic.Uint64 // each changes while the buckets of its slot are closed
+	used  [setSlots]atomic.Uint32 // when the key was used last, by clock
+	clock atomic.Uint32           // counts the charges for another key than that of the last
+	kept  [setSlots][3]keptBucket // by unit
 }
 
 // keyBuckets are the buckets of one key, by unit.
 type keyBuckets [3]bucket
+
+// A keptBucket is a bucket in the table.
+type keptBucket struct {
+	full atomic.Int64  // closed while who has the lock changes the bucket
+	rate atomic.Uint32 // the bits of a float32; changes while the bucket is closed
+}
+
+// closed is no time at which a bucket is full.
+const closed = math.MinInt64
+
+func (k *keptBucket) load() bucket {
+	return bucket{k.full.Load(), math.Float32frombits(k.rate.Load())}
+}
+
+// close returns the bucket. None is drawn from it until open is called.
+func (k *keptBucket) close() bucket {
+	return bucket{k.full.Swap(closed), math.Float32frombits(k.rate.Load())}
+}
+
+func (k *keptBucket) open(b bucket) {
+	k.rate.Store(math.Float32bits(b.rate))
+	k.full.Store(b.full)
+}
 
 // A shard guards a part of the sets.
 type shard struct {
@@ -99,7 +128,9 @@ func (l *MemoryLimiter) Take(_ context.Context, c Charge) (Quota, error) {
 	shard.Lock()
 	defer shard.Unlock()
 	now := int64(time.Since(l.start))
-	quota := set.lookup(id, l.slots, now, &shard.stats).draw(shard, &c, now)
+	i, buckets := set.close(id, l.slots, now, &shard.stats)
+	quota := buckets.draw(shard, &c, now)
+	set.open(i, &buckets)
 	shard.stats.Charges++
 	if !quota.OK {
 		shard.stats.Refused++
@@ -108,19 +139,42 @@ func (l *MemoryLimiter) Take(_ context.Context, c Charge) (Quota, error) {
 }
 
 // grants makes the draws of the charge if Take would without doubt grant them, and changes nothing
-// otherwise. It costs much less than Take, which also says what is left.
-func (l *MemoryLimiter) grants(c *Charge) bool {
+// otherwise. It costs much less than Take, which also says what is left. The lane is that of the
+// request.
+func (l *MemoryLimiter) grants(in lanes.Lane, c *Charge) bool {
 	id := l.hash(c)
 	set, shard := l.place(id)
+	if unit, d := c.only(); d != nil && set.draw(id, l.slots, unit, d, int64(time.Since(l.start))) {
+		l.drawn.Add(in, 1)
+		return true
+	}
 	shard.Lock()
 	defer shard.Unlock()
 	now := int64(time.Since(l.start))
-	if !set.lookup(id, l.slots, now, &shard.stats).grants(c, now) {
-		return false
+	i, buckets := set.close(id, l.slots, now, &shard.stats)
+	granted := buckets.grants(c, now)
+	set.open(i, &buckets)
+	if granted {
+		shard.stats.Charges++
 	}
-	shard.stats.Charges++
-	return true
+	return granted
 }
+
+// only returns the draw of a charge that has only one, else nil.
+func (c *Charge) only() (unit Unit, only *Draw) {
+	for i, d := range c.draws() {
+		if d.Rate > 0 {
+			if only != nil {
+				return 0, nil
+			}
+			unit, only = Unit(i), d
+		}
+	}
+	return unit, only
+}
+
+// draws returns the draws by unit.
+func (c *Charge) draws() [3]*Draw { return [...]*Draw{&c.Requests, &c.Events, &c.Bytes} }
 
 // place returns the set of a key, and the shard that guards it.
 func (l *MemoryLimiter) place(id uint64) (*keySet, *shard) {
@@ -141,6 +195,7 @@ type MemoryLimiterStats struct {
 // Stats returns the counts. They are read one part of the table after another, and each for a
 // moment locks its part.
 func (l *MemoryLimiter) Stats() (total MemoryLimiterStats) {
+	total.Charges = uint64(l.drawn.Sum())
 	for i := range l.shards {
 		s := l.shards[i].counted()
 		total.Charges += s.Charges
@@ -169,31 +224,84 @@ func (l *MemoryLimiter) hash(c *Charge) uint64 {
 	return maphash.Comparable(l.seed, key)
 }
 
-// lookup returns the buckets of a key: new, full ones, which evict those of another key, if it
-// has none.
-func (s *keySet) lookup(id uint64, slots int, now int64, stats *MemoryLimiterStats) *keyBuckets {
-	s.clock++
-	i := slices.Index(s.ids[:slots], id)
+// find returns the slot of a key, -1 if it has none.
+func (s *keySet) find(id uint64, slots int) int {
+	for i := range s.ids[:slots] {
+		if s.ids[i].Load() == id {
+			return i
+		}
+	}
+	return -1
+}
+
+// use notes that a key is the one that was used last. Nothing is written while it is.
+func (s *keySet) use(i int) {
+	if at := s.used[i].Load(); at == 0 || at != s.clock.Load() { // 0 is that of no key yet
+		s.used[i].Store(s.clock.Add(1))
+	}
+}
+
+// draw makes a draw without the lock, if it is granted without doubt.
+//
+// The bucket is loaded before its key and its rate. So if these change meanwhile, it was closed,
+// and is full at another time.
+func (s *keySet) draw(id uint64, slots int, unit Unit, d *Draw, now int64) bool {
+	i := s.find(id, slots)
 	if i < 0 {
+		return false
+	}
+	for kept := &s.kept[i][unit]; ; {
+		before := kept.load()
+		after := before
+		if before.full == closed || s.ids[i].Load() != id || !after.grants(d, now) || after.rate != before.rate {
+			return false
+		}
+		if kept.full.CompareAndSwap(before.full, after.full) {
+			s.use(i)
+			return true
+		}
+	}
+}
+
+// close returns the slot and the buckets of a key, closed: new, full ones, which evict those of
+// another key, if it has none. The caller has the lock, and calls open next.
+func (s *keySet) close(id uint64, slots int, now int64, stats *MemoryLimiterStats) (i int, buckets keyBuckets) {
+	i = s.find(id, slots)
+	isNew := i < 0
+	if isNew {
 		i = s.evictable(slots, now)
-		if s.buckets[i].full() > now {
+	}
+	for unit := range buckets {
+		buckets[unit] = s.kept[i][unit].close()
+	}
+	if isNew {
+		if buckets.full() > now {
 			stats.Evicted++
 		}
-		s.ids[i], s.buckets[i] = id, keyBuckets{}
+		s.ids[i].Store(id)
+		buckets = keyBuckets{}
 	}
-	s.used[i] = s.clock
-	return &s.buckets[i]
+	s.use(i)
+	return i, buckets
+}
+
+// open ends close.
+func (s *keySet) open(i int, buckets *keyBuckets) {
+	for unit := range buckets {
+		s.kept[i][unit].open(buckets[unit])
+	}
 }
 
 // evictable returns the slot of a key whose buckets are full, or that of the least recently used
 // key.
 func (s *keySet) evictable(slots int, now int64) int {
-	oldest := 0
+	oldest, clock := 0, s.clock.Load()
 	for i := range slots {
-		if s.buckets[i].full() <= now {
+		kept := &s.kept[i]
+		if max(kept[0].full.Load(), kept[1].full.Load(), kept[2].full.Load()) <= now {
 			return i
 		}
-		if s.clock-s.used[i] > s.clock-s.used[oldest] {
+		if clock-s.used[i].Load() > clock-s.used[oldest].Load() {
 			oldest = i
 		}
 	}
@@ -206,7 +314,7 @@ func (b *keyBuckets) full() int64 { return max(b[0].full, b[1].full, b[2].full) 
 // draw makes every draw of the charge, or none.
 func (b *keyBuckets) draw(shard *shard, c *Charge, now int64) Quota {
 	after, quota := *b, Quota{OK: true}
-	for i, d := range [...]*Draw{&c.Requests, &c.Events, &c.Bytes} {
+	for i, d := range c.draws() {
 		if !(d.Rate > 0) {
 			continue
 		}
@@ -225,7 +333,7 @@ func (b *keyBuckets) draw(shard *shard, c *Charge, now int64) Quota {
 // grants makes every draw of the charge if all are granted without doubt.
 func (b *keyBuckets) grants(c *Charge, now int64) bool {
 	after := *b
-	for i, d := range [...]*Draw{&c.Requests, &c.Events, &c.Bytes} {
+	for i, d := range c.draws() {
 		if d.Rate > 0 && !after[i].grants(d, now) {
 			return false
 		}

@@ -563,6 +563,70 @@ func BenchmarkRateLimit(b *testing.B) {
 	}
 }
 
+// Concurrent requests of one key are not granted more than consecutive ones, whatever else is in
+// the table.
+func TestRateLimitConcurrently(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name        string
+		rate, burst int
+		maxKeys     int
+		others      int // requests of other keys for each
+	}{
+		{"no other key", 100_000, 1_000, 16, 0},
+		{"hardly ever granted", 10, 300, 16, 0},
+		{"always granted", 1e9, 1e9, 16, 0},
+		{"other keys in the same set", 100_000, 1_000, 16, 1},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			h := limited(middleware.RateLimitOptions{Rate: float64(tt.rate), Burst: tt.burst, MaxKeys: tt.maxKeys, Key: byName})
+			const callers, each = 4, 3_000
+			var granted atomic.Int64
+			var all sync.WaitGroup
+			began := time.Now()
+			for i := range callers {
+				all.Go(func() {
+					one, other := from("one").request(), from("other "+strconv.Itoa(i)).request()
+					for range each {
+						if answered(h, one).Code == http.StatusOK {
+							granted.Add(1)
+						}
+						for range tt.others {
+							answered(h, other)
+						}
+					}
+				})
+			}
+			all.Wait()
+			n, most := granted.Load(), float64(tt.burst)+float64(tt.rate)*time.Since(began).Seconds()
+			require.LessOrEqual(t, float64(n), most)
+			require.GreaterOrEqual(t, n, int64(min(callers*each, tt.burst)))
+		})
+	}
+}
+
+// Keys that evict each other all the time, at once, take each other's buckets and no others.
+func TestRateLimitEvictionConcurrently(t *testing.T) {
+	t.Parallel()
+	l, err := middleware.NewMemoryLimiter(&middleware.MemoryLimiterOptions{MaxKeys: 2})
+	require.NoError(t, err)
+	h := limited(middleware.RateLimitOptions{Rate: 1e-3, Burst: 3, Key: byName, Limiter: l})
+	var all sync.WaitGroup
+	for i := range 4 {
+		all.Go(func() {
+			for j := range 3_000 {
+				answered(h, from(strconv.Itoa((i+j)%5)).request())
+			}
+		})
+	}
+	all.Wait()
+	stats := l.Stats()
+	require.EqualValues(t, 12_000, stats.Charges)
+	require.Positive(t, stats.Evicted)
+	require.LessOrEqual(t, stats.Charges-stats.Refused, 3*(stats.Evicted+5), "a burst for each time that a key was evicted")
+}
+
 // A hiddenLimiter is a MemoryLimiter that the layer does not know to be one.
 type hiddenLimiter struct{ middleware.Limiter }
 
@@ -576,6 +640,9 @@ func TestRateLimitGrants(t *testing.T) {
 				random := rand.New(rand.NewPCG(seed, 0))
 				rates := []float64{0.3, 1, 7.7, 1000, 1e6, 1e9}
 				rate, events := rates[random.IntN(len(rates))], rates[random.IntN(len(rates))]
+				if seed%3 == 0 {
+					events = 0
+				}
 				key := middleware.RateKey{Name: "k"}
 				layer := func(hide bool) http.Handler {
 					memory, err := middleware.NewMemoryLimiter(nil)
@@ -609,7 +676,7 @@ func TestRateLimitGrants(t *testing.T) {
 					case 0:
 						time.Sleep(time.Duration(random.Float64() * 4 / rate * float64(time.Second)))
 					case 1:
-						time.Sleep(time.Duration(random.Float64() * 40 / events * float64(time.Second)))
+						time.Sleep(time.Duration(random.Float64() * 40 / max(events, 1) * float64(time.Second)))
 					}
 				}
 				require.Positive(t, granted)
