@@ -43,6 +43,8 @@ const (
 	// minWrites are always let in, so that the queue never closes permanently, and learns
 	// how long a write takes that does not wait for others.
 	minWrites = 16
+	// showing is how many writes of a lane there are for each one that shows how long it takes.
+	showing = 64
 	// unlimited is more than can be in flight.
 	unlimited = math.MaxInt32
 )
@@ -79,7 +81,7 @@ func (q *Queue) Begin(l lanes.Lane, now time.Time) (shows bool) {
 	n := q.begun.Add(l, 1)
 	q.sample(now)
 	// Reading the clock at the end, and looking at all lanes, costs more than all the rest.
-	return (n%minWrites == 0 || q.calm.Load() == 0) && q.writes() <= minWrites
+	return (n%showing == 0 || q.calm.Load() == 0) && q.writes() <= minWrites
 }
 
 // End counts a write out. Its arguments are those of Begin and its result.

@@ -46,13 +46,19 @@ const keptShares = 1024
 
 // slotsHeld is how many slots clients hold, zeros of the last ones, too.
 type slotsHeld struct {
-	clients map[netip.Addr]*int
+	clients map[netip.Addr]*slots
 	last    netip.Addr // that was asked for, and its number: most requests are of few clients
-	number  *int
+	number  *slots
+}
+
+// slots is a number of them, apart from those of other lanes in memory.
+type slots struct {
+	n int
+	_ [lanes.Apart - 8]byte
 }
 
 // of returns the number of a client, to be changed, nil if it is not known.
-func (h *slotsHeld) of(client netip.Addr) *int {
+func (h *slotsHeld) of(client netip.Addr) *slots {
 	if h.number != nil && h.last == client {
 		return h.number
 	}
@@ -64,25 +70,25 @@ func (h *slotsHeld) of(client netip.Addr) *int {
 }
 
 // add gives a number of slots to a client.
-func (h *slotsHeld) add(client netip.Addr, slots int) {
-	n := h.of(client)
-	if n == nil {
-		n = new(int)
+func (h *slotsHeld) add(client netip.Addr, n int) {
+	number := h.of(client)
+	if number == nil {
+		number = new(slots)
 		if h.clients == nil {
-			h.clients = map[netip.Addr]*int{}
+			h.clients = map[netip.Addr]*slots{}
 		}
-		h.clients[client] = n
+		h.clients[client] = number
 	}
-	*n += slots
+	number.n += n
 }
 
 // drop takes a slot of a client back. It returns false if the client has none here.
 func (h *slotsHeld) drop(client netip.Addr, kept int) bool {
-	n := h.of(client)
-	if n == nil || *n == 0 {
+	number := h.of(client)
+	if number == nil || number.n == 0 {
 		return false
 	}
-	if *n--; *n == 0 && len(h.clients) > kept {
+	if number.n--; number.n == 0 && len(h.clients) > kept {
 		delete(h.clients, client)
 		h.number = nil
 	}
@@ -104,7 +110,7 @@ func (s *Shares) Enter(in lanes.Lane, addr netip.Addr) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.close()
-	if n := s.held.of(addr); n != nil && *n >= s.max {
+	if held := s.held.of(addr); held != nil && held.n >= s.max {
 		return ErrFull
 	}
 	s.held.add(addr, 1)
@@ -162,9 +168,9 @@ func (s *Shares) close() {
 		l := &s.lanes[i]
 		s.rest += l.takeBack()
 		l.mu.Lock()
-		for client, n := range l.held.clients {
-			if *n > 0 {
-				s.held.add(client, *n)
+		for client, held := range l.held.clients {
+			if held.n > 0 {
+				s.held.add(client, held.n)
 			}
 		}
 		l.held = slotsHeld{}
