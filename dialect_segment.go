@@ -75,7 +75,9 @@ type segmentDecoder struct {
 	reserved int64          // for both
 }
 
-var segmentDecoders = sync.Pool{New: func() any { return new(segmentDecoder) }}
+// A decoder has slots for a few events, so that they fill whole lines of a cache: no two decoders
+// share one.
+var segmentDecoders = sync.Pool{New: func() any { return &segmentDecoder{slots: make([]segmentSlots, 0, 15)} }}
 
 // newSegmentDecoder returns a decoder for a request, which recycle gives to the next one.
 func newSegmentDecoder(in *Input) *segmentDecoder {

@@ -149,6 +149,10 @@ func (in *Input) giveBack(n int64) {
 	}
 }
 
+// wholeLines is how many pointers or numbers there is memory for at least, so that what two
+// processors write is not in the same lines of a cache.
+const wholeLines = 16
+
 // growEvents makes room for n more events.
 func (in *Input) growEvents(n int) bool {
 	if cap(in.structs)-len(in.structs) >= n {
@@ -156,12 +160,13 @@ func (in *Input) growEvents(n int) bool {
 	}
 	// Events in what is outgrown stay where they are.
 	n = max(n, cap(in.structs))
-	if !in.reserve(n*(eventSize+verified.EventBytes) + 2*(len(in.events)+n)*pointerSize) {
+	if !in.reserve(n*(eventSize+verified.EventBytes) + 2*max(len(in.events)+n, wholeLines)*pointerSize) {
 		return false
 	}
 	in.structs = make([]Event, 0, n)
-	in.events = append(make([]*Event, 0, len(in.events)+n), in.events...)
-	in.places = append(make([]int, 0, len(in.places)+n), in.places...)
+	n = max(len(in.events)+n, wholeLines)
+	in.events = append(make([]*Event, 0, n), in.events...)
+	in.places = append(make([]int, 0, n), in.places...)
 	return true
 }
 

@@ -66,6 +66,8 @@ type Buffer struct {
 	number   uint32  // decides on its watch
 	account  *account.Account
 	reserved int64 // in the account
+
+	_ [48]byte // no other buffer is in the same lines of a cache
 }
 
 const (

@@ -42,6 +42,8 @@ func (m *Marks) At(i int, raw json.RawMessage) bool { return m[i] == markOf(raw)
 type List struct {
 	readers atomic.Int32 // -1 while no reader may read it
 	events  []event      // changes only then
+
+	_ [96]byte // no other list is in the same lines of a cache
 }
 
 // An event is known by the address of one of its fields.
