@@ -120,7 +120,7 @@ func (b *bodies) read(w http.ResponseWriter, r *http.Request, l lanes.Lane, clie
 	}
 	defer b.shares.Leave(l, client)
 	b.checkWriter(w, r)
-	t.MinRate = b.bounds.MinRate
+	t.MinRate, t.Lane = b.bounds.MinRate, l
 	return b.reader.Read(w, r, t)
 }
 

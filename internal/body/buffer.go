@@ -2,7 +2,6 @@ package body
 
 import (
 	"io"
-	"math/rand/v2"
 	"sync"
 
 	"github.com/inlet-go/inlet/internal/account"
@@ -52,8 +51,6 @@ func largeBuffer(a *account.Account, n int64) (*Buffer, error) {
 	return buf, nil
 }
 
-func newPooled() *Buffer { return &Buffer{number: rand.Uint32()} }
-
 // A Buffer holds the bytes of a body. Requests reuse its memory one after another. The
 // zero value is an empty buffer of no account.
 type Buffer struct {
@@ -63,11 +60,10 @@ type Buffer struct {
 	Coding Coding
 
 	source   arrival // what Bytes are read from
-	number   uint32  // decides on its watch
 	account  *account.Account
 	reserved int64 // in the account
 
-	_ [48]byte // no other buffer is in the same lines of a cache
+	_ [16]byte // no other buffer is in the same lines of a cache
 }
 
 const (
@@ -84,8 +80,8 @@ const (
 // Small and large buffers are pooled apart: a client that sends little, and slowly, does
 // not hold a buffer that was large for another one.
 var (
-	smallBuffers = sync.Pool{New: func() any { return newPooled() }}
-	largeBuffers = sync.Pool{New: func() any { return newPooled() }}
+	smallBuffers = sync.Pool{New: func() any { return new(Buffer) }}
+	largeBuffers = sync.Pool{New: func() any { return new(Buffer) }}
 )
 
 // readFrom reads src, which has at most limit bytes, to its end. The expected length

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/inlet-go/inlet/internal/account"
+	"github.com/inlet-go/inlet/internal/lanes"
 )
 
 // MaxBytes is the largest body that the index of its JSON can address.
@@ -39,7 +40,7 @@ const graceTime = 2 * time.Second
 // A Reader reads bodies within its options. It may be used concurrently.
 type Reader struct {
 	options Options
-	watches watches
+	watches [lanes.Count]watch
 }
 
 // NewReader returns a reader.
@@ -61,6 +62,8 @@ type Terms struct {
 	Limit int64
 	// Begin is when its deadline begins to count.
 	Begin time.Time
+	// Lane is that of its request.
+	Lane lanes.Lane
 	// MinRate is the slowest that it may arrive on average, in bytes per second, at every moment
 	// after its first two seconds.
 	MinRate int64
@@ -152,7 +155,7 @@ func (rd *Reader) readWire(w http.ResponseWriter, r *http.Request, limit int64, 
 		boundedReader: boundedReader{src: r.Body, left: limit, limit: limit},
 		w:             deadlineOf(w), start: t.Begin, end: t.Begin.Add(rd.options.ReadTimeout), minRate: t.MinRate, announced: r.ContentLength,
 	}
-	err = buf.source.readInto(buf, r, expected, rd.watches.of(buf))
+	err = buf.source.readInto(buf, r, expected, &rd.watches[t.Lane%lanes.Count])
 	buf.source = arrival{}
 	if err != nil {
 		buf.Free()

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/inlet-go/inlet/internal/guard"
+	"github.com/inlet-go/inlet/internal/lanes"
 )
 
 // How bodies have deadlines.
@@ -27,15 +28,8 @@ type watch struct {
 	mu      sync.Mutex
 	first   *arrival
 	looking bool
-	_       [104]byte // so that processors do not share the memory of two watches
+	_       [lanes.Apart - 24]byte
 }
-
-// watches are those of a reader. A buffer that is reused stays with one of them, and mostly with
-// one processor, so that processors seldom wait for each other.
-type watches [8]watch
-
-// of returns the watch of a buffer.
-func (w *watches) of(buf *Buffer) *watch { return &w[buf.number%uint32(len(w))] }
 
 // add puts a body that is about to be read on the list, and sets its deadline if that has to be
 // done at once.

@@ -62,7 +62,7 @@ var arrows = map[string][]string{
 	"internal/account":       {"internal/lanes"},
 	"internal/admission":     {"internal/lanes"},
 	"internal/backoff":       {},
-	"internal/body":          {"internal/account", "internal/guard"},
+	"internal/body":          {"internal/account", "internal/guard", "internal/lanes"},
 	"internal/canonical":     {},
 	"internal/check":         {},
 	"internal/commandersact": {"internal/timestamp", "internal/wire"},
