@@ -225,10 +225,11 @@ func (x *indexer) name(i int) (s span, value int) {
 	}
 	x.fingerprint = fingerprint
 	if x.fault.Kind == None { // a second fault does not matter
-		count(1)
+		count(1) // for its bit
 		x.members++
 		key, n := uint32(fingerprint>>32), len(x.names)
 		if bit := bitOf(key); x.inner.seen&bit == 0 && x.members <= x.maxMembers && n < cap(x.names) { // most often
+			count(1)
 			x.inner.seen |= bit
 			x.names = x.names[:n+1]
 			k := &x.names[n] // field by field: a copy of a nameKey waits for what was just written

@@ -72,15 +72,16 @@ func scanPlain(src []byte, i int) (end int, fingerprint uint64, found bool) {
 func (x *indexer) scanTail(i int, fingerprint uint64) (end int, _ uint64, escapes bool) {
 	var w uint64
 	for n := 0; i < len(x.src); n += word {
-		count(1)
 		switch c := x.src[i]; {
 		case c == '"':
+			count(1)
 			return i + 1, (fingerprint ^ w) * mixer, false
 		case c == '\\' || c < ' ':
 			return x.scanEscaped(i), 0, true
 		default:
 			w |= uint64(c) << n
 		}
+		count(1)
 		i++
 	}
 	return x.fail(i), 0, false
