@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -17,6 +18,7 @@ type poller struct {
 	requests    [][]byte
 	next        int
 	connections []*polled
+	took        []time.Duration // of each request of the last send, in the order of the answers
 }
 
 // A polled connection waits for a response or has a part of a request to send.
@@ -26,6 +28,7 @@ type polled struct {
 	buf    []byte // that the response is read into
 	read   int
 	busy   bool
+	began  time.Time
 }
 
 // poll opens n keep-alive connections.
@@ -49,12 +52,13 @@ func poll(tb testing.TB, address string, n int, requests [][]byte) *poller {
 // send sends n requests over all connections. Each waits for the response to one before it sends
 // the next.
 func (p *poller) send(n int) error {
+	p.took = p.took[:0]
 	for left, done := n, 0; done < n; {
 		for _, c := range p.connections {
 			if !c.busy && left > 0 {
 				left--
 				p.next++
-				c.busy, c.unsent = true, p.requests[p.next%len(p.requests)]
+				c.busy, c.unsent, c.began = true, p.requests[p.next%len(p.requests)], time.Now()
 			}
 			if !c.busy {
 				continue
@@ -64,6 +68,7 @@ func (p *poller) send(n int) error {
 			}
 			if !c.busy {
 				done++
+				p.took = append(p.took, time.Since(c.began))
 			}
 		}
 	}

@@ -102,6 +102,10 @@ func handlerOf(kind string) (http.Handler, error) {
 		return newOverloaded()
 	case "journal":
 		return newStoring()
+	case kindAppended, kindAhead:
+		return newFlushing(kind == kindAhead)
+	case kindGrouped:
+		return newGrouped()
 	}
 	return newHandler()
 }
@@ -151,7 +155,11 @@ type server struct {
 // benchmark.
 func startServer(tb testing.TB, kind string) *server {
 	tb.Helper()
-	cmd := exec.Command(os.Args[0])
+	binary := os.Args[0]
+	if of, ok := strings.CutPrefix(kind, beforeVariable); ok {
+		binary, kind = os.Getenv(beforeVariable), of
+	}
+	cmd := exec.Command(binary)
 	cmd.Env = append(os.Environ(), serverVariable+"="+kind, directoryVariable+"="+tb.TempDir())
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
