@@ -1,14 +1,6 @@
 package journal
 
-import (
-	"time"
-)
-
-// patienceDivisor is the part of a flush for which the committer waits for writers of the
-// last group that have not returned yet. A writer that comes too late waits for two flushes;
-// but where a flush is fast and writers are many, waiting for all of them costs more than it
-// saves.
-const patienceDivisor = 4
+import "time"
 
 // A committer is the one goroutine that writes. It takes waiting requests as a group, numbers
 // their lines, writes and flushes them together, and only then answers the writers. While a
@@ -29,6 +21,7 @@ type committer struct {
 	buf   []byte // the lines of a group of several requests
 
 	flushTook time.Duration // the last flush
+	expected  int           // writers of the next group: those just answered, and those that wait
 
 	done chan struct{}
 	err  error // of sealing the last segment; set when done is closed
@@ -49,6 +42,7 @@ func (c *committer) run() {
 		}
 		c.store.maintain(time.Now())
 	}
+	c.queue.others.close()
 	c.err = c.store.seal()
 	c.store.dropAhead()
 	if err := c.release(); c.err == nil {
@@ -67,7 +61,7 @@ func (c *committer) resetTimer(timer *time.Timer) {
 
 // commitNext commits one group, if there is one.
 func (c *committer) commitNext() {
-	c.group = c.queue.nextGroup(c.group, c.maxGroup, c.flushTook/patienceDivisor)
+	c.group = c.queue.nextGroup(c.group, c.maxGroup, c.expected, max(c.flushTook, minPatience))
 	if len(c.group) == 0 {
 		return
 	}
@@ -97,7 +91,7 @@ func (c *committer) commit(s groupTotals) {
 	c.store.health.beginCommit()
 	err := c.apply(s)
 	c.store.health.endCommit()
-	c.queue.release(s.bytes)
+	c.expected = len(c.group) + c.queue.settle(s.bytes)
 	for _, r := range c.group { // once a request has its outcome it belongs to its writer
 		r.done <- err
 	}

@@ -2,6 +2,7 @@ package journal
 
 import (
 	"fmt"
+	"os"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -116,7 +117,7 @@ func TestGroupWriters(t *testing.T) {
 		const rounds = 20
 		for _, test := range []struct {
 			name     string
-			last     int
+			expected int
 			patience time.Duration
 			waits    bool
 		}{
@@ -126,7 +127,7 @@ func TestGroupWriters(t *testing.T) {
 		} {
 			waited := 0
 			for range rounds {
-				waited += gatheredWithLateOne(test.last, test.patience) - 1
+				waited += gatheredWithLateOne(test.expected, test.patience) - 1
 			}
 			require.Equal(t, test.waits, waited > rounds/2, "%s: %d of %d", test.name, waited, rounds)
 		}
@@ -171,14 +172,14 @@ func gathered(writers int) int {
 		group.Go(func() { _ = q.put(newWriteRequest()) })
 	}
 	<-q.wake
-	n := len(q.nextGroup(nil, 1<<20, 0))
+	n := len(q.nextGroup(nil, 1<<20, 0, 0))
 	group.Wait()
 	return n
 }
 
 // gatheredWithLateOne returns the size of a group if one request is queued and another one
 // comes after other goroutines have run a few times.
-func gatheredWithLateOne(last int, patience time.Duration) int {
+func gatheredWithLateOne(expected int, patience time.Duration) int {
 	q := newQueue(1 << 20)
 	_ = q.put(newWriteRequest())
 	var group sync.WaitGroup
@@ -188,7 +189,43 @@ func gatheredWithLateOne(last int, patience time.Duration) int {
 		}
 		_ = q.put(newWriteRequest())
 	})
-	n := len(q.nextGroup(make([]*writeRequest, last), 1<<20, patience))
+	n := len(q.nextGroup(nil, 1<<20, expected, patience))
 	group.Wait()
 	return n
+}
+
+// On one processor, a lull lets a goroutine run that waits for a file. Occasionally the scheduler
+// takes the committer first.
+func TestLull(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	from, to, err := os.Pipe()
+	require.NoError(t, err)
+	var read atomic.Int64
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for buf := []byte{0}; ; read.Add(1) {
+			if _, err := from.Read(buf); err != nil {
+				return
+			}
+		}
+	}()
+	var l lull
+	l.wait() // until the goroutine waits, too
+	const rounds = 20
+	seen := 0
+	for i := range rounds {
+		_, err := to.Write([]byte{0})
+		require.NoError(t, err)
+		l.wait()
+		if read.Load() == int64(i+1) {
+			seen++
+		}
+	}
+	require.Greater(t, seen, rounds/2)
+	l.close()
+	l.wait() // does not hang
+	require.NoError(t, to.Close())
+	<-ended
+	require.NoError(t, from.Close())
 }

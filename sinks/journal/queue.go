@@ -14,17 +14,28 @@ import (
 //
 // A writer encodes its events into a writeRequest, in its own goroutine, puts it into the
 // queue and waits for the outcome. The committer takes what is in the queue as one group
-// (nextGroup). Before it does, it lets writers run (awaitWriters): while that makes the
-// queue grow, while others still encode, and for a short time while fewer have come than
-// the last time. The queue is bounded in bytes, which count until their group is committed.
+// (nextGroup). Before it does, it lets everything else run until as many writers have come as it
+// may expect: those of the last group, which were just answered and return with their next
+// events, and those that had come meanwhile (awaitExpected). A flush costs the processor as much
+// as several requests do, so that few large groups are faster than many small ones; and a writer
+// that just misses a group waits for two flushes. The queue is bounded in bytes, which count until
+// their group is committed.
 
-// How often the committer lets writers run before it takes a group: while that makes the
-// queue grow, while others still encode on another processor, and while those that were
-// answered last may be about to return.
 const (
+	// maxYields is how often the committer lets writers run that it does not expect, while that
+	// makes the queue grow.
 	maxYields = 8
-	maxWaits  = 64
-	maxQuiet  = 6
+	// maxQuiet is how often the committer lets others run without a sign of a writer that it
+	// expects, before it gives up. The first quietYields times it lets those run that are ready.
+	// Then it also waits for what has arrived from the network, which takes longer: twice, since
+	// a client that was just answered takes a moment.
+	maxQuiet, quietYields = 8, 6
+	// maxWaits is how often a writer that encodes on another processor is such a sign. Encoding
+	// takes long if the events are many, or if the writer has to help the garbage collector.
+	maxWaits = 64
+	// minPatience is how long the committer waits for writers at most while they keep coming, or
+	// as long as a flush takes if that is longer.
+	minPatience = 5 * time.Millisecond
 )
 
 // A queue holds the requests that wait for the committer.
@@ -33,6 +44,7 @@ type queue struct {
 	wake     chan struct{} // has an element when there may be something to do
 
 	encoding atomic.Int32 // writers that are about to put
+	others   lull         // used by the committer only
 
 	mu       sync.Mutex
 	requests []*writeRequest
@@ -91,15 +103,15 @@ func (q *queue) close() {
 	q.signal()
 }
 
-// nextGroup lets writers run, then takes a group of at most maxBytes; see awaitWriters and
-// take. It reuses the memory of the last group.
-func (q *queue) nextGroup(last []*writeRequest, maxBytes int, patience time.Duration) []*writeRequest {
-	q.awaitWriters(len(last), patience)
-	return q.take(last[:0], maxBytes)
+// nextGroup awaits writers, then takes a group of at most maxBytes; see awaitWriters and take. It
+// uses the memory of a group.
+func (q *queue) nextGroup(memory []*writeRequest, maxBytes, expected int, patience time.Duration) []*writeRequest {
+	q.awaitWriters(maxBytes, expected, patience)
+	return q.take(memory[:0], maxBytes)
 }
 
 // take moves the oldest requests to group, as many as fit into maxBytes but at least one,
-// and returns it. Their bytes count until release.
+// and returns it. Their bytes count until settle.
 func (q *queue) take(group []*writeRequest, maxBytes int) []*writeRequest {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -115,34 +127,57 @@ func (q *queue) take(group []*writeRequest, maxBytes int) []*writeRequest {
 	return group
 }
 
-// release frees the bytes of a group.
-func (q *queue) release(bytes int) {
+// settle ends the commit of the group that was taken, before its requests get their outcome. It
+// frees their bytes, and returns how many requests wait for the next.
+func (q *queue) settle(bytes int) (waiting int) {
 	q.mu.Lock()
+	defer q.mu.Unlock()
 	q.bytes -= bytes
-	q.mu.Unlock()
+	return len(q.requests)
 }
 
-// awaitWriters lets writers run while that makes the queue grow. Otherwise a single
-// processor would commit nearly every write on its own, because the committer runs as soon
-// as the first writer blocks. It does not sleep, and a writer that encodes never waits for
-// it. Patience is how long it waits without a sign of another writer while there are fewer
-// requests than in the last group.
-func (q *queue) awaitWriters(last int, patience time.Duration) {
-	began := time.Now()
-	for yields, waits, quiet := 0, 0, 0; yields < maxYields && waits < maxWaits && quiet < maxQuiet; {
+// awaitWriters lets writers run that may come into the group. Otherwise a single processor would
+// commit nearly every write on its own, because the committer runs as soon as the first writer
+// blocks. It does not sleep: when there is nothing else to do, it returns at once.
+func (q *queue) awaitWriters(maxBytes, expected int, patience time.Duration) {
+	q.awaitExpected(maxBytes, expected, patience)
+	for range maxYields {
 		before := q.len()
 		runtime.Gosched()
-		switch {
-		case q.len() != before:
-			yields, quiet = yields+1, 0
-		case q.encoding.Load() > 0:
-			waits++
-		case before >= last, time.Since(began) >= patience:
+		if q.len() == before {
 			return
+		}
+	}
+}
+
+// awaitExpected lets others run until as many requests are in the queue as are expected, or as
+// maxBytes allow, or no more come. A writer that encodes on another processor is one that comes.
+func (q *queue) awaitExpected(maxBytes, expected int, patience time.Duration) {
+	began := time.Now()
+	n, bytes := q.waiting()
+	for quiet, waits := 0, 0; n > 0 && n < expected && bytes < maxBytes && quiet < maxQuiet && time.Since(began) < patience; {
+		if quiet < quietYields {
+			runtime.Gosched()
+		} else {
+			q.others.wait()
+		}
+		before := n
+		switch n, bytes = q.waiting(); {
+		case n > before:
+			quiet, waits = 0, 0
+		case q.encoding.Load() > 0 && waits < maxWaits:
+			waits++
 		default:
 			quiet++
 		}
 	}
+}
+
+// waiting returns how many requests wait, and how many bytes wait or are being committed.
+func (q *queue) waiting() (requests, bytes int) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return len(q.requests), q.bytes
 }
 
 func (q *queue) len() int {
@@ -170,8 +205,8 @@ const maxPooled = 1 << 20
 
 // A writeRequest is one Write (or, without lines, one Flush) on its way through the
 // committer. The writer owns it until it is in the queue, and again once it has received
-// from done. If the writer stops waiting, it is left to the committer and then to the
-// garbage collector.
+// from done. If the writer stops waiting, it is left to the committer and then to
+// the garbage collector.
 type writeRequest struct {
 	buf   []byte
 	lines []lineSlot

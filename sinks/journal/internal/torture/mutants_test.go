@@ -163,13 +163,13 @@ var mutants = map[string]mutant{
 		file: "queue.go", from: "for n < len(q.requests) && (n == 0 ||", to: "for n < min(1, len(q.requests)) && (n == 0 ||",
 	},
 	"the committer does not wait for the writers of its last group": {
-		file: "queue.go", from: "case before >= last, time.Since(began) >= patience:", to: "case time.Since(began) >= 0:",
+		file: "queue.go", from: "\tq.awaitExpected(maxBytes, expected, patience)\n", to: "",
 	},
 	"the committer waits for more writers than there were": {
-		file: "queue.go", from: "case before >= last, time.Since(began) >= patience:", to: "case time.Since(began) >= patience:",
+		file: "queue.go", from: "n > 0 && n < expected && bytes", to: "n > 0 && bytes",
 	},
 	"the committer does not let writers run": {
-		file: "queue.go", from: "\tq.awaitWriters(len(last), patience)\n", to: "",
+		file: "queue.go", from: "\tq.awaitWriters(maxBytes, expected, patience)\n", to: "",
 	},
 	"a segment keeps its blank lines": {
 		file: "store.go", from: "if g.preallocated <= g.size {", to: "if true || g.preallocated <= g.size {",
