@@ -42,7 +42,7 @@ func (c *committer) run() {
 		}
 		c.store.maintain(time.Now())
 	}
-	c.queue.others.close()
+	c.queue.end()
 	c.err = c.store.seal()
 	c.store.dropAhead()
 	if err := c.release(); c.err == nil {

@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"runtime"
@@ -174,6 +175,7 @@ func gathered(writers int) int {
 	<-q.wake
 	n := len(q.nextGroup(nil, 1<<20, 0, 0))
 	group.Wait()
+	settleAll(q)
 	return n
 }
 
@@ -191,7 +193,14 @@ func gatheredWithLateOne(expected int, patience time.Duration) int {
 	})
 	n := len(q.nextGroup(nil, 1<<20, expected, patience))
 	group.Wait()
+	settleAll(q)
 	return n
+}
+
+// settleAll empties a queue that has no committer, so that it stops to remind.
+func settleAll(q *queue) {
+	q.take(nil, 1<<20)
+	q.settle(0)
 }
 
 // On one processor, a lull lets a goroutine run that waits for a file. Occasionally the scheduler
@@ -228,4 +237,48 @@ func TestLull(t *testing.T) {
 	require.NoError(t, to.Close())
 	<-ended
 	require.NoError(t, from.Close())
+}
+
+// A writer looks at its context only if its outcome takes long: asking most contexts for the
+// channel of their end makes a timer.
+func TestWriterContext(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m, g := memfs.New(), newGate("sync")
+		m.Fault = g.fault
+		j := openMem(t, m, Options{})
+		ctx := &askedContext{Context: t.Context()}
+		require.NoError(t, j.Write(ctx, events("a", 1)))
+		time.Sleep(time.Second)
+		require.NoError(t, j.Write(ctx, events("b", 1)), "with a request that is used again")
+		require.False(t, ctx.asked.Load())
+
+		g.shut.Store(true)
+		ended, cancel := context.WithCancel(t.Context())
+		ctx.Context = ended
+		began := time.Now()
+		time.AfterFunc(time.Millisecond, cancel)
+		require.ErrorIs(t, j.Write(ctx, events("c", 1)), context.Canceled)
+		require.True(t, ctx.asked.Load())
+		require.LessOrEqual(t, time.Since(began), 2*remindAfter)
+
+		waiting, outcome := t.Context(), make(chan error)
+		go func() { outcome <- j.Write(waiting, events("d", 1)) }()
+		time.Sleep(time.Second)
+		g.shut.Store(false)
+		close(g.open)
+		require.NoError(t, <-outcome, "an outcome after the reminder")
+		require.Equal(t, []string{"a-0", "b-0", "c-0", "d-0"}, stored(t, j))
+	})
+}
+
+// askedContext knows whether it was asked for its end.
+type askedContext struct {
+	context.Context
+	asked atomic.Bool
+}
+
+func (c *askedContext) Done() <-chan struct{} {
+	c.asked.Store(true)
+	return c.Context.Done()
 }

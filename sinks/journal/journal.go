@@ -184,8 +184,8 @@ func (j *Journal) newCommitter(sealed sealedSegments, last *lastFile) *committer
 // Write stores the events, all of them or none, and returns nil once they are as durable as
 // [Journal.Durability] declares. It does not keep or change them. Errors are temporary:
 // [inlet.ErrClosed] after Close, [inlet.ErrOverloaded] if too many bytes are waiting, else
-// an error of the disk. If ctx is done first the outcome is unknown, and the events may
-// still be stored.
+// an error of the disk. If ctx is done first, which Write notices within 20 milliseconds, the
+// outcome is unknown, and the events may still be stored.
 //
 // The one exception is an event that could not be read back, because a raw field of it is not
 // valid JSON or Extra has the name of another field: it is refused with a permanent error and a

@@ -2,6 +2,7 @@ package journal
 
 import (
 	"context"
+	"errors"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -36,6 +37,9 @@ const (
 	// minPatience is how long the committer waits for writers at most while they keep coming, or
 	// as long as a flush takes if that is longer.
 	minPatience = 5 * time.Millisecond
+	// remindAfter is when a writer that waits begins to look at its context; at the latest after
+	// twice that.
+	remindAfter = 10 * time.Millisecond
 )
 
 // A queue holds the requests that wait for the committer.
@@ -46,10 +50,13 @@ type queue struct {
 	encoding atomic.Int32 // writers that are about to put
 	others   lull         // used by the committer only
 
-	mu       sync.Mutex
-	requests []*writeRequest
-	bytes    int // of the requests, and of the group that is being committed
-	closed   bool
+	mu         sync.Mutex
+	requests   []*writeRequest
+	committing []*writeRequest // the group that was taken and is not settled yet
+	bytes      int             // of all of these
+	closed     bool
+	reminder   *time.Timer // calls remind; nil before the first put
+	reminding  bool        // the reminder runs
 }
 
 func newQueue(maxBytes int) *queue {
@@ -83,9 +90,42 @@ func (q *queue) put(r *writeRequest) error {
 	}
 	q.requests = append(q.requests, r)
 	q.bytes += len(r.buf)
+	q.startReminder()
 	q.mu.Unlock()
 	q.signal()
 	return nil
+}
+
+// startReminder starts the reminder unless it runs. It is called with mu held.
+func (q *queue) startReminder() {
+	switch {
+	case q.reminding:
+		return
+	case q.reminder == nil:
+		q.reminder = time.AfterFunc(remindAfter, q.remind)
+	default:
+		q.reminder.Reset(remindAfter)
+	}
+	q.reminding = true
+}
+
+// remind tells the writers that have waited since its last call to look at their contexts. It
+// is called again as long as anyone waits.
+//
+// Most contexts make a timer when they are asked for the channel that is closed at their end,
+// and nearly all writers have their outcome before that timer could be of use.
+func (q *queue) remind() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, waiting := range [...][]*writeRequest{q.committing, q.requests} {
+		for _, r := range waiting {
+			r.remind()
+		}
+	}
+	q.reminding = false
+	if len(q.committing)+len(q.requests) > 0 {
+		q.startReminder()
+	}
 }
 
 func (q *queue) signal() {
@@ -101,6 +141,16 @@ func (q *queue) close() {
 	q.closed = true
 	q.mu.Unlock()
 	q.signal()
+}
+
+// end releases what the queue uses, once it is drained.
+func (q *queue) end() {
+	q.others.close()
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.reminder != nil {
+		q.reminder.Stop()
+	}
 }
 
 // nextGroup awaits writers, then takes a group of at most maxBytes; see awaitWriters and take. It
@@ -124,6 +174,7 @@ func (q *queue) take(group []*writeRequest, maxBytes int) []*writeRequest {
 	rest := copy(q.requests, q.requests[n:])
 	clear(q.requests[rest:])
 	q.requests = q.requests[:rest]
+	q.committing = group
 	return group
 }
 
@@ -132,6 +183,7 @@ func (q *queue) take(group []*writeRequest, maxBytes int) []*writeRequest {
 func (q *queue) settle(bytes int) (waiting int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	q.committing = nil
 	q.bytes -= bytes
 	return len(q.requests)
 }
@@ -205,17 +257,30 @@ const maxPooled = 1 << 20
 
 // A writeRequest is one Write (or, without lines, one Flush) on its way through the
 // committer. The writer owns it until it is in the queue, and again once it has received
-// from done. If the writer stops waiting, it is left to the committer and then to
+// the outcome from done. If the writer stops waiting, it is left to the committer and then to
 // the garbage collector.
 type writeRequest struct {
 	buf   []byte
 	lines []lineSlot
-	done  chan error // buffers the one outcome
+	done  chan error // buffers a reminder and the one outcome
+
+	reminders int // how often the queue has come by; at the second time it reminds
 }
 
-func newWriteRequest() *writeRequest { return &writeRequest{done: make(chan error, 1)} }
+// errReminder is no outcome: the writer has waited for a while, and has to look at its context
+// from now on.
+var errReminder = errors.New("still waiting")
 
-func (r *writeRequest) reset() { r.buf, r.lines = r.buf[:0], r.lines[:0] }
+func newWriteRequest() *writeRequest { return &writeRequest{done: make(chan error, 2)} }
+
+func (r *writeRequest) reset() { r.buf, r.lines, r.reminders = r.buf[:0], r.lines[:0], 0 }
+
+// remind is called before the outcome is sent, with the lock of the queue held.
+func (r *writeRequest) remind() {
+	if r.reminders++; r.reminders == 2 {
+		r.done <- errReminder
+	}
+}
 
 // addLine writes the line of an event, without its number.
 func (r *writeRequest) addLine(e *inlet.Event) {
@@ -231,8 +296,12 @@ func (r *writeRequest) number(seq uint64) {
 	}
 }
 
-// await returns the outcome, and whether it came before ctx was done.
+// await returns the outcome, and whether it came before ctx was done. It does not look at ctx
+// until it is reminded; see [queue.remind].
 func (r *writeRequest) await(ctx context.Context) (ok bool, err error) {
+	if err = <-r.done; err != errReminder {
+		return true, err
+	}
 	select {
 	case err = <-r.done:
 		return true, err

@@ -171,6 +171,9 @@ var mutants = map[string]mutant{
 	"the committer does not let writers run": {
 		file: "queue.go", from: "\tq.awaitWriters(maxBytes, expected, patience)\n", to: "",
 	},
+	"a writer that waits does not look at its context": {
+		file: "queue.go", from: "r.reminders == 2 {", to: "r.reminders == 0 {",
+	},
 	"a segment keeps its blank lines": {
 		file: "store.go", from: "if g.preallocated <= g.size {", to: "if true || g.preallocated <= g.size {",
 	},
