@@ -329,7 +329,7 @@ func (s *state) readBody(bodies *bodies, w http.ResponseWriter, r *http.Request,
 	// as it is.
 	json := s.route() != nil || saysText(r.Header.Get("Content-Type"))
 	buffer, size, err := bodies.read(w, r, s.lane, client, body.Terms{
-		Account: &s.account, Limit: limit, Begin: now, JSON: json, Worker: &s.turn,
+		Account: &s.account, Limit: limit, Arrived: s.arrived, Begin: now, JSON: json, Worker: &s.turn,
 	})
 	if err != nil {
 		return nil, 0, bodyError(err)

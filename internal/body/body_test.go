@@ -57,7 +57,7 @@ func newReader(change ...func(*body.Options)) *reader {
 func (rd *reader) read(w http.ResponseWriter, r *http.Request, limit int64) (*body.Buffer, int64, error) {
 	a := new(account.Account)
 	a.Enter(rd.budget, 0)
-	buf, size, err := rd.Read(w, r, body.Terms{Account: a, Limit: limit, Begin: time.Now(), MinRate: 1 << 10})
+	buf, size, err := rd.Read(w, r, body.Terms{Account: a, Limit: limit, Arrived: time.Now(), Begin: time.Now(), MinRate: 1 << 10})
 	if err != nil {
 		a.Leave()
 	}

@@ -60,8 +60,8 @@ type Terms struct {
 	Account *account.Account
 	// Limit bounds the decompressed body, in bytes, if it is smaller than MaxBytes.
 	Limit int64
-	// Begin is when its deadline begins to count.
-	Begin time.Time
+	// Arrived is when its request did. Begin is when its deadline begins to count.
+	Arrived, Begin time.Time
 	// Lane is that of its request.
 	Lane lanes.Lane
 	// MinRate is the slowest that it may arrive on average, in bytes per second, at every moment
@@ -155,7 +155,7 @@ func (rd *Reader) readWire(w http.ResponseWriter, r *http.Request, limit int64, 
 		boundedReader: boundedReader{src: r.Body, left: limit, limit: limit},
 		w:             deadlineOf(w), start: t.Begin, end: t.Begin.Add(rd.options.ReadTimeout), minRate: t.MinRate, announced: r.ContentLength,
 	}
-	err = buf.source.readInto(buf, r, expected, &rd.watches[t.Lane%lanes.Count])
+	err = buf.source.readInto(buf, r, expected, t.Arrived, &rd.watches[t.Lane%lanes.Count])
 	buf.source = arrival{}
 	if err != nil {
 		buf.Free()
@@ -217,8 +217,8 @@ type arrival struct {
 
 // readInto reads the body of r into a buffer, before its deadline. A server without deadlines
 // cannot end it; what comes too late is refused.
-func (a *arrival) readInto(buf *Buffer, r *http.Request, expected int64, w *watch) (err error) {
-	w.add(a, a.end.Sub(a.start) < 4*lookTime || hasReadTimeout(r))
+func (a *arrival) readInto(buf *Buffer, r *http.Request, expected int64, arrived time.Time, w *watch) (err error) {
+	w.add(a, a.end.Sub(a.start) < 4*lookTime || endsSoon(r, a.start.Sub(arrived)))
 	defer func() {
 		w.remove(a)
 		if a.w == nil {
@@ -237,11 +237,15 @@ func (a *arrival) readInto(buf *Buffer, r *http.Request, expected int64, w *watc
 	return buf.readFrom(a, a.limit, expected)
 }
 
-// hasReadTimeout reports whether the server has set a deadline of its own, which that of the body
-// has to replace.
-func hasReadTimeout(r *http.Request) bool {
+// endsSoon reports whether the server may have set a deadline of its own that passes soon, if the
+// request arrived some time ago: that of the body has to replace it. It counts from the first byte
+// of the header.
+func endsSoon(r *http.Request, ago time.Duration) bool {
 	s, ok := r.Context().Value(http.ServerContextKey).(*http.Server)
-	return ok && s.ReadTimeout > 0
+	if !ok || s.ReadTimeout <= 0 {
+		return false
+	}
+	return s.ReadHeaderTimeout <= 0 || s.ReadTimeout-s.ReadHeaderTimeout-ago < 4*lookTime
 }
 
 // Read reads, and moves the deadline by what has arrived, unless all has.

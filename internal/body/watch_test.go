@@ -88,19 +88,24 @@ func TestDeadline(t *testing.T) {
 		pause   time.Duration
 		pieces  []string
 		timeout time.Duration // of bodies; 0 for the usual one
-		server  time.Duration // the ReadTimeout of the server
+		server  *http.Server
 		known   bool
 		want    []deadline
 	}{
-		{"a body that arrives at once sets none", 0, []string{"text"}, 0, 0, true, nil},
-		{"a body that takes a moment sets none", 100 * ms, []string{"te", "xt"}, 0, 0, true, nil},
-		{"a body of unknown length sets none if it takes a moment", 100 * ms, []string{"te", "xt"}, 0, 0, false, nil},
-		{"a body that takes longer sets the one that it has had all the time", 1800 * ms, []string{"text"}, 0, 0, true,
+		{"a body that arrives at once sets none", 0, []string{"text"}, 0, nil, true, nil},
+		{"a body that takes a moment sets none", 100 * ms, []string{"te", "xt"}, 0, nil, true, nil},
+		{"a body of unknown length sets none if it takes a moment", 100 * ms, []string{"te", "xt"}, 0, nil, false, nil},
+		{"a body that takes longer sets the one that it has had all the time", 1800 * ms, []string{"text"}, 0, nil, true,
 			[]deadline{{500 * ms, 2000 * ms}, {1800 * ms, 0}}},
-		{"what arrives moves it", 900 * ms, []string{strings.Repeat("x", 1024), "text"}, 0, 0, true,
+		{"what arrives moves it", 900 * ms, []string{strings.Repeat("x", 1024), "text"}, 0, nil, true,
 			[]deadline{{500 * ms, 2000 * ms}, {900 * ms, 3000 * ms}, {1800 * ms, 0}}},
-		{"a short one is set at once", 0, []string{"text"}, 900 * ms, 0, true, []deadline{{0, 900 * ms}, {0, 0}}},
-		{"it replaces that of the server at once", 0, []string{"text"}, 0, time.Second, true, []deadline{{0, 2000 * ms}, {0, 0}}},
+		{"a short one is set at once", 0, []string{"text"}, 900 * ms, nil, true, []deadline{{0, 900 * ms}, {0, 0}}},
+		{"it replaces at once that of a server that may pass soon", 0, []string{"text"}, 0,
+			&http.Server{ReadTimeout: 6 * time.Second}, true, []deadline{{0, 2000 * ms}, {0, 0}}},
+		{"a slow header leaves too little of the server's time", 0, []string{"text"}, 0,
+			&http.Server{ReadTimeout: 6 * time.Second, ReadHeaderTimeout: 5500 * ms}, true, []deadline{{0, 2000 * ms}, {0, 0}}},
+		{"a server whose own passes later needs none", 0, []string{"text"}, 0,
+			&http.Server{ReadTimeout: 6 * time.Second, ReadHeaderTimeout: 5000 * ms}, true, nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -108,8 +113,8 @@ func TestDeadline(t *testing.T) {
 				rd := newReader(func(o *body.Options) { o.ReadTimeout = cmp.Or(tt.timeout, o.ReadTimeout) })
 				p := newPieces(tt.pause, tt.pieces...)
 				r := p.request(tt.known)
-				if tt.server > 0 {
-					r = r.WithContext(context.WithValue(r.Context(), http.ServerContextKey, &http.Server{ReadTimeout: tt.server}))
+				if tt.server != nil {
+					r = r.WithContext(context.WithValue(r.Context(), http.ServerContextKey, tt.server))
 				}
 				buf, _, err := rd.read(p, r, maxBytes)
 				require.NoError(t, err)
