@@ -50,6 +50,17 @@ func (t *Turns) Give(turn *Turn) {
 	t.count(&t.given, turn)
 }
 
+// TakeAround is Take, which calls f once the turn is known to be taken and before it is.
+func (t *Turns) TakeAround(turn *Turn, f func()) (taken bool) {
+	l := &t.lanes[0]
+	turn.lane.Store(l)
+	turn.weight = maxUnread
+	f()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.lend(turn, l)
+}
+
 // Begin has the request run.
 func (turn *Turn) Begin() { turn.begin() }
 

@@ -416,13 +416,13 @@ func (l *turnLane) end(turn *Turn) bool {
 
 // end ends a turn that has not ended, or the waiting for it.
 func (t *Turns) end(turn *Turn) {
+	sender := turn.sender
+	if sender == nil {
+		return // it is about to be taken, by another goroutine, which ends it
+	}
 	turn.over.Store(true)
 	if turn.list != nil {
 		turn.list.remove(turn)
-	}
-	sender := turn.sender
-	if sender == nil {
-		return // it is about to be taken, by another goroutine
 	}
 	if sender.requests--; sender.requests == 0 && len(t.clients) > keptShares {
 		delete(t.clients, sender.addr)

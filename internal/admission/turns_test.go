@@ -344,6 +344,18 @@ func TestTurnsConcurrently(t *testing.T) {
 	require.Zero(t, turns.Clients())
 }
 
+// A layer may end the turn of a request just before another goroutine, which the layer has left
+// behind, takes it. Then that one ends it.
+func TestTurnsEndBefore(t *testing.T) {
+	t.Parallel()
+	turns := admission.NewTurns(time.Second, 10)
+	turn := new(admission.Turn)
+	require.True(t, turns.TakeAround(turn, turn.End))
+	turn.End()
+	require.Zero(t, turns.Counted())
+	require.Zero(t, turns.Clients())
+}
+
 // Few requests never wait, whatever the processors do.
 func TestTurnsFew(t *testing.T) {
 	t.Parallel()
