@@ -266,23 +266,16 @@ func (x *indexer) value(i int) (end int) {
 // follows or to the end of the first object or array.
 func (x *indexer) composite(i int) (end int) {
 	src, bottom := x.src, len(x.stack)
-	for {
+	for !x.failed {
 		count(2) // the value's first byte, and what separates it from the next one
 		switch c := x.at(i); c {
 		case '"':
 			i = x.skipString(i)
 		case '{', '[':
-			if i = x.open(i); x.at(i) == c+2 && !x.failed { // its closing bracket
-				i = x.close(i)
-				break
+			var elements bool
+			if i, elements = x.begin(i, c); elements {
+				continue
 			}
-			if c == '{' && !x.failed {
-				_, i = x.name(i)
-			}
-			if x.failed {
-				return i
-			}
-			continue
 		default:
 			i = x.scalar(i)
 		}
@@ -299,8 +292,20 @@ func (x *indexer) composite(i int) (end int) {
 		if x.inObject() && !x.failed {
 			_, i = x.name(i)
 		}
-		if x.failed {
-			return i
-		}
 	}
+	return i
+}
+
+// begin opens the object or array at i, which c begins, and moves to its first element. One that
+// has none is closed again.
+func (x *indexer) begin(i int, c byte) (at int, elements bool) {
+	i = x.open(i)
+	switch {
+	case x.failed:
+	case x.at(i) == c+2: // its closing bracket
+		return x.close(i), false
+	case c == '{':
+		_, i = x.name(i)
+	}
+	return i, true
 }
