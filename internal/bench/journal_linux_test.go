@@ -1,20 +1,12 @@
 package bench
 
 import (
-	"bytes"
-	"encoding/base64"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"os"
-	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
-	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -170,115 +162,14 @@ func newFlushing(ahead bool) (http.Handler, error) {
 	return readmeLayers()(handler), nil
 }
 
-// newGrouped returns an endpoint by hand with a group commit. It knows one key, checks that events
-// name themselves and a user, and keeps each as a line.
+// newGrouped returns an endpoint by hand with a group commit.
 func newGrouped() (http.Handler, error) {
-	commit, err := openGroupCommit(filepath.Join(os.Getenv(directoryVariable), "events.ndjson"))
+	store, err := OpenGroupCommit(os.Getenv(directoryVariable)) // until the process ends
 	if err != nil {
 		return nil, err
 	}
-	authorization := "Basic " + base64.StdEncoding.EncodeToString([]byte(WriteKey+":"))
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Header.Get("Authorization") != authorization {
-			http.Error(w, "unknown write key", http.StatusUnauthorized)
-			return
-		}
-		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 512_000))
-		if err == nil {
-			body, err = linesOf(body, r.URL.Path == batchPath)
-		}
-		if err != nil {
-			http.Error(w, err.Error(), http.StatusBadRequest)
-			return
-		}
-		if err := commit.add(body); err != nil {
-			http.Error(w, err.Error(), http.StatusServiceUnavailable)
-			return
-		}
-		w.Header().Set("Content-Type", "application/json")
-		_, _ = io.WriteString(w, `{"success":true}`)
-	}), nil
-}
-
-// linesOf checks the events of a body and returns each as a line.
-func linesOf(body []byte, batch bool) (lines []byte, err error) {
-	if !batch {
-		return appendLine(nil, body)
-	}
-	var b struct {
-		Batch []json.RawMessage `json:"batch"`
-	}
-	err = json.Unmarshal(body, &b)
-	for i := 0; i < len(b.Batch) && err == nil; i++ {
-		lines, err = appendLine(lines, b.Batch[i])
-	}
-	return lines, err
-}
-
-// appendLine appends an event. Those of the corpus have no newlines.
-func appendLine(lines, event []byte) ([]byte, error) {
-	var e struct {
-		MessageID   string `json:"messageId"`
-		UserID      string `json:"userId"`
-		AnonymousID string `json:"anonymousId"`
-	}
-	if err := json.Unmarshal(event, &e); err != nil {
-		return nil, err
-	}
-	if e.MessageID == "" || e.UserID == "" && e.AnonymousID == "" || bytes.IndexByte(event, '\n') >= 0 {
-		return nil, errors.New("no messageId, or no user")
-	}
-	return append(append(lines, event...), '\n'), nil
-}
-
-// A groupCommit writes and flushes together what arrives while it flushes.
-type groupCommit struct {
-	file *os.File
-	wake chan struct{}
-	mu   sync.Mutex
-	next *commitGroup
-}
-
-type commitGroup struct {
-	lines []byte
-	done  chan struct{}
-	err   error // once it is done
-}
-
-func openGroupCommit(name string) (*groupCommit, error) {
-	file, err := os.OpenFile(name, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
-	g := &groupCommit{file: file, wake: make(chan struct{}, 1), next: &commitGroup{done: make(chan struct{})}}
-	if err == nil {
-		go g.run() // until the process ends
-	}
-	return g, err
-}
-
-func (g *groupCommit) add(lines []byte) error {
-	g.mu.Lock()
-	mine := g.next
-	mine.lines = append(mine.lines, lines...)
-	g.mu.Unlock()
-	select {
-	case g.wake <- struct{}{}:
-	default:
-	}
-	<-mine.done
-	return mine.err
-}
-
-// run commits one group after the other. Two of them take turns to use the same memory.
-func (g *groupCommit) run() {
-	var spare []byte
-	for range g.wake {
-		g.mu.Lock()
-		group := g.next
-		g.next = &commitGroup{lines: spare[:0], done: make(chan struct{})}
-		g.mu.Unlock()
-		if _, group.err = g.file.Write(group.lines); group.err == nil {
-			group.err = syscall.Fdatasync(int(g.file.Fd()))
-		}
-		close(group.done)
-		spare = group.lines
-	}
+	mux := http.NewServeMux()
+	mux.Handle("POST "+trackPath, ByHand(store, false))
+	mux.Handle("POST "+batchPath, ByHand(store, true))
+	return mux, nil
 }

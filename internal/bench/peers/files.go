@@ -11,22 +11,10 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
-	"syscall"
 	"time"
+
+	"github.com/inlet-go/inlet/internal/bench"
 )
-
-// A store keeps lines.
-type store interface {
-	add(lines []byte) error
-	close() error
-}
-
-func create(dir string) (*os.File, error) {
-	return os.OpenFile(filepath.Join(dir, "events.ndjson"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
-}
-
-// flush flushes as the journal does.
-func flush(f *os.File) error { return os.NewSyscallError("fdatasync", syscall.Fdatasync(int(f.Fd()))) }
 
 // A buffered store writes when it has 64 KiB, and once a second what it has.
 type buffered struct {
@@ -37,8 +25,8 @@ type buffered struct {
 	ended sync.WaitGroup
 }
 
-func newBuffered(dir string) (store, error) {
-	file, err := create(dir)
+func newBuffered(dir string) (bench.Store, error) {
+	file, err := bench.CreateEvents(dir)
 	if err != nil {
 		return nil, err
 	}
@@ -47,7 +35,8 @@ func newBuffered(dir string) (store, error) {
 	return b, nil
 }
 
-func (b *buffered) add(lines []byte) error {
+// Add returns once the lines are in the buffer.
+func (b *buffered) Add(lines []byte) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	_, err := b.w.Write(lines)
@@ -69,7 +58,8 @@ func (b *buffered) writeOften() {
 	}
 }
 
-func (b *buffered) close() error {
+// Close writes what is in the buffer, and closes the file.
+func (b *buffered) Close() error {
 	close(b.end)
 	b.ended.Wait()
 	return errors.Join(b.w.Flush(), b.file.Close())
@@ -81,85 +71,23 @@ type flushed struct {
 	file *os.File
 }
 
-func newFlushed(dir string) (store, error) {
-	file, err := create(dir)
+func newFlushed(dir string) (bench.Store, error) {
+	file, err := bench.CreateEvents(dir)
 	return &flushed{file: file}, err
 }
 
-func (f *flushed) add(lines []byte) error {
+// Add returns once the lines are flushed.
+func (f *flushed) Add(lines []byte) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if _, err := f.file.Write(lines); err != nil {
 		return err
 	}
-	return flush(f.file)
+	return bench.Flush(f.file)
 }
 
-func (f *flushed) close() error { return f.file.Close() }
-
-// A grouped store writes and flushes together what arrives while it flushes.
-type grouped struct {
-	file  *os.File
-	mu    sync.Mutex
-	next  *group
-	wake  chan struct{}
-	ended sync.WaitGroup
-}
-
-type group struct {
-	lines []byte
-	done  chan struct{}
-	err   error // once it is done
-}
-
-func newGroup(lines []byte) *group { return &group{lines: lines[:0], done: make(chan struct{})} }
-
-func newGrouped(dir string) (store, error) {
-	file, err := create(dir)
-	if err != nil {
-		return nil, err
-	}
-	g := &grouped{file: file, next: newGroup(nil), wake: make(chan struct{}, 1)}
-	g.ended.Go(g.commit)
-	return g, nil
-}
-
-func (g *grouped) add(lines []byte) error {
-	g.mu.Lock()
-	mine := g.next
-	mine.lines = append(mine.lines, lines...)
-	g.mu.Unlock()
-	select {
-	case g.wake <- struct{}{}:
-	default:
-	}
-	<-mine.done
-	return mine.err
-}
-
-// commit commits one group after the other. Two groups take turns to use the same memory.
-func (g *grouped) commit() {
-	var spare []byte
-	for range g.wake {
-		g.mu.Lock()
-		now := g.next
-		g.next = newGroup(spare)
-		g.mu.Unlock()
-		if len(now.lines) > 0 {
-			if _, now.err = g.file.Write(now.lines); now.err == nil {
-				now.err = flush(g.file)
-			}
-		}
-		close(now.done)
-		spare = now.lines
-	}
-}
-
-func (g *grouped) close() error {
-	close(g.wake)
-	g.ended.Wait()
-	return g.file.Close()
-}
+// Close closes the file.
+func (f *flushed) Close() error { return f.file.Close() }
 
 // eachLine calls f with each complete line of a file that is not blank.
 func eachLine(name string, f func(line []byte) error) error {

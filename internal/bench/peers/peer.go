@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/inlet-go/inlet/internal/bench"
 )
 
 // A peer is a server that keeps events in files.
@@ -46,7 +48,7 @@ func peers() []peer {
 	return append([]peer{
 		{name: "net/http, buffered file", means: "in memory, up to a second", start: byHand(newBuffered)},
 		{name: "net/http, a flush for each request", means: "on the disk", start: byHand(newFlushed)},
-		{name: "net/http, group commit", means: "on the disk", start: byHand(newGrouped)},
+		{name: "net/http, group commit", means: "on the disk", start: byHand(bench.OpenGroupCommit)},
 		{name: "gin, buffered file", means: "in memory, up to a second", start: withGin},
 		{name: "Fiber, buffered file", means: "in memory, up to a second", start: withFiber},
 		{name: "Inlet, journal without flushes", means: "in the kernel", start: withInlet(false)},

@@ -80,8 +80,8 @@ func TestMissing(t *testing.T) {
 	s, err := newFlushed(dir)
 	require.NoError(t, err)
 	line := `{"messageId":"ajs-next-00000000-0000-4000-8000-000000000001"}`
-	require.NoError(t, s.add([]byte(line+"\n"+line[:20])))
-	require.NoError(t, s.close())
+	require.NoError(t, s.Add([]byte(line+"\n"+line[:20])))
+	require.NoError(t, s.Close())
 	c := contender{server: &server{dir: dir}, client: &client{sent: 2, acked: map[int]bool{0: true, 1: true}}}
 	n, err := c.missing(peers()[0])
 	require.NoError(t, err)
@@ -121,7 +121,7 @@ func post(t *testing.T, s *server, path, key, body string) (status int) {
 	r, err := http.NewRequest(http.MethodPost, fmt.Sprintf("http://127.0.0.1:%d%s", s.port, path), strings.NewReader(body))
 	require.NoError(t, err)
 	r.SetBasicAuth(key, "")
-	r.Header.Set("Content-Type", jsonType)
+	r.Header.Set("Content-Type", "application/json")
 	r.Close = true
 	answer, err := http.DefaultClient.Do(r)
 	require.NoError(t, err)
