@@ -19,7 +19,7 @@ func (t *Turns) Work() int64 { return t.active }
 func (t *Turns) Clients() (n int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.close()
+	t.closeLanes()
 	for _, s := range t.clients {
 		n += min(1, s.requests)
 	}
@@ -36,7 +36,7 @@ const YieldTime = yieldTime
 func (t *Turns) Counted() int64 {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.close()
+	t.closeLanes()
 	return t.counted() + t.waiting.weight()
 }
 
@@ -68,6 +68,6 @@ func (turn *Turn) Begin() { turn.begin() }
 func (t *Turns) CountedTurns() int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.close()
+	t.closeLanes()
 	return t.given.len + t.reading.len + t.working.len
 }

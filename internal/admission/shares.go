@@ -15,10 +15,9 @@ import (
 // to himself. Senders without an address count as one client. Its methods may be called
 // concurrently, except [Shares.Init].
 //
-// While all clients together hold no more than one of them may, none is over its share. Each
-// lane then counts for itself, and only the slots that are left are
-// divided among lanes. Once they are all held the lanes are closed, and one lock guards all
-// counts, until half of them are free again.
+// While all clients together hold no more than one of them may, none is over its share. Each lane
+// then counts for itself, and only the slots that are left are divided among lanes. Once they are
+// all held the lanes are closed, and one lock guards all counts, until half of them are free again.
 type Shares struct {
 	max   int
 	lanes [lanes.Count]shareLane
@@ -109,7 +108,7 @@ func (s *Shares) Enter(in lanes.Lane, addr netip.Addr) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.close()
+	s.closeLanes()
 	if held := s.held.of(addr); held != nil && held.n >= s.max {
 		return ErrFull
 	}
@@ -158,8 +157,8 @@ func (l *shareLane) takeBack() int {
 	return free
 }
 
-// close has all slots counted together.
-func (s *Shares) close() {
+// closeLanes has all slots counted together.
+func (s *Shares) closeLanes() {
 	if !s.open {
 		return
 	}

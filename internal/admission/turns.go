@@ -195,7 +195,7 @@ func (t *Turns) Take(ctx context.Context, turn *Turn, in lanes.Lane, addr netip.
 		t.mu.Unlock()
 		return nil
 	}
-	t.close()
+	t.closeLanes()
 	t.rank(turn)
 	if t.waiting[turn.rank].len == 0 && t.free(turn.rank) {
 		t.count(&t.reading, turn)
@@ -204,6 +204,10 @@ func (t *Turns) Take(ctx context.Context, turn *Turn, in lanes.Lane, addr netip.
 	}
 	return t.wait(ctx, turn, &t.waiting)
 }
+
+// Waited reports whether the request waited for its first turn or for work. It is for the goroutine
+// that took the turn.
+func (turn *Turn) Waited() bool { return turn.ready != nil }
 
 // rank finds out how many requests the client of a turn has, which is one of them from now on.
 func (t *Turns) rank(turn *Turn) {
@@ -254,8 +258,8 @@ func (t *Turns) lend(turn *Turn, l *turnLane) bool {
 	return l.give(turn, more)
 }
 
-// close has all turns counted together.
-func (t *Turns) close() {
+// closeLanes has all turns counted together.
+func (t *Turns) closeLanes() {
 	if !t.open {
 		return
 	}
@@ -291,8 +295,8 @@ func (t *Turns) lock(turn *Turn) {
 	}
 }
 
-// reopen has lanes give turns again once no request waits and half of the turns are free.
-func (t *Turns) reopen() {
+// reopenLanes has lanes give turns again once no request waits and half of the turns are free.
+func (t *Turns) reopenLanes() {
 	if !t.open && t.ticked.IsZero() && 2*t.counted() <= t.active {
 		t.open = true
 	}
@@ -335,7 +339,7 @@ func (turn *Turn) Work(ctx context.Context, length int64, compressed bool) error
 
 // wait waits at the end of a line. It is called with the lock, and releases it.
 func (t *Turns) wait(ctx context.Context, turn *Turn, l *line) error {
-	t.close()
+	t.closeLanes()
 	if t.ticked.IsZero() {
 		t.ticked = time.Now()
 		time.AfterFunc(tickTime, t.tick)
@@ -472,7 +476,7 @@ func (t *Turns) room(r rank) bool {
 // fill gives turns to those that wait: first to those whose bodies have arrived.
 func (t *Turns) fill() {
 	if t.waiting.len()+t.arrived.len() == 0 {
-		t.reopen()
+		t.reopenLanes()
 		return
 	}
 	t.advance()
@@ -530,7 +534,7 @@ func (t *Turns) tick() {
 	defer t.mu.Unlock()
 	if t.waiting.len()+t.arrived.len() == 0 {
 		t.ticked = time.Time{}
-		t.reopen()
+		t.reopenLanes()
 		return
 	}
 	t.advance()
