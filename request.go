@@ -325,6 +325,9 @@ func (s *state) readBody(bodies *bodies, w http.ResponseWriter, r *http.Request,
 	if err := bodies.turns.Take(r.Context(), &s.turn, s.lane, client, r.ContentLength); err != nil {
 		return nil, 0, bodyError(err)
 	}
+	if s.turn.Waited() {
+		now = time.Now() // the client did not take that time
+	}
 	// The route may not be known yet, and a body of another handler, such as a file, is left
 	// as it is.
 	json := s.route() != nil || saysText(r.Header.Get("Content-Type"))

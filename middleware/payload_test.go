@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -248,6 +249,38 @@ func TestPayloadReadTimeout(t *testing.T) {
 		require.Equal(t, http.StatusRequestTimeout, resp.StatusCode)
 		require.Equal(t, timeout, time.Since(begun))
 	})
+}
+
+// The time of a body does not count while its request waits for its turn.
+func TestPayloadWaited(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		protocol := &inlet.Protocol{Payload: inlet.PayloadLimits{ReadTimeout: time.Millisecond}}
+		h := middleware.Payload(&middleware.PayloadOptions{Protocol: protocol})(echo)
+		end := make(chan struct{})
+		var stalled sync.WaitGroup
+		defer stalled.Wait()
+		defer close(end)
+		for range 4 * runtime.GOMAXPROCS(0) { // as many as have a turn
+			stalled.Go(func() {
+				r := httptest.NewRequest(http.MethodPost, "/", endless(end))
+				h.ServeHTTP(httptest.NewRecorder(), r)
+			})
+		}
+		synctest.Wait()
+		begun := time.Now()
+		w := call{body: "small"}.do(h)
+		require.Greater(t, time.Since(begun), protocol.Payload.ReadTimeout, "it has not waited")
+		require.Equal(t, 200, w.Code)
+	})
+}
+
+// An endless body sends nothing until the channel is closed.
+type endless chan struct{}
+
+func (e endless) Read([]byte) (int, error) {
+	<-e
+	return 0, io.EOF
 }
 
 // oneConnection is a listener with a single connection.
